@@ -1,0 +1,192 @@
+"""What a client is answered: one structured shape for all tools of jobs, and a text that says what comes next."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, TypeVar
+
+from mcp_types import CallToolResult, ContentBlock, ResourceLink, TextContent
+from pydantic import BaseModel, ConfigDict, Field
+
+from offloop.artifacts import Artifact
+from offloop.record import Done, Failed, Record, State
+from offloop_server.links import Links
+
+OutputT = TypeVar("OutputT")
+
+POLL_MS: Final = 2000
+"""What a client that cannot long-poll is told to wait between two looks."""
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProgressAnswer(_Answer):
+    """How far the job is."""
+
+    done: float
+    total: float | None
+    message: str
+
+
+class ArtifactAnswer(_Answer):
+    """A file that the job made."""
+
+    artifact_id: str = Field(description="Pass it on to other tools as artifact:<artifact_id>.")
+    name: str
+    mime_type: str
+    size: int = Field(description="Bytes.")
+    sha256: str
+    download_url: str = Field(description="GET it; valid for 15 minutes, job_status gives a new one.")
+    expires_at: str = Field(description="Until when the artifact is kept.")
+
+
+class ErrorAnswer(_Answer):
+    """Why the job failed."""
+
+    code: str
+    message: str
+    retryable: bool = Field(description="Whether the same call may succeed later.")
+
+
+class JobAnswer(_Answer, Generic[OutputT]):
+    """A job as it is now."""
+
+    job_id: str
+    kind: str
+    state: State
+    attempt: int = Field(description="Number of the current or last execution; 0 before the first.")
+    progress: ProgressAnswer | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    expires_at: str = Field(description="Until when this can be asked for, at least.")
+    poll_after_ms: int | None = Field(description="When to look again; null once the job has ended.")
+    output: OutputT | None = Field(description="What a completed job has to say.")
+    artifacts: list[ArtifactAnswer]
+    warnings: list[str]
+    error: ErrorAnswer | None
+
+
+class JobsAnswer(_Answer):
+    """Several jobs."""
+
+    jobs: list[JobAnswer[dict[str, Any]]]
+    cursor: str | None = Field(description="Pass it to list_jobs to go on; null at the end.")
+
+
+def answer(record: Record, links: Links, *, notes: tuple[str, ...] = ()) -> CallToolResult:
+    """A job as the result of a tool call; ``isError`` where it has failed.
+
+    Args:
+        record: the job.
+        links: makes download URLs.
+        notes: sentences to add to the text, such as that no worker is running.
+    """
+    job = describe(record, links)
+    content: list[ContentBlock] = [TextContent(text="\n".join([next_step(job), *notes]))]
+    content += [
+        ResourceLink(name=made.name, uri=made.download_url, mime_type=made.mime_type, size=made.size)
+        for made in job.artifacts
+    ]
+    return CallToolResult(
+        content=content,
+        structured_content=job.model_dump(mode="json"),
+        is_error=record.state is State.FAILED,
+    )
+
+
+def answer_many(records: list[Record], links: Links, *, cursor: str | None = None) -> CallToolResult:
+    """Several jobs as the result of a tool call."""
+    jobs = [describe(record, links) for record in records]
+    lines = [next_step(job) for job in jobs] or ["No jobs match."]
+    if cursor:
+        lines.append(f"There are more: call list_jobs with cursor={cursor!r} and the same filters.")
+    structured = JobsAnswer(jobs=jobs, cursor=cursor)
+    return CallToolResult(
+        content=[TextContent(text="\n".join(lines))], structured_content=structured.model_dump(mode="json")
+    )
+
+
+def refusal(message: str) -> CallToolResult:
+    """An error that a model can act on; nothing was queued."""
+    return CallToolResult(content=[TextContent(text=message)], is_error=True)
+
+
+def describe(record: Record, links: Links) -> JobAnswer[dict[str, Any]]:
+    """The structured shape of a job."""
+    done = record.outcome if isinstance(record.outcome, Done) else None
+    return JobAnswer[dict[str, Any]](
+        job_id=record.job_id,
+        kind=record.kind,
+        state=record.state,
+        attempt=record.attempt,
+        progress=ProgressAnswer(**asdict(record.progress)) if record.progress else None,
+        created_at=timestamp(record.created),
+        started_at=timestamp(record.started) if record.started else None,
+        finished_at=timestamp(record.finished) if record.finished else None,
+        expires_at=timestamp(record.expires),
+        poll_after_ms=None if record.state.terminal else POLL_MS,
+        output=done.output if done else None,
+        artifacts=[_made(Artifact(**fields), links) for fields in (done.artifacts if done else ())],
+        warnings=list(done.warnings) if done else [],
+        error=ErrorAnswer(**record.outcome.error.to_wire()) if isinstance(record.outcome, Failed) else None,
+    )
+
+
+def next_step(job: JobAnswer[Any]) -> str:
+    """One short paragraph for a model: what happened, and what to do now."""
+    what = f"{job.kind} {job.job_id}"
+    match job.state:
+        case State.QUEUED | State.RUNNING:
+            how = "waits for a worker" if job.state is State.QUEUED else "is running"
+            told = job.progress
+            if told and told.total:
+                how += f" ({told.done / told.total:.0%}{', ' + told.message if told.message else ''})"
+            return (
+                f"{what} {how}; it goes on in the background and nothing is lost. "
+                f'Call job_status(job_id="{job.job_id}", wait_seconds=20) to wait for its result.'
+            )
+        case State.COMPLETED:
+            files = "; ".join(
+                f"{made.name} ({made.mime_type}, {made.size} bytes): pass it on as artifact:{made.artifact_id} "
+                f"or download {made.download_url}"
+                for made in job.artifacts
+            )
+            parts = [f"{what} is completed."]
+            if job.output:
+                parts.append(f"Output: {_short(job.output)}.")
+            if files:
+                parts.append(f"Files until {job.expires_at}: {files}.")
+            if job.warnings:
+                parts.append(f"Warnings: {' '.join(job.warnings[:5])}")
+            return " ".join(parts)
+        case State.CANCELLED:
+            return f"{what} was cancelled; call the tool again to start over."
+    error = job.error
+    again = " The same call may succeed later." if error and error.retryable else ""
+    return f"{what} failed: {error.message if error else 'the reason is not known'}{again}"
+
+
+def timestamp(ms: int) -> str:
+    """Milliseconds since 1970 in ISO 8601, UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _made(artifact: Artifact, links: Links) -> ArtifactAnswer:
+    return ArtifactAnswer(
+        artifact_id=artifact.artifact_id,
+        name=artifact.name,
+        mime_type=artifact.mime_type,
+        size=artifact.size,
+        sha256=artifact.sha256,
+        download_url=links.download(artifact),
+        expires_at=timestamp(artifact.expires),
+    )
+
+
+def _short(output: dict[str, Any]) -> str:
+    text = ", ".join(f"{name} {value}" for name, value in output.items())
+    return text if len(text) <= 1000 else text[:1000] + "…"  # noqa: PLR2004 -- hosts cut long texts; all is in the structure

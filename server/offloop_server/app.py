@@ -1,0 +1,264 @@
+"""The composition root of the front end: what is opened, in which order, and what answers which path."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import uvicorn
+from mcp.server.lowlevel import Server
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+import offloop
+from offloop import catalogue, logs
+from offloop.artifacts import ArtifactStore
+from offloop.errors import OffloopError, SettingsError
+from offloop.queue import JobQueue, answering
+from offloop.record import Progress
+from offloop.redis import connect, connect_blocking
+from offloop_server.answers import refusal
+from offloop_server.artifact_tools import CreateUpload, ReadArtifact
+from offloop_server.auth import SCOPE_KEY, Principals, RequirePrincipal, check_binding
+from offloop_server.background import Background
+from offloop_server.calls import Calls
+from offloop_server.files import Files
+from offloop_server.health import Health
+from offloop_server.inbox import Inbox
+from offloop_server.job_tools import CancelJob, JobStatus, ListJobs, WaitForJobs
+from offloop_server.links import Links, shared_key
+from offloop_server.tools import AnyTool, Caller, HeavyTool, Services, toolbox
+
+if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from offloop.catalogue import Catalogue
+    from offloop.settings import Settings
+
+MAX_BODY: Final = 4 << 20
+"""Bytes of one MCP request; larger files are uploaded."""
+
+INSTRUCTIONS: Final = """\
+Heavy work (PDF, images, hashing, and whatever jobs this server adds) runs in background workers.
+1. Call a tool; most answers come within wait_seconds (default 20).
+2. An answer with state queued or running is not an error: call job_status(job_id, wait_seconds=20) until the state is
+   completed, failed or cancelled. For several jobs: start each with wait_seconds=0, then wait_for_jobs.
+3. Files go in as references: artifact:<id>, data:<type>;base64,… (small), or root:<name>/<path> where the server has
+   roots. create_upload gives a URL for larger files. Files come out as artifacts: give the user the download_url, or
+   pass artifact:<id> to the next tool.
+4. A failed answer says what to change. The same idempotency_key never starts a job twice."""
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What exists while the front end serves."""
+
+    tools: Mapping[str, AnyTool]
+    key: bytes
+
+
+class FrontEnd:
+    """One front end; any number of them may share a Redis.
+
+    Args:
+        settings: how.
+        kinds: the jobs it offers.
+    """
+
+    def __init__(self, settings: Settings, kinds: Catalogue) -> None:
+        """Check the settings; nothing is opened yet.
+
+        Raises:
+            SettingsError: they would not work, or not safely.
+        """
+        if settings.redis_url is None:
+            message = "OFFLOOP_REDIS_URL is not set: give it, or run `offloop up`, which brings its own server."
+            raise SettingsError(message)
+        self._settings = settings
+        self._kinds = kinds
+        self._principals = Principals.load(settings)
+        check_binding(settings, self._principals)
+        # A shorter patience than the workers': a caller waits, and is told to try again.
+        self._redis = connect(settings.redis_url, retries=3)
+        self._blocking = connect_blocking(settings.redis_url)
+        self._store = ArtifactStore(
+            settings.artifacts_location, self._redis, retention_seconds=settings.retention_seconds
+        )
+        self._running: _Running | None = None
+        self.server: Server[Any] = Server(
+            "offloop",
+            version=offloop.__version__,
+            title="offloop",
+            instructions=INSTRUCTIONS,
+            lifespan=self._lifespan,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+        )
+
+    def app(self) -> ASGIApp:
+        """The ASGI application."""
+        health = Health(self._redis, self._kinds.queues)
+        mcp = self.server.streamable_http_app(
+            stateless_http=True,
+            json_response=False,
+            max_request_body_size=MAX_BODY,
+            transport_security=_transport_security(self._settings),
+            custom_starlette_routes=[
+                Route("/files/{artifact_id}", self._files, methods=["GET", "PUT"]),
+                Route("/healthz", health.alive),
+                Route("/readyz", health.ready),
+            ],
+        )
+        return _Endpoint(mcp, RequirePrincipal(mcp, self._principals))
+
+    @asynccontextmanager
+    async def _lifespan(self, _server: Server[Any]) -> AsyncIterator[None]:
+        front_end = secrets.token_hex(8)
+        settings = self._settings
+        queue = JobQueue(
+            self._redis,
+            front_end=front_end,
+            retention_seconds=settings.retention_seconds,
+            max_queued=settings.max_queued,
+        )
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._redis.aclose, close_connection_pool=True)
+            background = await stack.enter_async_context(Background(settings.drain_seconds))
+            inbox = await stack.enter_async_context(Inbox(self._blocking, queue, front_end, background))
+            services = Services(settings, self._redis, self._store, Calls(queue, inbox, background))
+            tools: list[AnyTool] = [HeavyTool(kind, services) for kind in self._kinds.values()]
+            tools += [
+                JobStatus(services),
+                WaitForJobs(services),
+                ListJobs(services, queue),
+                CancelJob(services),
+                CreateUpload(services),
+                ReadArtifact(services),
+            ]
+            async with answering():
+                key = await shared_key(self._redis)
+            self._running = _Running(toolbox(tools), key)
+            log.info("front end ready", kinds=list(self._kinds), keys=self._principals.required)
+            yield
+
+    def _serving(self) -> _Running:
+        if self._running is None:
+            message = "the front end has not started"
+            raise RuntimeError(message)
+        return self._running
+
+    async def _list_tools(
+        self, _context: ServerRequestContext[Any], _params: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        return ListToolsResult(tools=[tool.describe() for tool in self._serving().tools.values()])
+
+    async def _call_tool(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
+        tool = self._serving().tools.get(params.name)
+        if tool is None:
+            message = f"There is no tool {params.name[:80]!r}; tools/list shows the tools there are."
+            raise MCPError(INVALID_PARAMS, message)
+        request = context.request
+        if not isinstance(request, Request):
+            message = "offloop serves HTTP only"
+            raise TypeError(message)
+
+        async def relay(progress: Progress) -> None:
+            await context.session.report_progress(progress.done, progress.total, progress.message or None)
+
+        caller = Caller(request.scope[SCOPE_KEY], self._links(request), relay)
+        try:
+            return await tool.call(params.arguments or {}, caller)
+        except OffloopError as error:
+            return refusal(error.message)
+        except Exception:
+            log.exception("tool failed", tool=params.name, principal=caller.principal)
+            return refusal(f"{params.name} failed inside the server; the operator's log has the reason. Try again.")
+
+    async def _files(self, request: Request) -> Any:
+        files = Files(self._store, self._links(request), self._settings.max_upload_mb << 20)
+        return await files.handle(request)
+
+    def _links(self, request: Request) -> Links:
+        return Links(self._serving().key, self._settings.public_url or str(request.base_url))
+
+
+class _Endpoint:
+    """ASGI: what the SDK leaves to us on ``/mcp``: keys, a refusal of sessions we do not keep, and of large bodies."""
+
+    def __init__(self, app: Starlette, guarded: ASGIApp) -> None:
+        """Keep the application, with and without the guard."""
+        self._app = app
+        self._guarded = guarded
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, guard or pass on one request."""
+        if scope["type"] != "http" or scope["path"].rstrip("/") != "/mcp":
+            await self._app(scope, receive, send)
+            return
+        headers = {name: value for name, value in scope["headers"] if name in (b"content-length", b"host")}
+        length = headers.get(b"content-length", b"0")
+        if scope["method"] not in ("POST", "OPTIONS"):
+            # Stateless: a GET would open a stream on which nothing ever comes, a DELETE has no session to end.
+            refused = JSONResponse(
+                {"error": "This endpoint takes POST only: it keeps no sessions."}, 405, headers={"Allow": "POST"}
+            )
+            await refused(scope, receive, send)
+        elif length.isdigit() and int(length) > MAX_BODY:
+            message = (
+                f"A request may have {MAX_BODY} bytes, this one has {int(length)}: upload the file with create_upload "
+                "and pass artifact:<id>."
+            )
+            await JSONResponse({"error": message}, 413)(scope, receive, send)
+        else:
+            await self._guarded(scope, receive, send)
+
+
+def _transport_security(settings: Settings) -> TransportSecuritySettings:
+    """Which Host and Origin headers are answered: local names, the bound address, and the public URL's.
+
+    A page in a browser can reach a loopback port under a name of its own (DNS rebinding); the Host header tells.
+    """
+    hosts = {"127.0.0.1", "localhost", "[::1]", settings.host if ":" not in settings.host else f"[{settings.host}]"}
+    allowed = [name for host in sorted(hosts) for name in (host, f"{host}:*")]
+    origins = [f"{scheme}://{name}" for scheme in ("http", "https") for name in allowed]
+    if settings.public_url:
+        public = urlsplit(settings.public_url)
+        allowed += [public.netloc, public.hostname or ""]
+        origins += [f"{public.scheme}://{public.netloc}"]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True, allowed_hosts=allowed, allowed_origins=origins
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; running calls are answered first, for as long as the drain lasts.
+
+    Raises:
+        SettingsError: the settings do not work together.
+    """
+    front_end = FrontEnd(settings, catalogue.load(settings.job_modules))
+    config = uvicorn.Config(
+        front_end.app(),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
+        server_header=False,
+    )
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has shut down
+        await uvicorn.Server(config).serve()

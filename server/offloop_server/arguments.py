@@ -1,0 +1,77 @@
+"""Arguments of tools: the flat schema a client is shown, and the sentence it gets where an argument does not fit."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
+
+from offloop.errors import BadInput
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without the generated titles: they repeat the names, and a model pays for each word."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 -- pydantic's signature
+        """No."""
+        return False
+
+
+def schema(*models: type[BaseModel]) -> dict[str, Any]:
+    """One flat JSON schema with the fields of all the models."""
+    merged: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+    for model in models:
+        part = model.model_json_schema(schema_generator=_Untitled)
+        merged["properties"] |= part.get("properties", {})
+        for name in ("required", "$defs"):
+            if part.get(name) and name == "$defs":
+                merged.setdefault(name, {}).update(part[name])
+            elif part.get(name):
+                merged.setdefault(name, []).extend(part[name])
+    return merged
+
+
+def output_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of what a tool answers."""
+    return model.model_json_schema(mode="serialization", schema_generator=_Untitled)
+
+
+def split(arguments: dict[str, Any], model: type[BaseModel]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments that are fields of the model, and the others."""
+    mine = {name: value for name, value in arguments.items() if name in model.model_fields}
+    return mine, {name: value for name, value in arguments.items() if name not in mine}
+
+
+def validate(tool: str, model: type[ModelT], arguments: dict[str, Any]) -> ModelT:
+    """The arguments as a model.
+
+    Raises:
+        BadInput: one does not fit; the message names it, its limit and what to do.
+    """
+    try:
+        return model.model_validate(arguments)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        lines = [_sentence(fault, model) for fault in faults[:5]]
+        more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""  # noqa: PLR2004 -- five are enough to act on
+        message = f"{tool} was not run: {' '.join(lines)}{more} Correct the arguments and call it again."
+        raise BadInput(message) from None
+
+
+def _sentence(fault: Any, model: type[BaseModel]) -> str:
+    where = ".".join(map(str, fault["loc"]))
+    match fault["type"]:
+        case "missing":
+            return f"{where} is missing; it is required."
+        case "extra_forbidden":
+            close = difflib.get_close_matches(where, model.model_fields, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(model.model_fields)}."
+            return f"{where} is not an argument{hint}"
+    reason = fault["msg"].removeprefix("Value error, ")
+    sent = repr(fault["input"]) if where else ""
+    sent = f" (you sent {sent if len(sent) <= 60 else sent[:60] + '…'})" if sent else ""  # noqa: PLR2004 -- a line
+    return f"{where or 'the arguments'}: {reason}{sent}."

@@ -1,0 +1,132 @@
+"""Principals: who calls. With API keys a bearer key is required; without, there is one anonymous principal.
+
+Keys are compared by their SHA-256, in constant time; the plain text is not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import JSONResponse
+
+from offloop.errors import SettingsError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from offloop.settings import Settings
+
+ANONYMOUS: Final = "anonymous"
+SCOPE_KEY: Final = "offloop.principal"
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LEAST_KEY: Final = 16
+
+
+class Principals:
+    """The principals of a deployment, by the hash of their keys."""
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        """Keep name → key; only the hash of the key stays in memory."""
+        self._names = {hashlib.sha256(key.encode()).digest(): name for name, key in keys.items()}
+
+    @classmethod
+    def load(cls, settings: Settings) -> Principals:
+        """Read the keys of the settings, or of the file they name.
+
+        Raises:
+            SettingsError: an entry is not ``name:key``, a key is too short, or the file cannot be read.
+        """
+        text = settings.api_keys or ""
+        if text.startswith("@"):
+            try:
+                text = Path(text[1:]).read_text()
+            except OSError as error:
+                message = f"OFFLOOP_API_KEYS: cannot read {text[1:]}: {error.strerror}"
+                raise SettingsError(message) from None
+        keys: dict[str, str] = {}
+        for entry in filter(None, (part.strip() for part in re.split(r"[,\n]", text))):
+            name, _, key = entry.partition(":")
+            if entry.startswith("#"):
+                continue
+            if not _NAME.fullmatch(name) or len(key) < _LEAST_KEY or name in keys or key in keys.values():
+                message = (
+                    f"OFFLOOP_API_KEYS: the entry that begins with {name[:20]!r} must be name:key, with a name and key "
+                    f"of their own and a key of at least {_LEAST_KEY} characters (try `openssl rand -hex 32`)."
+                )
+                raise SettingsError(message)
+            keys[name] = key
+        return cls(keys)
+
+    @property
+    def required(self) -> bool:
+        """Whether a key must be shown."""
+        return bool(self._names)
+
+    def find(self, authorization: str | None) -> str | None:
+        """The principal of an ``Authorization`` header, None where it proves nobody."""
+        if not self.required:
+            return ANONYMOUS
+        scheme, _, key = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        digest = hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).digest()
+        found = None
+        for known, name in self._names.items():
+            if hmac.compare_digest(known, digest):
+                found = name
+        return found
+
+
+class RequirePrincipal:
+    """ASGI: put the principal into the scope, or answer 401. Guards the MCP endpoint."""
+
+    def __init__(self, app: ASGIApp, principals: Principals) -> None:
+        """Keep both."""
+        self._app = app
+        self._principals = principals
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        header = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), None)
+        principal = self._principals.find(header)
+        if principal is None:
+            answer = JSONResponse(
+                {"error": "This server needs an API key: send the header 'Authorization: Bearer <key>'."},
+                status_code=401,
+                headers={"WWW-Authenticate": 'Bearer realm="offloop"'},
+            )
+            await answer(scope, receive, send)
+            return
+        scope[SCOPE_KEY] = principal
+        await self._app(scope, receive, send)
+
+
+def check_binding(settings: Settings, principals: Principals) -> None:
+    """Refuse to be open to others without keys.
+
+    Raises:
+        SettingsError: the address is not a loopback one and there are no keys; the message says what to do.
+    """
+    if principals.required or settings.insecure or _is_loopback(settings.host):
+        return
+    message = (
+        f"{settings.host} can be reached from other machines and there are no API keys: set "
+        "OFFLOOP_API_KEYS=name:key, bind 127.0.0.1, or allow it with --insecure."
+    )
+    raise SettingsError(message)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,154 @@
+"""The wait budget: a call is answered with the result where it comes in time, else with the job, which goes on.
+
+The budget ends the *wait*, never the work. A client that leaves in the middle is different: where nobody else can reach
+the job (its id was not told, no idempotency key names it), the work is stopped, as the protocol wants it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Literal
+
+from offloop.errors import NotFound, Unavailable
+from offloop.queue import JobQueue, new_id
+from offloop.record import Record
+
+if TYPE_CHECKING:
+    from offloop.job import Kind, Model
+    from offloop.record import Progress
+    from offloop_server.background import Background
+    from offloop_server.inbox import Inbox, Watch
+
+Relay = Callable[["Progress"], Awaitable[None]]
+
+
+class Calls:
+    """What the tools do with jobs; one per front end."""
+
+    def __init__(self, queue: JobQueue, inbox: Inbox, background: Background) -> None:
+        """Keep what the calls need."""
+        self._queue = queue
+        self._inbox = inbox
+        self._background = background
+
+    async def run(  # noqa: PLR0913 -- all named
+        self, kind: Kind[Any, Any], value: Model, *, principal: str, wait: float, key: str | None, relay: Relay
+    ) -> Record:
+        """Submit a job and wait for it.
+
+        Args:
+            kind: what to do.
+            value: its validated input.
+            principal: who asks.
+            wait: seconds to wait at most; 0 answers with the queued job.
+            key: the caller's idempotency key.
+            relay: is awaited with each new progress.
+
+        Raises:
+            Busy: the queue is full.
+            Conflict: the key was used for a different request.
+            Unavailable: Redis does not answer.
+        """
+        job_id = new_id()
+        async with self._inbox.watch(job_id, principal) as watch:
+            try:
+                submission = await self._queue.submit(
+                    kind, value, principal=principal, job_id=job_id, key=key, wait=wait > 0
+                )
+                if submission.joined:
+                    return await self.status(submission.record.job_id, principal=principal, wait=wait, relay=relay)
+                watch.see(submission.record)
+                return await _until_ended(watch, wait, relay)
+            except asyncio.CancelledError:
+                if key is None:
+                    self._background.hand_over(self._abandon(job_id), name=f"abandon {job_id}")
+                raise
+
+    async def status(self, job_id: str, *, principal: str, wait: float, relay: Relay) -> Record:
+        """Read a job; with `wait`, answer when it ends, or after that many seconds with how it is then.
+
+        Raises:
+            NotFound: the principal has no such job.
+            Unavailable: Redis does not answer.
+        """
+        if wait <= 0:
+            return await self._queue.get(job_id, principal=principal)
+        async with self._inbox.watch(job_id, principal) as watch:
+            watch.see(await self._queue.get(job_id, principal=principal, wait=True))
+            return await _until_ended(watch, wait, relay)
+
+    async def wait_for(
+        self, job_ids: list[str], *, principal: str, wait: float, until: Literal["any", "all"]
+    ) -> list[Record]:
+        """Wait until any or all of the jobs have ended, or for that many seconds; answers all of them, in order.
+
+        Raises:
+            NotFound: the principal has no such job.
+            Unavailable: Redis does not answer.
+        """
+        async with AsyncExitStack() as stack:
+            watches = [await stack.enter_async_context(self._inbox.watch(job_id, principal)) for job_id in job_ids]
+            for job_id, watch in zip(job_ids, watches, strict=True):
+                watch.see(await self._queue.get(job_id, principal=principal, wait=wait > 0))
+            enough = any if until == "any" else all
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    while not enough(watch.lost or _ended(watch) for watch in watches):
+                        await _first_change(watches)
+            return [_seen(watch) for watch in watches]
+
+    async def cancel(self, job_id: str, *, principal: str, wait: float) -> Record:
+        """Ask for a job to stop, and wait that many seconds for it to be gone.
+
+        Raises:
+            NotFound: the principal has no such job.
+            Unavailable: Redis does not answer.
+        """
+        async with self._inbox.watch(job_id, principal) as watch:
+            watch.see(await self._queue.get(job_id, principal=principal, wait=True))
+            watch.see(await self._queue.cancel(job_id, principal=principal))
+            return await _until_ended(watch, wait, _ignore)
+
+    async def _abandon(self, job_id: str) -> None:
+        with contextlib.suppress(Unavailable):
+            await self._queue.leave(job_id)
+
+
+async def _ignore(_progress: Progress) -> None:
+    """Relay nothing."""
+
+
+async def _until_ended(watch: Watch, wait: float, relay: Relay) -> Record:
+    told: Progress | None = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(wait, 0)):
+            while not watch.lost and not _ended(watch):
+                await watch.change()
+                progress = watch.record.progress if watch.record else None
+                if progress and not _ended(watch) and (told is None or progress.done > told.done):
+                    told = progress
+                    await relay(progress)
+    return _seen(watch)
+
+
+async def _first_change(watches: list[Watch]) -> None:
+    waiting = [asyncio.ensure_future(watch.change()) for watch in watches if not _ended(watch)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+
+
+def _ended(watch: Watch) -> bool:
+    return watch.record is not None and watch.record.state.terminal
+
+
+def _seen(watch: Watch) -> Record:
+    if watch.record is None or (watch.lost and not watch.record.state.terminal):
+        raise NotFound.job(watch.record.job_id if watch.record else "")
+    return watch.record

@@ -1,0 +1,119 @@
+"""``key=value`` words become a tool's arguments, by the tool's own input schema.
+
+``key=text``, ``key=3``, ``key=true``   as the schema's type asks; lists of words may be written ``a,b,c``
+``key=@path``                           the text of a file; for a file argument, the file itself (it is uploaded)
+``key:=json``                           any JSON, as it is
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from offloop.errors import BadInput
+
+_WORD = re.compile(r"(?P<key>[A-Za-z_][A-Za-z0-9_.-]*)(?P<sign>:=|=)(?P<text>.*)", re.DOTALL)
+
+
+_PYTHON: dict[str, tuple[type, ...]] = {
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+class Upload(str):
+    """The path of a file that has to be uploaded before the call."""
+
+    __slots__ = ()
+
+
+def parse(words: Iterable[str], schema: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that the words mean; a file to upload is left as an `Upload`.
+
+    Raises:
+        BadInput: a word is not ``key=value``, the tool has no such argument, or the value does not fit its type.
+    """
+    properties = schema.get("properties", {})
+    arguments: dict[str, Any] = {}
+    for word in words:
+        found = _WORD.fullmatch(word)
+        if not found:
+            message = f"{word!r} is not an argument: write key=value, key=@file or key:=json"
+            raise BadInput(message)
+        key = found["key"]
+        if key not in properties:
+            message = f"there is no argument {key!r}.{suggestion(key, properties, 'Its arguments are')}"
+            raise BadInput(message)
+        resolved = _resolved(properties[key], schema)
+        arguments[key] = _json(key, found["text"]) if found["sign"] == ":=" else _value(key, found["text"], resolved)
+    return arguments
+
+
+def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The words that follow "there is no …": the closest known name, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f" Did you mean {close[0]!r}?" if close else f" {otherwise}: {', '.join(names) or 'none'}."
+
+
+def _resolved(field: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """The alternatives of a field, references followed, without null."""
+    if name := str(field.get("$ref", "")).removeprefix("#/$defs/"):
+        field = schema.get("$defs", {}).get(name, {})
+    choices = field.get("anyOf") or field.get("oneOf") or [field]
+    return [
+        option
+        for choice in choices
+        for option in (_resolved(choice, schema) if choice is not field else [field])
+        if option.get("type") != "null"
+    ]
+
+
+def _value(key: str, text: str, options: list[dict[str, Any]]) -> Any:
+    types = {kind for option in options for kind in _types(option)}
+    if text.startswith("@"):
+        if any(option.get("format") == "file-reference" for option in options):
+            return Upload(Path(text[1:]).expanduser())
+        text = _content(key, text[1:])
+    if "string" in types or not types:
+        return text
+    if "array" in types and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    value = _json(key, text)
+    if not any(type(value) in _PYTHON.get(kind, ()) for kind in types):
+        message = f"{key}: expected {' or '.join(sorted(types))}, got {text[:60]!r}"
+        raise BadInput(message)
+    return value
+
+
+def _types(option: dict[str, Any]) -> list[str]:
+    named = option.get("type")
+    if named is None:
+        # An enumeration may leave its type to be seen.
+        return ["string"] if any(isinstance(item, str) for item in option.get("enum", ())) else []
+    return [named] if isinstance(named, str) else list(named)
+
+
+def _json(key: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        message = f'{key}: {text[:60]!r} is not the JSON this argument takes, such as 3, true, ["a"] or {{"a": 1}}'
+        raise BadInput(message) from None
+
+
+def _content(key: str, path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        message = f"{key}: cannot read {path}: {error.strerror}"
+    except UnicodeDecodeError:
+        message = f"{key}: {path} is not UTF-8 text"
+    raise BadInput(message)

@@ -1,0 +1,48 @@
+"""A progress bar on standard error, fed by MCP progress notifications; nothing where there is no terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from offloop.cli.words import console
+
+
+class Bar:
+    """One bar for one job after another; use as a context manager, and as the callback of a call."""
+
+    def __init__(self) -> None:
+        """Prepare the display."""
+        terminal = console()
+        self._progress = Progress(
+            TextColumn("{task.description:<24}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[words]}"),
+            console=terminal,
+            disable=not terminal.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None, words="", start=False)
+
+    def __enter__(self) -> Self:
+        """Show it."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove it."""
+        self._progress.stop()
+
+    def begin(self, name: str) -> None:
+        """Start over for another job."""
+        self._progress.reset(self._task, description=name, total=None, words="")
+
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
+        """Show how far the job is."""
+        self._progress.update(self._task, completed=progress, total=total, words=message or "")

@@ -1,0 +1,145 @@
+"""One subscription per front end resolves every waiting call: the scripts push a job's record whenever it changes.
+
+No push is load-bearing. After a broken subscription every awaited job is read again, and a job that has been awaited
+for more than a second is read once a second besides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from offloop import wire
+from offloop.errors import NotFound
+from offloop.queue import JobQueue, read_push
+from offloop.redis import AWAY, forever
+
+if TYPE_CHECKING:
+    from arq.connections import ArqRedis
+
+    from offloop.record import Record
+    from offloop_server.background import Background
+
+CHECK_SECONDS: Final = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class Watch:
+    """One call's view of one job.
+
+    Attributes:
+        record: the newest record seen, None before the first.
+        lost: the job cannot be found any more.
+    """
+
+    principal: str
+    record: Record | None = None
+    lost: bool = False
+    waited: bool = False
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def see(self, record: Record) -> None:
+        """Take in a record, unless it is older than the one seen."""
+        known = self.record
+        if known is None or not (known.state.terminal or record.attempt < known.attempt):
+            self.record = record
+            self._changed.set()
+
+    def lose(self) -> None:
+        """Take in that the job is gone."""
+        self.lost = True
+        self._changed.set()
+
+    async def change(self) -> None:
+        """Return when something was taken in since the last time this returned."""
+        await self._changed.wait()
+        self._changed.clear()
+
+
+class Inbox:
+    """The waiting calls of one front end: an async context manager.
+
+    Args:
+        blocking: a connection of its own, for the subscription.
+        queue: reads jobs when pushes may have been lost.
+        front_end: the name of this front end's channel.
+        background: runs the two loops.
+    """
+
+    def __init__(self, blocking: ArqRedis, queue: JobQueue, front_end: str, background: Background) -> None:
+        """Keep what the loops need."""
+        self._blocking = blocking
+        self._queue = queue
+        self._channel = wire.REPLY_CHANNEL + front_end
+        self._background = background
+        self._watches: dict[str, set[Watch]] = {}
+        self._subscribed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        """Subscribe; a Redis that is away only delays this by a moment, the loops go on trying."""
+        self._background.start(forever(self._listen), name="inbox")
+        self._background.start(forever(self._check), name="inbox-check")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._subscribed.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the subscription's connection; the loops end with the background."""
+        with contextlib.suppress(*AWAY):
+            await self._blocking.aclose(close_connection_pool=True)
+
+    @asynccontextmanager
+    async def watch(self, job_id: str, principal: str) -> AsyncIterator[Watch]:
+        """Take in the pushes of a job while the block runs. Enter before asking for them, so that none is missed."""
+        watch = Watch(principal)
+        self._watches.setdefault(job_id, set()).add(watch)
+        try:
+            yield watch
+        finally:
+            watches = self._watches[job_id]
+            watches.discard(watch)
+            if not watches:
+                del self._watches[job_id]
+
+    async def _listen(self) -> None:
+        async with self._blocking.pubsub() as channel:
+            await channel.subscribe(self._channel)
+            while True:
+                message = await channel.get_message(timeout=5)
+                if message is None:
+                    continue
+                if message["type"] == "subscribe":
+                    self._subscribed.set()
+                    await self._read(list(self._watches))
+                elif message["type"] == "message":
+                    await self._take(message["data"])
+
+    async def _take(self, data: bytes) -> None:
+        job_id, record = read_push(data)
+        if record is None:
+            await self._read([job_id])
+            return
+        for watch in self._watches.get(job_id, ()):
+            watch.see(record)
+
+    async def _check(self) -> None:
+        await asyncio.sleep(CHECK_SECONDS)
+        stale = [job_id for job_id, watches in self._watches.items() if any(watch.waited for watch in watches)]
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.waited = True
+        await self._read(stale)
+
+    async def _read(self, job_ids: list[str]) -> None:
+        for job_id in job_ids:
+            for watch in list(self._watches.get(job_id, ())):
+                try:
+                    watch.see(await self._queue.get(job_id, principal=watch.principal, wait=True))
+                except NotFound:
+                    if watch.record is not None:
+                        watch.lose()

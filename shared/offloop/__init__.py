@@ -1,0 +1,20 @@
+"""offloop: heavy work for AI agents, off the event loop. These are the words a job author needs."""
+
+from offloop.errors import JobError, LimitExceeded
+from offloop.job import Context, Kind, Limits, Model, declare, job, performs
+from offloop.references import FileReference
+
+__all__ = [
+    "Context",
+    "FileReference",
+    "JobError",
+    "Kind",
+    "LimitExceeded",
+    "Limits",
+    "Model",
+    "declare",
+    "job",
+    "performs",
+]
+
+__version__ = "0.1.0"

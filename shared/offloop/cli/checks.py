@@ -1,0 +1,234 @@
+"""What `offloop doctor` looks at, one function per subject; each says what it found and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from redis.exceptions import RedisError
+
+from offloop import catalogue
+from offloop.artifacts import ArtifactStore
+from offloop.cli import running
+from offloop.cli.extras import installed
+from offloop.embedded import EmbeddedRedis, find_binary
+from offloop.errors import OffloopError
+from offloop.queue import live_queues
+from offloop.redis import NET_ERRORS, connect
+
+if TYPE_CHECKING:
+    from arq.connections import ArqRedis
+
+    from offloop.settings import Settings
+
+OLDEST_PYTHON = (3, 11)
+OLDEST_REDIS = (7, 0)
+LIBRARIES = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fontconfig fonts-dejavu-core"
+"""The Debian packages that rendering stands on."""
+
+_FAILURES: tuple[type[BaseException], ...] = (OffloopError, RedisError, *NET_ERRORS)
+_INSTALL = f"On Debian or Ubuntu: apt-get install {LIBRARIES}. On macOS: brew install pango."
+_SUBSET = ("libharfbuzz-subset.so.0", "libharfbuzz-subset.0.dylib", "harfbuzz-subset")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the examination.
+
+    Attributes:
+        name: the subject.
+        status: ``fail`` where work cannot be done, ``warn`` where some of it may go wrong.
+        found: what was seen.
+        advice: what to do about it; ``""`` if nothing.
+    """
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    found: str
+    advice: str = ""
+
+
+async def everything(settings: Settings) -> list[Check]:
+    """All checks, in the order in which one depends on another."""
+    checks = [python()]
+    if installed("workers"):
+        checks += [await pango(), await fonts(), subset()]
+    else:
+        checks.append(Check("rendering", "warn", "the worker libraries are not installed here", _WORKERS))
+    return checks + [check async for check in services(settings)]
+
+
+_WORKERS = "Fine for a machine that only serves. For workers: pip install 'offloop[workers]'"
+
+
+def python() -> Check:
+    """The interpreter's version."""
+    version = f"{platform.python_version()} at {sys.executable}"
+    if sys.version_info >= OLDEST_PYTHON:
+        return Check("python", "ok", version)
+    return Check("python", "fail", version, "offloop needs Python 3.11 or newer.")
+
+
+async def pango() -> Check:
+    """Whether WeasyPrint loads; in another process, because a broken library may end this one."""
+    code, output = await _ended(sys.executable, "-c", "import weasyprint; print(weasyprint.__version__)")
+    if code == 0:
+        return Check("pango", "ok", f"WeasyPrint {output.splitlines()[-1]} loads")
+    reason = next((line for line in reversed(output.splitlines()) if line.strip()), f"it ended with {code}")
+    return Check("pango", "fail", f"WeasyPrint does not load: {reason.strip()[:200]}", _INSTALL)
+
+
+async def fonts() -> Check:
+    """Whether fontconfig knows any font."""
+    if program := shutil.which("fc-list"):
+        _, output = await _ended(program, ":", "family")
+        families = {line.split(",")[0].strip() for line in output.splitlines() if line.strip()}
+        if families:
+            return Check("fonts", "ok", f"{len(families)} font families")
+        return Check("fonts", "warn", "fontconfig knows no font: text may come out in one plain font", _INSTALL)
+    if ctypes_loads("libfontconfig.so.1", "libfontconfig.1.dylib"):
+        return Check("fonts", "ok", "fontconfig is here (without fc-list, so its fonts were not counted)")
+    return Check("fonts", "warn", "fontconfig was not found", _INSTALL)
+
+
+def subset() -> Check:
+    """Whether fonts can be cut down to the glyphs a document uses."""
+    if ctypes_loads(*_SUBSET):
+        return Check("harfbuzz-subset", "ok", "fonts are embedded as subsets")
+    return Check("harfbuzz-subset", "warn", "not found: PDFs take longer to make and are larger", _INSTALL)
+
+
+def ctypes_loads(*names: str) -> bool:
+    """Whether the dynamic linker finds a library under one of these names."""
+    for name in names:
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(name)
+            return True
+    return False
+
+
+async def services(settings: Settings) -> AsyncIterator[Check]:
+    """Redis, the artifact store, and the workers: of the Redis that is set, else of a running `offloop up`."""
+    up = running.find(settings.state_dir)
+    if settings.redis_url:
+        reached = reach(settings, settings.redis_url, "OFFLOOP_REDIS_URL")
+    elif up:
+        reached = reach(settings, up.redis_url, f"of the running `offloop up`, process {up.pid}")
+    else:
+        reached = embedded(settings)
+    async for check in reached:
+        yield check
+
+
+async def embedded(settings: Settings) -> AsyncIterator[Check]:
+    """Whether `offloop up` could start its own Valkey; tried in a temporary folder."""
+    try:
+        binary = find_binary(settings.redis_bin)
+        with tempfile.TemporaryDirectory(prefix="offloop-doctor-") as folder:
+            async with EmbeddedRedis(Path(folder), binary=binary, persistent=False) as valkey:
+                found = f"OFFLOOP_REDIS_URL is not set and no `offloop up` runs; it would embed {binary}, which starts"
+                yield Check("redis", "ok", found)
+                async with connect(valkey.url) as connection:
+                    yield await artifacts(settings, connection)
+    except OffloopError as error:
+        yield Check("redis", "fail", error.message, "`offloop up` needs it while OFFLOOP_REDIS_URL is not set.")
+        return
+    yield Check("workers", "warn", "none: offloop is not running here", "Start everything: offloop up (or ./run)")
+
+
+async def reach(settings: Settings, url: str, source: str) -> AsyncIterator[Check]:
+    """Everything about one Redis and those who work for it."""
+    where = f"{_without_password(url)} ({source})"
+    try:
+        async with connect(url, retries=1) as connection:
+            for check in await redis(connection, where):
+                yield check
+            yield await artifacts(settings, connection)
+            yield await workers(settings, connection)
+    except _FAILURES as error:
+        detail = getattr(error, "message", None) or str(error) or type(error).__name__
+        advice = "Start it, or correct OFFLOOP_REDIS_URL; without it, `offloop up` starts a Valkey of its own."
+        yield Check("redis", "fail", f"{where}: {detail}", advice)
+
+
+async def redis(connection: ArqRedis, where: str) -> list[Check]:
+    """Whether the server is new enough, and keeps what it accepts."""
+    info = await connection.info()
+    name = info.get("server_name") or "redis"
+    version = str(info.get(f"{name}_version") or info["redis_version"])
+    speaks = str(info["redis_version"])  # Valkey says here which Redis it is compatible with
+    found = f"{name} {version} at {where}"
+    if tuple(int(part) for part in speaks.split(".")[:2]) < OLDEST_REDIS:
+        checks = [Check("redis", "fail", found, "offloop needs Redis 7.0 or newer, or any Valkey.")]
+    else:
+        checks = [Check("redis", "ok", found)]
+    if info.get("aof_enabled"):
+        checks.append(Check("redis appendonly", "ok", "on: a restart keeps the jobs"))
+    else:
+        checks.append(Check("redis appendonly", "warn", "off: a restart loses jobs", "Set `appendonly yes`."))
+    policy = info.get("maxmemory_policy")
+    if policy == "noeviction":
+        checks.append(Check("redis maxmemory-policy", "ok", "noeviction"))
+    else:
+        advice = "Set `maxmemory-policy noeviction`: with any other, Redis forgets jobs when its memory is full."
+        checks.append(Check("redis maxmemory-policy", "fail", str(policy), advice))
+    return checks
+
+
+async def artifacts(settings: Settings, connection: ArqRedis) -> Check:
+    """Whether the store can be written, read and deleted from, here."""
+    where = _without_password(settings.artifacts_location)
+    try:
+        store = ArtifactStore(settings.artifacts_location, connection, retention_seconds=settings.retention_seconds)
+        await asyncio.wait_for(store.probe(), 15)
+    except TimeoutError:
+        return Check("artifacts", "fail", f"{where}: no answer within 15 s", _ARTIFACTS)
+    except OffloopError as error:
+        return Check("artifacts", "fail", f"{where}: {error.message}", _ARTIFACTS)
+    return Check("artifacts", "ok", f"{where}: written, read and deleted a probe")
+
+
+_ARTIFACTS = "Correct OFFLOOP_ARTIFACTS_URL and its credentials; front ends and workers must reach the same place."
+
+
+async def workers(settings: Settings, connection: ArqRedis) -> Check:
+    """Whether every queue that a kind names has a worker that is alive."""
+    try:
+        queues = catalogue.load(settings.job_modules).queues
+    except OffloopError as error:
+        return Check("workers", "fail", error.message, "Correct OFFLOOP_JOB_MODULES.")
+    alive = await live_queues(connection, queues)
+    missing = [queue for queue in queues if queue not in alive]
+    if not missing:
+        return Check("workers", "ok", f"every queue has a living worker: {', '.join(queues)}")
+    advice = f"Their jobs wait. Start one: offloop worker --queues {','.join(missing)}"
+    return Check("workers", "fail", f"no living worker for: {', '.join(missing)}", advice)
+
+
+def _without_password(url: str) -> str:
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password else url
+
+
+async def _ended(*command: str, seconds: float = 30) -> tuple[int, str]:
+    """Run a command in bounded time; returns its exit code and everything it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), seconds)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return -1, f"no answer within {seconds:.0f} s"
+    return process.returncode or 0, output.decode(errors="replace")

@@ -1,0 +1,243 @@
+"""What a job is: a kind has a name, an input, an output, limits, a queue, and how it is isolated.
+
+A contract says what the world sees (`declare`); the work performs it (`performs`), and only a worker's child loads the
+work. A small job is both in one function (`job`)::
+
+    @job(seconds=10, memory_mb=256)
+    def count_words(text: Text, context: Context) -> Count:
+        ...
+
+None of these register anything: they return values, and a `Catalogue` (see `offloop.catalogue`) collects the values it
+finds in the modules it is told to load. So importing a job module has no effect beyond the import.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from offloop.errors import SettingsError
+from offloop.references import FileReference
+
+Isolation = Literal["fork", "reuse"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+class Model(BaseModel):
+    """Base of inputs and outputs: unknown fields are refused, values do not change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Context(Protocol):
+    """What the work may ask for while it runs, inside a worker's child."""
+
+    job_id: str
+    attempt: int
+    folder: Path
+    """A private temporary folder; it is deleted when the job ends."""
+
+    def progress(self, done: float, total: float | None = None, message: str = "") -> None:
+        """Tell the waiting callers how far the job is; may be called as often as is convenient."""
+
+    def warn(self, message: str) -> None:
+        """Add a line to the answer's ``warnings``: something was dropped or replaced, and what to do about it."""
+
+    def open(self, reference: FileReference) -> BinaryIO:
+        """Open a referenced file for reading.
+
+        Raises:
+            JobError: the file is missing, unreadable or not a regular file.
+        """
+
+    def create(self, name: str, mime_type: str) -> AbstractContextManager[BinaryIO]:
+        """Open a new artifact for writing; it belongs to the answer once the block ends without an error."""
+
+
+InputT = TypeVar("InputT", bound=Model)
+OutputT = TypeVar("OutputT", bound=Model)
+_Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one attempt of a kind may use.
+
+    Attributes:
+        seconds: wall clock, after which the child is killed.
+        memory_mb: MiB of address space beyond what a warm child already maps.
+        output_mb: MiB that any one file the child writes may have.
+    """
+
+    seconds: float = 60
+    memory_mb: int = 1024
+    output_mb: int = 256
+
+    def __post_init__(self) -> None:
+        """Refuse limits that would let nothing run."""
+        if min(self.seconds, self.memory_mb, self.output_mb) <= 0:
+            message = f"limits must be above zero, got {self}"
+            raise SettingsError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[InputT, OutputT]):
+    """A declared sort of heavy work.
+
+    Attributes:
+        name: the tool's name, ``verb_noun``.
+        description: what a model reads to choose the tool.
+        input: the tool's arguments.
+        output: what a completed job's ``output`` holds.
+        limits: what one attempt may use.
+        queue: the queue its jobs wait in; workers are told which queues to serve.
+        isolation: ``"fork"`` runs every job in a child of its own (for documents of unknown origin),
+            ``"reuse"`` in a warm child that served other jobs before.
+        pure: the same input always gives the same output, so that a result may be shared.
+        retries: how often a job is run again after its worker or its child was lost.
+        work: the function, where contract and work are one (`job`).
+    """
+
+    name: str
+    description: str
+    input: type[InputT]
+    output: type[OutputT]
+    limits: Limits = field(default_factory=Limits)
+    queue: str = "default"
+    isolation: Isolation = "reuse"
+    pure: bool = False
+    retries: int = 0
+    work: _Function | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is not a tool name and an input that collides with the wait budget's own arguments."""
+        if not _NAME.fullmatch(self.name):
+            message = f"kind name {self.name!r} must be lower-case words joined by underscores, at most 63 characters"
+            raise SettingsError(message)
+        if taken := {"wait_seconds", "idempotency_key"} & set(self.input.model_fields):
+            message = f"kind {self.name}: the input field {min(taken)!r} is taken, every tool has it; rename the field"
+            raise SettingsError(message)
+        if self.retries < 0:
+            message = f"kind {self.name}: retries must be 0 or more, got {self.retries}"
+            raise SettingsError(message)
+
+    def __call__(self, *arguments: Any) -> OutputT:
+        """Call the work directly, as a test of a one-file job does."""
+        if self.work is None:
+            message = f"{self.name} is a contract; its work is elsewhere, marked @performs({self.name})"
+            raise TypeError(message)
+        return typing.cast("OutputT", self.work(*arguments))
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The function that performs a kind, found only inside a worker."""
+
+    kind: Kind[Any, Any]
+    function: _Function
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function directly, as a test does."""
+        return self.function(*arguments)
+
+
+def declare(  # noqa: PLR0913 -- a declaration is a table of named values, each with its default
+    name: str,
+    input: type[InputT],  # noqa: A002 -- the word of the domain; keyword callers read well
+    output: type[OutputT],
+    *,
+    description: str,
+    seconds: float = 60,
+    memory_mb: int = 1024,
+    output_mb: int = 256,
+    queue: str = "default",
+    isolation: Isolation = "reuse",
+    pure: bool = False,
+    retries: int = 0,
+) -> Kind[InputT, OutputT]:
+    """Declare a kind whose work is elsewhere. See `Kind` and `Limits` for the meaning of each value."""
+    return Kind(
+        name=name,
+        description=inspect.cleandoc(description),
+        input=input,
+        output=output,
+        limits=Limits(seconds, memory_mb, output_mb),
+        queue=queue,
+        isolation=isolation,
+        pure=pure,
+        retries=retries,
+    )
+
+
+def performs(kind: Kind[InputT, OutputT]) -> Callable[[Callable[[InputT, Context], OutputT]], Work]:
+    """Mark a function ``(input, context) -> output`` as the work of a declared kind."""
+
+    def mark(function: Callable[[InputT, Context], OutputT]) -> Work:
+        return Work(kind, function)
+
+    return mark
+
+
+def job(  # noqa: PLR0913 -- a declaration is a table of named values, each with its default
+    *,
+    seconds: float = 60,
+    memory_mb: int = 1024,
+    output_mb: int = 256,
+    queue: str = "default",
+    isolation: Isolation = "reuse",
+    pure: bool = False,
+    retries: int = 0,
+) -> Callable[[Callable[..., OutputT]], Kind[Any, OutputT]]:
+    """Make a kind of one function: name, description and schemas come from the function itself.
+
+    The function takes one `Model`, optionally a `Context`, and returns a `Model`. Its module is imported by the front
+    end too, so heavy imports belong inside the function.
+
+    Raises:
+        SettingsError: the signature does not say input and output, or there is no docstring.
+    """
+
+    def make(function: Callable[..., OutputT]) -> Kind[Any, OutputT]:
+        input_type, output_type, takes_context = _signature(function)
+        return Kind(
+            name=function.__name__,
+            description=inspect.cleandoc(function.__doc__ or ""),
+            input=input_type,
+            output=output_type,
+            limits=Limits(seconds, memory_mb, output_mb),
+            queue=queue,
+            isolation=isolation,
+            pure=pure,
+            retries=retries,
+            work=function if takes_context else lambda value, _context=None: function(value),
+        )
+
+    return make
+
+
+def _signature(function: _Function) -> tuple[type[Model], type[Any], bool]:
+    hints = typing.get_type_hints(function)
+    output = hints.pop("return", None)
+    parameters = list(inspect.signature(function).parameters)
+    models = [hints.get(name) for name in parameters[:1]]
+    fits = (
+        1 <= len(parameters) <= 2  # noqa: PLR2004 -- the input, and perhaps the context
+        and all(inspect.isclass(model) and issubclass(model, Model) for model in (*models, output))
+        and (len(parameters) == 1 or hints.get(parameters[1]) is Context)
+    )
+    if not fits or not function.__doc__:
+        message = (
+            f"@job {function.__name__}: write it as `def {function.__name__}(value: SomeModel, context: Context) -> "
+            "OtherModel:` with a docstring; both models subclass offloop.Model and the context is optional"
+        )
+        raise SettingsError(message)
+    return typing.cast("type[Model]", models[0]), typing.cast("type[Any]", output), len(parameters) > 1

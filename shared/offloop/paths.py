@@ -1,0 +1,110 @@
+"""Paths that come from callers: the one guard for files under a root, and the one cleaner of file names.
+
+A path of a caller is never joined to a folder and checked afterwards: between check and use the file system may
+change, and a prefix says nothing about symbolic links. `open_beneath` walks down from the root instead, one component
+at a time, each opened relative to the folder before it and none of them through a link.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from pathlib import Path
+from typing import BinaryIO
+
+from offloop.errors import JobError
+
+UNREADABLE = "unreadable_file"
+MAX_NAME = 120
+_MAX_NAME_BYTES = 240  # file systems hold 255 bytes, and a client may add " (1)"
+_MAX_EXTENSION = 16
+_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+# O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+_RISKY = str.maketrans(dict.fromkeys('"<>|:*?', "_"))
+
+
+def unreadable(shown: str) -> JobError:
+    """The one sentence for a file that cannot be read, whatever the reason, so that nothing can be probed."""
+    message = (
+        f"{_short(shown)} cannot be read: there is no regular file of that name that the worker may open. "
+        "Check the spelling; links, folders and devices are not followed."
+    )
+    return JobError(message, code=UNREADABLE)
+
+
+def open_beneath(root: Path, path: str, *, shown: str | None = None) -> BinaryIO:
+    """Open a regular file under a folder, for reading.
+
+    Args:
+        root: a folder the operator opened; it may itself be reached through a link.
+        path: relative to the root, parts joined by ``/``; no part may be empty, ``.`` or ``..``.
+        shown: how messages name the file, such as the whole reference; without it, the path.
+
+    Raises:
+        JobError: ``unreadable_file``: the path leaves the root, or names no regular file that may be read.
+    """
+    shown = shown or path
+    parts = path.split("/")
+    if "\0" in path or any(part in {"", ".", ".."} for part in parts):
+        message = (
+            f"{_short(shown)} does not name a file under its root: write folder/file, relative to the root, "
+            "with no empty part, '.' or '..'."
+        )
+        raise JobError(message, code=UNREADABLE)
+    try:
+        descriptor = _descend(root, parts)
+    except (OSError, ValueError):  # ValueError: characters that no file name can hold
+        raise unreadable(shown) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise unreadable(shown)
+    return os.fdopen(descriptor, "rb")
+
+
+def _descend(root: Path, parts: list[str]) -> int:
+    folder = os.open(root, os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts[:-1]:
+            below = os.open(part, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        return os.open(parts[-1], _FILE, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def safe_name(name: str, default: str) -> str:
+    """Make a file name that is safe to show, to put in a header and to save under, on any system.
+
+    Only the part after the last slash or backslash stays; control characters, invisible and bidirectional marks go;
+    so do leading dots. At most 120 characters (and 240 bytes) remain, the extension among them.
+
+    Args:
+        name: what a caller or a document proposes.
+        default: used when nothing is left.
+    """
+    last = unicodedata.normalize("NFC", name.replace("\\", "/").rsplit("/", 1)[-1])
+    kept = "".join(
+        " " if unicodedata.category(character)[0] == "Z" else character
+        for character in last
+        if unicodedata.category(character)[0] != "C"
+    )
+    clean = " ".join(kept.translate(_RISKY).split()).lstrip(". ").rstrip(". ")
+    return _fit(clean) or default
+
+
+def _fit(name: str) -> str:
+    stem, dot, extension = name.rpartition(".")
+    if not stem or len(extension) > _MAX_EXTENSION or " " in extension:
+        stem, dot, extension = name, "", ""
+    end = dot + extension
+    stem = stem[: MAX_NAME - len(end)]
+    while len((stem + end).encode()) > _MAX_NAME_BYTES:
+        stem = stem[:-1]
+    return stem.rstrip(". ") + end
+
+
+def _short(shown: str) -> str:
+    return repr(shown if len(shown) <= MAX_NAME else shown[: MAX_NAME - 3] + "...")

@@ -1,0 +1,288 @@
+"""The client side of the queue: submit a job, read it, list, cancel; and whether anybody works.
+
+Every method answers within the connection's own bounds and raises `Unavailable` where Redis does not answer, so callers
+need not know about Redis. Waiting for changes is the business of whoever owns the reply channel (the server's inbox).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from arq.jobs import serialize_job
+
+from offloop import scripts, wire
+from offloop.errors import BadInput, Busy, Conflict, NotFound
+from offloop.record import Cancelled, Record, State, pack_outcome
+from offloop.redis import NET_ERRORS, unavailable
+
+if TYPE_CHECKING:
+    from arq.connections import ArqRedis
+
+    from offloop.job import Kind, Model
+
+PENDING_SECONDS = 24 * 3600
+"""How long a job may wait to be run before it is forgotten; renewed while it runs."""
+
+PAGE = 100
+"""Records read from Redis in one go when jobs are listed."""
+
+
+def new_id() -> str:
+    """A job id: 128 random bits, url-safe."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of a request: the job's record, and whether it already was there."""
+
+    record: Record
+    joined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some of a principal's jobs, newest first, and where the next page begins (None at the end)."""
+
+    records: list[Record]
+    cursor: str | None
+
+
+class JobQueue:
+    """Jobs as a front end handles them; one per process.
+
+    Args:
+        redis: commands go here.
+        front_end: the name under which this process is told of changes; ``""`` for one that never waits.
+        retention_seconds: how long an ended job can be read.
+        max_queued: jobs that may wait in one queue.
+    """
+
+    def __init__(self, redis: ArqRedis, *, front_end: str = "", retention_seconds: int, max_queued: int) -> None:
+        """Prepare the scripts; nothing is sent yet."""
+        self._redis = redis
+        self._front_end = front_end
+        self._keep_ms = retention_seconds * 1000
+        self._pending_ms = max(PENDING_SECONDS, retention_seconds) * 1000
+        self._max_queued = max_queued
+        self._submit = scripts.load(redis, scripts.SUBMIT)
+        self._read = scripts.load(redis, scripts.READ)
+        self._cancel = scripts.load(redis, scripts.CANCEL)
+        self._leave = scripts.load(redis, scripts.LEAVE)
+
+    async def submit(  # noqa: PLR0913 -- all named, each with its meaning below
+        self,
+        kind: Kind[Any, Any],
+        value: Model,
+        *,
+        principal: str,
+        job_id: str,
+        key: str | None = None,
+        wait: bool = False,
+    ) -> Submission:
+        """Accept a job, or join the one that an idempotency key names.
+
+        Args:
+            kind: what to do.
+            value: its validated input.
+            principal: who asks.
+            job_id: from `new_id`; the caller makes it, so that it can listen before it asks.
+            key: the caller's idempotency key.
+            wait: have this process told of the job's changes.
+
+        Raises:
+            Busy: the queue is full; nothing was queued.
+            Conflict: the key was used for a different request.
+            Unavailable: Redis does not answer. The same key makes a retry safe.
+        """
+        arguments = value.model_dump(mode="json", exclude_unset=True)
+        payload = serialize_job(kind.name, (), arguments, None, 0, serializer=wire.pack)
+        async with answering():
+            answer = await self._submit(
+                keys=[
+                    wire.queue_key(kind.queue),
+                    wire.wake_key(kind.queue),
+                    wire.index_key(principal),
+                    wire.idempotency_key(principal, key) if key else "",
+                ],
+                args=[
+                    job_id,
+                    payload,
+                    principal,
+                    kind.name,
+                    kind.queue,
+                    self._front_end if wait else "",
+                    _fingerprint(kind.name, arguments),
+                    self._max_queued,
+                    self._pending_ms,
+                    kind.retries + 1,
+                ],
+            )
+        match answer:
+            case [b"busy", waiting]:
+                message = (
+                    f"The queue {kind.queue!r} is full ({waiting} jobs wait, the limit is {self._max_queued}); nothing "
+                    "was queued. Try again in 10 seconds."
+                )
+                raise Busy(message, retry_after=10)
+            case [b"conflict", other]:
+                message = (
+                    f"idempotency_key {str(key)[:80]!r} already names job {other.decode()} with other arguments: send "
+                    "the same arguments to join it, or a new key."
+                )
+                raise Conflict(message)
+            case [status, found, shot]:
+                return Submission(_record(found.decode(), shot), joined=status == b"joined")
+        raise RuntimeError(answer)
+
+    async def get(self, job_id: str, *, principal: str, wait: bool = False) -> Record:
+        """Read a job; with `wait`, this process is told of its changes from now on.
+
+        Raises:
+            NotFound: the principal has no such job.
+            Unavailable: Redis does not answer.
+        """
+        async with answering():
+            shot = await self._read(args=[job_id, principal, self._front_end if wait else "", self._pending_ms])
+        return _found(job_id, shot)
+
+    async def cancel(self, job_id: str, *, principal: str) -> Record:
+        """Ask for a job to stop. A queued one ends at once; a running one is ``cancelled`` when its child is gone.
+
+        Raises:
+            NotFound: the principal has no such job.
+            Unavailable: Redis does not answer.
+        """
+        async with answering():
+            shot = await self._cancel(args=[job_id, principal, _cancelled(job_id), self._keep_ms])
+        return _found(job_id, shot)
+
+    async def leave(self, job_id: str) -> bool:
+        """Stop waiting for a job that nobody else can reach; answers whether it was cancelled for that."""
+        async with answering():
+            return bool(await self._leave(args=[job_id, self._front_end, _cancelled(job_id), self._keep_ms]))
+
+    async def jobs(
+        self,
+        *,
+        principal: str,
+        state: State | None = None,
+        kind: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """A principal's jobs, newest first.
+
+        Args:
+            principal: whose.
+            state: only jobs in this state.
+            kind: only jobs of this kind.
+            limit: most jobs in the answer.
+            cursor: where to go on, from the page before.
+
+        Raises:
+            BadInput: the cursor is not one of ours.
+            Unavailable: Redis does not answer.
+        """
+        start = _decode_cursor(cursor)
+        records: list[Record] = []
+        async with answering():
+            while ids := await self._redis.zrevrange(wire.index_key(principal), start, start + PAGE - 1):
+                for record in await self._records(ids):
+                    start += 1
+                    if record and (state in (None, record.state)) and (kind in (None, record.kind)):
+                        records.append(record)
+                        if len(records) == limit:
+                            return JobPage(records, _encode_cursor(start))
+        return JobPage(records, None)
+
+    async def _records(self, ids: Iterable[bytes]) -> list[Record | None]:
+        names = [name.decode() for name in ids]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hgetall(wire.RECORD + name)
+                pipe.get(wire.RESULT + name)
+            found = await pipe.execute()
+        return [
+            Record.from_redis(name, fields, result) if fields else None
+            for name, fields, result in zip(names, found[::2], found[1::2], strict=True)
+        ]
+
+
+async def live_queues(redis: ArqRedis, queues: Iterable[str] | None = None) -> set[str]:
+    """Those of the queues (default: all that ever had a worker) that a living worker serves now.
+
+    Raises:
+        Unavailable: Redis does not answer.
+    """
+    async with answering():
+        if queues is None:
+            prefix = wire.beats_key("")
+            queues = [key.decode().removeprefix(prefix) async for key in redis.scan_iter(prefix + "*")]
+        names = list(queues)
+        seconds, micros = await redis.time()
+        async with redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.zcount(wire.beats_key(name), seconds * 1000 + micros // 1000, "+inf")
+            counts = await pipe.execute()
+    return {name for name, count in zip(names, counts, strict=True) if count}
+
+
+@asynccontextmanager
+async def answering() -> AsyncIterator[None]:
+    """Turn what a missing, frozen or failing Redis raises into `Unavailable`."""
+    try:
+        yield
+    except NET_ERRORS as error:
+        raise unavailable(error) from error
+
+
+def _fingerprint(kind: str, arguments: dict[str, Any]) -> str:
+    text = json.dumps([kind, arguments], sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _cancelled(job_id: str) -> bytes:
+    return pack_outcome(Cancelled(), job_id=job_id, kind="", queue="")
+
+
+def _record(job_id: str, shot: list[Any]) -> Record:
+    flat, result = shot
+    return Record.from_redis(job_id, dict(zip(flat[::2], flat[1::2], strict=True)), result)
+
+
+def _found(job_id: str, shot: list[Any] | None) -> Record:
+    if shot is None:
+        raise NotFound.job(job_id)
+    return _record(job_id, shot)
+
+
+def read_push(message: bytes) -> tuple[str, Record | None]:
+    """Take apart what a front end is sent: the job's id, and its record unless it was too large to push."""
+    job_id, shot = wire.unpack_push(message)
+    return job_id, _record(job_id, shot) if shot else None
+
+
+def _encode_cursor(start: int) -> str:
+    return base64.urlsafe_b64encode(b"o%d" % start).decode().rstrip("=")
+
+
+def _decode_cursor(cursor: str | None) -> int:
+    if not cursor:
+        return 0
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        if raw[:1] == b"o":
+            return int(raw[1:])
+    except (ValueError, binascii.Error):
+        pass
+    message = f"cursor {cursor[:40]!r} is not one that list_jobs gave: leave it out to begin at the newest job"
+    raise BadInput(message)

@@ -1,0 +1,135 @@
+"""File references: how a caller names a file, in one string.
+
+``artifact:<id>``       a file this principal uploaded or a job of theirs made
+``data:<type>;base64,…`` the bytes themselves, for small files
+``root:<name>/<path>``  a file under a folder the operator opened with ``OFFLOOP_FILE_ROOTS``
+
+A job's input declares a field of type `FileReference`; the worker turns it into an open file
+(``context.open(reference)``) and the front end checks ownership before anything is queued.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from offloop.errors import BadInput
+
+_ARTIFACT = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_ROOT = re.compile(r"(?P<name>[A-Za-z0-9_.-]{1,64})/(?P<path>.+)", re.DOTALL)
+_MIME = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
+_FORMS = "artifact:<id>, data:<type>;base64,<bytes> or root:<name>/<path>"
+
+
+class Scheme(StrEnum):
+    """Where a referenced file is."""
+
+    ARTIFACT = "artifact"
+    DATA = "data"
+    ROOT = "root"
+
+
+class FileReference(str):
+    """A checked file reference; a plain string on the wire and in JSON schemas."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate the form when a model is validated; whether the file exists is known only later."""
+        return core_schema.no_info_after_validator_function(cls._checked, core_schema.str_schema())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe the three forms to a model."""
+        return {
+            "type": "string",
+            "format": "file-reference",
+            "description": f"A file: {_FORMS}.",
+            "pattern": "^(artifact|data|root):",
+        }
+
+    @classmethod
+    def _checked(cls, text: str) -> FileReference:
+        try:
+            parse(text)
+        except BadInput as error:
+            raise ValueError(error.message) from None
+        return cls(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A reference taken apart.
+
+    Attributes:
+        scheme: which of the three forms it is.
+        name: the artifact's id, the data's MIME type, or the root's name.
+        path: the path under the root, ``""`` for the others.
+        content: the decoded bytes of ``data:``, ``b""`` for the others.
+    """
+
+    scheme: Scheme
+    name: str
+    path: str = ""
+    content: bytes = b""
+
+
+def parse(text: str) -> Parsed:
+    """Take a reference apart.
+
+    Raises:
+        BadInput: the text has none of the three forms, or the data does not decode.
+    """
+    scheme, _, rest = text.partition(":")
+    shown = text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 -- one line of a terminal
+    match scheme:
+        case Scheme.ARTIFACT if _ARTIFACT.fullmatch(rest):
+            return Parsed(Scheme.ARTIFACT, rest)
+        case Scheme.ROOT if (found := _ROOT.fullmatch(rest)) and "\0" not in rest:
+            return Parsed(Scheme.ROOT, found["name"], found["path"])
+        case Scheme.DATA:
+            return _parse_data(rest)
+    message = f"{shown!r} is not a file reference: send {_FORMS}. Upload larger files with create_upload."
+    raise BadInput(message)
+
+
+def _parse_data(rest: str) -> Parsed:
+    header, comma, body = rest.partition(",")
+    mime, *parameters = header.split(";")
+    mime = mime.strip() or "text/plain"
+    if not comma or not _MIME.fullmatch(mime):
+        message = "the data: reference has no '<type>;base64,' before its bytes: send data:<type>;base64,<bytes>"
+        raise BadInput(message)
+    raw = unquote_to_bytes(body)
+    if "base64" in (parameter.strip().lower() for parameter in parameters):
+        try:
+            raw = base64.b64decode(b"".join(raw.split()), validate=True)
+        except binascii.Error as error:
+            message = f"the data: reference is not valid base64 ({error}): encode the bytes again"
+            raise BadInput(message) from None
+    return Parsed(Scheme.DATA, mime, content=raw)
+
+
+def references(value: object) -> Iterator[FileReference]:
+    """Yield every file reference inside a validated model, at any depth, in order."""
+    if isinstance(value, FileReference):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from references(getattr(value, name))
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from references(item)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            yield from references(item)

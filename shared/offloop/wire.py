@@ -1,0 +1,107 @@
+"""What travels through Redis: names of keys and channels, and msgpack envelopes. Never pickle.
+
+arq's own keys stay the truth for arq's own data (queue, payload, lease, tries, result), so that its tools, its
+`Job.result()` and its `enqueue_job()` go on working; everything that is ours starts with ``offloop:``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+import msgpack
+from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
+
+from offloop.errors import JobError
+
+PAYLOAD = job_key_prefix
+LEASE = in_progress_key_prefix
+RESULT = result_key_prefix
+TRIES = retry_key_prefix
+
+RECORD = "offloop:job:"
+WAITERS = "offloop:waiters:"
+FENCE = "offloop:fence"
+REPLY_CHANNEL = "offloop:reply:"
+CONTROL_CHANNEL = "offloop:control:"
+
+_CANCELLED, _FAILED = 1, 2
+
+
+def queue_key(queue: str) -> str:
+    """Arq's sorted set of a queue: job ids by the time they are due."""
+    return f"arq:queue:{queue}"
+
+
+def wake_key(queue: str) -> str:
+    """The list of ids that wakes an idle worker; only a hint, the sorted set is the truth."""
+    return f"offloop:wake:{queue}"
+
+
+def sweep_key(queue: str) -> str:
+    """Held by the one process of the fleet that sweeps a queue just now."""
+    return f"offloop:sweep:{queue}"
+
+
+def beats_key(queue: str) -> str:
+    """The sorted set of workers that serve a queue, by the time until which each counts as alive."""
+    return f"offloop:beats:{queue}"
+
+
+def index_key(principal: str) -> str:
+    """The sorted set of a principal's job ids by time of submission."""
+    return f"offloop:jobs:{principal}"
+
+
+def idempotency_key(principal: str, key: str) -> str:
+    """Where the job of an idempotency key is noted; the caller's text is hashed, so it may be anything."""
+    return f"offloop:key:{principal}:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+
+
+def artifact_key(artifact_id: str) -> str:
+    """The record of an artifact."""
+    return f"offloop:artifact:{artifact_id}"
+
+
+def _encode(value: object) -> msgpack.ExtType:
+    match value:
+        case asyncio.CancelledError():
+            return msgpack.ExtType(_CANCELLED, b"")
+        case JobError():
+            return msgpack.ExtType(_FAILED, pack(value.to_wire()))
+        case BaseException():
+            return msgpack.ExtType(_FAILED, pack(JobError(f"{type(value).__name__}: {value}"[:2000]).to_wire()))
+    message = f"{type(value).__name__} cannot travel through Redis"
+    raise TypeError(message)
+
+
+def _decode(code: int, data: bytes) -> object:
+    match code:
+        case 1:
+            return asyncio.CancelledError()
+        case 2:
+            failure = unpack(data)
+            return JobError(failure["message"], code=failure["code"], retryable=failure["retryable"])
+    return msgpack.ExtType(code, data)
+
+
+def pack(value: Any) -> bytes:
+    """Encode plain data, `JobError` and `CancelledError` as msgpack.
+
+    Raises:
+        TypeError: the value holds something else.
+    """
+    packed: bytes = msgpack.packb(value, default=_encode)
+    return packed
+
+
+def unpack(data: bytes) -> Any:
+    """Decode what `pack` made; lists stay lists."""
+    return msgpack.unpackb(data, ext_hook=_decode, strict_map_key=False)
+
+
+def unpack_push(message: bytes) -> tuple[str, Any]:
+    """Decode what the scripts push with Lua's cmsgpack, which knows only byte strings."""
+    job_id, shot = msgpack.unpackb(message, raw=True, strict_map_key=False)
+    return job_id.decode(), shot

@@ -1,0 +1,115 @@
+"""Set-up as a newcomer meets it: the script runs anywhere, the lock is complete, the containers' files are valid."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from offloop.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+LOCK = ROOT / "requirements.lock"
+
+
+def locked() -> dict[str, list[str]]:
+    """Each entry of the lock, ``name==version ; marker``, with its hashes."""
+    entries: dict[str, list[str]] = {}
+    for statement in LOCK.read_text().replace("\\\n", " ").splitlines():
+        if statement.strip() and not statement.startswith("#"):
+            entry, *hashes = statement.split("--hash=")
+            entries[entry.strip()] = [value.strip() for value in hashes]
+    return entries
+
+
+def wanted() -> list[Requirement]:
+    """What pyproject.toml asks for: dependencies, every extra, the dev group and the build back end."""
+    file = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = file["project"]
+    lines = [*project["dependencies"], *file["dependency-groups"]["dev"], *file["build-system"]["requires"]]
+    for extra in project["optional-dependencies"].values():
+        lines += extra
+    requirements = map(Requirement, lines)
+    return [requirement for requirement in requirements if requirement.name != project["name"]]
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_every_entry_of_the_lock_has_one_exact_version_and_hashes() -> None:
+    entries = locked()
+    assert entries
+    for entry, hashes in entries.items():
+        assert re.fullmatch(r"[a-z0-9-]+==[^\s;*]+( ;.*)?", entry), entry
+        assert hashes, f"{entry} has no hash"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", value) for value in hashes), entry
+
+
+def test_the_lock_names_no_address_and_no_folder() -> None:
+    for word in ("://", " @ ", "file:", "index-url", "find-links", "-e "):
+        assert word not in LOCK.read_text(), f"{word!r} ties the lock to one machine or registry"
+
+
+@pytest.mark.parametrize("requirement", wanted(), ids=str)
+def test_the_lock_satisfies_what_pyproject_asks_for(requirement: Requirement) -> None:
+    """Run `./run lock` after a change to the dependencies, when this fails."""
+    pins = [Requirement(entry) for entry in locked()]
+    versions = [
+        Version(specifier.version)
+        for pin in pins
+        if canonicalize_name(pin.name) == canonicalize_name(requirement.name)
+        for specifier in pin.specifier
+    ]
+    assert versions, f"{requirement.name} is not locked; ./run lock adds it"
+    assert all(requirement.specifier.contains(version, prereleases=True) for version in versions), versions
+
+
+@pytest.mark.parametrize("shell", ["sh", "dash", "busybox", "bash"])
+def test_the_script_run_is_understood_by_every_common_shell(shell: str) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    applet = ["sh"] if shell == "busybox" else ["--posix"] if shell == "bash" else []
+    outcome = run(program, *applet, "-n", ROOT / "run")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+def test_a_python_that_does_not_work_is_refused_by_name() -> None:
+    outcome = run("/usr/bin/env", "PYTHON=/no/such/python", ROOT / "run", "lock")
+    assert outcome.returncode == 1
+    assert "PYTHON=/no/such/python is not a working Python 3.11 or newer" in outcome.stderr
+
+
+@pytest.mark.parametrize("profiles", [(), ("s3",)], ids=["default", "s3"])
+def test_the_compose_file_is_valid(profiles: tuple[str, ...]) -> None:
+    program = shutil.which("docker-compose")
+    if program is None:
+        pytest.skip("docker-compose is not installed")
+    chosen = [f"--profile={profile}" for profile in profiles]
+    outcome = run(program, "-f", ROOT / "compose.yaml", *chosen, "config", "-q")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "compose.yaml"])
+def test_images_are_named_with_registry_and_version(file: str) -> None:
+    text = (ROOT / file).read_text()
+    names = re.findall(r"^(?:FROM|\s+image:) +(\S+)", text, re.MULTILINE)
+    foreign = [name for name in names if name != "offloop:latest"]
+    assert foreign
+    for name in foreign:
+        assert re.fullmatch(r"docker\.io/[\w./-]+:[\w.-]+", name), name
+
+
+def test_containers_use_only_settings_that_exist() -> None:
+    known = {Settings.variable(name) for name in Settings.model_fields}
+    for file in ("Dockerfile", "compose.yaml"):
+        used = set(re.findall(r"OFFLOOP_[A-Z_]+", (ROOT / file).read_text()))
+        assert used <= known, f"{file} sets {used - known}"

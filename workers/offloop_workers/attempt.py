@@ -1,0 +1,174 @@
+"""One execution of a job, from what the claim returned to its outcome, as a pipeline of named steps.
+
+::
+
+    read      payload → kind and validated input        (else Failed)
+    fetch     artifacts the input names → local paths   (else Failed)
+    run       child process → what it has done          (else Failed, or Again after a crash that may be retried)
+    keep      files it made → artifacts                 (else Failed)
+
+Each step answers a value; a failure that a caller should see is raised as `JobError` and becomes `Failed` in one place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arq.jobs import deserialize_job_raw
+from pydantic import ValidationError
+
+from offloop import logs
+from offloop.errors import Crashed, JobError, OffloopError
+from offloop.record import Done, Failed, Progress
+from offloop.references import Scheme, parse, references
+from offloop.wire import unpack
+from offloop_workers.children import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from offloop.artifacts import ArtifactStore
+    from offloop.job import Kind, Model
+    from offloop_workers.children import Children
+    from offloop_workers.scratch import Scratch
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the claim script returns for one job.
+
+    Attributes:
+        job_id: which job.
+        kind: what for, ``""`` where stock arq enqueued it.
+        queue: where it was waiting.
+        token: the fence of this attempt.
+        payload: arq's serialized job, empty where it has expired.
+        tries: counted executions, this one included.
+        allowed: counted executions there may be.
+        attempt: number of this execution; unlike `tries` it counts those that a drain cut short.
+        principal: who asked.
+    """
+
+    job_id: str
+    kind: str
+    queue: str
+    token: str
+    payload: bytes
+    tries: int
+    allowed: int
+    attempt: int
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The job should be run again: its child crashed and its kind may be retried."""
+
+
+AGAIN: Final = Again()
+
+
+class Performer:
+    """Turns claims into outcomes; one per worker.
+
+    Args:
+        kinds: the kinds this worker knows.
+        children: where the work runs.
+        store: where files come from and go to.
+        scratch: where attempts have their temporary folders.
+    """
+
+    def __init__(
+        self, kinds: Mapping[str, Kind[Any, Any]], children: Children, store: ArtifactStore, scratch: Scratch
+    ) -> None:
+        """Keep what the steps need."""
+        self._kinds = kinds
+        self._children = children
+        self._store = store
+        self._scratch = scratch
+
+    async def __call__(self, claim: Claim, on_progress: Callable[[Progress], None]) -> Done | Failed | Again:
+        """Run one attempt. A cancellation is raised only when nothing of the attempt is left."""
+        folder = self._scratch.path()
+        try:
+            kind, value = self._read(claim)
+            inputs = await self._fetch(value, claim.principal, folder)
+            task = Task(
+                kind,
+                claim.job_id,
+                claim.attempt,
+                value.model_dump(mode="json", exclude_unset=True),
+                str(folder / "work"),
+                inputs,
+            )
+            done = await self._children.run(task, on_progress)
+            return await self._keep(done, claim.principal)
+        except Crashed as error:
+            if claim.tries < claim.allowed:
+                log.warning("child crashed, the job is run again", job_id=claim.job_id, error=error.message)
+                return AGAIN
+            return Failed(error)
+        except JobError as error:
+            return Failed(error)
+        except OffloopError as error:
+            return Failed(JobError(error.message, code=error.reason, retryable=error.retryable))
+        finally:
+            if folder.exists():
+                await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    def _read(self, claim: Claim) -> tuple[Kind[Any, Any], Model]:
+        if not claim.payload:
+            message = "the job waited longer than it is kept; submit it again"
+            raise JobError(message, code="expired", retryable=True)
+        name, arguments, keywords, _, _ = deserialize_job_raw(claim.payload, deserializer=unpack)
+        kind = self._kinds.get(name)
+        if kind is None:
+            message = f"this worker does not know {name!r}: set OFFLOOP_JOB_MODULES for it as for the front end"
+            raise JobError(message, code="unknown_kind")
+        if claim.tries > claim.allowed:
+            message = f"{name} was lost with its worker {claim.tries - 1} time(s); it is not run again, because " + (
+                "it seems to end every worker that runs it." if claim.allowed > 1 else "its kind allows no retries."
+            )
+            raise JobError(message, code="crashed", retryable=claim.allowed == 1)
+        if arguments:
+            message = f"{name} takes named arguments only"
+            raise JobError(message, code="bad_input")
+        try:
+            return kind, kind.input.model_validate(keywords)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            message = f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise JobError(message, code="bad_input") from None
+
+    async def _fetch(self, value: Model, principal: str, folder: Path) -> dict[str, str]:
+        paths: dict[str, str] = {}
+        for reference in references(value):
+            parsed = parse(reference)
+            if parsed.scheme is Scheme.ARTIFACT and reference not in paths:
+                artifact = await self._store.get(parsed.name, principal=principal)
+                if artifact.pending:
+                    message = f"artifact {parsed.name} has no bytes yet: PUT the file to its upload_url first"
+                    raise JobError(message, code="bad_input")
+                await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
+                paths[str(reference)] = str(await self._store.local_path(artifact, folder))
+        return paths
+
+    async def _keep(self, done: dict[str, Any], principal: str) -> Done:
+        artifacts = []
+        for made in done["artifacts"]:
+            artifact = await self._store.put(
+                Path(made["path"]),
+                principal=principal,
+                name=made["name"],
+                mime_type=made["mime_type"],
+                digest=made["sha256"],
+            )
+            artifacts.append(artifact.to_wire())
+        return Done(done["output"], tuple(artifacts), tuple(done["warnings"]))

@@ -1,0 +1,317 @@
+"""Child processes for the CPU work: warm, one task at a time, killable at any moment, gone when the worker is.
+
+`Children` keeps one child ready for each slot. They are forked from a `zygote` in which everything heavy has run once,
+so that a new one costs milliseconds. A child that was killed, crashed, ran out of memory, served a ``fork`` kind or did
+`MAX_TASKS` tasks is replaced. Nothing is shared between children but the zygote's read-only pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from offloop import logs
+from offloop.errors import Crashed, JobError, LimitExceeded
+from offloop.job import Kind
+from offloop.record import Progress
+from offloop_workers import frames, zygote
+
+MAX_TASKS: Final = 500
+"""Tasks after which a reused child is replaced, against slow leaks of libraries."""
+
+START_SECONDS: Final = 60.0
+"""Most time a zygote may take to load everything; measured 1.5 s with all shipped families."""
+
+log = logs.get(__name__)
+
+
+class ZygoteError(RuntimeError):
+    """The zygote did not start or has died; its own words are in the log."""
+
+
+@dataclass(slots=True, eq=False)
+class _Child:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    forked: asyncio.Future[None]
+    ended: asyncio.Future[int]
+    pid: int = 0
+    tasks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One attempt, as a child gets it.
+
+    Attributes:
+        kind: what to do.
+        job_id: for the job's own use and the log.
+        attempt: number of this execution.
+        input: the validated input, as plain data.
+        folder: a path that does not exist yet; the child makes it and the caller deletes it.
+        inputs: local paths of the artifacts that the input names, by their reference.
+    """
+
+    kind: Kind[Any, Any]
+    job_id: str
+    attempt: int
+    input: dict[str, Any]
+    folder: str
+    inputs: dict[str, str]
+
+
+class Children:
+    """The children of one worker: an async context manager.
+
+    Args:
+        slots: how many tasks run at once.
+        queues: what the zygote warms up for.
+    """
+
+    def __init__(self, slots: int, queues: tuple[str, ...]) -> None:
+        """Remember the sizes; nothing is started yet."""
+        self._slots = slots
+        self._queues = queues
+        self._idle: asyncio.Queue[_Child] = asyncio.Queue()
+        self._all: dict[int, _Child] = {}
+        self._forking: deque[_Child] = deque()
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        """Start the zygote and the first children.
+
+        Raises:
+            ZygoteError: it did not become ready; the log says why.
+        """
+        await self._start_zygote()
+        self._keeper = asyncio.create_task(self._keep(), name="children")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Kill what is left, at once. Safe to call twice."""
+        self._closed = True
+        if self._keeper:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+        self._stop_zygote()
+        for child in list(self._all.values()):
+            self._forget(child, -signal.SIGKILL)
+
+    async def run(self, task: Task, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
+        """Run a task in the next free child and answer what it has done: ``{output, warnings, artifacts}``.
+
+        A cancellation kills the child and is raised only when the child is gone.
+
+        Raises:
+            JobError: the work failed in a foreseen way, or a limit was met.
+            Crashed: the child died of itself.
+        """
+        child = await self._next()
+        reply: dict[str, Any] | None = None
+        try:
+            async with asyncio.timeout(task.kind.limits.seconds):
+                reply = await self._converse(child, task, on_progress)
+        except TimeoutError:
+            limit = task.kind.limits.seconds
+            message = (
+                f"{task.kind.name} was stopped after its limit of {limit:g} seconds: send less, or split the work "
+                "into several calls."
+            )
+            raise LimitExceeded(message) from None
+        except (asyncio.IncompleteReadError, ConnectionError, frames.OversizedError):
+            code = await self._kill(child)
+            raise Crashed(_epitaph(task, code)) from None
+        finally:
+            if reply is None:
+                await asyncio.shield(self._kill(child))
+            else:
+                self._after(child, task, reply)
+        if "failed" in reply:
+            if "traceback" in reply:
+                log.error("job failed unexpectedly", job_id=task.job_id, traceback=reply["traceback"])
+            failed = reply["failed"]
+            raise JobError(failed["message"], code=failed["code"], retryable=failed["retryable"])
+        done: dict[str, Any] = reply["done"]
+        return done
+
+    async def _converse(self, child: _Child, task: Task, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
+        frame = {
+            "kind": task.kind.name,
+            "job_id": task.job_id,
+            "attempt": task.attempt,
+            "input": task.input,
+            "folder": task.folder,
+            "inputs": task.inputs,
+            "last": task.kind.isolation == "fork",
+        }
+        child.writer.write(frames.encode(frame))
+        await child.writer.drain()
+        while "progress" in (message := await frames.read(child.reader)):
+            told = message["progress"]
+            on_progress(Progress(told["done"], told["total"], told["message"]))
+        return message
+
+    def _after(self, child: _Child, task: Task, reply: dict[str, Any]) -> None:
+        child.tasks += 1
+        if task.kind.isolation == "fork" or reply.get("retire") or child.tasks >= MAX_TASKS:
+            child.writer.close()  # the child reads the end of its socket and leaves
+            self._order(b"K", child.pid)
+            self._forget(child, 0)
+        else:
+            self._idle.put_nowait(child)
+
+    async def _next(self) -> _Child:
+        while True:
+            child = await self._idle.get()
+            if child.pid in self._all and not child.ended.done() and not child.reader.at_eof():
+                return child
+
+    async def _kill(self, child: _Child) -> int:
+        """Kill a child and wait until it is gone; answers how it ended (negative: by that signal)."""
+        if not child.ended.done():
+            self._order(b"K", child.pid)
+        return await child.ended
+
+    def _forget(self, child: _Child, code: int) -> None:
+        child.writer.close()
+        if not child.ended.done():
+            child.ended.set_result(code)
+        self._all.pop(child.pid, None)
+        self._wanted.set()
+
+    async def _keep(self) -> None:
+        """Keep as many children as there are slots, and the zygote they come from."""
+        delay = 0.1
+        watch = asyncio.create_task(self._listen(), name="zygote")
+        try:
+            while True:
+                try:
+                    while len(self._all) < self._slots:
+                        self._idle.put_nowait(await self._fork())
+                    self._wanted.clear()
+                    wanted = asyncio.create_task(self._wanted.wait(), name="children-wanted")
+                    await asyncio.wait({watch, wanted}, return_when=asyncio.FIRST_COMPLETED)
+                    wanted.cancel()
+                    if not watch.done():
+                        delay = 0.1
+                        continue
+                except (OSError, ZygoteError):
+                    pass
+                log.error("zygote died, starting another", delay=delay)
+                self._stop_zygote()
+                for child in list(self._all.values()):
+                    self._forget(child, -signal.SIGKILL)
+                await asyncio.sleep(delay)
+                delay = min(5.0, delay * 2)
+                with contextlib.suppress(ZygoteError):
+                    await self._start_zygote()
+                watch.cancel()
+                watch = asyncio.create_task(self._listen(), name="zygote")
+        finally:
+            watch.cancel()
+
+    async def _start_zygote(self) -> None:
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0)
+        with theirs:
+            fd = str(theirs.fileno())
+            arguments = [sys.executable, "-m", "offloop_workers.zygote", fd, str(os.getpid()), ",".join(self._queues)]
+            self._process = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: ASYNC220, S603 -- takes a millisecond, our own module
+        self._control = ours
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._message()
+        except (TimeoutError, EOFError, OSError) as error:
+            self._stop_zygote()
+            message = f"the children's zygote did not start ({type(error).__name__}); the lines above say why"
+            raise ZygoteError(message) from error
+
+    def _stop_zygote(self) -> None:
+        while self._forking:
+            child = self._forking.popleft()
+            child.writer.close()
+            child.forked.cancel()
+        if self._control:
+            self._control.close()
+            self._control = None
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    async def _listen(self) -> None:
+        """Take in what the zygote tells, until it is gone."""
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                what, pid, status = await self._message()
+                if what == b"P":
+                    # Known from here on: the very next message may already tell that it has died.
+                    child = self._forking.popleft()
+                    child.pid = pid
+                    self._all[pid] = child
+                    if not child.forked.done():
+                        child.forked.set_result(None)
+                elif pid in self._all:
+                    self._forget(self._all[pid], status)
+        for child in self._forking:
+            if not child.forked.done():
+                child.forked.set_exception(ZygoteError("the zygote died"))
+
+    async def _message(self) -> tuple[bytes, int, int]:
+        loop = asyncio.get_running_loop()
+        if self._control is None:
+            raise EOFError
+        data = b""
+        while len(data) < zygote.MESSAGE.size:
+            piece = await loop.sock_recv(self._control, zygote.MESSAGE.size - len(data))
+            if not piece:
+                raise EOFError
+            data += piece
+        what, pid, status = zygote.MESSAGE.unpack(data)
+        return what, pid, status
+
+    async def _fork(self) -> _Child:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            reader, writer = await asyncio.open_connection(sock=ours)
+            child = _Child(reader, writer, loop.create_future(), loop.create_future())
+            if self._control is None:
+                writer.close()
+                message = "there is no zygote"
+                raise ZygoteError(message)
+            self._forking.append(child)
+            socket.send_fds(self._control, [zygote.MESSAGE.pack(b"F", 0, 0)], [theirs.fileno()])
+        await child.forked
+        return child
+
+    def _order(self, what: bytes, pid: int) -> None:
+        if self._control:
+            with contextlib.suppress(OSError):
+                self._control.send(zygote.MESSAGE.pack(what, pid, 0))
+
+
+def _epitaph(task: Task, code: int) -> str:
+    how = f"exit code {code}"
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            how = signal.Signals(-code).name
+    if how == "SIGXCPU":
+        return f"{task.kind.name} used up its CPU time ({task.kind.limits.seconds:g} seconds): send less."
+    return (
+        f"{task.kind.name} crashed its process ({how}); only this job is affected. If it happens again with the same "
+        "input, that input breaks a library: simplify it."
+    )

@@ -1,0 +1,203 @@
+"""What the work may ask for while it runs in a child: `offloop.job.Context`, made real."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from offloop.errors import JobError, LimitExceeded
+from offloop.paths import open_beneath, safe_name, unreadable
+from offloop.references import FileReference, Scheme, parse
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+MAX_WARNINGS = 100
+MAX_WARNING_LENGTH = 500
+MAX_MESSAGE_LENGTH = 200
+SECONDS_BETWEEN_REPORTS = 0.25
+_BUFFER = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A finished file of this job, still in its folder.
+
+    Attributes:
+        path: where the file is.
+        name: how it is called; safe to show and to save under.
+        mime_type: its type, as the work gave it.
+        size: bytes.
+        sha256: digest of its bytes, lower-case hexadecimal.
+    """
+
+    path: Path
+    name: str
+    mime_type: str
+    size: int
+    sha256: str
+
+
+class JobContext:
+    """The `Context` of one attempt.
+
+    Attributes:
+        warnings: what the work warned of, in order, without repetitions.
+        artifacts: the files that were finished, in order.
+    """
+
+    def __init__(  # noqa: PLR0913 -- everything a job may touch is handed in by name, nothing is global
+        self,
+        *,
+        job_id: str,
+        attempt: int,
+        folder: Path,
+        inputs: Mapping[str, Path],
+        roots: Mapping[str, Path],
+        output_bytes: int,
+        report: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """Bind a context to one attempt of one job.
+
+        Args:
+            job_id: the job.
+            attempt: which execution of it, from 1.
+            folder: a private, existing folder; whoever made it deletes it.
+            inputs: local files by the text of their ``artifact:`` reference.
+            roots: folders that ``root:`` references may read, by name.
+            output_bytes: the most that one created file may have.
+            report: sends a message to the worker, such as ``{"progress": {…}}``.
+        """
+        self.job_id = job_id
+        self.attempt = attempt
+        self.folder = folder
+        self.warnings: list[str] = []
+        self.artifacts: list[Artifact] = []
+        self._inputs = inputs
+        self._roots = roots
+        self._output_bytes = output_bytes
+        self._report = report
+        self._created = 0
+        self._done = float("-inf")
+        self._reported_at = float("-inf")
+
+    def progress(self, done: float, total: float | None = None, message: str = "") -> None:
+        """Report progress, at most four times a second; the first step and the last always pass, a step back never."""
+        now = time.monotonic()
+        last = total is not None and done >= total
+        if not done > self._done or (not last and now - self._reported_at < SECONDS_BETWEEN_REPORTS):
+            return
+        self._done, self._reported_at = done, now
+        self._report({"progress": {"done": done, "total": total, "message": message[:MAX_MESSAGE_LENGTH]}})
+
+    def warn(self, message: str) -> None:
+        """Keep a warning for the answer, once; after a hundred only the fact that there were more."""
+        line = " ".join(message.split())
+        if len(line) > MAX_WARNING_LENGTH:
+            line = line[: MAX_WARNING_LENGTH - 3] + "..."
+        if not line or line in self.warnings or len(self.warnings) >= MAX_WARNINGS:
+            return
+        if len(self.warnings) == MAX_WARNINGS - 1:
+            line = f"There were more than {MAX_WARNINGS} warnings; the rest is left out."
+        self.warnings.append(line)
+
+    def open(self, reference: FileReference) -> BinaryIO:
+        """Open a referenced file for reading.
+
+        Raises:
+            JobError: ``unreadable_file``: there is no such file, or it may not be read.
+        """
+        parsed = parse(reference)
+        match parsed.scheme:
+            case Scheme.DATA:
+                return io.BytesIO(parsed.content)
+            case Scheme.ROOT if parsed.name in self._roots:
+                return open_beneath(self._roots[parsed.name], parsed.path, shown=reference)
+            case Scheme.ARTIFACT if str(reference) in self._inputs:
+                with suppress(OSError):
+                    return self._inputs[str(reference)].open("rb")
+        raise unreadable(reference)
+
+    @contextmanager
+    def create(self, name: str, mime_type: str) -> Iterator[BinaryIO]:
+        """Open a new artifact for writing; it joins `artifacts` when the block ends without an error.
+
+        The file is a real one and may be sought and read back, but it has no file descriptor to write around the
+        size limit with.
+
+        Raises:
+            LimitExceeded: the file would grow beyond the kind's ``output_mb``.
+            JobError: ``no_space``: the worker's disk is full.
+        """
+        self._created += 1
+        path = self.folder / f"artifact-{self._created}"
+        raw = _CappedFile(path, self._output_bytes)
+        try:
+            with io.BufferedRandom(raw, _BUFFER) as file:
+                yield file
+            with path.open("rb") as written:
+                digest = hashlib.file_digest(written, "sha256").hexdigest()
+        except BaseException as error:
+            raw.close_quietly()
+            path.unlink(missing_ok=True)
+            if foreseen := self._foreseen(raw, error):
+                raise foreseen from error
+            raise
+        artifact = Artifact(path, safe_name(name, f"file-{self._created}"), mime_type, path.stat().st_size, digest)
+        self.artifacts.append(artifact)
+
+    def _foreseen(self, raw: _CappedFile, error: BaseException) -> JobError | None:
+        # A library may have wrapped our exception in one of its own; the file remembers.
+        code = error.errno if isinstance(error, OSError) else None
+        if raw.exceeded or code == errno.EFBIG:
+            return _too_large(self._output_bytes)
+        if code in {errno.ENOSPC, errno.EDQUOT}:
+            message = "The worker's disk is full, so the result could not be written: try again later."
+            return JobError(message, code="no_space", retryable=True)
+        return None
+
+
+class _CappedFile(io.FileIO):
+    """A file that refuses to grow beyond a number of bytes."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        super().__init__(path, "x+")
+        self.exceeded = False
+        self._limit = limit
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        if self.tell() + memoryview(data).nbytes > self._limit:
+            self.exceeded = True
+            raise _too_large(self._limit)
+        return super().write(data)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        if size is not None and size > self._limit:
+            self.exceeded = True
+            raise _too_large(self._limit)
+        return super().truncate(size)
+
+    def fileno(self) -> int:
+        # Libraries that find a descriptor write to it directly, past the limit; without one they call write().
+        message = "a job's output file has no descriptor"
+        raise io.UnsupportedOperation(message)
+
+    def close_quietly(self) -> None:
+        with suppress(Exception):
+            self.close()
+
+
+def _too_large(limit: int) -> LimitExceeded:
+    size = f"{limit / 2**20:,.0f} MiB" if limit >= 2**20 else f"{limit:,} bytes"
+    message = (
+        f"The result is larger than {size}, the most one file of this kind may have (output_mb): "
+        "ask for less, or split the work over several jobs."
+    )
+    return LimitExceeded(message)

@@ -1,0 +1,383 @@
+"""arq's worker, woken instead of polling: leases, fences, aborts, and no message that anything depends on.
+
+`Worker` subclasses arq 0.28's (pinned) and keeps its functions, counters, tasks and log; it replaces how jobs are found
+(`main`), taken (`start_jobs`) and run (`run_job`). Five loops share one life; a broken connection ends none of them:
+
+* *dispatch* blocks on the wake lists of the queues it serves, for as many ids as there are free slots;
+* *renew* keeps the leases, shows that the worker lives, and hears of lost leases and cancellations;
+* *control* hears of cancellations at once;
+* *report* writes the latest progress of each job;
+* *sweep* finds due jobs that nobody was woken for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum, auto
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from arq.worker import Worker as ArqWorker
+from arq.worker import func
+
+from offloop import catalogue, logs, scripts, wire
+from offloop.artifacts import ArtifactStore
+from offloop.errors import SettingsError, Unavailable
+from offloop.queue import PENDING_SECONDS
+from offloop.record import Cancelled, Failed, Outcome, Progress, pack_outcome
+from offloop.redis import AWAY, NET_ERRORS, connect, connect_blocking, forever
+from offloop_workers.attempt import Again, Claim, Performer
+from offloop_workers.children import Children
+from offloop_workers.scratch import Scratch
+
+if TYPE_CHECKING:
+    from arq.typing import WorkerCoroutine
+
+    from offloop.catalogue import Catalogue
+    from offloop.settings import Settings
+
+LEASE_MS: Final = 4000
+"""A killed worker's jobs start elsewhere after this and a sweep at most, however long they are."""
+BEAT_SECONDS: Final = 1.0
+ALIVE_MS: Final = 5000
+"""A worker that has not shown itself for this long does not count as alive."""
+SWEEP_SECONDS: Final = 1.0
+SWEEP_MOST: Final = 20_000
+COLLECT_SECONDS: Final = 600
+SETTLE_SECONDS: Final = 60
+"""How long an outcome is offered to a Redis that does not answer, before the job is left to be run again."""
+
+log = logs.get(__name__)
+
+
+class Stop(Enum):
+    """Why a running attempt is ended from outside."""
+
+    CANCELLED = auto()
+    LOST = auto()
+    DRAINED = auto()
+
+
+class Worker(ArqWorker):
+    """A worker for several queues on one event loop.
+
+    Args:
+        kinds: what it knows.
+        perform: runs one attempt.
+        queues: what it serves.
+        slots: attempts at once.
+        redis_url: where.
+        retention_seconds: how long outcomes are kept.
+    """
+
+    def __init__(  # noqa: PLR0913 -- all named, all needed
+        self,
+        kinds: Catalogue,
+        perform: Callable[[Claim, Callable[[Progress], None]], Awaitable[Outcome | Again]],
+        *,
+        queues: Sequence[str],
+        slots: int,
+        redis_url: str,
+        retention_seconds: int,
+    ) -> None:
+        """Prepare; nothing is sent yet."""
+        redis = connect(redis_url)
+        super().__init__(
+            [func(_STOCK_ENTRY, name=kind.name, timeout=kind.limits.seconds) for kind in kinds.values()],
+            queue_name=wire.queue_key(queues[0]),
+            redis_pool=redis,
+            handle_signals=False,
+            max_jobs=slots,
+            job_serializer=wire.pack,
+            job_deserializer=wire.unpack,
+        )
+        self.owner = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+        self._perform = perform
+        self._queues = list(queues)
+        self._keep_ms = retention_seconds * 1000
+        self._pending_ms = max(PENDING_SECONDS, retention_seconds) * 1000
+        self._blocking = connect_blocking(redis_url)
+        self._dispatching: asyncio.Task[None] | None = None
+        self._claims: dict[str, Claim] = {}
+        self._stopping: dict[str, Stop] = {}
+        self._progress: dict[str, Progress] = {}
+        self._reported = asyncio.Event()
+        self._free = asyncio.Event()
+        self._claim = scripts.load(redis, scripts.CLAIM)
+        self._renew = scripts.load(redis, scripts.RENEW)
+        self._tell = scripts.load(redis, scripts.PROGRESS)
+        self._finish = scripts.load(redis, scripts.FINISH)
+        self._release = scripts.load(redis, scripts.RELEASE)
+        self._sweep = scripts.load(redis, scripts.SWEEP)
+
+    async def main(self) -> None:
+        """Serve until cancelled."""
+        log.info("worker ready", owner=self.owner, queues=self._queues, slots=self.max_jobs, kinds=len(self.functions))
+        async with asyncio.TaskGroup() as loops:
+            self._dispatching = loops.create_task(forever(self._dispatch), name="dispatch")
+            for step in (self._renew_leases, self._listen, self._report, self._sweep_queues):
+                loops.create_task(forever(step), name=step.__name__)
+
+    async def drain(self, grace: float) -> None:
+        """Take no more jobs, let the running ones end for `grace` seconds, and hand back the rest."""
+        self.allow_pick_jobs = False
+        if self._dispatching:
+            self._dispatching.cancel()  # ids it may just have popped are found again by the sweep
+        if self.tasks:
+            await asyncio.wait(self.tasks.values(), timeout=grace)
+        for job_id in list(self._claims):
+            self._stop(job_id, Stop.DRAINED)
+        if self.tasks:
+            await asyncio.wait(self.tasks.values(), timeout=grace)
+
+    async def close(self) -> None:
+        """Say goodbye and close the connections. Safe to call twice."""
+        if self._pool is None:
+            return
+        with contextlib.suppress(*AWAY):
+            for queue in self._queues:
+                await self.pool.zrem(wire.beats_key(queue), self.owner)
+        await self._blocking.aclose(close_connection_pool=True)
+        await self.pool.aclose(close_connection_pool=True)
+        self._pool = None
+
+    # --- taking jobs ---
+
+    async def _dispatch(self) -> None:
+        free = self.max_jobs - self.job_counter
+        if free <= 0 or not self.allow_pick_jobs:
+            self._free.clear()
+            await self._free.wait()
+            return
+        # BLMPOP looks at the lists in the order of its arguments: begin at another one each time, so that none starves.
+        self._queues.append(self._queues.pop(0))
+        keys = [wire.wake_key(queue) for queue in self._queues]
+        waiting = self._blocking.blmpop(0, len(keys), *keys, direction="LEFT", count=free)  # type: ignore[arg-type]
+        popped = await cast("Awaitable[list[Any] | None]", waiting)
+        if popped:
+            self.queue_name = wire.queue_key(popped[0].decode().removeprefix(wire.wake_key("")))
+            await self.start_jobs(popped[1])
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Claim what can be claimed of these ids, in one request, and run it."""
+        queue = self.queue_name
+        rows = await self._claim(keys=[queue], args=[self.owner, LEASE_MS, self._pending_ms, *job_ids])
+        for job_id, token, payload, tries, allowed, attempt, principal, kind in rows:
+            claim = Claim(
+                job_id=job_id.decode(),
+                kind=kind.decode(),
+                queue=queue,
+                token=token.decode(),
+                payload=payload,
+                tries=tries,
+                allowed=allowed,
+                attempt=attempt,
+                principal=principal.decode(),
+            )
+            self._claims[claim.job_id] = claim
+            self.job_counter += 1
+            task = self.loop.create_task(self.run_job(claim.job_id, attempt), name=f"job {claim.job_id}")
+            self.tasks[claim.job_id] = task
+            task.add_done_callback(partial(self._over, claim.job_id))
+
+    def _over(self, job_id: str, task: asyncio.Task[None]) -> None:
+        self.job_counter -= 1
+        self.tasks.pop(job_id, None)
+        self._claims.pop(job_id, None)
+        self._stopping.pop(job_id, None)
+        self._progress.pop(job_id, None)
+        self._free.set()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("outcome not stored; the lease lapses and the job is run again", job_id=job_id, exc_info=error)
+
+    # --- running one ---
+
+    async def run_job(self, job_id: str, score: int) -> None:  # noqa: ARG002 -- arq's signature
+        """Perform the claimed job and settle it; what arq does in one long function, as two steps."""
+        claim = self._claims[job_id]
+        log.info("→ job", job_id=job_id, kind=claim.kind, attempt=claim.attempt, principal=claim.principal)
+        self.job_tasks[job_id] = attempt = asyncio.ensure_future(
+            self._perform(claim, lambda progress: self._note(job_id, progress))
+        )
+        try:
+            outcome: Outcome | Again | Stop = await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            outcome = self._stopping.get(job_id, Stop.DRAINED)
+            attempt.cancel()
+            await asyncio.wait([attempt])
+        finally:
+            self.job_tasks.pop(job_id, None)
+        await self._settle(claim, outcome)
+
+    async def _settle(self, claim: Claim, outcome: Outcome | Again | Stop) -> None:
+        match outcome:
+            case Stop.LOST:
+                log.warning("↯ lease lost, attempt dropped", job_id=claim.job_id, attempt=claim.attempt)
+                return
+            case Stop.DRAINED | Again():
+                self.jobs_retried += 1
+                counted = isinstance(outcome, Again)
+                stored = await self._insist(
+                    lambda: self._release(
+                        keys=[claim.queue, wire.wake_key(_name(claim.queue))],
+                        args=[claim.job_id, claim.token, int(counted)],
+                    )
+                )
+                state = "queued"
+            case _:
+                ending: Outcome = Cancelled() if isinstance(outcome, Stop) else outcome
+                stored = await self._insist(lambda: self._conclude(claim, ending))
+                state = ending.state.value
+                if isinstance(ending, Failed):
+                    self.jobs_failed += 1
+                else:
+                    self.jobs_complete += 1
+        if stored:
+            log.info("← job", job_id=claim.job_id, state=state, attempt=claim.attempt)
+        else:
+            log.warning("late outcome dropped, another attempt owns the job", job_id=claim.job_id, state=state)
+
+    async def _conclude(self, claim: Claim, outcome: Outcome) -> Any:
+        packed = pack_outcome(outcome, job_id=claim.job_id, kind=claim.kind, queue=claim.queue, attempt=claim.attempt)
+        return await self._finish(
+            keys=[claim.queue], args=[claim.job_id, claim.token, outcome.state.value, packed, self._keep_ms]
+        )
+
+    async def _insist(self, send: Callable[[], Awaitable[Any]]) -> bool:
+        """Offer a write until Redis takes it; the scripts are safe to repeat.
+
+        Raises:
+            TimeoutError: it did not for `SETTLE_SECONDS`.
+        """
+        delay = 0.05
+        async with asyncio.timeout(SETTLE_SECONDS):
+            while True:
+                try:
+                    return bool(await send())
+                except NET_ERRORS as error:
+                    log.warning("Redis does not take an outcome, trying again", error=str(error), delay=delay)
+                    await asyncio.sleep(delay)
+                    delay = min(1.0, delay * 2)
+
+    def _note(self, job_id: str, progress: Progress) -> None:
+        self._progress[job_id] = progress
+        self._reported.set()
+
+    def _stop(self, job_id: str, why: Stop) -> None:
+        # Only the attempt itself can be stopped; once it has an outcome, the fence decides whether that still counts.
+        if job_id in self.job_tasks and job_id not in self._stopping:
+            self._stopping[job_id] = why
+            self.tasks[job_id].cancel()
+
+    # --- the other loops ---
+
+    async def _renew_leases(self) -> None:
+        held = [part for claim in self._claims.values() for part in (claim.job_id, claim.token)]
+        keys = [wire.beats_key(queue) for queue in self._queues]
+        lost, cancelled = await self._renew(keys=keys, args=[LEASE_MS, self._pending_ms, self.owner, ALIVE_MS, *held])
+        for job_id in lost:
+            self._stop(job_id.decode(), Stop.LOST)
+        for job_id in cancelled:
+            self._stop(job_id.decode(), Stop.CANCELLED)
+        await asyncio.sleep(BEAT_SECONDS)
+
+    async def _listen(self) -> None:
+        async with self._blocking.pubsub(ignore_subscribe_messages=True) as channel:
+            await channel.subscribe(wire.CONTROL_CHANNEL + self.owner)
+            while True:
+                message = await channel.get_message(timeout=5)
+                if message:
+                    self._stop(message["data"].decode(), Stop.CANCELLED)
+
+    async def _report(self) -> None:
+        await self._reported.wait()
+        self._reported.clear()
+        latest, self._progress = self._progress, {}
+        for job_id, progress in latest.items():
+            if claim := self._claims.get(job_id):
+                await self._tell(args=[job_id, claim.token, progress.pack()])
+
+    async def _sweep_queues(self) -> None:
+        for queue in self._queues:
+            keys = [wire.queue_key(queue), wire.wake_key(queue), wire.sweep_key(queue)]
+            pushed = await self._sweep(keys=keys, args=[int(SWEEP_SECONDS * 500), SWEEP_MOST])
+            if pushed > 0:
+                log.info("woke forgotten jobs", queue=queue, count=pushed)
+        await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 -- spreads load, guards nothing
+
+
+async def _stock_entry(_context: dict[Any, Any], *_positional: Any, **_named: Any) -> None:
+    """Stands in arq's table of functions; `Worker.run_job` never calls it."""
+
+
+_STOCK_ENTRY: Final = cast("WorkerCoroutine", _stock_entry)
+
+
+def _name(queue_key: str) -> str:
+    return queue_key.removeprefix(wire.queue_key(""))
+
+
+async def run(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT, then drain it.
+
+    Raises:
+        SettingsError: there is no Redis to work for, or a queue that no kind names.
+    """
+    kinds = catalogue.load(settings.job_modules)
+    queues = settings.queues or kinds.queues
+    if settings.redis_url is None:
+        message = "OFFLOOP_REDIS_URL is not set: give it, or run `offloop up`, which brings its own server."
+        raise SettingsError(message)
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    redis = connect(settings.redis_url)
+    store = ArtifactStore(settings.artifacts_location, redis, retention_seconds=settings.retention_seconds)
+    try:
+        with Scratch() as scratch:
+            async with Children(settings.slots, tuple(queues)) as children:
+                worker = Worker(
+                    kinds,
+                    Performer(kinds, children, store, scratch),
+                    queues=queues,
+                    slots=settings.slots,
+                    redis_url=settings.redis_url,
+                    retention_seconds=settings.retention_seconds,
+                )
+                await _until(stopped, worker, store, settings.drain_seconds)
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+async def _until(stopped: asyncio.Event, worker: Worker, store: ArtifactStore, grace: float) -> None:
+    serving = asyncio.create_task(worker.main(), name="worker")
+    collecting = asyncio.create_task(_collect(store), name="collect")
+    waiting = asyncio.create_task(stopped.wait(), name="stop")
+    try:
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            log.info("draining", running=len(worker.tasks))
+            await worker.drain(grace)
+    finally:
+        for task in (serving, collecting, waiting):
+            task.cancel()
+        ended = await asyncio.gather(serving, collecting, waiting, return_exceptions=True)
+        await worker.close()
+    if isinstance(ended[0], Exception):
+        raise ended[0]
+
+
+async def _collect(store: ArtifactStore) -> None:
+    """Delete expired artifacts from time to time; several workers doing so do each other no harm."""
+    while True:
+        await asyncio.sleep(COLLECT_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 -- spreads load, guards nothing
+        with contextlib.suppress(Unavailable):
+            if count := await store.collect():
+                log.info("expired artifacts deleted", blobs=count)

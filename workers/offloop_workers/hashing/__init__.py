@@ -1,0 +1,1 @@
+"""The work of ``offloop.jobs.hashing``."""

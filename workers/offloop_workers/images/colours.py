@@ -1,0 +1,69 @@
+"""Colours: every picture becomes grey or sRGB, with or without transparency, eight bits a channel."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image, ImageCms, ImageColor
+
+from offloop.job import Context
+
+_GREY_16 = {"I;16", "I;16B", "I;16L", "I;16N", "I"}
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+def to_srgb(picture: Image.Image, profile: bytes | None, context: Context) -> Image.Image:
+    """Convert to one of the modes L, LA, RGB, RGBA, and from the embedded profile, if any, to sRGB."""
+    picture = _eight_bits(picture)
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if source.profile.xcolor_space.strip() == _space(picture):
+                return _convert(picture, source)
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            context.warn("The picture's colour profile cannot be used; its colours were taken as they are.")
+    return picture if picture.mode in {"L", "LA", "RGB", "RGBA"} else picture.convert("RGB")
+
+
+def _convert(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+    alpha = picture.getchannel("A") if picture.mode in {"LA", "RGBA"} else None
+    if alpha is not None:
+        picture = picture.convert(picture.mode.removesuffix("A"))
+    grey = picture.mode == "L"
+    converted = ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
+    if converted is None:  # only when converting in place
+        return picture
+    if grey:
+        converted = converted.convert("L")
+    if alpha is not None:
+        converted.putalpha(alpha)
+    return converted
+
+
+def _space(picture: Image.Image) -> str:
+    return {"L": "GRAY", "LA": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}.get(picture.mode, "RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Undo palettes, single bits and deep greys, keeping transparency; CMYK and Lab wait for their profile."""
+    if picture.mode in _GREY_16:
+        # Pillow would clip at 255; what counts is the upper byte.
+        return picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    if picture.mode == "F":
+        return picture.convert("L")
+    if picture.mode in {"P", "PA"} or "transparency" in picture.info:
+        return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    if picture.mode == "1":
+        return picture.convert("L")
+    if picture.mode in {"L", "LA", "RGB", "RGBA", "CMYK", "LAB"}:
+        return picture
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
+def flattened(picture: Image.Image, background: str) -> Image.Image:
+    """Put the picture on a colour, for formats without transparency."""
+    if picture.mode not in {"LA", "RGBA"}:
+        return picture
+    ground = Image.new("RGBA", picture.size, ImageColor.getrgb(background))
+    ground.alpha_composite(picture.convert("RGBA"))
+    return ground.convert("RGB")

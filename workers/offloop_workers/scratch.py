@@ -1,0 +1,66 @@
+"""Temporary folders of a worker, one for each attempt; those that a killed worker left are deleted by the next one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Self
+
+
+class Scratch:
+    """The temporary folders of one worker: a context manager.
+
+    A lock is held on the folder for as long as the process lives, so that another worker can tell a forgotten one.
+    """
+
+    def __init__(self, parent: Path | None = None) -> None:
+        """Remember where; nothing is made yet. Default: a folder of this user's under the system's temporary one."""
+        self._parent = parent or Path(tempfile.gettempdir()) / f"offloop-{os.getuid()}"
+        self._folder: Path | None = None
+        self._lock = -1
+
+    def __enter__(self) -> Self:
+        """Make the worker's folder, and delete those that no living worker holds."""
+        self._parent.mkdir(mode=0o700, exist_ok=True)
+        turn = os.open(self._parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)  # a folder just made and not yet locked must not look forgotten
+            self._sweep()
+            self._folder = Path(tempfile.mkdtemp(dir=self._parent, prefix="worker-"))
+            self._lock = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        finally:
+            os.close(turn)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Delete the worker's folder. Safe to call twice."""
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            os.close(self._lock)
+            self._folder = None
+
+    def path(self) -> Path:
+        """A path for one attempt's folder, which does not exist yet."""
+        if self._folder is None:
+            message = "enter the scratch before asking it for paths"
+            raise RuntimeError(message)
+        return self._folder / secrets.token_hex(8)
+
+    def _sweep(self) -> None:
+        for folder in self._parent.glob("worker-*"):
+            try:
+                lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            except BlockingIOError:
+                pass  # its worker lives
+            finally:
+                os.close(lock)
