@@ -67,6 +67,7 @@ class _Running:
     """What exists while the front end serves."""
 
     tools: Mapping[str, AnyTool]
+    listed: ListToolsResult
     key: bytes
 
 
@@ -104,6 +105,7 @@ class FrontEnd:
             title="offloop",
             instructions=INSTRUCTIONS,
             lifespan=self._lifespan,
+            get_tool_input_schema=self._input_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
         )
@@ -150,7 +152,8 @@ class FrontEnd:
             ]
             async with answering():
                 key = await shared_key(self._redis)
-            self._running = _Running(toolbox(tools), key)
+            listed = ListToolsResult(tools=[tool.describe() for tool in tools])
+            self._running = _Running(toolbox(tools), listed, key)
             log.info("front end ready", kinds=list(self._kinds), keys=self._principals.required)
             yield
 
@@ -163,7 +166,11 @@ class FrontEnd:
     async def _list_tools(
         self, _context: ServerRequestContext[Any], _params: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        return ListToolsResult(tools=[tool.describe() for tool in self._serving().tools.values()])
+        return self._serving().listed
+
+    def _input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """What the SDK checks routing headers against; without it, it would list all tools at every call."""
+        return next((tool.input_schema for tool in self._serving().listed.tools if tool.name == name), None)
 
     async def _call_tool(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
         tool = self._serving().tools.get(params.name)

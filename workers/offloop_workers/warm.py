@@ -29,8 +29,6 @@ def warm(queues: Iterable[str]) -> None:
     # Collected, then kept out of later collections: children share these pages with their parent until they touch them.
     gc.collect()
     gc.freeze()
-    if (count := threads()) > 1:
-        _log.warning("not single-threaded after warming up, so forked children may hang", threads=count)
 
 
 def threads() -> int:

@@ -15,14 +15,12 @@ must stay single-threaded; it says so and refuses to start where a library has s
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import select
 import signal
 import socket
 import struct
 import sys
-from pathlib import Path
 from typing import Final, NoReturn
 
 from offloop import logs, settings
@@ -45,11 +43,10 @@ def main(arguments: list[str]) -> None:
     configured = settings.load()
     logs.configure(configured, role="child")
     kernel.give_up_privileges()
-    known = works.load(configured.job_modules)
+    known = works.load(configured.job_modules, queues=queues.split(","))
     warm.warm(queues.split(","))
-    _insist_on_one_thread()
-    gc.collect()
-    gc.freeze()  # what is loaded now is shared by all children: keep the collector from touching, and so copying, it
+    if (count := warm.threads()) > 1:
+        sys.exit(f"a job module or library started {count - 1} thread(s) on import; children cannot be forked safely")
     control.sendall(MESSAGE.pack(b"R", 0, 0))
     with contextlib.suppress(ConnectionError):
         _serve(control, known)
@@ -112,13 +109,6 @@ def _reap(control: socket.socket, alive: set[int]) -> None:
             pid, status = ended
             alive.discard(pid)
             control.sendall(MESSAGE.pack(b"X", pid, os.waitstatus_to_exitcode(status)))
-
-
-def _insist_on_one_thread() -> None:
-    threads = Path("/proc/self/task")
-    if threads.exists() and (count := len(list(threads.iterdir()))) > 1:
-        message = f"a job module or library has started {count - 1} thread(s) on import; forking is not safe"
-        sys.exit(message)
 
 
 if __name__ == "__main__":
