@@ -24,7 +24,7 @@ import offloop
 from offloop import catalogue, logs
 from offloop.artifacts import ArtifactStore
 from offloop.errors import OffloopError, SettingsError
-from offloop.queue import JobQueue, answering
+from offloop.queue import Bounds, JobQueue, answering
 from offloop.record import Progress
 from offloop.redis import connect, connect_blocking
 from offloop_server.answers import refusal
@@ -130,12 +130,8 @@ class FrontEnd:
     async def _lifespan(self, _server: Server[Any]) -> AsyncIterator[None]:
         front_end = secrets.token_hex(8)
         settings = self._settings
-        queue = JobQueue(
-            self._redis,
-            front_end=front_end,
-            retention_seconds=settings.retention_seconds,
-            max_queued=settings.max_queued,
-        )
+        bounds = Bounds(settings.retention_seconds, settings.max_queued, settings.max_queued_per_principal)
+        queue = JobQueue(self._redis, bounds, front_end=front_end)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._redis.aclose, close_connection_pool=True)
             background = await stack.enter_async_context(Background(settings.drain_seconds))

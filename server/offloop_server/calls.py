@@ -56,16 +56,20 @@ class Calls:
         async with self._inbox.watch(job_id, principal) as watch:
             try:
                 submission = await self._queue.submit(
-                    kind, value, principal=principal, job_id=job_id, key=key, wait=wait > 0
+                    kind, value, principal=principal, job_id=job_id, key=key, wait_seconds=wait
                 )
                 if submission.joined:
-                    return await self.status(submission.record.job_id, principal=principal, wait=wait, relay=relay)
+                    job_id = submission.record.job_id
+                    return await self.status(job_id, principal=principal, wait=wait, relay=relay)
                 watch.see(submission.record)
-                return await _until_ended(watch, wait, relay)
+                record = await _until_ended(watch, wait, relay)
+                if not record.state.terminal and wait > 0:
+                    await self._queue.disclose(job_id)
             except asyncio.CancelledError:
                 if key is None:
                     self._background.hand_over(self._abandon(job_id), name=f"abandon {job_id}")
                 raise
+        return record
 
     async def status(self, job_id: str, *, principal: str, wait: float, relay: Relay) -> Record:
         """Read a job; with `wait`, answer when it ends, or after that many seconds with how it is then.
@@ -100,8 +104,11 @@ class Calls:
                         await _first_change(watches)
             return [_seen(watch) for watch in watches]
 
-    async def cancel(self, job_id: str, *, principal: str, wait: float) -> Record:
+    async def cancel(self, job_id: str, *, principal: str, wait: float) -> tuple[Record, int]:
         """Ask for a job to stop, and wait that many seconds for it to be gone.
+
+        Returns:
+            The job, and how many other requests share it; while there are any, it goes on.
 
         Raises:
             NotFound: the principal has no such job.
@@ -109,8 +116,9 @@ class Calls:
         """
         async with self._inbox.watch(job_id, principal) as watch:
             watch.see(await self._queue.get(job_id, principal=principal, wait=True))
-            watch.see(await self._queue.cancel(job_id, principal=principal))
-            return await _until_ended(watch, wait, _ignore)
+            record, shared = await self._queue.cancel(job_id, principal=principal)
+            watch.see(record)
+            return (record if shared else await _until_ended(watch, wait, _ignore)), shared
 
     async def _abandon(self, job_id: str) -> None:
         with contextlib.suppress(Unavailable):

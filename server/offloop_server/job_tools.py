@@ -168,5 +168,8 @@ class CancelJob(LightTool[CancelJobArguments]):
 
     async def do(self, value: CancelJobArguments, caller: Caller) -> CallToolResult:
         """Ask, and wait for the end."""
-        record = await self._services.calls.cancel(value.job_id, principal=caller.principal, wait=CANCEL_SECONDS)
-        return answer(record, caller.links)
+        record, shared = await self._services.calls.cancel(
+            value.job_id, principal=caller.principal, wait=CANCEL_SECONDS
+        )
+        note = f"It goes on: {shared} other request(s) of yours share it; call cancel_job again to end it for them too."
+        return answer(record, caller.links, notes=(note,) if shared else ())

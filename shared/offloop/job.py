@@ -29,6 +29,7 @@ from offloop.references import FileReference
 
 Isolation = Literal["fork", "reuse"]
 
+_QUEUE = re.compile(r"[a-z0-9_-]{1,32}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -125,6 +126,9 @@ class Kind(Generic[InputT, OutputT]):
             raise SettingsError(message)
         if taken := {"wait_seconds", "idempotency_key"} & set(self.input.model_fields):
             message = f"kind {self.name}: the input field {min(taken)!r} is taken, every tool has it; rename the field"
+            raise SettingsError(message)
+        if not _QUEUE.fullmatch(self.queue):
+            message = f"kind {self.name}: queue {self.queue!r} must be lower-case letters, digits, - or _, at most 32"
             raise SettingsError(message)
         if self.retries < 0:
             message = f"kind {self.name}: retries must be 0 or more, got {self.retries}"

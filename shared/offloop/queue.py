@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from offloop import scripts, wire
 from offloop.errors import BadInput, Busy, Conflict, NotFound
 from offloop.record import Cancelled, Record, State, pack_outcome
 from offloop.redis import NET_ERRORS, unavailable
+from offloop.references import Scheme, parse, references
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 PENDING_SECONDS = 24 * 3600
 """How long a job may wait to be run before it is forgotten; renewed while it runs."""
+
+PATIENCE_SECONDS = 10
+"""How much longer than its caller waits a job may be queued, before it is taken for abandoned."""
 
 PAGE = 100
 """Records read from Redis in one go when jobs are listed."""
@@ -56,25 +61,40 @@ class JobPage:
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may be asked for and how long it is kept.
+
+    Attributes:
+        retention_seconds: how long an ended job can be read.
+        max_queued: jobs that may wait in one queue.
+        max_queued_per_principal: jobs of one principal that may wait in one queue.
+    """
+
+    retention_seconds: int
+    max_queued: int
+    max_queued_per_principal: int
+
+
 class JobQueue:
     """Jobs as a front end handles them; one per process.
 
     Args:
         redis: commands go here.
+        bounds: how much, and how long.
         front_end: the name under which this process is told of changes; ``""`` for one that never waits.
-        retention_seconds: how long an ended job can be read.
-        max_queued: jobs that may wait in one queue.
     """
 
-    def __init__(self, redis: ArqRedis, *, front_end: str = "", retention_seconds: int, max_queued: int) -> None:
+    def __init__(self, redis: ArqRedis, bounds: Bounds, *, front_end: str = "") -> None:
         """Prepare the scripts; nothing is sent yet."""
         self._redis = redis
+        self._bounds = bounds
         self._front_end = front_end
-        self._keep_ms = retention_seconds * 1000
-        self._pending_ms = max(PENDING_SECONDS, retention_seconds) * 1000
-        self._max_queued = max_queued
+        self._keep_ms = bounds.retention_seconds * 1000
+        self._pending_ms = max(PENDING_SECONDS, bounds.retention_seconds) * 1000
         self._submit = scripts.load(redis, scripts.SUBMIT)
         self._read = scripts.load(redis, scripts.READ)
+        self._disclose = scripts.load(redis, scripts.DISCLOSE)
         self._cancel = scripts.load(redis, scripts.CANCEL)
         self._leave = scripts.load(redis, scripts.LEAVE)
 
@@ -86,9 +106,9 @@ class JobQueue:
         principal: str,
         job_id: str,
         key: str | None = None,
-        wait: bool = False,
+        wait_seconds: float = 0,
     ) -> Submission:
-        """Accept a job, or join the one that an idempotency key names.
+        """Accept a job, or join one: that of the same idempotency key, or of the same input where the kind is pure.
 
         Args:
             kind: what to do.
@@ -96,43 +116,39 @@ class JobQueue:
             principal: who asks.
             job_id: from `new_id`; the caller makes it, so that it can listen before it asks.
             key: the caller's idempotency key.
-            wait: have this process told of the job's changes.
+            wait_seconds: how long the caller waits. Above 0 the job goes before those nobody waits for, this process
+                is told of its changes, and unless it is disclosed or has a key it is dropped where it was not begun
+                when the wait is long over.
 
         Raises:
             Busy: the queue is full; nothing was queued.
             Conflict: the key was used for a different request.
-            Unavailable: Redis does not answer. The same key makes a retry safe.
+            Unavailable: Redis does not answer. Sending the same again is safe.
         """
         arguments = value.model_dump(mode="json", exclude_unset=True)
+        fingerprint = _fingerprint(kind.name, arguments)
         payload = serialize_job(kind.name, (), arguments, None, 0, serializer=wire.pack)
+        job = {
+            "principal": principal,
+            "kind": kind.name,
+            "queue": kind.queue,
+            "level": "interactive" if wait_seconds > 0 else "batch",
+            "key": _join_key(kind, value, principal, key, fingerprint),
+            "index": wire.index_key(principal),
+            "fingerprint": fingerprint,
+            "max_queued": self._bounds.max_queued,
+            "max_queued_per_principal": self._bounds.max_queued_per_principal,
+            "keep": self._pending_ms,
+            "allowed": kind.retries + 1,
+            "patience": int((wait_seconds + PATIENCE_SECONDS) * 1000) if wait_seconds > 0 and not key else 0,
+        }
         async with answering():
             answer = await self._submit(
-                keys=[
-                    wire.queue_key(kind.queue),
-                    wire.wake_key(kind.queue),
-                    wire.index_key(principal),
-                    wire.idempotency_key(principal, key) if key else "",
-                ],
-                args=[
-                    job_id,
-                    payload,
-                    principal,
-                    kind.name,
-                    kind.queue,
-                    self._front_end if wait else "",
-                    _fingerprint(kind.name, arguments),
-                    self._max_queued,
-                    self._pending_ms,
-                    kind.retries + 1,
-                ],
+                args=[job_id, payload, self._front_end if wait_seconds > 0 else "", wire.pack(job)]
             )
         match answer:
-            case [b"busy", waiting]:
-                message = (
-                    f"The queue {kind.queue!r} is full ({waiting} jobs wait, the limit is {self._max_queued}); nothing "
-                    "was queued. Try again in 10 seconds."
-                )
-                raise Busy(message, retry_after=10)
+            case [b"busy", waiting, pace, whose]:
+                raise _busy(kind.queue, waiting, pace / 1000, mine=whose == b"principal")
             case [b"conflict", other]:
                 message = (
                     f"idempotency_key {str(key)[:80]!r} already names job {other.decode()} with other arguments: send "
@@ -142,6 +158,15 @@ class JobQueue:
             case [status, found, shot]:
                 return Submission(_record(found.decode(), shot), joined=status == b"joined")
         raise RuntimeError(answer)
+
+    async def disclose(self, job_id: str) -> None:
+        """Note that the caller is told the id, before it is: from now on the job is run however long it waits.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        async with answering():
+            await self._disclose(args=[job_id])
 
     async def get(self, job_id: str, *, principal: str, wait: bool = False) -> Record:
         """Read a job; with `wait`, this process is told of its changes from now on.
@@ -154,21 +179,25 @@ class JobQueue:
             shot = await self._read(args=[job_id, principal, self._front_end if wait else "", self._pending_ms])
         return _found(job_id, shot)
 
-    async def cancel(self, job_id: str, *, principal: str) -> Record:
+    async def cancel(self, job_id: str, *, principal: str) -> tuple[Record, int]:
         """Ask for a job to stop. A queued one ends at once; a running one is ``cancelled`` when its child is gone.
+
+        Returns:
+            The job, and how many other requests share it; while there are any, it goes on.
 
         Raises:
             NotFound: the principal has no such job.
             Unavailable: Redis does not answer.
         """
         async with answering():
-            shot = await self._cancel(args=[job_id, principal, _cancelled(job_id), self._keep_ms])
-        return _found(job_id, shot)
+            answer = await self._cancel(args=[job_id, principal, _cancelled(job_id), self._keep_ms])
+        shot, left = answer or (None, 0)
+        return _found(job_id, shot), left
 
     async def leave(self, job_id: str) -> bool:
-        """Stop waiting for a job that nobody else can reach; answers whether it was cancelled for that."""
+        """Give up a job whose id the caller was not told; answers whether it ends, for nobody else shares it."""
         async with answering():
-            return bool(await self._leave(args=[job_id, self._front_end, _cancelled(job_id), self._keep_ms]))
+            return not await self._leave(args=[job_id, _cancelled(job_id), self._keep_ms])
 
     async def jobs(
         self,
@@ -248,6 +277,26 @@ async def answering() -> AsyncIterator[None]:
 def _fingerprint(kind: str, arguments: dict[str, Any]) -> str:
     text = json.dumps([kind, arguments], sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _join_key(kind: Kind[Any, Any], value: Model, principal: str, key: str | None, fingerprint: str) -> str:
+    """Under which name an equal request finds the job; ``""`` where each request is a job of its own."""
+    if key:
+        return wire.idempotency_key(principal, key)
+    # What lies under a root may change from one job to the next, so its reference is not the input itself.
+    if kind.pure and all(parse(reference).scheme is not Scheme.ROOT for reference in references(value)):
+        return wire.same_input_key(principal, fingerprint)
+    return ""
+
+
+def _busy(queue: str, waiting: int, pace: float, *, mine: bool) -> Busy:
+    seconds = math.ceil(min(60.0, max(1.0, pace)))
+    whose = "of your jobs" if mine else "jobs"
+    message = (
+        f"The queue {queue!r} is full ({waiting} {whose} wait in it); nothing was queued. "
+        f"Try again in {seconds} seconds, or wait for a job of yours to end."
+    )
+    return Busy(message, retry_after=seconds)
 
 
 def _cancelled(job_id: str) -> bytes:

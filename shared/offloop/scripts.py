@@ -4,6 +4,10 @@ All of them are safe to send twice (a connection may break after the server has 
 Redis, so that no clock of a front end or worker matters. They build key names from ids, as arq does, so there is no
 Redis Cluster.
 
+A queue has two *levels*: ``interactive`` for jobs that somebody waits for, ``batch`` for those that nobody does. In each,
+every principal has a line of their own, and principals take turns. A list of tokens beside each level wakes idle
+workers; tokens are only hints, what is run next is decided when a worker claims.
+
 Words: *payload* arq's serialized job · *lease* a key that lives as long as its worker renews it · *token*
 ``owner:number``, the fence: written into the record at each claim, so that a late write of a lost attempt is refused.
 """
@@ -27,12 +31,15 @@ def load(redis: Redis, script: str) -> AsyncScript:
 
 _NAMES: Final = f"""
 local PAYLOAD, LEASE, RESULT, TRIES = '{wire.PAYLOAD}', '{wire.LEASE}', '{wire.RESULT}', '{wire.TRIES}'
-local RECORD, WAITERS, FENCE = '{wire.RECORD}', '{wire.WAITERS}', '{wire.FENCE}'
+local RECORD, WAITERS, FENCE, TURN = '{wire.RECORD}', '{wire.WAITERS}', '{wire.FENCE}', '{wire.TURN}'
 local REPLY, CONTROL = '{wire.REPLY_CHANNEL}', '{wire.CONTROL_CHANNEL}'
+local QUEUE, WAKE, LINE = '{wire.QUEUE}', '{wire.WAKE}', '{wire.LINE}'
+local TURNS, DEPTH, LEASES, PACE = '{wire.TURNS}', '{wire.DEPTH}', '{wire.LEASES}', '{wire.PACE}'
 """
 
 _LIBRARY: Final = """
 local INLINE = 16384  -- a larger result is fetched by the front end: pushes share a bounded output buffer
+local ALL = '*'       -- the field of a queue's depth that counts every principal's jobs
 
 local function now()
   local t = redis.call('TIME')
@@ -53,71 +60,121 @@ local function tell(id)
   for _, front_end in ipairs(waiting) do redis.call('PUBLISH', REPLY .. front_end, message) end
 end
 
+-- Have a front end told of a job's changes while it goes on.
+local function wait(id, front_end, keep)
+  if front_end == '' then return end
+  redis.call('SADD', WAITERS .. id, front_end)
+  redis.call('PEXPIRE', WAITERS .. id, keep)
+end
+
+-- Count a principal's waiting jobs; a count of zero leaves nothing behind.
+local function count(queue, principal, change)
+  for _, who in ipairs({principal, ALL}) do
+    if redis.call('HINCRBY', DEPTH .. queue, who, change) <= 0 then redis.call('HDEL', DEPTH .. queue, who) end
+  end
+end
+
+-- Let a job wait in its principal's line (`push` says at which end), give the principal a turn, wake a worker.
+local function line_up(id, queue, level, principal, push)
+  local lane = queue .. ':' .. level
+  redis.call(push, LINE .. lane .. ':' .. principal, id)
+  redis.call('ZADD', TURNS .. lane, 'NX', redis.call('GET', TURN) or 0, principal)
+  redis.call('RPUSH', WAKE .. lane, 1)
+  count(queue, principal, 1)
+end
+
 -- Make the state final, keep outcome and record for `keep` ms, and forget the rest.
-local function conclude(id, queue, state, result, keep)
+local function conclude(id, state, result, keep)
   local time = now()
+  local before, queue, principal, key, started = unpack(
+    redis.call('HMGET', RECORD .. id, 'state', 'queue', 'principal', 'key', 'started'))
   redis.call('SET', RESULT .. id, result, 'PX', keep)
   redis.call('HSET', RECORD .. id, 'state', state, 'finished', time, 'expires', time + keep)
   redis.call('PEXPIRE', RECORD .. id, keep)
-  local key = redis.call('HGET', RECORD .. id, 'key')
-  if key then redis.call('PEXPIRE', key, keep) end
+  if key and redis.call('GET', key) == id then redis.call('PEXPIRE', key, keep) end
   redis.call('DEL', PAYLOAD .. id, LEASE .. id, TRIES .. id)
-  redis.call('ZREM', queue, id)
+  redis.call('ZREM', QUEUE .. queue, id)
+  redis.call('ZREM', LEASES .. queue, id)
+  if before == 'queued' then count(queue, principal, -1) end  -- its id stays in the line and is passed over there
+  if state == 'completed' then  -- how long jobs of this queue take, a moving average in ms
+    local pace = tonumber(redis.call('GET', PACE .. queue) or time - started)
+    redis.call('SET', PACE .. queue, math.floor(0.8 * pace + 0.2 * (time - started)), 'PX', 86400000)
+  end
   tell(id)
   redis.call('DEL', WAITERS .. id)
 end
 
--- End a queued job at once; tell the worker of a running one to kill its child.
-local function cancel(id, result, keep)
-  local state, queue, token = unpack(redis.call('HMGET', RECORD .. id, 'state', 'queue', 'token'))
+-- One of those who share a job gives it up. With the last one a queued job ends at once, and the worker of a running
+-- one is told to kill its child. Answers how many are left.
+local function give_up(id, result, keep)
+  local state, token = unpack(redis.call('HMGET', RECORD .. id, 'state', 'token'))
+  if state ~= 'queued' and state ~= 'running' then return 0 end
+  local left = redis.call('HINCRBY', RECORD .. id, 'holders', -1)
+  if left > 0 then return left end
   if state == 'queued' then
-    conclude(id, 'arq:queue:' .. queue, 'cancelled', result, keep)
-  elseif state == 'running' then
+    conclude(id, 'cancelled', result, keep)
+  else
     redis.call('HSET', RECORD .. id, 'cancel', 1)
     redis.call('PUBLISH', CONTROL .. string.match(token, '^(.*):'), id)
   end
+  return 0
+end
+
+-- Send a running job back to the front of its line.
+local function requeue(id, queue)
+  local level, principal = unpack(redis.call('HMGET', RECORD .. id, 'level', 'principal'))
+  redis.call('HSET', RECORD .. id, 'state', 'queued')
+  redis.call('HDEL', RECORD .. id, 'token', 'progress', 'started')
+  redis.call('DEL', LEASE .. id)
+  redis.call('ZREM', LEASES .. queue, id)
+  line_up(id, queue, level, principal, 'LPUSH')
+  tell(id)
 end
 """
 
-# Accept a job, or join the one its idempotency key already names.
-# KEYS queue, wake, index, idempotency ('' for none)
-# ARGV id, payload, principal, kind, queue's name, front end ('' when nobody waits), fingerprint, max queued, keep ms,
-#      executions allowed
-# → {'new' | 'joined', id, snapshot}, {'conflict', id} or {'busy', jobs in the queue}
+# Accept a job, or join the one its key already names (a failed or cancelled one is not joined).
+# ARGV id, payload, front end ('' when nobody waits), and a map: principal, kind, queue, level, key ('' for none),
+#      index, fingerprint, max_queued, max_queued_per_principal, keep (ms), allowed (executions), patience (ms after
+#      which a job that is still queued and was not disclosed is dropped; 0: never)
+# → {'new' | 'joined', id, snapshot}, {'conflict', id} or {'busy', jobs waiting, ms a job takes, 'queue' | 'principal'}
 SUBMIT: Final = """
-local id, keep = ARGV[1], tonumber(ARGV[9])
+local id, job = ARGV[1], cmsgpack.unpack(ARGV[4])
 local answer = 'new'
-if KEYS[4] ~= '' then
-  local other = redis.call('GET', KEYS[4])
-  local state = other and redis.call('HGET', RECORD .. other, 'state')
-  if state and state ~= 'failed' and state ~= 'cancelled' then
-    if redis.call('HGET', RECORD .. other, 'fingerprint') ~= ARGV[7] then return {'conflict', other} end
+if job.key ~= '' then
+  local other = redis.call('GET', job.key)
+  local state, ending = false, false
+  if other and other ~= id then state, ending = unpack(redis.call('HMGET', RECORD .. other, 'state', 'cancel')) end
+  if state and state ~= 'failed' and state ~= 'cancelled' and not ending then
+    if redis.call('HGET', RECORD .. other, 'fingerprint') ~= job.fingerprint then return {'conflict', other} end
     id, answer = other, 'joined'
+    redis.call('HINCRBY', RECORD .. id, 'holders', 1)
+    redis.call('HDEL', RECORD .. id, 'deadline')
   end
 end
 local state = redis.call('HGET', RECORD .. id, 'state')
 if not state then
-  local waiting = redis.call('ZCARD', KEYS[1])
-  if waiting >= tonumber(ARGV[8]) then return {'busy', waiting} end
+  local mine, all = unpack(redis.call('HMGET', DEPTH .. job.queue, job.principal, ALL))
+  local pace = tonumber(redis.call('GET', PACE .. job.queue) or 0)
+  if tonumber(all or 0) >= job.max_queued then return {'busy', tonumber(all), pace, 'queue'} end
+  if tonumber(mine or 0) >= job.max_queued_per_principal then return {'busy', tonumber(mine), pace, 'principal'} end
   local time = now()
-  redis.call('HSET', RECORD .. id, 'principal', ARGV[3], 'kind', ARGV[4], 'queue', ARGV[5], 'state', 'queued',
-    'attempt', 0, 'created', time, 'expires', time + keep, 'fingerprint', ARGV[7], 'allowed', ARGV[10])
-  redis.call('PEXPIRE', RECORD .. id, keep)
-  redis.call('SET', PAYLOAD .. id, ARGV[2], 'PX', keep)
-  redis.call('ZADD', KEYS[1], time, id)
-  redis.call('RPUSH', KEYS[2], id)
-  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. (time - keep))
-  redis.call('ZADD', KEYS[3], time, id)
-  redis.call('PEXPIRE', KEYS[3], keep)
-  if KEYS[4] ~= '' then
-    redis.call('SET', KEYS[4], id, 'PX', keep)
-    redis.call('HSET', RECORD .. id, 'key', KEYS[4])
+  redis.call('HSET', RECORD .. id, 'principal', job.principal, 'kind', job.kind, 'queue', job.queue, 'level', job.level,
+    'state', 'queued', 'attempt', 0, 'created', time, 'expires', time + job.keep, 'fingerprint', job.fingerprint,
+    'allowed', job.allowed, 'holders', 1)
+  if job.patience > 0 then redis.call('HSET', RECORD .. id, 'deadline', time + job.patience) end
+  if job.key ~= '' then
+    redis.call('SET', job.key, id, 'PX', job.keep)
+    redis.call('HSET', RECORD .. id, 'key', job.key)
   end
+  redis.call('PEXPIRE', RECORD .. id, job.keep)
+  redis.call('SET', PAYLOAD .. id, ARGV[2], 'PX', job.keep)
+  redis.call('ZADD', QUEUE .. job.queue, time, id)
+  redis.call('ZREMRANGEBYSCORE', job.index, '-inf', '(' .. (time - job.keep))
+  redis.call('ZADD', job.index, time, id)
+  redis.call('PEXPIRE', job.index, job.keep)
+  line_up(id, job.queue, job.level, job.principal, 'RPUSH')
 end
-if ARGV[6] ~= '' and (not state or state == 'queued' or state == 'running') then
-  redis.call('SADD', WAITERS .. id, ARGV[6])
-  redis.call('PEXPIRE', WAITERS .. id, keep)
-end
+if not state or state == 'queued' or state == 'running' then wait(id, ARGV[3], job.keep) end
 return {answer, id, snapshot(id)}
 """
 
@@ -127,55 +184,79 @@ READ: Final = """
 local id = ARGV[1]
 local owner, state = unpack(redis.call('HMGET', RECORD .. id, 'principal', 'state'))
 if owner ~= ARGV[2] then return nil end
-if ARGV[3] ~= '' and (state == 'queued' or state == 'running') then
-  redis.call('SADD', WAITERS .. id, ARGV[3])
-  redis.call('PEXPIRE', WAITERS .. id, ARGV[4])
-end
+if state == 'queued' or state == 'running' then wait(id, ARGV[3], ARGV[4]) end
 return snapshot(id)
 """
 
-# Ask for a job to stop. ARGV id, principal, packed outcome, keep ms → snapshot, or nil where there is no such job
+# The caller has been told the id: the job is run however long it waits. ARGV id
+DISCLOSE: Final = """
+return redis.call('HDEL', RECORD .. ARGV[1], 'deadline')
+"""
+
+# Ask for a job to stop. ARGV id, principal, packed outcome, keep ms
+# → {snapshot, requests that still share it}, or nil where the principal has no such job
 CANCEL: Final = """
 if redis.call('HGET', RECORD .. ARGV[1], 'principal') ~= ARGV[2] then return nil end
-cancel(ARGV[1], ARGV[3], ARGV[4])
-return snapshot(ARGV[1])
+local left = give_up(ARGV[1], ARGV[3], tonumber(ARGV[4]))
+return {snapshot(ARGV[1]), left}
 """
 
-# A front end no longer waits; a job that nobody else waits for is cancelled.
-# ARGV id, front end, packed outcome, keep ms → 1 where the job was cancelled, else 0
+# A call left before it was told the job's id. ARGV id, packed outcome, keep ms → requests that still share the job
 LEAVE: Final = """
-redis.call('SREM', WAITERS .. ARGV[1], ARGV[2])
-if redis.call('SCARD', WAITERS .. ARGV[1]) > 0 then return 0 end
-cancel(ARGV[1], ARGV[3], ARGV[4])
-return 1
+return give_up(ARGV[1], ARGV[2], tonumber(ARGV[3]))
 """
 
-# Take jobs: one lease, one token, one counted try each; ids that are not due, leased or gone are passed over.
-# KEYS queue  ARGV owner, lease ms, keep ms, ids…
+# Take up to `most` jobs of one level, one principal after the other: a lease, a token and a counted execution each.
+# Jobs that have ended meanwhile are passed over; those whose caller left without knowing them are ended.
+# ARGV queue, level, owner, lease ms, keep ms, most, packed outcome of an abandoned job, retention ms
 # → {id, token, payload or '', executions counted, executions allowed, attempt, principal, kind}*
 CLAIM: Final = """
-local time, taken = now(), {}
-for i = 4, #ARGV do
-  local id = ARGV[i]
-  local due = redis.call('ZSCORE', KEYS[1], id)
-  if due and tonumber(due) <= time and redis.call('EXISTS', LEASE .. id) == 0 then
-    local token = ARGV[1] .. ':' .. redis.call('INCR', FENCE)
-    redis.call('SET', LEASE .. id, token, 'PX', ARGV[2])
+local queue, lane = ARGV[1], ARGV[1] .. ':' .. ARGV[2]
+local time, taken, passed, most = now(), {}, 0, tonumber(ARGV[6])
+while #taken < most and passed < 1000 do
+  local principal = redis.call('ZRANGE', TURNS .. lane, 0, 0)[1]
+  if not principal then break end
+  local line = LINE .. lane .. ':' .. principal
+  local id = redis.call('LPOP', line)
+  if redis.call('LLEN', line) == 0 then
+    redis.call('ZREM', TURNS .. lane, principal)
+  else
+    redis.call('ZADD', TURNS .. lane, redis.call('INCR', TURN), principal)
+  end
+  local state, deadline, ending, allowed, kind = unpack(
+    redis.call('HMGET', RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'kind'))
+  if state ~= 'queued' then
+    if id and not state then  -- it waited for longer than its record is kept
+      count(queue, principal, -1)
+      redis.call('ZREM', QUEUE .. queue, id)
+    end
+    passed = passed + 1
+  elseif ending or (deadline and tonumber(deadline) < time) then
+    conclude(id, 'cancelled', ARGV[7], tonumber(ARGV[8]))
+    passed = passed + 1
+  else
+    local token = ARGV[3] .. ':' .. redis.call('INCR', FENCE)
     local tries = redis.call('INCR', TRIES .. id)
-    redis.call('PEXPIRE', TRIES .. id, ARGV[3])
     local attempt = redis.call('HINCRBY', RECORD .. id, 'attempt', 1)
+    redis.call('SET', LEASE .. id, token, 'PX', ARGV[4])
+    redis.call('ZADD', LEASES .. queue, time + ARGV[4], id)
+    redis.call('PEXPIRE', TRIES .. id, ARGV[5])
     redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token)
-    redis.call('PEXPIRE', RECORD .. id, ARGV[3])
-    local allowed, principal, kind = unpack(redis.call('HMGET', RECORD .. id, 'allowed', 'principal', 'kind'))
+    redis.call('PEXPIRE', RECORD .. id, ARGV[5])
+    count(queue, principal, -1)
     tell(id)
     taken[#taken + 1] = {id, token, redis.call('GET', PAYLOAD .. id) or '', tries, tonumber(allowed or 1), attempt,
-      principal or '', kind or ''}
+      principal, kind or ''}
   end
+end
+-- More waits than there are tokens for: some were lost, or taken together with others. Wake one more worker.
+if redis.call('EXISTS', TURNS .. lane) == 1 and redis.call('EXISTS', WAKE .. lane) == 0 then
+  redis.call('RPUSH', WAKE .. lane, 1)
 end
 return taken
 """
 
-# Show that a worker lives, and renew its leases. One that lapsed is taken again unless somebody else has claimed since.
+# Show that a worker lives, and renew its leases. One that lapsed is taken again unless the job was given away since.
 # KEYS beats of each queue served  ARGV lease ms, keep ms, owner, alive ms, (id, token)…
 # → {ids lost, ids to be cancelled}
 RENEW: Final = """
@@ -187,9 +268,10 @@ for _, beats in ipairs(KEYS) do
 end
 for i = 5, #ARGV, 2 do
   local id = ARGV[i]
-  local token, state, marked = unpack(redis.call('HMGET', RECORD .. id, 'token', 'state', 'cancel'))
+  local token, state, queue, marked = unpack(redis.call('HMGET', RECORD .. id, 'token', 'state', 'queue', 'cancel'))
   if token == ARGV[i + 1] and state == 'running' then
     redis.call('SET', LEASE .. id, token, 'PX', ARGV[1])
+    redis.call('ZADD', LEASES .. queue, time + ARGV[1], id)
     redis.call('PEXPIRE', RECORD .. id, ARGV[2])
     redis.call('PEXPIRE', PAYLOAD .. id, ARGV[2])
     if marked then cancelled[#cancelled + 1] = id end
@@ -209,53 +291,68 @@ tell(ARGV[1])
 return 1
 """
 
-# End a job. KEYS queue  ARGV id, token, state, packed outcome, keep ms → 1, or 0 where the attempt was fenced off
+# End a job. ARGV id, token, state, packed outcome, keep ms → 1, or 0 where the attempt was fenced off
 FINISH: Final = """
 local token, state = unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state'))
 if token ~= ARGV[2] or state ~= 'running' then return 0 end
-conclude(ARGV[1], KEYS[1], ARGV[3], ARGV[4], tonumber(ARGV[5]))
+conclude(ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]))
 return 1
 """
 
-# Hand a job back to the front of its queue; an attempt that a drain cut short does not count as a try.
-# KEYS queue, wake  ARGV id, token, '1' where the try counts → 1, or 0 where the attempt was fenced off
+# Hand a job back to the front of its line; an attempt that a drain cut short does not count as an execution.
+# ARGV id, token, '1' where it counts → 1, or 0 where the attempt was fenced off
 RELEASE: Final = """
-local id = ARGV[1]
-local token, state = unpack(redis.call('HMGET', RECORD .. id, 'token', 'state'))
+local token, state, queue = unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state', 'queue'))
 if token ~= ARGV[2] or state ~= 'running' then return 0 end
-redis.call('HSET', RECORD .. id, 'state', 'queued')
-redis.call('HDEL', RECORD .. id, 'token', 'progress', 'started')
-redis.call('DEL', LEASE .. id)
-if ARGV[3] ~= '1' then redis.call('DECR', TRIES .. id) end
-if redis.call('ZSCORE', KEYS[1], id) then redis.call('LPUSH', KEYS[2], id) end
-tell(id)
+if ARGV[3] ~= '1' then redis.call('DECR', TRIES .. ARGV[1]) end
+requeue(ARGV[1], queue)
 return 1
 """
 
-# Wake somebody for each due job that has neither lease nor living token: its worker was lost, it came from stock arq,
-# or the list was. Tokens are pushed in order of age, so the first living one bounds the search.
-# KEYS queue, wake, lock  ARGV lock ms, most ids → ids pushed, or -1 where another process sweeps
+# Find what no message told of: jobs whose worker was lost, levels whose tokens were lost, jobs enqueued by stock arq.
+# Where sweeping was interrupted (the server was away or frozen), leases get another term first: their workers live.
+# KEYS lock, time of the last sweep, where the search for stock jobs goes on
+# ARGV queue, lock ms, lease ms, keep ms → jobs found, or -1 where another process sweeps
 SWEEP: Final = """
-if not redis.call('SET', KEYS[3], 1, 'NX', 'PX', ARGV[1]) then return -1 end
-local newest = now()
-local head = redis.call('LINDEX', KEYS[2], 0)
-while head do
-  local due = redis.call('ZSCORE', KEYS[1], head)
-  if due and redis.call('EXISTS', LEASE .. head) == 0 then
-    newest = '(' .. due
-    break
+if not redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[2]) then return -1 end
+local queue, time, found = ARGV[1], now(), 0
+local last = tonumber(redis.call('GET', KEYS[2]) or 0)
+redis.call('SET', KEYS[2], time, 'PX', ARGV[4])
+local interrupted = last > 0 and time - last > 2 * ARGV[3]
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES .. queue, '-inf', time, 'LIMIT', 0, 500)) do
+  if redis.call('HGET', RECORD .. id, 'state') ~= 'running' then
+    redis.call('ZREM', LEASES .. queue, id)
+  elseif interrupted then
+    redis.call('ZADD', LEASES .. queue, time + ARGV[3], id)
+  else
+    requeue(id, queue)
+    found = found + 1
   end
-  redis.call('LPOP', KEYS[2])
-  head = redis.call('LINDEX', KEYS[2], 0)
 end
-local lost, offset, page = {}, 0, nil
-repeat
-  page = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', newest, 'LIMIT', offset, 500)
+local leased, waiting = redis.call('ZCARD', LEASES .. queue), tonumber(redis.call('HGET', DEPTH .. queue, ALL) or 0)
+if redis.call('ZCARD', QUEUE .. queue) > leased + waiting then
+  local offset = tonumber(redis.call('GET', KEYS[3]) or 0)
+  local page = redis.call('ZRANGEBYSCORE', QUEUE .. queue, '-inf', time, 'LIMIT', offset, 500)
   for _, id in ipairs(page) do
-    if redis.call('EXISTS', LEASE .. id) == 0 then lost[#lost + 1] = id end
+    if redis.call('EXISTS', RECORD .. id) == 0 then
+      if redis.call('EXISTS', PAYLOAD .. id) == 1 then
+        redis.call('HSET', RECORD .. id, 'principal', '', 'kind', '', 'queue', queue, 'level', 'batch',
+          'state', 'queued', 'attempt', 0, 'created', time, 'expires', time + ARGV[4], 'allowed', 1, 'holders', 1)
+        redis.call('PEXPIRE', RECORD .. id, ARGV[4])
+        line_up(id, queue, 'batch', '', 'RPUSH')
+        found = found + 1
+      else
+        redis.call('ZREM', QUEUE .. queue, id)  -- its payload has expired, nobody can run it
+      end
+    end
   end
-  offset = offset + 500
-until #page < 500 or offset >= tonumber(ARGV[2])
-for i = #lost, 1, -1 do redis.call('LPUSH', KEYS[2], lost[i]) end
-return #lost
+  redis.call('SET', KEYS[3], #page < 500 and 0 or offset + 500, 'PX', ARGV[4])
+end
+for _, level in ipairs({'interactive', 'batch'}) do
+  local lane = queue .. ':' .. level
+  if redis.call('EXISTS', TURNS .. lane) == 1 and redis.call('EXISTS', WAKE .. lane) == 0 then
+    redis.call('RPUSH', WAKE .. lane, 1)
+  end
+end
+return found
 """

@@ -126,6 +126,9 @@ class Settings(BaseModel):
     drain_seconds: float = Field(
         5, ge=0, le=3600, description="How long a stopping process lets running work end before it is handed back."
     )
+    max_queued_per_principal: int = Field(
+        1000, ge=1, le=10_000_000, description="Jobs of one principal that may wait in one queue."
+    )
     max_upload_mb: int = Field(1024, ge=1, le=1_048_576, description="Largest file, in MiB, that may be uploaded.")
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="Log lines for people (text) or machines (json); auto is text on a terminal, else json."

@@ -23,6 +23,14 @@ TRIES = retry_key_prefix
 RECORD = "offloop:job:"
 WAITERS = "offloop:waiters:"
 FENCE = "offloop:fence"
+TURN = "offloop:turn"
+QUEUE = "arq:queue:"
+WAKE = "offloop:wake:"
+LINE = "offloop:line:"
+TURNS = "offloop:turns:"
+DEPTH = "offloop:depth:"
+LEASES = "offloop:leases:"
+PACE = "offloop:pace:"
 REPLY_CHANNEL = "offloop:reply:"
 CONTROL_CHANNEL = "offloop:control:"
 
@@ -31,17 +39,17 @@ _CANCELLED, _FAILED = 1, 2
 
 def queue_key(queue: str) -> str:
     """Arq's sorted set of a queue: job ids by the time they are due."""
-    return f"arq:queue:{queue}"
+    return QUEUE + queue
 
 
-def wake_key(queue: str) -> str:
-    """The list of ids that wakes an idle worker; only a hint, the sorted set is the truth."""
-    return f"offloop:wake:{queue}"
+def wake_key(queue: str, level: str) -> str:
+    """The list of tokens that wakes an idle worker for a level of a queue; only a hint."""
+    return f"{WAKE}{queue}:{level}"
 
 
-def sweep_key(queue: str) -> str:
-    """Held by the one process of the fleet that sweeps a queue just now."""
-    return f"offloop:sweep:{queue}"
+def sweep_keys(queue: str) -> list[str]:
+    """The lock of the one process that sweeps a queue now, when it was swept last, and where it goes on."""
+    return [f"offloop:sweep:{queue}", f"offloop:swept:{queue}", f"offloop:scan:{queue}"]
 
 
 def beats_key(queue: str) -> str:
@@ -57,6 +65,11 @@ def index_key(principal: str) -> str:
 def idempotency_key(principal: str, key: str) -> str:
     """Where the job of an idempotency key is noted; the caller's text is hashed, so it may be anything."""
     return f"offloop:key:{principal}:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+
+
+def same_input_key(principal: str, fingerprint: str) -> str:
+    """Where a principal's job of a pure kind is noted by its input."""
+    return f"offloop:same:{principal}:{fingerprint}"
 
 
 def artifact_key(artifact_id: str) -> str:

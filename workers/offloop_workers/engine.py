@@ -1,7 +1,7 @@
 """arq's worker, woken instead of polling: leases, fences, aborts, and no message that anything depends on.
 
-`Worker` subclasses arq 0.28's (pinned) and keeps its functions, counters, tasks and log; it replaces how jobs are found
-(`main`), taken (`start_jobs`) and run (`run_job`). Five loops share one life; a broken connection ends none of them:
+`Worker` subclasses arq 0.28's (pinned) and keeps its table of functions, counters and tasks; it replaces how jobs are
+found and taken (`main`) and run (`run_job`). Five loops share one life; a broken connection ends none of them:
 
 * *dispatch* blocks on the wake lists of the queues it serves, for as many ids as there are free slots;
 * *renew* keeps the leases, shows that the worker lives, and hears of lost leases and cancellations;
@@ -49,7 +49,8 @@ BEAT_SECONDS: Final = 1.0
 ALIVE_MS: Final = 5000
 """A worker that has not shown itself for this long does not count as alive."""
 SWEEP_SECONDS: Final = 1.0
-SWEEP_MOST: Final = 20_000
+BATCH_TURN: Final = 8
+"""Every so many times a worker looks first for jobs that nobody waits for."""
 COLLECT_SECONDS: Final = 600
 SETTLE_SECONDS: Final = 60
 """How long an outcome is offered to a Redis that does not answer, before the job is left to be run again."""
@@ -107,6 +108,7 @@ class Worker(ArqWorker):
         self._dispatching: asyncio.Task[None] | None = None
         self._claims: dict[str, Claim] = {}
         self._stopping: dict[str, Stop] = {}
+        self._turn = 0
         self._progress: dict[str, Progress] = {}
         self._reported = asyncio.Event()
         self._free = asyncio.Event()
@@ -156,19 +158,29 @@ class Worker(ArqWorker):
             self._free.clear()
             await self._free.wait()
             return
-        # BLMPOP looks at the lists in the order of its arguments: begin at another one each time, so that none starves.
-        self._queues.append(self._queues.pop(0))
-        keys = [wire.wake_key(queue) for queue in self._queues]
+        keys = self._wake_keys()
         waiting = self._blocking.blmpop(0, len(keys), *keys, direction="LEFT", count=free)  # type: ignore[arg-type]
         popped = await cast("Awaitable[list[Any] | None]", waiting)
         if popped:
-            self.queue_name = wire.queue_key(popped[0].decode().removeprefix(wire.wake_key("")))
-            await self.start_jobs(popped[1])
+            queue, _, level = popped[0].decode().removeprefix(wire.WAKE).rpartition(":")
+            await self._take(queue, level, len(popped[1]))
 
-    async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Claim what can be claimed of these ids, in one request, and run it."""
-        queue = self.queue_name
-        rows = await self._claim(keys=[queue], args=[self.owner, LEASE_MS, self._pending_ms, *job_ids])
+    def _wake_keys(self) -> list[str]:
+        """The lists to wait on. The first that has a token is taken, so the order is the priority.
+
+        Jobs that somebody waits for go first, but every `BATCH_TURN`-th time the others do, so that none starves; and
+        the queues take turns at being first.
+        """
+        self._turn += 1
+        self._queues.append(self._queues.pop(0))
+        levels = ("interactive", "batch") if self._turn % BATCH_TURN else ("batch", "interactive")
+        return [wire.wake_key(queue, level) for level in levels for queue in self._queues]
+
+    async def _take(self, queue: str, level: str, most: int) -> None:
+        """Claim up to `most` jobs, in one request, and run them."""
+        rows = await self._claim(
+            args=[queue, level, self.owner, LEASE_MS, self._pending_ms, most, _ABANDONED, self._keep_ms]
+        )
         for job_id, token, payload, tries, allowed, attempt, principal, kind in rows:
             claim = Claim(
                 job_id=job_id.decode(),
@@ -224,12 +236,7 @@ class Worker(ArqWorker):
             case Stop.DRAINED | Again():
                 self.jobs_retried += 1
                 counted = isinstance(outcome, Again)
-                stored = await self._insist(
-                    lambda: self._release(
-                        keys=[claim.queue, wire.wake_key(_name(claim.queue))],
-                        args=[claim.job_id, claim.token, int(counted)],
-                    )
-                )
+                stored = await self._insist(lambda: self._release(args=[claim.job_id, claim.token, int(counted)]))
                 state = "queued"
             case _:
                 ending: Outcome = Cancelled() if isinstance(outcome, Stop) else outcome
@@ -246,9 +253,7 @@ class Worker(ArqWorker):
 
     async def _conclude(self, claim: Claim, outcome: Outcome) -> Any:
         packed = pack_outcome(outcome, job_id=claim.job_id, kind=claim.kind, queue=claim.queue, attempt=claim.attempt)
-        return await self._finish(
-            keys=[claim.queue], args=[claim.job_id, claim.token, outcome.state.value, packed, self._keep_ms]
-        )
+        return await self._finish(args=[claim.job_id, claim.token, outcome.state.value, packed, self._keep_ms])
 
     async def _insist(self, send: Callable[[], Awaitable[Any]]) -> bool:
         """Offer a write until Redis takes it; the scripts are safe to repeat.
@@ -306,10 +311,11 @@ class Worker(ArqWorker):
 
     async def _sweep_queues(self) -> None:
         for queue in self._queues:
-            keys = [wire.queue_key(queue), wire.wake_key(queue), wire.sweep_key(queue)]
-            pushed = await self._sweep(keys=keys, args=[int(SWEEP_SECONDS * 500), SWEEP_MOST])
-            if pushed > 0:
-                log.info("woke forgotten jobs", queue=queue, count=pushed)
+            found = await self._sweep(
+                keys=wire.sweep_keys(queue), args=[queue, int(SWEEP_SECONDS * 500), LEASE_MS, self._pending_ms]
+            )
+            if found > 0:
+                log.info("found forgotten jobs", queue=queue, count=found)
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 -- spreads load, guards nothing
 
 
@@ -320,8 +326,7 @@ async def _stock_entry(_context: dict[Any, Any], *_positional: Any, **_named: An
 _STOCK_ENTRY: Final = cast("WorkerCoroutine", _stock_entry)
 
 
-def _name(queue_key: str) -> str:
-    return queue_key.removeprefix(wire.queue_key(""))
+_ABANDONED: Final = pack_outcome(Cancelled(), job_id="", kind="", queue="")
 
 
 async def run(settings: Settings) -> None:
