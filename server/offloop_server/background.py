@@ -46,7 +46,7 @@ class Background:
 
     def hand_over(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
         """Run something that ends by itself and whose result nobody waits for."""
-        self._keep(work, name, self._finite)
+        _ = self._keep(work, name, self._finite)
 
     def _keep(self, work: Coroutine[Any, Any, Any], name: str, tasks: set[asyncio.Task[Any]]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work, name=name)
