@@ -23,7 +23,7 @@ from starlette.routing import Route
 import offloop
 from offloop import catalogue, logs
 from offloop.artifacts import ArtifactStore
-from offloop.errors import OffloopError, SettingsError
+from offloop.errors import OffloopError, SettingsError, Unavailable
 from offloop.queue import Bounds, JobQueue, answering
 from offloop.record import Progress
 from offloop.redis import connect, connect_blocking
@@ -263,5 +263,9 @@ async def run(settings: Settings) -> None:
         timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
         server_header=False,
     )
+    server = uvicorn.Server(config)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has shut down
-        await uvicorn.Server(config).serve()
+        await server.serve()
+    if not server.started:
+        message = "The front end could not start; the lines above say why."
+        raise Unavailable(message)

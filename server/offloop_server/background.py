@@ -40,19 +40,20 @@ class Background:
         if left:
             await asyncio.wait(left)
 
-    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
-        """Run a loop that goes on until the front end stops."""
-        self._keep(work, name, self._endless)
+    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+        """Run a loop that goes on until it is cancelled, or the front end stops."""
+        return self._keep(work, name, self._endless)
 
     def hand_over(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
         """Run something that ends by itself and whose result nobody waits for."""
-        self._keep(work, name, self._finite)
+        _ = self._keep(work, name, self._finite)
 
-    def _keep(self, work: Coroutine[Any, Any, Any], name: str, tasks: set[asyncio.Task[Any]]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, Any], name: str, tasks: set[asyncio.Task[Any]]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work, name=name)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         task.add_done_callback(_log_failure)
+        return task
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:

@@ -72,11 +72,12 @@ class Offloop:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Disconnect; a broken connection is explained, a failure of ours leaves the transport's groups unwrapped."""
+        """Disconnect; explains a broken connection, and lets a failure inside the block out as it was."""
         try:
             await self._stack.__aexit__(kind, error, trace)
         except Exception as failure:
-            raise self._explained(failure) from failure
+            if not isinstance(error, Exception):
+                raise self._explained(failure) from failure
 
     async def tools(self) -> dict[str, Tool]:
         """The tools there are, by name."""
@@ -177,12 +178,9 @@ class Offloop:
         self._status = response.status_code
 
     def _explained(self, error: BaseException) -> BaseException:
-        """The failure to show: ours if there is one inside, else what the transport's failure means."""
-        # A failure of ours is the cause; what the transport says about being torn down is not.
-        for leaf in sorted(_leaves(error), key=lambda leaf: not isinstance(leaf, OffloopError)):
+        """What a failure of the transport means for the caller; any other failure as it is."""
+        for leaf in _leaves(error):
             match leaf:
-                case OffloopError():
-                    return leaf
                 case httpx2.HTTPStatusError():
                     return Unavailable(f"the front end answered {leaf.response.status_code} to a download or upload")
                 case httpx2.InvalidURL() | httpx2.UnsupportedProtocol():

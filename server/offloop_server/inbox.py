@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from offloop import wire
 from offloop.errors import NotFound
@@ -78,18 +78,25 @@ class Inbox:
         self._background = background
         self._watches: dict[str, set[Watch]] = {}
         self._subscribed = asyncio.Event()
+        self._loops: list[asyncio.Task[Any]] = []
 
     async def __aenter__(self) -> Self:
         """Subscribe; a Redis that is away only delays this by a moment, the loops go on trying."""
-        self._background.start(forever(self._listen), name="inbox")
-        self._background.start(forever(self._check), name="inbox-check")
+        self._loops = [
+            self._background.start(forever(self._listen), name="inbox"),
+            self._background.start(forever(self._check), name="inbox-check"),
+        ]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CHECK_SECONDS):
                 await self._subscribed.wait()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the subscription's connection; the loops end with the background."""
+        """End the loops and close the subscription's connection. Safe to call twice."""
+        for loop in self._loops:
+            loop.cancel()
+        if self._loops:
+            await asyncio.wait(self._loops)
         with contextlib.suppress(*AWAY):
             await self._blocking.aclose(close_connection_pool=True)
 

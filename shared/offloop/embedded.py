@@ -131,15 +131,17 @@ class EmbeddedRedis:
 
     async def stop(self) -> None:
         """End the server within three seconds and remove its socket; what it persisted stays."""
-        if self._supervisor is not None:
-            await self._supervisor.stop()
-            self._supervisor = None
-        if self._sockets is not None:
-            shutil.rmtree(self._sockets, ignore_errors=True)
-            self._sockets = None
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        supervisor, self._supervisor = self._supervisor, None
+        try:
+            if supervisor is not None:
+                await supervisor.stop()
+        finally:  # also when whoever waits for the stop is cancelled
+            if self._sockets is not None:
+                shutil.rmtree(self._sockets, ignore_errors=True)
+                self._sockets = None
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
 
     def _options(self) -> list[str]:
         return [

@@ -40,7 +40,17 @@ def configure(settings: Settings, *, role: str) -> None:
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     # The libraries speak of every request and every render; their own warnings are enough.
     quiet = logging.WARNING if settings.log_level in ("debug", "info") else logging.ERROR
-    for noisy in ("arq", "asyncio", "fontTools", "httpx2", "httpcore2", "mcp", "sse_starlette", "weasyprint"):
+    for noisy in (
+        "arq",
+        "asyncio",
+        "fontTools",
+        "httpx2",
+        "httpcore2",
+        "mcp",
+        "sse_starlette",
+        "uvicorn",
+        "weasyprint",
+    ):
         logging.getLogger(noisy).setLevel(quiet)
     structlog.configure(
         processors=[

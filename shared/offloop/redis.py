@@ -43,6 +43,8 @@ async def forever(step: Callable[[], Awaitable[None]]) -> NoReturn:
     """Run a step again and again; a server that is away only makes it wait, for up to 2 s between two tries."""
     delay = 0.05
     while True:
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise asyncio.CancelledError  # a cancellation that arrives while redis-py connects is lost inside it
         try:
             await step()
             delay = 0.05

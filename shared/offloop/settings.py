@@ -69,6 +69,7 @@ class Settings(BaseModel):
 
     redis_url: str | None = Field(
         None,
+        repr=False,  # may hold a password
         description="Redis or Valkey >= 7.0: redis://, rediss:// or unix://. `offloop up` starts an embedded Valkey "
         "when it is not set; `serve` and `worker` need it.",
     )

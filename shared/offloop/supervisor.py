@@ -99,13 +99,14 @@ class Supervisor:
             return
         try:
             await asyncio.wait(self._tasks, timeout=self._grace)
-        finally:
+            for name, pid in self.pids.items():
+                _log.warning("did not end in time, killing it", process=name, pid=pid, seconds=self._grace)
+        finally:  # a cancelled stop does not wait any longer, but leaves nothing behind either
             self._kill()
-        await asyncio.wait(self._tasks, timeout=1.0)
+            await asyncio.wait(self._tasks, timeout=1.0)
 
     def _kill(self) -> None:
-        for name, process in self._processes.items():
-            _log.warning("did not end in time, killed", process=name, pid=process.pid, seconds=self._grace)
+        for process in self._processes.values():
             # Not yet waited for, so neither its id nor its group's can belong to anybody else.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -122,6 +122,23 @@ def test_a_stop_right_after_the_start_leaves_nothing() -> None:
     assert time.monotonic() - started < 5
 
 
+def test_a_cancelled_stop_waits_no_longer_and_leaves_nothing(tmp_path: Path) -> None:
+    """Whoever cannot wait for the grace period gets SIGKILL for everything at once."""
+    log = tmp_path / "log"
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + _noting(log, "time.sleep(60)")
+
+    async def scenario() -> int:
+        supervisor = Supervisor([_python(code)], grace=30)
+        supervisor.start()
+        await _written(log)
+        pid = supervisor.pids["program"]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(supervisor.stop(), 0.1)
+        return pid
+
+    assert _gone([asyncio.run(scenario())])
+
+
 def test_a_program_that_refuses_its_settings_is_not_started_again(tmp_path: Path) -> None:
     """Exit code 2 means that another start would end the same way; whoever waits is told which program it was."""
     log = tmp_path / "log"
@@ -152,7 +169,7 @@ def test_a_program_leads_a_session_of_its_own(tmp_path: Path) -> None:
 def test_sigkill_of_the_supervising_process_leaves_nothing_behind(tmp_path: Path) -> None:
     """Not even a program that ignores SIGTERM outlives it."""
     log = tmp_path / "log"
-    code = _noting(log, "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)")
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + _noting(log, "time.sleep(60)")
     parent = f"""
 import asyncio, sys
 from offloop.supervisor import Program, Supervisor

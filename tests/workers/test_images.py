@@ -332,7 +332,7 @@ def test_a_side_that_the_format_cannot_hold_is_refused_in_words(run: Run) -> Non
 
 
 def test_a_missing_file_fails_with_its_reference(context: JobContext) -> None:
-    with pytest.raises(JobError, match="root:in/none.png"):
+    with pytest.raises(JobError, match=r"root:in/none\.png"):
         module.transform(Transformation.model_validate({"image": "root:in/none.png"}), context)
 
 

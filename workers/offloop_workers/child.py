@@ -10,6 +10,7 @@ import random
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,6 +66,7 @@ def _attempt(work: Work, task: dict[str, Any], roots: Mapping[str, Path], sock: 
         kernel.cap(limits)
         folder = Path(task["folder"])
         folder.mkdir(mode=0o700, parents=True)
+        tempfile.tempdir = os.environ["TMPDIR"] = str(folder)  # what libraries leave behind goes with the job
         context = JobContext(
             job_id=task["job_id"],
             attempt=task["attempt"],

@@ -55,6 +55,9 @@ COLLECT_SECONDS: Final = 600
 SETTLE_SECONDS: Final = 60
 """How long an outcome is offered to a Redis that does not answer, before the job is left to be run again."""
 
+HAND_BACK_SECONDS: Final = 2
+"""How long a drained worker takes at most to tell Redis which jobs it hands back."""
+
 log = logs.get(__name__)
 
 
@@ -137,7 +140,7 @@ class Worker(ArqWorker):
         for job_id in list(self._claims):
             self._stop(job_id, Stop.DRAINED)
         if self.tasks:
-            await asyncio.wait(self.tasks.values(), timeout=grace)
+            await asyncio.wait(self.tasks.values(), timeout=HAND_BACK_SECONDS)
 
     async def close(self) -> None:
         """Say goodbye and close the connections. Safe to call twice."""

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from offloop.cli.extras import installed
-from offloop_server.cli.call import call
-from offloop_server.cli.demo import demo
-from offloop_server.cli.serve import serve
-from offloop_server.cli.up import up
+from offloop_server.cli import call, demo, serve, up
 
 if TYPE_CHECKING:
     import typer
@@ -16,10 +13,8 @@ if TYPE_CHECKING:
 
 def commands(app: typer.Typer) -> None:
     """Add the commands; those whose libraries are missing are not listed, and say what to install when asked for."""
-    for command, extras in (
-        (up, ("server", "workers")),
-        (serve, ("server",)),
-        (call, ("server",)),
-        (demo, ("server", "workers")),
-    ):
-        app.command(command.__name__, hidden=not installed(*extras))(command)
+    everything = ("server", "workers")
+    app.command("up", hidden=not installed(*everything))(up.up)
+    app.command("serve", hidden=not installed("server"))(serve.serve)
+    app.command("call", hidden=not installed("server"))(call.call)
+    app.command("demo", hidden=not installed(*everything))(demo.demo)

@@ -107,11 +107,12 @@ class _Steps:
 
     async def guide(self) -> Row:
         """The Markdown guide becomes a PDF."""
+        self._bar.begin("render the guide")
         text = (INPUTS / "guide.md").read_text(encoding="utf-8")
         names = {name for name in re.findall(r"!\[[^\]]*\]\(([\w.-]+)\)", text) if (INPUTS / name).is_file()}
         assets = {name: await self._offloop.upload(INPUTS / name) for name in sorted(names)}
         arguments = {"markdown": text, "name": "guide.pdf", **({"assets": assets} if assets else {})}
-        answer, path, seconds = await self._made("render the guide", "render_pdf", arguments)
+        answer, path, seconds = await self._made("render_pdf", arguments)
         pages = answer["output"]["pages"]
         _expect(path.read_bytes()[:5] == b"%PDF-", f"{path} is not a PDF")
         _expect(pages > 1, f"{path} has {pages} page; the guide needs more")
@@ -119,9 +120,10 @@ class _Steps:
 
     async def thumbnail(self) -> Row:
         """The photo becomes a small WebP."""
+        self._bar.begin("shrink the photo")
         image = await self._offloop.upload(self._photo)
         arguments = {"image": image, "width": _THUMBNAIL, "format": "webp", "name": "thumbnail.webp"}
-        answer, path, seconds = await self._made("shrink the photo", "transform_image", arguments)
+        answer, path, seconds = await self._made("transform_image", arguments)
         before, after = self._photo.stat().st_size, path.stat().st_size
         head = path.read_bytes()[:12]
         _expect(head[:4] == b"RIFF" and head[8:] == b"WEBP", f"{path} is not a WebP picture")
@@ -131,9 +133,9 @@ class _Steps:
 
     async def digest(self) -> Row:
         """The photo's digest is what hashlib says."""
+        self._bar.begin("hash the photo")
         file = await self._offloop.upload(self._photo)
         started = time.monotonic()
-        self._bar.begin("hash the photo")
         answer = await self._offloop.run("hash_file", {"file": file, "algorithms": ["sha256"]}, self._bar)
         seconds = time.monotonic() - started
         found = answer["output"]["digests"]["sha256"]
@@ -142,10 +144,9 @@ class _Steps:
         (self._output / "photo.jpg.sha256").write_text(f"{found}  photo.jpg\n", encoding="utf-8")
         return Row("sha256 of photo.jpg", f"{found}, as hashlib says", seconds)
 
-    async def _made(self, words: str, tool: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], Path, float]:
+    async def _made(self, tool: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], Path, float]:
         """Run a job that makes one file; returns its answer, the downloaded file and how long the job took."""
         started = time.monotonic()
-        self._bar.begin(words)
         answer = await self._offloop.run(tool, arguments, self._bar)
         seconds = time.monotonic() - started
         _expect(len(answer["artifacts"]) == 1, f"{tool} answered with {len(answer['artifacts'])} files instead of one")

@@ -26,7 +26,7 @@ class Bar:
             disable=not terminal.is_terminal,
             transient=True,
         )
-        self._task = self._progress.add_task("", total=None, words="", start=False)
+        self._task = self._progress.add_task("", total=None, words="", start=False, visible=False)
 
     def __enter__(self) -> Self:
         """Show it."""
@@ -41,7 +41,7 @@ class Bar:
 
     def begin(self, name: str) -> None:
         """Start over for another job."""
-        self._progress.reset(self._task, description=name, total=None, words="")
+        self._progress.reset(self._task, description=name, total=None, words="", visible=True)
 
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
         """Show how far the job is."""

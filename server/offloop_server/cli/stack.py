@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -137,8 +138,8 @@ def _free_port(host: str, port: int) -> int:
             probe.bind(address)
             return int(probe.getsockname()[1])
     except OSError as error:
-        if isinstance(error, socket.gaierror):
-            message = f"cannot listen on {host!r}: {error.strerror}. Name an address of this machine with --host."
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            message = f"cannot listen on {host}: {error.strerror}. Name an address of this machine with --host."
         else:
             message = (
                 f"cannot listen on {host} port {port}: {error.strerror}. Choose another with --port (0 takes a free "

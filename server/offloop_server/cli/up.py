@@ -20,6 +20,7 @@ from offloop_server.cli.target import first_key
 
 if TYPE_CHECKING:
     from offloop_server.cli.stack import Stack
+    from offloop_server.client import Offloop
 
 _FIRST = """# It works
 
@@ -54,25 +55,25 @@ def up(  # noqa: PLR0913 -- every parameter is an option of the command line
 async def _run(stack: Stack) -> int:
     started = time.monotonic()
     async with stack:
+        from offloop_server.client import Offloop  # noqa: PLC0415 -- a second of imports, spent while the parts start
+
         if not (waiting := await stack.ready()):
-            await _first_job(stack, started)
+            await _first_job(stack, Offloop(stack.endpoint, first_key(stack.settings)), started)
         else:
             say(f"not ready yet: {waiting}. It goes on trying; `offloop doctor` says what is missing.", failed=True)
-        typer.echo(connection(stack))
+        typer.echo(snippets(stack))
         say("Press Ctrl-C to stop.")
         await stack.watch()
     return 0
 
 
-async def _first_job(stack: Stack, started: float) -> None:
+async def _first_job(stack: Stack, connection: Offloop, started: float) -> None:
     """Ask for a PDF as any client would, so that what is said to work does."""
     if not stack.settings.workers:
         return
-    from offloop_server.client import Offloop  # noqa: PLC0415 -- a second of imports, spent while the parts start
-
     ready = time.monotonic()
     try:
-        async with asyncio.timeout(60), Offloop(stack.endpoint, first_key(stack.settings)) as offloop:
+        async with asyncio.timeout(60), connection as offloop:
             answer = await offloop.run("render_pdf", {"markdown": _FIRST, "name": "it-works.pdf"})
     except (OffloopError, TimeoutError) as error:
         why = error.message if isinstance(error, OffloopError) else "no answer within 60 s"
@@ -85,7 +86,7 @@ async def _first_job(stack: Stack, started: float) -> None:
     )
 
 
-def connection(stack: Stack) -> str:
+def snippets(stack: Stack) -> str:
     """How to connect a client, ready to paste; a key is never printed."""
     public = stack.settings.public_url
     url = f"{public.rstrip('/')}/mcp" if public else stack.endpoint

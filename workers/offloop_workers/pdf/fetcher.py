@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Mapping
-from typing import BinaryIO
-from urllib.parse import unquote, urlsplit
+from contextlib import closing
+from urllib.parse import unquote, urljoin, urlsplit
 
 from weasyprint.urls import URLFetcher, URLFetcherResponse
 
 from offloop.job import Context
 from offloop.references import FileReference, Scheme, parse
+from offloop_workers.pdf import pictures
 
 BASE = "https://assets.offloop.invalid/"
 """Where relative URLs point; a name that no resolver knows, and that nobody asks."""
@@ -41,6 +42,11 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
         """Assets that the document did not ask for, in the order they were given."""
         return [name for name, _ in self._assets.values() if name not in self._used]
 
+    def serves(self, href: str) -> bool:
+        """Whether the target of a link in the document would be loaded."""
+        href = href.strip()
+        return href[:5].lower() == "data:" or any(key in self._assets for key in _keys(_absolute(href)))
+
     def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> URLFetcherResponse:
         """Answer with the asset or the decoded ``data:`` URL.
 
@@ -48,7 +54,8 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
             Refused: anything else; the answer gets a warning that names it.
         """
         if url[:5].lower() == "data:":
-            return super().fetch(url, headers)
+            with closing(super().fetch(url, headers)) as response:
+                return self._checked(url, response.read(), dict(response.headers), url)
         for key in _keys(url):
             if found := self._assets.get(key):
                 return self._serve(url, *found)
@@ -56,19 +63,35 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
 
     def _serve(self, url: str, name: str, reference: FileReference) -> URLFetcherResponse:
         self._used.add(name)
-        file: BinaryIO = self._context.open(reference)
-        return URLFetcherResponse(url, file, {"Content-Type": _mime_type(name, reference)})
+        with self._context.open(reference) as file:
+            return self._checked(url, file.read(), {"Content-Type": _mime_type(name, reference)}, name)
+
+    def _checked(self, url: str, content: bytes, headers: Mapping[str, str], name: str) -> URLFetcherResponse:
+        if fault := pictures.fault(content):
+            self._context.warn(f"{_short(name)!r} was left out: {fault}.")
+            raise Refused(fault)
+        return URLFetcherResponse(url, content, headers)
 
     def _refuse(self, url: str) -> Refused:
         relative = url.removeprefix(BASE)
-        shown = unquote(relative) if relative != url else url
-        shown = shown if len(shown) <= _MAX_SHOWN else shown[: _MAX_SHOWN - 3] + "..."
+        shown = _short(unquote(relative) if relative != url else url)
         reason = "a document may not fetch anything" if relative == url else "no asset has that name"
         self._context.warn(
             f"{shown!r} was left out: {reason}. Pass the file in assets under the name the document uses for it, "
             "or inside the document as a data: URL."
         )
         return Refused(shown)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _MAX_SHOWN else name[: _MAX_SHOWN - 3] + "..."
+
+
+def _absolute(href: str) -> str:
+    try:
+        return urljoin(BASE, href)
+    except ValueError:
+        return href
 
 
 def _plain(name: str) -> str:

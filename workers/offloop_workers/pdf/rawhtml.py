@@ -32,7 +32,7 @@ class Filter(HTMLParser):
 
     def clean(self, piece: str) -> str:
         """The piece without what may not stay."""
-        self._out = []
+        self._out, self._inside = [], ""
         self.feed(piece)
         rest, self.rawdata = self.rawdata, ""  # an unfinished tag is text
         self._text(html.escape(rest))

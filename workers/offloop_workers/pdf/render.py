@@ -64,7 +64,7 @@ def _lay_out(page: Page, fetcher: JobFetcher, context: Context) -> Any:
     html.base_url = BASE  # a <base> of the document speaks of links, not of assets
     root = html.etree_element
     links.settle(root, context)
-    sheets = styles.user_sheets(plain=page.html is not None and styles.has_own(root))
+    sheets = styles.user_sheets(plain=page.html is not None and styles.has_own(root, fetcher.serves))
     styles.add_last(root, styles.asked_for(page) + (page.css or ""))
     # Fonts and images of one job must not be seen by the next: nothing is shared but the parsed theme.
     document = html.render(font_config=FontConfiguration(), stylesheets=sheets, **styles.OPTIONS, cache={})

@@ -6,6 +6,7 @@ the document's own styles → paper settings that the caller changed → the cal
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -57,10 +58,11 @@ def _paper(page: Page, names: tuple[str, ...]) -> str:
     return f"@page {{ {rules} }}\n" if rules else ""
 
 
-def has_own(root: Element) -> bool:
-    """Whether the document brings styles of its own."""
+def has_own(root: Element, serves: Callable[[str], bool]) -> bool:
+    """Whether the document brings styles of its own: inside it, or as a style sheet that `serves` knows."""
     return any(True for _ in root.iter("style")) or any(
-        "stylesheet" in (link.get("rel") or "").lower().split() for link in root.iter("link")
+        "stylesheet" in (link.get("rel") or "").lower().split() and serves(link.get("href") or "")
+        for link in root.iter("link")
     )
 
 
