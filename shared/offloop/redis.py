@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl, unquote
 
 from arq.connections import ArqRedis
 from redis.asyncio import BlockingConnectionPool, ConnectionPool
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, RedisError
@@ -24,6 +27,12 @@ from offloop.errors import SettingsError, Unavailable
 from offloop.wire import pack, unpack
 
 log = logs.get(__name__)
+
+_SENTINEL = re.compile(
+    r"redis(?P<tls>s?)\+sentinel://"
+    r"((?P<username>[^:@/]*)(:(?P<password>[^@/]*))?@)?"
+    r"(?P<nodes>[^,:/?]+:\d+(,[^,:/?]+:\d+)*)/(?P<service>[^/?]+)(/(?P<db>\d+))?(\?(?P<options>.*))?"
+)
 
 NET_ERRORS: tuple[type[Exception], ...] = (
     RedisConnectionError,
@@ -58,7 +67,9 @@ def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
     """Open a pool for commands that answer at once.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``.
+        url: ``redis://``, ``rediss://`` (TLS; certificate and host name are checked), ``unix://``, or for Sentinel
+            ``redis+sentinel://[user:password@]host:port,host:port/service[/db]`` (``rediss+sentinel://`` with TLS).
+            redis-py's own options may follow as ``?name=value``, such as ``ssl_ca_certs``.
         retries: how often a command is sent again after a broken connection. The backoff starts at 50 ms and is
             capped at 1 s, so that 4 mean at most about a second of waiting. Every script is safe to repeat.
         connections: most connections at once; a caller beyond them waits for a free one.
@@ -66,32 +77,56 @@ def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
     Raises:
         SettingsError: the URL is not one of Redis.
     """
-    return _open(
-        url,
-        BlockingConnectionPool,
-        max_connections=connections,
-        timeout=5,
-        socket_timeout=5,
-        health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries),
-        retry_on_error=[RedisConnectionError, RedisTimeoutError, ReadOnlyError],
-    )
+    options = {
+        "socket_timeout": 5,
+        "health_check_interval": 15,
+        "retry": Retry(ExponentialBackoff(cap=1, base=0.05), retries),
+        "retry_on_error": [RedisConnectionError, RedisTimeoutError, ReadOnlyError],
+    }
+    if "+sentinel:" in url:
+        return _client(_sentinel_pool(url, options))
+    return _client(_pool(url, BlockingConnectionPool, max_connections=connections, timeout=5, **options))
 
 
 def connect_blocking(url: str) -> ArqRedis:
     """Open a connection for commands that block: no read timeout and no retry, the caller's loop does both."""
-    return _open(url, ConnectionPool, retry=Retry(ExponentialBackoff(), 0))
+    options = {"retry": Retry(ExponentialBackoff(), 0)}
+    return _client(_sentinel_pool(url, options) if "+sentinel:" in url else _pool(url, ConnectionPool, **options))
 
 
-def _open(url: str, pool: type[ConnectionPool], **options: Any) -> ArqRedis:
+def _client(pool: ConnectionPool) -> ArqRedis:
+    return ArqRedis(pool, job_serializer=pack, job_deserializer=unpack)
+
+
+def _pool(url: str, kind: type[ConnectionPool], **options: Any) -> ConnectionPool:
     options["socket_connect_timeout"] = 2
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
+    if url.startswith("rediss:"):
+        options["ssl_check_hostname"] = True  # redis-py's own default would take any valid certificate
     try:
-        return ArqRedis(pool.from_url(url, **options), job_serializer=pack, job_deserializer=unpack)
+        return kind.from_url(url, **options)
     except ValueError as error:
         message = f"OFFLOOP_REDIS_URL: {error}"
         raise SettingsError(message) from None
+
+
+def _sentinel_pool(url: str, options: dict[str, Any]) -> ConnectionPool:
+    """A pool that asks the sentinels for the primary whenever it connects."""
+    found = _SENTINEL.fullmatch(url)
+    if found is None:
+        message = "OFFLOOP_REDIS_URL: write Sentinel as redis+sentinel://host:port,host:port/service[/db]"
+        raise SettingsError(message)
+    tls = bool(found["tls"])
+    login = {name: unquote(found[name]) for name in ("username", "password") if found[name]}
+    network: dict[str, Any] = {"socket_connect_timeout": 2, "socket_keepalive": True}
+    if tls:
+        network["ssl"] = network["ssl_check_hostname"] = True
+    network |= dict(parse_qsl(found["options"] or ""))
+    sentinels = [(host, int(port)) for host, _, port in (node.rpartition(":") for node in found["nodes"].split(","))]
+    manager = Sentinel(sentinels, sentinel_kwargs={**network, "socket_timeout": 2})  # type: ignore[no-untyped-call]
+    options = {"db": int(found["db"] or 0), **login, **network, **options}
+    return SentinelConnectionPool(found["service"], manager, **options)  # type: ignore[no-untyped-call]
 
 
 def unavailable(error: BaseException) -> Unavailable:

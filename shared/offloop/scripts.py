@@ -4,8 +4,8 @@ All of them are safe to send twice (a connection may break after the server has 
 Redis, so that no clock of a front end or worker matters. They build key names from ids, as arq does, so there is no
 Redis Cluster.
 
-A queue has two *levels*: ``interactive`` for jobs that somebody waits for, ``batch`` for those that nobody does. In each,
-every principal has a line of their own, and principals take turns. A list of tokens beside each level wakes idle
+A queue has two *levels*: ``interactive`` for jobs that somebody waits for, ``batch`` for those that nobody does. In
+each, every principal has a line of their own, and principals take turns. A list of tokens beside each level wakes idle
 workers; tokens are only hints, what is run next is decided when a worker claims.
 
 Words: *payload* arq's serialized job · *lease* a key that lives as long as its worker renews it · *token*

@@ -70,8 +70,8 @@ class Settings(BaseModel):
     redis_url: str | None = Field(
         None,
         repr=False,  # may hold a password
-        description="Redis or Valkey >= 7.0: redis://, rediss:// or unix://. `offloop up` starts an embedded Valkey "
-        "when it is not set; `serve` and `worker` need it.",
+        description="Redis or Valkey >= 7.0: redis://, rediss://, unix:// or redis+sentinel://host:port,…/service. "
+        "`offloop up` starts an embedded Valkey when it is not set; `serve` and `worker` need it.",
     )
     redis_bin: Path | None = Field(
         None,
