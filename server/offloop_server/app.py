@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams
+from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -40,6 +42,8 @@ from offloop_server.links import Links, shared_key
 from offloop_server.tools import AnyTool, Caller, HeavyTool, Services, toolbox
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from mcp.server.context import ServerRequestContext
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -69,6 +73,7 @@ class _Running:
     tools: Mapping[str, AnyTool]
     listed: ListToolsResult
     key: bytes
+    inbox: Inbox
 
 
 class FrontEnd:
@@ -149,9 +154,14 @@ class FrontEnd:
             async with answering():
                 key = await shared_key(self._redis)
             listed = ListToolsResult(tools=[tool.describe() for tool in tools])
-            self._running = _Running(toolbox(tools), listed, key)
+            self._running = _Running(toolbox(tools), listed, key, inbox)
             log.info("front end ready", kinds=list(self._kinds), keys=self._principals.required)
             yield
+
+    def stop_waiting(self) -> None:
+        """End all waits: open calls are answered with their jobs as they are. The first step of an orderly stop."""
+        if self._running:
+            self._running.inbox.stop_waiting()
 
     def _serving(self) -> _Running:
         if self._running is None:
@@ -246,6 +256,20 @@ def _transport_security(settings: Settings) -> TransportSecuritySettings:
     )
 
 
+class _Uvicorn(uvicorn.Server):
+    """uvicorn, which lets open requests end; ours are told to."""
+
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
+        """Keep what is told."""
+        super().__init__(config)
+        self._on_exit = on_exit
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take in SIGTERM or SIGINT."""
+        asyncio.get_running_loop().call_soon_threadsafe(self._on_exit)
+        super().handle_exit(sig, frame)
+
+
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; running calls are answered first, for as long as the drain lasts.
 
@@ -263,7 +287,9 @@ async def run(settings: Settings) -> None:
         timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
         server_header=False,
     )
-    server = uvicorn.Server(config)
+    # The SDK's streams would else be cut at the signal; here they end by themselves, once their calls are answered.
+    AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
+    server = _Uvicorn(config, front_end.stop_waiting)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has shut down
         await server.serve()
     if not server.started:

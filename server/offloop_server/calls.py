@@ -66,7 +66,7 @@ class Calls:
                 if not record.state.terminal and wait > 0:
                     await self._queue.disclose(job_id)
             except asyncio.CancelledError:
-                if key is None:
+                if key is None and not self._inbox.stopping:
                     self._background.hand_over(self._abandon(job_id), name=f"abandon {job_id}")
                 raise
         return record
@@ -100,7 +100,7 @@ class Calls:
             enough = any if until == "any" else all
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
-                    while not enough(watch.lost or _ended(watch) for watch in watches):
+                    while not enough(map(_over, watches)):
                         await _first_change(watches)
             return [_seen(watch) for watch in watches]
 
@@ -133,7 +133,7 @@ async def _until_ended(watch: Watch, wait: float, relay: Relay) -> Record:
     told: Progress | None = None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(max(wait, 0)):
-            while not watch.lost and not _ended(watch):
+            while not _over(watch):
                 await watch.change()
                 progress = watch.record.progress if watch.record else None
                 if progress and not _ended(watch) and (told is None or progress.done > told.done):
@@ -143,7 +143,7 @@ async def _until_ended(watch: Watch, wait: float, relay: Relay) -> Record:
 
 
 async def _first_change(watches: list[Watch]) -> None:
-    waiting = [asyncio.ensure_future(watch.change()) for watch in watches if not _ended(watch)]
+    waiting = [asyncio.ensure_future(watch.change()) for watch in watches if not _over(watch)]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -154,6 +154,10 @@ async def _first_change(watches: list[Watch]) -> None:
 
 def _ended(watch: Watch) -> bool:
     return watch.record is not None and watch.record.state.terminal
+
+
+def _over(watch: Watch) -> bool:
+    return watch.lost or watch.over or _ended(watch)
 
 
 def _seen(watch: Watch) -> Record:

@@ -34,12 +34,14 @@ class Watch:
     Attributes:
         record: the newest record seen, None before the first.
         lost: the job cannot be found any more.
+        over: the front end stops, so the wait ends with what is known.
     """
 
     principal: str
     record: Record | None = None
     lost: bool = False
     waited: bool = False
+    over: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def see(self, record: Record) -> None:
@@ -52,6 +54,11 @@ class Watch:
     def lose(self) -> None:
         """Take in that the job is gone."""
         self.lost = True
+        self._changed.set()
+
+    def end(self) -> None:
+        """Take in that the front end stops."""
+        self.over = True
         self._changed.set()
 
     async def change(self) -> None:
@@ -79,6 +86,7 @@ class Inbox:
         self._watches: dict[str, set[Watch]] = {}
         self._subscribed = asyncio.Event()
         self._loops: list[asyncio.Task[Any]] = []
+        self._stopping = False
 
     async def __aenter__(self) -> Self:
         """Subscribe; a Redis that is away only delays this by a moment, the loops go on trying."""
@@ -103,7 +111,7 @@ class Inbox:
     @asynccontextmanager
     async def watch(self, job_id: str, principal: str) -> AsyncIterator[Watch]:
         """Take in the pushes of a job while the block runs. Enter before asking for them, so that none is missed."""
-        watch = Watch(principal)
+        watch = Watch(principal, over=self._stopping)
         self._watches.setdefault(job_id, set()).add(watch)
         try:
             yield watch
@@ -112,6 +120,18 @@ class Inbox:
             watches.discard(watch)
             if not watches:
                 del self._watches[job_id]
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the front end is about to stop."""
+        return self._stopping
+
+    def stop_waiting(self) -> None:
+        """End all waits now: open calls are answered with their jobs as they are, before the front end stops."""
+        self._stopping = True
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.end()
 
     async def _listen(self) -> None:
         async with self._blocking.pubsub() as channel:

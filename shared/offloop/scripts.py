@@ -237,7 +237,8 @@ while #taken < most and passed < 1000 do
   else
     local token = ARGV[3] .. ':' .. redis.call('INCR', FENCE)
     local tries = redis.call('INCR', TRIES .. id)
-    local attempt = redis.call('HINCRBY', RECORD .. id, 'attempt', 1)
+    local begun = tries <= tonumber(allowed or 1) and 1 or 0  -- one too many is only taken to be ended
+    local attempt = redis.call('HINCRBY', RECORD .. id, 'attempt', begun)
     redis.call('SET', LEASE .. id, token, 'PX', ARGV[4])
     redis.call('ZADD', LEASES .. queue, time + ARGV[4], id)
     redis.call('PEXPIRE', TRIES .. id, ARGV[5])
