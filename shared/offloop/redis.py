@@ -28,6 +28,7 @@ from offloop.wire import pack, unpack
 
 log = logs.get(__name__)
 
+_RETRIED: tuple[type[Exception], ...] = (RedisConnectionError, RedisTimeoutError, ReadOnlyError)
 _SENTINEL = re.compile(
     r"redis(?P<tls>s?)\+sentinel://"
     r"((?P<username>[^:@/]*)(:(?P<password>[^@/]*))?@)?"
@@ -48,8 +49,12 @@ AWAY: tuple[type[Exception], ...] = (*NET_ERRORS, RedisError, Unavailable)
 """All of that, and what a server says while it loads, is full, or has lost a script."""
 
 
-async def forever(step: Callable[[], Awaitable[None]]) -> NoReturn:
-    """Run a step again and again; a server that is away only makes it wait, for up to 2 s between two tries."""
+BLOCK_SECONDS = 5
+"""Most time a command may block."""
+
+
+async def forever(step: Callable[[], Awaitable[None]], *, pause: float = 2.0) -> NoReturn:
+    """Run a step again and again; a server that is away only makes it wait, for about `pause` s between two tries."""
     delay = 0.05
     while True:
         if (task := asyncio.current_task()) and task.cancelling():
@@ -60,7 +65,7 @@ async def forever(step: Callable[[], Awaitable[None]]) -> NoReturn:
         except AWAY as error:
             log.warning("Redis does not answer, trying again", step=step.__name__, error=str(error), delay=delay)
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 -- spreads load, guards nothing
-            delay = min(2.0, delay * 2)
+            delay = min(pause, delay * 2)
 
 
 def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
@@ -80,8 +85,9 @@ def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
     options = {
         "socket_timeout": 5,
         "health_check_interval": 15,
-        "retry": Retry(ExponentialBackoff(cap=1, base=0.05), retries),
-        "retry_on_error": [RedisConnectionError, RedisTimeoutError, ReadOnlyError],
+        # OSError: a refused connection is not yet one of redis-py's own errors where it is retried.
+        "retry": Retry(ExponentialBackoff(cap=1, base=0.05), retries, (*_RETRIED, OSError)),
+        "retry_on_error": list(_RETRIED),
     }
     if "+sentinel:" in url:
         return _client(_sentinel_pool(url, options))
@@ -89,8 +95,11 @@ def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
 
 
 def connect_blocking(url: str) -> ArqRedis:
-    """Open a connection for commands that block: no read timeout and no retry, the caller's loop does both."""
-    options = {"retry": Retry(ExponentialBackoff(), 0)}
+    """Open a connection for commands that block, for up to `BLOCK_SECONDS`; the caller's loop tries again.
+
+    A connection that stays silent for longer is dead, even where nobody closed it (a router was restarted, say).
+    """
+    options = {"socket_timeout": BLOCK_SECONDS + 3, "retry": Retry(ExponentialBackoff(), 0)}
     return _client(_sentinel_pool(url, options) if "+sentinel:" in url else _pool(url, ConnectionPool, **options))
 
 
