@@ -86,7 +86,7 @@ def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
         "socket_timeout": 5,
         "health_check_interval": 15,
         # OSError: a refused connection is not yet one of redis-py's own errors where it is retried.
-        "retry": Retry(ExponentialBackoff(cap=1, base=0.05), retries, (*_RETRIED, OSError)),
+        "retry": Retry(ExponentialBackoff(cap=1, base=0.05), retries, (*_RETRIED, OSError)),  # type: ignore[arg-type]
         "retry_on_error": list(_RETRIED),
     }
     if "+sentinel:" in url:
