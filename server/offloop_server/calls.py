@@ -65,6 +65,7 @@ class Calls:
                 record = await _until_ended(watch, wait, relay)
                 if not record.state.terminal and wait > 0:
                     await self._queue.disclose(job_id)
+                    record = await self._queue.get(job_id, principal=principal)
             except asyncio.CancelledError:
                 if key is None and not self._inbox.stopping:
                     self._background.hand_over(self._abandon(job_id), name=f"abandon {job_id}")
@@ -82,7 +83,9 @@ class Calls:
             return await self._queue.get(job_id, principal=principal)
         async with self._inbox.watch(job_id, principal) as watch:
             watch.see(await self._queue.get(job_id, principal=principal, wait=True))
-            return await _until_ended(watch, wait, relay)
+            record = await _until_ended(watch, wait, relay)
+        # Nobody is told that a job has begun, so one that goes on is read once more.
+        return record if record.state.terminal else await self._queue.get(job_id, principal=principal)
 
     async def wait_for(
         self, job_ids: list[str], *, principal: str, wait: float, until: Literal["any", "all"]
@@ -102,7 +105,10 @@ class Calls:
                 async with asyncio.timeout(wait):
                     while not enough(map(_over, watches)):
                         await _first_change(watches)
-            return [_seen(watch) for watch in watches]
+            return [
+                _seen(watch) if _over(watch) or not wait else await self._queue.get(job_id, principal=principal)
+                for job_id, watch in zip(job_ids, watches, strict=True)
+            ]
 
     async def cancel(self, job_id: str, *, principal: str, wait: float) -> tuple[Record, int]:
         """Ask for a job to stop, and wait that many seconds for it to be gone.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from offloop import wire
 from offloop.errors import NotFound
 from offloop.queue import JobQueue, read_push
-from offloop.redis import AWAY, forever
+from offloop.redis import AWAY, forever, next_message
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -137,9 +137,7 @@ class Inbox:
         async with self._blocking.pubsub() as channel:
             await channel.subscribe(self._channel)
             while True:
-                message = await channel.get_message(timeout=5)
-                if message is None:
-                    continue
+                message = await next_message(channel)
                 if message["type"] == "subscribe":
                     self._subscribed.set()
                     await self._read(list(self._watches))

@@ -44,8 +44,10 @@ class Context(Protocol):
 
     job_id: str
     attempt: int
-    folder: Path
-    """A private temporary folder; it is deleted when the job ends."""
+
+    @property
+    def folder(self) -> Path:
+        """A private temporary folder; it is deleted when the job ends."""
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
         """Tell the waiting callers how far the job is; may be called as often as is convenient."""

@@ -222,9 +222,10 @@ class JobQueue:
             Unavailable: Redis does not answer.
         """
         start = _decode_cursor(cursor)
+        page = PAGE if state or kind else min(PAGE, limit)  # unfiltered, no more need be read than is answered
         records: list[Record] = []
         async with answering():
-            while ids := await self._redis.zrevrange(wire.index_key(principal), start, start + PAGE - 1):
+            while ids := await self._redis.zrevrange(wire.index_key(principal), start, start + page - 1):
                 for record in await self._records(ids):
                     start += 1
                     if record and (state in (None, record.state)) and (kind in (None, record.kind)):

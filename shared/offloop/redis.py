@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 
 from arq.connections import ArqRedis
 from redis.asyncio import BlockingConnectionPool, ConnectionPool
+from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialBackoff
@@ -66,6 +67,22 @@ async def forever(step: Callable[[], Awaitable[None]], *, pause: float = 2.0) ->
             log.warning("Redis does not answer, trying again", step=step.__name__, error=str(error), delay=delay)
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 -- spreads load, guards nothing
             delay = min(pause, delay * 2)
+
+
+async def next_message(channel: PubSub) -> dict[str, Any]:
+    """Wait for the next message of a subscription, of whatever type; an idle one has a ``pong`` now and then.
+
+    Raises:
+        RedisTimeoutError: the connection is silent even when it is asked, so it is dead.
+    """
+    for ask in (False, True):
+        if ask:
+            await channel.ping()
+        message: dict[str, Any] | None = await channel.get_message(timeout=BLOCK_SECONDS)
+        if message:
+            return message
+    silent = "a subscription has gone silent"
+    raise RedisTimeoutError(silent)
 
 
 def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:

@@ -244,8 +244,7 @@ while #taken < most and passed < 1000 do
     redis.call('PEXPIRE', TRIES .. id, ARGV[5])
     redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token)
     redis.call('PEXPIRE', RECORD .. id, ARGV[5])
-    count(queue, principal, -1)
-    tell(id)
+    count(queue, principal, -1)  -- nobody is told: who waits, waits for the end, and reads again when tired of it
     taken[#taken + 1] = {id, token, redis.call('GET', PAYLOAD .. id) or '', tries, tonumber(allowed or 1), attempt,
       principal, kind or ''}
   end
@@ -311,7 +310,8 @@ return 1
 """
 
 # Find what no message told of: jobs whose worker was lost, levels whose tokens were lost, jobs enqueued by stock arq.
-# Where sweeping was interrupted (the server was away or frozen), leases get another term first: their workers live.
+# Where nobody swept for half a lease, the server was away or frozen, and nobody could renew either: every lease gets
+# half a term first, so that the workers that live can show it.
 # KEYS lock, time of the last sweep, where the search for stock jobs goes on
 # ARGV queue, lock ms, lease ms, keep ms → jobs found, or -1 where another process sweeps
 SWEEP: Final = """
@@ -319,12 +319,15 @@ if not redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[2]) then return -1 end
 local queue, time, found = ARGV[1], now(), 0
 local last = tonumber(redis.call('GET', KEYS[2]) or 0)
 redis.call('SET', KEYS[2], time, 'PX', ARGV[4])
-local interrupted = last > 0 and time - last > 2 * ARGV[3]
+if last > 0 and time - last > ARGV[3] / 2 then
+  local term = time + ARGV[3] / 2
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES .. queue, '-inf', term)) do
+    redis.call('ZADD', LEASES .. queue, term, id)
+  end
+end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES .. queue, '-inf', time, 'LIMIT', 0, 500)) do
   if redis.call('HGET', RECORD .. id, 'state') ~= 'running' then
     redis.call('ZREM', LEASES .. queue, id)
-  elseif interrupted then
-    redis.call('ZADD', LEASES .. queue, time + ARGV[3], id)
   else
     requeue(id, queue)
     found = found + 1

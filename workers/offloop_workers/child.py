@@ -7,6 +7,7 @@ import errno
 import inspect
 import os
 import random
+import shutil
 import signal
 import socket
 import sys
@@ -43,6 +44,7 @@ def serve(sock: socket.socket, known: Works) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a job's prints are log lines
     random.seed()  # else every fork would draw the zygote's numbers
     roots = load().file_roots
+    temporary = _temporary_folder()
     while True:
         try:
             task = frames.receive(sock)
@@ -54,6 +56,24 @@ def serve(sock: socket.socket, known: Works) -> None:
             frames.send(sock, {"failed": _without_work(task["kind"]).to_wire()})
         if task["last"]:
             return
+        _empty(temporary)
+
+
+def _temporary_folder() -> Path:
+    """Where libraries leave their files: a folder of this child's own; the worker deletes it afterwards."""
+    folder = Path(tempfile.gettempdir()) / str(os.getpid())
+    folder.mkdir(mode=0o700)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+    return folder
+
+
+def _empty(folder: Path) -> None:
+    """What libraries left behind goes with the job."""
+    for left in folder.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _without_work(kind: str) -> JobError:
@@ -64,13 +84,10 @@ def _attempt(work: Work, task: dict[str, Any], roots: Mapping[str, Path], sock: 
     limits: Limits = work.kind.limits
     try:
         kernel.cap(limits)
-        folder = Path(task["folder"])
-        folder.mkdir(mode=0o700, parents=True)
-        tempfile.tempdir = os.environ["TMPDIR"] = str(folder)  # what libraries leave behind goes with the job
         context = JobContext(
             job_id=task["job_id"],
             attempt=task["attempt"],
-            folder=folder,
+            folder=Path(task["folder"]),
             inputs={reference: Path(path) for reference, path in task["inputs"].items()},
             roots=roots,
             output_bytes=limits.output_mb << 20,

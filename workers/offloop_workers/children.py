@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Self
 
 from offloop import logs
@@ -75,12 +77,15 @@ class Children:
     Args:
         slots: how many tasks run at once.
         queues: what the zygote warms up for.
+        temporary: a folder in which each child has one of its own, for what libraries leave behind.
     """
 
-    def __init__(self, slots: int, queues: tuple[str, ...]) -> None:
+    def __init__(self, slots: int, queues: tuple[str, ...], temporary: Path) -> None:
         """Remember the sizes; nothing is started yet."""
         self._slots = slots
         self._queues = queues
+        self._temporary = temporary
+        self._tidying: set[asyncio.Task[None]] = set()
         self._idle: asyncio.Queue[_Child] = asyncio.Queue()
         self._all: dict[int, _Child] = {}
         self._forking: deque[_Child] = deque()
@@ -96,6 +101,7 @@ class Children:
         Raises:
             ZygoteError: it did not become ready; the log says why.
         """
+        self._temporary.mkdir(mode=0o700)
         await self._start_zygote()
         self._keeper = asyncio.create_task(self._keep(), name="children")
         return self
@@ -189,7 +195,11 @@ class Children:
         child.writer.close()
         if not child.ended.done():
             child.ended.set_result(code)
-        self._all.pop(child.pid, None)
+        if self._all.pop(child.pid, None) and not self._closed:
+            folder = self._temporary / str(child.pid)
+            tidying = asyncio.create_task(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+            self._tidying.add(tidying)
+            tidying.add_done_callback(self._tidying.discard)
         self._wanted.set()
 
     async def _keep(self) -> None:
@@ -229,7 +239,10 @@ class Children:
         with theirs:
             fd = str(theirs.fileno())
             arguments = [sys.executable, "-m", "offloop_workers.zygote", fd, str(os.getpid()), ",".join(self._queues)]
-            self._process = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: ASYNC220, S603 -- takes a millisecond, our own module
+            environment = {**os.environ, "TMPDIR": str(self._temporary)}
+            self._process = subprocess.Popen(  # noqa: ASYNC220, S603 -- takes a millisecond, our own module
+                arguments, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+            )
         self._control = ours
         try:
             async with asyncio.timeout(START_SECONDS):

@@ -69,7 +69,7 @@ class JobContext:
         Args:
             job_id: the job.
             attempt: which execution of it, from 1.
-            folder: a private, existing folder; whoever made it deletes it.
+            folder: a path for private files; it is made when it is first asked for, and deleted by whoever named it.
             inputs: local files by the text of their ``artifact:`` reference.
             roots: folders that ``root:`` references may read, by name.
             output_bytes: the most that one created file may have.
@@ -77,7 +77,8 @@ class JobContext:
         """
         self.job_id = job_id
         self.attempt = attempt
-        self.folder = folder
+        self._folder = folder
+        self._folder_made = False
         self.warnings: list[str] = []
         self.artifacts: list[Artifact] = []
         self._inputs = inputs
@@ -87,6 +88,14 @@ class JobContext:
         self._created = 0
         self._done = float("-inf")
         self._reported_at = float("-inf")
+
+    @property
+    def folder(self) -> Path:
+        """A private temporary folder; a job that never asks for it does not pay for it."""
+        if not self._folder_made:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder_made = True
+        return self._folder
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
         """Report progress, at most four times a second; the first step and the last always pass, a step back never."""

@@ -32,7 +32,7 @@ from offloop.artifacts import ArtifactStore
 from offloop.errors import SettingsError, Unavailable
 from offloop.queue import PENDING_SECONDS
 from offloop.record import Cancelled, Failed, Outcome, Progress, pack_outcome
-from offloop.redis import AWAY, NET_ERRORS, connect, connect_blocking, forever
+from offloop.redis import AWAY, BLOCK_SECONDS, NET_ERRORS, connect, connect_blocking, forever, next_message
 from offloop_workers.attempt import Again, Claim, Performer
 from offloop_workers.children import Children
 from offloop_workers.scratch import Scratch
@@ -127,7 +127,9 @@ class Worker(ArqWorker):
         log.info("worker ready", owner=self.owner, queues=self._queues, slots=self.max_jobs, kinds=len(self.functions))
         async with asyncio.TaskGroup() as loops:
             self._dispatching = loops.create_task(forever(self._dispatch), name="dispatch")
-            for step in (self._renew_leases, self._listen, self._report, self._sweep_queues):
+            # Renewals come first when the server is back: the sweep gives them half a lease.
+            loops.create_task(forever(self._renew_leases, pause=0.5), name="renew")
+            for step in (self._listen, self._report, self._sweep_queues):
                 loops.create_task(forever(step), name=step.__name__)
 
     async def drain(self, grace: float) -> None:
@@ -162,7 +164,7 @@ class Worker(ArqWorker):
             await self._free.wait()
             return
         keys = self._wake_keys()
-        waiting = self._blocking.blmpop(0, len(keys), *keys, direction="LEFT", count=free)  # type: ignore[arg-type]
+        waiting = self._blocking.blmpop(BLOCK_SECONDS, len(keys), *keys, direction="LEFT", count=free)  # type: ignore[arg-type]
         popped = await cast("Awaitable[list[Any] | None]", waiting)
         if popped:
             queue, _, level = popped[0].decode().removeprefix(wire.WAKE).rpartition(":")
@@ -300,8 +302,8 @@ class Worker(ArqWorker):
         async with self._blocking.pubsub(ignore_subscribe_messages=True) as channel:
             await channel.subscribe(wire.CONTROL_CHANNEL + self.owner)
             while True:
-                message = await channel.get_message(timeout=5)
-                if message:
+                message = await next_message(channel)
+                if message["type"] == "message":
                     self._stop(message["data"].decode(), Stop.CANCELLED)
 
     async def _report(self) -> None:
@@ -350,7 +352,7 @@ async def run(settings: Settings) -> None:
     store = ArtifactStore(settings.artifacts_location, redis, retention_seconds=settings.retention_seconds)
     try:
         with Scratch() as scratch:
-            async with Children(settings.slots, tuple(queues)) as children:
+            async with Children(settings.slots, tuple(queues), scratch.path()) as children:
                 worker = Worker(
                     kinds,
                     Performer(kinds, children, store, scratch),

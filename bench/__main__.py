@@ -1,0 +1,55 @@
+"""The command: ``python -m bench``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+from bench import venvs
+from bench.measures import ALL
+from bench.measures.plan import Plan
+from bench.peers import PEERS
+from bench.report import Figures, machine
+
+
+def main() -> None:
+    """Read the options, run the measures one after the other, print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks: offloop beside its peers.")
+    parser.add_argument("--only", default="", help=f"measures, by comma: {', '.join(ALL)}")
+    parser.add_argument("--stacks", default="", help=f"stacks, by comma: bare, weasyprint, {', '.join(PEERS)}")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each measure alternates through its stacks")
+    parser.add_argument("--quick", action="store_true", help="few and short samples, one round: does it all work?")
+    parser.add_argument("--json", type=Path, help="write figures and machine to this file as well")
+    given = parser.parse_args()
+    wanted = given.only.split(",") if given.only else list(ALL)
+    stacks = frozenset(filter(None, given.stacks.split(",")))
+    if unknown := [*({*wanted} - {*ALL}), *(stacks - {*PEERS, "bare", "weasyprint"})]:
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    plan = Plan(1 if given.quick else given.rounds, quick=given.quick, stacks=stacks)
+    found = machine()
+    figures = asyncio.run(_run(plan, wanted))
+    sys.stdout.write("".join(f"- {name}: {value}\n" for name, value in found.items()))
+    sys.stdout.write(f"\nMedian of {plan.rounds} alternating rounds.\n\n{figures.table()}\n")
+    if given.json:
+        result = {"machine": found, "command": sys.argv[1:], "rounds": plan.rounds, "figures": figures.rows()}
+        given.json.write_text(json.dumps({**result, "failures": figures.failures}, indent=1) + "\n")
+
+
+async def _run(plan: Plan, wanted: list[str]) -> Figures:
+    for venv in {entry.venv for name, entry in PEERS.items() if not plan.stacks or name in plan.stacks}:
+        await asyncio.to_thread(venvs.python, venv)  # not while something is timed
+    figures = Figures()
+    for name in wanted:
+        began = time.monotonic()
+        sys.stderr.write(f"{name}\n")
+        await ALL[name](plan, figures)
+        sys.stderr.write(f"  {time.monotonic() - began:.0f} s\n")
+    return figures
+
+
+if __name__ == "__main__":
+    main()

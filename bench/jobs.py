@@ -1,0 +1,71 @@
+"""The jobs of the benchmarks; loaded through ``OFFLOOP_JOB_MODULES`` like anybody's own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from pathlib import Path
+
+from offloop.job import Context, Model, job
+from offloop.jobs.pdf import Page, Pdf
+
+
+class Nothing(Model):
+    """No arguments, no result."""
+
+
+class Place(Model):
+    """Where to leave a note."""
+
+    path: str
+
+
+@job()
+def noop(_value: Nothing) -> Nothing:
+    """Do nothing."""
+    return Nothing()
+
+
+@job(seconds=300)
+def spin(_value: Nothing, context: Context) -> Nothing:
+    """Never leave a loop in C that holds the interpreter's lock and looks at no signal."""
+    context.progress(1)
+    sum(itertools.repeat(1, 10**13))
+    return Nothing()
+
+
+@job(seconds=300, retries=3)
+def survive(value: Place, context: Context) -> Nothing:
+    """Note the worker and the time; the first execution then waits to be killed, the next one ends."""
+    with Path(value.path).open("a") as notes:
+        notes.write(f"{_worker()} {time.monotonic()}\n")
+    context.progress(1)
+    if context.attempt == 1:
+        time.sleep(290)
+    return Nothing()
+
+
+@job(queue="pdf", isolation="reuse")
+def render_reuse(page: Page, context: Context) -> Pdf:
+    """Render a page in a child that rendered others before."""
+    return _render(page, context)
+
+
+@job(queue="pdf", isolation="fork")
+def render_fork(page: Page, context: Context) -> Pdf:
+    """Render a page in a child of its own."""
+    return _render(page, context)
+
+
+def _render(page: Page, context: Context) -> Pdf:
+    from offloop_workers.pdf.render import render  # noqa: PLC0415 -- heavy; the front end imports this module too
+
+    pdf: Pdf = render(page, context)
+    return pdf
+
+
+def _worker() -> int:
+    """The worker's process: the parent of the zygote, which is the parent of this child."""
+    status = Path(f"/proc/{os.getppid()}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("PPid:"))

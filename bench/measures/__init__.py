@@ -1,0 +1,25 @@
+"""The measures. Each is a function whose docstring says what is timed; `ALL` names them in the order they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from bench.measures import dispatch, faults, growth, pdf, web
+from bench.measures.plan import Plan
+from bench.report import Figures
+
+Measure = Callable[[Plan, Figures], Awaitable[None]]
+
+ALL: Final[dict[str, Measure]] = {
+    "latency": dispatch.latency,
+    "throughput": dispatch.throughput,
+    "idle": dispatch.idle,
+    "invoice": pdf.invoice,
+    "two-workers": pdf.two_workers,
+    "web": web.web,
+    "cancel": faults.cancel,
+    "recover": faults.recover,
+    "depth": growth.depth,
+    "fleet": growth.fleet,
+}

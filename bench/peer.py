@@ -1,0 +1,47 @@
+"""What every stack offers to the harness; each of the three roles runs in a process of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Peer:
+    """One stack. A role a stack does not have is left as it is here.
+
+    Args:
+        name: under which it stands in the table of peers; one module may serve several.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Keep the name; nothing is opened."""
+        self.name = name
+
+    # --- the worker's process ---
+
+    async def work(self, redis_url: str, slots: int) -> None:
+        """Serve jobs, `slots` at once, until cancelled."""
+        raise NotImplementedError
+
+    # --- the server's process, where callers come through MCP ---
+
+    async def serve(self, redis_url: str, port: int) -> None:
+        """Serve MCP on the port until cancelled."""
+        raise NotImplementedError
+
+    # --- the callers' process ---
+
+    async def open(self, target: str) -> None:
+        """Connect to Redis, or to the server where there is one."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+    async def noop(self) -> None:
+        """Submit the job that does nothing, and return when its result is here."""
+        raise NotImplementedError
+
+    async def act(self, action: str, arguments: dict[str, Any]) -> Any:
+        """Anything but a noop: a PDF, a light tool, a cancellation; only some stacks know some."""
+        message = f"{self.name} cannot {action} {arguments}"
+        raise NotImplementedError(message)

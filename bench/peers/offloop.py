@@ -1,0 +1,109 @@
+"""Our engine, as the front end uses it, without HTTP and MCP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from bench import jobs
+from bench.documents import invoice, ten_pages
+from bench.peer import Peer
+from offloop import logs, settings
+from offloop.job import Kind, Model
+from offloop.jobs.pdf import Page
+from offloop.queue import Bounds, JobQueue, new_id
+from offloop.record import Progress
+from offloop.redis import connect, connect_blocking
+from offloop_server.background import Background
+from offloop_server.calls import Calls
+from offloop_server.inbox import Inbox
+
+PRINCIPAL = "bench"
+WAIT = 50.0
+
+
+class Offloop(Peer):
+    """Submit with `Calls`, hear of the result through the `Inbox`; the worker is the one of ``offloop worker``."""
+
+    async def work(self, redis_url: str, slots: int) -> None:
+        """Run the worker as the command does."""
+        from offloop_workers.engine import run  # noqa: PLC0415 -- a caller's process does without
+
+        configured = settings.load({**os.environ, "OFFLOOP_REDIS_URL": redis_url, "OFFLOOP_SLOTS": str(slots)})
+        logs.configure(configured, role="worker")
+        await run(configured)
+
+    async def open(self, target: str) -> None:
+        """Open what a front end opens."""
+        front_end = secrets.token_hex(8)
+        self._stack = AsyncExitStack()
+        self._redis, blocking = connect(target), connect_blocking(target)
+        self._queue = JobQueue(self._redis, Bounds(3600, 10**6, 10**6), front_end=front_end)
+        self._stack.push_async_callback(self._redis.aclose, close_connection_pool=True)
+        background = await self._stack.enter_async_context(Background(1))
+        self._inbox = await self._stack.enter_async_context(Inbox(blocking, self._queue, front_end, background))
+        self._calls = Calls(self._queue, self._inbox, background)
+
+    async def close(self) -> None:
+        """Close them."""
+        await self._stack.aclose()
+
+    async def noop(self) -> None:
+        """Through queue, worker and child, and back."""
+        await self._run(jobs.noop, jobs.Nothing())
+
+    async def act(self, action: str, arguments: dict[str, Any]) -> Any:
+        """A PDF, a cancellation of a C loop, or a worker's death."""
+        match action:
+            case "invoice-reuse" | "invoice-fork" | "ten-reuse" | "ten-fork":
+                document, _, isolation = action.partition("-")
+                html = invoice() if document == "invoice" else ten_pages()
+                kind = jobs.render_reuse if isolation == "reuse" else jobs.render_fork
+                return await self._run(kind, Page.model_validate({"html": html}))
+            case "cancel":
+                return await self._cancel()
+            case "recover":
+                return await self._recover(Path(arguments["path"]))
+        return await super().act(action, arguments)
+
+    async def _run(self, kind: Kind[Any, Any], value: Model) -> None:
+        record = await self._calls.run(kind, value, principal=PRINCIPAL, wait=WAIT, key=None, relay=_ignore)
+        if record.state.value != "completed":
+            raise RuntimeError(record)
+
+    async def _started(self, kind: Kind[Any, Any], value: Model) -> str:
+        """Submit, and return when the work itself says that it runs."""
+        job_id = new_id()
+        async with asyncio.timeout(WAIT), self._inbox.watch(job_id, PRINCIPAL) as watch:
+            await self._queue.submit(kind, value, principal=PRINCIPAL, job_id=job_id, wait_seconds=WAIT)
+            while watch.record is None or watch.record.progress is None:
+                await watch.change()
+        await self._queue.disclose(job_id)
+        return job_id
+
+    async def _cancel(self) -> float:
+        """Milliseconds from the request to cancel a C loop until the job is cancelled, that is, its child gone."""
+        job_id = await self._started(jobs.spin, jobs.Nothing())
+        began = time.perf_counter()
+        record, _ = await self._calls.cancel(job_id, principal=PRINCIPAL, wait=10)
+        if record.state.value != "cancelled":
+            raise RuntimeError(record)
+        return (time.perf_counter() - began) * 1000
+
+    async def _recover(self, path: Path) -> str:
+        """Start a job that ends only in its second execution, and answer its id once it runs."""
+        return await self._started(jobs.survive, jobs.Place(path=str(path)))
+
+
+async def _ignore(_progress: Progress) -> None:
+    """Nobody listens."""
+
+
+def peer(name: str) -> Peer:
+    """The stack of that name."""
+    return Offloop(name)

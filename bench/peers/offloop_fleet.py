@@ -1,0 +1,36 @@
+"""Many workers of ours on one event loop, each with one slot and no children; see `bench.measures.growth.fleet`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from bench.peers.offloop import Offloop
+from offloop import catalogue
+from offloop.record import Done, Progress
+from offloop_workers.attempt import Claim
+from offloop_workers.engine import Worker
+
+
+class Fleet(Offloop):
+    """As many workers as there are slots."""
+
+    async def work(self, redis_url: str, slots: int) -> None:
+        """Run them."""
+        kinds = catalogue.load(("bench.jobs",))
+
+        def worker() -> Worker:
+            options: dict[str, Any] = {"queues": ["default"], "slots": 1, "retention_seconds": 3600}
+            return Worker(kinds, _done, redis_url=redis_url, **options)
+
+        await asyncio.gather(*(worker().main() for _ in range(slots)))
+
+
+async def _done(_claim: Claim, _on_progress: Callable[[Progress], None]) -> Done:
+    return Done({})
+
+
+def peer(name: str) -> Fleet:
+    """The stack of that name."""
+    return Fleet(name)

@@ -1,0 +1,38 @@
+"""What the MCP peers have in common: three tools, and the callers' side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.documents import invoice, ten_pages
+from bench.http import Mcp
+from bench.peer import Peer
+
+
+class WebPeer(Peer):
+    """Tools ``noop`` and ``render`` do their work elsewhere, ``light`` is answered by the server itself."""
+
+    async def open(self, target: str) -> None:
+        """Wait for the server."""
+        self._mcp = Mcp(target)
+        await self._mcp.ready("light", {})
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._mcp.close()
+
+    async def noop(self) -> None:
+        """Call the tool."""
+        await self._mcp.call("noop", {})
+
+    async def act(self, action: str, arguments: dict[str, Any]) -> Any:
+        """A PDF, or the light tool."""
+        match action:
+            case "invoice" | "invoice-fork" | "invoice-reuse":
+                await self._mcp.call("render", {"html": invoice()})
+            case "ten":
+                await self._mcp.call("render", {"html": ten_pages()})
+            case "light":
+                await self._mcp.call("light", {})
+            case _:
+                await super().act(action, arguments)

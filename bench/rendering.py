@@ -1,0 +1,42 @@
+"""The render call itself, for stacks without our workers."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+
+def render(html: str) -> int:
+    """Render with the product's own function into a file, and answer the file's size."""
+    from offloop.jobs.pdf import Page  # noqa: PLC0415 -- heavy: only processes that render load it
+    from offloop_workers.context import JobContext  # noqa: PLC0415 -- the same
+    from offloop_workers.pdf.render import render as work  # noqa: PLC0415 -- the same
+
+    with tempfile.TemporaryDirectory() as folder:
+        context = JobContext(
+            job_id="bare",
+            attempt=1,
+            folder=Path(folder),
+            inputs={},
+            roots={},
+            output_bytes=1 << 28,
+            report=lambda _message: None,
+        )
+        size: int = work(Page.model_validate({"html": html}), context).size
+        return size
+
+
+def noop() -> None:
+    """Do nothing."""
+
+
+def warm() -> None:
+    """Load everything, and render once."""
+    render("<p>warm</p>")
+
+
+def weasyprint_alone(html: str) -> int:
+    """Render with WeasyPrint and nothing around it, no theme either."""
+    import weasyprint  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415 -- heavy
+
+    return len(weasyprint.HTML(string=html).write_pdf() or b"")

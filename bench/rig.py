@@ -1,0 +1,203 @@
+"""What a measure stands on: a fresh Valkey, a stack's processes, and one to give orders to; all end with the block."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.asyncio import Redis
+
+from bench import venvs
+from bench.peers import PEERS
+from offloop.embedded import find_binary
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator
+
+LONGEST_ORDER: Final = 300.0
+"""Seconds after which an order counts as hung; the stack is then reported as failed, and the others go on."""
+
+
+class OrderError(RuntimeError):
+    """A stack did not do what it was told; its last words are in the message."""
+
+
+@dataclass(slots=True)
+class Rig:
+    """One running stack.
+
+    Attributes:
+        name: of the stack.
+        redis: for counting requests.
+        url: of its Valkey.
+        workers: its worker processes.
+        server: its server process, if callers come through MCP.
+        client: takes orders.
+        folder: for its logs and files.
+    """
+
+    name: str
+    redis: Any
+    url: str
+    folder: Path
+    workers: list[Process] = field(default_factory=list)
+    server: Process | None = None
+    client: Process | None = None
+    slots: int = 1
+    _count: int = 0
+
+    async def order(self, do: str, **values: Any) -> dict[str, Any]:
+        """Give the client one order and return its answer.
+
+        Raises:
+            OrderError: it ended, or did not answer in time.
+        """
+        client = self.client
+        if client is None or client.stdin is None or client.stdout is None:
+            raise OrderError(self.name)
+        client.stdin.write(json.dumps({"do": do, **values}).encode() + b"\n")
+        try:
+            async with asyncio.timeout(LONGEST_ORDER):
+                line = await client.stdout.readline()
+        except TimeoutError:
+            line = b""
+        if not line:
+            message = f"{self.name} did not answer {do} {values}: {self._last_words()}"
+            raise OrderError(message)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    async def start_worker(self) -> Process:
+        """Start one more worker."""
+        process = await self.start("worker", "--target", self.url, "--slots", str(self.slots))
+        self.workers.append(process)
+        return process
+
+    async def start(self, role: str, *arguments: str, **pipes: Any) -> Process:
+        """Start a process of this stack in a role."""
+        self._count += 1
+        with (self.folder / f"{role}-{self._count}.log").open("wb") as log:
+            pipes = {"stdout": log, "stderr": log, **pipes}
+            return await asyncio.create_subprocess_exec(
+                str(venvs.python(PEERS[self.name].venv)),
+                *("-m", "bench.role", role, self.name, *arguments),
+                env=_environment(self.folder, self.url),
+                cwd=self.folder,
+                start_new_session=True,
+                limit=1 << 24,
+                **pipes,
+            )
+
+    async def requests(self) -> int:
+        """Requests the server has read from clients so far."""
+        stats = await self.redis.info("stats")
+        return int(stats["total_reads_processed"])
+
+    def _last_words(self) -> str:
+        logs = sorted(self.folder.glob("*.log"), key=lambda log: log.stat().st_mtime)
+        return " | ".join(" ".join(log.read_text(errors="replace").split()[-40:]) for log in logs[-3:])
+
+
+@asynccontextmanager
+async def valkey(folder: Path) -> AsyncIterator[str]:
+    """A fresh server on a loopback port, with the append-only file on as in production; the value is its URL."""
+    port = free_port()
+    options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--dir", str(folder))
+    process = await asyncio.create_subprocess_exec(
+        str(find_binary()), *options, "--loglevel", "warning", "--logfile", str(folder / "valkey.log")
+    )
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except OSError:
+                    await asyncio.sleep(0.02)
+                else:
+                    writer.close()
+                    break
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        await end(process)
+
+
+@asynccontextmanager
+async def rig(name: str, *, workers: int = 1, slots: int = 1) -> AsyncIterator[Rig]:
+    """A stack, running and warm."""
+    async with AsyncExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        url = await stack.enter_async_context(valkey(folder))
+        redis: Any = Redis.from_url(url)
+        stack.push_async_callback(redis.aclose)
+        built = Rig(name, redis, url, folder, slots=slots)
+        stack.push_async_callback(_end_all, built)
+        entry = PEERS[name]
+        for _ in range(workers if entry.workers else 0):
+            await built.start_worker()
+        target = url
+        if entry.web:
+            port = free_port()
+            built.server = await built.start("server", "--target", url, "--port", str(port))
+            target = f"127.0.0.1:{port}"
+        pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+        built.client = await built.start("client", "--target", target, **pipes)
+        await built.order("sequence", action="noop", count=3)
+        yield built
+
+
+async def _end_all(built: Rig) -> None:
+    if built.client and built.client.stdin:
+        built.client.stdin.close()
+    for process in (built.client, built.server, *built.workers):
+        if process:
+            await end(process)
+
+
+async def end(process: Process) -> None:
+    """Ask a process to end, then make it, with everything it started."""
+    if process.returncode is None:
+        process.terminate()
+        try:
+            async with asyncio.timeout(8):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # its own session's group: children that outlived it
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _environment(folder: Path, url: str) -> dict[str, str]:
+    root = venvs.ROOT
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")}
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(str(root / part) for part in ("", "shared", "server", "workers")),
+        "TMPDIR": str(folder),
+        "OFFLOOP_REDIS_URL": url,
+        "OFFLOOP_STATE_DIR": str(folder / "state"),
+        "OFFLOOP_JOB_MODULES": "bench.jobs",
+        "OFFLOOP_QUEUES": "default,pdf",
+        "OFFLOOP_MAX_QUEUED": "1000000",
+        "OFFLOOP_MAX_QUEUED_PER_PRINCIPAL": "1000000",
+    }

@@ -1,0 +1,44 @@
+"""A virtualenv for each peer whose packages cannot live with the product's (arq wants an older redis-py)."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).parent
+ROOT: Final = HERE.parent
+
+
+def python(venv: str) -> Path:
+    """The interpreter of a peer's virtualenv, which is made, or brought up to date, when it is asked for.
+
+    Raises:
+        RuntimeError: there is no uv to make it with, or it could not be made.
+    """
+    if not venv:
+        return Path(sys.executable)
+    wanted = (HERE / "requirements" / f"{venv}.txt").read_text()
+    folder = HERE / ".venv" / venv
+    made = folder / ".made"
+    if not made.exists() or made.read_text() != wanted:
+        _make(folder, HERE / "requirements" / f"{venv}.txt")
+        made.write_text(wanted)
+    return folder / "bin" / "python"
+
+
+def _make(folder: Path, requirements: Path) -> None:
+    uv = shutil.which(ROOT / ".venv-uv" / "uv" / "bin" / "uv") or shutil.which("uv")
+    if uv is None:
+        message = "bench needs uv for the peers' virtualenvs; ./run setup brings it"
+        raise RuntimeError(message)
+    base: str = getattr(sys, "_base_executable", sys.executable)
+    for command in (
+        [uv, "venv", "--quiet", "--clear", "--no-project", "--python", base, str(folder)],
+        [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "-r", str(requirements)],
+    ):
+        if subprocess.run(command, check=False).returncode:  # noqa: S603 -- uv, with arguments from here
+            message = f"{' '.join(command)} failed; its own words are above"
+            raise RuntimeError(message)
