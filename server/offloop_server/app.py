@@ -15,6 +15,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams
+from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -268,6 +269,8 @@ async def run(settings: Settings) -> None:
         server_header=False,
     )
     server = uvicorn.Server(config)
+    # It would end all streams at SIGTERM, and the calls with them.
+    AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]  # the package types only a part
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has shut down
         await server.serve()
     if not server.started:

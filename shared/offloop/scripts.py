@@ -67,7 +67,7 @@ local function conclude(id, queue, state, result, keep)
   redis.call('DEL', WAITERS .. id)
 end
 
--- End a queued job at once; tell the worker of a running one to kill its child.
+-- End a queued job at once; tell the worker of a running one to kill its child. An ended one is left alone: 0.
 local function cancel(id, result, keep)
   local state, queue, token = unpack(redis.call('HMGET', RECORD .. id, 'state', 'queue', 'token'))
   if state == 'queued' then
@@ -75,7 +75,10 @@ local function cancel(id, result, keep)
   elseif state == 'running' then
     redis.call('HSET', RECORD .. id, 'cancel', 1)
     redis.call('PUBLISH', CONTROL .. string.match(token, '^(.*):'), id)
+  else
+    return 0
   end
+  return 1
 end
 """
 
@@ -146,8 +149,7 @@ return snapshot(ARGV[1])
 LEAVE: Final = """
 redis.call('SREM', WAITERS .. ARGV[1], ARGV[2])
 if redis.call('SCARD', WAITERS .. ARGV[1]) > 0 then return 0 end
-cancel(ARGV[1], ARGV[3], ARGV[4])
-return 1
+return cancel(ARGV[1], ARGV[3], ARGV[4])
 """
 
 # Take jobs: one lease, one token, one counted try each; ids that are not due, leased or gone are passed over.
@@ -226,7 +228,7 @@ if token ~= ARGV[2] or state ~= 'running' then return 0 end
 redis.call('HSET', RECORD .. id, 'state', 'queued')
 redis.call('HDEL', RECORD .. id, 'token', 'progress', 'started')
 redis.call('DEL', LEASE .. id)
-if ARGV[3] ~= '1' then redis.call('DECR', TRIES .. id) end
+if ARGV[3] ~= '1' and redis.call('EXISTS', TRIES .. id) == 1 then redis.call('DECR', TRIES .. id) end
 if redis.call('ZSCORE', KEYS[1], id) then redis.call('LPUSH', KEYS[2], id) end
 tell(id)
 return 1
