@@ -108,6 +108,15 @@ def wait_for_file(given: Given, context: Context) -> Told:
     return Told(pid=os.getpid(), number=context.attempt)
 
 
+@job(seconds=30, memory_mb=256, isolation="fork")
+def wait_for_file_forked(given: Given, context: Context) -> Told:
+    """The same, in a process that ends with its answer."""
+    context.progress(1, None, str(os.getpid()))
+    while not Path(given.text).exists():
+        time.sleep(0.005)
+    return Told(pid=os.getpid())
+
+
 def _crash() -> None:
     ctypes.string_at(0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -175,6 +176,33 @@ async def test_forked_jobs_share_nothing(run: Runner) -> None:
     assert {found["number"] for found in seen} == {1}
     assert len({found["pid"] for found in seen}) == 4
     assert len({found["text"] for found in seen}) == 4
+
+
+async def test_an_answer_counts_even_where_the_end_of_its_child_is_told_first(
+    run: Runner, children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forked child answers and is gone; the zygote's word of that may overtake the answer.
+
+    The loop is blocked on purpose, so that nothing is read in between.
+    """
+    answering = asyncio.create_task(run(jobs.wait_for_file_forked, str(tmp_path / "go")))
+    pid = await run.pid()
+    hear = children._message
+
+    async def hear_late() -> tuple[bytes, int, int]:
+        heard = await hear()
+        if heard[0] == b"X" and heard[1] != pid and alive(pid):
+            (tmp_path / "go").touch()
+            assert gone([pid])
+            assert children._control
+            select.select([children._control], [], [], 5)
+        return heard
+
+    monkeypatch.setattr(children, "_message", hear_late)
+    for _ in range(2):  # the first is heard by the call that waits already
+        with pytest.raises(Crashed):
+            await run(jobs.crash)
+    assert (await answering)["pid"] == pid
 
 
 async def test_reused_children_are_the_same_processes(run: Runner) -> None:
