@@ -61,6 +61,9 @@ class Principals:
                 )
                 raise SettingsError(message)
             keys[name] = key
+        if settings.api_keys and not keys:
+            message = "OFFLOOP_API_KEYS: it is set but names nobody; add an entry name:key, or unset it to need none."
+            raise SettingsError(message)
         return cls(keys)
 
     @property

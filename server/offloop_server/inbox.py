@@ -101,10 +101,11 @@ class Inbox:
 
     async def __aexit__(self, *_: object) -> None:
         """End the loops and close the subscription's connection. Safe to call twice."""
-        for loop in self._loops:
-            loop.cancel()
-        if self._loops:
-            await asyncio.wait(self._loops)
+        left = set(self._loops)
+        while left:  # a cancellation that arrives while redis-py connects is lost inside it, so it may take another
+            for loop in left:
+                loop.cancel()
+            left = (await asyncio.wait(left, timeout=0.2))[1]
         with contextlib.suppress(*AWAY):
             await self._blocking.aclose(close_connection_pool=True)
 

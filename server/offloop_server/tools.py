@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from mcp_types import CallToolResult, Tool, ToolAnnotations
 from pydantic import Field
 
-from offloop.errors import BadInput, SettingsError
+from offloop.errors import BadInput, SettingsError, Unavailable
 from offloop.job import Kind, Model
 from offloop.queue import live_queues
 from offloop.record import Progress, State
@@ -159,7 +159,10 @@ class HeavyTool:
 
 async def notes(record: Record, services: Services) -> tuple[str, ...]:
     """Sentences that the record alone cannot say: that nobody serves the queue it waits in."""
-    if record.state is not State.QUEUED or await live_queues(services.redis, [record.queue]):
+    try:
+        if record.state is not State.QUEUED or await live_queues(services.redis, [record.queue]):
+            return ()
+    except Unavailable:  # the job was accepted: its id must reach the caller, with or without this
         return ()
     note = (
         f"No worker serves the queue {record.queue!r} at the moment; the job runs as soon as one does. "

@@ -23,7 +23,7 @@ import obstore
 from obstore.exceptions import BaseError as StoreError
 from obstore.store import LocalStore, from_url
 
-from offloop import wire
+from offloop import logs, wire
 from offloop.errors import Conflict, NotFound, SettingsError, Unavailable
 from offloop.queue import answering
 
@@ -36,6 +36,8 @@ _HOUR: Final = 3600
 _GRACE_HOURS: Final = 2
 """Hours a blob outlives its records at least: clocks differ, and a download may have begun in time."""
 _CHUNK: Final = 1 << 20
+
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +209,13 @@ class ArtifactStore:
             Unavailable: one of them failed; the message says what the store answered.
         """
         name = f"probe/{secrets.token_hex(8)}"
-        await self._answered(obstore.put_async(self._store, name, b"offloop"))
-        await self._answered(obstore.get_range_async(self._store, name, start=0, end=7))
-        await self._answered(obstore.delete_async(self._store, name))
+        try:
+            await obstore.put_async(self._store, name, b"offloop")
+            await obstore.get_range_async(self._store, name, start=0, end=7)
+            await obstore.delete_async(self._store, name)
+        except (StoreError, OSError) as error:
+            message = f"The artifact store does not answer ({_first_line(error)})."
+            raise Unavailable(message) from error
 
     async def collect(self) -> int:
         """Delete the blobs of hours that are long over; answers how many there were.
@@ -272,9 +278,13 @@ def _open(url: str) -> tuple[ObjectStore, Path | None]:
 
 
 def _failed(error: Exception) -> Unavailable:
-    detail = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-    message = f"The artifact store does not answer ({detail}). Try again; if it goes on, ask the operator."
-    return Unavailable(message)
+    # What a store says names its paths or buckets: that is for the operator, not for a caller.
+    log.warning("the artifact store does not answer", error=_first_line(error))
+    return Unavailable("The artifact store does not answer. Try again; if it goes on, ask the operator.")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
 def _now() -> int:

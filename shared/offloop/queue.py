@@ -6,6 +6,7 @@ need not know about Redis. Waiting for changes is the business of whoever owns t
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -35,6 +36,9 @@ PENDING_SECONDS = 24 * 3600
 
 PATIENCE_SECONDS = 10
 """How much longer than its caller waits a job may be queued, before it is taken for abandoned."""
+
+ANSWER_SECONDS = 8.0
+"""How long a step may wait for Redis, all retries included; a restart or failover takes a few seconds."""
 
 PAGE = 100
 """Records read from Redis in one go when jobs are listed."""
@@ -268,9 +272,11 @@ async def live_queues(redis: ArqRedis, queues: Iterable[str] | None = None) -> s
 
 @asynccontextmanager
 async def answering() -> AsyncIterator[None]:
-    """Turn what a missing, frozen or failing Redis raises into `Unavailable`."""
+    """Turn what a missing, frozen or failing Redis raises into `Unavailable`, after `ANSWER_SECONDS` at most."""
     try:
-        yield
+        # A frozen server accepts connections and says nothing: every retry of every step would wait anew.
+        async with asyncio.timeout(ANSWER_SECONDS):
+            yield
     except NET_ERRORS as error:
         raise unavailable(error) from error
 
@@ -321,6 +327,10 @@ def read_push(message: bytes) -> tuple[str, Record | None]:
     return job_id, _record(job_id, shot) if shot else None
 
 
+_CURSOR_LENGTH = 16
+"""Redis counts in 64 bits; a cursor of ours is never longer."""
+
+
 def _encode_cursor(start: int) -> str:
     return base64.urlsafe_b64encode(b"o%d" % start).decode().rstrip("=")
 
@@ -330,7 +340,7 @@ def _decode_cursor(cursor: str | None) -> int:
         return 0
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        if raw[:1] == b"o":
+        if raw[:1] == b"o" and raw[1:].isdigit() and len(raw) <= _CURSOR_LENGTH:
             return int(raw[1:])
     except (ValueError, binascii.Error):
         pass

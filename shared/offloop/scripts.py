@@ -304,7 +304,7 @@ return 1
 RELEASE: Final = """
 local token, state, queue = unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state', 'queue'))
 if token ~= ARGV[2] or state ~= 'running' then return 0 end
-if ARGV[3] ~= '1' then redis.call('DECR', TRIES .. ARGV[1]) end
+if ARGV[3] ~= '1' and redis.call('EXISTS', TRIES .. ARGV[1]) == 1 then redis.call('DECR', TRIES .. ARGV[1]) end
 requeue(ARGV[1], queue)
 return 1
 """

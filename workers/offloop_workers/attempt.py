@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arq.jobs import deserialize_job_raw
+from arq.jobs import DeserializationError, deserialize_job_raw
 from pydantic import ValidationError
 
 from offloop import logs
@@ -127,7 +127,11 @@ class Performer:
         if not claim.payload:
             message = "the job waited longer than it is kept; submit it again"
             raise JobError(message, code="expired", retryable=True)
-        name, arguments, keywords, _, _ = deserialize_job_raw(claim.payload, deserializer=unpack)
+        try:
+            name, arguments, keywords, _, _ = deserialize_job_raw(claim.payload, deserializer=unpack)
+        except DeserializationError:
+            message = "the job's arguments cannot be read: submit it again, or enqueue it with offloop's serializer"
+            raise JobError(message, code="bad_input") from None
         kind = self._kinds.get(name)
         if kind is None:
             message = f"this worker does not know {name!r}: set OFFLOOP_JOB_MODULES for it as for the front end"

@@ -115,6 +115,8 @@ class Children:
         self._stop_zygote()
         for child in list(self._all.values()):
             self._forget(child, -signal.SIGKILL)
+        while not self._idle.empty():
+            self._idle.get_nowait().writer.close()
 
     async def run(self, task: Task, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
         """Run a task in the next free child and answer what it has done: ``{output, warnings, artifacts}``.
@@ -143,6 +145,7 @@ class Children:
         finally:
             if reply is None:
                 await asyncio.shield(self._kill(child))
+                child.writer.close()
             else:
                 self._after(child, task, reply)
         if "failed" in reply:
@@ -184,6 +187,7 @@ class Children:
             child = await self._idle.get()
             if child.pid in self._all and not child.ended.done() and not child.reader.at_eof():
                 return child
+            child.writer.close()
 
     async def _kill(self, child: _Child) -> int:
         """Kill a child and wait until it is gone; answers how it ended (negative: by that signal)."""
@@ -193,6 +197,10 @@ class Children:
 
     def _forget(self, child: _Child, code: int) -> None:
         child.writer.close()
+        self._ended(child, code)
+
+    def _ended(self, child: _Child, code: int) -> None:
+        # Its socket stays open: the answer of a child that ends with it may not have been read yet.
         if not child.ended.done():
             child.ended.set_result(code)
         if self._all.pop(child.pid, None) and not self._closed:
@@ -278,7 +286,7 @@ class Children:
                     if not child.forked.done():
                         child.forked.set_result(None)
                 elif pid in self._all:
-                    self._forget(self._all[pid], status)
+                    self._ended(self._all[pid], status)
         for child in self._forking:
             if not child.forked.done():
                 child.forked.set_exception(ZygoteError("the zygote died"))

@@ -1,0 +1,18 @@
+"""Fixtures of the journeys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed.gates import Gate
+
+
+@pytest.fixture
+def gate(tmp_path: Path, nothing_left_behind: None) -> Iterator[Gate]:  # noqa: ARG001 -- checked after the gate is open
+    """A gate that opens at the end at the latest, so that no job stays behind it."""
+    one = Gate(tmp_path / "gate")
+    yield one
+    one.open()

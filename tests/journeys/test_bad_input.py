@@ -1,0 +1,217 @@
+"""Bad input: whatever is sent, the answer is a sentence that says what to change, and nothing is queued."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+from mcp.shared.exceptions import MCPError
+
+from testbed.stack import Stack
+
+pytestmark = pytest.mark.anyio
+ACCEPT = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
+MOST_BODY = 4 << 20
+PIXEL = "data:image/png;base64," + base64.b64encode(b"not a picture").decode()
+
+
+class Bad(NamedTuple):
+    """A call that cannot work, and the words its answer must hold."""
+
+    tool: str
+    arguments: dict[str, Any]
+    says: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.tool}-{'-'.join(self.arguments) or 'nothing'}-{self.says[0]}"
+
+
+BAD = [
+    Bad("render_pdf", {}, ("html", "markdown", "exactly one")),
+    Bad("render_pdf", {"html": "a", "markdown": "b"}, ("html", "markdown", "exactly one")),
+    Bad("render_pdf", {"html": 5}, ("html", "string")),
+    Bad("render_pdf", {"html": "x" * 2_000_001}, ("html", "2000000")),
+    Bad("render_pdf", {"html": "a", "page_size": "B9"}, ("page_size", "A4")),
+    Bad("render_pdf", {"html": "a", "margin": "wide"}, ("margin", "wide")),
+    Bad("render_pdf", {"html": "a", "margn": "1cm"}, ("margn", "did you mean margin")),
+    Bad("render_pdf", {"html": "a", "assets": {"a.png": "/etc/passwd"}}, ("assets.a.png", "artifact:<id>")),
+    Bad("render_pdf", {"html": "a", "wait_seconds": 51}, ("wait_seconds", "50")),
+    Bad("render_pdf", {"html": "a", "wait_seconds": -1}, ("wait_seconds", "0")),
+    Bad("render_pdf", {"html": "a", "wait_seconds": "soon"}, ("wait_seconds", "soon")),
+    Bad("render_pdf", {"html": "a", "idempotency_key": ""}, ("idempotency_key", "1")),
+    Bad("render_pdf", {"html": "a", "idempotency_key": "k" * 201}, ("idempotency_key", "200")),
+    Bad("transform_image", {}, ("image", "missing")),
+    Bad("transform_image", {"image": "http://example.org/a.png"}, ("image", "is not a file reference")),
+    Bad("transform_image", {"image": "data:image/png;base64,###"}, ("image", "base64")),
+    Bad("transform_image", {"image": PIXEL, "width": 0}, ("width", "1")),
+    Bad("transform_image", {"image": PIXEL, "width": 20_000}, ("width", "16384")),
+    Bad("transform_image", {"image": PIXEL, "format": "gif"}, ("format", "webp")),
+    Bad("transform_image", {"image": PIXEL, "fit": "cover"}, ("fit", "width and height")),
+    Bad("transform_image", {"image": PIXEL, "rotate": 45}, ("rotate", "90")),
+    Bad("hash_file", {}, ("file", "missing")),
+    Bad("hash_file", {"file": "root:elsewhere/a"}, ("elsewhere", "open roots: bed")),
+    Bad("hash_file", {"file": "artifact:short"}, ("file", "is not a file reference")),
+    Bad("hash_file", {"file": "data:,a", "algorithms": []}, ("algorithms", "1")),
+    Bad("hash_file", {"file": "data:,a", "algorithms": ["sha257"]}, ("algorithms.0", "sha256")),
+    Bad("hash_file", {"file": "data:,a", "algorithms": "sha256"}, ("algorithms", "list")),
+    Bad("job_status", {}, ("job_id", "missing")),
+    Bad("job_status", {"job_id": ""}, ("job_id", "1")),
+    Bad("job_status", {"job_id": "x" * 65}, ("job_id", "64")),
+    Bad("job_status", {"job_id": "x\0y", "wait_seconds": 1}, ("No job", "list_jobs")),
+    Bad("job_status", {"job_id": "*", "wait_seconds": 60}, ("wait_seconds", "50")),
+    Bad("wait_for_jobs", {}, ("job_ids", "missing")),
+    Bad("wait_for_jobs", {"job_ids": []}, ("job_ids", "1")),
+    Bad("wait_for_jobs", {"job_ids": ["a"] * 51}, ("job_ids", "50")),
+    Bad("wait_for_jobs", {"job_ids": ["a"], "until": "some"}, ("until", "any")),
+    Bad("list_jobs", {"state": "done"}, ("state", "completed")),
+    Bad("list_jobs", {"limit": 0}, ("limit", "1")),
+    Bad("list_jobs", {"limit": 101}, ("limit", "100")),
+    Bad("list_jobs", {"cursor": "what"}, ("cursor", "list_jobs")),
+    Bad("list_jobs", {"cursor": "bzk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"}, ("cursor",)),
+    Bad("list_jobs", {"cursor": "by01"}, ("cursor",)),
+    Bad("list_jobs", {"kinds": "nap"}, ("kinds", "did you mean kind")),
+    Bad("cancel_job", {}, ("job_id", "missing")),
+    Bad("cancel_job", {"job_id": 7}, ("job_id", "string")),
+    Bad("create_upload", {}, ("name", "missing")),
+    Bad("create_upload", {"name": ""}, ("name", "1")),
+    Bad("create_upload", {"name": "a" * 256}, ("name", "255")),
+    Bad("create_upload", {"name": "a", "mime_type": "text"}, ("mime_type",)),
+    Bad("create_upload", {"name": "a", "mime_type": "text/html\r\nX: y"}, ("mime_type",)),
+    Bad("read_artifact", {}, ("artifact_id", "missing")),
+    Bad("read_artifact", {"artifact_id": "a", "offset": -1}, ("offset", "0")),
+    Bad("read_artifact", {"artifact_id": "a", "length": 65_537}, ("length", "65536")),
+    Bad("read_artifact", {"artifact_id": "../../etc/passwd"}, ("No artifact", "create_upload")),
+    Bad("nap", {"seconds": [1]}, ("seconds", "number")),
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=str)
+async def test_a_bad_argument_is_named_in_a_sentence_and_nothing_is_queued(stack: Stack, bad: Bad) -> None:
+    async with stack.client() as caller:
+        answer = await caller.call_with(bad.tool, bad.arguments)
+        assert answer.is_error, answer.text
+        for words in bad.says:
+            assert words in answer.text
+        assert "Traceback" not in answer.text
+        assert len(answer.text) < 600
+        assert (await caller.call("list_jobs")).data["jobs"] == []
+
+
+async def test_every_tool_is_among_the_bad_calls(stack: Stack) -> None:
+    """So that a new tool gets its lines above; the test bed's own jobs stand for all of their kind."""
+    async with stack.client() as caller:
+        shipped = set(await caller.tools()) - {tool for tool in await caller.tools() if tool in _OF_THE_TEST_BED}
+    assert shipped <= {bad.tool for bad in BAD}
+
+
+_OF_THE_TEST_BED = {"crash_first", "crash_once", "hog_memory", "hold", "hold_again", "nap", "overrun", "spin"} | {
+    "stumble",
+    "write_note",
+}
+
+
+async def test_a_tool_that_does_not_exist_is_a_protocol_error_that_names_it(stack: Stack) -> None:
+    async with stack.client() as caller:
+        with pytest.raises(MCPError, match="There is no tool 'render_word'"):
+            await caller.call("render_word")
+
+
+@pytest.mark.parametrize("reference", ["missing.txt", "folder", "../outside.txt", "link.txt", "folder/../../x", "pipe"])
+async def test_a_file_that_may_not_be_read_is_refused_in_the_same_words(
+    stack: Stack, reference: str, tmp_path: Path
+) -> None:
+    """Missing, outside, a link out of the root, a folder, a pipe: the job fails, its content stays secret."""
+    (tmp_path / "secret.txt").write_text("secret")
+    (stack.root.parent / "outside.txt").write_text("secret")
+    (stack.root / "folder").mkdir(exist_ok=True)
+    link, pipe = stack.root / "link.txt", stack.root / "pipe"
+    link.unlink(missing_ok=True)
+    link.symlink_to(tmp_path / "secret.txt")
+    if not pipe.exists():
+        os.mkfifo(pipe)
+    async with stack.client() as caller:
+        answer = await caller.call("hash_file", file=f"root:bed/{reference}")
+    assert answer.is_error
+    assert answer.data["error"]["code"] == "unreadable_file"
+    assert f"root:bed/{reference}" in answer.text
+    assert str(stack.root) not in answer.text
+    assert answer.data["output"] is None
+
+
+async def test_a_file_that_is_not_a_picture_fails_its_job_with_a_sentence(stack: Stack) -> None:
+    async with stack.client() as caller:
+        answer = await caller.call("transform_image", image=PIXEL)
+    assert (answer.is_error, answer.state) == (True, "failed")
+    assert answer.data["error"]["message"] in answer.text
+
+
+def post(stack: Stack, content: bytes, **headers: str) -> httpx2.Response:
+    """One request by hand, with a key."""
+    given = {**ACCEPT, "Content-Type": "application/json", "Authorization": f"Bearer {stack.new_key()}", **headers}
+    return httpx2.post(stack.front_ends[0].endpoint, content=content, headers=given, trust_env=False, timeout=20)
+
+
+def large(size: int) -> bytes:
+    """A call of that many bytes."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "hash_file", "arguments": {}}}
+    start = json.dumps(body).encode()
+    return start + b" " * (size - len(start))
+
+
+async def test_a_request_body_over_4_mib_is_413_and_says_what_to_do(stack: Stack) -> None:
+    response = post(stack, large(MOST_BODY + 1))
+    assert response.status_code == 413
+    assert "create_upload" in response.text
+    assert str(MOST_BODY) in response.text
+
+
+async def test_a_request_body_of_4_mib_is_read(stack: Stack) -> None:
+    response = post(stack, large(MOST_BODY))
+    assert response.status_code == 200
+    assert "file is missing" in response.text
+
+
+async def test_a_large_body_of_unknown_length_is_413_as_well(stack: Stack) -> None:
+    def pieces() -> Any:
+        for _ in range(MOST_BODY // 65_536 + 2):
+            yield b" " * 65_536
+
+    headers = {**ACCEPT, "Content-Type": "application/json", "Authorization": f"Bearer {stack.new_key()}"}
+    response = httpx2.post(stack.front_ends[0].endpoint, content=pieces(), headers=headers, trust_env=False, timeout=20)
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+async def test_other_methods_than_post_are_405_at_once(stack: Stack, method: str) -> None:
+    """A GET would be a stream on which nothing ever comes."""
+    headers = {**ACCEPT, "Authorization": f"Bearer {stack.new_key()}"}
+    response = httpx2.request(method, stack.front_ends[0].endpoint, headers=headers, trust_env=False, timeout=5)
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "POST"
+
+
+@pytest.mark.parametrize("host", ["evil.example.org", "127.0.0.1.evil.example.org:80", "localhost.evil"])
+async def test_another_host_name_is_421(stack: Stack, host: str) -> None:
+    """A page in a browser that made its own name point here is not answered."""
+    assert post(stack, large(200), Host=host).status_code == 421
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"jsonrpc":"2.0"}', b"\xff\xfe"], ids=repr)
+async def test_a_body_that_is_no_request_is_a_clear_4xx(stack: Stack, body: bytes) -> None:
+    response = post(stack, body)
+    assert 400 <= response.status_code < 500
+    assert "error" in response.json()
+
+
+@pytest.mark.parametrize("version", ["1999-01-01", "2026-07-28", "soon"])
+async def test_a_request_whose_form_is_of_another_era_than_its_header_is_refused(stack: Stack, version: str) -> None:
+    """The body is a legacy one; the answer says what the other era wants."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}).encode()
+    response = post(stack, body, **{"MCP-Protocol-Version": version})
+    assert response.status_code == 400
+    assert "protocolVersion" in response.json()["error"]["message"]

@@ -1,0 +1,275 @@
+"""What breaks in operation: children, workers, front ends, Redis. Nothing is lost, nothing hangs, others go on."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import httpx2
+import pytest
+
+from testbed.client import begin_call
+from testbed.gates import Gate
+from testbed.processes import alive, listening_ports
+from testbed.stack import Stack, log_lines
+from testbed.waiting import eventually, until
+
+pytestmark = pytest.mark.anyio
+NewStack = Callable[..., Stack]
+
+
+class Mishap(NamedTuple):
+    """A call whose child comes to grief, and how that is told."""
+
+    tool: str
+    arguments: dict[str, int]
+    code: str
+    says: str
+
+
+MISHAPS = {
+    "a crash": Mishap("crash_once", {}, "crashed", "SIGSEGV"),
+    "too much memory": Mishap("hog_memory", {"amount": 500}, "limit_exceeded", "64 MiB"),
+    "too much time": Mishap("overrun", {}, "limit_exceeded", "limit of 1 seconds"),
+    "an exception": Mishap("stumble", {}, "job_failed", "ValueError"),
+}
+
+
+@pytest.mark.parametrize("mishap", MISHAPS.values(), ids=MISHAPS)
+async def test_a_child_that_fails_fails_only_its_own_job(stack: Stack, gate: Gate, mishap: Mishap) -> None:
+    """A job in the other slot goes on, the next one runs; the text has no secrets of the exception."""
+    async with stack.client() as caller:
+        other = await caller.call("hold", gate=gate.argument, wait_seconds=0)
+        child = await gate.entered()
+        answer = await caller.call_with(mishap.tool, mishap.arguments)
+        assert (answer.is_error, answer.state) == (True, "failed")
+        assert answer.data["error"]["code"] == mishap.code
+        assert mishap.says in answer.text
+        assert "a secret of the server" not in answer.text
+        assert alive(child)
+        assert (await caller.call("nap")).state == "completed"
+        gate.open()
+        assert (await caller.call("job_status", job_id=other.job_id, wait_seconds=10)).output["pid"] == child
+
+
+async def test_a_job_within_its_memory_is_not_disturbed(stack: Stack) -> None:
+    async with stack.client() as caller:
+        assert (await caller.call("hog_memory", amount=30)).output["steps"] == 30 << 20
+
+
+async def test_a_job_that_may_be_retried_is_run_again_after_its_child_crashed(stack: Stack) -> None:
+    async with stack.client() as caller:
+        answer = await caller.call("crash_first")
+    assert answer.output["attempt"] == 2
+
+
+async def test_killing_the_front_end_between_the_call_and_the_question_loses_nothing(
+    new_stack: NewStack, gate: Gate
+) -> None:
+    """The job goes on in its worker, and any other front end knows it, links included."""
+    own = new_stack()
+    worker, first = own.begin_worker(), own.front_end()
+    own.await_worker(worker)
+    key = own.new_key()
+    async with own.client(first, key=key) as caller:
+        job_id = (await caller.call("hold", gate=gate.argument, wait_seconds=0)).job_id
+        note = (await caller.call("write_note", text="kept")).job_id
+        await gate.entered()
+        first.kill()
+    second = own.front_end()
+    async with own.client(second, key=key) as caller:
+        assert (await caller.call("job_status", job_id=job_id)).state == "running"
+        gate.open()
+        assert (await caller.call("job_status", job_id=job_id, wait_seconds=10)).output["attempt"] == 1
+        [made] = (await caller.call("job_status", job_id=note)).data["artifacts"]
+        assert await caller.download(made) == b"kept"
+
+
+async def test_without_a_worker_a_call_says_so_in_time_and_the_job_runs_once_there_is_one(
+    new_stack: NewStack,
+) -> None:
+    """The route readyz says the same; the answer is no error, since nothing is lost."""
+    own = new_stack()
+    front_end = own.front_end()
+    ready = httpx2.get(f"{front_end.base}/readyz", trust_env=False)
+    assert ready.status_code == 503
+    assert "default" in ready.text
+    async with own.client() as caller:
+        begun = time.monotonic()
+        answer = await caller.call("nap", wait_seconds=1)
+        assert time.monotonic() - begun < 4
+        assert (answer.is_error, answer.state) == (False, "queued")
+        assert "No worker serves the queue 'default'" in answer.text
+        assert "offloop worker" in answer.text
+        own.worker()
+        assert (await caller.call("job_status", job_id=answer.job_id, wait_seconds=20)).state == "completed"
+    assert httpx2.get(f"{front_end.base}/readyz", trust_env=False).status_code == 200
+
+
+async def test_a_killed_worker_takes_its_children_along_and_its_job_is_finished_by_another(
+    new_stack: NewStack, gate: Gate
+) -> None:
+    """The kind allows retries; the job without retries fails with a sentence that says why."""
+    own = new_stack()
+    first, front_end = own.begin_worker(), own.begin_front_end()
+    own.await_front_end(front_end)
+    own.await_worker(first)
+    async with own.client() as caller:
+        again = (await caller.call("hold_again", gate=gate.argument, wait_seconds=0)).job_id
+        once = (await caller.call("hold", gate=gate.argument, wait_seconds=0)).job_id
+        await gate.entered(2)
+        children = gate.running
+        assert len(children) == 2
+        first.kill()
+        until(lambda: not any(map(alive, children)), "the children of the killed worker are gone")
+        own.worker()  # which also deletes the temporary folders of the killed one
+        failed = await caller.call("job_status", job_id=once, wait_seconds=30)
+        assert (failed.is_error, failed.state, failed.data["error"]["code"]) == (True, "failed", "crashed")
+        assert "lost with its worker" in failed.text
+        assert "allows no retries" in failed.text
+        await gate.entered(3)
+        gate.open()
+        done = await caller.call("job_status", job_id=again, wait_seconds=20)
+        assert done.output["attempt"] == 2
+    assert len(gate.pids) == 3
+
+
+async def test_a_killed_valkey_is_a_clear_error_within_bounds_and_nothing_queued_is_lost(
+    new_stack: NewStack, gate: Gate
+) -> None:
+    """Both sides recover by themselves when it is back on the same data; the running job's result arrives too."""
+    own = new_stack(persistent=True, slots=1)
+    worker, front_end = own.begin_worker(), own.begin_front_end()
+    own.await_front_end(front_end)
+    own.await_worker(worker)
+    async with own.client() as caller:
+        running = (await caller.call("hold_again", gate=gate.argument, wait_seconds=0)).job_id
+        await gate.entered()
+        queued = (await caller.call("nap", wait_seconds=0)).job_id
+        own.valkey.kill()
+        for tool, arguments in (
+            ("nap", {"wait_seconds": 1}),
+            ("job_status", {"job_id": queued}),
+            ("list_jobs", {}),
+            ("cancel_job", {"job_id": queued}),
+            ("create_upload", {"name": "x"}),
+        ):
+            begun = time.monotonic()
+            answer = await caller.call_with(tool, arguments)
+            assert time.monotonic() - begun < 10
+            assert answer.is_error
+            assert "Redis" in answer.text
+            assert "Try again" in answer.text
+        assert httpx2.get(f"{front_end.base}/healthz", trust_env=False).status_code == 200
+        assert httpx2.get(f"{front_end.base}/readyz", trust_env=False, timeout=20).status_code == 503
+        own.valkey.start()
+        gate.open()
+        for job_id in (running, queued):
+            assert (await caller.call("job_status", job_id=job_id, wait_seconds=30)).state == "completed"
+        assert (await caller.call("nap")).state == "completed"
+    assert worker.running
+    assert front_end.running
+
+
+async def test_a_valkey_that_goes_while_a_call_waits_does_not_cost_the_caller_the_job_id(new_stack: NewStack) -> None:
+    """The job was accepted, so the answer at the end of the wait budget names it, and it runs later."""
+    own = new_stack(persistent=True)
+    own.front_end()
+    async with own.client() as caller:
+        call = asyncio.create_task(caller.call("nap", wait_seconds=1.5))
+        await eventually(own.waiting_jobs, "the job is queued")
+        own.valkey.kill()
+        answer = await call
+        assert (answer.is_error, answer.state) == (False, "queued")
+        own.valkey.start()
+        own.worker()
+        assert (await caller.call("job_status", job_id=answer.job_id, wait_seconds=20)).state == "completed"
+
+
+async def test_a_frozen_valkey_holds_no_call_beyond_its_bounds(new_stack: NewStack) -> None:
+    """Connections that are open and silent are the worst case; the answer comes all the same."""
+    own = new_stack()
+    own.front_end()
+    async with own.client() as caller:
+        assert (await caller.call("list_jobs")).data["jobs"] == []
+        own.valkey.freeze()
+        try:
+            begun = time.monotonic()
+            answer = await caller.call("list_jobs")
+            took = time.monotonic() - begun
+        finally:
+            own.valkey.thaw()
+        assert answer.is_error
+        assert "Redis" in answer.text
+        assert took < 30
+        assert not (await caller.call("list_jobs")).is_error
+
+
+async def test_sigterm_lets_a_running_job_end_within_the_drain(new_stack: NewStack, gate: Gate) -> None:
+    """The worker takes no more, finishes what it has, and ends well."""
+    own = new_stack(drain_seconds=5)
+    worker, front_end = own.begin_worker(), own.begin_front_end()
+    own.await_front_end(front_end)
+    own.await_worker(worker)
+    async with own.client() as caller:
+        job_id = (await caller.call("hold", gate=gate.argument, wait_seconds=0)).job_id
+        await gate.entered()
+        worker.signal(signal.SIGTERM)
+        until(lambda: any(line["event"] == "draining" for line in log_lines(worker)), "the worker drains")
+        gate.open()
+        assert (await caller.call("job_status", job_id=job_id, wait_seconds=10)).output["attempt"] == 1
+        assert await asyncio.to_thread(worker.wait) == 0
+
+
+async def test_sigterm_hands_a_longer_job_to_another_worker_and_does_not_count_it(
+    new_stack: NewStack, gate: Gate
+) -> None:
+    """Even a kind without retries is run again: the job was not lost, it was handed back."""
+    own = new_stack(drain_seconds=0.3)
+    worker, front_end = own.begin_worker(), own.begin_front_end()
+    own.await_front_end(front_end)
+    own.await_worker(worker)
+    async with own.client() as caller:
+        job_id = (await caller.call("hold", gate=gate.argument, wait_seconds=0)).job_id
+        child = await gate.entered()
+        begun = time.monotonic()
+        assert await asyncio.to_thread(worker.stop) == 0
+        assert time.monotonic() - begun < 5
+        assert not alive(child)
+        assert (await caller.call("job_status", job_id=job_id)).state == "queued"
+        own.worker()
+        await gate.entered(2)
+        gate.open()
+        assert (await caller.call("job_status", job_id=job_id, wait_seconds=10)).output["attempt"] == 2
+
+
+async def test_a_front_end_that_is_stopped_answers_the_call_that_is_running(new_stack: NewStack, gate: Gate) -> None:
+    """SIGTERM closes the door, and lets a call end within the drain."""
+    own = new_stack(drain_seconds=5)
+    worker, front_end = own.begin_worker(), own.begin_front_end()
+    own.await_front_end(front_end)
+    own.await_worker(worker)
+    connection = begin_call(front_end.endpoint, own.new_key(), "hold", {"gate": gate.argument, "wait_seconds": 20})
+    try:
+        await gate.entered()
+        front_end.signal(signal.SIGTERM)
+        until(lambda: not listening_ports(front_end.pid), "the front end listens no more")
+        await asyncio.sleep(1)  # longer than any of its parts would need to drop the stream
+        gate.open()
+        assert '"state":"completed"' in connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    until(lambda: not front_end.running, "the front end has ended")
+
+
+async def test_without_keys_everybody_is_one_principal_and_needs_none(new_stack: NewStack) -> None:
+    own = new_stack(keys=False)
+    worker, front_end = own.begin_worker(), own.begin_front_end()
+    own.await_front_end(front_end)
+    own.await_worker(worker)
+    async with own.client() as first, own.client(mode="legacy") as second:
+        job_id = (await first.call("nap")).job_id
+        assert (await second.call("job_status", job_id=job_id)).state == "completed"

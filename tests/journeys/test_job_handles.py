@@ -1,0 +1,252 @@
+"""A job that takes longer than a call: its id, asking for it again, from elsewhere, several at once, stopping it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from offloop import wire
+from testbed.client import Answer, Caller, begin_call
+from testbed.gates import Gate
+from testbed.processes import alive
+from testbed.stack import Stack
+from testbed.waiting import eventually, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def begin(caller: Caller, gate: Gate, tool: str = "hold") -> str:
+    """Start a job and wait until it runs; answers its id."""
+    answer = await caller.call(tool, gate=gate.argument, wait_seconds=0)
+    await gate.entered()
+    return answer.job_id
+
+
+async def eventually_gone(pid: int) -> None:
+    """Wait until a process has ended, without holding up this one's own connections."""
+
+    async def gone() -> bool:
+        return not alive(pid)
+
+    await eventually(gone, "the child is gone")
+
+
+async def finished(caller: Caller, job_id: str) -> Answer:
+    """The job's last answer."""
+    return await caller.call("job_status", job_id=job_id, wait_seconds=10)
+
+
+async def test_wait_seconds_0_answers_at_once_and_job_status_has_the_output_later(stack: Stack, gate: Gate) -> None:
+    """The first answer is no error, and its text tells a model which tool to call next."""
+    async with stack.client() as caller:
+        begun = time.monotonic()
+        answer = await caller.call("hold", gate=gate.argument, wait_seconds=0)
+        assert time.monotonic() - begun < 2
+        assert not answer.is_error
+        assert answer.state in ("queued", "running")
+        assert answer.data["output"] is None
+        assert answer.data["poll_after_ms"] > 0
+        assert f'job_status(job_id="{answer.job_id}"' in answer.text
+        await gate.entered()
+        assert (await caller.call("job_status", job_id=answer.job_id)).state == "running"
+        gate.open()
+        last = await finished(caller, answer.job_id)
+        assert last.output["attempt"] == 1
+        assert last.data["poll_after_ms"] is None
+        assert last.data["created_at"] <= last.data["started_at"] <= last.data["finished_at"] < last.data["expires_at"]
+
+
+async def test_a_wait_budget_that_runs_out_is_no_error_and_loses_nothing(stack: Stack, gate: Gate) -> None:
+    async with stack.client() as caller:
+        answer = await caller.call("hold", gate=gate.argument, wait_seconds=0.3)
+        assert (answer.is_error, answer.state) == (False, "running")
+        gate.open()
+        assert (await finished(caller, answer.job_id)).state == "completed"
+
+
+async def test_job_status_with_a_wait_answers_as_soon_as_the_job_ends(stack: Stack, gate: Gate) -> None:
+    async with stack.client() as caller:
+        job_id = await begin(caller, gate)
+        waiting = asyncio.create_task(caller.call("job_status", job_id=job_id, wait_seconds=50))
+        done, _ = await asyncio.wait({waiting}, timeout=0.3)
+        assert not done
+        begun = time.monotonic()
+        gate.open()
+        assert (await waiting).state == "completed"
+        assert time.monotonic() - begun < 5
+
+
+async def test_a_job_begun_at_one_front_end_is_asked_for_at_another(stack: Stack, gate: Gate) -> None:
+    """Two front ends on one Redis know the same jobs, while they run and afterwards."""
+    first, second = stack.front_ends[:2]
+    key = stack.new_key()
+    async with stack.client(first, key=key) as here, stack.client(second, key=key, mode="legacy") as there:
+        job_id = await begin(here, gate)
+        assert (await there.call("job_status", job_id=job_id)).state == "running"
+        waiting = asyncio.create_task(there.call("job_status", job_id=job_id, wait_seconds=20))
+        gate.open()
+        assert (await waiting).output["attempt"] == 1
+        assert (await here.call("job_status", job_id=job_id)).state == "completed"
+
+
+async def test_wait_for_jobs_any_answers_at_the_first_end_and_all_at_the_last(stack: Stack, gate: Gate) -> None:
+    async with stack.client() as caller:
+        slow = await begin(caller, gate)
+        quick = (await caller.call("nap", seconds=0.2, wait_seconds=0)).job_id
+        some = await caller.call("wait_for_jobs", job_ids=[slow, quick], until="any", wait_seconds=20)
+        assert [job["job_id"] for job in some.data["jobs"]] == [slow, quick]
+        assert [job["state"] for job in some.data["jobs"]] == ["running", "completed"]
+        early = await caller.call("wait_for_jobs", job_ids=[slow, quick], until="all", wait_seconds=0.2)
+        assert [job["state"] for job in early.data["jobs"]] == ["running", "completed"]
+        assert not early.is_error
+        waiting = asyncio.create_task(caller.call("wait_for_jobs", job_ids=[slow, quick], wait_seconds=20))
+        gate.open()
+        assert [job["state"] for job in (await waiting).data["jobs"]] == ["completed", "completed"]
+
+
+async def test_list_jobs_shows_the_newest_first_filters_and_goes_on_page_by_page(stack: Stack, gate: Gate) -> None:
+    async with stack.client() as caller:
+        naps = [(await caller.call("nap")).job_id for _ in range(3)]
+        failed = (await caller.call("stumble")).job_id
+        held = await begin(caller, gate)
+
+        async def listed(**filters: object) -> list[str]:
+            answer = await caller.call_with("list_jobs", filters)
+            return [job["job_id"] for job in answer.data["jobs"]]
+
+        assert await listed() == [held, failed, *reversed(naps)]
+        assert await listed(state="completed") == [*reversed(naps)]
+        assert await listed(state="running") == [held]
+        assert await listed(kind="stumble") == [failed]
+        assert await listed(kind="nap", state="failed") == []
+        first = await caller.call("list_jobs", kind="nap", limit=2)
+        assert first.data["cursor"]
+        rest = await caller.call("list_jobs", kind="nap", limit=2, cursor=first.data["cursor"])
+        pages = [job["job_id"] for page in (first, rest) for job in page.data["jobs"]]
+        assert pages == [*reversed(naps)]
+        assert rest.data["cursor"] is None
+        gate.open()
+        await finished(caller, held)
+
+
+async def test_a_job_that_never_returns_from_c_is_cancelled_and_its_process_is_gone(stack: Stack, gate: Gate) -> None:
+    """The answer says cancelled only when nothing is left of it; the slot is free for the next job."""
+    async with stack.client() as caller:
+        job_id = await begin(caller, gate, "spin")
+        child = await gate.entered()
+        assert alive(child)
+        answer = await caller.call("cancel_job", job_id=job_id)
+        assert (answer.state, answer.is_error) == ("cancelled", False)
+        assert not alive(child)
+        assert (await caller.call("job_status", job_id=job_id)).state == "cancelled"
+        assert (await caller.call("nap")).state == "completed"
+
+
+async def test_a_job_that_still_waits_is_cancelled_at_once_and_never_runs(stack: Stack, gate: Gate) -> None:
+    """All slots are taken, so that the job is queued for certain."""
+    async with stack.client() as caller:
+        for _ in range(2):
+            await caller.call("hold", gate=gate.argument, wait_seconds=0)
+        await gate.entered(2)
+        queued = await caller.call("hold", gate=gate.argument, wait_seconds=0.2)
+        assert queued.state == "queued"
+        answer = await caller.call("cancel_job", job_id=queued.job_id)
+        assert (answer.state, answer.data["attempt"]) == ("cancelled", 0)
+        gate.open()
+        everything = await caller.call("list_jobs", state="running")
+        ids = [job["job_id"] for job in everything.data["jobs"]]
+        if ids:
+            await caller.call("wait_for_jobs", job_ids=ids, wait_seconds=10)
+        assert (await caller.call("job_status", job_id=queued.job_id)).state == "cancelled"
+    assert len(gate.pids) == 2
+
+
+async def test_cancelling_what_has_ended_changes_nothing(stack: Stack) -> None:
+    async with stack.client() as caller:
+        job_id = (await caller.call("nap")).job_id
+        answer = await caller.call("cancel_job", job_id=job_id)
+        assert (answer.state, answer.is_error) == ("completed", False)
+
+
+async def test_a_client_that_leaves_in_the_middle_takes_its_job_along(stack: Stack, gate: Gate) -> None:
+    """Nobody else knows the job's id, so nobody could want it: the work is stopped, as the protocol has it."""
+    key = stack.new_key()
+    connection = begin_call(stack.front_ends[0].endpoint, key, "hold", {"gate": gate.argument, "wait_seconds": 50})
+    try:
+        child = await gate.entered()
+    finally:
+        connection.close()
+    await eventually_gone(child)
+    async with stack.client(key=key) as caller:
+
+        async def cancelled() -> bool:
+            jobs = (await caller.call("list_jobs")).data["jobs"]
+            return [job["state"] for job in jobs] == ["cancelled"]
+
+        await eventually(cancelled, "the job is cancelled")
+
+
+async def test_a_call_that_a_modern_client_gives_up_stops_its_job(stack: Stack, gate: Gate) -> None:
+    """The official client closes the stream when the caller's task is cancelled; its other calls go on."""
+    async with stack.client() as caller:
+        call = asyncio.create_task(caller.call("spin", gate=gate.argument, wait_seconds=50))
+        child = await gate.entered()
+        call.cancel()
+        await asyncio.wait([call])
+        await eventually_gone(child)
+        assert (await caller.call("nap")).state == "completed"
+
+
+async def test_a_job_with_an_idempotency_key_goes_on_when_its_client_leaves(stack: Stack, gate: Gate) -> None:
+    """With the key it can be reached again: the same call joins the same execution."""
+    key = stack.new_key()
+    arguments = {"gate": gate.argument, "wait_seconds": 50, "idempotency_key": "mine"}
+    connection = begin_call(stack.front_ends[0].endpoint, key, "hold", arguments)
+    try:
+        child = await gate.entered()
+    finally:
+        connection.close()
+    async with stack.client(stack.front_ends[1], key=key) as caller:
+        again = await caller.call("hold", gate=gate.argument, wait_seconds=0.5, idempotency_key="mine")
+        assert again.state == "running"
+        assert alive(child)
+        gate.open()
+        last = await finished(caller, again.job_id)
+        assert last.output["pid"] == child
+    assert gate.pids == [child]
+
+
+async def test_a_job_whose_id_was_told_goes_on_when_a_waiting_client_leaves(stack: Stack, gate: Gate) -> None:
+    """To stop waiting for a job in job_status is not to stop the job."""
+    key = stack.new_key()
+    async with stack.client(key=key) as caller:
+        job_id = await begin(caller, gate)
+        arguments = {"job_id": job_id, "wait_seconds": 50}
+        connection = begin_call(stack.front_ends[0].endpoint, key, "job_status", arguments)
+        with stack.valkey.redis() as redis:
+            until(lambda: redis.scard(wire.WAITERS + job_id), "the front end waits for the job")
+        connection.close()
+        still = await caller.call("job_status", job_id=job_id, wait_seconds=0.5)
+        assert still.state == "running"
+        gate.open()
+        assert (await finished(caller, job_id)).state == "completed"
+
+
+async def test_an_idempotency_key_joins_and_refuses_other_arguments(stack: Stack, gate: Gate) -> None:
+    """It belongs to its principal: the same word of somebody else is another job."""
+    async with stack.client() as caller, stack.client() as other:
+        first = await caller.call("hold", gate=gate.argument, wait_seconds=0, idempotency_key="k")
+        same = await caller.call("hold", gate=gate.argument, wait_seconds=0, idempotency_key="k")
+        assert same.job_id == first.job_id
+        conflict = await caller.call("hold", gate=f"{gate.argument}-2", wait_seconds=0, idempotency_key="k")
+        assert conflict.is_error
+        assert "idempotency_key 'k'" in conflict.text
+        assert "other arguments" in conflict.text
+        foreign = await other.call("nap", idempotency_key="k")
+        assert foreign.job_id != first.job_id
+        gate.open()
+        done = await caller.call("hold", gate=gate.argument, idempotency_key="k")
+        assert (done.job_id, done.state) == (first.job_id, "completed")
+    assert len(gate.pids) == 1

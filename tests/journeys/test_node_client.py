@@ -1,0 +1,76 @@
+"""The official TypeScript client of the legacy era, as other people's agents use it.
+
+It needs Node and, at its first use on a machine, the npm registry; without them the tests are skipped with a reason
+that begins with ``needs-node:`` or ``needs-npm-registry:``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pypdfium2
+import pytest
+
+from testbed.documents import documents
+from testbed.stack import Stack
+
+CLIENTS = Path(__file__).parents[1] / "clients"
+
+
+@pytest.fixture(scope="module")
+def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script beside what the lock file says, installed into a folder that goes away."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        pytest.skip("needs-node: node and npm are not installed, the legacy TypeScript client was not run")
+    folder = tmp_path_factory.mktemp("clients")
+    for name in ("package.json", "package-lock.json", ".npmrc", "legacy.mjs"):
+        shutil.copy(CLIENTS / name, folder)
+    install = [npm, "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=45, check=False)
+    if done.returncode:
+        pytest.skip(f"needs-npm-registry: npm ci failed: {done.stderr.strip()[-300:]}")
+    return folder / "legacy.mjs"
+
+
+def calls(script: Path, stack: Stack, tool: str, arguments: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the client got, a call for each of the arguments."""
+    command = [str(shutil.which("node")), str(script), stack.front_ends[0].endpoint, str(stack.new_key()), tool]
+    done = subprocess.run(command, input=json.dumps(arguments), capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_it_renders_three_documents_of_other_people(node_client: Path, stack: Stack) -> None:
+    """The client itself checks every structured answer against the tool's output schema."""
+    papers = documents()
+    got = calls(node_client, stack, "render_pdf", [{paper.format: paper.text} for paper in papers])
+    assert got["protocol"] == "2025-11-25"
+    assert "render_pdf" in got["tools"]
+    for paper, answer in zip(papers, got["answers"], strict=True):
+        job = answer["result"]["structuredContent"]
+        assert job["state"] == "completed", answer
+        assert job["output"]["pages"] >= paper.least_pages
+        pdf = httpx2.get(job["artifacts"][0]["download_url"], trust_env=False).content
+        document = pypdfium2.PdfDocument(pdf)
+        assert len(document) == job["output"]["pages"]
+        document.close()
+
+
+def test_it_is_told_of_progress_of_handles_and_of_errors(node_client: Path, stack: Stack) -> None:
+    got = calls(node_client, stack, "nap", [{"seconds": 1.2}, {"seconds": 1, "wait_seconds": 0}, {"seconds": "long"}])
+    whole, handle, bad = (answer["result"] for answer in got["answers"])
+    told = got["answers"][0]["progress"]
+    assert len(told) >= 2
+    assert told == sorted(set(told))
+    assert whole["structuredContent"]["output"]["steps"] == 4
+    assert handle["structuredContent"]["state"] in ("queued", "running")
+    assert not handle.get("isError")
+    assert bad["isError"]
+    assert "seconds" in bad["content"][0]["text"]

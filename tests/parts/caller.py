@@ -1,0 +1,75 @@
+"""A front end as small as can be: it submits jobs and waits for what is pushed to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from arq.connections import ArqRedis
+from redis.asyncio.client import PubSub
+
+from offloop import wire
+from offloop.job import Kind, Model
+from offloop.queue import JobQueue, new_id, read_push
+from offloop.record import Record, State
+
+ALICE = "alice"
+
+
+class Caller:
+    """One principal behind one front end.
+
+    Attributes:
+        queue: the client side of the queue, as this front end.
+        seen: every record that was pushed, in order.
+    """
+
+    def __init__(self, redis: ArqRedis, channel: PubSub, name: str) -> None:
+        """Keep the subscribed channel."""
+        self.queue = JobQueue(redis, front_end=name, retention_seconds=60, max_queued=10_000)
+        self.seen: list[Record] = []
+        self._channel = channel
+
+    async def submit(self, kind: Kind[Any, Any], value: Model, **options: Any) -> str:
+        """Submit a job of alice's and be told of its changes; answers its id."""
+        options = {"principal": ALICE, "job_id": new_id(), "wait": True, **options}
+        return (await self.queue.submit(kind, value, **options)).record.job_id
+
+    async def get(self, job_id: str) -> Record:
+        """The job as it is now."""
+        return await self.queue.get(job_id, principal=ALICE)
+
+    async def pushed(self, seconds: float = 20) -> Record:
+        """The next push's record; read where it was too large to push."""
+        async with asyncio.timeout(seconds):
+            while (message := await self._channel.get_message(ignore_subscribe_messages=True, timeout=5)) is None:
+                pass
+        job_id, record = read_push(message["data"])
+        self.seen.append(record or await self.get(job_id))
+        return self.seen[-1]
+
+    async def until(self, job_id: str, *states: State) -> Record:
+        """Wait for a push that shows the job in one of the states; without any, for its end."""
+        wanted = set(states) or {state for state in State if state.terminal}
+        for record in self.seen:
+            if record.job_id == job_id and record.state in wanted:
+                return record
+        while (record := await self.pushed()).job_id != job_id or record.state not in wanted:
+            pass
+        return record
+
+    async def progress(self, job_id: str) -> Record:
+        """Wait for a push that shows how far the job is."""
+        while not any(record.job_id == job_id and record.progress for record in self.seen):
+            await self.pushed()
+        return next(record for record in self.seen if record.job_id == job_id and record.progress)
+
+
+@asynccontextmanager
+async def calling(redis: ArqRedis, name: str = "front") -> AsyncIterator[Caller]:
+    """A front end that has subscribed to its channel."""
+    async with redis.pubsub() as channel:
+        await channel.subscribe(wire.REPLY_CHANNEL + name)
+        yield Caller(redis, channel, name)

@@ -1,0 +1,63 @@
+"""A throwaway Valkey for each process of pytest, empty before each test; and no key may be left without an end."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from arq.connections import ArqRedis
+
+from offloop import wire
+from offloop.embedded import EmbeddedRedis
+from offloop.redis import connect
+from testbed.processes import SESSION
+
+PERMANENT = (wire.FENCE, "offloop:secret", wire.queue_key(""), wire.wake_key(""))
+"""Keys that live as long as the deployment; all others must end by themselves."""
+
+
+@contextmanager
+def lasting(folder: Path) -> Iterator[None]:
+    """What is started in this block outlives a test on purpose; the checks after each test must not count it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(SESSION, raising=False)
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of this process's server; its data is in memory."""
+    loop = asyncio.new_event_loop()
+    folder = tmp_path_factory.mktemp("valkey")
+    server = EmbeddedRedis(folder, persistent=False)
+    try:
+        with lasting(folder):
+            loop.run_until_complete(server.start())
+        yield server.url
+    finally:
+        loop.run_until_complete(server.stop())
+        loop.close()
+
+
+@pytest.fixture
+async def redis(valkey: str) -> AsyncIterator[ArqRedis]:
+    """A connection to a server that is empty."""
+    connection = connect(valkey)
+    try:
+        await connection.flushall()
+        yield connection
+        assert await immortal(connection) == set()
+    finally:
+        await connection.aclose(close_connection_pool=True)
+
+
+async def immortal(redis: ArqRedis) -> set[str]:
+    """The keys that would stay for ever although they should not."""
+    keys = [key.decode() async for key in redis.scan_iter()]
+    return {key for key in keys if not key.startswith(PERMANENT) and await redis.ttl(key) == -1}

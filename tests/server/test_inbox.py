@@ -1,0 +1,193 @@
+"""The inbox: every waiting call hears of its job, and no lost message keeps one waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+
+from offloop import Model, declare, scripts, wire
+from offloop.queue import JobQueue
+from offloop.record import Done, Progress, State, pack_outcome
+from offloop.redis import connect_blocking
+from offloop_server import inbox as inboxes
+from offloop_server.background import Background
+from offloop_server.inbox import Inbox, Watch
+from parts.processes import until
+from parts.steps import Steps
+
+pytestmark = pytest.mark.anyio
+
+FRONT = "front"
+CHANNEL = wire.REPLY_CHANNEL + FRONT
+
+
+class Nothing(Model):
+    """An input without fields."""
+
+
+kind = declare("do_nothing", Nothing, Nothing, description="d")
+
+
+@pytest.fixture
+def queue(redis: ArqRedis) -> JobQueue:
+    """The client side, as this front end."""
+    return JobQueue(redis, front_end=FRONT, retention_seconds=60, max_queued=100)
+
+
+@pytest.fixture
+def worker(redis: ArqRedis) -> Steps:
+    """A worker whose steps are taken by hand."""
+    return Steps(redis)
+
+
+@asynccontextmanager
+async def _open(url: str, queue: JobQueue) -> AsyncIterator[Inbox]:
+    async with (
+        asyncio.timeout(20),
+        Background(grace=1) as background,
+        Inbox(connect_blocking(url), queue, FRONT, background) as inbox,
+    ):
+        yield inbox
+
+
+async def _submit(queue: JobQueue, job_id: str = "a") -> None:
+    await queue.submit(kind, Nothing(), principal="alice", job_id=job_id, wait=True)
+
+
+async def _ended(watch: Watch) -> None:
+    while not (watch.lost or (watch.record and watch.record.state.terminal)):
+        await watch.change()
+
+
+@pytest.fixture
+def _no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What arrives was pushed."""
+    monkeypatch.setattr(inboxes, "CHECK_SECONDS", 60)
+
+
+@pytest.fixture
+def _many_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check that happens every second happens more often."""
+    monkeypatch.setattr(inboxes, "CHECK_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("_no_checks")
+async def test_every_watch_of_a_job_sees_its_changes(valkey: str, queue: JobQueue, worker: Steps) -> None:
+    async with (
+        _open(valkey, queue) as inbox,
+        inbox.watch("a", "alice") as first,
+        inbox.watch("a", "alice") as second,
+        inbox.watch("b", "alice") as other,
+    ):
+        await _submit(queue)
+        taken = await worker.claim_one("a")
+        await first.change()
+        assert first.record
+        assert first.record.state is State.RUNNING
+        await worker.progress(taken, Progress(1, 2, "half"))
+        await worker.finish(taken, Done({"words": 1}))
+        for watch in (first, second):
+            await _ended(watch)
+            assert watch.record
+            assert watch.record.outcome == Done({"words": 1})
+        assert other.record is None
+
+
+@pytest.mark.usefixtures("_no_checks")
+async def test_a_result_too_large_to_push_is_fetched(valkey: str, queue: JobQueue, worker: Steps) -> None:
+    async with _open(valkey, queue) as inbox, inbox.watch("a", "alice") as watch:
+        await _submit(queue)
+        await worker.finish(await worker.claim_one("a"), Done({"text": "x" * 50_000}))
+        await _ended(watch)
+        assert watch.record
+        assert watch.record.outcome == Done({"text": "x" * 50_000})
+
+
+@pytest.mark.usefixtures("_many_checks")
+async def test_a_lost_push_is_made_good_by_the_check(
+    redis: ArqRedis, valkey: str, queue: JobQueue, worker: Steps
+) -> None:
+    async with _open(valkey, queue) as inbox, inbox.watch("a", "alice") as watch:
+        await _submit(queue)
+        taken = await worker.claim_one("a")
+        async with redis.pipeline(transaction=True) as pipe:  # so that no check asks to be told in between
+            pipe.delete(wire.WAITERS + "a")
+            finish: Any = pipe.evalsha
+            finish(*await _finishing(redis, taken.token))
+            await pipe.execute()
+        await _ended(watch)
+        assert watch.record
+        assert watch.record.state is State.COMPLETED
+
+
+async def _finishing(redis: ArqRedis, token: str) -> tuple[Any, ...]:
+    """FINISH as one command of a transaction."""
+    sha = await redis.script_load(scripts.load(redis, scripts.FINISH).script)
+    packed = pack_outcome(Done({}), job_id="a", kind="do_nothing", queue="default")
+    return sha, 1, wire.queue_key("default"), "a", token, "completed", packed, 60_000
+
+
+@pytest.mark.usefixtures("_many_checks")
+async def test_a_job_that_is_gone_ends_the_wait(redis: ArqRedis, valkey: str, queue: JobQueue) -> None:
+    async with _open(valkey, queue) as inbox, inbox.watch("a", "alice") as watch:
+        await _submit(queue)
+        watch.see(await queue.get("a", principal="alice"))
+        await redis.delete(wire.RECORD + "a")
+        await _ended(watch)
+        assert watch.lost
+
+
+@pytest.mark.usefixtures("_no_checks")
+async def test_a_broken_subscription_is_made_again_and_what_was_missed_is_read(
+    redis: ArqRedis, valkey: str, queue: JobQueue, worker: Steps
+) -> None:
+    async with (
+        _open(valkey, queue) as inbox,
+        inbox.watch("a", "alice") as missed,
+        inbox.watch("b", "alice") as next_one,
+    ):
+        await _submit(queue, "a")
+        await _submit(queue, "b")
+        first = await worker.claim_one("a")
+        await redis.client_kill_filter(_type="pubsub")
+        await worker.finish(first)
+        await _ended(missed)
+        await until(lambda: _subscribed(redis))
+        await worker.finish(await worker.claim_one("b"))
+        await _ended(next_one)
+
+
+async def _subscribed(redis: ArqRedis) -> bool:
+    ((_, count),) = await redis.pubsub_numsub(CHANNEL)
+    return bool(count)
+
+
+async def test_an_older_record_never_replaces_a_newer_one(queue: JobQueue, worker: Steps) -> None:
+    """Pushes and reads may arrive in any order."""
+    await _submit(queue)
+    queued = await queue.get("a", principal="alice")
+    first = await worker.claim_one("a")
+    await worker.lapse("a")
+    running_first = await queue.get("a", principal="alice")
+    second = await worker.claim_one("a")
+    assert not await worker.finish(first)
+    await worker.finish(second)
+    ended = await queue.get("a", principal="alice")
+    watch = Watch("alice")
+    watch.see(ended)
+    for older in (queued, running_first):
+        watch.see(older)
+        assert watch.record == ended
+
+
+@pytest.mark.usefixtures("_no_checks")
+async def test_nothing_is_kept_of_a_watch_that_has_ended(valkey: str, queue: JobQueue) -> None:
+    async with _open(valkey, queue) as inbox:
+        async with inbox.watch("a", "alice"), inbox.watch("a", "alice"):
+            assert set(inbox._watches) == {"a"}
+        assert inbox._watches == {}

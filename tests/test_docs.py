@@ -1,0 +1,285 @@
+"""The words are true: code in the documentation runs, and its lists are those of the code.
+
+Run as a program, this file prints ``docs/settings.md`` anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import itertools
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from offloop import catalogue
+from offloop.settings import Settings, load
+from offloop_server import artifact_tools, job_tools
+from offloop_server.cli.stack import Stack
+from offloop_workers import works
+from offloop_workers.context import JobContext
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+SHORT = 100
+"""Characters of a default that is worth a cell of a table."""
+
+
+def settings_page() -> str:
+    """``docs/settings.md`` as the table of settings says it."""
+    lines = [
+        "# Settings",
+        "",
+        "A process reads its settings from the environment when it starts; an empty value counts as not set. A name",
+        "that begins with `OFFLOOP_` and is not in this table is an error with a suggestion. Options of a command,",
+        "such as `--port`, come before the environment. `offloop settings` shows every value as it is on a machine.",
+        "",
+        "This page is written from `offloop.settings.Settings`, and a test compares the two. To write it anew:",
+        "",
+        "```sh",
+        ".venv/bin/python tests/test_docs.py >docs/settings.md",
+        "```",
+        "",
+        "| name | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        shown = "see right" if field.default_factory and field.default_factory is not dict else _shown(field.default)
+        # Only outside of code does <name> look like HTML.
+        meaning = re.sub(r"<(\w+)>", r"&lt;\1&gt;", field.description or "").replace("|", r"\|")
+        lines.append(f"| `{Settings.variable(name)}` | {shown} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return "`1`" if default else "`0`"
+    return f"`{default}`" if isinstance(default, (int, float, str)) and len(str(default)) <= SHORT else "not set"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of one language on a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def block(page: str, language: str, containing: str) -> str:
+    """The one code block that contains these words."""
+    found = [code for code in blocks(ROOT / page, language) if containing in code]
+    assert len(found) == 1, f"{page} has {len(found)} {language} blocks with {containing!r}"
+    return found[0]
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that Python looks into; what was imported from it is forgotten afterwards."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def saved(folder: Path, name: str, code: str) -> str:
+    """Save a block as a module; returns the module's name."""
+    (folder / f"{name}.py").write_text(code, "utf-8")
+    importlib.invalidate_caches()
+    return name
+
+
+def context(folder: Path, inputs: dict[str, Path] | None = None) -> JobContext:
+    return JobContext(
+        job_id="docs",
+        attempt=1,
+        folder=folder,
+        inputs=inputs or {},
+        roots={},
+        output_bytes=2**20,
+        report=lambda _message: None,
+    )
+
+
+def test_the_job_of_the_readme_is_a_kind_that_works(modules: Path) -> None:
+    name = saved(modules, "my_jobs", block("README.md", "python", "@job("))
+    kind = catalogue.load([name])["count_words"]
+    made = works.load([name], queues=[])["count_words"]
+    value = kind.input.model_validate({"text": "one two three"})
+    for answer in (kind(value, context(modules)), made(value, context(modules))):
+        assert answer.model_dump() == {"words": 3, "longest": "three"}
+
+
+def test_the_jobs_of_the_guide_work(modules: Path) -> None:
+    counting = saved(modules, "counting", block("docs/jobs.md", "python", "def count_words"))
+    packing = saved(modules, "packing", block("docs/jobs.md", "python", "def pack_file"))
+    contract = saved(modules, "shapes_contract", block("docs/jobs.md", "python", "# shapes_contract.py"))
+    work = saved(modules, "shapes_work", block("docs/jobs.md", "python", "# shapes_work.py"))
+    assert catalogue.load([contract])["square_area"].work is None
+    found = works.load([counting, packing, contract, work], queues=[])
+
+    def done(kind: str, given: dict[str, Any], asked: JobContext) -> Any:
+        return found[kind](found[kind].kind.input.model_validate(given), asked).model_dump()
+
+    assert done("count_words", {"text": "one two"}, context(modules)) == {"words": 2}
+    assert done("square_area", {"side": 3}, context(modules)) == {"area": 9}
+    asked = context(modules)
+    size = done("pack_file", {"file": "data:,hello"}, asked)["size"]
+    assert [(made.name, made.size) for made in asked.artifacts] == [("packed.gz", size)]
+
+
+def test_the_test_of_the_guide_passes(modules: Path) -> None:
+    saved(modules, "my_jobs", block("README.md", "python", "@job("))
+    name = saved(modules, "guide_test", block("docs/jobs.md", "python", "def test_words"))
+    guide: Any = importlib.import_module(name)
+    guide.test_words_are_counted(modules)
+
+
+def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_offloop(
+    modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a real stack, as `./run` starts it: the Python clients as they are printed, and the new job by `call`."""
+    name = saved(modules, "my_jobs", block("README.md", "python", "@job("))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(modules), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    simple = block("README.md", "python", "from mcp import Client")
+    ours = block("docs/clients.md", "python", "offloop_server.client")
+
+    async def program(*command: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=modules, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        said, failed = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0, failed.decode()
+        return said.decode()
+
+    async def scenario() -> None:
+        settings = load({}).replaced(state_dir=modules / "s", port=0, slots=1, job_modules=[name], log_level="error")
+        async with Stack(settings) as stack:
+            assert not await stack.ready()
+
+            def here(code: str) -> tuple[str, ...]:
+                return sys.executable, "-c", code.replace("http://127.0.0.1:8750/mcp", stack.endpoint)
+
+            printed, downloaded, called = await asyncio.gather(
+                program(*here(simple)),
+                program(*here(ours)),
+                program(
+                    *(sys.executable, "-P", "-m", "offloop", "call", "--json", "--url", stack.endpoint),
+                    *("count_words", "text=one two three"),
+                ),
+            )
+        assert re.match(r"document\.pdf \d+ http://\S+\n", printed)
+        assert (modules / downloaded.strip()).read_bytes().startswith(b"%PDF-")
+        assert json.loads(called)["output"] == {"words": 3, "longest": "three"}
+
+    asyncio.run(scenario())
+
+
+def test_the_settings_page_is_the_table_of_settings() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == settings_page(), (
+        "write it anew: .venv/bin/python tests/test_docs.py >docs/settings.md"
+    )
+
+
+def test_every_setting_that_a_page_names_exists() -> None:
+    known = {Settings.variable(name) for name in Settings.model_fields}
+    for page in PAGES:
+        named = set(re.findall(r"\bOFFLOOP_[A-Z_]*[A-Z]\b", page.read_text("utf-8")))
+        assert named <= known, f"{page.relative_to(ROOT)} names {sorted(named - known)}"
+
+
+def drawn_tree() -> tuple[set[str], set[str]]:
+    """The files and the folders in the tree of ``docs/architecture.md``."""
+    files, folders = set[str](), set[str]()
+    above: list[tuple[int, str]] = []
+    for line in block("docs/architecture.md", "text", "shared/offloop/").splitlines():
+        name = line.split()[0]
+        depth = len(line) - len(line.lstrip())
+        above = [(column, folder) for column, folder in above if column < depth]
+        path = "".join(folder for _, folder in above) + name
+        if name.endswith("/"):
+            above.append((depth, name))
+            folders.add(path.rstrip("/"))
+        else:
+            files.add(path)
+    return files, folders
+
+
+def test_the_tree_of_the_architecture_is_the_tree_on_disk() -> None:
+    """Every file, both ways; a folder drawn without its files, such as that of the fonts, stands for all of them."""
+    files, folders = drawn_tree()
+    parents = {str(PurePosixPath(path).parent) for path in files | folders}
+    whole = folders - parents
+    on_disk = {
+        path.relative_to(ROOT).as_posix()
+        for root in ("shared", "server", "workers")
+        for path in (ROOT / root).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    covered = {path for path in on_disk if any(path.startswith(f"{folder}/") for folder in whole)}
+    assert files - on_disk == set(), "drawn in docs/architecture.md, but not on disk"
+    assert on_disk - covered - files == set(), "on disk, but not drawn in docs/architecture.md"
+    assert {folder for folder in folders if not (ROOT / folder).is_dir()} == set()
+
+
+def light_tools() -> set[str]:
+    """The names of the tools that the front end answers itself."""
+
+    def of(module: ModuleType) -> set[str]:
+        classes = [value for value in vars(module).values() if isinstance(value, type)]
+        return {str(one.name) for one in classes if issubclass(one, job_tools.LightTool) and "name" in vars(one)}
+
+    return of(job_tools) | of(artifact_tools)
+
+
+def test_the_readme_lists_the_tools_that_there_are() -> None:
+    section = (ROOT / "README.md").read_text("utf-8").split("\n## Tools\n")[1].split("\n## ")[0]
+    listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert set(listed) == set(catalogue.load()) | light_tools()
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link into a page may point to: its headings, as code hosts name them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} leads nowhere"
+        assert target.is_relative_to(ROOT), f"{link} leaves the repository"
+        if anchor:
+            assert anchor in anchors(target), f"{link}: there is no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_json_example_is_json(page: Path) -> None:
+    for code in blocks(page, "json"):
+        json.loads(code)
+
+
+def test_decisions_are_numbered_without_a_gap_and_dated() -> None:
+    notes = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    for number, note in zip(itertools.count(1), notes, strict=False):
+        assert note.name.startswith(f"{number:04}-")
+        title, _, date = note.read_text("utf-8").splitlines()[:3]
+        assert title.startswith(f"# {number}. ")
+        assert re.match(r"\d{4}-\d\d-\d\d, (accepted|replaced)", date), note.name
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_page())

@@ -1,0 +1,49 @@
+"""What a test may leave behind: nothing. One function for each kind of thing that could stay."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from offloop import wire
+
+if TYPE_CHECKING:
+    from testbed.valkey import Valkey
+
+_FOR_EVER = {wire.FENCE, "offloop:secret"}
+"""Keys of a deployment, not of a job: they stay as long as it does."""
+
+
+def left_in_redis(valkey: Valkey) -> list[str]:
+    """Keys that would never go away: every key of a job has an end, and queues are empty when the work is done."""
+    with valkey.redis() as redis:
+        keys = [key.decode() for key in redis.scan_iter(count=1000)]
+        with redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.pttl(key)
+            ends = cast("list[int]", pipe.execute())
+    return sorted(key for key, end in zip(keys, ends, strict=True) if end == -1 and key not in _FOR_EVER)
+
+
+def left_in_folders(folder: Path, *, running: bool = True) -> list[str]:
+    """Files of a stack that should be gone: temporary ones, and what is not a blob among the artifacts."""
+    left = [*_temporary(folder / "tmp", running=running)]
+    artifacts = folder / "state" / "artifacts"
+    left += [
+        str(path.relative_to(folder))
+        for path in artifacts.rglob("*")
+        if path.is_file() and not re.fullmatch(r"\d{10}/[0-9a-f]{64}", str(path.relative_to(artifacts)))
+    ]
+    return left
+
+
+def _temporary(folder: Path, *, running: bool) -> Iterator[str]:
+    """What lies in the temporary folder, but for the folders that living workers hold there."""
+    scratch = folder / f"offloop-{os.getuid()}"
+    for path in folder.rglob("*"):
+        of_worker = path.parent == scratch and path.name.startswith("worker-")
+        if path != scratch and not (running and of_worker):
+            yield str(path.relative_to(folder))

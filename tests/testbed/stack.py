@@ -1,0 +1,221 @@
+"""A stack: a Valkey, front ends and workers, each a real process, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from offloop import wire
+from testbed import bed_jobs
+from testbed.client import Caller, Mode, connected
+from testbed.leaks import left_in_folders, left_in_redis
+from testbed.processes import STACK, Process, listening_ports, wait_gone
+from testbed.valkey import Valkey
+from testbed.waiting import until
+
+QUEUES = ("default", "hash", "image", "pdf")
+DRAIN_SECONDS = 2
+MAX_UPLOAD_MB = 2
+_PRINCIPALS = 500
+
+OPEN: list[Stack] = []
+"""The stacks that run at the moment; the checks after each test look at all of them."""
+
+
+class FrontEnd(Process):
+    """An ``offloop serve``."""
+
+    port = 0
+
+    @property
+    def base(self) -> str:
+        """Where it listens."""
+        if not self.port:
+            [self.port] = listening_ports(self.pid)
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def endpoint(self) -> str:
+        """Its MCP endpoint."""
+        return f"{self.base}/mcp"
+
+
+class Stack:
+    """Starts with a Valkey only; front ends and workers are added as a test wants them.
+
+    Args:
+        folder: with a short path, to be made; removed by `close`.
+        persistent: whether the Valkey survives being killed.
+        keys: whether callers must show a key.
+        settings: ``OFFLOOP_*`` by their short names, for all processes.
+    """
+
+    def __init__(self, folder: Path, *, persistent: bool = False, keys: bool = True, **settings: object) -> None:
+        """Make the folder and start the Valkey."""
+        self.folder = folder
+        self.mark = secrets.token_hex(8)
+        self.root = folder / "root"
+        for name in ("modules", "root", "tmp", "logs"):
+            (folder / name).mkdir(parents=True)
+        shutil.copy(str(bed_jobs.__file__), folder / "modules" / "bed_jobs.py")
+        self.valkey = Valkey(folder / "redis", mark=self.mark, persistent=persistent)
+        self.front_ends: list[FrontEnd] = []
+        self.workers: list[Process] = []
+        self._keys = keys
+        self._principals = iter(range(_PRINCIPALS))
+        self._settings = {
+            "redis_url": self.valkey.url,
+            "state_dir": folder / "state",
+            "port": 0,
+            "slots": 2,
+            "job_modules": "bed_jobs",
+            "file_roots": f"bed={self.root}",
+            "drain_seconds": DRAIN_SECONDS,
+            "max_upload_mb": MAX_UPLOAD_MB,
+            "retention_seconds": 600,
+            "log_format": "json",
+            **({"api_keys": f"@{self._key_file()}"} if keys else {}),
+            **settings,
+        }
+        self.valkey.start()
+        OPEN.append(self)
+
+    def front_end(self, **settings: object) -> FrontEnd:
+        """Start another front end and wait until it answers."""
+        process = self.begin_front_end(**settings)
+        self.await_front_end(process)
+        return process
+
+    def begin_front_end(self, **settings: object) -> FrontEnd:
+        """Start another front end without waiting."""
+        number = len(self.front_ends) + 1
+        process = FrontEnd(f"front end {number}", _COMMAND["serve"], self.environment(settings), self._log("serve"))
+        self.front_ends.append(process)
+        return process
+
+    def await_front_end(self, process: FrontEnd) -> None:
+        """Wait until a front end answers."""
+        until(lambda: self._healthy(process), f"{process.name} answers", 30)
+
+    def worker(self, **settings: object) -> Process:
+        """Start another worker and wait until it shows itself in its queues."""
+        process = self.begin_worker(**settings)
+        self.await_worker(process)
+        return process
+
+    def begin_worker(self, **settings: object) -> Process:
+        """Start another worker without waiting."""
+        number = len(self.workers) + 1
+        process = Process(f"worker {number}", _COMMAND["worker"], self.environment(settings), self._log("worker"))
+        self.workers.append(process)
+        return process
+
+    def await_worker(self, process: Process) -> None:
+        """Wait until a worker shows itself in its queues."""
+        until(lambda: self._beats(process), f"{process.name} shows itself", 30)
+
+    def new_key(self) -> str | None:
+        """The key of a principal that nobody has been yet."""
+        return _key(next(self._principals)) if self._keys else None
+
+    @asynccontextmanager
+    async def client(
+        self, front_end: FrontEnd | None = None, *, key: str | None = None, mode: Mode = "auto"
+    ) -> AsyncIterator[Caller]:
+        """Connect to the first front end, or another one, as a new principal, or the one of that key."""
+        endpoint = (front_end or self.front_ends[0]).endpoint
+        async with connected(endpoint, key or self.new_key(), mode) as caller:
+            yield caller
+
+    async def waiting_jobs(self) -> int:
+        """How many jobs are in queues, running ones among them."""
+        with self.valkey.redis() as redis:
+            return sum(redis.zcard(wire.queue_key(queue)) for queue in QUEUES)
+
+    def environment(self, settings: dict[str, Any] | None = None) -> dict[str, str]:
+        """The variables of a process of this stack."""
+        given = {**self._settings, **(settings or {})}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")}
+        return {
+            **inherited,
+            **{f"OFFLOOP_{name.upper()}": str(value) for name, value in given.items()},
+            "PYTHONPATH": str(self.folder / "modules"),
+            "TMPDIR": str(self.folder / "tmp"),
+            STACK: self.mark,
+        }
+
+    def check(self) -> None:
+        """Nothing may be left of what tests did: no key without end in Redis, no temporary file.
+
+        Raises:
+            AssertionError: something is, although it was given time to go.
+        """
+        until(lambda: not left_in_redis(self.valkey), f"Redis is tidy, but {left_in_redis(self.valkey)}")
+        until(lambda: not left_in_folders(self.folder), f"files are gone, but {left_in_folders(self.folder)}")
+
+    def close(self) -> None:
+        """End every process as a supervisor would, check that each obeyed and left nothing, remove the folder.
+
+        Raises:
+            AssertionError: a process did not end well or in time, or something is left.
+        """
+        try:
+            for process in (*self.front_ends, *self.workers):
+                if process.running:
+                    ending = process.stop()
+                    # uvicorn ends itself by the signal it was sent, once it has shut down.
+                    said = process.said[-3000:]
+                    assert ending in (0, -signal.SIGTERM), f"{process.name} ended with {ending}:\n{said}"
+            self.valkey.stop()
+            assert not (left := wait_gone(STACK, self.mark)), f"processes are left: {left}"
+            assert not (files := left_in_folders(self.folder, running=False)), f"files are left: {files}"
+        finally:
+            OPEN.remove(self)
+            for process in (*self.front_ends, *self.workers):
+                if process.running:
+                    process.kill()
+            self.valkey.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _key_file(self) -> Path:
+        file = self.folder / "keys"
+        file.write_text("".join(f"principal-{number}:{_key(number)}\n" for number in range(_PRINCIPALS)))
+        return file
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}-{time.monotonic_ns()}.log"
+
+    def _healthy(self, process: FrontEnd) -> bool:
+        assert process.running, f"{process.name} has ended:\n{process.said[-3000:]}"
+        if not listening_ports(process.pid):
+            return False
+        return httpx2.get(f"{process.base}/healthz", trust_env=False).status_code == 200
+
+    def _beats(self, process: Process) -> bool:
+        assert process.running, f"{process.name} has ended:\n{process.said[-3000:]}"
+        with self.valkey.redis() as redis:
+            owners = [owner for queue in QUEUES for owner in redis.zrange(wire.beats_key(queue), 0, -1)]
+        return any(f".{process.pid}." in owner.decode() for owner in owners)
+
+
+_COMMAND = {name: (sys.executable, "-P", "-m", "offloop", name) for name in ("serve", "worker")}
+
+
+def _key(number: int) -> str:
+    return f"a-key-for-principal-{number:05}"
+
+
+def log_lines(process: Process) -> list[dict[str, Any]]:
+    """What a process has logged, line by line."""
+    return [json.loads(line) for line in process.said.splitlines() if line.startswith("{")]

@@ -1,0 +1,74 @@
+"""A Valkey of a stack's own, which may be killed, frozen and brought back on the same data."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from offloop.embedded import find_binary
+from testbed.processes import STACK, Process
+from testbed.waiting import until
+
+
+class Valkey:
+    """A server on a Unix socket in `folder`, whose path must be short; `persistent` keeps an append-only file."""
+
+    def __init__(self, folder: Path, *, mark: str, persistent: bool) -> None:
+        """Plan it; nothing is started."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._mark = mark
+        self._persistent = persistent
+        self._process: Process | None = None
+        self.url = f"unix://{folder / 'r.sock'}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers, its data read back."""
+        command = [
+            *(str(find_binary()), "--port", "0", "--unixsocket", str(self._folder / "r.sock"), "--save", ""),
+            *("--appendonly", "yes" if self._persistent else "no", "--appendfsync", "always"),
+            *("--maxmemory-policy", "noeviction", "--dir", str(self._folder), "--loglevel", "warning"),
+        ]
+        environment = {**os.environ, STACK: self._mark}
+        self._process = Process("valkey", command, environment, self._folder / "valkey.log")
+        until(self._answers, "the Valkey answers")
+
+    def stop(self) -> None:
+        """End it; safe to call twice."""
+        if self._process and self._process.running:
+            self._process.signal(signal.SIGCONT)
+            self._process.stop()
+
+    def kill(self) -> None:
+        """End it the hard way; `start` brings it back."""
+        self._the_process.kill()
+
+    def freeze(self) -> None:
+        """Have it hold its connections and answer nothing."""
+        self._the_process.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Have it go on."""
+        self._the_process.signal(signal.SIGCONT)
+
+    def redis(self) -> Redis:
+        """A connection, to look inside; use it as a context manager."""
+        return Redis.from_url(self.url, socket_timeout=5)
+
+    @property
+    def _the_process(self) -> Process:
+        if self._process is None:
+            message = "start the Valkey first"
+            raise RuntimeError(message)
+        return self._process
+
+    def _answers(self) -> bool:
+        try:
+            with self.redis() as redis:
+                return bool(redis.ping())
+        except (OSError, RedisError):
+            return False

@@ -1,0 +1,379 @@
+"""A worker with real children on a real Valkey: it serves, cancels, drains, retries, and lets go of what is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from arq.connections import ArqRedis
+from structlog.testing import capture_logs
+
+from offloop import Model, catalogue, declare, wire
+from offloop.artifacts import Artifact, ArtifactStore, digest_of
+from offloop.embedded import EmbeddedRedis
+from offloop.errors import Unavailable
+from offloop.jobs.hashing import FileToHash, hash_file
+from offloop.queue import live_queues
+from offloop.record import Cancelled, Done, Failed, Record, State
+from offloop.redis import connect
+from offloop.references import FileReference
+from offloop_workers import engine
+from offloop_workers.attempt import Performer
+from offloop_workers.children import Children
+from offloop_workers.engine import Worker
+from offloop_workers.scratch import Scratch
+from parts import sample_jobs as jobs
+from parts.caller import ALICE, Caller, calling
+from parts.processes import alive, until
+from parts.sample_jobs import Given
+from parts.steps import Steps
+
+pytestmark = pytest.mark.anyio
+
+KINDS = catalogue.load(["parts.sample_jobs"])
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens every second happens more often, so that tests need not wait for it."""
+    monkeypatch.setattr(engine, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "SWEEP_SECONDS", 0.1)
+
+
+@pytest.fixture
+async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
+    """Alice, behind a front end."""
+    async with calling(redis) as found:
+        yield found
+
+
+@pytest.fixture
+def store(redis: ArqRedis, tmp_path: Path) -> ArtifactStore:
+    """Where artifacts are."""
+    return ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=60)
+
+
+class Begin(Protocol):
+    """Starts a worker."""
+
+    async def __call__(
+        self, *, url: str | None = None, slots: int = 2, queues: tuple[str, ...] = ("default", "other")
+    ) -> Worker:
+        """Answers the worker, which serves until the end of the test."""
+
+
+@pytest.fixture
+async def begin(valkey: str, children: Children, store: ArtifactStore, tmp_path: Path) -> AsyncIterator[Begin]:
+    """Starts workers, and ends them after the test; no temporary folder of an attempt may be left."""
+    async with AsyncExitStack() as stack:
+        scratch = stack.enter_context(Scratch(tmp_path / "scratch"))
+
+        async def start(
+            *, url: str | None = None, slots: int = 2, queues: tuple[str, ...] = ("default", "other")
+        ) -> Worker:
+            performer = Performer(KINDS, children, store, scratch)
+            worker = Worker(KINDS, performer, queues=queues, slots=slots, redis_url=url or valkey, retention_seconds=60)
+            serving = asyncio.create_task(worker.main(), name=worker.owner)
+            stack.push_async_callback(_end, worker, serving)
+            return worker
+
+        yield start
+        await stack.aclose()
+
+
+async def _end(worker: Worker, serving: asyncio.Task[None]) -> None:
+    await worker.drain(0.1)
+    serving.cancel()
+    await asyncio.wait([serving])
+    await worker.close()
+
+
+def _done(record: Record) -> dict[str, Any]:
+    assert isinstance(record.outcome, Done), record
+    return record.outcome.output
+
+
+def _failure(record: Record) -> dict[str, Any]:
+    assert isinstance(record.outcome, Failed), record
+    return record.outcome.error.to_wire()
+
+
+async def test_a_submitted_job_is_run(caller: Caller, begin: Begin) -> None:
+    worker = await begin()
+    record = await caller.until(await caller.submit(jobs.echo, Given(text="a")))
+    assert (record.state, record.attempt, _done(record)["text"]) == (State.COMPLETED, 1, "a")
+    assert isinstance(record.outcome, Done)
+    assert record.outcome.warnings == ("an echo",)
+    assert any(seen.progress and seen.progress.message.startswith("step") for seen in caller.seen)
+    assert (worker.jobs_complete, worker.jobs_failed) == (1, 0)
+
+
+async def test_a_job_that_waited_before_there_was_a_worker_is_run(
+    redis: ArqRedis, caller: Caller, begin: Begin
+) -> None:
+    """Even where the hint that wakes workers is lost, the sweep finds it."""
+    job_id = await caller.submit(jobs.echo, Given(text="a"))
+    await redis.delete(wire.wake_key("default"))
+    await begin()
+    assert (await caller.until(job_id)).state is State.COMPLETED
+
+
+async def test_a_worker_shows_which_queues_it_serves_until_it_closes(redis: ArqRedis, begin: Begin) -> None:
+    worker = await begin()
+    await until(lambda: live_queues(redis))
+    assert await live_queues(redis) == {"default", "other"}
+    await worker.drain(0)
+    await worker.close()
+    assert await live_queues(redis) == set()
+
+
+async def test_a_long_queue_does_not_starve_a_short_one(caller: Caller, begin: Begin) -> None:
+    for number in range(20):
+        await caller.submit(jobs.echo, Given(number=number), wait=False)
+    await caller.submit(jobs.echo_elsewhere, Given(), job_id="other")
+    await begin(slots=1)
+    await caller.until("other")
+    ended = (await caller.queue.jobs(principal=ALICE, state=State.COMPLETED)).records
+    assert len(ended) <= 4
+
+
+async def test_files_come_in_and_go_out_for_their_principal_only(
+    caller: Caller, begin: Begin, store: ArtifactStore, tmp_path: Path
+) -> None:
+    await begin()
+    record = await caller.until(await caller.submit(jobs.make_file, Given(text="content")))
+    assert isinstance(record.outcome, Done)
+    made = Artifact(**record.outcome.artifacts[0])
+    path = await store.local_path(await store.get(made.artifact_id, principal=ALICE), tmp_path)
+    assert path.read_text() == "content"
+    assert made.sha256 == digest_of(path)
+    foreign = await caller.submit(
+        hash_file,
+        FileToHash(file=FileReference(f"artifact:{made.artifact_id}"), algorithms=["md5"]),
+        principal="bob",
+        job_id="of-bob",
+    )
+    await begin(queues=("hash",))
+    assert _failure(await caller.until(foreign))["code"] == "not_found"
+    assert list((tmp_path / "scratch").glob("worker-*/*")) == []
+
+
+async def test_a_queued_job_that_was_cancelled_is_not_run(caller: Caller, begin: Begin, tmp_path: Path) -> None:
+    first = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    second = await caller.submit(jobs.echo, Given())
+    await begin(slots=1)
+    await caller.progress(first)
+    await caller.queue.cancel(second, principal=ALICE)
+    (tmp_path / "go").touch()
+    assert (await caller.until(first)).state is State.COMPLETED
+    record = await caller.get(second)
+    assert (record.state, record.attempt, record.outcome) == (State.CANCELLED, 0, Cancelled())
+
+
+async def test_a_running_job_that_is_cancelled_ends_when_its_child_is_gone(caller: Caller, begin: Begin) -> None:
+    job_id = await caller.submit(jobs.spin, Given())
+    await begin()
+    progress = (await caller.progress(job_id)).progress
+    assert progress
+    pid = int(progress.message)
+    assert alive(pid)
+    await caller.queue.cancel(job_id, principal=ALICE)
+    assert (await caller.until(job_id)).outcome == Cancelled()
+    assert not alive(pid)
+
+
+async def test_a_cancellation_whose_message_was_lost_comes_with_the_heartbeat(
+    redis: ArqRedis, caller: Caller, begin: Begin
+) -> None:
+    job_id = await caller.submit(jobs.spin, Given())
+    await begin()
+    await caller.progress(job_id)
+    await redis.hset(wire.RECORD + job_id, "cancel", "1")  # type: ignore[misc]
+    assert (await caller.until(job_id)).outcome == Cancelled()
+
+
+async def test_a_lost_lease_ends_the_attempt_and_drops_its_outcome(
+    redis: ArqRedis, caller: Caller, begin: Begin
+) -> None:
+    """Another worker has taken the job over; only its outcome counts."""
+    job_id = await caller.submit(jobs.spin, Given())
+    worker = await begin()
+    progress = (await caller.progress(job_id)).progress
+    assert progress
+    other = Steps(redis, "other")
+    await redis.hset(wire.RECORD + job_id, "token", "nobody:0")  # type: ignore[misc]
+    await other.lapse(job_id)
+    taken = await other.claim_one(job_id)
+    await until(lambda: _idle(worker))
+    assert not alive(int(progress.message))
+    assert (await caller.get(job_id)).state is State.RUNNING
+    assert await other.finish(taken, Done({"by": "other"}))
+    assert (await caller.get(job_id)).outcome == Done({"by": "other"})
+    assert (worker.jobs_complete, worker.jobs_failed) == (0, 0)
+
+
+async def _idle(worker: Worker) -> bool:
+    return not worker.tasks
+
+
+async def test_a_result_that_comes_too_late_is_dropped(
+    redis: ArqRedis, caller: Caller, begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The heartbeat has not told the worker yet; the fence refuses its outcome all the same."""
+    monkeypatch.setattr(engine, "BEAT_SECONDS", 60)
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    worker = await begin()
+    await caller.progress(job_id)
+    other = Steps(redis, "other")
+    await other.lapse(job_id)
+    await until(lambda: other.claim(job_id))
+    with capture_logs() as logged:
+        (tmp_path / "go").touch()
+        await until(lambda: _idle(worker))
+    assert any("late outcome dropped" in line["event"] for line in logged)
+    assert (await caller.get(job_id)).state is State.RUNNING
+
+
+async def test_a_drain_lets_work_end_in_time(caller: Caller, begin: Begin, tmp_path: Path) -> None:
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    worker = await begin()
+    await caller.progress(job_id)
+    draining = asyncio.create_task(worker.drain(20))
+    (tmp_path / "go").touch()
+    await draining
+    assert (await caller.get(job_id)).state is State.COMPLETED
+
+
+async def test_a_drain_hands_back_what_does_not_end_and_does_not_count_it(
+    redis: ArqRedis, caller: Caller, begin: Begin, tmp_path: Path
+) -> None:
+    """The next worker runs it with all its tries, although its kind allows none more."""
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    worker = await begin()
+    progress = (await caller.progress(job_id)).progress
+    assert progress
+    await worker.drain(0.05)
+    assert not alive(int(progress.message))
+    assert (await caller.get(job_id)).state is State.QUEUED
+    assert await redis.get(wire.TRIES + job_id) == b"0"
+    (tmp_path / "go").touch()
+    await begin()
+    record = await caller.until(job_id)
+    assert (record.state, record.attempt) == (State.COMPLETED, 2)
+
+
+async def test_a_crash_without_retries_fails_at_once_and_is_named(caller: Caller, begin: Begin) -> None:
+    await begin()
+    record = await caller.until(await caller.submit(jobs.crash, Given()))
+    failure = _failure(record)
+    assert (failure["code"], record.attempt) == ("crashed", 1)
+    assert "SIGSEGV" in failure["message"]
+
+
+@pytest.mark.parametrize(("crashes", "state", "attempts"), [(2, State.COMPLETED, 3), (9, State.FAILED, 3)])
+async def test_a_crash_is_retried_as_often_as_the_kind_allows(
+    caller: Caller, begin: Begin, crashes: int, state: State, attempts: int
+) -> None:
+    await begin()
+    record = await caller.until(await caller.submit(jobs.crash_at_first, Given(number=crashes)))
+    assert (record.state, record.attempt) == (state, attempts)
+
+
+async def test_a_job_that_was_lost_with_its_workers_is_not_run_for_ever(
+    redis: ArqRedis, caller: Caller, begin: Begin
+) -> None:
+    """It may be what ended them."""
+    jobs_lost = {kind.name: await caller.submit(kind, Given()) for kind in (jobs.echo, jobs.wait_for_file)}
+    dead = Steps(redis, "dead")
+    for job_id, times in ((jobs_lost["echo"], 1), (jobs_lost["wait_for_file"], 2)):
+        for _ in range(times):
+            await dead.claim_one(job_id)
+            await dead.lapse(job_id)
+    await begin()
+    once = _failure(await caller.until(jobs_lost["echo"]))
+    assert (once["code"], once["retryable"]) == ("crashed", True)
+    assert "lost with its worker 1 time(s)" in once["message"]
+    assert "allows no retries" in once["message"]
+    twice = _failure(await caller.until(jobs_lost["wait_for_file"]))
+    assert (twice["code"], twice["retryable"]) == ("crashed", False)
+    assert "lost with its worker 2 time(s)" in twice["message"]
+
+
+async def test_an_unknown_kind_is_refused_with_what_to_set(caller: Caller, begin: Begin) -> None:
+    class Nothing(Model):
+        pass
+
+    await begin()
+    unknown = declare("not_known_here", Nothing, Nothing, description="d")
+    failure = _failure(await caller.until(await caller.submit(unknown, Nothing())))
+    assert failure["code"] == "unknown_kind"
+    assert "OFFLOOP_JOB_MODULES" in failure["message"]
+
+
+async def test_an_input_that_no_longer_fits_is_refused(redis: ArqRedis, caller: Caller, begin: Begin) -> None:
+    """Front end and worker may be of different versions for a while."""
+    await redis.enqueue_job("echo", _job_id="stock", _queue_name=wire.queue_key("default"), number="many")
+    await redis.enqueue_job("echo", "positional", _job_id="worse", _queue_name=wire.queue_key("default"))
+    await caller.queue.leave("nothing")
+    await begin()
+    for job_id, said in (("stock", "number"), ("worse", "named arguments only")):
+        await until(lambda job_id=job_id: redis.exists(wire.RESULT + job_id))  # type: ignore[misc]
+        record = Record.from_redis(job_id, {b"state": b"failed"}, await redis.get(wire.RESULT + job_id))
+        failure = _failure(record)
+        assert failure["code"] == "bad_input"
+        assert said in failure["message"]
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xc1 no msgpack", b"\x80", b"\x93\x01\x02\x03"])
+async def test_an_unreadable_payload_fails_its_job_and_no_other(
+    redis: ArqRedis, caller: Caller, begin: Begin, payload: bytes
+) -> None:
+    job_id = await caller.submit(jobs.echo, Given())
+    await redis.set(wire.PAYLOAD + job_id, payload, px=60_000)
+    await begin()
+    assert (await caller.until(job_id)).state is State.FAILED
+    assert (await caller.until(await caller.submit(jobs.echo, Given()))).state is State.COMPLETED
+
+
+async def test_a_job_that_waited_too_long_says_so(redis: ArqRedis, caller: Caller, begin: Begin) -> None:
+    job_id = await caller.submit(jobs.echo, Given())
+    await redis.delete(wire.PAYLOAD + job_id)
+    await begin()
+    failure = _failure(await caller.until(job_id))
+    assert (failure["code"], failure["retryable"]) == ("expired", True)
+
+
+async def test_a_worker_survives_the_loss_of_its_server(begin: Begin, tmp_path: Path) -> None:
+    """The server is killed while a job runs; it comes back with its data, and that job and the next one end."""
+    async with EmbeddedRedis(tmp_path / "own") as server:
+        redis = connect(server.url)
+        async with calling(redis) as caller:
+            running = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+            worker = await begin(url=server.url)
+            await caller.progress(running)
+            before = server.pid
+            assert before
+            os.kill(before, signal.SIGKILL)
+            (tmp_path / "go").touch()
+            await until(lambda: _has_ended(caller, running))
+            assert server.pid not in (None, before)
+            await caller.submit(jobs.echo, Given(), job_id="next", wait=False)
+            await until(lambda: _has_ended(caller, "next"))
+            for job_id in (running, "next"):
+                assert (await caller.get(job_id)).state is State.COMPLETED
+        await worker.drain(0)
+        await worker.close()
+        await redis.aclose(close_connection_pool=True)
+
+
+async def _has_ended(caller: Caller, job_id: str) -> bool:
+    try:
+        return (await caller.get(job_id)).state.terminal
+    except Unavailable:  # the server is not back yet
+        return False
