@@ -119,6 +119,13 @@ class Performer:
             return Failed(error)
         except OffloopError as error:
             return Failed(JobError(error.message, code=error.reason, retryable=error.retryable))
+        except Exception:
+            # A fault of ours must not run the job again and again until its executions are used up.
+            log.exception("the worker failed while it ran a job", job_id=claim.job_id)
+            message = (
+                "The worker itself failed while it ran the job; its log tells more under this job's id. Try again."
+            )
+            return Failed(JobError(message, code="worker_failed", retryable=True))
         finally:
             if folder.exists():
                 await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))

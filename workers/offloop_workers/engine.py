@@ -205,12 +205,10 @@ class Worker(ArqWorker):
             task.add_done_callback(partial(self._over, claim.job_id))
 
     def _over(self, job_id: str, task: asyncio.Task[None]) -> None:
-        self.job_counter -= 1
         self.tasks.pop(job_id, None)
         self._claims.pop(job_id, None)
         self._stopping.pop(job_id, None)
         self._progress.pop(job_id, None)
-        self._free.set()
         if not task.cancelled() and (error := task.exception()):
             log.error("outcome not stored; the lease lapses and the job is run again", job_id=job_id, exc_info=error)
 
@@ -231,6 +229,8 @@ class Worker(ArqWorker):
             await asyncio.wait([attempt])
         finally:
             self.job_tasks.pop(job_id, None)
+            self.job_counter -= 1  # its child is free: the next job is claimed while this one's outcome is stored
+            self._free.set()
         await self._settle(claim, outcome)
 
     async def _settle(self, claim: Claim, outcome: Outcome | Again | Stop) -> None:
