@@ -32,7 +32,7 @@ from offloop.artifacts import ArtifactStore
 from offloop.errors import SettingsError, Unavailable
 from offloop.queue import PENDING_SECONDS
 from offloop.record import Cancelled, Failed, Outcome, Progress, pack_outcome
-from offloop.redis import AWAY, BLOCK_SECONDS, NET_ERRORS, connect, connect_blocking, forever, next_message
+from offloop.redis import AWAY, BLOCK_SECONDS, connect, connect_blocking, forever, next_message
 from offloop_workers.attempt import Again, Claim, Performer
 from offloop_workers.children import Children
 from offloop_workers.scratch import Scratch
@@ -271,7 +271,7 @@ class Worker(ArqWorker):
             while True:
                 try:
                     return bool(await send())
-                except NET_ERRORS as error:
+                except AWAY as error:
                     log.warning("Redis does not take an outcome, trying again", error=str(error), delay=delay)
                     await asyncio.sleep(delay)
                     delay = min(1.0, delay * 2)

@@ -1,0 +1,163 @@
+"""The chaos driver: load, faults, and at the end the question whether all promises were kept."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from faults.chaos import Chaos
+from faults.cluster import KINDS, PRINCIPAL, Cluster
+from faults.history import TERMINAL, History, Violation, check
+from faults.load import Load
+from faults.processes import eventually
+
+SETTLE_SECONDS = 90.0
+"""How long the last jobs may take once nothing breaks any more."""
+_SHOWN = 5
+_LINES = 40
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run came to.
+
+    Attributes:
+        summary: one line of counts and times.
+        violations: the broken promises.
+        evidence: all that is known of the first jobs concerned.
+    """
+
+    summary: str
+    violations: list[Violation]
+    evidence: str
+
+
+async def run(*, jobs: int, seconds: float, seed: int) -> Report:
+    """Break a cluster of its own for about so long, while so many jobs are asked for."""
+    begun = time.monotonic()
+    history = History()
+    async with Cluster() as cluster:
+        chaos = Chaos(cluster, seed)
+        await chaos.set_up()
+        load = Load(cluster, history, jobs=jobs, seconds=seconds, seed=seed)
+        over = asyncio.Event()
+
+        async def work() -> None:
+            try:
+                await load.run()
+            finally:
+                over.set()
+
+        async with asyncio.TaskGroup() as both:
+            both.create_task(work())
+            both.create_task(chaos.run(over))
+        await _settle(cluster, history)
+        noted = cluster.noted()
+        runs = {job_id: [attempt for attempt, times in found.items() for _ in times] for job_id, found in noted.items()}
+        violations = check(history, KINDS, runs)
+        recoveries = [
+            min(later) - killed
+            for job_id, killed in chaos.orphans
+            if (later := [at for times in noted.get(job_id, {}).values() for at in times if at > killed])
+        ]
+        summary = _summary(history, violations, chaos.faults, {"recovery": recoveries, "cancel": load.cancels})
+        evidence = _evidence(cluster, history, violations)
+    return Report(f"seed {seed}, {time.monotonic() - begun:.0f} s: {summary}", violations, evidence)
+
+
+async def _settle(cluster: Cluster, history: History) -> None:
+    """Wait until every job has ended, or for long enough; then read each once more, by its id and in the list."""
+    end = time.monotonic() + SETTLE_SECONDS
+    open_ids = set(history.accepted)
+    while open_ids and time.monotonic() < end:
+        await _read(cluster, history, sorted(open_ids))
+        open_ids = {job_id for job_id in open_ids if history.last(job_id).state not in {*TERMINAL, "unknown"}}
+        await asyncio.sleep(0.2)
+    with contextlib.suppress(AssertionError):  # what has not ended is told by the check, with its history
+        await eventually(lambda: _all_listed_ended(cluster), "all end", max(1.0, end - time.monotonic()))
+    await _read(cluster, history, sorted(history.accepted))
+    listed, cursor = set(), None
+    asked = time.monotonic()
+    while True:
+        page = await cluster.queue.jobs(principal=PRINCIPAL, limit=100, cursor=cursor)
+        for record in page.records:
+            history.see("list", asked, record)
+            listed.add(record.job_id)
+        if (cursor := page.cursor) is None:
+            break
+    for job_id in set(history.accepted) - listed:
+        history.miss("list", asked, job_id)
+
+
+async def _read(cluster: Cluster, history: History, job_ids: list[str]) -> None:
+    for start in range(0, len(job_ids), 50):
+        asked, some = time.monotonic(), job_ids[start : start + 50]
+        answers = await asyncio.gather(*(cluster.get(job_id) for job_id in some), return_exceptions=True)
+        for job_id, answer in zip(some, answers, strict=True):
+            if isinstance(answer, BaseException):
+                history.miss(f"last look ({type(answer).__name__})", asked, job_id)
+            else:
+                history.see("last look", asked, answer)
+
+
+async def _all_listed_ended(cluster: Cluster) -> bool:
+    """Also those that no client was told of."""
+    page = await cluster.queue.jobs(principal=PRINCIPAL, limit=1000)
+    return all(record.state.terminal for record in page.records)
+
+
+def _summary(history: History, violations: list[Violation], faults: Counter[str], times: dict[str, list[float]]) -> str:
+    lasts = [history.last(job_id) for job_id in history.accepted]
+    states = Counter(last.state for last in lasts)
+    broken = Counter(violation.rule for violation in violations)
+    sights = sum(map(len, history.sights.values()))
+    parts = [
+        f"{len(lasts)} jobs ({', '.join(f'{count} {state}' for state, count in states.most_common())})",
+        f"{sights} answers",
+        f"{faults.total()} faults ({', '.join(f'{count} {name}' for name, count in faults.most_common())})",
+        f"{sum(max(0, last.attempt - 1) for last in lasts)} retries",
+        f"{broken.pop('lost', 0)} lost",
+        f"{broken.pop('terminal flip', 0)} terminal flips",
+        f"{broken.pop('stale write', 0)} stale writes accepted",
+        f"{broken.total()} other violations" + (f" ({dict(broken)})" if broken else ""),
+        *(f"{name} {_percentiles(found)}" for name, found in times.items()),
+    ]
+    return "; ".join(parts)
+
+
+def _percentiles(seconds: list[float]) -> str:
+    if len(seconds) < 2:
+        return f"too few to say ({len(seconds)})"
+    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
+    return f"p50 {cuts[49] * 1000:.0f} ms, p99 {cuts[98] * 1000:.0f} ms (of {len(seconds)})"
+
+
+def _evidence(cluster: Cluster, history: History, violations: list[Violation]) -> str:
+    parts = []
+    for violation in violations[:_SHOWN]:
+        logged = [
+            f"  {process.name}: {line}"
+            for process in (*cluster.workers, *cluster.front_ends)
+            for line in process.said.splitlines()
+            if violation.job_id in line
+        ]
+        parts += [str(violation), history.told(violation.job_id), *logged[-_LINES:]]
+    return "\n".join(parts)
+
+
+def main() -> int:
+    """Run it from the command line; the answer is the exit status."""
+    parser = argparse.ArgumentParser(prog="tests/faults", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=1200, help="how many jobs are asked for")
+    parser.add_argument("--seconds", type=float, default=60, help="over how long a time, if the cluster can follow")
+    parser.add_argument("--seed", type=int, default=7, help="decides the jobs and the order of the faults")
+    given = parser.parse_args()
+    print(f"seed {given.seed}: {given.jobs} jobs in about {given.seconds:g} s", flush=True)  # noqa: T201 -- a command's output
+    report = asyncio.run(run(jobs=given.jobs, seconds=given.seconds, seed=given.seed))
+    print(report.evidence, report.summary, sep="\n")  # noqa: T201 -- a command's output
+    return 1 if report.violations else 0

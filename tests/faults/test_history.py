@@ -1,0 +1,91 @@
+"""The checker finds what it is there to find: each broken promise, told as an answer of a client, is one violation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from faults.cluster import KINDS
+from faults.history import History, Sight, check
+
+RUNNING = Sight("j", 1.0, 1.1, "poll", "running", attempt=1, progress=2.0)
+DONE = Sight("j", 2.0, 2.1, "poll", "completed", attempt=1, output='{"attempt": 1, "number": 0}', finished=7)
+FAILED = Sight(
+    "j", 2.0, 2.1, "poll", "failed", attempt=1, error=("crashed", "nap was lost with its worker"), finished=7
+)
+LAST = replace(DONE, asked=9.0, answered=9.1)
+
+
+def _rules(*sights: Sight, kind: str = "effect", runs: tuple[int, ...] = (1,), cancelled: bool = False) -> list[str]:
+    history = History()
+    history.accept("j", kind)
+    history.accepted["j"].cancelled = cancelled
+    for sight in sights:
+        history.add(sight)
+    return [violation.rule for violation in check(history, KINDS, {"j": list(runs)})]
+
+
+def test_a_job_that_went_well_breaks_no_promise() -> None:
+    assert _rules(RUNNING, DONE, LAST) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "sights"),
+    [
+        ("terminal flip", [FAILED, LAST]),
+        ("outcome changed", [DONE, replace(LAST, finished=8)]),
+        ("attempt fell", [replace(RUNNING, attempt=2), LAST]),
+        ("progress fell", [RUNNING, replace(RUNNING, asked=1.2, answered=1.3, progress=1.0), LAST]),
+        ("progress fell", [RUNNING, replace(RUNNING, asked=1.2, answered=1.3, progress=None), LAST]),
+        ("result", [RUNNING, replace(LAST, output=None)]),
+        ("result", [replace(RUNNING, output='{"attempt": 1, "number": 0}'), LAST]),
+        ("lost", [DONE, Sight("j", 3.0, 3.1, "poll", "unknown"), LAST]),
+        ("lost", [RUNNING]),
+        ("lost", []),
+    ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
+)
+def test_each_broken_promise_is_found(rule: str, sights: list[Sight]) -> None:
+    assert _rules(*sights) == [rule]
+
+
+def test_a_result_of_an_attempt_that_was_lost_is_a_stale_write() -> None:
+    assert _rules(replace(LAST, attempt=2), kind="effect_again", runs=(1, 2)) == ["stale write"]
+
+
+@pytest.mark.parametrize("runs", [(), (1, 1), (1, 2)])
+def test_an_execution_too_many_or_too_few_is_found(runs: tuple[int, ...]) -> None:
+    assert set(_rules(LAST, runs=runs)) == {"effects"}
+
+
+def test_a_job_that_may_not_be_retried_completes_after_one_execution_only() -> None:
+    second = replace(LAST, attempt=2, output='{"attempt": 2, "number": 0}')
+    assert _rules(second, runs=(1, 2)) == ["effects"]
+    assert _rules(second, kind="effect_again", runs=(1, 2)) == []
+
+
+def test_answers_that_overlap_in_time_are_not_compared() -> None:
+    """A long poll may be answered with what was known before a quicker client asked."""
+    assert _rules(DONE, replace(RUNNING, answered=3.0), LAST) == []
+
+
+def test_poison_must_fail_as_poison() -> None:
+    assert _rules(LAST, kind="hog_memory") == ["ending"]
+    assert _rules(replace(FAILED, error=("limit_exceeded", "…")), kind="hog_memory") == []
+    assert _rules(replace(FAILED, error=("crashed", "…")), kind="hog_memory") == ["ending"]
+
+
+def test_nothing_else_may_fail_or_be_cancelled_by_itself() -> None:
+    assert _rules(replace(FAILED, error=("crashed", "SIGSEGV"))) == ["ending"]
+    cancelled = replace(FAILED, state="cancelled", error=None)
+    assert _rules(cancelled) == ["ending"]
+    assert _rules(cancelled, cancelled=True) == []
+
+
+def test_one_key_leads_to_one_job_that_completes() -> None:
+    history = History()
+    for job_id in ("j", "k"):
+        history.accept(job_id, "effect_again", "key")
+        history.add(replace(LAST, job_id=job_id))
+    assert [violation.rule for violation in check(history, KINDS, {"j": [1], "k": [1]})] == ["key"]
