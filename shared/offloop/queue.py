@@ -199,9 +199,9 @@ class JobQueue:
         return _found(job_id, shot), left
 
     async def leave(self, job_id: str) -> bool:
-        """Give up a job whose id the caller was not told; answers whether it ends, for nobody else shares it."""
+        """Give up a job whose id the caller was not told; answers whether that ends it, for nobody else shares it."""
         async with answering():
-            return not await self._leave(args=[job_id, _cancelled(job_id), self._keep_ms])
+            return bool(await self._leave(args=[job_id, _cancelled(job_id), self._keep_ms]))
 
     async def jobs(
         self,

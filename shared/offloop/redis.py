@@ -152,7 +152,18 @@ def _sentinel_pool(url: str, options: dict[str, Any]) -> ConnectionPool:
     sentinels = [(host, int(port)) for host, _, port in (node.rpartition(":") for node in found["nodes"].split(","))]
     manager = Sentinel(sentinels, sentinel_kwargs={**network, "socket_timeout": 2})  # type: ignore[no-untyped-call]
     options = {"db": int(found["db"] or 0), **login, **network, **options}
-    return SentinelConnectionPool(found["service"], manager, **options)  # type: ignore[no-untyped-call]
+    return _SentinelPool(found["service"], manager, **options)  # type: ignore[no-untyped-call]
+
+
+class _SentinelPool(SentinelConnectionPool):
+    """redis-py closes the connections to the primary, and leaves those to the sentinels open."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 -- redis-py's signature
+        """Close all connections, or (after a failover) only the idle ones to the primary that was."""
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose(close_connection_pool=True)
 
 
 def unavailable(error: BaseException) -> Unavailable:

@@ -67,7 +67,7 @@ local function wait(id, front_end, keep)
   redis.call('PEXPIRE', WAITERS .. id, keep)
 end
 
--- Count a principal's waiting jobs; a count of zero leaves nothing behind.
+-- Count the ids in a principal's lines; a count of zero leaves nothing behind.
 local function count(queue, principal, change)
   for _, who in ipairs({principal, ALL}) do
     if redis.call('HINCRBY', DEPTH .. queue, who, change) <= 0 then redis.call('HDEL', DEPTH .. queue, who) end
@@ -78,16 +78,19 @@ end
 local function line_up(id, queue, level, principal, push)
   local lane = queue .. ':' .. level
   redis.call(push, LINE .. lane .. ':' .. principal, id)
-  redis.call('ZADD', TURNS .. lane, 'NX', redis.call('GET', TURN) or 0, principal)
-  redis.call('RPUSH', WAKE .. lane, 1)
+  if not redis.call('ZSCORE', TURNS .. lane, principal) then  -- behind those whose turn it is before
+    redis.call('ZADD', TURNS .. lane, redis.call('INCR', TURN), principal)
+  end
   count(queue, principal, 1)
+  if redis.call('LLEN', WAKE .. lane) < tonumber(redis.call('HGET', DEPTH .. queue, ALL)) then
+    redis.call('RPUSH', WAKE .. lane, 1)
+  end
 end
 
 -- Make the state final, keep outcome and record for `keep` ms, and forget the rest.
 local function conclude(id, state, result, keep)
   local time = now()
-  local before, queue, principal, key, started = unpack(
-    redis.call('HMGET', RECORD .. id, 'state', 'queue', 'principal', 'key', 'started'))
+  local queue, key, started = unpack(redis.call('HMGET', RECORD .. id, 'queue', 'key', 'started'))
   redis.call('SET', RESULT .. id, result, 'PX', keep)
   redis.call('HSET', RECORD .. id, 'state', state, 'finished', time, 'expires', time + keep)
   redis.call('PEXPIRE', RECORD .. id, keep)
@@ -95,7 +98,6 @@ local function conclude(id, state, result, keep)
   redis.call('DEL', PAYLOAD .. id, LEASE .. id, TRIES .. id)
   redis.call('ZREM', QUEUE .. queue, id)
   redis.call('ZREM', LEASES .. queue, id)
-  if before == 'queued' then count(queue, principal, -1) end  -- its id stays in the line and is passed over there
   if state == 'completed' then  -- how long jobs of this queue take, a moving average in ms
     local pace = tonumber(redis.call('GET', PACE .. queue) or time - started)
     redis.call('SET', PACE .. queue, math.floor(0.8 * pace + 0.2 * (time - started)), 'PX', 86400000)
@@ -107,11 +109,17 @@ end
 -- One of those who share a job gives it up. With the last one a queued job ends at once, and the worker of a running
 -- one is told to kill its child. Answers how many are left.
 local function give_up(id, result, keep)
-  local state, token = unpack(redis.call('HMGET', RECORD .. id, 'state', 'token'))
+  local state, token, queue, level, principal = unpack(
+    redis.call('HMGET', RECORD .. id, 'state', 'token', 'queue', 'level', 'principal'))
   if state ~= 'queued' and state ~= 'running' then return 0 end
   local left = redis.call('HINCRBY', RECORD .. id, 'holders', -1)
   if left > 0 then return left end
   if state == 'queued' then
+    -- Out of the line at once, so that lines and counts agree; from the end, where those who give up soon are.
+    local lane = queue .. ':' .. level
+    local line = LINE .. lane .. ':' .. principal
+    count(queue, principal, -redis.call('LREM', line, -1, id))
+    if redis.call('LLEN', line) == 0 then redis.call('ZREM', TURNS .. lane, principal) end
     conclude(id, 'cancelled', result, keep)
   else
     redis.call('HSET', RECORD .. id, 'cancel', 1)
@@ -201,13 +209,16 @@ local left = give_up(ARGV[1], ARGV[3], tonumber(ARGV[4]))
 return {snapshot(ARGV[1]), left}
 """
 
-# A call left before it was told the job's id. ARGV id, packed outcome, keep ms → requests that still share the job
+# A call left before it was told the job's id.
+# ARGV id, packed outcome, keep ms → 1 where that ends the job, or 0 where others share it or it has ended before
 LEAVE: Final = """
-return give_up(ARGV[1], ARGV[2], tonumber(ARGV[3]))
+local state = redis.call('HGET', RECORD .. ARGV[1], 'state')
+if state ~= 'queued' and state ~= 'running' then return 0 end
+return give_up(ARGV[1], ARGV[2], tonumber(ARGV[3])) == 0 and 1 or 0
 """
 
 # Take up to `most` jobs of one level, one principal after the other: a lease, a token and a counted execution each.
-# Jobs that have ended meanwhile are passed over; those whose caller left without knowing them are ended.
+# Jobs that have expired meanwhile are passed over; those whose caller left without knowing them are ended.
 # ARGV queue, level, owner, lease ms, keep ms, most, packed outcome of an abandoned job, retention ms
 # → {id, token, payload or '', executions counted, executions allowed, attempt, principal, kind}*
 CLAIM: Final = """
@@ -218,6 +229,7 @@ while #taken < most and passed < 1000 do
   if not principal then break end
   local line = LINE .. lane .. ':' .. principal
   local id = redis.call('LPOP', line)
+  if id then count(queue, principal, -1) end
   if redis.call('LLEN', line) == 0 then
     redis.call('ZREM', TURNS .. lane, principal)
   else
@@ -226,10 +238,7 @@ while #taken < most and passed < 1000 do
   local state, deadline, ending, allowed, kind = unpack(
     redis.call('HMGET', RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'kind'))
   if state ~= 'queued' then
-    if id and not state then  -- it waited for longer than its record is kept
-      count(queue, principal, -1)
-      redis.call('ZREM', QUEUE .. queue, id)
-    end
+    if id and not state then redis.call('ZREM', QUEUE .. queue, id) end  -- it waited longer than its record is kept
     passed = passed + 1
   elseif ending or (deadline and tonumber(deadline) < time) then
     conclude(id, 'cancelled', ARGV[7], tonumber(ARGV[8]))
@@ -244,7 +253,7 @@ while #taken < most and passed < 1000 do
     redis.call('PEXPIRE', TRIES .. id, ARGV[5])
     redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token)
     redis.call('PEXPIRE', RECORD .. id, ARGV[5])
-    count(queue, principal, -1)  -- nobody is told: who waits, waits for the end, and reads again when tired of it
+    -- Nobody is told: who waits, waits for the end, and reads again when tired of it.
     taken[#taken + 1] = {id, token, redis.call('GET', PAYLOAD .. id) or '', tries, tonumber(allowed or 1), attempt,
       principal, kind or ''}
   end

@@ -12,10 +12,11 @@ from redis.asyncio.client import PubSub
 
 from offloop import wire
 from offloop.job import Kind, Model
-from offloop.queue import JobQueue, new_id, read_push
+from offloop.queue import Bounds, JobQueue, new_id, read_push
 from offloop.record import Record, State
 
 ALICE = "alice"
+BOUNDS = Bounds(retention_seconds=60, max_queued=10_000, max_queued_per_principal=10_000)
 
 
 class Caller:
@@ -28,13 +29,13 @@ class Caller:
 
     def __init__(self, redis: ArqRedis, channel: PubSub, name: str) -> None:
         """Keep the subscribed channel."""
-        self.queue = JobQueue(redis, front_end=name, retention_seconds=60, max_queued=10_000)
+        self.queue = JobQueue(redis, BOUNDS, front_end=name)
         self.seen: list[Record] = []
         self._channel = channel
 
     async def submit(self, kind: Kind[Any, Any], value: Model, **options: Any) -> str:
-        """Submit a job of alice's and be told of its changes; answers its id."""
-        options = {"principal": ALICE, "job_id": new_id(), "wait": True, **options}
+        """Submit a job of alice's and be told of its changes (unless ``wait_seconds=0``); answers its id."""
+        options = {"principal": ALICE, "job_id": new_id(), "wait_seconds": 20, **options}
         return (await self.queue.submit(kind, value, **options)).record.job_id
 
     async def get(self, job_id: str) -> Record:

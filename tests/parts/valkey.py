@@ -16,8 +16,11 @@ from offloop.embedded import EmbeddedRedis
 from offloop.redis import connect
 from testbed.processes import SESSION
 
-PERMANENT = (wire.FENCE, "offloop:secret", wire.queue_key(""), wire.wake_key(""))
-"""Keys that live as long as the deployment; all others must end by themselves."""
+PERMANENT = (wire.FENCE, wire.TURN, "offloop:secret")
+"""Keys that live as long as the deployment."""
+
+EMPTIED = (wire.QUEUE, wire.WAKE, wire.LINE, wire.TURNS, wire.DEPTH, wire.LEASES)
+"""Keys that hold waiting or running jobs and are gone with the last one; all others must end by themselves."""
 
 
 @contextmanager
@@ -59,5 +62,10 @@ async def redis(valkey: str) -> AsyncIterator[ArqRedis]:
 
 async def immortal(redis: ArqRedis) -> set[str]:
     """The keys that would stay for ever although they should not."""
+    return {key for key in await endless(redis) if not key.startswith(EMPTIED)}
+
+
+async def endless(redis: ArqRedis) -> set[str]:
+    """The keys that have no time of their own to end, but for those of the deployment."""
     keys = [key.decode() async for key in redis.scan_iter()]
     return {key for key in keys if not key.startswith(PERMANENT) and await redis.ttl(key) == -1}

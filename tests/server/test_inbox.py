@@ -11,11 +11,12 @@ import pytest
 from arq.connections import ArqRedis
 
 from offloop import Model, declare, scripts, wire
-from offloop.queue import JobQueue
-from offloop.record import Done, Progress, State, pack_outcome
+from offloop.queue import Bounds, JobQueue
+from offloop.record import Done, Progress, Record, State, pack_outcome
 from offloop.redis import connect_blocking
 from offloop_server import inbox as inboxes
 from offloop_server.background import Background
+from offloop_server.calls import Calls
 from offloop_server.inbox import Inbox, Watch
 from parts.processes import until
 from parts.steps import Steps
@@ -36,7 +37,7 @@ kind = declare("do_nothing", Nothing, Nothing, description="d")
 @pytest.fixture
 def queue(redis: ArqRedis) -> JobQueue:
     """The client side, as this front end."""
-    return JobQueue(redis, front_end=FRONT, retention_seconds=60, max_queued=100)
+    return JobQueue(redis, Bounds(60, 100, 100), front_end=FRONT)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ async def _open(url: str, queue: JobQueue) -> AsyncIterator[Inbox]:
 
 
 async def _submit(queue: JobQueue, job_id: str = "a") -> None:
-    await queue.submit(kind, Nothing(), principal="alice", job_id=job_id, wait=True)
+    await queue.submit(kind, Nothing(), principal="alice", job_id=job_id, wait_seconds=20)
 
 
 async def _ended(watch: Watch) -> None:
@@ -86,10 +87,10 @@ async def test_every_watch_of_a_job_sees_its_changes(valkey: str, queue: JobQueu
     ):
         await _submit(queue)
         taken = await worker.claim_one("a")
+        await worker.progress(taken, Progress(1, 2, "half"))
         await first.change()
         assert first.record
-        assert first.record.state is State.RUNNING
-        await worker.progress(taken, Progress(1, 2, "half"))
+        assert (first.record.state, first.record.progress) == (State.RUNNING, Progress(1, 2, "half"))
         await worker.finish(taken, Done({"words": 1}))
         for watch in (first, second):
             await _ended(watch)
@@ -129,7 +130,7 @@ async def _finishing(redis: ArqRedis, token: str) -> tuple[Any, ...]:
     """FINISH as one command of a transaction."""
     sha = await redis.script_load(scripts.load(redis, scripts.FINISH).script)
     packed = pack_outcome(Done({}), job_id="a", kind="do_nothing", queue="default")
-    return sha, 1, wire.queue_key("default"), "a", token, "completed", packed, 60_000
+    return sha, 0, "a", token, "completed", packed, 60_000
 
 
 @pytest.mark.usefixtures("_many_checks")
@@ -172,15 +173,16 @@ async def test_an_older_record_never_replaces_a_newer_one(queue: JobQueue, worke
     await _submit(queue)
     queued = await queue.get("a", principal="alice")
     first = await worker.claim_one("a")
-    await worker.lapse("a")
     running_first = await queue.get("a", principal="alice")
+    await worker.lose("a")
+    queued_again = await queue.get("a", principal="alice")
     second = await worker.claim_one("a")
     assert not await worker.finish(first)
     await worker.finish(second)
     ended = await queue.get("a", principal="alice")
     watch = Watch("alice")
     watch.see(ended)
-    for older in (queued, running_first):
+    for older in (queued, running_first, queued_again):
         watch.see(older)
         assert watch.record == ended
 
@@ -191,3 +193,83 @@ async def test_nothing_is_kept_of_a_watch_that_has_ended(valkey: str, queue: Job
         async with inbox.watch("a", "alice"), inbox.watch("a", "alice"):
             assert set(inbox._watches) == {"a"}
         assert inbox._watches == {}
+
+
+def _calls(queue: JobQueue, inbox: Inbox) -> Calls:
+    return Calls(queue, inbox, inbox._background)
+
+
+async def _relay(_progress: Progress) -> None:
+    """Tell nobody."""
+
+
+async def _read(queue: JobQueue) -> Record | None:
+    return next(iter((await queue.jobs(principal="alice")).records), None)
+
+
+@pytest.mark.usefixtures("_no_checks")
+async def test_a_stop_answers_open_calls_with_their_jobs_and_leaves_the_jobs_alone(
+    redis: ArqRedis, valkey: str, queue: JobQueue, worker: Steps
+) -> None:
+    """The one that runs, the one that waits, and those that ask for them: each call gets an answer, no job an end."""
+    async with _open(valkey, queue) as inbox:
+        calls = _calls(queue, inbox)
+        await _submit(queue, "a")
+        await worker.claim_one("a")
+        running = asyncio.create_task(calls.status("a", principal="alice", wait=60, relay=_relay))
+        called = asyncio.create_task(calls.run(kind, Nothing(), principal="alice", wait=60, key=None, relay=_relay))
+        several = asyncio.create_task(calls.wait_for(["a"], principal="alice", wait=60, until="all"))
+        await until(lambda: _waiting(inbox, 3))
+        await until(lambda: _has(redis, "deadline"))
+        inbox.stop_waiting()
+        assert (await running).state is State.RUNNING
+        queued = await called
+        assert queued.state is State.QUEUED
+        assert [record.state for record in await several] == [State.RUNNING]
+        assert not await _has(redis, "deadline")  # its id was told, so it is run however long it waits
+        assert (await worker.claim_one(queued.job_id)).attempt == 1
+
+
+async def _waiting(inbox: Inbox, count: int) -> bool:
+    found = [watch for watches in inbox._watches.values() for watch in watches]
+    return len(found) == count and all(watch.record for watch in found)
+
+
+async def _has(redis: ArqRedis, field: str) -> bool:
+    """Whether any job but a has that field."""
+    names = [name async for name in redis.scan_iter(wire.RECORD + "*") if name != (wire.RECORD + "a").encode()]
+    return any([await redis.hexists(name, field) for name in names])  # type: ignore[misc]
+
+
+@pytest.mark.usefixtures("_no_checks")
+async def test_a_call_that_comes_while_the_front_end_stops_does_not_wait(valkey: str, queue: JobQueue) -> None:
+    async with _open(valkey, queue) as inbox:
+        inbox.stop_waiting()
+        record = await _calls(queue, inbox).run(kind, Nothing(), principal="alice", wait=60, key=None, relay=_relay)
+        assert record.state is State.QUEUED
+
+
+@pytest.mark.usefixtures("_no_checks")
+async def test_a_call_cut_while_the_front_end_stops_does_not_cancel_its_job(
+    redis: ArqRedis, valkey: str, queue: JobQueue
+) -> None:
+    """Its client did not leave; the front end did. While it serves, a client that leaves takes its job with it."""
+    async with _open(valkey, queue) as inbox:
+        for stopping, state in ((False, State.CANCELLED), (True, State.QUEUED)):
+            await redis.flushall()
+            called = asyncio.create_task(
+                _calls(queue, inbox).run(kind, Nothing(), principal="alice", wait=60, key=None, relay=_relay)
+            )
+            await until(lambda: _read(queue))
+            inbox._stopping = stopping
+            called.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await called
+            await until(lambda: _settled(inbox))
+            record = await _read(queue)
+            assert record
+            assert record.state is state
+
+
+async def _settled(inbox: Inbox) -> bool:
+    return not inbox._background._finite

@@ -9,11 +9,11 @@ from arq.connections import ArqRedis
 
 from offloop import Model, declare, wire
 from offloop.errors import BadInput, Busy, Conflict, JobError, NotFound
-from offloop.queue import JobQueue, live_queues, new_id
+from offloop.queue import Bounds, JobQueue, live_queues, new_id
 from offloop.record import Cancelled, Done, Failed, Progress, State
 from parts.caller import ALICE, Caller, calling
 from parts.steps import KEEP_MS, Steps
-from parts.valkey import immortal
+from parts.valkey import endless, immortal
 
 pytestmark = pytest.mark.anyio
 
@@ -42,22 +42,25 @@ def worker(redis: ArqRedis) -> Steps:
 
 
 async def test_a_new_job_is_queued_and_somebody_is_woken(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
-    submission = await caller.queue.submit(kind, Text(text="a"), principal=ALICE, job_id="first")
+    submission = await caller.queue.submit(kind, Text(text="a"), principal=ALICE, job_id="first", wait_seconds=5)
     record = submission.record
     assert not submission.joined
     assert (record.job_id, record.principal, record.kind, record.queue) == ("first", ALICE, "count_words", "default")
     assert (record.state, record.attempt, record.outcome) == (State.QUEUED, 0, None)
     assert record.created < record.expires
-    assert await worker.woken() == ["first"]
+    assert await worker.line(ALICE) == ["first"]
+    assert await worker.tokens() == 1
     assert await redis.zcard(wire.queue_key("default")) == 1
 
 
 async def test_the_same_request_sent_twice_is_accepted_once(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     """A connection that breaks after the server has worked makes the client send it again."""
-    first = await caller.queue.submit(kind, Text(), principal=ALICE, job_id="same", key="k")
-    again = await caller.queue.submit(kind, Text(), principal=ALICE, job_id="same", key="k")
-    assert again.record == first.record
-    assert await worker.woken() == ["same"]
+    first = await caller.queue.submit(kind, Text(), principal=ALICE, job_id="same", key="k", wait_seconds=5)
+    again = await caller.queue.submit(kind, Text(), principal=ALICE, job_id="same", key="k", wait_seconds=5)
+    assert (again.record, again.joined) == (first.record, False)
+    assert await worker.line(ALICE) == ["same"]
+    assert (await worker.tokens(), await worker.depth()) == (1, {ALICE: 1, "*": 1})
+    assert await redis.hget(wire.RECORD + "same", "holders") == b"1"  # type: ignore[misc]
     assert await redis.zcard(wire.queue_key("default")) == 1
     assert len((await caller.queue.jobs(principal=ALICE)).records) == 1
 
@@ -107,12 +110,12 @@ async def test_a_key_for_another_request_is_a_conflict_and_anothers_key_is_not(c
 
 
 async def test_a_full_queue_is_busy_and_nothing_is_left_of_the_refused(redis: ArqRedis) -> None:
-    queue = JobQueue(redis, retention_seconds=60, max_queued=2)
+    queue = JobQueue(redis, Bounds(retention_seconds=60, max_queued=2, max_queued_per_principal=9))
     for job_id in ("a", "b"):
         await queue.submit(kind, Text(), principal=ALICE, job_id=job_id)
     before = await redis.dbsize()
-    with pytest.raises(Busy, match=r"limit is 2.*nothing was queued") as refused:
-        await queue.submit(kind, Text(), principal=ALICE, job_id="c", key="k", wait=True)
+    with pytest.raises(Busy, match=r"2 jobs wait.*nothing was queued") as refused:
+        await queue.submit(kind, Text(), principal=ALICE, job_id="c", key="k", wait_seconds=5)
     assert refused.value.retry_after > 0
     assert await redis.dbsize() == before
     assert not (await queue.submit(kind, Text(), principal=ALICE, job_id="a")).joined
@@ -133,15 +136,20 @@ async def test_a_job_is_its_principals_own(caller: Caller) -> None:
 
 
 async def test_every_change_is_pushed_whole_to_who_waits(caller: Caller, worker: Steps) -> None:
+    """But for the claim: who waits, waits for more than that; the next push or read shows it."""
     job_id = await caller.submit(kind, Text())
     taken = await worker.claim_one(job_id)
     await worker.progress(taken, Progress(1, 2, "half"))
+    await worker.release(taken, counted=False)
+    taken = await worker.claim_one(job_id)
     await worker.finish(taken, Done({"words": 3}, ({"artifact_id": "a"},), ("w",)))
     for _ in range(3):
         await caller.pushed()
-    started, told, ended = caller.seen
-    assert (started.state, started.attempt, started.principal) == (State.RUNNING, 1, ALICE)
+    told, returned, ended = caller.seen
+    assert (told.state, told.attempt, told.principal) == (State.RUNNING, 1, ALICE)
+    assert told.started is not None
     assert told.progress == Progress(1, 2, "half")
+    assert (returned.state, returned.progress) == (State.QUEUED, None)
     assert (ended.state, ended.outcome) == (State.COMPLETED, Done({"words": 3}, ({"artifact_id": "a"},), ("w",)))
     assert ended == await caller.get(job_id)
 
@@ -150,7 +158,6 @@ async def test_a_large_result_is_announced_without_itself(redis: ArqRedis, calle
     """The push holds only the id, so that large results do not fill the output buffer of the subscription."""
     job_id = await caller.submit(kind, Text())
     taken = await worker.claim_one(job_id)
-    await caller.pushed()
     async with redis.pubsub() as raw:
         await raw.subscribe(wire.REPLY_CHANNEL + "front")
         await raw.get_message(timeout=5)
@@ -161,7 +168,7 @@ async def test_a_large_result_is_announced_without_itself(redis: ArqRedis, calle
 
 
 async def test_who_waits_for_an_ended_job_is_not_noted(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
-    job_id = await caller.submit(kind, Text(), wait=False)
+    job_id = await caller.submit(kind, Text(), wait_seconds=0)
     await worker.finish(await worker.claim_one(job_id))
     assert (await caller.queue.get(job_id, principal=ALICE, wait=True)).state is State.COMPLETED
     assert not await redis.exists(wire.WAITERS + job_id)
@@ -169,12 +176,12 @@ async def test_who_waits_for_an_ended_job_is_not_noted(redis: ArqRedis, caller: 
 
 async def test_a_queued_job_is_cancelled_at_once(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     job_id = await caller.submit(kind, Text())
-    record = await caller.queue.cancel(job_id, principal=ALICE)
-    assert (record.state, record.outcome, record.attempt) == (State.CANCELLED, Cancelled(), 0)
+    record, left = await caller.queue.cancel(job_id, principal=ALICE)
+    assert (record.state, record.outcome, record.attempt, left) == (State.CANCELLED, Cancelled(), 0, 0)
     assert await caller.until(job_id) == record
-    assert await worker.claim(job_id) == []
+    assert await worker.claim() == []
     assert await redis.exists(wire.PAYLOAD + job_id, wire.WAITERS + job_id) == 0
-    assert (await caller.queue.cancel(job_id, principal=ALICE)) == record
+    assert (await caller.queue.cancel(job_id, principal=ALICE)) == (record, 0)
 
 
 async def test_cancelling_a_running_job_tells_its_worker_twice(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
@@ -184,12 +191,23 @@ async def test_cancelling_a_running_job_tells_its_worker_twice(redis: ArqRedis, 
     async with redis.pubsub(ignore_subscribe_messages=True) as control:
         await control.subscribe(wire.CONTROL_CHANNEL + worker.owner)
         await control.get_message(timeout=5)
-        assert (await caller.queue.cancel(job_id, principal=ALICE)).state is State.RUNNING
+        record, left = await caller.queue.cancel(job_id, principal=ALICE)
+        assert (record.state, left) == (State.RUNNING, 0)
         message = await control.get_message(timeout=5)
     assert message["data"].decode() == job_id
     assert await worker.renew(taken) == ([], [job_id])
     assert await worker.finish(taken, Cancelled())
     assert (await caller.get(job_id)).outcome == Cancelled()
+
+
+async def test_a_cancelled_job_that_comes_back_from_its_worker_is_not_run_again(caller: Caller, worker: Steps) -> None:
+    job_id = await caller.submit(kind, Text())
+    taken = await worker.claim_one(job_id)
+    await caller.queue.cancel(job_id, principal=ALICE)
+    assert await worker.release(taken, counted=False)
+    assert await worker.claim() == []
+    assert (await caller.get(job_id)).outcome == Cancelled()
+    assert await worker.depth() == {}
 
 
 async def test_leaving_cancels_only_what_nobody_else_waits_for(redis: ArqRedis, caller: Caller) -> None:
@@ -261,11 +279,32 @@ async def test_only_the_deployments_own_keys_stay_for_ever(redis: ArqRedis, call
     assert await immortal(redis) == set()
     taken = await worker.claim_one(job_id)
     await worker.finish(taken)
-    assert await immortal(redis) == set()
+    await worker.forget_tokens()
+    assert await endless(redis) == set()
     kept = [key.decode() async for key in redis.scan_iter(f"*{job_id}*")]
     assert sorted(kept) == sorted([wire.RECORD + job_id, wire.RESULT + job_id])
     for key in kept:
         assert 0 < await redis.pttl(key) <= KEEP_MS
+
+
+async def test_what_holds_waiting_jobs_is_gone_with_the_last_of_them(
+    redis: ArqRedis, caller: Caller, worker: Steps
+) -> None:
+    """However each of them ends."""
+    for job_id in ("finished", "running", "lost", "queued"):
+        await caller.submit(kind, Text(), job_id=job_id)
+    await caller.submit(kind, Text(), job_id="batch", wait_seconds=0)
+    await caller.submit(kind, Text(), job_id="bobs", principal="bob")
+    finished, running, lost = await worker.claim_one("finished"), *await worker.claim(2)
+    assert len(await endless(redis)) >= 6
+    await worker.finish(finished)
+    await caller.queue.cancel("queued", principal=ALICE)
+    for taken in (running, lost):
+        await worker.lose(taken.job_id)
+    while taken_again := await worker.claim():
+        await worker.finish(taken_again[0])
+    await worker.forget_tokens()
+    assert await endless(redis) == set()
 
 
 async def test_a_queue_is_live_while_a_worker_shows_itself(redis: ArqRedis) -> None:

@@ -7,11 +7,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from offloop import redis as connections
 from offloop.embedded import EmbeddedRedis
 from offloop.errors import SettingsError, Unavailable
 from offloop.queue import JobQueue, live_queues
-from offloop.redis import connect, forever
+from offloop.redis import connect, connect_blocking, forever, next_message
+from parts.caller import BOUNDS
 from parts.processes import until
 
 
@@ -19,7 +22,7 @@ from parts.processes import until
 async def test_a_server_that_is_away_is_unavailable_within_bounds() -> None:
     away = connect("unix:///nowhere/at/all.sock", retries=1)
     with pytest.raises(Unavailable, match="nothing was lost"):
-        await JobQueue(away, retention_seconds=60, max_queued=1).jobs(principal="alice")
+        await JobQueue(away, BOUNDS).jobs(principal="alice")
     with pytest.raises(Unavailable):
         await live_queues(away)
     await away.aclose(close_connection_pool=True)
@@ -31,10 +34,6 @@ def test_an_address_that_is_none_names_its_variable() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.xfail(
-    reason="connect() retries what breaks while a command is sent, not a refused connect: redis-py retries redis "
-    "errors there, and a refusal is still an OSError. A call in the 0.3 s of a restart fails although retries=4."
-)
 async def test_a_command_rides_over_a_restart_of_the_server(tmp_path: Path) -> None:
     async with EmbeddedRedis(tmp_path) as server:
         redis = connect(server.url)
@@ -64,3 +63,28 @@ async def test_a_loop_goes_on_after_the_server_was_away() -> None:
     with pytest.raises(ZeroDivisionError):
         await forever(step)
     assert errors == []
+
+
+@pytest.mark.anyio
+async def test_an_idle_subscription_is_asked_and_a_silent_one_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that nobody closed looks idle for ever."""
+    monkeypatch.setattr(connections, "BLOCK_SECONDS", 0.2)
+    async with EmbeddedRedis(tmp_path) as server:
+        redis = connect_blocking(server.url)
+        try:
+            async with redis.pubsub(ignore_subscribe_messages=True) as channel:
+                await channel.subscribe("channel")
+                assert (await next_message(channel))["type"] == "pong"
+                await redis.publish("channel", "text")
+                assert (await next_message(channel))["data"] == b"text"
+                assert server.pid
+                os.kill(server.pid, signal.SIGSTOP)
+                try:
+                    with pytest.raises(RedisTimeoutError, match="gone silent"):
+                        await next_message(channel)
+                finally:
+                    os.kill(server.pid, signal.SIGCONT)
+        finally:
+            await redis.aclose(close_connection_pool=True)

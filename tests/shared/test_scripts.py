@@ -1,4 +1,4 @@
-"""The steps of a worker: who may take a job, keep it, end it or hand it back; and what a lost worker leaves."""
+"""The steps of a worker: who may take a job, keep it, end it or hand it back."""
 
 from __future__ import annotations
 
@@ -56,15 +56,23 @@ async def test_a_claim_answers_all_a_worker_needs(redis: ArqRedis, caller: Calle
     assert (record.state, record.attempt, record.started is not None) == (State.RUNNING, 1, True)
 
 
-async def test_a_claim_passes_over_what_is_leased_unknown_or_not_due(
+async def test_a_claim_passes_over_what_has_expired_or_is_somebodys(
     redis: ArqRedis, caller: Caller, one: Steps, two: Steps
 ) -> None:
-    await _submit(caller, "leased", "later", "free")
+    await _submit(caller, "leased", "expired", "free", "more")
     await one.claim_one("leased")
-    seconds, _ = await redis.time()
-    await redis.zadd(wire.queue_key("default"), {"later": (seconds + 60) * 1000})
-    assert [taken.job_id for taken in await two.claim("leased", "unknown", "later", "free", "free")] == ["free"]
-    assert not await redis.exists(wire.RECORD + "unknown")
+    await redis.delete(wire.RECORD + "expired", wire.PAYLOAD + "expired")
+    assert [taken.job_id for taken in await two.claim(1)] == ["free"]
+    assert not await redis.exists(wire.RECORD + "expired")
+    assert await redis.zscore(wire.queue_key("default"), "expired") is None
+    assert [taken.job_id for taken in await two.claim(9)] == ["more"]
+    assert await two.claim() == []
+
+
+async def test_a_claim_takes_as_many_as_there_are_slots(caller: Caller, one: Steps) -> None:
+    await _submit(caller, "a", "b", "c")
+    assert [taken.job_id for taken in await one.claim(2)] == ["a", "b"]
+    assert [taken.job_id for taken in await one.claim(2)] == ["c"]
 
 
 async def test_every_claim_counts_and_has_a_token_of_its_own(caller: Caller, one: Steps, two: Steps) -> None:
@@ -72,9 +80,19 @@ async def test_every_claim_counts_and_has_a_token_of_its_own(caller: Caller, one
     seen: list[Taken] = []
     for worker in (one, two, one):
         seen.append(await worker.claim_one("a"))
-        await worker.lapse("a")
+        await worker.lose("a")
     assert [(taken.tries, taken.attempt) for taken in seen] == [(1, 1), (2, 2), (3, 3)]
     assert len({taken.token for taken in seen}) == 3
+
+
+async def test_an_execution_too_many_is_no_attempt(caller: Caller, one: Steps) -> None:
+    """The job is only taken to be ended, so that callers read how often it was really run."""
+    await _submit(caller, "a")
+    for _ in range(3):
+        await one.claim_one("a")
+        await one.lose("a")
+    taken = await one.claim_one("a")
+    assert (taken.tries, taken.allowed, taken.attempt) == (4, 3, 3)
 
 
 async def test_a_job_whose_payload_has_expired_is_still_claimed(redis: ArqRedis, caller: Caller, one: Steps) -> None:
@@ -88,8 +106,11 @@ async def test_renewing_extends_the_lease(redis: ArqRedis, caller: Caller, one: 
     await _submit(caller, "a")
     taken = await one.claim_one("a")
     await redis.pexpire(wire.LEASE + "a", 1000)
+    before = await one.leased()
+    await redis.zadd(wire.LEASES + "default", {"a": before["a"] - 20_000})
     assert await one.renew(taken) == ([], [])
     assert await redis.pttl(wire.LEASE + "a") > 1000
+    assert (await one.leased())["a"] >= before["a"]
 
 
 async def test_a_lapsed_lease_that_nobody_took_is_taken_again(
@@ -100,14 +121,15 @@ async def test_a_lapsed_lease_that_nobody_took_is_taken_again(
     await one.lapse("a")
     assert await one.renew(taken) == ([], [])
     assert await redis.exists(wire.LEASE + "a")
-    assert await two.claim("a") == []
+    assert await two.sweep() == 0
+    assert await two.claim() == []
     assert await one.finish(taken)
 
 
 async def test_a_lease_that_somebody_took_is_lost(redis: ArqRedis, caller: Caller, one: Steps, two: Steps) -> None:
     await _submit(caller, "a")
     late = await one.claim_one("a")
-    await one.lapse("a")
+    await one.lose("a")
     taken = await two.claim_one("a")
     assert await one.renew(late) == (["a"], [])
     assert await redis.get(wire.LEASE + "a") == taken.token.encode()
@@ -117,7 +139,7 @@ async def test_a_lost_attempt_changes_nothing_any_more(redis: ArqRedis, caller: 
     """The fence: its outcome, its progress and its release are refused, even when its worker knows nothing yet."""
     await _submit(caller, "a")
     late = await one.claim_one("a")
-    await one.lapse("a")
+    await one.lose("a")
     taken = await two.claim_one("a")
     before = await redis.hgetall(wire.RECORD + "a")  # type: ignore[misc]
     assert not await one.finish(late)
@@ -138,10 +160,13 @@ async def test_an_ended_job_never_changes_again(redis: ArqRedis, caller: Caller,
     assert not await one.progress(taken, Progress(1, 1, "late"))
     assert not await one.release(taken, counted=False)
     assert await one.renew(taken) == (["a"], [])
-    assert await caller.queue.cancel("a", principal=ALICE) == ended
-    assert await one.claim("a") == []
+    assert await caller.queue.cancel("a", principal=ALICE) == (ended, 0)
+    assert not await caller.queue.leave("a")
+    await one.lose("a")
+    assert await one.claim() == []
     assert await caller.get("a") == ended
     assert not await redis.exists(wire.LEASE + "a")
+    assert await one.leased() == {}
 
 
 async def test_an_end_keeps_only_record_and_outcome(redis: ArqRedis, caller: Caller, one: Steps) -> None:
@@ -150,6 +175,7 @@ async def test_an_end_keeps_only_record_and_outcome(redis: ArqRedis, caller: Cal
     left = {name for name in (wire.PAYLOAD, wire.LEASE, wire.TRIES, wire.WAITERS) if await redis.exists(name + "a")}
     assert left == set()
     assert await redis.zcard(wire.queue_key("default")) == 0
+    assert (await one.leased(), await one.depth()) == ({}, {})
 
 
 @pytest.mark.parametrize(("counted", "tries"), [(True, 2), (False, 1)])
@@ -161,66 +187,11 @@ async def test_a_job_is_handed_back_to_the_front(caller: Caller, one: Steps, *, 
     assert await one.release(taken, counted=counted)
     record = await caller.get("a")
     assert (record.state, record.attempt, record.progress, record.started) == (State.QUEUED, 1, None, None)
-    assert (await one.woken())[0] == "a"
+    assert await one.line(ALICE) == ["a", "b"]
+    assert (await one.leased(), await one.tokens()) == ({}, 2)
     again = await one.claim_one("a")
     assert (again.tries, again.attempt) == (tries, 2)
     assert not await one.finish(taken)
-
-
-async def test_a_sweep_wakes_for_lost_jobs_in_order_and_once(redis: ArqRedis, caller: Caller, one: Steps) -> None:
-    await _submit(caller, "a", "b", "c")
-    await redis.delete(wire.wake_key("default"))
-    for number, job_id in enumerate(("a", "b", "c")):
-        await redis.zadd(wire.queue_key("default"), {job_id: number})
-    assert await one.sweep() == 3
-    assert await one.woken() == ["a", "b", "c"]
-    assert await one.sweep() == 0
-    assert await one.woken() == ["a", "b", "c"]
-
-
-async def test_a_sweep_leaves_living_tokens_and_clears_dead_ones(redis: ArqRedis, caller: Caller, one: Steps) -> None:
-    await _submit(caller, "lost", "running", "waits")
-    for number, job_id in enumerate(("lost", "running", "waits")):
-        await redis.zadd(wire.queue_key("default"), {job_id: number})
-    await redis.delete(wire.wake_key("default"))
-    await redis.rpush(wire.wake_key("default"), "ended", "running", "waits")  # type: ignore[misc]
-    await one.claim_one("running")
-    assert await one.sweep() == 1
-    assert await one.woken() == ["lost", "waits"]
-
-
-async def test_a_job_of_a_lost_worker_is_swept_up_when_its_lease_has_lapsed(
-    redis: ArqRedis, caller: Caller, one: Steps, two: Steps
-) -> None:
-    await _submit(caller, "a")
-    await redis.delete(wire.wake_key("default"))
-    await one.claim_one("a")
-    assert await two.sweep() == 0
-    await one.lapse("a")
-    assert await two.sweep() == 1
-    assert await two.woken() == ["a"]
-
-
-async def test_only_one_process_sweeps_at_a_time(redis: ArqRedis, caller: Caller, one: Steps, two: Steps) -> None:
-    await _submit(caller, "a")
-    await redis.delete(wire.wake_key("default"))
-    assert await one.sweep() == 1
-    await redis.delete(wire.wake_key("default"))
-    assert await two.sweep(locked=True) == -1
-    assert await two.woken() == []
-    assert 0 < await redis.pttl(wire.sweep_key("default")) <= 60_000
-
-
-async def test_a_job_of_stock_arq_is_taken_and_ended(redis: ArqRedis, one: Steps) -> None:
-    """Arq's own `enqueue_job` writes neither record nor wake token; the sweep finds the job, the claim makes both."""
-    # Due for some seconds: arq takes the time from the client's clock, which may be ahead of the server's.
-    job = await redis.enqueue_job("do_nothing", _queue_name=wire.queue_key("default"), _defer_by=-5)
-    assert job is not None
-    assert await one.sweep() == 1
-    taken = await one.claim_one(job.job_id)
-    assert (taken.kind, taken.principal, taken.allowed) == ("", "", 1)
-    assert await one.finish(taken, Done({"words": 1}))
-    assert (await job.result(timeout=5))["output"] == {"words": 1}
 
 
 async def test_handing_back_after_the_count_has_expired_leaves_no_key_for_ever(

@@ -44,6 +44,9 @@ def test_a_mistyped_name_is_refused_with_a_suggestion() -> None:
         ("OFFLOOP_FILE_ROOTS", "docs=relative/path"),
         ("OFFLOOP_FILE_ROOTS", "docs=/a,docs=/b"),
         ("OFFLOOP_DRAIN_SECONDS", "nan"),
+        ("OFFLOOP_MAX_QUEUED", "0"),
+        ("OFFLOOP_MAX_QUEUED_PER_PRINCIPAL", "0"),
+        ("OFFLOOP_MAX_QUEUED_PER_PRINCIPAL", "many"),
     ],
 )
 def test_a_value_that_does_not_fit_names_its_variable(variable: str, text: str) -> None:
@@ -73,6 +76,8 @@ def test_another_process_reads_the_same_settings() -> None:
             "OFFLOOP_API_KEYS": "alice:0123456789abcdef",
             "OFFLOOP_INSECURE": "true",
             "OFFLOOP_DRAIN_SECONDS": "2.5",
+            "OFFLOOP_MAX_QUEUED": "10",
+            "OFFLOOP_MAX_QUEUED_PER_PRINCIPAL": "5",
             "OFFLOOP_LOG_LEVEL": "debug",
         }
     )

@@ -57,3 +57,23 @@ def test_the_text_of_an_idempotency_key_never_reaches_the_name_of_a_key() -> Non
 
 def test_a_push_may_hold_bytes_that_are_no_text() -> None:
     assert wire.unpack_push(msgpack.packb(["id", [[b"k", b"\xff"], None]])) == ("id", [[b"k", b"\xff"], None])
+
+
+def test_the_names_of_keys_do_not_meet() -> None:
+    """Whatever queue, level, principal or fingerprint they are made of."""
+    names = [
+        *(wire.wake_key(queue, level) for queue in ("a", "b") for level in ("interactive", "batch")),
+        *(name for queue in ("a", "b") for name in wire.sweep_keys(queue)),
+        *(wire.same_input_key(principal, print_) for principal in ("a", "b") for print_ in ("a", "b")),
+        wire.idempotency_key("a", "a"),
+        wire.index_key("a"),
+        wire.beats_key("a"),
+        wire.queue_key("a"),
+        wire.artifact_key("a"),
+        *(prefix + "a" for prefix in (wire.RECORD, wire.WAITERS, wire.LEASES, wire.DEPTH, wire.PACE)),
+        *(prefix + "a:batch" for prefix in (wire.TURNS, wire.LINE)),
+        wire.FENCE,
+        wire.TURN,
+    ]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith(("offloop:", "arq:queue:")) for name in names)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from arq.connections import ArqRedis
 
+from offloop import catalogue
+from offloop.artifacts import ArtifactStore
+from offloop_workers.attempt import Performer
 from offloop_workers.children import Children
+from offloop_workers.engine import Worker
+from offloop_workers.scratch import Scratch
+from parts.caller import Caller, calling
+from parts.serving import Begin, serving
 from parts.valkey import lasting, redis, valkey
 
-__all__ = ["children", "job_modules", "redis", "valkey"]
+__all__ = ["begin", "caller", "children", "job_modules", "redis", "store", "valkey"]
 
 JOBS = "parts.sample_jobs"
 
@@ -19,19 +29,56 @@ JOBS = "parts.sample_jobs"
 def job_modules(monkeypatch: pytest.MonkeyPatch) -> str:
     """What is started from here on loads the sample jobs; answers their module's name."""
     monkeypatch.setenv("OFFLOOP_JOB_MODULES", JOBS)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    monkeypatch.setenv("PYTHONPATH", _path())
     return JOBS
+
+
+def _path() -> str:
+    """Where what is started finds its modules: the sample jobs, and the sources under test."""
+    return os.pathsep.join([str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 @pytest.fixture(scope="session")
 async def children(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Children]:
     """Two children that know the sample jobs, shared by the tests of this process."""
-    pool = Children(2, ("default", "other"))
-    with lasting(tmp_path_factory.mktemp("children")), pytest.MonkeyPatch.context() as patch:
+    folder = tmp_path_factory.mktemp("children")
+    pool = Children(2, ("default", "other"), folder / "temporary")
+    with lasting(folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("OFFLOOP_JOB_MODULES", JOBS)
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+        patch.setenv("PYTHONPATH", _path())
         await pool.__aenter__()
     try:
         yield pool
     finally:
         await pool.__aexit__()
+
+
+@pytest.fixture
+async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
+    """Alice, behind a front end."""
+    async with calling(redis) as found:
+        yield found
+
+
+@pytest.fixture
+def store(redis: ArqRedis, tmp_path: Path) -> ArtifactStore:
+    """Where artifacts are."""
+    return ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=60)
+
+
+@pytest.fixture
+async def begin(valkey: str, children: Children, store: ArtifactStore, tmp_path: Path) -> AsyncIterator[Begin]:
+    """Starts workers, and ends them after the test; no temporary folder of an attempt may be left."""
+    kinds = catalogue.load([JOBS])
+    async with AsyncExitStack() as stack:
+        scratch = stack.enter_context(Scratch(tmp_path / "scratch"))
+
+        async def start(
+            *, url: str | None = None, slots: int = 2, queues: tuple[str, ...] = ("default", "other")
+        ) -> Worker:
+            performer = Performer(kinds, children, store, scratch)
+            life = serving(kinds, performer, url or valkey, queues=queues, slots=slots)
+            return await stack.enter_async_context(life)
+
+        yield start
+        await stack.aclose()

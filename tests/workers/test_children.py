@@ -231,7 +231,7 @@ async def test_more_tasks_than_slots_wait_for_their_turn(run: Runner) -> None:
 @pytest.mark.usefixtures("job_modules")
 async def test_children_recover_when_their_zygote_is_killed(tmp_path: Path) -> None:
     """What ran is lost with it and says so; what comes next runs."""
-    async with Children(1, ("default",)) as own:
+    async with Children(1, ("default",), tmp_path / "temporary") as own:
         run = Runner(own, tmp_path)
         running = asyncio.create_task(run(jobs.spin))
         pid = await run.pid()
@@ -244,11 +244,11 @@ async def test_children_recover_when_their_zygote_is_killed(tmp_path: Path) -> N
 
 
 async def test_a_module_that_does_not_load_is_said_at_the_start(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("OFFLOOP_JOB_MODULES", "no_such_module_anywhere")
     with pytest.raises(RuntimeError, match="zygote did not start"):
-        await Children(1, ("default",)).__aenter__()
+        await Children(1, ("default",), tmp_path / "temporary").__aenter__()
     assert "no_such_module_anywhere" in capfd.readouterr().err
 
 
@@ -258,7 +258,7 @@ from offloop_workers.children import Children, Task
 from parts import sample_jobs as jobs
 
 async def main():
-    async with Children(2, ("default",)) as children:
+    async with Children(2, ("default",), pathlib.Path(sys.argv[1] + "-temporary")) as children:
         task = Task(jobs.spin, "job", 1, {}, sys.argv[1], {})
         def told(progress):
             print(children._process.pid, *children._all, flush=True)

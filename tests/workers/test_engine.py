@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
+from arq.jobs import JobStatus
 from structlog.testing import capture_logs
 
-from offloop import Model, catalogue, declare, wire
+from offloop import Model, declare, wire
 from offloop.artifacts import Artifact, ArtifactStore, digest_of
 from offloop.embedded import EmbeddedRedis
 from offloop.errors import Unavailable
@@ -24,19 +23,15 @@ from offloop.record import Cancelled, Done, Failed, Record, State
 from offloop.redis import connect
 from offloop.references import FileReference
 from offloop_workers import engine
-from offloop_workers.attempt import Performer
-from offloop_workers.children import Children
 from offloop_workers.engine import Worker
-from offloop_workers.scratch import Scratch
 from parts import sample_jobs as jobs
 from parts.caller import ALICE, Caller, calling
 from parts.processes import alive, until
 from parts.sample_jobs import Given
+from parts.serving import Begin
 from parts.steps import Steps
 
 pytestmark = pytest.mark.anyio
-
-KINDS = catalogue.load(["parts.sample_jobs"])
 
 
 @pytest.fixture(autouse=True)
@@ -44,54 +39,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens every second happens more often, so that tests need not wait for it."""
     monkeypatch.setattr(engine, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(engine, "SWEEP_SECONDS", 0.1)
-
-
-@pytest.fixture
-async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
-    """Alice, behind a front end."""
-    async with calling(redis) as found:
-        yield found
-
-
-@pytest.fixture
-def store(redis: ArqRedis, tmp_path: Path) -> ArtifactStore:
-    """Where artifacts are."""
-    return ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=60)
-
-
-class Begin(Protocol):
-    """Starts a worker."""
-
-    async def __call__(
-        self, *, url: str | None = None, slots: int = 2, queues: tuple[str, ...] = ("default", "other")
-    ) -> Worker:
-        """Answers the worker, which serves until the end of the test."""
-
-
-@pytest.fixture
-async def begin(valkey: str, children: Children, store: ArtifactStore, tmp_path: Path) -> AsyncIterator[Begin]:
-    """Starts workers, and ends them after the test; no temporary folder of an attempt may be left."""
-    async with AsyncExitStack() as stack:
-        scratch = stack.enter_context(Scratch(tmp_path / "scratch"))
-
-        async def start(
-            *, url: str | None = None, slots: int = 2, queues: tuple[str, ...] = ("default", "other")
-        ) -> Worker:
-            performer = Performer(KINDS, children, store, scratch)
-            worker = Worker(KINDS, performer, queues=queues, slots=slots, redis_url=url or valkey, retention_seconds=60)
-            serving = asyncio.create_task(worker.main(), name=worker.owner)
-            stack.push_async_callback(_end, worker, serving)
-            return worker
-
-        yield start
-        await stack.aclose()
-
-
-async def _end(worker: Worker, serving: asyncio.Task[None]) -> None:
-    await worker.drain(0.1)
-    serving.cancel()
-    await asyncio.wait([serving])
-    await worker.close()
 
 
 def _done(record: Record) -> dict[str, Any]:
@@ -110,8 +57,19 @@ async def test_a_submitted_job_is_run(caller: Caller, begin: Begin) -> None:
     assert (record.state, record.attempt, _done(record)["text"]) == (State.COMPLETED, 1, "a")
     assert isinstance(record.outcome, Done)
     assert record.outcome.warnings == ("an echo",)
-    assert any(seen.progress and seen.progress.message.startswith("step") for seen in caller.seen)
+    await until(lambda: _idle(worker))
     assert (worker.jobs_complete, worker.jobs_failed) == (1, 0)
+
+
+async def test_progress_is_told_while_the_job_runs(caller: Caller, begin: Begin, tmp_path: Path) -> None:
+    """The latest step; those that came too fast for anybody to see are left out."""
+    await begin()
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    told = await caller.progress(job_id)
+    assert told.progress
+    assert (told.state, told.progress.done, told.progress.total) == (State.RUNNING, 1, None)
+    (tmp_path / "go").touch()
+    assert (await caller.until(job_id)).state is State.COMPLETED
 
 
 async def test_a_job_that_waited_before_there_was_a_worker_is_run(
@@ -119,7 +77,7 @@ async def test_a_job_that_waited_before_there_was_a_worker_is_run(
 ) -> None:
     """Even where the hint that wakes workers is lost, the sweep finds it."""
     job_id = await caller.submit(jobs.echo, Given(text="a"))
-    await redis.delete(wire.wake_key("default"))
+    assert await redis.delete(wire.wake_key("default", "interactive")) == 1
     await begin()
     assert (await caller.until(job_id)).state is State.COMPLETED
 
@@ -131,16 +89,6 @@ async def test_a_worker_shows_which_queues_it_serves_until_it_closes(redis: ArqR
     await worker.drain(0)
     await worker.close()
     assert await live_queues(redis) == set()
-
-
-async def test_a_long_queue_does_not_starve_a_short_one(caller: Caller, begin: Begin) -> None:
-    for number in range(20):
-        await caller.submit(jobs.echo, Given(number=number), wait=False)
-    await caller.submit(jobs.echo_elsewhere, Given(), job_id="other")
-    await begin(slots=1)
-    await caller.until("other")
-    ended = (await caller.queue.jobs(principal=ALICE, state=State.COMPLETED)).records
-    assert len(ended) <= 4
 
 
 async def test_files_come_in_and_go_out_for_their_principal_only(
@@ -203,12 +151,13 @@ async def test_a_lost_lease_ends_the_attempt_and_drops_its_outcome(
 ) -> None:
     """Another worker has taken the job over; only its outcome counts."""
     job_id = await caller.submit(jobs.spin, Given())
-    worker = await begin()
+    worker = await begin(slots=1)
     progress = (await caller.progress(job_id)).progress
     assert progress
+    worker.allow_pick_jobs = False
     other = Steps(redis, "other")
     await redis.hset(wire.RECORD + job_id, "token", "nobody:0")  # type: ignore[misc]
-    await other.lapse(job_id)
+    await other.lose(job_id)
     taken = await other.claim_one(job_id)
     await until(lambda: _idle(worker))
     assert not alive(int(progress.message))
@@ -228,11 +177,12 @@ async def test_a_result_that_comes_too_late_is_dropped(
     """The heartbeat has not told the worker yet; the fence refuses its outcome all the same."""
     monkeypatch.setattr(engine, "BEAT_SECONDS", 60)
     job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
-    worker = await begin()
+    worker = await begin(slots=1)
     await caller.progress(job_id)
+    worker.allow_pick_jobs = False
     other = Steps(redis, "other")
-    await other.lapse(job_id)
-    await until(lambda: other.claim(job_id))
+    await other.lose(job_id)
+    await other.claim_one(job_id)
     with capture_logs() as logged:
         (tmp_path / "go").touch()
         await until(lambda: _idle(worker))
@@ -291,10 +241,10 @@ async def test_a_job_that_was_lost_with_its_workers_is_not_run_for_ever(
     """It may be what ended them."""
     jobs_lost = {kind.name: await caller.submit(kind, Given()) for kind in (jobs.echo, jobs.wait_for_file)}
     dead = Steps(redis, "dead")
-    for job_id, times in ((jobs_lost["echo"], 1), (jobs_lost["wait_for_file"], 2)):
-        for _ in range(times):
-            await dead.claim_one(job_id)
-            await dead.lapse(job_id)
+    await dead.claim(2)
+    await dead.lose(jobs_lost["wait_for_file"])
+    await dead.claim_one(jobs_lost["wait_for_file"])
+    await dead.lose(*jobs_lost.values())
     await begin()
     once = _failure(await caller.until(jobs_lost["echo"]))
     assert (once["code"], once["retryable"]) == ("crashed", True)
@@ -330,6 +280,18 @@ async def test_an_input_that_no_longer_fits_is_refused(redis: ArqRedis, caller: 
         assert said in failure["message"]
 
 
+async def test_a_job_of_stock_arq_is_run_and_its_result_is_read_with_arq(redis: ArqRedis, begin: Begin) -> None:
+    """Whoever has used arq so far can go on, with the serializer of offloop."""
+    job = await redis.enqueue_job("echo", _queue_name=wire.queue_key("default"), text="from arq")
+    assert job
+    await begin()
+    result = await job.result(timeout=15, poll_delay=0.02)
+    assert result["output"]["text"] == "from arq"
+    info = await job.result_info()
+    assert info
+    assert (info.success, info.function, await job.status()) == (True, "", JobStatus.complete)
+
+
 @pytest.mark.parametrize("payload", [b"", b"\xc1 no msgpack", b"\x80", b"\x93\x01\x02\x03"])
 async def test_an_unreadable_payload_fails_its_job_and_no_other(
     redis: ArqRedis, caller: Caller, begin: Begin, payload: bytes
@@ -363,7 +325,7 @@ async def test_a_worker_survives_the_loss_of_its_server(begin: Begin, tmp_path: 
             (tmp_path / "go").touch()
             await until(lambda: _has_ended(caller, running))
             assert server.pid not in (None, before)
-            await caller.submit(jobs.echo, Given(), job_id="next", wait=False)
+            await caller.submit(jobs.echo, Given(), job_id="next", wait_seconds=0)
             await until(lambda: _has_ended(caller, "next"))
             for job_id in (running, "next"):
                 assert (await caller.get(job_id)).state is State.COMPLETED

@@ -177,9 +177,12 @@ class Worker(ArqWorker):
         the queues take turns at being first.
         """
         self._turn += 1
-        self._queues.append(self._queues.pop(0))
-        levels = ("interactive", "batch") if self._turn % BATCH_TURN else ("batch", "interactive")
-        return [wire.wake_key(queue, level) for level in levels for queue in self._queues]
+        batches, rest = divmod(self._turn, BATCH_TURN)
+        # Each level counts its own turns: with one count for both, eight queues would always find the same one first.
+        first = (self._turn - batches if rest else batches) % len(self._queues)
+        queues = self._queues[first:] + self._queues[:first]
+        levels = ("interactive", "batch") if rest else ("batch", "interactive")
+        return [wire.wake_key(queue, level) for level in levels for queue in queues]
 
     async def _take(self, queue: str, level: str, most: int) -> None:
         """Claim up to `most` jobs, in one request, and run them."""
