@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -299,7 +300,9 @@ async def run(settings: Settings) -> None:
     # The SDK's streams would else be cut at the signal; here they end by themselves, once their calls are answered.
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
     server = _Uvicorn(config, front_end.stop_waiting)
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has shut down
+    # uvicorn raises the signal again once it has shut down; an orderly stop ends with 0, as a worker's does.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    with contextlib.suppress(KeyboardInterrupt):
         await server.serve()
     if not server.started:
         message = "The front end could not start; the lines above say why."

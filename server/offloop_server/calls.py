@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from offloop import logs
 from offloop.errors import NotFound, Unavailable
 from offloop.queue import JobQueue, new_id
 from offloop.record import Record
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from offloop.record import Progress
     from offloop_server.background import Background
     from offloop_server.inbox import Inbox, Watch
+
+DISCLOSE_TRIES: Final = 60
+"""How often, a second apart, a job whose id was told is made known as such to a Redis that does not answer."""
+
+log = logs.get(__name__)
 
 Relay = Callable[["Progress"], Awaitable[None]]
 
@@ -52,23 +58,23 @@ class Calls:
             Conflict: the key was used for a different request.
             Unavailable: Redis does not answer.
         """
-        job_id = new_id()
+        job_id = shared_id = new_id()
         async with self._inbox.watch(job_id, principal) as watch:
             try:
                 submission = await self._queue.submit(
                     kind, value, principal=principal, job_id=job_id, key=key, wait_seconds=wait
                 )
                 if submission.joined:
-                    job_id = submission.record.job_id
-                    return await self.status(job_id, principal=principal, wait=wait, relay=relay)
+                    shared_id = submission.record.job_id
+                    return await self.status(shared_id, principal=principal, wait=wait, relay=relay)
                 watch.see(submission.record)
                 record = await _until_ended(watch, wait, relay)
                 if not record.state.terminal and wait > 0:
-                    await self._queue.disclose(job_id)
-                    record = await self._queue.get(job_id, principal=principal)
+                    await self._disclose(job_id)
+                    record = await self._latest(record)
             except asyncio.CancelledError:
                 if key is None and not self._inbox.stopping:
-                    self._background.hand_over(self._abandon(job_id), name=f"abandon {job_id}")
+                    self._background.hand_over(self._abandon(shared_id, job_id), name=f"abandon {shared_id}")
                 raise
         return record
 
@@ -84,8 +90,7 @@ class Calls:
         async with self._inbox.watch(job_id, principal) as watch:
             watch.see(await self._queue.get(job_id, principal=principal, wait=True))
             record = await _until_ended(watch, wait, relay)
-        # Nobody is told that a job has begun, so one that goes on is read once more.
-        return record if record.state.terminal else await self._queue.get(job_id, principal=principal)
+        return await self._latest(record)
 
     async def wait_for(
         self, job_ids: list[str], *, principal: str, wait: float, until: Literal["any", "all"]
@@ -105,10 +110,8 @@ class Calls:
                 async with asyncio.timeout(wait):
                     while not enough(map(_over, watches)):
                         await _first_change(watches)
-            return [
-                _seen(watch) if _over(watch) or not wait else await self._queue.get(job_id, principal=principal)
-                for job_id, watch in zip(job_ids, watches, strict=True)
-            ]
+            seen = [_seen(watch) for watch in watches]
+        return [await self._latest(record) for record in seen] if wait else seen
 
     async def cancel(self, job_id: str, *, principal: str, wait: float) -> tuple[Record, int]:
         """Ask for a job to stop, and wait that many seconds for it to be gone.
@@ -126,9 +129,33 @@ class Calls:
             watch.see(record)
             return (record if shared else await _until_ended(watch, wait, _ignore)), shared
 
-    async def _abandon(self, job_id: str) -> None:
+    async def _latest(self, record: Record) -> Record:
+        """The job as it is now: nobody is told that a job has begun, so one that goes on is read once more."""
+        if record.state.terminal:
+            return record
+        try:
+            return await self._queue.get(record.job_id, principal=record.principal)
+        except Unavailable:  # the caller learns the id all the same, with what was known last
+            return record
+
+    async def _disclose(self, job_id: str) -> None:
+        """Have the job run however long it waits, now that the caller is told of it; later, where Redis is away."""
+        try:
+            await self._queue.disclose(job_id)
+        except Unavailable:
+            self._background.hand_over(self._disclose_later(job_id), name=f"disclose {job_id}")
+
+    async def _disclose_later(self, job_id: str) -> None:
+        for _ in range(DISCLOSE_TRIES):
+            await asyncio.sleep(1)
+            with contextlib.suppress(Unavailable):
+                return await self._queue.disclose(job_id)
+        log.warning("the job may be dropped unless it is begun soon", job_id=job_id)
+        return None
+
+    async def _abandon(self, job_id: str, request_id: str) -> None:
         with contextlib.suppress(Unavailable):
-            await self._queue.leave(job_id)
+            await self._queue.leave(job_id, request_id)
 
 
 async def _ignore(_progress: Progress) -> None:

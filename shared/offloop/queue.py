@@ -140,6 +140,8 @@ class JobQueue:
             "key": _join_key(kind, value, principal, key, fingerprint),
             "index": wire.index_key(principal),
             "fingerprint": fingerprint,
+            # Who joins by the same input, and knows of no earlier job, gets results that are not about to expire.
+            "fresh": 0 if key else self._keep_ms // 2,
             "max_queued": self._bounds.max_queued,
             "max_queued_per_principal": self._bounds.max_queued_per_principal,
             "keep": self._pending_ms,
@@ -194,14 +196,14 @@ class JobQueue:
             Unavailable: Redis does not answer.
         """
         async with answering():
-            answer = await self._cancel(args=[job_id, principal, _cancelled(job_id), self._keep_ms])
+            answer = await self._cancel(args=[job_id, principal, new_id(), _cancelled(job_id), self._keep_ms])
         shot, left = answer or (None, 0)
         return _found(job_id, shot), left
 
-    async def leave(self, job_id: str) -> bool:
+    async def leave(self, job_id: str, request_id: str) -> bool:
         """Give up a job whose id the caller was not told; answers whether that ends it, for nobody else shares it."""
         async with answering():
-            return bool(await self._leave(args=[job_id, _cancelled(job_id), self._keep_ms]))
+            return bool(await self._leave(args=[job_id, request_id, _cancelled(job_id), self._keep_ms]))
 
     async def jobs(
         self,

@@ -32,6 +32,7 @@ def load(redis: Redis, script: str) -> AsyncScript:
 _NAMES: Final = f"""
 local PAYLOAD, LEASE, RESULT, TRIES = '{wire.PAYLOAD}', '{wire.LEASE}', '{wire.RESULT}', '{wire.TRIES}'
 local RECORD, WAITERS, FENCE, TURN = '{wire.RECORD}', '{wire.WAITERS}', '{wire.FENCE}', '{wire.TURN}'
+local JOINED, GONE = '{wire.JOINED}', '{wire.GONE}'
 local REPLY, CONTROL = '{wire.REPLY_CHANNEL}', '{wire.CONTROL_CHANNEL}'
 local QUEUE, WAKE, LINE = '{wire.QUEUE}', '{wire.WAKE}', '{wire.LINE}'
 local TURNS, DEPTH, LEASES, PACE = '{wire.TURNS}', '{wire.DEPTH}', '{wire.LEASES}', '{wire.PACE}'
@@ -58,6 +59,12 @@ local function tell(id)
   if shot[2] and #shot[2] > INLINE then shot = {} end
   local message = cmsgpack.pack({id, shot})
   for _, front_end in ipairs(waiting) do redis.call('PUBLISH', REPLY .. front_end, message) end
+end
+
+-- Put a request into a set. Sets, not counters, say who joined and who gave up: what is sent twice counts once.
+local function note(set, request, keep)
+  redis.call('SADD', set, request)
+  redis.call('PEXPIRE', set, keep)
 end
 
 -- Have a front end told of a job's changes while it goes on.
@@ -95,7 +102,7 @@ local function conclude(id, state, result, keep)
   redis.call('HSET', RECORD .. id, 'state', state, 'finished', time, 'expires', time + keep)
   redis.call('PEXPIRE', RECORD .. id, keep)
   if key and redis.call('GET', key) == id then redis.call('PEXPIRE', key, keep) end
-  redis.call('DEL', PAYLOAD .. id, LEASE .. id, TRIES .. id)
+  redis.call('DEL', PAYLOAD .. id, LEASE .. id, TRIES .. id, JOINED .. id, GONE .. id)
   redis.call('ZREM', QUEUE .. queue, id)
   redis.call('ZREM', LEASES .. queue, id)
   if state == 'completed' then  -- how long jobs of this queue take, a moving average in ms
@@ -108,11 +115,12 @@ end
 
 -- One of those who share a job gives it up. With the last one a queued job ends at once, and the worker of a running
 -- one is told to kill its child. Answers how many are left.
-local function give_up(id, result, keep)
+local function give_up(id, who, result, keep)
   local state, token, queue, level, principal = unpack(
     redis.call('HMGET', RECORD .. id, 'state', 'token', 'queue', 'level', 'principal'))
   if state ~= 'queued' and state ~= 'running' then return 0 end
-  local left = redis.call('HINCRBY', RECORD .. id, 'holders', -1)
+  note(GONE .. id, who, 86400000)
+  local left = 1 + redis.call('SCARD', JOINED .. id) - redis.call('SCARD', GONE .. id)
   if left > 0 then return left end
   if state == 'queued' then
     -- Out of the line at once, so that lines and counts agree; from the end, where those who give up soon are.
@@ -142,7 +150,8 @@ end
 
 # Accept a job, or join the one its key already names (a failed or cancelled one is not joined).
 # ARGV id, payload, front end ('' when nobody waits), and a map: principal, kind, queue, level, key ('' for none),
-#      index, fingerprint, max_queued, max_queued_per_principal, keep (ms), allowed (executions), patience (ms after
+#      index, fingerprint, fresh (ms a completed job must still be kept to be joined), max_queued,
+#      max_queued_per_principal, keep (ms), allowed (executions), patience (ms after
 #      which a job that is still queued and was not disclosed is dropped; 0: never)
 # → {'new' | 'joined', id, snapshot}, {'conflict', id} or {'busy', jobs waiting, ms a job takes, 'queue' | 'principal'}
 SUBMIT: Final = """
@@ -152,10 +161,11 @@ if job.key ~= '' then
   local other = redis.call('GET', job.key)
   local state, ending = false, false
   if other and other ~= id then state, ending = unpack(redis.call('HMGET', RECORD .. other, 'state', 'cancel')) end
-  if state and state ~= 'failed' and state ~= 'cancelled' and not ending then
+  local stale = state == 'completed' and redis.call('PTTL', RECORD .. other) < job.fresh
+  if state and state ~= 'failed' and state ~= 'cancelled' and not ending and not stale then
     if redis.call('HGET', RECORD .. other, 'fingerprint') ~= job.fingerprint then return {'conflict', other} end
     id, answer = other, 'joined'
-    redis.call('HINCRBY', RECORD .. id, 'holders', 1)
+    note(JOINED .. id, ARGV[1], job.keep)
     redis.call('HDEL', RECORD .. id, 'deadline')
   end
 end
@@ -168,7 +178,7 @@ if not state then
   local time = now()
   redis.call('HSET', RECORD .. id, 'principal', job.principal, 'kind', job.kind, 'queue', job.queue, 'level', job.level,
     'state', 'queued', 'attempt', 0, 'created', time, 'expires', time + job.keep, 'fingerprint', job.fingerprint,
-    'allowed', job.allowed, 'holders', 1)
+    'allowed', job.allowed)
   if job.patience > 0 then redis.call('HSET', RECORD .. id, 'deadline', time + job.patience) end
   if job.key ~= '' then
     redis.call('SET', job.key, id, 'PX', job.keep)
@@ -201,20 +211,21 @@ DISCLOSE: Final = """
 return redis.call('HDEL', RECORD .. ARGV[1], 'deadline')
 """
 
-# Ask for a job to stop. ARGV id, principal, packed outcome, keep ms
+# Ask for a job to stop. ARGV id, principal, id of this request, packed outcome, keep ms
 # → {snapshot, requests that still share it}, or nil where the principal has no such job
 CANCEL: Final = """
 if redis.call('HGET', RECORD .. ARGV[1], 'principal') ~= ARGV[2] then return nil end
-local left = give_up(ARGV[1], ARGV[3], tonumber(ARGV[4]))
+local left = give_up(ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]))
 return {snapshot(ARGV[1]), left}
 """
 
 # A call left before it was told the job's id.
-# ARGV id, packed outcome, keep ms → 1 where that ends the job, or 0 where others share it or it has ended before
+# ARGV id, id of the request, packed outcome, keep ms → 1 where that ends the job, or 0 where others share it or it has
+# ended before
 LEAVE: Final = """
 local state = redis.call('HGET', RECORD .. ARGV[1], 'state')
 if state ~= 'queued' and state ~= 'running' then return 0 end
-return give_up(ARGV[1], ARGV[2], tonumber(ARGV[3])) == 0 and 1 or 0
+return give_up(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])) == 0 and 1 or 0
 """
 
 # Take up to `most` jobs of one level, one principal after the other: a lease, a token and a counted execution each.
@@ -350,7 +361,7 @@ if redis.call('ZCARD', QUEUE .. queue) > leased + waiting then
     if redis.call('EXISTS', RECORD .. id) == 0 then
       if redis.call('EXISTS', PAYLOAD .. id) == 1 then
         redis.call('HSET', RECORD .. id, 'principal', '', 'kind', '', 'queue', queue, 'level', 'batch',
-          'state', 'queued', 'attempt', 0, 'created', time, 'expires', time + ARGV[4], 'allowed', 1, 'holders', 1)
+          'state', 'queued', 'attempt', 0, 'created', time, 'expires', time + ARGV[4], 'allowed', 1)
         redis.call('PEXPIRE', RECORD .. id, ARGV[4])
         line_up(id, queue, 'batch', '', 'RPUSH')
         found = found + 1

@@ -22,6 +22,8 @@ TRIES = retry_key_prefix
 
 RECORD = "offloop:job:"
 WAITERS = "offloop:waiters:"
+JOINED = "offloop:joined:"
+GONE = "offloop:gone:"
 FENCE = "offloop:fence"
 TURN = "offloop:turn"
 QUEUE = "arq:queue:"

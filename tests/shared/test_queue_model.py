@@ -245,7 +245,7 @@ class World:
         if picked := self._pick_job():
             job_id, job = picked
             ends = not job.over and self._give_up(job_id) == 0
-            assert await self.queue.leave(job_id) is ends
+            assert await self.queue.leave(job_id, new_id()) is ends
 
     async def disclose(self) -> None:
         """The caller is told the id."""

@@ -108,7 +108,7 @@ async def test_a_shared_job_ends_with_the_last_who_gives_it_up(caller: Caller, w
     going_on = State.RUNNING if running else State.QUEUED
     record, left = await caller.queue.cancel(job_id, principal=ALICE)
     assert (record.state, left) == (going_on, 2)
-    assert await caller.queue.leave(job_id) is False
+    assert await caller.queue.leave(job_id, "one of them") is False
     assert (await caller.get(job_id)).state is going_on
     assert await worker.renew(*held) == ([], [])
     record, left = await caller.queue.cancel(job_id, principal=ALICE)
@@ -163,3 +163,24 @@ async def test_a_job_somebody_heard_of_is_run_however_long_it_waited(
 async def test_telling_an_id_that_is_gone_leaves_nothing(redis: ArqRedis, caller: Caller) -> None:
     await caller.queue.disclose("unknown")
     assert not await redis.exists(wire.RECORD + "unknown")
+
+
+async def test_a_join_sent_twice_counts_once(redis: ArqRedis, caller: Caller) -> None:
+    """redis-py sends a script again after a broken connection, and the first may have been heard."""
+    job_id = await caller.submit(impure, Files(), key="k")
+    for _ in range(2):
+        joined = await caller.queue.submit(impure, Files(), principal=ALICE, job_id="the join", key="k")
+        assert (joined.record.job_id, joined.joined) == (job_id, True)
+    assert (await caller.queue.cancel(job_id, principal=ALICE))[1] == 1
+    record, left = await caller.queue.cancel(job_id, principal=ALICE)
+    assert (record.state, left) == (State.CANCELLED, 0)
+    assert await redis.exists(wire.JOINED + job_id, wire.GONE + job_id) == 0
+
+
+async def test_a_result_about_to_expire_is_not_joined_by_input(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
+    """Its files would be gone before they are fetched; an idempotency key still finds it."""
+    job_id = await caller.submit(pure, Files())
+    await worker.finish(await worker.claim_one(job_id))
+    assert await caller.submit(pure, Files()) == job_id
+    await redis.pexpire(wire.RECORD + job_id, 1000)
+    assert await caller.submit(pure, Files()) != job_id

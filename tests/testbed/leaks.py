@@ -13,8 +13,12 @@ from offloop import wire
 if TYPE_CHECKING:
     from testbed.valkey import Valkey
 
-_FOR_EVER = {wire.FENCE, "offloop:secret"}
+_FOR_EVER = {wire.FENCE, wire.TURN, "offloop:secret"}
 """Keys of a deployment, not of a job: they stay as long as it does."""
+
+
+_LIVING = re.compile(r"offloop-\d+/worker-[^/]+(/children(/\d+)?)?")
+"""What a living worker holds among the temporary folders: its own, and an empty one for each child."""
 
 
 def left_in_redis(valkey: Valkey) -> list[str]:
@@ -44,6 +48,5 @@ def _temporary(folder: Path, *, running: bool) -> Iterator[str]:
     """What lies in the temporary folder, but for the folders that living workers hold there."""
     scratch = folder / f"offloop-{os.getuid()}"
     for path in folder.rglob("*"):
-        of_worker = path.parent == scratch and path.name.startswith("worker-")
-        if path != scratch and not (running and of_worker):
+        if path != scratch and not (running and _LIVING.fullmatch(str(path.relative_to(scratch.parent)))):
             yield str(path.relative_to(folder))

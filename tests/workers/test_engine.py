@@ -270,7 +270,7 @@ async def test_an_input_that_no_longer_fits_is_refused(redis: ArqRedis, caller: 
     """Front end and worker may be of different versions for a while."""
     await redis.enqueue_job("echo", _job_id="stock", _queue_name=wire.queue_key("default"), number="many")
     await redis.enqueue_job("echo", "positional", _job_id="worse", _queue_name=wire.queue_key("default"))
-    await caller.queue.leave("nothing")
+    await caller.queue.leave("nothing", "nobody")
     await begin()
     for job_id, said in (("stock", "number"), ("worse", "named arguments only")):
         await until(lambda job_id=job_id: redis.exists(wire.RESULT + job_id))  # type: ignore[misc]

@@ -355,7 +355,7 @@ async def run(settings: Settings) -> None:
     store = ArtifactStore(settings.artifacts_location, redis, retention_seconds=settings.retention_seconds)
     try:
         with Scratch() as scratch:
-            async with Children(settings.slots, tuple(queues), scratch.path()) as children:
+            async with Children(settings.slots, tuple(queues), scratch.path("children")) as children:
                 worker = Worker(
                     kinds,
                     Performer(kinds, children, store, scratch),

@@ -44,12 +44,12 @@ class Scratch:
             os.close(self._lock)
             self._folder = None
 
-    def path(self) -> Path:
-        """A path for one attempt's folder, which does not exist yet."""
+    def path(self, name: str = "") -> Path:
+        """A path for one attempt's folder, or for the worker's own folder of that name; it does not exist yet."""
         if self._folder is None:
             message = "enter the scratch before asking it for paths"
             raise RuntimeError(message)
-        return self._folder / secrets.token_hex(8)
+        return self._folder / (name or secrets.token_hex(8))
 
     def _sweep(self) -> None:
         for folder in self._parent.glob("worker-*"):
