@@ -108,7 +108,8 @@ class Worker(ArqWorker):
         self._keep_ms = retention_seconds * 1000
         self._pending_ms = max(PENDING_SECONDS, retention_seconds) * 1000
         self._blocking = connect_blocking(redis_url)
-        self._dispatching: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Future[list[Any] | None] | None = None
+        self._taking = asyncio.Lock()
         self._claims: dict[str, Claim] = {}
         self._stopping: dict[str, Stop] = {}
         self._turn = 0
@@ -126,17 +127,18 @@ class Worker(ArqWorker):
         """Serve until cancelled."""
         log.info("worker ready", owner=self.owner, queues=self._queues, slots=self.max_jobs, kinds=len(self.functions))
         async with asyncio.TaskGroup() as loops:
-            self._dispatching = loops.create_task(forever(self._dispatch), name="dispatch")
             # Renewals come first when the server is back: the sweep gives them half a lease.
             loops.create_task(forever(self._renew_leases, pause=0.5), name="renew")
-            for step in (self._listen, self._report, self._sweep_queues):
+            for step in (self._dispatch, self._listen, self._report, self._sweep_queues):
                 loops.create_task(forever(step), name=step.__name__)
 
     async def drain(self, grace: float) -> None:
         """Take no more jobs, let the running ones end for `grace` seconds, and hand back the rest."""
         self.allow_pick_jobs = False
-        if self._dispatching:
-            self._dispatching.cancel()  # ids it may just have popped are found again by the sweep
+        if self._waiting:
+            self._waiting.cancel()  # a token it may just have popped is only a hint
+        async with self._taking:
+            pass  # a claim that was sent is seen to its end: its jobs are ours, and are run or handed back
         if self.tasks:
             await asyncio.wait(self.tasks.values(), timeout=grace)
         for job_id in list(self._claims):
@@ -157,18 +159,28 @@ class Worker(ArqWorker):
 
     # --- taking jobs ---
 
+    def _draining(self) -> bool:
+        return not self.allow_pick_jobs
+
     async def _dispatch(self) -> None:
         free = self.max_jobs - self.job_counter
-        if free <= 0 or not self.allow_pick_jobs:
+        if free <= 0 or self._draining():
             self._free.clear()
             await self._free.wait()
             return
         keys = self._wake_keys()
         waiting = self._blocking.blmpop(BLOCK_SECONDS, len(keys), *keys, direction="LEFT", count=free)  # type: ignore[arg-type]
-        popped = await cast("Awaitable[list[Any] | None]", waiting)
-        if popped:
-            queue, _, level = popped[0].decode().removeprefix(wire.WAKE).rpartition(":")
-            await self._take(queue, level, len(popped[1]))
+        self._waiting = asyncio.ensure_future(cast("Awaitable[list[Any] | None]", waiting))
+        try:
+            popped = await self._waiting
+        except asyncio.CancelledError:
+            if not self._draining():
+                raise
+            return  # where it is this task that is cancelled, `forever` raises it again
+        async with self._taking:
+            if popped and not self._draining():
+                queue, _, level = popped[0].decode().removeprefix(wire.WAKE).rpartition(":")
+                await self._take(queue, level, len(popped[1]))
 
     def _wake_keys(self) -> list[str]:
         """The lists to wait on. The first that has a token is taken, so the order is the priority.
