@@ -85,11 +85,14 @@ class Cluster:
 
     # --- parts ---
 
-    async def worker(self, *, via_proxy: bool = False, skewed: bool = False, **settings: object) -> Process:
-        """Start another worker and wait until it shows itself; `skewed` runs an hour ahead."""
+    async def worker(
+        self, *, via_proxy: bool = False, skewed: bool = False, doomed: bool = False, **settings: object
+    ) -> Process:
+        """Start another worker and wait until it shows itself, unless it is `doomed`; `skewed` runs an hour ahead."""
         process = self._start("worker", via_proxy=via_proxy, skewed=skewed, settings=settings)
         self.workers.append(process)
-        await eventually(lambda: self._beats(process), f"{process.name} shows itself", 30)
+        if not doomed:
+            await eventually(lambda: self._beats(process), f"{process.name} shows itself", 30)
         return process
 
     async def front_end(self, *, via_proxy: bool = False, **settings: object) -> Process:

@@ -46,7 +46,7 @@ async def test_a_job_that_ends_every_worker_is_not_run_for_ever(cluster: Cluster
     """After its tries it fails, and the message says why; it takes no third worker with it."""
     record = await cluster.submit("kill_worker")
     for attempt in (1, 2):
-        worker = await cluster.worker(slots=1)
+        worker = await cluster.worker(doomed=True, slots=1)  # the job waits already, and may end it before it beats
         await until(lambda: attempt in cluster.noted().get(record.job_id, {}), f"execution {attempt}")  # noqa: B023 -- awaited at once
         await worker.ended()
     third = await cluster.worker(slots=1)
