@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from mcp_types import CallToolResult, Tool, ToolAnnotations
@@ -21,7 +22,7 @@ CANCEL_SECONDS = 5.0
 ModelT = TypeVar("ModelT", bound=Model)
 
 
-class LightTool(Generic[ModelT]):
+class LightTool(ABC, Generic[ModelT]):
     """A tool that the front end answers itself; a subclass says what it takes and does.
 
     Args:
@@ -64,9 +65,9 @@ class LightTool(Generic[ModelT]):
         """
         return await self.do(validate(self.name, self.arguments, arguments), caller)
 
+    @abstractmethod
     async def do(self, value: ModelT, caller: Caller) -> CallToolResult:
         """What the tool does."""
-        raise NotImplementedError
 
 
 class JobStatusArguments(Model):
