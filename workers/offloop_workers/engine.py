@@ -214,18 +214,21 @@ class Worker(ArqWorker):
                 principal=principal.decode(),
             )
             self._claims[claim.job_id] = claim
+            self._stopping.pop(claim.job_id, None)
             self.job_counter += 1
             task = self.loop.create_task(self.run_job(claim.job_id, attempt), name=f"job {claim.job_id}")
             self.tasks[claim.job_id] = task
-            task.add_done_callback(partial(self._over, claim.job_id))
+            task.add_done_callback(partial(self._over, claim))
 
-    def _over(self, job_id: str, task: asyncio.Task[None]) -> None:
-        self.tasks.pop(job_id, None)
-        self._claims.pop(job_id, None)
-        self._stopping.pop(job_id, None)
-        self._progress.pop(job_id, None)
+    def _over(self, claim: Claim, task: asyncio.Task[None]) -> None:
+        # A job that was handed back may have been claimed again by this very worker before this attempt's task ends.
+        if self._claims.get(claim.job_id) is claim:
+            for kept in (self.tasks, self._claims, self._stopping, self._progress):
+                kept.pop(claim.job_id, None)
         if not task.cancelled() and (error := task.exception()):
-            log.error("outcome not stored; the lease lapses and the job is run again", job_id=job_id, exc_info=error)
+            log.error(
+                "outcome not stored; the lease lapses and the job is run again", job_id=claim.job_id, exc_info=error
+            )
 
     # --- running one ---
 
