@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
@@ -13,9 +14,10 @@ from offloop.catalogue import Catalogue
 from offloop.job import Kind
 from offloop.queue import JobQueue, new_id
 from offloop.record import Done, Outcome, Progress
-from offloop_workers.attempt import Claim
+from offloop_workers.attempt import AGAIN, Again, Claim
 from offloop_workers.engine import BATCH_TURN
 from parts.caller import BOUNDS
+from parts.processes import until
 from parts.serving import serving
 
 pytestmark = pytest.mark.anyio
@@ -50,9 +52,10 @@ class Noting:
         return Done({})
 
 
-async def _submit(redis: ArqRedis, kind: Kind[Nothing, Nothing], principal: str, *, level: str = "interactive") -> None:
-    wait = 60 if level == "interactive" else 0
-    await JobQueue(redis, BOUNDS).submit(kind, Nothing(), principal=principal, job_id=new_id(), wait_seconds=wait)
+async def _submit(redis: ArqRedis, kind: Kind[Nothing, Nothing], principal: str, *, level: str = "interactive") -> str:
+    wait, job_id = 60 if level == "interactive" else 0, new_id()
+    await JobQueue(redis, BOUNDS).submit(kind, Nothing(), principal=principal, job_id=job_id, wait_seconds=wait)
+    return job_id
 
 
 async def _order(url: str, count: int, queues: Iterable[str]) -> list[str]:
@@ -107,3 +110,42 @@ async def test_a_flood_by_one_delays_another_by_one_job(redis: ArqRedis, valkey:
             noting.let.set()
             await noting.ended.wait()
         assert noting.done.index(late) <= 2, noting.done
+
+
+async def test_an_attempt_that_ends_late_does_not_forget_the_next_one(
+    redis: ArqRedis, valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job handed back may be claimed by the same worker before the task of its first attempt is over."""
+    second, let = asyncio.Event(), asyncio.Event()
+
+    async def perform(claim: Claim, _tell: Callable[[Progress], None]) -> Outcome | Again:
+        if claim.attempt == 1:
+            return AGAIN
+        second.set()
+        await let.wait()
+        return Done({})
+
+    kind = declare("twice", Nothing, Nothing, description="d", queue="a", retries=1)
+    async with serving(Catalogue([kind]), perform, valkey, queues=["a"], slots=2) as worker, asyncio.timeout(20):
+        release = worker._release
+
+        async def answered_late(**arguments: Any) -> Any:
+            answer = await release(**arguments)
+            await second.wait()
+            return answer
+
+        monkeypatch.setattr(worker, "_release", answered_late)
+        job_id = await _submit(redis, kind, "somebody")
+        await second.wait()
+
+        async def first_is_over() -> bool:
+            return [task.get_name() for task in asyncio.all_tasks()].count(f"job {job_id}") == 1
+
+        async def all_is_over() -> bool:
+            return not worker.tasks
+
+        await until(first_is_over)
+        assert worker._claims[job_id].attempt == 2
+        let.set()
+        await until(all_is_over)
+        assert worker.jobs_complete == 1
