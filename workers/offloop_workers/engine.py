@@ -243,6 +243,8 @@ class Worker(ArqWorker):
             outcome: Outcome | Again | Stop = await asyncio.shield(attempt)
         except asyncio.CancelledError:
             outcome = self._stopping.get(job_id, Stop.DRAINED)
+            if task := asyncio.current_task():
+                task.uncancel()  # met here; before 3.11.3 a timeout inside a task still marked as cancelled cancels it
             attempt.cancel()
             await asyncio.wait([attempt])
         finally:
