@@ -112,7 +112,7 @@ class Worker(ArqWorker):
         self._taking = asyncio.Lock()
         self._claims: dict[str, Claim] = {}
         self._stopping: dict[str, Stop] = {}
-        self._turn = 0
+        self._turn = 1
         self._progress: dict[str, Progress] = {}
         self._reported = asyncio.Event()
         self._free = asyncio.Event()
@@ -188,7 +188,6 @@ class Worker(ArqWorker):
         Jobs that somebody waits for go first, but every `BATCH_TURN`-th time the others do, so that none starves; and
         the queues take turns at being first.
         """
-        self._turn += 1
         batches, rest = divmod(self._turn, BATCH_TURN)
         # Each level counts its own turns: with one count for both, eight queues would always find the same one first.
         first = (self._turn - batches if rest else batches) % len(self._queues)
@@ -201,6 +200,7 @@ class Worker(ArqWorker):
         rows = await self._claim(
             args=[queue, level, self.owner, LEASE_MS, self._pending_ms, most, _ABANDONED, self._keep_ms]
         )
+        self._turn += bool(rows)  # looking in vain is nobody's turn
         for job_id, token, payload, tries, allowed, attempt, principal, kind in rows:
             claim = Claim(
                 job_id=job_id.decode(),
