@@ -1,0 +1,119 @@
+"""Asking the outside: how close bulk_fetch comes to what the limit allows, and what other callers notice of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from bench import venvs
+from bench.http import Mcp
+from bench.measures.plan import Plan
+from bench.report import Figures, quantile
+from bench.rig import end, free_port, valkey
+from offloop.leash import leashed
+
+LIMIT = 64
+LATENCY = 0.1
+CROWD = 500
+
+
+async def fetch(plan: Plan, figures: Figures) -> None:
+    """One front end and a host that answers after a while, each a process of its own; the limit in flight is 64 or 500.
+
+    bulk_fetch asks for 500 URLs of 100 ms each, 64 at a time: its time over the ideal, which is rounds x latency. Then
+    five callers keep 500 fetches of 2 to 4 s in flight, while another calls list_jobs every 10 ms: its times with and
+    without them.
+    """
+    if not plan.among("offloop"):
+        return
+    for _ in range(plan.rounds):
+        async with _front_end(LIMIT) as (mcp, host):
+            for number in range(2):  # the first opens the connections
+                urls = [f"{host}/{number}/{item}?delay={LATENCY}" for item in range(500)]
+                began = time.perf_counter()
+                await mcp.call("bulk_fetch", {"urls": urls, "max_chars": 100})
+                took = time.perf_counter() - began
+                rounds = -(-len(urls) // LIMIT)
+                name = "bulk_fetch of 500 / ideal" + (", cold" if not number else "")
+                figures.add(name, "offloop", "x", took / (rounds * LATENCY))
+        async with _front_end(CROWD) as (mcp, host):
+            alone = await _light(mcp, plan.of(1000, 200))
+            crowd = [asyncio.create_task(_fetch_on(mcp, host)) for _ in range(5)]
+            await asyncio.sleep(4)
+            beside = await _light(mcp, plan.of(1000, 200))
+            for task in crowd:
+                task.cancel()
+            failures = [error for error in await asyncio.gather(*crowd, return_exceptions=True) if error]
+            figures.failures += [repr(error) for error in failures if not isinstance(error, asyncio.CancelledError)][:3]
+            for share in (0.5, 0.99):
+                name = f"light p{share * 100:.0f}"
+                figures.add(name, "offloop", "ms", quantile(alone, share))
+                figures.add(f"{name} beside 500 fetches", "offloop", "ms", quantile(beside, share))
+                figures.add(f"{name}, ratio", "offloop", "x", quantile(beside, share) / quantile(alone, share))
+
+
+async def _fetch_on(mcp: Mcp, host: str) -> None:
+    while True:
+        delays = [random.uniform(2, 4) for _ in range(400)]  # noqa: S311 -- so that not all end at once
+        urls = [f"{host}/{number}?delay={delay:.3f}" for number, delay in enumerate(delays)]
+        await mcp.call("bulk_fetch", {"urls": urls, "max_chars": 100, "deadline_seconds": 300})
+
+
+async def _light(mcp: Mcp, count: int) -> list[float]:
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        await mcp.call("list_jobs", {})
+        times.append((time.perf_counter() - began) * 1000)
+        await asyncio.sleep(0.01)
+    return times
+
+
+@asynccontextmanager
+async def _front_end(limit: int) -> AsyncIterator[tuple[Mcp, str]]:
+    """A client of a front end with that many requests in flight, and the URL of a host outside."""
+    async with AsyncExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        port = free_port()
+        settings = {
+            "REDIS_URL": await stack.enter_async_context(valkey(folder)),
+            "STATE_DIR": str(folder / "state"),
+            "PORT": str(port),
+            "FETCH_HOSTS": "127.0.0.1",
+            "FETCH_NETWORKS": "127.0.0.0/8",
+            "FETCH_CONCURRENCY": str(limit),
+            "FETCH_PER_HOST": str(limit),
+            "FETCH_TOTAL_SECONDS": "300",
+        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")}
+        environment = {**kept, **{f"OFFLOOP_{name}": value for name, value in settings.items()}}
+        log = stack.enter_context((folder / "log").open("wb"))
+        outside = await asyncio.create_subprocess_exec(
+            *leashed((sys.executable, "-m", "bench.outside")),
+            cwd=venvs.ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        stack.push_async_callback(end, outside)
+        front_end = await asyncio.create_subprocess_exec(
+            *leashed((sys.executable, "-m", "offloop", "serve")),
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        stack.push_async_callback(end, front_end)
+        mcp = Mcp(f"127.0.0.1:{port}")
+        stack.push_async_callback(mcp.close)
+        await mcp.ready("list_jobs", {})
+        line = await outside.stdout.readline() if outside.stdout else b""
+        yield mcp, f"http://127.0.0.1:{int(line)}"

@@ -1,0 +1,78 @@
+"""Many URLs at once, without one host in the way of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from offloop.errors import FetchFailed, OffloopError
+from offloop_server.io.http import Fetcher
+from offloop_server.io.http_answers import BulkAnswer, HttpAnswer, failed
+
+_STAGGER: Final = 0.0005
+"""Seconds between the starts of lanes: hundreds that begin, and so end, at one moment would hold the loop up."""
+
+
+async def bulk(
+    urls: Sequence[str], fetch: Callable[[str], Awaitable[HttpAnswer]], fetcher: Fetcher, seconds: float
+) -> BulkAnswer:
+    """Fetch each distinct URL once.
+
+    Each host has lanes, as many as it may have requests in flight, so that a host that hangs holds its own URLs up and
+    no others.
+
+    Args:
+        urls: in any order, with repetitions.
+        fetch: answers one of them.
+        fetcher: says which are the same, and who may be asked.
+        seconds: after which what is not finished is answered as such.
+    """
+    began = time.monotonic()
+    done: dict[str, HttpAnswer] = {}
+    keys: list[str] = []
+    hosts: defaultdict[str, deque[str]] = defaultdict(deque)
+    for url in urls:
+        try:
+            parsed = fetcher.policy.check(url)
+        except OffloopError as error:
+            keys.append(url)
+            done[url] = failed(url, error)
+            continue
+        keys.append(str(parsed))
+        if keys[-1] not in done:
+            done[keys[-1]] = failed(url, _unfinished(seconds))
+            hosts[parsed.host].append(keys[-1])
+
+    async def lane(number: int, waiting: deque[str]) -> None:
+        await asyncio.sleep(number * _STAGGER)
+        while waiting:
+            url = waiting.popleft()
+            try:
+                done[url] = await fetch(url)
+            except OffloopError as error:
+                done[url] = failed(url, error)
+
+    try:
+        async with asyncio.timeout(seconds), asyncio.TaskGroup() as lanes:
+            numbers = itertools.count()
+            for waiting in list(hosts.values()):
+                for _ in range(min(len(waiting), fetcher.per_host)):
+                    lanes.create_task(lane(next(numbers), waiting))
+    except TimeoutError:
+        pass
+    answers = [done[key].model_copy(update={"url": url}) for url, key in zip(urls, keys, strict=True)]
+    return BulkAnswer(
+        results=answers,
+        total=len(answers),
+        succeeded=sum(answer.ok for answer in answers),
+        total_ms=round((time.monotonic() - began) * 1000),
+    )
+
+
+def _unfinished(seconds: float) -> FetchFailed:
+    message = f"not finished within deadline_seconds={seconds:g}. Ask for it again, or allow more time."
+    return FetchFailed(message, code="timeout")

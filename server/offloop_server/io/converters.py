@@ -1,0 +1,95 @@
+"""Processes that convert pages, so that neither the loop nor its interpreter's lock is held by somebody's HTML."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import Final, Literal, Self
+
+from offloop import logs
+from offloop.errors import FetchFailed
+from offloop.leash import leashed
+from offloop.settings import PREFIX
+
+MOST_HTML: Final = 2 << 20
+"""Bytes of a page that are converted; the rest is left out."""
+SECONDS: Final = 10.0
+_PROCESSES: Final = 2
+
+log = logs.get(__name__)
+
+
+class Converters:
+    """Up to two processes, each begun when it is first needed, and killed when a page takes too long.
+
+    An async context manager; its end kills them.
+    """
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._places = asyncio.Semaphore(_PROCESSES)
+        self._idle: list[asyncio.subprocess.Process] = []
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End them; called when nobody converts any more."""
+        while self._idle:
+            await _end(self._idle.pop())
+
+    async def convert(self, html: bytes, to: Literal["markdown", "text"]) -> str:
+        """The readable part of a page, given in UTF-8.
+
+        Raises:
+            FetchFailed: it takes too long, or more memory than it may.
+        """
+        async with self._places:
+            process = self._idle.pop() if self._idle else await _begin()
+            try:
+                async with asyncio.timeout(SECONDS):
+                    answer = await _ask(process, to[:1].encode() + html)
+            except (TimeoutError, OSError, asyncio.IncompleteReadError):
+                await _end(process)
+                message = (
+                    f"The page cannot be read as {to} within {SECONDS:g} s and 1 GiB. Call again with extract=raw, or "
+                    "with save=true to keep it as a file."
+                )
+                raise FetchFailed(message, code="too_large", retryable=False) from None
+            except BaseException:
+                await _end(process)
+                raise
+            self._idle.append(process)
+            return answer
+
+
+async def _begin() -> asyncio.subprocess.Process:
+    # Whatever the settings hold, such as keys, is not for a process that reads strangers' pages.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return await asyncio.create_subprocess_exec(
+        *leashed((sys.executable, "-m", "offloop_server.io.convert")),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=environment,
+    )
+
+
+async def _ask(process: asyncio.subprocess.Process, request: bytes) -> str:
+    if process.stdin is None or process.stdout is None:
+        message = "a converter has no pipes"
+        raise RuntimeError(message)
+    process.stdin.write(len(request).to_bytes(4) + request)
+    await process.stdin.drain()
+    length = int.from_bytes(await process.stdout.readexactly(4))
+    return (await process.stdout.readexactly(length)).decode()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    if process.stdin:
+        process.stdin.close()
+    await process.wait()

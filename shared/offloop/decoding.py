@@ -1,0 +1,81 @@
+"""Unpacks the body of an answer in small pieces, so that a few kilobytes cannot become gigabytes in memory."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+from offloop.errors import FetchFailed
+
+ACCEPTED: Final = "gzip, deflate"
+"""What servers are told they may send: what can be unpacked up to a bound."""
+PIECE: Final = 64 << 10
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_BARE: Final = -zlib.MAX_WBITS
+
+
+class Decoder:
+    """Unpacks one body.
+
+    Args:
+        encoding: the value of ``Content-Encoding``.
+
+    Raises:
+        FetchFailed: it is one that was not asked for, or several.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        """Nothing was fed yet."""
+        self._encoding = encoding.strip().lower().removeprefix("x-") or "identity"
+        if self._encoding not in ("identity", "gzip", "deflate"):
+            message = f"its body is packed as {encoding[:40]!r}, and only {ACCEPTED} were asked for"
+            raise FetchFailed(message, code="bad_answer", retryable=False)
+        self._unpacker: zlib._Decompress | None = None
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what the bytes become, in pieces of at most 64 KiB.
+
+        Raises:
+            FetchFailed: they are not packed as the server said.
+        """
+        if self._encoding == "identity":
+            yield data
+            return
+        try:
+            yield from self._unpacked(data)
+        except zlib.error:
+            message = f"its body is not packed as {self._encoding}, as it said"
+            raise FetchFailed(message, code="bad_answer", retryable=False) from None
+
+    def end(self) -> None:
+        """The body has ended.
+
+        Raises:
+            FetchFailed: in the middle of what was packed.
+        """
+        if self._unpacker and not self._unpacker.eof:
+            message = "its packed body ended early"
+            raise FetchFailed(message, code="bad_answer")
+
+    def _unpacked(self, data: bytes) -> Iterator[bytes]:
+        while True:
+            if self._unpacker is None or self._unpacker.eof:
+                # gzip may hold several members one after the other; what follows deflate, or is padding, is nothing.
+                if not data.strip(b"\0") or (self._unpacker and self._encoding == "deflate"):
+                    return
+                self._unpacker = zlib.decompressobj(_GZIP if self._encoding == "gzip" else _window(data))
+            piece = self._unpacker.decompress(data, PIECE)
+            if piece:
+                yield piece
+            data = self._unpacker.unused_data if self._unpacker.eof else self._unpacker.unconsumed_tail
+            # A full piece may have left more inside, even where all input was taken in.
+            if not data and len(piece) < PIECE:
+                return
+
+
+def _window(data: bytes) -> int:
+    """Servers send deflate with a header, as they should, or bare; the header's two bytes tell."""
+    header = data[:2]
+    with_header = len(header) == 2 and header[0] & 0x0F == 8 and int.from_bytes(header) % 31 == 0  # noqa: PLR2004 -- RFC 1950
+    return zlib.MAX_WBITS if with_header else _BARE
