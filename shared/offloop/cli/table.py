@@ -53,6 +53,8 @@ def masked(name: str, value: Any) -> Any:
         return ",".join(f"{pair.partition(':')[0].strip()}:***" for pair in value.split(","))
     if isinstance(value, str) and name.endswith("_url"):
         return re.sub(r"(?<=:)[^:/@]*(?=@)", "***", value)
+    if name == "sql":
+        return {key: url if url.startswith("sqlite:") else "postgresql://***" for key, url in value.items()}
     if isinstance(value, dict):
         return {key: str(item) for key, item in value.items()}
     if isinstance(value, tuple):

@@ -1,0 +1,219 @@
+"""gather_sources: several sources at once, and what came of each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Annotated, Any
+
+from mcp_types import CallToolResult, TextContent
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from offloop import logs
+from offloop.errors import FetchFailed, OffloopError
+from offloop.fetching import Ask
+from offloop.job import Model
+from offloop_server.io.http import Effort, Fetcher
+from offloop_server.io.http_tools import Extract, Headers, Url
+from offloop_server.io.sql.answers import INLINE_ROWS, QueryArguments, Sql, Values
+from offloop_server.io.sql.queries import Queries
+from offloop_server.io.visit import View, Visits
+from offloop_server.light import LightTool
+from offloop_server.tools import AnyTool, Caller, Services
+
+_SHOWN = 8000
+"""Characters of the answer's text; the structure has all."""
+
+log = logs.get(__name__)
+
+
+class FetchSource(Model):
+    """A URL to fetch."""
+
+    get: Url
+    headers: Headers = Field(default_factory=dict)
+    extract: Extract = Field("auto", description="As for http_get.")
+    max_chars: Annotated[int, Field(ge=1, le=50_000)] = Field(10_000, description="Most characters of a text.")
+
+
+class SqlSource(Model):
+    """A query to run."""
+
+    query: Sql
+    connection: Annotated[str, Field(max_length=40)] | None = Field(
+        None, description="May be left out where there is only one."
+    )
+    parameters: Values = Field(default_factory=list, description="As for query_records and query_postgres.")
+    max_rows: Annotated[int, Field(ge=1, le=INLINE_ROWS)] = 100
+
+
+def _sort(source: Any) -> str | None:
+    if isinstance(source, BaseModel):
+        return "get" if isinstance(source, FetchSource) else "query"
+    return next((name for name in ("get", "query") if isinstance(source, dict) and name in source), None)
+
+
+Source = Annotated[
+    Annotated[FetchSource, Tag("get")] | Annotated[SqlSource, Tag("query")],
+    Discriminator(
+        _sort,
+        custom_error_type="source",
+        custom_error_message='write {"get": url} or {"query": sql, "connection": name}',
+    ),
+]
+
+
+class GatherArguments(Model):
+    """The sources, and what to do when one fails."""
+
+    sources: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=64)], Source], Field(min_length=1, max_length=20)
+    ] = Field(description='1 to 20 sources by a name of yours: {"get": url} or {"query": sql, "connection": name}.')
+    deadline_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        30, description="For all; a source that is not done by then has failed."
+    )
+    all_or_nothing: bool = Field(default=False, description="Stop the others, and answer no data, once one has failed.")
+
+
+class GatherAnswer(BaseModel):
+    """What came of the sources, each under its name, in the order in which they were given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: dict[str, Any] = Field(
+        description="Of those that succeeded: {status, url, content} of a fetch, {columns, rows, truncated} of a query."
+    )
+    errors: dict[str, str] = Field(description="Of those that did not: why.")
+    total: int
+    succeeded: int
+    elapsed_ms: int
+
+
+class _SourceFailed(Exception):  # noqa: N818 -- said like the other failures
+    """One source failed, and all were wanted."""
+
+
+class GatherSources(LightTool[GatherArguments]):
+    """Asks all sources at once: it takes as long as the slowest."""
+
+    name = "gather_sources"
+    description = (
+        "Ask several sources at once, URLs and database queries under names of yours; answers the data of those that "
+        "succeeded and why others did not. Takes as long as the slowest."
+    )
+    arguments = GatherArguments
+    answers = GatherAnswer
+    open_world = True
+
+    def __init__(self, services: Services, fetcher: Fetcher, queries: Queries) -> None:
+        """Keep what asks."""
+        super().__init__(services)
+        self._visits = Visits(fetcher, services.store)
+        self._queries = queries
+
+    async def do(self, value: GatherArguments, caller: Caller) -> CallToolResult:
+        """Ask, and tell."""
+        begun = time.monotonic()
+
+        async def one(source: FetchSource | SqlSource) -> Any:
+            if isinstance(source, FetchSource):
+                return await self._fetched(source, caller)
+            return await self._queried(source, value.deadline_seconds, caller)
+
+        data, errors = await gather(
+            {name: partial(one, source) for name, source in value.sources.items()},
+            seconds=value.deadline_seconds,
+            all_or_nothing=value.all_or_nothing,
+        )
+        answer = GatherAnswer(
+            data=data,
+            errors=errors,
+            total=len(value.sources),
+            succeeded=len(data),
+            elapsed_ms=round((time.monotonic() - begun) * 1000),
+        )
+        return CallToolResult(
+            content=[TextContent(text=_told(answer))],
+            structured_content=answer.model_dump(mode="json"),
+            is_error=not data,
+        )
+
+    async def _fetched(self, source: FetchSource, caller: Caller) -> Any:
+        ask, view = Ask(source.get, headers=source.headers), View(source.extract, 0, source.max_chars, save=False)
+        answer, _ = await self._visits.visit(ask, Effort(), view, caller)
+        if answer.error:
+            raise FetchFailed(answer.error.message)
+        content = answer.content if answer.data is None else answer.data
+        return {"status": answer.status, "url": answer.final_url, "content": content}
+
+    async def _queried(self, source: SqlSource, seconds: float, caller: Caller) -> Any:
+        given = {
+            "sql": source.query,
+            "connection": source.connection,
+            "parameters": source.parameters,
+            "max_rows": source.max_rows,
+            "timeout_seconds": seconds,
+        }
+        asked = QueryArguments.model_validate(given)
+        answer = await self._queries.answer(asked, caller)
+        return answer.model_dump(mode="json", include={"columns", "rows", "truncated"})
+
+
+async def gather(
+    sources: Mapping[str, Callable[[], Awaitable[Any]]], *, seconds: float, all_or_nothing: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Ask all sources at once; returns data and errors by name, in the order of the sources.
+
+    Args:
+        sources: what to await, by name.
+        seconds: for all of them together.
+        all_or_nothing: the first failure cancels the rest, and no data is returned.
+    """
+    data: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+
+    async def ask(name: str, source: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                data[name] = await source()
+        except Exception as error:  # noqa: BLE001 -- one source's failure, whatever it is, is not that of the others
+            errors[name] = _message(name, error, seconds)
+            if all_or_nothing:
+                raise _SourceFailed(name) from None
+
+    first: str | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            for name, source in sources.items():
+                _ = group.create_task(ask(name, source), name=f"source {name}")
+    except* _SourceFailed as failed:
+        first = next(iter(errors), str(failed))
+    if first is not None:
+        return {}, {name: errors.get(name, f"Stopped, because {first} failed.") for name in sources}
+    return {name: data[name] for name in sources if name in data}, {n: errors[n] for n in sources if n in errors}
+
+
+def gather_tools(services: Services, fetcher: Fetcher, queries: Queries) -> list[AnyTool]:
+    """The tool, where there is anything to gather from."""
+    if not (fetcher.policy.enabled or queries.databases.names()):
+        return []
+    return [GatherSources(services, fetcher, queries)]
+
+
+def _message(name: str, error: Exception, seconds: float) -> str:
+    if isinstance(error, OffloopError):
+        return error.message
+    if isinstance(error, TimeoutError):
+        return f"It was not done within the {seconds:g} s for all; allow more, or ask for less."
+    log.error("a source failed", source=name, exc_info=error)
+    return "It failed inside the server; the operator's log has the reason."
+
+
+def _told(answer: GatherAnswer) -> str:
+    lines = [f"{answer.succeeded} of {answer.total} sources succeeded in {answer.elapsed_ms} ms."]
+    lines += [f"{name} failed: {message}" for name, message in answer.errors.items()]
+    lines += [f"{name}: {found}" for name, found in answer.data.items()]
+    text = "\n".join(lines)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,66 @@
+"""The named connections of a front end, and one way to ask any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Self
+
+from offloop.errors import BadInput
+from offloop.settings import Settings
+from offloop_server.io.sql.driver import Deadline, Driver, Sort
+from offloop_server.io.sql.postgres import PostgreSQL
+from offloop_server.io.sql.sqlite import SQLite, SQLiteThreads, path_of
+
+
+class Databases:
+    """All connections: an async context manager; they are opened by their first query and closed at the end.
+
+    Args:
+        settings: names and limits.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Make a driver for each connection; nothing is opened."""
+        self._seconds = settings.query_seconds
+        self._threads = SQLiteThreads(settings.query_threads, settings.query_memory_mb)
+        makers: Final[Mapping[str, Callable[[str, str], Driver]]] = {
+            "sqlite": lambda _name, url: SQLite(path_of(url), self._threads),
+            "postgresql": PostgreSQL,
+            "postgres": PostgreSQL,
+        }
+        self._drivers = {name: makers[url.partition("://")[0]](name, url) for name, url in settings.sql.items()}
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close what was opened."""
+        for driver in self._drivers.values():
+            await driver.close()
+        await self._threads.close()
+
+    def names(self, sort: Sort | None = None) -> list[str]:
+        """The connections, or those to one sort of database."""
+        return sorted(name for name, driver in self._drivers.items() if sort in (None, driver.sort))
+
+    def deadline(self, seconds: float | None = None) -> Deadline:
+        """The time that a query may take: what is asked for, and not more than the settings allow."""
+        return Deadline(min(seconds or self._seconds, self._seconds))
+
+    def driver(self, name: str | None, sort: Sort | None = None) -> Driver:
+        """The driver of a connection; without a name, of the only one there is.
+
+        Raises:
+            BadInput: there is no such connection, or several to choose from; the message names them.
+        """
+        known = self.names(sort)
+        if name is None and len(known) == 1:
+            name = known[0]
+        if name in known:
+            return self._drivers[name]
+        there = f"the {sort + ' ' if sort else ''}connections are: {', '.join(known) or 'none'}"
+        message = (
+            f"Say which connection: {there}." if name is None else f"There is no connection {name[:40]!r}; {there}."
+        )
+        raise BadInput(message)

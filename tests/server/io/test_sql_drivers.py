@@ -1,0 +1,230 @@
+"""What every database driver promises: the same tests on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offloop.errors import BadInput, LimitExceeded
+from offloop_server.io.sql.driver import Deadline, Driver, Query, quoted
+from offloop_server.io.sql.postgres import PostgreSQL
+from offloop_server.io.sql.rows import Rows
+from offloop_server.io.sql.select import select
+from offloop_server.io.sql.sqlite import SQLite, SQLiteThreads
+from parts.postgres import Postgres
+
+pytestmark = pytest.mark.anyio
+
+ODD = 'a "b"; DROP TABLE orders; -- c'
+SCHEMA = (
+    "CREATE TABLE customers (id integer PRIMARY KEY, name text NOT NULL UNIQUE)",
+    """CREATE TABLE orders (id integer PRIMARY KEY, customer integer NOT NULL REFERENCES customers (id),
+    note text DEFAULT 'none', amount double precision)""",
+    "CREATE INDEX by_note ON orders (note, lower(note))",
+    "CREATE VIEW totals AS SELECT customer, sum(amount) AS total FROM orders GROUP BY customer",
+    f"CREATE TABLE {quoted(ODD)} ({quoted(ODD)} text)",
+    "INSERT INTO customers VALUES (1, 'Ada'), (2, 'Grace')",
+    "INSERT INTO orders VALUES (1, 1, 'first', 1.5), (2, 1, NULL, 2.5), (3, 2, 'third', -3), (4, 2, '', 0)",
+    f"INSERT INTO {quoted(ODD)} VALUES ('odd')",  # noqa: S608 -- the name is quoted
+)
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 - 1 FROM c) SELECT {} FROM c"
+PG_NAME = "drivers"
+
+
+async def _filled(server: Postgres) -> None:
+    if not await server.fetch("SELECT FROM pg_database WHERE datname = $1", PG_NAME):
+        await server.execute(f"CREATE DATABASE {PG_NAME}", f"CREATE ROLE {PG_NAME} LOGIN")
+        grant = f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {PG_NAME}"
+        await server.execute(*SCHEMA, grant, database=PG_NAME)
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+async def driver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Driver]:
+    """Each sort of database, with the same tables."""
+    if request.param == "SQLite":
+        path = tmp_path / "a.db"
+        with sqlite3.connect(path) as connection:
+            for statement in SCHEMA:
+                connection.execute(statement)
+        connection.close()
+        threads = SQLiteThreads(4, 128)
+        yield SQLite(str(path), threads)
+        await threads.close()
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        await _filled(server)
+        database = PostgreSQL("shop", server.url(PG_NAME, PG_NAME))
+        yield database
+        await database.close()
+
+
+async def read(driver: Driver, query: Query | str, *, seconds: float = 10, **caps: Any) -> Rows:
+    """The rows of a query."""
+    rows = Rows(**{"max_rows": 100, "max_bytes": 100_000, **caps})
+    await driver.run(query if isinstance(query, Query) else Query(query), rows, Deadline(seconds))
+    return rows
+
+
+async def test_tables_and_views_are_listed(driver: Driver) -> None:
+    found = {table.name: table.kind for table in await driver.tables(Deadline(10))}
+    assert found == {"customers": "table", "orders": "table", "totals": "view", ODD: "table"}
+
+
+async def test_a_table_is_described_with_its_types_and_keys(driver: Driver) -> None:
+    shape = await driver.shape("orders", None, Deadline(10))
+    assert [column.name for column in shape.columns] == ["id", "customer", "note", "amount"]
+    assert [column.nullable for column in shape.columns] == [False, False, True, True]
+    assert [column.primary_key for column in shape.columns] == [True, False, False, False]
+    assert (shape.columns[2].default or "").startswith("'none'")
+    keys = {key.kind: (key.columns, key.references) for key in shape.keys}
+    assert keys == {
+        "primary": (["id"], None),
+        "foreign": (["customer"], "customers(id)"),
+        "index": (["note", "<expression>"], None),
+    }
+    assert "unique" in {key.kind for key in (await driver.shape("customers", None, Deadline(10))).keys}
+
+
+@pytest.mark.parametrize("name", ["nothing", "orders'; --", "ORDERS\0", "x" * 300, ""])
+async def test_a_table_that_is_not_there_is_said_so(driver: Driver, name: str) -> None:
+    with pytest.raises(BadInput, match=r"There is no table|refuses|cannot be the name"):
+        await driver.shape(name, None, Deadline(10))
+    with pytest.raises(BadInput, match="There is no table"):
+        await driver.shape("orders", "elsewhere", Deadline(10))
+
+
+async def test_names_are_nothing_but_names(driver: Driver) -> None:
+    assert (await read(driver, select(driver, ODD, columns=[ODD]))).rows == [["odd"]]
+    shape = await driver.shape(ODD, None, Deadline(10))
+    assert (await read(driver, select(driver, ODD, schema=shape.table.schema, order_by=["-" + ODD]))).rows == [["odd"]]
+    with pytest.raises(BadInput, match="nope"):  # SQLite takes a lone quoted word that is no column for a text
+        await read(driver, select(driver, "orders", columns=["nope"]))
+    with pytest.raises(BadInput, match="cannot be the name"):
+        select(driver, "a\0b")
+
+
+async def test_a_simple_select_is_made_of_names_and_values(driver: Driver) -> None:
+    query = select(
+        driver,
+        "orders",
+        columns=["id", "note"],
+        where={"customer": [1, 2], "note": ["first", "third", "' OR 1=1 --"]},
+        order_by=["-id"],
+    )
+    assert (await read(driver, query)).objects() == [{"id": 3, "note": "third"}, {"id": 1, "note": "first"}]
+    query = select(driver, "orders", columns=["id"], where={"note": None, "amount": 2.5})
+    assert (await read(driver, query)).rows == [[2]]
+    with pytest.raises(BadInput, match="more than 200"):
+        select(driver, "orders", where={"id": list(range(201))})
+
+
+async def test_parameters_are_values_and_never_language(driver: Driver) -> None:
+    hostile = "'; DROP TABLE orders; --"
+    sql = f"SELECT {driver.placeholder(1)} AS said, count(*) AS n FROM orders WHERE note = {driver.placeholder(1)}"  # noqa: S608 -- a placeholder
+    if driver.sort == "PostgreSQL":
+        sql = sql.replace("$1", "$1::text")
+    assert (await read(driver, Query(sql, [hostile]))).objects() == [{"said": hostile, "n": 0}]
+
+
+@pytest.mark.parametrize("parameters", [[], [1, 2], [[1]], [{"a": 1}], [2**70]])
+async def test_parameters_that_do_not_fit_are_refused(driver: Driver, parameters: list[Any]) -> None:
+    with pytest.raises(BadInput):
+        await read(driver, Query(f"SELECT id FROM orders WHERE id = {driver.placeholder(1)}", parameters))  # noqa: S608 -- a placeholder
+
+
+async def test_bytes_go_in_and_come_out_as_base64(driver: Driver) -> None:
+    cast = "::bytea" if driver.sort == "PostgreSQL" else ""
+    query = Query(f"SELECT {driver.placeholder(1)}{cast} AS data", [{"base64": "AP8="}])
+    assert (await read(driver, query)).rows == [[{"base64": "AP8="}]]
+    with pytest.raises(BadInput, match="does not decode"):
+        await read(driver, Query(query.sql, [{"base64": "?"}]))
+
+
+async def test_rows_stop_at_the_cap_and_say_so(driver: Driver) -> None:
+    for cap, truncated in ((3, "rows"), (4, None), (5, None)):
+        rows = await read(driver, "SELECT id FROM orders ORDER BY id", max_rows=cap)
+        assert (len(rows.rows), rows.truncated_by) == (min(cap, 4), truncated)
+    assert (await read(driver, ENDLESS.format("x"), max_rows=3000)).truncated_by == "rows"
+
+
+async def test_bytes_stop_at_the_cap_and_say_so(driver: Driver) -> None:
+    rows = await read(driver, ENDLESS.format("'0123456789'"), max_rows=10_000, max_bytes=10_000)
+    assert rows.truncated_by == "bytes"
+    assert 100 < len(rows.rows) <= 1000
+
+
+async def test_equal_names_of_columns_are_told_apart(driver: Driver) -> None:
+    assert (await read(driver, "SELECT 1 AS a, 2 AS a, 3 AS a_2")).columns == ["a", "a_2", "a_2_2"]
+
+
+async def test_explain_shows_a_plan_and_runs_nothing(driver: Driver) -> None:
+    rows = await read(driver, Query(ENDLESS.format("count(*)"), explain=True), seconds=5)
+    assert any("SCAN" in str(row).upper() for row in rows.rows)
+
+
+async def test_a_query_without_end_is_stopped_in_time(driver: Driver) -> None:
+    begun = time.monotonic()
+    with pytest.raises(LimitExceeded, match=r"did not end within 0\.3 s"):
+        await read(driver, ENDLESS.format("count(*)"), seconds=0.3)
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO customers VALUES (9, 'Eve')",
+        "INSERT INTO customers VALUES (9, 'Eve') RETURNING id",
+        "UPDATE orders SET amount = 0 RETURNING id",
+        "DELETE FROM orders",
+        "DROP TABLE orders",
+        "CREATE TABLE more (id integer)",
+        "CREATE TEMP TABLE more (id integer)",
+        "ALTER TABLE orders ADD COLUMN more integer",
+        "CREATE INDEX more ON orders (amount)",
+        "VACUUM",
+        "ANALYZE",
+        "BEGIN",
+        "COMMIT",
+        "SAVEPOINT a",
+        "SELECT 1; DELETE FROM orders",
+        "SELECT 1; SELECT 2",
+        "",
+        "-- nothing",
+        "SELEC 1",
+        "SELECT nope FROM orders",
+        "SELECT * FROM orders -- \0",
+        "EXPLAIN ANALYZE DELETE FROM orders",
+        "SELECT " + "(" * 60_000,
+    ],
+)
+async def test_what_is_not_one_statement_that_reads_is_refused_in_words(driver: Driver, sql: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        await read(driver, sql)
+    assert "Traceback" not in refused.value.message
+    assert "/" not in refused.value.message.replace("and/or", "")
+    count = await read(driver, "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM customers)")
+    assert count.rows == [[4, 2]]
+    assert len(await driver.tables(Deadline(10))) == 4
+
+
+async def test_a_cancelled_query_ends_at_once_and_the_next_one_works(driver: Driver) -> None:
+    tasks = [asyncio.ensure_future(read(driver, ENDLESS.format("count(*)"), seconds=30)) for _ in range(3)]
+    await asyncio.wait(tasks, timeout=0.3)
+    begun = time.monotonic()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=10)
+    assert all(task.cancelled() for task in tasks)
+    assert time.monotonic() - begun < 5
+    assert (await read(driver, "SELECT 1", seconds=5)).rows == [[1]]
+
+
+async def test_many_queries_at_once_are_all_answered(driver: Driver) -> None:
+    answers = await asyncio.gather(*(read(driver, f"SELECT {number}") for number in range(60)))
+    assert [rows.rows for rows in answers] == [[[number]] for number in range(60)]

@@ -1,0 +1,334 @@
+"""PostgreSQL: read-only by construction, bounded, a clean connection each time, and nothing left when a call goes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from offloop.errors import BadInput, Busy, LimitExceeded, Unavailable
+from offloop_server.io.sql.driver import Deadline, Query
+from offloop_server.io.sql.postgres import PostgreSQL
+from offloop_server.io.sql.rows import Rows
+from parts.postgres import Postgres
+
+pytestmark = pytest.mark.anyio
+
+DATABASE = "attacked"
+SCHEMA = (
+    "CREATE TABLE t (a serial PRIMARY KEY, b text UNIQUE)",
+    "INSERT INTO t (b) VALUES ('first')",
+    "CREATE TYPE mood AS ENUM ('fine')",
+    "CREATE PROCEDURE proceed() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM t; COMMIT; END $$",
+    "CREATE FUNCTION deletes() RETURNS integer LANGUAGE sql AS 'DELETE FROM t RETURNING 1'",
+    """CREATE FUNCTION escapes() RETURNS integer LANGUAGE plpgsql AS
+    $$ BEGIN SET TRANSACTION READ WRITE; DELETE FROM t; RETURN 1; END $$""",
+    "CREATE ROLE writer LOGIN",
+    "GRANT ALL ON ALL TABLES IN SCHEMA public TO writer",
+    "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO writer",
+    "GRANT ALL ON SCHEMA public TO writer",
+)
+STATE = "SELECT (SELECT string_agg(a || b, ',') FROM t), (SELECT last_value FROM t_a_seq), count(*) FROM pg_class"
+BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND state <> 'idle'"
+
+
+@pytest.fixture
+async def server(postgres: Postgres) -> Postgres:
+    """The server, with a database to attack."""
+    if not await postgres.fetch("SELECT FROM pg_database WHERE datname = $1", DATABASE):
+        await postgres.execute(f"CREATE DATABASE {DATABASE}")
+        await postgres.execute(*SCHEMA, database=DATABASE)
+    return postgres
+
+
+@pytest.fixture(params=["writer", "postgres"])
+async def database(request: pytest.FixtureRequest, server: Postgres) -> AsyncIterator[PostgreSQL]:
+    """As a role that may write, and as a superuser; after a test, no query runs and nothing is checked out."""
+    made = PostgreSQL("shop", server.url(request.param, DATABASE))
+    yield made
+    if made._pool is not None:
+        assert made._pool.get_idle_size() == made._pool.get_size()
+    await made.close()
+    await made.close()
+    async with asyncio.timeout(5):
+        while await server.fetch("SELECT FROM pg_stat_activity WHERE datname = $1", DATABASE):  # noqa: ASYNC110 -- no event
+            await asyncio.sleep(0.01)
+
+
+async def read(database: PostgreSQL, sql: str, *parameters: Any, seconds: float = 5, **caps: int) -> Rows:
+    """The rows of a query."""
+    rows = Rows(**{"max_rows": 100, "max_bytes": 1 << 20, **caps})
+    await database.run(Query(sql, list(parameters)), rows, Deadline(seconds))
+    return rows
+
+
+HOSTILE = [
+    "INSERT INTO t (b) VALUES ('x')",
+    "INSERT INTO t (b) VALUES ('x') RETURNING a",
+    "WITH x AS (INSERT INTO t (b) VALUES ('x') RETURNING a) SELECT * FROM x",
+    "WITH x AS (DELETE FROM t RETURNING a) SELECT * FROM x",
+    "MERGE INTO t USING t s ON false WHEN NOT MATCHED THEN INSERT (b) VALUES ('x') RETURNING t.a",
+    "SELECT * FROM t FOR UPDATE",
+    "SELECT * INTO more FROM t",
+    "CREATE TEMP TABLE more (a integer)",
+    "TRUNCATE t",
+    "COPY (SELECT 1) TO PROGRAM 'touch {folder}/hacked'",
+    "COPY t TO '{folder}/hacked'",
+    "COPY t FROM PROGRAM 'echo 1'",
+    "COPY t TO STDOUT",
+    "DO $$ BEGIN DELETE FROM t; END $$",
+    "CALL proceed()",
+    "SELECT deletes()",
+    "SELECT escapes()",
+    "SELECT 1; DELETE FROM t",
+    "COMMIT; DELETE FROM t",
+    "COMMIT",
+    "ROLLBACK AND CHAIN",
+    "SET TRANSACTION READ WRITE",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+    "SELECT set_config('transaction_read_only', 'off', false)",
+    "SELECT set_config('transaction_read_only', 'off', true), nextval('t_a_seq')",
+    "SELECT nextval('t_a_seq')",
+    "SELECT setval('t_a_seq', 100)",
+    "EXPLAIN ANALYZE INSERT INTO t (b) VALUES ('x')",
+    "EXPLAIN (ANALYZE) DELETE FROM t",
+    "PREPARE x AS DELETE FROM t",
+    "EXECUTE x",
+    "DECLARE x CURSOR FOR SELECT 1",
+    "LOCK TABLE t",
+    "LISTEN x",
+    "RESET ALL",
+    "DISCARD ALL",
+    "VACUUM",
+    "CHECKPOINT",
+    "ALTER SYSTEM SET work_mem = '1GB'",
+    "GRANT ALL ON t TO PUBLIC",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT lo_export(1, '{folder}/hacked')",
+    "SELECT lo_create(0)",
+    "SELECT lo_from_bytea(0, 'x')",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_ls_dir('/')",
+    "SELECT pg_reload_conf()",
+    "SELECT * FROM dblink('dbname=postgres', 'SELECT 1') AS x (a integer)",
+    "CREATE EXTENSION dblink",
+    "SELECT query_to_xml('DELETE FROM t', true, true, '')",
+]
+
+
+@pytest.mark.parametrize("sql", HOSTILE)
+async def test_no_way_to_write_or_to_leave_the_database_is_open(
+    database: PostgreSQL, server: Postgres, tmp_path: Path, sql: str
+) -> None:
+    before = await server.fetch(STATE, database=DATABASE)
+    with pytest.raises(BadInput) as refused:
+        await read(database, sql.format(folder=tmp_path))
+    assert "Only statements that read" in refused.value.message or "PostgreSQL refuses" in refused.value.message
+    assert await server.fetch(STATE, database=DATABASE) == before
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 -- a look at a local folder
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT pg_sleep(60)",
+        "SELECT set_config('statement_timeout', '0', false), pg_sleep(60)",
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c",
+        "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b",
+        "SELECT x FROM generate_series(1, 100000000) x ORDER BY md5(x::text)",
+        "SELECT repeat('x', 8000000)",
+        "SELECT array_agg(x) FROM generate_series(1, 700000) x",
+        "SELECT repeat('x', 1000000000) || repeat('x', 1000000000)",
+    ],
+)
+async def test_bombs_end_in_time_and_in_words(database: PostgreSQL, server: Postgres, sql: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises((LimitExceeded, BadInput)) as refused:
+        await read(database, sql, seconds=1)
+    assert time.monotonic() - begun < 5
+    assert any(words in refused.value.message for words in ("did not end within 1 s", "too large", "memory", "54000"))
+    assert await server.fetch(BACKENDS, DATABASE) == [(0,)]
+    assert (await read(database, "SELECT 1")).rows == [[1]]
+
+
+async def test_endless_rows_are_read_up_to_the_cap(database: PostgreSQL) -> None:
+    endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x, repeat('y', 200) FROM c"
+    rows = await read(database, endless, max_rows=2000)
+    assert (len(rows.rows), rows.truncated_by) == (2000, "rows")
+    assert rows.rows[-1] == [2000, "y" * 200]
+
+
+async def test_values_of_all_types_are_rendered_without_loss(database: PostgreSQL) -> None:
+    values = {
+        "'2026-01-31'::date": "2026-01-31",
+        "'infinity'::timestamp": "infinity",
+        "'4713-01-01 BC'::date": "4713-01-01 BC",
+        "'0001-01-01 00:00:00+00'::timestamptz at time zone 'UTC'": "0001-01-01 00:00:00",
+        "12.30::numeric": "12.30",
+        "'NaN'::float8": "NaN",
+        "'-infinity'::float4": "-Infinity",
+        "9007199254740993::bigint": "9007199254740993",
+        "7::smallint": 7,
+        "'\\x00ff'::bytea": {"base64": "AP8="},
+        '\'{"a": [1, 2.5, null], "b": 12345678901234567890}\'::jsonb': {
+            "a": [1, 2.5, None],
+            "b": "12345678901234567890",
+        },
+        "ARRAY[[1, 2], [3, NULL]]": [[1, 2], [3, None]],
+        "ARRAY['2026-01-01'::date]": ["2026-01-01"],
+        "ARRAY[1.50]::numeric[]": ["1.50"],
+        "'5b0f3a2e-0000-4000-8000-000000000001'::uuid": "5b0f3a2e-0000-4000-8000-000000000001",
+        "ROW(1, 'x')": {"f1": 1, "f2": "x"},
+        "'[1,5)'::int4range": "[1,5)",
+        "'1 day 2 hours'::interval": "1 day 02:00:00",
+        "true": True,
+        "NULL::text": None,
+        "B'101'": "101",
+        "point(1, 2)": "(1,2)",
+        "'127.0.0.1'::inet": "127.0.0.1",
+        "'fine'::mood": "fine",
+        "'a b'::tsvector": "'a' 'b'",
+    }
+    rows = await read(database, "SELECT " + ", ".join(values))
+    found = [[1, "x"] if value == [1, "x"] else value for value in rows.rows[0]]
+    expected = [[1, "x"] if value == {"f1": 1, "f2": "x"} else value for value in values.values()]
+    assert found == expected
+    assert rows.types[:2] == ["date", "timestamp"]
+    assert "int4[]" in rows.types
+
+
+async def test_parameters_are_taken_as_json_has_them(database: PostgreSQL) -> None:
+    rows = await read(
+        database,
+        "SELECT $1::date + 1, $2::numeric * 2, $3::uuid, $4::int[], $5::jsonb -> 'a', $6::bool, $7::text",
+        *("2026-01-31", "1.25", "5b0f3a2e-0000-4000-8000-000000000001", [1, 2], {"a": 1}, True, None),
+    )
+    assert rows.rows == [["2026-02-01", "2.50", "5b0f3a2e-0000-4000-8000-000000000001", [1, 2], 1, True, None]]
+    with pytest.raises(BadInput, match=r"write \$1, \$2"):
+        await database.run(Query("SELECT 1", {"a": 1}), Rows(1, 100), Deadline(5))
+    with pytest.raises(BadInput, match="expects 1 argument"):
+        await read(database, "SELECT $1::int")
+    with pytest.raises(BadInput, match="invalid input"):
+        await read(database, "SELECT $1::int", "seven")
+
+
+async def test_a_call_that_leaves_stops_the_query_on_the_server(database: PostgreSQL, server: Postgres) -> None:
+    """Out of a cancelled task, and out of a scope of anyio, which cancels again at every wait."""
+    await read(database, "SELECT 1")
+    task = asyncio.ensure_future(read(database, "SELECT pg_sleep(60)", seconds=60))
+    async with asyncio.timeout(5):
+        while await server.fetch(BACKENDS, DATABASE) == [(0,)]:
+            pass
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled()
+    assert await server.fetch(BACKENDS, DATABASE) == [(0,)]
+    for _ in range(12):  # more often than there are connections
+        with anyio.move_on_after(0.05):
+            await read(database, "SELECT pg_sleep(60)", seconds=60)
+        assert await server.fetch(BACKENDS, DATABASE) == [(0,)]
+    assert (await read(database, "SELECT 1")).rows == [[1]]
+
+
+async def test_a_connection_remembers_nothing_of_the_query_before(database: PostgreSQL, server: Postgres) -> None:
+    listener = await asyncpg.connect(server.url(database=DATABASE))
+    heard: list[object] = []
+    await listener.add_listener("told", lambda *told: heard.append(told))
+    for _ in range(3):
+        await read(
+            database,
+            "SELECT pg_advisory_lock(7), set_config('search_path', 'nowhere', false), pg_notify('told', 'x'), "
+            "set_config('statement_timeout', '1', false)",
+        )
+        assert (await read(database, "SELECT current_setting('search_path'), a FROM t")).rows == [
+            ['"$user", public', 1]
+        ]
+    assert await server.fetch("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+    await listener.execute("SELECT 1")
+    await listener.close()
+    assert heard == []
+
+
+async def test_a_locked_table_is_a_clear_error_in_time(database: PostgreSQL, server: Postgres) -> None:
+    writer = await asyncpg.connect(server.url(database=DATABASE))
+    async with writer.transaction():
+        await writer.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        begun = time.monotonic()
+        with pytest.raises(Unavailable, match="locked by somebody who writes"):
+            await read(database, "SELECT * FROM t", seconds=10)
+        assert time.monotonic() - begun < 5
+    await writer.close()
+    assert len((await read(database, "SELECT * FROM t")).rows) == 1
+
+
+async def test_there_are_ten_connections_at_most_and_waiting_is_bounded(database: PostgreSQL, server: Postgres) -> None:
+    tasks = [asyncio.ensure_future(read(database, "SELECT pg_sleep(60)", seconds=60)) for _ in range(14)]
+    async with asyncio.timeout(10):
+        while await server.fetch(BACKENDS, DATABASE) != [(10,)]:
+            pass
+    with pytest.raises(Busy, match=r"busy for 0\.2 s"):
+        await read(database, "SELECT 1", seconds=0.2)
+    assert await server.fetch(BACKENDS, DATABASE) == [(10,)]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=10)
+    assert all(task.cancelled() for task in tasks)
+    assert (await read(database, "SELECT 1")).rows == [[1]]
+
+
+async def test_a_lost_connection_hurts_one_query_only(database: PostgreSQL, server: Postgres) -> None:
+    task = asyncio.ensure_future(read(database, "SELECT pg_sleep(60)", seconds=60))
+    async with asyncio.timeout(5):
+        while await server.fetch(BACKENDS, DATABASE) == [(0,)]:
+            pass
+    await server.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", DATABASE)
+    with pytest.raises(Unavailable, match="does not answer"):
+        await task
+    assert (await read(database, "SELECT 1")).rows == [[1]]
+
+
+async def test_a_role_that_may_write_is_warned_of_once(database: PostgreSQL) -> None:
+    with capture_logs() as logged:
+        for _ in range(3):
+            await read(database, "SELECT 1")
+    warned = [line for line in logged if "may write" in line["event"]]
+    assert [line["connection"] for line in warned] == ["shop"]
+    assert "host=" not in str(logged)
+
+
+async def test_a_superuser_steps_down_for_each_query(server: Postgres) -> None:
+    database = PostgreSQL("shop", server.url("postgres", DATABASE))
+    try:
+        assert (await read(database, "SELECT current_user::text, session_user::text")).rows == [
+            ["pg_read_all_data", "postgres"]
+        ]
+        assert len((await read(database, "SELECT * FROM t")).rows) == 1
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://very:secret@127.0.0.1:1/nothing",
+        "postgresql://nobody-known@/{database}?host={folder}",
+        "postgresql://postgres@/no_such_database?host={folder}",
+        "postgresql://very:secret@[not-an-address/x",
+        "postgresql://very:secret@host:port/x",
+    ],
+)
+async def test_a_database_that_does_not_answer_is_said_without_its_address(server: Postgres, url: str) -> None:
+    database = PostgreSQL("shop", url.format(database=DATABASE, folder=server.folder))
+    with capture_logs() as logged, pytest.raises(Unavailable, match="does not answer") as refused:
+        await read(database, "SELECT 1", seconds=3)
+    for said in (refused.value.message, str(logged)):
+        assert not any(word in said for word in ("secret", "127.0.0.1", "nobody-known", "no_such", str(server.folder)))
+    await database.close()
