@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from offloop import wire
+from offloop import webhook_scripts, wire
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def load(redis: Redis, script: str) -> AsyncScript:
     """One of the scripts below, ready to be called with ``keys=`` and ``args=``."""
-    loaded: AsyncScript = redis.register_script(_NAMES + _LIBRARY + script)
+    loaded: AsyncScript = redis.register_script(_NAMES + webhook_scripts.LIBRARY + _LIBRARY + script)
     return loaded
 
 
@@ -97,7 +97,7 @@ end
 -- Make the state final, keep outcome and record for `keep` ms, and forget the rest.
 local function conclude(id, state, result, keep)
   local time = now()
-  local queue, key, started = unpack(redis.call('HMGET', RECORD .. id, 'queue', 'key', 'started'))
+  local queue, key, started, notify = unpack(redis.call('HMGET', RECORD .. id, 'queue', 'key', 'started', 'notify'))
   redis.call('SET', RESULT .. id, result, 'PX', keep)
   redis.call('HSET', RECORD .. id, 'state', state, 'finished', time, 'expires', time + keep)
   redis.call('PEXPIRE', RECORD .. id, keep)
@@ -109,6 +109,7 @@ local function conclude(id, state, result, keep)
     local pace = tonumber(redis.call('GET', PACE .. queue) or time - started)
     redis.call('SET', PACE .. queue, math.floor(0.8 * pace + 0.2 * (time - started)), 'PX', 86400000)
   end
+  if notify then announce(id, state, time) end
   tell(id)
   redis.call('DEL', WAITERS .. id)
 end
@@ -152,11 +153,15 @@ end
 # ARGV id, payload, front end ('' when nobody waits), and a map: principal, kind, queue, level, key ('' for none),
 #      index, fingerprint, fresh (ms a completed job must still be kept to be joined), max_queued,
 #      max_queued_per_principal, keep (ms), allowed (executions), patience (ms after
-#      which a job that is still queued and was not disclosed is dropped; 0: never)
-# → {'new' | 'joined', id, snapshot}, {'conflict', id} or {'busy', jobs waiting, ms a job takes, 'queue' | 'principal'}
+#      which a job that is still queued and was not disclosed is dropped; 0: never), notify (whom to tell of its end,
+#      see `offloop.notice`; may be missing)
+# → {'new' | 'joined', id, snapshot}, {'conflict', id}, {'busy', jobs waiting, ms a job takes, 'queue' | 'principal'},
+#   or, because of whom to tell, {'endpoint-gone'}, {'backlog', deliveries waiting} or {'crowded', id}
 SUBMIT: Final = """
 local id, job = ARGV[1], cmsgpack.unpack(ARGV[4])
 local answer = 'new'
+local declined = job.notify and unwelcome(job.notify)
+if declined then return declined end
 if job.key ~= '' then
   local other = redis.call('GET', job.key)
   local state, ending = false, false
@@ -164,6 +169,7 @@ if job.key ~= '' then
   local stale = state == 'completed' and redis.call('PTTL', RECORD .. other) < job.fresh
   if state and state ~= 'failed' and state ~= 'cancelled' and not ending and not stale then
     if redis.call('HGET', RECORD .. other, 'fingerprint') ~= job.fingerprint then return {'conflict', other} end
+    if crowded(other, job.notify) then return {'crowded', other} end
     id, answer = other, 'joined'
     note(JOINED .. id, ARGV[1], job.keep)
     redis.call('HDEL', RECORD .. id, 'deadline')
@@ -192,6 +198,7 @@ if not state then
   redis.call('PEXPIRE', job.index, job.keep)
   line_up(id, job.queue, job.level, job.principal, 'RPUSH')
 end
+if job.notify then enlist(id, job.notify, state or 'queued', now()) end
 if not state or state == 'queued' or state == 'running' then wait(id, ARGV[3], job.keep) end
 return {answer, id, snapshot(id)}
 """
@@ -249,7 +256,10 @@ while #taken < most and passed < 1000 do
   local state, deadline, ending, allowed, kind = unpack(
     redis.call('HMGET', RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'kind'))
   if state ~= 'queued' then
-    if id and not state then redis.call('ZREM', QUEUE .. queue, id) end  -- it waited longer than its record is kept
+    if id and not state then  -- it waited longer than its record is kept
+      redis.call('ZREM', QUEUE .. queue, id)
+      announce(id, 'failed', time)
+    end
     passed = passed + 1
   elseif ending or (deadline and tonumber(deadline) < time) then
     conclude(id, 'cancelled', ARGV[7], tonumber(ARGV[8]))
@@ -367,6 +377,7 @@ if redis.call('ZCARD', QUEUE .. queue) > leased + waiting then
         found = found + 1
       else
         redis.call('ZREM', QUEUE .. queue, id)  -- its payload has expired, nobody can run it
+        announce(id, 'failed', time)
       end
     end
   end

@@ -10,7 +10,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from offloop.artifacts import Artifact
-from offloop_server.links import LINK_SECONDS, Links, shared_key
+from offloop.links import LINK_SECONDS, Links, shared_key
 
 KEY = b"k" * 32
 links = Links(KEY, "https://jobs.example.org/base/")

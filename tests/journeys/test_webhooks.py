@@ -1,0 +1,274 @@
+"""Webhooks as users have them: named in a call, sent by whichever worker is alive, verified with the reference library.
+
+What the receivers do to single deliveries is told in ``tests/workers/test_delivery.py``; here are the tools, and the
+processes that go away in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from offloop import wire
+from parts.receiver import LOCAL, NETWORK, Receiver, Reply, receiving
+from testbed.client import Answer, Caller, begin_call
+from testbed.gates import Gate
+from testbed.processes import Process, listening_ports
+from testbed.stack import FrontEnd, Stack
+from testbed.waiting import eventually, until
+
+pytestmark = pytest.mark.anyio
+NewStack = Callable[..., Stack]
+UNKNOWN = "msg_AAAAAAAAAAAAAAAAAAAAAA"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Takes what is sent to 127.0.0.1."""
+    with receiving() as one:
+        yield one
+
+
+def told_stack(new_stack: NewStack, **settings: Any) -> tuple[Stack, FrontEnd]:
+    """A stack whose operator allows the receivers of these tests, with one front end and no worker."""
+    own = new_stack(webhook_hosts=LOCAL, fetch_networks=NETWORK, **settings)
+    return own, own.front_end()
+
+
+async def settled(caller: Caller, job_id: str, state: str = "delivered") -> dict[str, Any]:
+    """The one delivery of a job, once it is in that state."""
+
+    async def found() -> dict[str, Any] | None:
+        [delivery] = (await caller.call("list_deliveries", job_id=job_id)).data["deliveries"]
+        return delivery if delivery["state"] == state else None
+
+    delivery = await eventually(found, f"the delivery of {job_id} is {state}", 20)
+    assert delivery
+    return delivery
+
+
+async def test_a_call_names_a_url_and_the_url_is_told_of_the_end(
+    new_stack: NewStack, receiver: Receiver, gate: Gate
+) -> None:
+    """The secret is shown once, by the tool that makes it; replays, too, are signed and have the same id."""
+    own, front_end = told_stack(new_stack, public_url="http://127.0.0.1:1")
+    own.worker()
+    receiver.plan(Reply(500), Reply())
+    async with own.client(front_end) as caller:
+        secret = (await caller.call("rotate_webhook_secret")).data["secret"]
+        answer = await caller.call("hold", gate=gate.argument, wait_seconds=0, notify_url=receiver.url())
+        assert "127.0.0.1" in answer.text
+        assert "is told when it ends" in answer.text
+        [waiting] = (await caller.call("list_deliveries", job_id=answer.job_id)).data["deliveries"]
+        assert waiting["state"] == "waiting"
+        early = await caller.call("replay_delivery", delivery_id=waiting["delivery_id"])
+        assert early.is_error
+        assert "waits for job" in early.text
+        gate.open()
+        until(lambda: receiver.received, "the receiver is told")
+        await eventually(lambda: failed_once(caller), "the first answer is noted")
+        again = await caller.call("replay_delivery", delivery_id=waiting["delivery_id"])
+        assert again.data["state"] == "pending"
+        delivery = await settled(caller, answer.job_id)
+        assert (delivery["attempts"], delivery["last_status"]) == (2, 204)
+        events = [request.verified(secret) for request in receiver.received]
+        assert {request.delivery_id for request in receiver.received} == {waiting["delivery_id"]}
+        assert events[0]["data"]["job_id"] == answer.job_id
+        assert events[0]["type"] == "job.completed"
+        assert events[0]["data"]["output"]["attempt"] == 1
+        assert (await caller.call("rotate_webhook_secret")).data["old_secrets_sign_until"]
+        note = await caller.call("write_note", text="hello", notify_url=receiver.url("/note"))
+        await settled(caller, note.job_id)
+    [request] = receiver.at("/note")
+    [made] = request.verified(secret)["data"]["artifacts"]
+    assert made["artifact_id"] == note.data["artifacts"][0]["artifact_id"]
+    assert made["download_url"].startswith("http://127.0.0.1:1/files/")
+
+
+async def failed_once(caller: Caller) -> bool:
+    """Whether the first delivery of the list has been answered."""
+    return bool((await caller.call("list_deliveries")).data["deliveries"][0]["last_status"])
+
+
+async def test_every_job_tool_takes_a_url(stack: Stack) -> None:
+    async with stack.client() as caller:
+        tools = await caller.tools()
+    for name in ("render_pdf", "transform_image", "hash_file", "nap"):
+        assert "notify_url" in tools[name].input_schema["properties"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/hook",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::1]:443/",
+        "https://[fd00::1]/",
+        "http://example.org/hook",
+        "https://a:b@example.org/",
+        "gopher://example.org/",
+    ],
+)
+async def test_a_url_that_leads_inside_or_in_the_clear_is_refused_and_nothing_is_queued(stack: Stack, url: str) -> None:
+    async with stack.client() as caller:
+        answer = await caller.call("nap", notify_url=url)
+        assert answer.is_error
+        assert "notify_url" in answer.text
+        assert "Nothing was queued" in answer.text or "nothing was queued" in answer.text
+        assert (await caller.call("list_jobs")).data["jobs"] == []
+        assert (await caller.call("list_deliveries")).data["deliveries"] == []
+
+
+async def test_a_name_that_leads_inside_is_found_out_when_it_is_sent_to(stack: Stack) -> None:
+    """By the worker: the front end does not look names up."""
+    async with stack.client() as caller:
+        job_id = (await caller.call("nap", notify_url="https://localhost/hook")).job_id
+        delivery = await settled(caller, job_id, "failed")
+    assert "not public" in delivery["last_error"]
+    assert delivery["attempts"] == 1
+
+
+async def test_another_principal_can_neither_list_nor_replay(new_stack: NewStack, receiver: Receiver) -> None:
+    own, front_end = told_stack(new_stack)
+    own.worker()
+    async with own.client(front_end) as owner, own.client(front_end) as other:
+        job_id = (await owner.call("nap", notify_url=receiver.url())).job_id
+        theirs = (await settled(owner, job_id))["delivery_id"]
+        assert (await other.call("list_deliveries")).data["deliveries"] == []
+        assert (await other.call("list_deliveries", job_id=job_id)).data["deliveries"] == []
+        foreign = await other.call("replay_delivery", delivery_id=theirs)
+        unknown = await other.call("replay_delivery", delivery_id=UNKNOWN)
+        alike(foreign, theirs, unknown, UNKNOWN)
+        mine, secret = (
+            (await owner.call("rotate_webhook_secret")).data["secret"],
+            await other.call("rotate_webhook_secret"),
+        )
+        assert secret.data["secret"] != mine
+        assert len(receiver.received) == 1
+
+
+def alike(foreign: Answer, foreign_id: str, unknown: Answer, unknown_id: str) -> None:
+    """The two refusals differ in nothing but the id that was sent."""
+    assert foreign.is_error
+    assert unknown.is_error
+    assert foreign.text.replace(foreign_id, "?") == unknown.text.replace(unknown_id, "?")
+
+
+async def test_a_client_that_leaves_does_not_end_a_job_whose_end_is_told(
+    new_stack: NewStack, receiver: Receiver, gate: Gate
+) -> None:
+    own, front_end = told_stack(new_stack)
+    own.worker()
+    key = own.new_key()
+    arguments = {"gate": gate.argument, "wait_seconds": 30, "notify_url": receiver.url()}
+    connection = begin_call(front_end.endpoint, key, "hold", arguments)
+    await gate.entered()
+    connection.close()
+    async with own.client(front_end, key=key) as caller:
+        [job] = (await caller.call("list_jobs")).data["jobs"]
+        await asyncio.sleep(0.5)  # what a front end does when a client leaves, it does at once
+        gate.open()
+        await settled(caller, job["job_id"])
+    assert json.loads(receiver.received[0].body)["type"] == "job.completed"
+
+
+@pytest.mark.faults
+async def test_the_end_is_told_although_the_front_end_was_killed_after_its_answer(
+    new_stack: NewStack, receiver: Receiver, gate: Gate
+) -> None:
+    own, front_end = told_stack(new_stack)
+    own.worker()
+    key = own.new_key()
+    async with own.client(front_end, key=key) as caller:
+        job_id = (await caller.call("hold", gate=gate.argument, wait_seconds=0, notify_url=receiver.url())).job_id
+        front_end.kill()
+    await gate.entered()
+    gate.open()
+    until(lambda: receiver.received, "the receiver is told without any front end")
+    async with own.client(own.front_end(), key=key) as caller:
+        delivery = await settled(caller, job_id)
+    assert [request.delivery_id for request in receiver.received] == [delivery["delivery_id"]]
+
+
+@pytest.mark.faults
+async def test_a_worker_killed_in_the_middle_of_a_delivery_leaves_it_to_another(
+    new_stack: NewStack, receiver: Receiver
+) -> None:
+    """Within seconds, under the same id."""
+    own, front_end = told_stack(new_stack)
+    first = own.worker()
+    receiver.plan(Reply(hangs=True), Reply())
+    async with own.client(front_end) as caller:
+        secret = (await caller.call("rotate_webhook_secret")).data["secret"]
+        job_id = (await caller.call("nap", notify_url=receiver.url())).job_id
+        until(lambda: receiver.received, "the first attempt is in the middle")
+        first.kill()
+        own.worker()
+        delivery = await settled(caller, job_id)
+    assert delivery["attempts"] == 2
+    assert len(receiver.received) == 2
+    assert {request.delivery_id for request in receiver.received} == {delivery["delivery_id"]}
+    for request in receiver.received:
+        request.verified(secret)
+
+
+@pytest.mark.faults
+async def test_a_job_is_told_of_although_redis_was_killed_and_the_receiver_was_down(
+    new_stack: NewStack, receiver: Receiver, gate: Gate
+) -> None:
+    """What was accepted is on disk with its job; the first retry comes after seconds."""
+    own, front_end = told_stack(new_stack, persistent=True)
+    own.worker()
+    async with own.client(front_end) as caller:
+        job_id = (await caller.call("hold", gate=gate.argument, wait_seconds=0, notify_url=receiver.url())).job_id
+        await gate.entered()
+        own.valkey.kill()
+        receiver.stop()
+        own.valkey.start()
+        gate.open()
+        with own.valkey.redis() as redis:
+            [delivery] = redis.scan_iter(wire.DELIVERY + "*")
+            until(lambda: b"no connection" in (redis.hget(delivery, "error") or b""), "it was tried in vain", 30)
+        receiver.start()
+        assert (await settled(caller, job_id))["attempts"] >= 2
+    assert len(receiver.received) == 1
+
+
+async def test_the_receiver_of_the_guide_takes_what_is_sent(new_stack: NewStack, tmp_path: Path) -> None:
+    """As it is printed, but for its port: signed requests are handled once each, others are turned away."""
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text("utf-8")
+    [code] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    program = tmp_path / "receiver.py"
+    program.write_text(code.replace("9000", "0"), "utf-8")
+    own, front_end = told_stack(new_stack)
+    own.worker()
+    async with own.client(front_end) as caller:
+        secret = (await caller.call("rotate_webhook_secret")).data["secret"]
+        command = [sys.executable, "-P", str(program), secret]
+        receiver = Process("receiver", command, own.environment(), tmp_path / "log")
+        try:
+            [port] = until(lambda: listening_ports(receiver.pid), "the receiver listens")
+            url = f"http://{LOCAL}:{port}/"
+            job_id = (await caller.call("nap", notify_url=url)).job_id
+            delivery_id = (await settled(caller, job_id))["delivery_id"]
+            await caller.call("replay_delivery", delivery_id=delivery_id)
+            await eventually(lambda: _attempts(caller, 2), "it was sent again")
+            await settled(caller, job_id)
+            assert httpx2.post(url, content=b"{}", trust_env=False).status_code == 401
+            handled = [line for line in receiver.said.splitlines() if line.startswith("job.")]
+            assert handled == [f"job.completed {job_id}"]
+        finally:
+            receiver.kill()
+
+
+async def _attempts(caller: Caller, count: int) -> bool:
+    """Whether the latest delivery was sent so often."""
+    return bool((await caller.call("list_deliveries")).data["deliveries"][0]["attempts"] == count)

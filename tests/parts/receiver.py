@@ -1,0 +1,165 @@
+"""A web server that takes webhooks: it notes every request, and answers as the test has planned."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from standardwebhooks import Webhook
+
+LOCAL = "127.0.0.1"
+NETWORK = "127.0.0.0/8"
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    at: float
+
+    @property
+    def delivery_id(self) -> str:
+        """Its ``webhook-id``."""
+        return self.headers["webhook-id"]
+
+    def verified(self, secret: str) -> dict[str, Any]:
+        """What it says, once the reference library has found it signed with the secret.
+
+        Raises:
+            WebhookVerificationError: it is not.
+        """
+        event: dict[str, Any] = Webhook(secret).verify(self.body, dict(self.headers))
+        return event
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How a request is answered.
+
+    Attributes:
+        status: of the answer.
+        headers: of the answer.
+        body: of the answer.
+        hangs: whether it waits for `Receiver.release` before that.
+    """
+
+    status: int = 204
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    hangs: bool = False
+
+
+class Receiver:
+    """A server on a port of its own; it can go and come back on it.
+
+    Args:
+        host: a loopback address.
+    """
+
+    def __init__(self, host: str = LOCAL) -> None:
+        """Start it."""
+        self.received: list[Received] = []
+        self.most_at_once = 0
+        self._host = host
+        self._port = 0
+        self._plans: dict[str, list[Reply]] = {}
+        self._released = threading.Event()
+        self._inside = 0
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+        self.start()
+
+    def url(self, path: str = "/hook") -> str:
+        """Where a path of it is."""
+        return f"http://{self._host}:{self._port}{path}"
+
+    def plan(self, *replies: Reply, path: str = "/hook") -> None:
+        """Answer the next requests to a path so, in turn; the last one stays."""
+        self._plans[path] = list(replies)
+
+    def at(self, path: str = "/hook") -> list[Received]:
+        """What came to a path so far."""
+        return [request for request in self.received if request.path == path]
+
+    def release(self) -> None:
+        """Let all that hangs go on, the later ones too."""
+        self._released.set()
+
+    def start(self) -> None:
+        """Listen; the second time on the same port."""
+        self._released.clear()
+        self._server = _Server((self._host, self._port), _Handler)
+        self._server.receiver = self
+        self._port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Be gone: connections are refused. Safe to call twice."""
+        self.release()
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def take(self, request: Received) -> Reply:
+        """Note a request, and wait where that is planned; called by its handler."""
+        with self._lock:
+            self.received.append(request)
+            self._inside += 1
+            self.most_at_once = max(self.most_at_once, self._inside)
+            planned = self._plans.get(request.path) or [Reply()]
+            reply = planned.pop(0) if len(planned) > 1 else planned[0]
+        if reply.hangs:
+            self._released.wait(40)
+        with self._lock:
+            self._inside -= 1
+        return reply
+
+
+@contextmanager
+def receiving(host: str = LOCAL) -> Iterator[Receiver]:
+    """A receiver that is gone with the block."""
+    one = Receiver(host)
+    try:
+        yield one
+    finally:
+        one.stop()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False
+    allow_reuse_address = True
+    request_queue_size = 128
+    receiver: Receiver
+
+    def handle_error(self, *_: object) -> None:
+        """A sender that has left is no error of the test."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 5
+
+    def do_POST(self) -> None:
+        """Take one webhook."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        reply = self.server.receiver.take(Received(self.path, headers, body, time.monotonic()))
+        self.send_response(reply.status)
+        for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    do_GET = do_POST  # noqa: N815 -- the library's name
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

@@ -1,0 +1,147 @@
+"""One attempt to tell a URL: a guarded POST, and what its answer, or the lack of one, means for the delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal
+
+import httpx2
+
+import offloop
+from offloop import logs
+from offloop.errors import Refused
+
+SECONDS: Final = 15.0
+"""How long one attempt may take in all."""
+
+CONNECT_SECONDS: Final = 5.0
+_LONGEST_WAIT: Final = 12 * 3600
+_READ_BYTES: Final = 16_384
+_READ_SECONDS: Final = 1.0
+_GONE: Final = 410
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What comes of an attempt.
+
+    Attributes:
+        state: what the delivery is now; ``retry`` where it is sent again, ``again`` where the attempt was cut short.
+        status: the HTTP status, 0 where there was no answer.
+        error: what went wrong, ``""`` where nothing did.
+        delay: seconds until a retry.
+    """
+
+    state: Literal["delivered", "failed", "disabled", "retry", "again"]
+    status: int = 0
+    error: str = ""
+    delay: float = 0
+
+
+CUT_SHORT: Final = Verdict("again")
+
+
+class Postman:
+    """Sends to whoever the client may ask.
+
+    Args:
+        client: of `offloop.dialling.guarded_client`; it follows no redirects.
+        schedule: seconds before each retry; after the last one the delivery has failed.
+        seconds: how long one attempt may take.
+    """
+
+    def __init__(self, client: httpx2.AsyncClient, schedule: Sequence[float], seconds: float = SECONDS) -> None:
+        """Keep them."""
+        self._client = client
+        self._schedule = schedule
+        self._seconds = seconds
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, step: int) -> Verdict:
+        """Send once; never raises but when it is cancelled.
+
+        Args:
+            url: where to.
+            headers: of the delivery.
+            body: as it was signed.
+            step: which attempt of the schedule this is, from 1.
+        """
+        try:
+            async with asyncio.timeout(self._seconds):
+                status, retry_after = await self._ask(url, headers, body)
+        except Refused as error:
+            return Verdict("failed", error=error.message)
+        except TimeoutError:
+            return self._retry(step, 0, f"no answer within {self._seconds:g} s")
+        except httpx2.HTTPError as error:
+            return self._retry(step, 0, _reason(error))
+        except Exception:
+            log.exception("a delivery could not be sent", url=url.partition("?")[0])
+            return self._retry(step, 0, "it could not be sent")
+        return self._judge(step, status, retry_after)
+
+    async def _ask(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, float]:
+        ours = {"user-agent": f"offloop/{offloop.__version__}", "accept": "*/*", "accept-encoding": "identity"}
+        timeout = httpx2.Timeout(self._seconds, connect=min(CONNECT_SECONDS, self._seconds))
+        request = self._client.build_request("POST", url, headers={**ours, **headers}, content=body, timeout=timeout)
+        response = await self._client.send(request, stream=True)
+        try:
+            await _finish_reading(response)
+            return response.status_code, _seconds(response.headers.get("retry-after", ""))
+        finally:
+            await response.aclose()
+
+    def _judge(self, step: int, status: int, retry_after: float) -> Verdict:
+        if httpx2.codes.is_success(status):
+            return Verdict("delivered", status)
+        if status == _GONE:
+            return Verdict("disabled", status, "HTTP 410: the URL wants to be told nothing more")
+        why = ": redirects are not followed" if httpx2.codes.is_redirect(status) else ""
+        return self._retry(step, status, f"HTTP {status}{why}", retry_after)
+
+    def _retry(self, step: int, status: int, error: str, at_least: float = 0) -> Verdict:
+        if step > len(self._schedule):
+            return Verdict("failed", status, error)
+        delay = self._schedule[step - 1] * random.uniform(0.8, 1.2)  # noqa: S311 -- spreads load, guards nothing
+        return Verdict("retry", status, error, max(delay, at_least))
+
+
+async def _finish_reading(response: httpx2.Response) -> None:
+    """Read a short answer to its end, so that the connection can be used again; what it says is of no interest."""
+    length = response.headers.get("content-length", "")
+    if length.isdigit() and int(length[:9]) <= _READ_BYTES:
+        with contextlib.suppress(httpx2.HTTPError, TimeoutError):
+            async with asyncio.timeout(_READ_SECONDS):
+                async for _ in response.aiter_raw():
+                    pass
+
+
+def _seconds(retry_after: str) -> float:
+    """What a ``Retry-After`` asks for: a number of seconds or a date; 0 where it is neither, 12 hours at most."""
+    text = retry_after.strip()[:40]
+    if text.isdecimal() and text.isascii():
+        return float(min(int(text), _LONGEST_WAIT))
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return 0
+    left = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(left, 0), _LONGEST_WAIT)
+
+
+def _reason(error: httpx2.HTTPError) -> str:
+    match error:
+        case httpx2.ConnectTimeout():
+            return f"no connection within {CONNECT_SECONDS:g} s"
+        case httpx2.TimeoutException():
+            return "no answer in time"
+        case httpx2.ConnectError():
+            return f"no connection: {str(error)[:150] or 'refused'}"
+    return f"the connection broke: {str(error)[:150] or type(error).__name__}"
