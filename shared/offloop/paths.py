@@ -2,11 +2,13 @@
 
 A path of a caller is never joined to a folder and checked afterwards: between check and use the file system may
 change, and a prefix says nothing about symbolic links. `open_beneath` walks down from the root instead, one component
-at a time, each opened relative to the folder before it and none of them through a link.
+at a time, each opened relative to the folder before it and none of them through a link. `open_folder_beneath` does so
+for a folder; what is found inside is opened relative to it, with `enter` and `open_regular`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import unicodedata
@@ -19,6 +21,7 @@ UNREADABLE = "unreadable_file"
 MAX_NAME = 120
 _MAX_NAME_BYTES = 240  # file systems hold 255 bytes, and a client may add " (1)"
 _MAX_EXTENSION = 16
+_LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 # O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
@@ -30,6 +33,15 @@ def unreadable(shown: str) -> JobError:
     message = (
         f"{_short(shown)} cannot be read: there is no regular file of that name that the worker may open. "
         "Check the spelling; links, folders and devices are not followed."
+    )
+    return JobError(message, code=UNREADABLE)
+
+
+def unreadable_folder(shown: str) -> JobError:
+    """The same for a folder."""
+    message = (
+        f"{_short(shown)} cannot be read: there is no folder of that name that the worker may open. Check the "
+        "spelling; links are not followed, and a single file is not a folder."
     )
     return JobError(message, code=UNREADABLE)
 
@@ -47,32 +59,88 @@ def open_beneath(root: Path, path: str, *, shown: str | None = None) -> BinaryIO
     """
     shown = shown or path
     parts = path.split("/")
-    if "\0" in path or any(part in {"", ".", ".."} for part in parts):
+    if not _stays_beneath(parts):
         message = (
             f"{_short(shown)} does not name a file under its root: write folder/file, relative to the root, "
             "with no empty part, '.' or '..'."
         )
         raise JobError(message, code=UNREADABLE)
     try:
-        descriptor = _descend(root, parts)
+        folder = _descend(root, parts[:-1])
+        try:
+            return os.fdopen(open_regular(folder, parts[-1]), "rb")
+        finally:
+            os.close(folder)
     except (OSError, ValueError):  # ValueError: characters that no file name can hold
         raise unreadable(shown) from None
+
+
+def open_folder_beneath(root: Path, path: str, *, shown: str | None = None) -> int:
+    """Open a folder under a folder, to list it and to open what it holds; the caller closes the descriptor.
+
+    Args:
+        root: a folder the operator opened; it may itself be reached through a link.
+        path: relative to the root, parts joined by ``/``, none of them empty, ``.`` or ``..``; ``""`` is the root.
+        shown: how messages name the folder, such as the whole reference; without it, the path.
+
+    Raises:
+        JobError: ``unreadable_file``: the path leaves the root, or names no folder that may be read.
+    """
+    shown = shown or path
+    parts = path.split("/") if path else []
+    if not _stays_beneath(parts):
+        message = (
+            f"{_short(shown)} does not name a folder under its root: write folder/folder, relative to the root, "
+            "with no empty part, '.' or '..'."
+        )
+        raise JobError(message, code=UNREADABLE)
+    try:
+        parent = _descend(root, parts[:-1])
+        try:
+            return enter(parent, parts[-1] if parts else ".")
+        finally:
+            os.close(parent)
+    except (OSError, ValueError):
+        raise unreadable_folder(shown) from None
+
+
+def enter(folder: int, name: str) -> int:
+    """Open a folder inside an open folder, for listing; never through a link.
+
+    Raises:
+        OSError: there is none, or it may not be read.
+    """
+    return os.open(name, _LISTED, dir_fd=folder)
+
+
+def open_regular(folder: int, name: str) -> int:
+    """Open a regular file inside an open folder, for reading; never through a link, and without waiting for a writer.
+
+    Raises:
+        OSError: there is none, or it may not be read.
+    """
+    descriptor = os.open(name, _FILE, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise unreadable(shown)
-    return os.fdopen(descriptor, "rb")
+        raise OSError(errno.EINVAL, "not a regular file")
+    return descriptor
+
+
+def _stays_beneath(parts: list[str]) -> bool:
+    return not any("\0" in part or part in {"", ".", ".."} for part in parts)
 
 
 def _descend(root: Path, parts: list[str]) -> int:
     folder = os.open(root, os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for part in parts[:-1]:
+        for part in parts:
             below = os.open(part, _FOLDER, dir_fd=folder)
             os.close(folder)
             folder = below
-        return os.open(parts[-1], _FILE, dir_fd=folder)
-    finally:
+    except BaseException:
         os.close(folder)
+        raise
+    return folder
 
 
 def safe_name(name: str, default: str) -> str:

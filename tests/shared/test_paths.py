@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from offloop.errors import JobError
-from offloop.paths import open_beneath, safe_name
+from offloop.paths import enter, open_beneath, open_folder_beneath, open_regular, safe_name
 
 
 @pytest.fixture
@@ -82,6 +82,52 @@ def test_refusing_leaves_no_descriptor_open(root: Path) -> None:
         with pytest.raises(JobError):
             open_beneath(root, path)
     assert len(set(os.listdir("/proc/self/fd"))) == len(before)  # noqa: PTH208 -- the same
+
+
+@pytest.mark.parametrize(("path", "holds"), [("", {"a.txt", "sub"}), ("sub", {"b.txt"})])
+def test_a_folder_under_the_root_is_opened(root: Path, path: str, holds: set[str]) -> None:
+    folder = open_folder_beneath(root, path)
+    try:
+        assert set(os.listdir(folder)) == holds  # noqa: PTH208 -- a descriptor, not a path
+    finally:
+        os.close(folder)
+
+
+@pytest.mark.parametrize("path", [".", "..", "sub/..", "/", "/etc", "sub/", "sub//x", "a\0b", "sub/../../x"])
+def test_a_path_that_could_lead_to_a_folder_outside_is_refused_by_its_form(root: Path, path: str) -> None:
+    with pytest.raises(JobError, match="does not name a folder under its root") as refused:
+        open_folder_beneath(root, path)
+    assert refused.value.reason == "unreadable_file"
+
+
+@pytest.mark.parametrize("path", ["missing", "a.txt", "out", "out/sub", "loop", "pipe", "n" * 300, "\ud800"])
+def test_anything_but_a_folder_reached_without_links_is_refused_in_the_same_words(root: Path, path: str) -> None:
+    (root / "out").symlink_to(root.parent)
+    (root / "loop").symlink_to(root / "loop")
+    os.mkfifo(root / "pipe")
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names are all that is compared
+    with pytest.raises(JobError, match="there is no folder of that name") as refused:
+        open_folder_beneath(root, path)
+    assert str(root) not in refused.value.message
+    assert len(set(os.listdir("/proc/self/fd"))) == len(before)  # noqa: PTH208 -- the same
+
+
+def test_an_open_folder_gives_its_own_files_and_folders_only(root: Path) -> None:
+    (root / "link").symlink_to("a.txt")
+    (root / "out").symlink_to(root.parent)
+    os.mkfifo(root / "pipe")
+    folder = open_folder_beneath(root, "")
+    try:
+        os.close(open_regular(folder, "a.txt"))
+        os.close(enter(folder, "sub"))
+        for name in ("link", "pipe", "sub", "missing"):
+            with pytest.raises(OSError, match=r"."):
+                open_regular(folder, name)
+        for name in ("out", "a.txt", "pipe"):
+            with pytest.raises(OSError, match=r"."):
+                enter(folder, name)
+    finally:
+        os.close(folder)
 
 
 def test_messages_name_the_reference_and_stay_short(root: Path) -> None:

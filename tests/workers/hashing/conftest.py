@@ -1,0 +1,56 @@
+"""Fixtures of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offloop_workers.context import JobContext
+
+MakeContext = Callable[[], JobContext]
+
+
+@pytest.fixture
+def reports() -> list[dict[str, Any]]:
+    """What the context told the worker."""
+    return []
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder behind the root ``in``."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def make_context(tmp_path: Path, root: Path, reports: list[dict[str, Any]]) -> MakeContext:
+    """Makes contexts whose roots are ``in``, and ``out`` with what the jobs before have made."""
+    made: list[JobContext] = []
+
+    def make() -> JobContext:
+        folder = tmp_path / "out" / str(len(made))
+        made.append(
+            JobContext(
+                job_id="job",
+                attempt=1,
+                folder=folder,
+                inputs={},
+                roots={"in": root, "out": tmp_path / "out"},
+                output_bytes=2**20,
+                report=reports.append,
+            )
+        )
+        return made[-1]
+
+    return make
+
+
+@pytest.fixture
+def context(make_context: MakeContext) -> JobContext:
+    """One of them."""
+    return make_context()

@@ -1,0 +1,83 @@
+"""Hashing in a real child: with its caps, with other processes to help it, and killed at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offloop.jobs.hashing import find_duplicates, hash_tree
+from offloop.record import Progress
+from offloop_workers.children import Children, Task
+from parts.processes import gone
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def hashers(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Children]:
+    """One child that hashes what is in the root."""
+    monkeypatch.setenv("OFFLOOP_FILE_ROOTS", f"in={root}")
+    async with Children(1, ("hash",), tmp_path / "temporary") as pool:
+        yield pool
+
+
+def task(kind: Any, tmp_path: Path) -> Task:
+    """A task over the whole root."""
+    return Task(kind, "a-job", 1, {"folder": "root:in"}, str(tmp_path / "job"), {})
+
+
+def helpers() -> set[int]:
+    """The processes that were forked by the children of this process's zygotes."""
+    parents = {int(entry): _parent(entry) for entry in os.listdir("/proc") if entry.isdigit()}  # noqa: PTH208 -- numbers
+    below = {os.getpid()}
+    levels = []
+    while below := {pid for pid, parent in parents.items() if parent in below}:
+        levels.append(below)
+    return levels[2] if len(levels) > 2 else set()
+
+
+def _parent(pid: str) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+@pytest.mark.parametrize("kind", [hash_tree, find_duplicates], ids=lambda kind: str(kind.name))
+async def test_thousands_of_files_fit_into_the_caps(hashers: Children, root: Path, tmp_path: Path, kind: Any) -> None:
+    for number in range(2000):
+        (root / f"{number}").write_bytes(bytes(number % 100 * 100))
+    async with asyncio.timeout(30):
+        done = await hashers.run(task(kind, tmp_path), lambda _: None)
+    assert done["output"]["troubles_total"] == 0
+
+
+async def test_a_cancelled_job_is_gone_in_a_second_with_all_its_helpers(
+    hashers: Children, root: Path, tmp_path: Path
+) -> None:
+    for number in range(4):
+        with (root / f"{number}").open("wb") as file:
+            file.truncate(50 << 30)
+    reading = asyncio.Event()
+
+    def note(progress: Progress) -> None:
+        if progress.done:
+            reading.set()
+
+    async with asyncio.timeout(30):
+        running = asyncio.create_task(hashers.run(task(hash_tree, tmp_path), note))
+        await reading.wait()
+        found = await asyncio.to_thread(helpers)
+        if (cores := len(os.sched_getaffinity(0))) > 1:
+            assert len(found) == min(4, cores)
+        began = time.monotonic()
+        running.cancel()
+        await asyncio.wait([running])
+        assert await asyncio.to_thread(gone, found)
+    assert time.monotonic() - began < 1

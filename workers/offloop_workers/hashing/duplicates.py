@@ -1,0 +1,150 @@
+"""Files of equal content: the work of find_duplicates. Size first, then both ends, then all of what is left."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import BinaryIO, Final, NamedTuple
+
+from offloop.job import Context, performs
+from offloop.jobs.hashing import Duplicates, DuplicatesFound, DuplicatesToFind, Trouble, find_duplicates
+from offloop_workers.hashing import manifest
+from offloop_workers.hashing.pace import Pace
+from offloop_workers.hashing.readers import Wish, results
+from offloop_workers.hashing.sources import Openable, source
+from offloop_workers.hashing.tree import SHOWN, listed, troubles
+from offloop_workers.hashing.walk import Found, shown
+
+END: Final = 16 * 1024
+"""Bytes at either end that are compared before a file is read as a whole."""
+
+_PATHS_SHOWN: Final = 20
+_ALGORITHM: Final = "blake3"  # the fastest that nobody can fool
+
+
+class _Copy(NamedTuple):
+    """One file, and all its names."""
+
+    found: Found
+    names: list[str]
+
+
+class _Group(NamedTuple):
+    """Files of one size and digest."""
+
+    digest: bytes
+    copies: list[_Copy]
+
+    @property
+    def wasted(self) -> int:
+        return self.copies[0].found.size * (len(self.copies) - 1)
+
+
+@performs(find_duplicates)
+def find(request: DuplicatesToFind, context: Context) -> DuplicatesFound:
+    """Narrow down in three passes; each reads only files that the one before could not tell apart."""
+    with source(request, context) as files:
+        listing = listed(files.list(), context)
+        problems = troubles(listing, [], [])
+        chosen = [found for found in listing.files if found.size >= request.min_size]
+        copies = _copies(chosen)
+        pace = Pace(context, 0)
+        groups = _split(_Ends(files), _by_size(copies), pace, problems, most=2 * END)
+        small = [group for group in groups if group.copies[0].found.size <= 2 * END]  # those were read as a whole
+        large = [group.copies for group in groups if group.copies[0].found.size > 2 * END]
+        groups = small + _split(files, large, pace, problems)
+    groups.sort(key=lambda group: (-group.wasted, group.copies[0].found.path))
+    with context.create("duplicates.json", "application/json") as file:
+        manifest.lists(file, [("groups", map(_in_report, groups))])
+    if problems:
+        context.warn(f"{len(problems)} files or folders could not be read and were not compared; see troubles.")
+    return DuplicatesFound(
+        groups=[_in_answer(group) for group in groups[:SHOWN]],
+        groups_total=len(groups),
+        wasted=sum(group.wasted for group in groups),
+        files=len(chosen),
+        bytes_read=pace.done,
+        hard_links=len(chosen) - len(copies),
+        troubles=problems[:SHOWN],
+        troubles_total=len(problems),
+    )
+
+
+class _Ends:
+    """Both ends of a source's large files as one; small ones as they are.
+
+    Args:
+        files: the source.
+    """
+
+    def __init__(self, files: Openable) -> None:
+        self._files = files
+
+    def open(self, path: str) -> BinaryIO:
+        file = self._files.open(path)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if size <= 2 * END:
+            return file
+        with file:
+            head = file.read(END)
+            file.seek(size - END)
+            return io.BytesIO(head + file.read(END))
+
+    def descriptors(self) -> tuple[int, ...]:
+        return self._files.descriptors()
+
+
+def _copies(files: Iterable[Found]) -> list[_Copy]:
+    by_identity: dict[tuple[int, int], _Copy] = {}
+    for found in files:
+        by_identity.setdefault(found.identity, _Copy(found, [])).names.append(found.path)
+    return list(by_identity.values())
+
+
+def _by_size(copies: Iterable[_Copy]) -> list[list[_Copy]]:
+    sizes: dict[int, list[_Copy]] = defaultdict(list)
+    for copy in copies:
+        sizes[copy.found.size].append(copy)
+    return [group for group in sizes.values() if len(group) > 1]
+
+
+def _split(
+    files: Openable, groups: list[list[_Copy]], pace: Pace, problems: list[Trouble], most: int | None = None
+) -> list[_Group]:
+    """Read the copies of all groups, and put together again what has one size and one digest."""
+    copies = sorted((copy for group in groups for copy in group), key=lambda copy: os.fsencode(copy.found.path))
+    wishes = [
+        Wish(copy.found.path, copy.found.size if most is None else min(copy.found.size, most), (_ALGORITHM,))
+        for copy in copies
+    ]
+    pace.expect(sum(wish.size for wish in wishes))
+    by_digest: dict[tuple[int, bytes], list[_Copy]] = defaultdict(list)
+    for copy, result in zip(copies, results(files, wishes, pace), strict=True):
+        if isinstance(result, str):
+            problems.append(Trouble(path=shown(copy.found.path), reason=result))
+        else:
+            by_digest[copy.found.size, result[0]].append(copy)
+    return [_Group(digest, alike) for (_, digest), alike in by_digest.items() if len(alike) > 1]
+
+
+def _in_report(group: _Group) -> dict[str, object]:
+    return {
+        "size": group.copies[0].found.size,
+        "wasted": group.wasted,
+        _ALGORITHM: group.digest.hex(),
+        "copies": [[manifest.json_path(name) for name in copy.names] for copy in group.copies],
+    }
+
+
+def _in_answer(group: _Group) -> Duplicates:
+    names = [name for copy in group.copies for name in copy.names]
+    return Duplicates(
+        size=group.copies[0].found.size,
+        count=len(group.copies),
+        wasted=group.wasted,
+        blake3=group.digest.hex(),
+        paths=[shown(name) for name in names[:_PATHS_SHOWN]],
+    )

@@ -1,0 +1,129 @@
+"""A folder, or several files, as one digest and a manifest: the work of hash_tree."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+from typing import Final
+
+from offloop.errors import LimitExceeded
+from offloop.job import Context, performs
+from offloop.jobs.hashing import MAX_GIB, NOT_FOR_SECURITY, TreeDigest, TreeToHash, Trouble, hash_tree
+from offloop_workers.hashing import manifest
+from offloop_workers.hashing.digest import digest
+from offloop_workers.hashing.manifest import LINK, Entry
+from offloop_workers.hashing.pace import Pace
+from offloop_workers.hashing.read import MAX_BYTES
+from offloop_workers.hashing.readers import Result, Wish, results
+from offloop_workers.hashing.sources import source
+from offloop_workers.hashing.walk import Listing, shown
+
+SHOWN: Final = 50
+"""Entries of a list in an answer; a model should not have to read more."""
+
+_LENGTH: Final = struct.Struct(">Q")
+
+
+@performs(hash_tree)
+def hash_files(request: TreeToHash, context: Context) -> TreeDigest:
+    """List, read in parallel, and write the manifest in the order of the paths."""
+    with source(request, context) as files:
+        listing = listed(files.list(), context)
+        wishes = [Wish(found.path, found.size, (request.algorithm,)) for found in listing.files]
+        pace = Pace(context, total(listing))
+        read = results(files, wishes, pace)
+    entries = _entries(request.algorithm, listing, read)
+    problems = troubles(listing, wishes, read)
+    tree = None if problems else tree_digest(request.algorithm, entries)
+    with context.create(_name(request), manifest.MIME[request.manifest]) as file:
+        manifest.write(file, request.manifest, request.algorithm, tree, entries)
+    _warn(request, listing, len(problems), context)
+    return TreeDigest(
+        algorithm=request.algorithm,
+        tree_digest=tree,
+        files=len(entries) - len(listing.links),
+        bytes=pace.done,
+        links=len(listing.links),
+        skipped=dict(listing.skipped),
+        troubles=problems[:SHOWN],
+        troubles_total=len(problems),
+        not_for_security=request.algorithm in NOT_FOR_SECURITY,
+    )
+
+
+def tree_digest(algorithm: str, entries: Iterable[Entry]) -> str:
+    """One digest of all entries, which are in the order of their paths' bytes.
+
+    Hashed are the words ``offloop-tree-1`` and the algorithm, each ended by NUL, and for each entry: ``F`` (file) or
+    ``L`` (link), the length of its path in 8 bytes (the highest first), the path, and its digest. No two trees give
+    the same bytes, since every part has a length that is known before it is read.
+    """
+    whole = digest(algorithm)
+    whole.update(memoryview(f"offloop-tree-1\0{algorithm}\0".encode()))
+    for entry in entries:
+        path, kind = os.fsencode(entry.path), b"L" if entry.size == LINK else b"F"
+        whole.update(memoryview(kind + _LENGTH.pack(len(path)) + path + entry.digest))
+    return whole.digest().hex()
+
+
+def listed(listing: Listing, context: Context) -> Listing:
+    """Check what a listing would cost, and tell of what it left out.
+
+    Raises:
+        LimitExceeded: the files have too many bytes.
+    """
+    if total(listing) > MAX_BYTES:
+        message = (
+            f"The files have {total(listing) / 2**30:,.0f} GiB together, a job reads at most {MAX_GIB} GiB: choose "
+            "fewer with include and exclude, or send the folders inside one by one. (A file with holes counts in full.)"
+        )
+        raise LimitExceeded(message)
+    for sort, count in sorted(listing.skipped.items()):
+        if sort != "hidden":
+            context.warn(f"{count} {sort} left out: only regular files are read.")
+    return listing
+
+
+def total(listing: Listing) -> int:
+    """Bytes of all files."""
+    return sum(found.size for found in listing.files)
+
+
+def troubles(listing: Listing, wishes: Iterable[Wish], read: Iterable[Result]) -> list[Trouble]:
+    """What could not be listed or read."""
+    unread = [(wish.path, result) for wish, result in zip(wishes, read, strict=True) if isinstance(result, str)]
+    return [Trouble(path=shown(path), reason=why) for path, why in (*listing.troubles, *unread)]
+
+
+def _entries(algorithm: str, listing: Listing, read: list[Result]) -> list[Entry]:
+    entries = [
+        Entry(found.path, algorithm, result[0], found.size)
+        for found, result in zip(listing.files, read, strict=True)
+        if not isinstance(result, str)
+    ]
+    if not listing.links:
+        return entries  # in order already
+    entries += [Entry(path, algorithm, link_digest(algorithm, target), LINK) for path, target in listing.links]
+    return sorted(entries, key=lambda entry: os.fsencode(entry.path))
+
+
+def link_digest(algorithm: str, target: bytes) -> bytes:
+    """The digest of where a link points; the target itself may be nobody's business."""
+    made = digest(algorithm)
+    made.update(memoryview(target))
+    return made.digest()
+
+
+def _name(request: TreeToHash) -> str:
+    base = request.algorithm.replace("_", "-")
+    return f"{base}-manifest.json" if request.manifest == "json" else f"{base}sums.txt"
+
+
+def _warn(request: TreeToHash, listing: Listing, problems: int, context: Context) -> None:
+    if problems:
+        context.warn(f"{problems} files or folders could not be hashed, so there is no tree digest; see troubles.")
+    if listing.links and request.manifest != "json":
+        context.warn("Recorded links are part of the tree digest but not of this manifest: send manifest=json.")
+    if not listing.files and not listing.links:
+        context.warn("No file was chosen: check the folder, include, exclude and hidden.")

@@ -1,0 +1,200 @@
+"""What a folder holds, found by open folders alone: nothing that is swapped meanwhile leads out of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from offloop.errors import JobError, LimitExceeded
+from offloop.jobs.hashing import Files
+from offloop.paths import enter
+from offloop_workers.hashing.globs import Globs
+
+MAX_DEPTH: Final = 100
+"""Folders inside each other; one descriptor is open for each."""
+
+MAX_ENTRIES: Final = 3_000_000
+"""Names looked at, whether they are chosen or not."""
+
+
+class Found(NamedTuple):
+    """A regular file.
+
+    Attributes:
+        path: relative to the folder; bytes that are not UTF-8 are surrogates, as Python has them.
+        size: bytes, when it was listed.
+        identity: device and inode: equal for the names of one file.
+    """
+
+    path: str
+    size: int
+    identity: tuple[int, int]
+
+
+@dataclass(slots=True)
+class Listing:
+    """What was found.
+
+    Attributes:
+        files: the regular files, in the order of their paths' bytes.
+        links: path of each recorded link, and where it points.
+        skipped: how many were left out, by sort.
+        troubles: folders that could not be listed, with the reason.
+    """
+
+    files: list[Found] = field(default_factory=list)
+    links: list[tuple[str, bytes]] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    troubles: list[tuple[str, str]] = field(default_factory=list)
+
+
+class _State(NamedTuple):
+    """How far the patterns are in the path of a folder; `chosen` once an include has matched the folder itself."""
+
+    include: tuple[int, ...]
+    exclude: tuple[int, ...]
+    chosen: bool
+
+
+class Walk:
+    """One walk through a folder.
+
+    Args:
+        wanted: which files, and what to do about links.
+    """
+
+    def __init__(self, wanted: Files) -> None:
+        """Prepare the patterns."""
+        self._wanted = wanted
+        self._include = Globs(wanted.include)
+        self._exclude = Globs(wanted.exclude)
+        self._looked_at = 0
+        self._listing = Listing()
+
+    def through(self, folder: int) -> Listing:
+        """Look at everything below an open folder.
+
+        Raises:
+            LimitExceeded: too many files, names, or folders inside each other.
+            JobError: there is a link, and links are errors.
+        """
+        self._list(folder, "", _State(self._include.start, self._exclude.start, not self._include), 1)
+        self._listing.files.sort(key=lambda found: os.fsencode(found.path))
+        self._listing.links.sort(key=lambda link: os.fsencode(link[0]))
+        return self._listing
+
+    def _list(self, folder: int, prefix: str, state: _State, depth: int) -> None:
+        below: list[tuple[str, _State]] = []
+        for entry in self._entries(folder, prefix):
+            inside = self._chosen(entry.name, state)
+            if inside is None:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                below.append((entry.name, inside))
+            elif inside.chosen:
+                self._take(folder, entry, prefix + entry.name)
+        for name, inside in below:
+            self._descend(folder, name, prefix + name, inside, depth)
+
+    def _descend(self, folder: int, name: str, path: str, state: _State, depth: int) -> None:
+        if depth >= MAX_DEPTH:
+            message = (
+                f"There are more than {MAX_DEPTH} folders inside each other, the limit of one job: "
+                "send a folder further down, or exclude this part."
+            )
+            raise LimitExceeded(message)
+        try:
+            opened = enter(folder, name)
+        except OSError as error:
+            self._listing.troubles.append((path, f"folder: {reason(error)}"))
+            return
+        try:
+            inside = _State(
+                self._include.step(state.include, "/"), self._exclude.step(state.exclude, "/"), state.chosen
+            )
+            self._list(opened, f"{path}/", inside, depth + 1)
+        finally:
+            os.close(opened)
+
+    def _entries(self, folder: int, prefix: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    self._looked_at += 1
+                    if self._looked_at > MAX_ENTRIES:
+                        message = (
+                            f"There are more than {MAX_ENTRIES:,} names, the most one job looks at: "
+                            "send the folders inside one by one."
+                        )
+                        raise LimitExceeded(message)
+                    if entry.name.startswith(".") and not self._wanted.hidden:
+                        self._listing.skipped["hidden"] += 1
+                    else:
+                        yield entry
+        except OSError as error:
+            self._listing.troubles.append((prefix.rstrip("/") or ".", f"folder: {reason(error)}"))
+
+    def _chosen(self, name: str, state: _State) -> _State | None:
+        exclude = state.exclude
+        if self._exclude:
+            exclude = self._exclude.step(exclude, name)
+            if self._exclude.matches(exclude):
+                return None
+        if state.chosen:
+            return state._replace(exclude=exclude) if self._exclude else state
+        include = self._include.step(state.include, name)
+        return _State(include, exclude, self._include.matches(include))
+
+    def _take(self, folder: int, entry: os.DirEntry[str], path: str) -> None:
+        try:
+            found = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode):
+                self._listing.files.append(Found(path, found.st_size, (found.st_dev, found.st_ino)))
+                self._check_count()
+            elif stat.S_ISLNK(found.st_mode):
+                self._take_link(folder, entry.name, path)
+            else:
+                self._listing.skipped[_sort(found.st_mode)] += 1
+        except OSError as error:
+            self._listing.troubles.append((path, reason(error)))
+
+    def _take_link(self, folder: int, name: str, path: str) -> None:
+        match self._wanted.links:
+            case "error":
+                message = f"{shown(path)!r} is a symbolic link: send links=skip or links=record, or exclude it."
+                raise JobError(message, code="link_found")
+            case "record":
+                self._listing.links.append((path, os.fsencode(os.readlink(name, dir_fd=folder))))
+                self._check_count()
+            case _:
+                self._listing.skipped["links"] += 1
+
+    def _check_count(self) -> None:
+        if len(self._listing.files) + len(self._listing.links) > self._wanted.max_files:
+            message = (
+                f"There are more than {self._wanted.max_files:,} files (max_files): choose fewer with include and "
+                "exclude, send a folder further down, or a higher max_files."
+            )
+            raise LimitExceeded(message)
+
+
+def reason(error: OSError) -> str:
+    """Why, in the system's words, which name no path."""
+    return (error.strerror or type(error).__name__).lower()
+
+
+def shown(path: str, length: int = 200) -> str:
+    """A path as text that may be shown and sent: what is not UTF-8 or not printable is escaped, long ones are cut."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    text = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[: length + 1])
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _sort(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "pipes"
+    return "sockets" if stat.S_ISSOCK(mode) else "devices"
