@@ -60,6 +60,24 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 
+def fits_profile(picture: Image.Image, profile: bytes) -> bool:
+    """Whether the profile belongs to the picture as it would be written: grey or RGB."""
+    try:
+        space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return False
+    return picture.mode in {"L", "LA", "RGB", "RGBA"} and space == _space(picture)
+
+
+def profile_name(profile: bytes) -> str | None:
+    """What a profile calls itself."""
+    try:
+        found = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
+    return "".join(letter for letter in found if letter.isprintable()).strip()[:120] or None
+
+
 def flattened(picture: Image.Image, background: str) -> Image.Image:
     """Put the picture on a colour, for formats without transparency."""
     if picture.mode not in {"LA", "RGBA"}:

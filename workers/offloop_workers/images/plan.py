@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offloop.errors import LimitExceeded
-from offloop.jobs.images import MAX_PIXELS, Transformation
+from offloop.errors import JobError, LimitExceeded
+from offloop.jobs.images import MAX_PIXELS, MAX_SIDE, Transformation
+from offloop.jobs.transformation import Box as AskedBox
+from offloop_workers.images.anchors import Anchor, Box
 
 Size = tuple[int, int]
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,53 +17,113 @@ class Plan:
     """What to do with the upright picture.
 
     Attributes:
-        box: the part of the upright source that is kept, in its pixels.
+        box: the part of it that is kept, in its pixels.
         scaled: the size that part is scaled to.
         canvas: the size of the result; larger than `scaled` only where it is padded.
+        smaller_than_asked: the box was larger than the source, and enlarging was not allowed.
     """
 
     box: Box
     scaled: Size
     canvas: Size
+    smaller_than_asked: bool = False
+
+    @property
+    def factor(self) -> float:
+        """How much the picture is scaled, at most, in either direction."""
+        return max(self.scaled[0] / (self.box[2] - self.box[0]), self.scaled[1] / (self.box[3] - self.box[1]))
 
 
-def plan(source: Size, request: Transformation) -> Plan:
-    """Fit the upright source into the box that was asked for.
+def plan(
+    source: Size, request: Transformation, anchor: Anchor, trimmed: Box | None = None, *, most: int = MAX_PIXELS
+) -> Plan:
+    """Crop and fit the upright source as it was asked for.
+
+    Args:
+        source: size of the upright, turned picture.
+        request: what to do.
+        anchor: which part stays where something is cut.
+        trimmed: what `trim` left; all without it.
+        most: pixels that the result may have.
 
     Raises:
-        LimitExceeded: the result would have more than `MAX_PIXELS` pixels.
+        LimitExceeded: the result would have too many pixels, or a side above `MAX_SIDE`.
+        JobError: ``outside``: the crop box lies outside the picture.
     """
-    whole: Box = (0, 0, *source)
-    wanted = (request.width, request.height)
-    inside = _inside(source, wanted)
-    if request.width is None or request.height is None or request.fit == "inside":
-        made = Plan(whole, inside, inside)
-    else:
-        target = (request.width, request.height)
-        match request.fit:
-            case "pad":
-                made = Plan(whole, inside, target)
-            case "fill":
-                made = Plan(whole, target, target)
-            case "cover":
-                made = Plan(_centre(source, target), target, target)
-    if made.canvas[0] * made.canvas[1] > MAX_PIXELS:
+    box: Box = trimmed or (0, 0, *source)
+    if request.crop:
+        box = _cropped(box, request.crop)
+    if request.aspect_ratio:
+        across, down = map(float, request.aspect_ratio.split(":"))
+        box = _shaped(box, across / down, anchor)
+    made = _fitted(box, _wanted(request), request, anchor)
+    for side in made.canvas:
+        if side > MAX_SIDE and (request.enlarge or request.fit == "pad"):
+            message = (
+                f"The result would be {made.canvas[0]:,} x {made.canvas[1]:,}; a side has at most {MAX_SIDE:,} pixels: "
+                "ask for a smaller width, height or dpr."
+            )
+            raise LimitExceeded(message)
+    if made.canvas[0] * made.canvas[1] > most:
         message = (
-            f"The result would have {made.canvas[0]:,} x {made.canvas[1]:,} pixels, more than the {MAX_PIXELS:,} that "
+            f"The result would have {made.canvas[0]:,} x {made.canvas[1]:,} pixels, more than the {most:,} that "
             "one job makes: ask for a smaller width or height."
         )
         raise LimitExceeded(message)
     return made
 
 
-def _inside(source: Size, wanted: tuple[int | None, int | None]) -> Size:
-    factor = min([1.0, *(want / have for want, have in zip(wanted, source, strict=True) if want is not None)])
-    return max(1, round(source[0] * factor)), max(1, round(source[1] * factor))
+def in_pixels(asked: AskedBox, region: Box) -> Box:
+    """A box that was asked for, in the coordinates of the region it is measured in."""
+    width, height = region[2] - region[0], region[3] - region[1]
+    across, down = (width / 100, height / 100) if asked.unit == "percent" else (1.0, 1.0)
+    left, top = region[0] + asked.left * across, region[1] + asked.top * down
+    return left, top, left + asked.width * across, top + asked.height * down
 
 
-def _centre(source: Size, target: Size) -> Box:
-    """The largest centred part of the source with the target's proportions."""
-    width = min(float(source[0]), source[1] * target[0] / target[1])
-    height = min(float(source[1]), source[0] * target[1] / target[0])
-    left, top = (source[0] - width) / 2, (source[1] - height) / 2
-    return left, top, left + width, top + height
+def _wanted(request: Transformation) -> tuple[int | None, int | None]:
+    width, height = (
+        None if side is None else max(1, round(side * request.dpr)) for side in (request.width, request.height)
+    )
+    return width, height
+
+
+def _cropped(region: Box, asked: AskedBox) -> Box:
+    left, top, right, bottom = in_pixels(asked, region)
+    kept = (max(left, region[0]), max(top, region[1]), min(right, region[2]), min(bottom, region[3]))
+    if kept[2] - kept[0] < 1 or kept[3] - kept[1] < 1:
+        message = (
+            f"crop lies outside the picture, or keeps less than a pixel: it has {region[2] - region[0]:,.0f} x "
+            f"{region[3] - region[1]:,.0f} pixels."
+        )
+        raise JobError(message, code="outside")
+    return kept
+
+
+def _shaped(region: Box, ratio: float, anchor: Anchor) -> Box:
+    """The largest part of the region with these proportions."""
+    width, height = region[2] - region[0], region[3] - region[1]
+    return anchor.place(region, max(1.0, min(width, height * ratio)), max(1.0, min(height, width / ratio)))
+
+
+def _fitted(box: Box, wanted: tuple[int | None, int | None], request: Transformation, anchor: Anchor) -> Plan:
+    width, height = box[2] - box[0], box[3] - box[1]
+    inside = _inside(width, height, wanted, enlarge=request.enlarge)
+    if wanted[0] is None or wanted[1] is None or request.fit == "inside":
+        return Plan(box, inside, inside)
+    target = (wanted[0], wanted[1])
+    if request.fit == "pad":
+        return Plan(box, inside, target)
+    if request.fit == "cover":
+        box = _shaped(box, target[0] / target[1], anchor)
+    most = min(1.0, (box[2] - box[0]) / target[0], (box[3] - box[1]) / target[1])
+    if request.enlarge or most > 0.999:  # noqa: PLR2004 -- what rounding may take
+        return Plan(box, target, target)
+    smaller = max(1, round(target[0] * most)), max(1, round(target[1] * most))
+    return Plan(box, smaller, smaller, smaller_than_asked=True)
+
+
+def _inside(width: float, height: float, wanted: tuple[int | None, int | None], *, enlarge: bool) -> Size:
+    factors = [want / have for want, have in zip(wanted, (width, height), strict=True) if want is not None]
+    factor = min([*factors, *([] if enlarge and factors else [1.0])])
+    return max(1, round(width * factor)), max(1, round(height * factor))

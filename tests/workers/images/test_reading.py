@@ -1,0 +1,85 @@
+"""Opening pictures of unknown origin: what is refused, and in which words."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import pytest
+from PIL import Image, ImageFile
+
+from offloop.errors import JobError, LimitExceeded
+from parts.pictures import Run, encoded, png_chunk, png_head
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "TIFF", "BMP", "ICO"])
+def test_a_picture_that_is_cut_off_fails_with_a_sentence(run: Run, form: str) -> None:
+    whole = encoded(form)
+    for kept in (len(whole) // 2, len(whole) - 600, 20):
+        with pytest.raises(JobError, match=r"damaged|not a picture") as failed:
+            run(whole[:kept], form.lower(), format="png")
+        assert failed.value.reason in {"damaged_image", "not_an_image"}
+
+
+def test_other_libraries_cannot_make_cut_off_pictures_pass(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with pytest.raises(JobError, match="cut off"):
+        run(encoded("JPEG")[:4000], "jpg")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"just text", "not a picture"),
+        (b"\xff\xd8", "not a picture"),
+        (b"%PDF-1.7 ...", "a PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n", "PostScript"),
+        (b"8BPS\x00\x01" + bytes(60), "a Photoshop file"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"icns" + bytes(60), "an Apple icon"),
+        (encoded("JPEG2000"), "a JPEG 2000 picture"),
+        (encoded("PPM"), "not a picture"),
+        (encoded("TGA"), "not a picture"),
+    ],
+)
+def test_what_is_not_an_accepted_picture_is_named(run: Run, content: bytes, said: str) -> None:
+    with pytest.raises(JobError) as failed:
+        run(content, "jpg")  # the name says JPEG, the bytes do not
+    assert said in failed.value.message
+    assert "JPEG, PNG, WebP" in failed.value.message or said == "empty"
+    assert failed.value.reason == "not_an_image"
+
+
+def test_only_the_decoder_that_the_first_bytes_name_is_asked(run: Run) -> None:
+    with pytest.raises(JobError, match="damaged") as failed:
+        run(b"\xff\xd8\xff\xe0" + encoded("PNG"), "png")
+    assert failed.value.reason == "damaged_image"
+
+
+@pytest.mark.parametrize("size", [(10_001, 10_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
+def test_too_many_pixels_are_refused_before_any_is_decoded(run: Run, size: tuple[int, int]) -> None:
+    with pytest.raises(LimitExceeded, match="more than the 100,000,000 that are decoded") as failed:
+        run(png_head(*size))
+    assert f"{size[0] * size[1]:,}" in failed.value.message
+
+
+def test_a_small_file_that_unfolds_to_a_huge_picture_is_refused(run: Run) -> None:
+    bomb = encoded("PNG", Image.new("1", (12_000, 12_000)))
+    assert len(bomb) < 50_000
+    with pytest.raises(LimitExceeded, match="144,000,000"):
+        run(bomb)
+
+
+def test_an_icon_may_not_hide_a_huge_picture(run: Run) -> None:
+    bomb = encoded("PNG", Image.new("1", (12_000, 12_000)))
+    entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(bomb), 22)
+    with pytest.raises(LimitExceeded, match="100,000,000"):
+        run(struct.pack("<HHH", 0, 1, 1) + entry + bomb, "ico", format="png")
+
+
+def test_texts_that_unfold_are_refused(run: Run) -> None:
+
+    text = png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(50_000_000), 9))
+    with pytest.raises(JobError, match="damaged"):
+        run(png_head(10, 10, text))

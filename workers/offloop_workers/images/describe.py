@@ -1,0 +1,99 @@
+"""Describing: what a picture is, without its pixels."""
+
+from __future__ import annotations
+
+import hashlib
+
+from PIL import Image
+
+from offloop.job import Context, performs
+from offloop.jobs.images import Description, ImageToDescribe, PaletteColour, describe_image
+from offloop_workers.images import bounds, colours, fingerprints, formats, metadata, moving, reading, thumbnails
+
+_LOOKED_AT = (512, 512)
+_PALETTE_AT = (128, 128)
+
+
+@performs(describe_image)
+def describe(request: ImageToDescribe, context: Context) -> Description:
+    """Read the head, count the frames, and look at a small copy of the first.
+
+    Raises:
+        LimitExceeded: it has too many pixels.
+        JobError: it is not an accepted picture, or damaged.
+    """
+    with context.open(request.image) as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    with reading.opened(request.image, context) as source, reading.decoding():
+        picture = source.picture
+        exif = metadata.exif_of(picture, context)
+        info, mode, alpha = dict(picture.info), picture.mode, picture.has_transparency_data
+        size = thumbnails.upright_size(picture, exif)
+        small = thumbnails.thumbnail(source, exif, _LOOKED_AT, context)
+        frames, moves = moving.count(source), moving.moves(source)
+        profile = info.get("icc_profile")
+        seen = fingerprints.fingerprint(small)
+        return Description(
+            format=source.format,
+            mime_type=formats.MIME_TYPES[source.format],
+            width=size[0],
+            height=size[1],
+            mode=mode,
+            size=source.bytes,
+            sha256=sha256,
+            frames=frames,
+            animated=moves,
+            duration_ms=_duration(source, frames, context) if moves else None,
+            has_alpha=alpha,
+            progressive=bool(info.get("progressive") or info.get("interlace")),
+            dpi=metadata.dpi_of(info),
+            colour_profile=colours.profile_name(profile) if profile else None,
+            exif=metadata.camera(exif),
+            has_gps=metadata.has_gps(exif),
+            gps=metadata.location(exif) if request.gps else None,
+            palette=palette(small, request.colours),
+            average_colour=average(small),
+            blank=_blank(small),
+            entropy=round(fingerprints.on_white(small).convert("L").entropy(), 3),
+            blurhash=fingerprints.blurhash(small),
+            dhash=f"{seen.dhash:016x}",
+            phash=f"{seen.phash:016x}",
+        )
+
+
+def palette(picture: Image.Image, count: int) -> list[PaletteColour]:
+    """The colours that stand for the picture, and their shares; what is transparent does not count."""
+    small = picture.copy()
+    small.thumbnail(_PALETTE_AT, Image.Resampling.BOX)
+    visible = small.getchannel("A").point(lambda value: 255 if value >= 128 else 0) if "A" in small.mode else None  # noqa: PLR2004 -- half
+    few = small.convert("RGB").quantize(count, Image.Quantize.MEDIANCUT)
+    histogram = few.histogram(visible)
+    table = few.getpalette() or []
+    total = sum(histogram) or 1
+    found = [
+        PaletteColour(colour="#" + bytes(table[3 * index : 3 * index + 3]).hex(), share=round(number / total, 4))
+        for index, number in enumerate(histogram)
+        if number and 3 * index + 3 <= len(table)
+    ]
+    return sorted(found, key=lambda colour: -colour.share)
+
+
+def average(picture: Image.Image) -> str:
+    """The average colour."""
+    return "#" + fingerprints.on_white(picture).convert("RGB").resize((1, 1), Image.Resampling.BOX).tobytes().hex()
+
+
+def _blank(picture: Image.Image) -> bool:
+    return all(low == high for low, high in picture.convert("RGBA").getextrema())  # type: ignore[misc]
+
+
+def _duration(source: reading.Source, frames: int, context: Context) -> int | None:
+    """Once through; each frame must be read to know."""
+    width, height = source.picture.size
+    if width * height * frames > bounds.moving(context):
+        context.warn(f"The animation is too large to be played through ({frames:,} frames); its duration is not known.")
+        return None
+    film = moving.Film()
+    for _ in moving.frames(source, frames, film):
+        pass
+    return sum(film.durations)

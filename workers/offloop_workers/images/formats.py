@@ -1,0 +1,115 @@
+"""Formats: which one the result has, and what it is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Final, cast
+
+from PIL import Image
+
+from offloop.job import Context
+from offloop.jobs.images import FORMATS, Format
+from offloop.references import FileReference, Scheme, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a format is like.
+
+    Attributes:
+        mime_type: its type.
+        extensions: of file names; the first is the usual one.
+        longest: pixels a side at most.
+        transparent: whether it can be.
+        keeps: the metadata it has room for.
+        by_quality: whether a quality between 1 and 100 changes its size.
+    """
+
+    mime_type: str
+    extensions: tuple[str, ...]
+    longest: int
+    transparent: bool = True
+    keeps: frozenset[str] = frozenset()
+    by_quality: bool = False
+
+
+_ALL: Final = frozenset({"exif", "icc_profile", "dpi"})
+TRAITS: Final[MappingProxyType[str, Traits]] = MappingProxyType(
+    {
+        "jpeg": Traits("image/jpeg", (".jpg", ".jpeg"), 65_500, transparent=False, keeps=_ALL, by_quality=True),
+        "png": Traits("image/png", (".png",), 1 << 30, keeps=_ALL),
+        "webp": Traits("image/webp", (".webp",), 16_383, keeps=frozenset({"exif", "icc_profile"}), by_quality=True),
+        "avif": Traits("image/avif", (".avif",), 65_535, keeps=frozenset({"exif", "icc_profile"}), by_quality=True),
+        "gif": Traits("image/gif", (".gif",), 65_535),
+        "tiff": Traits("image/tiff", (".tif", ".tiff"), 1 << 30, keeps=frozenset({"icc_profile", "dpi"})),
+        "ico": Traits("image/vnd.microsoft.icon", (".ico",), 256),
+        "bmp": Traits("image/bmp", (".bmp",), 1 << 30, transparent=False, keeps=frozenset({"dpi"})),
+    }
+)
+MIME_TYPES: Final = MappingProxyType(
+    {name: traits.mime_type for name, traits in TRAITS.items()} | {"heif": "image/heic"}
+)
+_LOOKED_AT: Final = 192
+_MANY_COLOURS: Final = 0.08
+"""Share of sampled pixels with a colour of their own: photographs have 0.2 and more, drawings under 0.02."""
+
+
+def chosen(asked: str | None, source_format: str, context: Context) -> Format | None:
+    """The format of the result; None where the pixels must tell."""
+    if asked and asked != "auto":
+        return cast("Format", asked)
+    if asked is None and source_format in FORMATS:
+        return source_format
+    if asked is None:
+        context.warn(
+            f"{'HEIC' if source_format == 'heif' else source_format.upper()} is read but not written; the format was "
+            "chosen as with format=auto."
+        )
+    return None
+
+
+def suited(picture: Image.Image) -> Format:
+    """The format that suits a still picture: by its transparency, and by whether it is a photograph."""
+    photograph = is_photograph(picture)
+    if is_transparent(picture):
+        return "webp" if photograph else "png"
+    return "jpeg" if photograph else "png"
+
+
+def is_transparent(picture: Image.Image) -> bool:
+    """Whether some pixel is not opaque."""
+    if picture.mode not in {"LA", "RGBA"}:
+        return False
+    least = picture.getchannel("A").getextrema()[0]
+    return isinstance(least, (int, float)) and least < 255  # noqa: PLR2004 -- opaque
+
+
+def is_photograph(picture: Image.Image) -> bool:
+    """Whether colours hardly ever repeat."""
+    sample = picture.convert("RGB")
+    size = (min(_LOOKED_AT, sample.width), min(_LOOKED_AT, sample.height))
+    sample = sample.resize(size, Image.Resampling.NEAREST)
+    count = size[0] * size[1]
+    colours = sample.getcolors(count) or []
+    return len(colours) > max(64, count * _MANY_COLOURS)
+
+
+def file_name(asked: str | None, reference: FileReference, form: str) -> str:
+    """What the result is called: as asked, or after its source, with the extension of its format."""
+    extensions = TRAITS[form].extensions
+    if asked:
+        return asked if PurePosixPath(asked.lower()).suffix in extensions else asked + extensions[0]
+    return stem_of(reference) + extensions[0]
+
+
+def stem_of(reference: FileReference) -> str:
+    """The source's name without its extension, where it has one."""
+    parsed = parse(reference)
+    return (PurePosixPath(parsed.path).stem if parsed.scheme is Scheme.ROOT else "") or "picture"
+
+
+def shortened(reference: FileReference) -> str:
+    """The reference for an answer: what ``data:`` holds is left out."""
+    return reference if len(reference) <= 100 else reference[:60] + "…"  # noqa: PLR2004 -- a line

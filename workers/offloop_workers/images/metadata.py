@@ -1,0 +1,192 @@
+"""Metadata: what a camera noted, and the little of it that may stay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from PIL import ExifTags, Image
+
+from offloop.job import Context
+from offloop.jobs.images import Camera, Location, Transformation
+
+_BASE, _IFD, _GPS = ExifTags.Base, ExifTags.IFD, ExifTags.GPS
+# Of everything else (maker notes, serial numbers, thumbnails of the unredacted picture, free texts) nothing stays.
+_KEPT: Final = frozenset({_BASE.Make, _BASE.Model, _BASE.DateTime})
+_RIGHTS: Final = frozenset({_BASE.Artist, _BASE.Copyright})
+_KEPT_OF_CAMERA: Final = frozenset(
+    {
+        _BASE.ExposureTime,
+        _BASE.FNumber,
+        _BASE.ExposureProgram,
+        _BASE.ISOSpeedRatings,
+        _BASE.DateTimeOriginal,
+        _BASE.OffsetTimeOriginal,
+        _BASE.ExposureBiasValue,
+        _BASE.MeteringMode,
+        _BASE.Flash,
+        _BASE.FocalLength,
+        _BASE.FocalLengthIn35mmFilm,
+        _BASE.LensMake,
+        _BASE.LensModel,
+    }
+)
+_LONGEST: Final = 1_000
+_MOST_EXIF: Final = 60_000
+"""Bytes; a JPEG has room for 65,533 in one segment."""
+
+UPRIGHT: MappingProxyType[int, Image.Transpose] = MappingProxyType(
+    {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+)
+"""By the orientation in the metadata: the transposition that puts the picture upright (1 is upright already)."""
+
+
+def exif_of(picture: Image.Image, context: Context) -> Image.Exif:
+    """The picture's EXIF; empty, with a warning, where it cannot be read."""
+    try:
+        exif = picture.getexif()
+        exif.get_ifd(_IFD.Exif)
+        exif.get_ifd(_IFD.GPSInfo)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 -- a parser of hostile bytes; the picture is good without them
+        context.warn("The picture's metadata is damaged and was ignored.")
+        return Image.Exif()
+    return exif
+
+
+def orientation(exif: Image.Exif) -> int:
+    """1 to 8; 1 where nothing sensible is noted."""
+    found = exif.get(_BASE.Orientation)
+    return found if isinstance(found, int) and found in UPRIGHT else 1
+
+
+def kept(exif: Image.Exif, info: Mapping[Any, Any], request: Transformation, context: Context) -> dict[str, Any]:
+    """What of the metadata the caller wants in the result, as Pillow's options for saving."""
+    wanted, made = set(request.keep_metadata), Image.Exif()
+    options: dict[str, Any] = {}
+    if "exif" in wanted:
+        _copy(exif, made, _KEPT | _RIGHTS)
+        _copy(exif.get_ifd(_IFD.Exif), made.get_ifd(_IFD.Exif), _KEPT_OF_CAMERA)
+    if "copyright" in wanted:
+        _copy(exif, made, _RIGHTS)
+    if "gps" in wanted:
+        _copy(exif.get_ifd(_IFD.GPSInfo), made.get_ifd(_IFD.GPSInfo), frozenset(_GPS))
+    if not request.orient and orientation(exif) != 1 and wanted & {"exif"}:
+        made[_BASE.Orientation] = orientation(exif)
+    if len(made) or made.get_ifd(_IFD.Exif) or made.get_ifd(_IFD.GPSInfo):
+        content = _packed(made)
+        if content is None or len(content) > _MOST_EXIF:
+            context.warn("The camera's metadata is damaged or too long to keep; it was left out.")
+        else:
+            options["exif"] = content
+    if "dpi" in wanted and (found := dpi_of(info)):
+        options["dpi"] = found
+    return options
+
+
+def dpi_of(info: Mapping[Any, Any]) -> tuple[float, float] | None:
+    """Dots an inch, where they are given and make sense."""
+    found = info.get("dpi")
+    if not isinstance(found, tuple) or len(found) != 2:  # noqa: PLR2004 -- across and down
+        return None
+    across, down = (_number(value) for value in found)
+    return (across, down) if across and down and 0 < across < 1e5 and 0 < down < 1e5 else None  # noqa: PLR2004 -- sane
+
+
+def camera(exif: Image.Exif) -> Camera | None:
+    """What the camera noted, or None where there is nothing."""
+    inner = exif.get_ifd(_IFD.Exif)
+    iso = inner.get(_BASE.ISOSpeedRatings)
+    found = Camera(
+        make=_text(exif.get(_BASE.Make)),
+        model=_text(exif.get(_BASE.Model)),
+        lens=_text(inner.get(_BASE.LensModel)),
+        software=_text(exif.get(_BASE.Software)),
+        taken_at=_time(inner.get(_BASE.DateTimeOriginal) or exif.get(_BASE.DateTime)),
+        orientation=orientation(exif) if _BASE.Orientation in exif else None,
+        exposure_seconds=_number(inner.get(_BASE.ExposureTime)),
+        aperture=_number(inner.get(_BASE.FNumber)),
+        iso=iso if isinstance(iso, int) else None,
+        focal_length_mm=_number(inner.get(_BASE.FocalLength)),
+        artist=_text(exif.get(_BASE.Artist)),
+        copyright=_text(exif.get(_BASE.Copyright)),
+    )
+    return found if any(value is not None for value in found.model_dump().values()) else None
+
+
+def has_gps(exif: Image.Exif) -> bool:
+    """Whether the picture gives away where it was taken."""
+    return bool(exif.get_ifd(_IFD.GPSInfo))
+
+
+def location(exif: Image.Exif) -> Location | None:
+    """Where it was taken, in degrees."""
+    gps = exif.get_ifd(_IFD.GPSInfo)
+    latitude = _degrees(gps.get(_GPS.GPSLatitude), negative=gps.get(_GPS.GPSLatitudeRef) in {"S", b"S"})
+    longitude = _degrees(gps.get(_GPS.GPSLongitude), negative=gps.get(_GPS.GPSLongitudeRef) in {"W", b"W"})
+    if latitude is None or longitude is None:
+        return None
+    altitude = _number(gps.get(_GPS.GPSAltitude))
+    if altitude is not None and gps.get(_GPS.GPSAltitudeRef) in {1, b"\x01"}:
+        altitude = -altitude
+    return Location(latitude=latitude, longitude=longitude, altitude_m=altitude)
+
+
+def _copy(source: Any, target: Any, tags: frozenset[Any]) -> None:
+    for tag in tags:
+        value = source.get(int(tag))
+        if value is not None and not (isinstance(value, (str, bytes)) and len(value) > _LONGEST):
+            target[int(tag)] = value
+
+
+def _packed(exif: Image.Exif) -> bytes | None:
+    try:
+        return exif.tobytes()
+    except Exception:  # noqa: BLE001 -- values of hostile files that no type fits
+        return None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if not isinstance(value, str):
+        return None
+    return "".join(letter for letter in value if letter.isprintable()).strip()[:200] or None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return round(number, 6) if math.isfinite(number) else None
+
+
+def _time(value: Any) -> str | None:
+    text = _text(value)
+    try:
+        return datetime.strptime(text or "", "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007 -- cameras know no zone
+    except ValueError:
+        return None
+
+
+def _degrees(value: Any, *, negative: bool) -> float | None:
+    if not isinstance(value, tuple) or len(value) != 3:  # noqa: PLR2004 -- degrees, minutes, seconds
+        return None
+    parts = [_number(part) for part in value]
+    if None in parts:
+        return None
+    degrees = sum((part or 0) / 60**place for place, part in enumerate(parts))
+    return round(-degrees if negative else degrees, 7) if degrees <= 180 else None  # noqa: PLR2004 -- of a circle

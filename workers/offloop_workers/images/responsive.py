@@ -1,0 +1,90 @@
+"""Responsive sets: one picture in all widths and formats that a page needs."""
+
+from __future__ import annotations
+
+import html
+import io
+from math import ceil
+from urllib.parse import quote
+
+from PIL import Image
+
+from offloop.job import Context, performs
+from offloop.jobs.images import Responsive, ResponsiveSet, Variant, responsive_images
+from offloop_workers.images import encoding, formats, metadata, moving, reading
+from offloop_workers.images.moving import Film
+from offloop_workers.images.thumbnails import thumbnail, upright_size
+
+
+@performs(responsive_images)
+def make_set(request: ResponsiveSet, context: Context) -> Responsive:
+    """Decode once, at the largest width; every file is scaled from there.
+
+    Raises:
+        LimitExceeded: the source has too many pixels.
+        JobError: it is not an accepted picture, or damaged.
+    """
+    with reading.opened(request.image, context) as source, reading.decoding():
+        if moving.moves(source):
+            context.warn("The source is an animation; its first frame was used. transform_image keeps it moving.")
+        exif = metadata.exif_of(source.picture, context)
+        size = upright_size(source.picture, exif)
+        widths = _widths(request.widths, size[0], context)
+        large = thumbnail(source, exif, (widths[-1], ceil(widths[-1] * size[1] / size[0])), context)
+    stem = request.name or formats.stem_of(request.image)
+    wanted = list(dict.fromkeys(request.formats))
+    variants: list[Variant] = []
+    for number, (form, width) in enumerate((form, width) for form in wanted for width in widths):
+        context.progress(number, len(wanted) * len(widths), f"{form} {width}")
+        made = encoding.fitted(_at(large, width, size), form, request.background, context)
+        name = f"{stem}-{width}{formats.TRAITS[form].extensions[0]}"
+        with context.create(name, formats.MIME_TYPES[form]) as out:
+            encoding.write(encoding.Result([made], form, request, Film()), out, None, context)
+            length = out.seek(0, io.SEEK_END)
+        variants.append(Variant(name=name, format=form, width=made.width, height=made.height, size=length))
+    srcset: dict[str, str] = {
+        form: ", ".join(f"{_url(request, variant)} {variant.width}w" for variant in variants if variant.format == form)
+        for form in wanted
+    }
+    return Responsive(variants=variants, srcset=srcset, html=_snippet(request, variants, srcset))
+
+
+def _widths(asked: list[int], source: int, context: Context) -> list[int]:
+    """In order, none above the source's; its own takes the place of those that are."""
+    kept = sorted({width for width in asked if width <= source})
+    if left := sorted({width for width in asked if width > source}):
+        kept = sorted({*kept, source})
+        context.warn(
+            f"The source is {source:,} pixels wide: {', '.join(map(str, left))} would enlarge it; "
+            f"{source} was made instead."
+        )
+    return kept
+
+
+def _at(large: Image.Image, width: int, size: tuple[int, int]) -> Image.Image:
+    height = max(1, round(width * size[1] / size[0]))
+    if (width, height) == large.size:
+        return large.copy()
+    return large.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+def _url(request: ResponsiveSet, variant: Variant) -> str:
+    return request.url_prefix + quote(variant.name)
+
+
+def _snippet(request: ResponsiveSet, variants: list[Variant], srcset: dict[str, str]) -> str:
+    def quoted(text: str) -> str:
+        return html.escape(text, quote=True)
+
+    *sources, last = srcset
+    largest = max((variant for variant in variants if variant.format == last), key=lambda variant: variant.width)
+    sizes = quoted(request.sizes)
+    lines = [
+        f'  <source type="{formats.MIME_TYPES[form]}" srcset="{quoted(srcset[form])}" sizes="{sizes}">'
+        for form in sources
+    ]
+    lines.append(
+        f'  <img src="{quoted(_url(request, largest))}" srcset="{quoted(srcset[last])}" sizes="{sizes}" '
+        f'width="{largest.width}" height="{largest.height}" alt="{quoted(request.alt)}" loading="lazy">'
+    )
+    return "\n".join(["<picture>", *lines, "</picture>"])

@@ -1,0 +1,129 @@
+"""Contact sheets: many pictures on one, with captions."""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageOps
+
+from offloop.errors import LimitExceeded
+from offloop.job import Context, performs
+from offloop.jobs.images import MAX_SIDE, Sheet, SheetOfImages, contact_sheet
+from offloop.references import FileReference, Scheme, parse
+from offloop_workers.images import bounds, colours, encoding, formats, metadata, reading, thumbnails
+from offloop_workers.images.lettering import shipped_font
+from offloop_workers.images.many import look_at
+from offloop_workers.images.moving import Film
+
+_EMPTY = "#e6e6e6"
+
+
+@performs(contact_sheet)
+def make_sheet(request: SheetOfImages, context: Context) -> Sheet:
+    """Lay a small copy of each picture into its cell.
+
+    Raises:
+        LimitExceeded: the sheet would have too many pixels.
+        JobError: not one picture can be used.
+    """
+    grid = _Grid(request, bounds.still(context))
+
+    def place(index: int, source: reading.Source) -> None:
+        exif = metadata.exif_of(source.picture, context)
+        cell = (request.cell_width, request.cell_height)
+        room = tuple(2 * side for side in cell) if request.fit == "cover" else cell
+        small = thumbnails.thumbnail(source, exif, (room[0], room[1]), context)
+        grid.place(index, ImageOps.fit(small, cell) if request.fit == "cover" else small)
+
+    placed, failed = look_at(request.images, place, context)
+    for failure in failed:
+        grid.leave_empty(failure.index)
+    sheet = encoding.fitted(grid.sheet, request.format, None, context)
+    name = formats.file_name(request.name, request.images[0], request.format)
+    with context.create(name, formats.MIME_TYPES[request.format]) as out:
+        encoding.write(encoding.Result([sheet], request.format, request, Film()), out, None, context)
+    return Sheet(
+        width=sheet.width,
+        height=sheet.height,
+        columns=grid.columns,
+        rows=grid.rows,
+        placed=len(placed),
+        failed=failed,
+    )
+
+
+class _Grid:
+    """The sheet: cells with a caption under each.
+
+    Args:
+        request: sizes, colours and captions.
+        most: pixels that it may have.
+
+    Raises:
+        LimitExceeded: it would have too many pixels.
+    """
+
+    def __init__(self, request: SheetOfImages, most: int) -> None:
+        self._request = request
+        count = len(request.images)
+        usual = ceil(sqrt(count * request.cell_height / request.cell_width)) or 1
+        self.columns = min(count, request.columns or usual)
+        self.rows = ceil(count / self.columns)
+        self._captions = [_caption(index, image) for index, image in enumerate(request.images)]
+        if request.captions is not None:
+            self._captions = list(request.captions) or [""] * count
+        self._line = round(request.caption_size * 1.6) if any(self._captions) else 0
+        self._step = (request.cell_width + request.gap, request.cell_height + self._line + request.gap)
+        size = (self._step[0] * self.columns + request.gap, self._step[1] * self.rows + request.gap)
+        if max(size) > MAX_SIDE or size[0] * size[1] > most:
+            message = (
+                f"The sheet would have {size[0]:,} x {size[1]:,} pixels; at most {MAX_SIDE:,} a side and "
+                f"{most:,} in all are made: ask for smaller cells, other columns, or fewer images."
+            )
+            raise LimitExceeded(message)
+        self.sheet = Image.new("RGB", size, request.background or "#ffffff")
+        self._draw = ImageDraw.Draw(self.sheet)
+        self._font: Any = shipped_font(request.caption_size)
+
+    def place(self, index: int, small: Image.Image) -> None:
+        """Lay a picture into the middle of its cell."""
+        left, top = self._corner(index)
+        flat = colours.flattened(small, self._request.background or "#ffffff").convert("RGB")
+        across = (self._request.cell_width - flat.width) // 2
+        self.sheet.paste(flat, (left + across, top + (self._request.cell_height - flat.height) // 2))
+        self._write(index, self._captions[index])
+
+    def leave_empty(self, index: int) -> None:
+        """Mark the cell of a picture that could not be used."""
+        left, top = self._corner(index)
+        right, bottom = left + self._request.cell_width - 1, top + self._request.cell_height - 1
+        self._draw.rectangle((left, top, right, bottom), fill=_EMPTY)
+        self._draw.line((left, top, right, bottom), fill="#bbbbbb")
+        self._draw.line((left, bottom, right, top), fill="#bbbbbb")
+        self._write(index, self._captions[index])
+
+    def _corner(self, index: int) -> tuple[int, int]:
+        row, column = divmod(index, self.columns)
+        return self._request.gap + column * self._step[0], self._request.gap + row * self._step[1]
+
+    def _write(self, index: int, caption: str) -> None:
+        if not self._line or not caption:
+            return
+        left, top = self._corner(index)
+        text = self._shortened("".join(letter if letter.isprintable() else " " for letter in caption))
+        place = (left + self._request.cell_width / 2, top + self._request.cell_height + self._line / 2)
+        self._draw.text(place, text, font=self._font, fill=self._request.text_colour, anchor="mm")
+
+    def _shortened(self, caption: str) -> str:
+        text = caption
+        while text and self._font.getlength(text) > self._request.cell_width:
+            caption = caption[:-1]
+            text = caption + "…" if caption else ""
+        return text
+
+
+def _caption(index: int, reference: FileReference) -> str:
+    parsed = parse(reference)
+    name = parsed.path.rsplit("/", 1)[-1] if parsed.scheme is Scheme.ROOT else ""
+    return f"{index + 1} {name}".strip()
