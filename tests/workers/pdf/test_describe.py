@@ -1,0 +1,114 @@
+"""What a PDF is."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pikepdf
+import pytest
+from pikepdf import Array, Dictionary, Name, String
+
+from offloop_workers.context import JobContext
+from offloop_workers.pdf.describe import describe
+from parts import pdfs
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> JobContext:
+    """Where the tests work."""
+    return pdfs.context_in(tmp_path)
+
+
+@pytest.fixture
+def run(context: JobContext, tmp_path: Path) -> pdfs.Run:
+    """Describes a file given as bytes."""
+    return pdfs.runner(describe, context, tmp_path)
+
+
+def test_a_plain_document_is_described(run: pdfs.Run) -> None:
+    source = pdfs.written("Alpha")
+    found = run(source)
+    assert (found.pages, found.size, found.title, found.language) == (3, len(source), "Alpha", "en")
+    assert found.sha256 == hashlib.sha256(source).hexdigest()
+    assert [(one.width_mm, one.height_mm, one.pages) for one in found.sizes] == [(148.0, 210.0, 3)]
+    assert [(one.title, one.level, one.page) for one in found.outline] == [
+        (f"Alpha page {number}", 1, number) for number in (1, 2, 3)
+    ]
+    assert found.fonts
+    assert all(font.embedded for font in found.fonts)
+    assert (found.images, found.fields, found.attachments, found.claims) == (0, [], [], [])
+    assert not found.security.encrypted
+    assert not found.security.javascript
+
+
+def test_turned_pages_are_measured_as_seen(run: pdfs.Run) -> None:
+    def turn(pdf: pikepdf.Pdf) -> None:
+        pdf.pages[0].rotation = 270
+
+    found = run(pdfs.saved(turn, pdfs.written("A", 3)))
+    assert [(one.width_mm, one.height_mm, one.pages) for one in found.sizes] == [(148.0, 210.0, 2), (210.0, 148.0, 1)]
+
+
+def test_claims_tags_and_files_of_an_archive(run: pdfs.Run) -> None:
+    found = run(pdfs.written("Archive", 1, pdf_variant="pdf/a-3a", pdf_tags=True))
+    assert found.claims == ["PDF/A-3A"]
+    assert found.tagged
+
+
+def test_form_fields_have_names_types_and_values(run: pdfs.Run) -> None:
+    extra = "<input name='who' value='Ann'><input type='checkbox' name='yes' checked>"
+    found = run(pdfs.written("Form", 1, extra=extra, pdf_forms=True))
+    assert [(one.name, one.type) for one in found.fields] == [("who", "text"), ("yes", "button")]
+    assert found.fields[0].value == "Ann"
+
+
+def test_what_could_run_is_told(run: pdfs.Run) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        launch = Dictionary(S=Name.Launch, F=String("x"))
+        pdf.Root.OpenAction = Dictionary(S=Name.JavaScript, JS=String("x"), Next=launch)
+        field = Dictionary(FT=Name.Sig, T=String("sig"), V=Dictionary(Type=Name.Sig))
+        pdf.Root.AcroForm = Dictionary(Fields=Array([pdf.make_indirect(field)]))
+
+    found = run(pdfs.saved(change))
+    assert found.security.javascript
+    assert found.security.actions == ["Launch"]
+    assert found.security.signatures == 1
+    assert [(one.name, one.type) for one in found.fields] == [("sig", "signature")]
+
+
+def test_encryption_and_what_it_denies(run: pdfs.Run) -> None:
+    source = pdfs.locked(pdfs.written("A", 1), user="", extract=False, print_highres=False)
+    found = run(source)
+    assert (found.security.encrypted, found.security.method) == (True, "aesv3, 256 bits")
+    assert found.security.denied == ["print", "copy"]
+    assert run(source, password="owner").security.denied == []  # noqa: S106 -- a password of this test
+
+
+def test_files_inside_are_listed(run: pdfs.Run) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        file = pikepdf.AttachedFileSpec(pdf, b"12345", filename="../../x.sh")  # type: ignore[call-arg]  # has defaults
+        file.obj.AFRelationship = Name.Data
+        pdf.attachments["x"] = file
+
+    [file] = run(pdfs.saved(change)).attachments
+    assert (file.size, file.relationship) == (5, "Data")
+    assert file.name.endswith("x.sh")
+
+
+def test_texts_of_the_file_are_bounded_and_plain(run: pdfs.Run) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        pdf.docinfo.Title = "a\x00b\x1b[31m" + "x" * 5000
+        pdf.docinfo.CreationDate = "D:20260102030405+01'00'"
+        pdf.docinfo.ModDate = "yesterday"
+
+    found = run(pdfs.saved(change))
+    assert found.title is not None
+    assert len(found.title) == 500
+    assert "\x1b" not in found.title
+    assert found.created == "2026-01-02T03:04:05+01:00"
+    assert found.modified == "yesterday"
+
+
+def test_a_linearised_file_is_known(run: pdfs.Run) -> None:
+    assert run(pdfs.saved(lambda _pdf: None, linearize=True)).linearised

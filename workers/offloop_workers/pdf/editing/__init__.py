@@ -1,0 +1,1 @@
+"""The steps of edit_pdf, and what they are made of."""

@@ -1,0 +1,122 @@
+"""Removing what a viewer could run or open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pikepdf
+from pikepdf import Array, Dictionary, Name, Stream, sanitize
+
+from offloop_workers.pdf import trees
+
+# Actions that run something, leave the document or send data; a link to the web is one only where that is asked for.
+ACTIVE = frozenset(
+    {
+        "/JavaScript",
+        "/Launch",
+        "/SubmitForm",
+        "/ImportData",
+        "/GoToR",
+        "/GoToE",
+        "/Rendition",
+        "/Movie",
+        "/Sound",
+        "/RichMediaExecute",
+        "/Trans",
+    }
+)
+_HOLDERS = ("/A", "/PA", "/OpenAction", "/Next")
+_MULTIMEDIA = frozenset({"/RichMedia", "/Movie", "/Sound", "/Screen", "/3D"})
+
+
+def sanitise(pdf: pikepdf.Pdf, *, links: bool, attachments: bool) -> int:
+    """Take out scripts, actions, XFA forms and multimedia; returns how many things went.
+
+    Every object of the file is looked at, and not only what pages and forms lead to.
+
+    Args:
+        pdf: changed in place.
+        links: remove links to the web as well.
+        attachments: remove embedded files as well.
+    """
+    targets = ACTIVE | {"/URI"} if links else ACTIVE
+    removed = sum(_scrub(node, targets) for one in pdf.objects for node in _inside(one))
+    names = pdf.Root.get("/Names")
+    if isinstance(names, Dictionary) and "/JavaScript" in names:
+        del names["/JavaScript"]
+        removed += 1
+    form = pdf.Root.get("/AcroForm")
+    if isinstance(form, Dictionary) and "/XFA" in form:
+        del form["/XFA"]
+        removed += 1
+    removed += sum(_without_multimedia(page) for page in pdf.pages)
+    if attachments and (held := len(trees.names(pdf, "/EmbeddedFiles"))):
+        removed += held
+    if attachments:
+        sanitize.remove_attachments(pdf)
+    return removed
+
+
+def active(pdf: pikepdf.Pdf) -> set[str]:
+    """The types of the actions in a document, ``/URI`` and ``/GoTo`` among them."""
+    found: set[str] = set()
+    for one in pdf.objects:
+        for node in _inside(one):
+            found |= {str(action.get("/S")) for _, _, actions in _slots(node) for action in actions}
+    names = pdf.Root.get("/Names")
+    if isinstance(names, Dictionary) and "/JavaScript" in names:
+        found.add("/JavaScript")
+    return found
+
+
+def _inside(one: Any) -> Iterator[Any]:
+    """An object, and all that is written inside it; what it refers to has its own turn."""
+    waiting = [one]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, Array):
+            values: list[Any] = list(node)
+        elif isinstance(node, (Dictionary, Stream)):
+            values = [node.get(key) for key in node.keys()]  # noqa: SIM118 -- not a dict
+        else:
+            continue
+        waiting += [value for value in values if isinstance(value, (Array, Dictionary)) and not value.is_indirect]
+
+
+def _scrub(node: Any, targets: frozenset[str]) -> int:
+    removed = 0
+    for holder, key, actions in _slots(node):
+        if any(str(action.get("/S")) in targets for action in actions):
+            del holder[key]
+            removed += 1
+    return removed
+
+
+def _slots(node: Any) -> list[tuple[Any, str, list[Any]]]:
+    """Where a dictionary holds actions: the holder, the key, and the actions."""
+    if not isinstance(node, (Dictionary, Stream)):
+        return []
+    found = []
+    extra = node.get("/AA")
+    places = [(node, key) for key in _HOLDERS if key in node]
+    places += [(extra, key) for key in extra.keys()] if isinstance(extra, Dictionary) else []  # noqa: SIM118 -- not a dict
+    for holder, key in places:
+        value = holder.get(key)
+        listed = list(value) if isinstance(value, Array) and key == "/Next" else [value]
+        actions = [one for one in listed if isinstance(one, Dictionary) and isinstance(one.get("/S"), Name)]
+        if actions:
+            found.append((holder, key, actions))
+    return found
+
+
+def _without_multimedia(page: pikepdf.Page) -> int:
+    annotations = page.obj.get("/Annots")
+    if not isinstance(annotations, Array):
+        return 0
+    kept = [one for one in annotations if not (isinstance(one, Dictionary) and str(one.get("/Subtype")) in _MULTIMEDIA)]
+    removed = len(annotations) - len(kept)
+    if removed:
+        page.obj.Annots = Array(kept)
+    return removed

@@ -1,0 +1,73 @@
+"""Drawing stamps on pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pikepdf
+from pikepdf import Dictionary, Name
+
+from offloop.errors import LimitExceeded
+from offloop.job import Context
+from offloop.jobs.edits import Stamp
+from offloop_workers.pdf.editing import inks
+from offloop_workers.pdf.editing.document import Document
+from offloop_workers.pdf.editing.placing import place, view
+
+_MAX_TEXTS = 1_000
+
+
+def draw(stamp: Stamp, document: Document, indices: Sequence[int], context: Context) -> None:
+    """Draw a stamp on some pages of a document.
+
+    Raises:
+        LimitExceeded: numbers were asked for on too many pages.
+        JobError: the stamp's file is nothing that can be drawn.
+    """
+    pdf = document.pdf
+    indices = list(dict.fromkeys(indices))
+    chosen: dict[int, inks.Ink] = {}
+    if stamp.file is not None:
+        chosen = dict.fromkeys(indices, inks.of_file(stamp.file, stamp.file_page, pdf, context))
+    elif stamp.text is not None:
+        lines = {index: _numbered(stamp.text, index + 1, len(document.pages)) for index in indices}
+        different = list(dict.fromkeys(lines.values()))
+        if len(different) > _MAX_TEXTS:
+            message = (
+                f"Numbers would be stamped on {len(different):,} pages, more than the {_MAX_TEXTS:,} of one step: "
+                "use several stamp steps, each with a part of the pages."
+            )
+            raise LimitExceeded(message)
+        by_line = dict(zip(different, inks.texts(stamp, different, pdf, context), strict=True))
+        chosen = {index: by_line[line] for index, line in lines.items()}
+    state = pdf.make_indirect(Dictionary(Type=Name.ExtGState, ca=stamp.opacity, CA=stamp.opacity))
+    for index, ink in chosen.items():
+        _draw(stamp, document.pages[index], ink, state)
+
+
+def _draw(stamp: Stamp, page: pikepdf.Page, ink: inks.Ink, state: pikepdf.Object) -> None:
+    matrix = place(stamp, (ink.width, ink.height), view(page))
+    form = page.add_resource(ink.drawn, Name.XObject, _unused(page), replace_existing=False)
+    look = page.add_resource(state, Name.ExtGState, _unused(page), replace_existing=False)
+    # An artifact: what assistive programs should not read aloud on every page.
+    content = b"/Artifact BMC q %s gs %s cm %s Do Q EMC\n" % (str(look).encode(), matrix.encode(), str(form).encode())
+    if stamp.layer == "under":
+        page.contents_add(content, prepend=True)
+        return
+    page.contents_add(b"q\n", prepend=True)  # whatever the page leaves turned or scaled ends before the stamp
+    page.contents_add(b"\nQ\n" + content)
+
+
+def _unused(page: pikepdf.Page) -> Name:
+    """A name the page does not use yet; the library's own are random, and the same job should give the same bytes."""
+    resources = page.get_resources()
+    groups = resources.values() if isinstance(resources, Dictionary) else ()
+    taken = {key for group in groups if isinstance(group, Dictionary) for key in group.keys()}  # noqa: SIM118 -- no dict
+    number = 1
+    while f"/Stamp{number}" in taken:
+        number += 1
+    return Name(f"/Stamp{number}")
+
+
+def _numbered(text: str, page: int, pages: int) -> str:
+    return text.replace("{page}", str(page)).replace("{pages}", str(pages))

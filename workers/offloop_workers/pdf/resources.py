@@ -1,0 +1,61 @@
+"""The fonts and pictures that the pages of a PDF use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pikepdf
+from pikepdf import Array, Dictionary, Name
+
+from offloop.jobs.documents import FontUse
+
+_MAX_FONTS = 100
+_MAX_NODES = 50_000
+_MAX_DEPTH = 10
+_FILES = ("/FontFile", "/FontFile2", "/FontFile3")
+
+
+def used(pdf: pikepdf.Pdf) -> tuple[list[FontUse], int]:
+    """The first 100 fonts by name, and how many different pictures there are."""
+    fonts: dict[tuple[int, int], FontUse] = {}
+    images: set[tuple[int, int]] = set()
+    for kind, node in _walk(pdf):
+        if kind == "/Font" and len(fonts) < _MAX_FONTS:
+            fonts.setdefault(node.objgen if node.is_indirect else (0, -len(fonts) - 1), _font(node))
+        elif kind == "/XObject" and node.get("/Subtype") == Name.Image:
+            images.add(node.objgen)
+    return sorted(set(fonts.values()), key=lambda font: font.name), len(images)
+
+
+def _walk(pdf: pikepdf.Pdf) -> Iterator[tuple[str, Any]]:
+    """What the resources of pages name, and the resources of the forms among it; each once."""
+    seen: set[tuple[int, int]] = set()
+    for page in pdf.pages:
+        waiting: list[tuple[Any, int]] = [(page.get_resources(), 0)]
+        while waiting and len(seen) < _MAX_NODES:
+            resources, depth = waiting.pop()
+            if not isinstance(resources, Dictionary) or depth > _MAX_DEPTH:
+                continue
+            for kind in ("/Font", "/XObject", "/Pattern"):
+                group: Any = resources.get(kind)
+                for key in group.keys() if isinstance(group, Dictionary) else ():
+                    node: Any = group.get(key)
+                    if not hasattr(node, "objgen") or not hasattr(node, "get") or node.objgen in seen:
+                        continue
+                    if node.is_indirect:
+                        seen.add(node.objgen)
+                    if isinstance(node, (Dictionary, pikepdf.Stream)):
+                        yield kind, node
+                        waiting.append((node.get("/Resources"), depth + 1))
+
+
+def _font(font: Any) -> FontUse:
+    kind = str(font.get("/Subtype"))[1:41]
+    below = font.get("/DescendantFonts")
+    holder = below[0] if isinstance(below, Array) and len(below) else font
+    descriptor = holder.get("/FontDescriptor") if isinstance(holder, Dictionary) else None
+    embedded = kind == "Type3" or (isinstance(descriptor, Dictionary) and any(file in descriptor for file in _FILES))
+    name = font.get("/BaseFont")
+    plain = str(name)[1:101].split("+", 1)[-1] if isinstance(name, Name) else kind
+    return FontUse(name=plain, type=kind, embedded=embedded)

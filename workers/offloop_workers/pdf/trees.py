@@ -1,0 +1,127 @@
+"""The trees inside a PDF that a hostile file makes endless: names, numbers, outlines. Walked with a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pikepdf
+from pikepdf import Array, Dictionary, Name, Object, String
+
+_MAX_NODES = 20_000
+_MAX_ENTRIES = 100_000
+_MAX_DEPTH = 30
+_MAX_TITLE = 500
+_LEAF = 64
+
+
+def entries(root: object, key: str = "/Names") -> Iterator[tuple[Any, Any]]:
+    """The pairs of a name tree (``/Names``) or number tree (``/Nums``); circles and strays are left out."""
+    waiting, found = [root], 0
+    seen: set[tuple[int, int]] = set()
+    while waiting and len(seen) < _MAX_NODES:
+        node = waiting.pop()
+        if not isinstance(node, Dictionary) or (node.is_indirect and node.objgen in seen):
+            continue
+        seen.add(node.objgen if node.is_indirect else (0, len(seen)))
+        pairs, kids = node.get(key), node.get("/Kids")
+        if isinstance(pairs, Array):
+            for index in range(0, min(len(pairs) - 1, 2 * (_MAX_ENTRIES - found)), 2):
+                found += 1
+                yield pairs[index], pairs[index + 1]
+        if isinstance(kids, Array):
+            waiting += reversed([kids[index] for index in range(min(len(kids), _MAX_NODES))])
+
+
+def names(pdf: pikepdf.Pdf, kind: str) -> dict[bytes, Any]:
+    """The entries of one of the document's name trees, such as ``/Dests`` or ``/EmbeddedFiles``."""
+    root = pdf.Root.get("/Names")
+    tree = root.get(kind) if isinstance(root, Dictionary) else None
+    return {bytes(name): value for name, value in entries(tree) if isinstance(name, String)}
+
+
+def name_tree(pdf: pikepdf.Pdf, found: Mapping[bytes, Any]) -> Object:
+    """A name tree with these entries: one root, and leaves of 64."""
+    ordered = sorted(found.items())
+    leaves = [
+        pdf.make_indirect(
+            Dictionary(
+                Limits=Array([String(part[0][0]), String(part[-1][0])]),
+                Names=Array([item for name, value in part for item in (String(name), value)]),
+            )
+        )
+        for part in (ordered[at : at + _LEAF] for at in range(0, len(ordered), _LEAF))
+    ]
+    return pdf.make_indirect(Dictionary(Kids=Array(leaves)))
+
+
+@dataclass(slots=True)
+class Item:
+    """One entry of an outline.
+
+    Attributes:
+        title: what it says.
+        target: where it leads: a destination (array, string or name), or None.
+        uri: a link to the web, where it leads there.
+        closed: whether what is below it is folded.
+        children: what is below it.
+    """
+
+    title: str
+    target: Any = None
+    uri: str | None = None
+    closed: bool = False
+    children: list[Item] = field(default_factory=list)
+
+
+def outline(pdf: pikepdf.Pdf, limit: int = _MAX_NODES) -> list[Item]:
+    """The outline, at most so many items of it; circles are cut."""
+    root = pdf.Root.get("/Outlines")
+    top: list[Item] = []
+    waiting = [(root.get("/First"), top, 1)] if isinstance(root, Dictionary) else []
+    seen: set[tuple[int, int]] = set()
+    while waiting and len(seen) < limit:
+        node, siblings, depth = waiting.pop()
+        if not isinstance(node, Dictionary) or node.objgen in seen or not node.is_indirect:
+            continue
+        seen.add(node.objgen)
+        item = _item(node)
+        siblings.append(item)
+        waiting.append((node.get("/Next"), siblings, depth))
+        if depth < _MAX_DEPTH:
+            waiting.append((node.get("/First"), item.children, depth + 1))
+    return top
+
+
+def _item(node: Object) -> Item:
+    target: Any = node.get("/Dest")
+    action: Any = node.get("/A")
+    uri = None
+    if target is None and isinstance(action, Dictionary):
+        if action.get("/S") == Name.GoTo:
+            target = action.get("/D")
+        elif action.get("/S") == Name.URI:
+            uri = text(action.get("/URI"))
+    count: Any = node.get("/Count")
+    return Item(text(node.get("/Title")) or "", target, uri, closed=isinstance(count, int) and count < 0)
+
+
+def destination(pdf: pikepdf.Pdf, target: Any, named: Mapping[bytes, Any]) -> Array | None:
+    """The explicit destination behind a target; None where there is none."""
+    if isinstance(target, String):
+        target = named.get(bytes(target))
+    elif isinstance(target, Name):
+        old = pdf.Root.get("/Dests")
+        target = old.get(str(target)) if isinstance(old, Dictionary) else None
+    if isinstance(target, Dictionary):
+        target = target.get("/D")
+    return target if isinstance(target, Array) and len(target) and isinstance(target[0], Dictionary) else None
+
+
+def text(value: object) -> str | None:
+    """A string of the file as text of bounded length, without control characters."""
+    if not isinstance(value, String):
+        return None
+    shown = "".join(character if character.isprintable() else " " for character in str(value)[: 2 * _MAX_TITLE])
+    return " ".join(shown.split())[:_MAX_TITLE]
