@@ -16,10 +16,12 @@ RUN /build/bin/hatchling build --target wheel --directory /wheel \
  && uv pip install -q --python /opt/offloop/bin/python --no-deps /wheel/*.whl
 
 FROM docker.io/library/python:3.13-slim-trixie
+# More fonts for PDFs, such as "fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji" (80 MB) for all writing systems.
+ARG FONTS=""
 # Pango lays text out for WeasyPrint; without a font it would crash.
 RUN apt-get update -qq \
  && apt-get install -qq -y --no-install-recommends \
-      libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fontconfig fonts-dejavu-core \
+      libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fontconfig fonts-dejavu-core $FONTS \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --user-group --no-create-home --home-dir /var/lib/offloop offloop \
  && install -d -o offloop -g offloop -m 700 /var/lib/offloop /var/cache/offloop

@@ -51,3 +51,17 @@ def ten_pages() -> str:
     return (
         f"<html><head><style>{_STYLE}</style><title>Report {number}</title></head><body>{''.join(pages)}</body></html>"
     )
+
+
+def table() -> str:
+    """A hundred pages: one table of 3,100 rows in five columns."""
+    number = next(_numbers)
+    rows = "".join(
+        f"<tr><td>{row}</td><td>Row {row} of table {number}</td><td>Group {row % 17}</td><td class=n>{row % 7 + 1}</td>"
+        f"<td class=n>{row * 1.25:.2f}</td></tr>"
+        for row in range(3_100)
+    )
+    return (
+        f"<html><head><style>{_STYLE}</style><title>Table {number}</title></head><body><table><thead><tr><th>#</th>"
+        f"<th>What</th><th>Group</th><th>Count</th><th>Value</th></tr></thead><tbody>{rows}</tbody></table></body></html>"
+    )

@@ -22,8 +22,11 @@ import pytest
 
 from offloop import catalogue
 from offloop.settings import Settings, load
-from offloop_server import artifact_tools, job_tools
+from offloop_server import artifact_tools, job_tools, webhook_tools
 from offloop_server.cli.stack import Stack
+from offloop_server.io import gather
+from offloop_server.io.sql import tools as sql_tools
+from offloop_server.light import LightTool
 from offloop_workers import works
 from offloop_workers.context import JobContext
 
@@ -190,7 +193,7 @@ def test_the_settings_page_is_the_table_of_settings() -> None:
 def test_every_setting_that_a_page_names_exists() -> None:
     known = {Settings.variable(name) for name in Settings.model_fields}
     for page in PAGES:
-        named = set(re.findall(r"\bOFFLOOP_[A-Z_]*[A-Z]\b", page.read_text("utf-8")))
+        named = set(re.findall(r"\bOFFLOOP_(?!SQL_)[A-Z_]*[A-Z]\b", page.read_text("utf-8")))  # OFFLOOP_SQL_<any name>
         assert named <= known, f"{page.relative_to(ROOT)} names {sorted(named - known)}"
 
 
@@ -233,9 +236,9 @@ def light_tools() -> set[str]:
 
     def of(module: ModuleType) -> set[str]:
         classes = [value for value in vars(module).values() if isinstance(value, type)]
-        return {str(one.name) for one in classes if issubclass(one, job_tools.LightTool) and "name" in vars(one)}
+        return {str(one.name) for one in classes if issubclass(one, LightTool) and "name" in vars(one)}
 
-    return of(job_tools) | of(artifact_tools)
+    return of(job_tools) | of(artifact_tools) | of(webhook_tools) | of(gather) | of(sql_tools)
 
 
 def test_the_readme_lists_the_tools_that_there_are() -> None:

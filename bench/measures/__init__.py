@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bench.measures import dispatch, faults, growth, pdf, web
+from bench.measures import dispatch, faults, fetch, growth, hashing, pdf, table, web
 from bench.measures.plan import Plan
 from bench.report import Figures
 
@@ -16,8 +16,11 @@ ALL: Final[dict[str, Measure]] = {
     "throughput": dispatch.throughput,
     "idle": dispatch.idle,
     "invoice": pdf.invoice,
+    "pdf-table": table.table,
     "two-workers": pdf.two_workers,
     "web": web.web,
+    "fetch": fetch.fetch,
+    "hashing": hashing.hashing,
     "cancel": faults.cancel,
     "recover": faults.recover,
     "depth": growth.depth,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
 from mcp_types import CallToolResult, ContentBlock, ResourceLink, TextContent
 from pydantic import BaseModel, ConfigDict, Field
 
 from offloop.artifacts import Artifact
-from offloop.record import Done, Failed, Record, State
-from offloop_server.links import Links
+from offloop.links import Links
+from offloop.record import Done, Failed, Record, State, timestamp
 
 OutputT = TypeVar("OutputT")
 
@@ -88,8 +87,8 @@ def answer(record: Record, links: Links, *, notes: tuple[str, ...] = ()) -> Call
     job = describe(record, links)
     content: list[ContentBlock] = [TextContent(text="\n".join([next_step(job), *notes]))]
     content += [
-        ResourceLink(name=made.name, uri=made.download_url, mime_type=made.mime_type, size=made.size)
-        for made in job.artifacts
+        ResourceLink(name=file.name, uri=file.download_url, mime_type=file.mime_type, size=file.size)
+        for file in job.artifacts
     ]
     return CallToolResult(
         content=content,
@@ -130,7 +129,7 @@ def describe(record: Record, links: Links) -> JobAnswer[dict[str, Any]]:
         expires_at=timestamp(record.expires),
         poll_after_ms=None if record.state.terminal else POLL_MS,
         output=done.output if done else None,
-        artifacts=[_made(Artifact(**fields), links) for fields in (done.artifacts if done else ())],
+        artifacts=[made(Artifact(**fields), links) for fields in (done.artifacts if done else ())],
         warnings=list(done.warnings) if done else [],
         error=ErrorAnswer(**record.outcome.error.to_wire()) if isinstance(record.outcome, Failed) else None,
     )
@@ -151,9 +150,9 @@ def next_step(job: JobAnswer[Any]) -> str:
             )
         case State.COMPLETED:
             files = "; ".join(
-                f"{made.name} ({made.mime_type}, {made.size} bytes): pass it on as artifact:{made.artifact_id} "
-                f"or download {made.download_url}"
-                for made in job.artifacts
+                f"{file.name} ({file.mime_type}, {file.size} bytes): pass it on as artifact:{file.artifact_id} "
+                f"or download {file.download_url}"
+                for file in job.artifacts
             )
             parts = [f"{what} is completed."]
             if job.output:
@@ -170,12 +169,8 @@ def next_step(job: JobAnswer[Any]) -> str:
     return f"{what} failed: {error.message if error else 'the reason is not known'}{again}"
 
 
-def timestamp(ms: int) -> str:
-    """Milliseconds since 1970 in ISO 8601, UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _made(artifact: Artifact, links: Links) -> ArtifactAnswer:
+def made(artifact: Artifact, links: Links) -> ArtifactAnswer:
+    """The structured shape of an artifact."""
     return ArtifactAnswer(
         artifact_id=artifact.artifact_id,
         name=artifact.name,

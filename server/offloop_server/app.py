@@ -28,9 +28,11 @@ import offloop
 from offloop import catalogue, logs
 from offloop.artifacts import ArtifactStore
 from offloop.errors import OffloopError, SettingsError, Unavailable
+from offloop.links import Links, shared_key
 from offloop.queue import Bounds, JobQueue, answering
 from offloop.record import Progress
 from offloop.redis import connect, connect_blocking
+from offloop.webhooks import Webhooks
 from offloop_server.answers import refusal
 from offloop_server.artifact_tools import CreateUpload, ReadArtifact
 from offloop_server.auth import SCOPE_KEY, Principals, RequirePrincipal, check_binding
@@ -39,9 +41,15 @@ from offloop_server.calls import Calls
 from offloop_server.files import Files
 from offloop_server.health import Health
 from offloop_server.inbox import Inbox
+from offloop_server.io.gather import gather_tools
+from offloop_server.io.http import Fetcher
+from offloop_server.io.http_tools import http_tools
+from offloop_server.io.sql.databases import Databases
+from offloop_server.io.sql.queries import Queries
+from offloop_server.io.sql.tools import sql_tools
 from offloop_server.job_tools import CancelJob, JobStatus, ListJobs, WaitForJobs
-from offloop_server.links import Links, shared_key
 from offloop_server.tools import AnyTool, Caller, HeavyTool, Services, toolbox
+from offloop_server.webhook_tools import ListDeliveries, ReplayDelivery, RotateWebhookSecret
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -141,9 +149,13 @@ class FrontEnd:
         queue = JobQueue(self._redis, bounds, front_end=front_end)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._redis.aclose, close_connection_pool=True)
+            fetcher = await stack.enter_async_context(Fetcher(settings))  # closed after the background has drained
+            databases = await stack.enter_async_context(Databases(settings))
             background = await stack.enter_async_context(Background(settings.drain_seconds))
             inbox = await stack.enter_async_context(Inbox(self._blocking, queue, front_end, background))
+            webhooks = Webhooks(self._redis)
             services = Services(settings, self._redis, self._store, Calls(queue, inbox, background))
+            queries = Queries(databases, self._store)
             tools: list[AnyTool] = [HeavyTool(kind, services) for kind in self._kinds.values()]
             tools += [
                 JobStatus(services),
@@ -152,6 +164,12 @@ class FrontEnd:
                 CancelJob(services),
                 CreateUpload(services),
                 ReadArtifact(services),
+                *http_tools(services, fetcher),
+                *sql_tools(services, queries),
+                *gather_tools(services, fetcher, queries),
+                ListDeliveries(services, webhooks),
+                ReplayDelivery(services, webhooks),
+                RotateWebhookSecret(services, webhooks),
             ]
             async with answering():
                 key = await shared_key(self._redis)
@@ -286,7 +304,7 @@ async def run(settings: Settings) -> None:
     Raises:
         SettingsError: the settings do not work together.
     """
-    front_end = FrontEnd(settings, catalogue.load(settings.job_modules))
+    front_end = FrontEnd(settings, catalogue.load(settings.job_modules, tightened=settings.limits))
     config = uvicorn.Config(
         front_end.app(),
         host=settings.host,

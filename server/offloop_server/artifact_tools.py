@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from offloop.errors import BadInput
 from offloop.job import Model
 from offloop.paths import safe_name
-from offloop_server.answers import timestamp
-from offloop_server.job_tools import LightTool
+from offloop.record import timestamp
+from offloop_server.light import LightTool
 from offloop_server.tools import Caller
 
 INLINE_IMAGE: Final = 512 << 10

@@ -1,7 +1,8 @@
 """The wait budget: a call is answered with the result where it comes in time, else with the job, which goes on.
 
 The budget ends the *wait*, never the work. A client that leaves in the middle is different: where nobody else can reach
-the job (its id was not told, no idempotency key names it), the work is stopped, as the protocol wants it.
+the job (its id was not told, no idempotency key names it, no URL is to be told of its end), the work is stopped, as the
+protocol wants it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from offloop.record import Record
 
 if TYPE_CHECKING:
     from offloop.job import Kind, Model
+    from offloop.notice import Notice
     from offloop.record import Progress
     from offloop_server.background import Background
     from offloop_server.inbox import Inbox, Watch
@@ -41,7 +43,15 @@ class Calls:
         self._background = background
 
     async def run(  # noqa: PLR0913 -- all named
-        self, kind: Kind[Any, Any], value: Model, *, principal: str, wait: float, key: str | None, relay: Relay
+        self,
+        kind: Kind[Any, Any],
+        value: Model,
+        *,
+        principal: str,
+        wait: float,
+        key: str | None,
+        relay: Relay,
+        notice: Notice | None = None,
     ) -> Record:
         """Submit a job and wait for it.
 
@@ -52,8 +62,10 @@ class Calls:
             wait: seconds to wait at most; 0 answers with the queued job.
             key: the caller's idempotency key.
             relay: is awaited with each new progress.
+            notice: whom to tell of the job's end.
 
         Raises:
+            BadInput: nobody can be told so.
             Busy: the queue is full.
             Conflict: the key was used for a different request.
             Unavailable: Redis does not answer.
@@ -62,7 +74,7 @@ class Calls:
         async with self._inbox.watch(job_id, principal) as watch:
             try:
                 submission = await self._queue.submit(
-                    kind, value, principal=principal, job_id=job_id, key=key, wait_seconds=wait
+                    kind, value, principal=principal, job_id=job_id, key=key, wait_seconds=wait, notice=notice
                 )
                 if submission.joined:
                     shared_id = submission.record.job_id
@@ -73,7 +85,7 @@ class Calls:
                     await self._disclose(job_id)
                     record = await self._latest(record)
             except asyncio.CancelledError:
-                if key is None and not self._inbox.stopping:
+                if key is None and notice is None and not self._inbox.stopping:
                     self._background.hand_over(self._abandon(shared_id, job_id), name=f"abandon {shared_id}")
                 raise
         return record

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from offloop.artifacts import Artifact, ArtifactStore
-    from offloop_server.links import Links
+    from offloop.links import Links
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _WRITE: Final = 1 << 20

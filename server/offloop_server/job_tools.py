@@ -2,72 +2,21 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from mcp_types import CallToolResult, Tool, ToolAnnotations
-from pydantic import BaseModel, Field
+from mcp_types import CallToolResult
+from pydantic import Field
 
 from offloop.job import Model
 from offloop.queue import JobQueue
 from offloop.record import State
 from offloop_server.answers import JobAnswer, JobsAnswer, answer, answer_many
-from offloop_server.arguments import output_schema, schema, validate
+from offloop_server.light import LightTool
 from offloop_server.tools import Caller, Services, WaitSeconds, notes
 
 JobId = Annotated[str, Field(min_length=1, max_length=64, description="The job_id of an earlier answer.")]
 CANCEL_SECONDS = 5.0
 """How long cancel_job waits for a running child to be gone before it answers."""
-
-ModelT = TypeVar("ModelT", bound=Model)
-
-
-class LightTool(ABC, Generic[ModelT]):
-    """A tool that the front end answers itself; a subclass says what it takes and does.
-
-    Args:
-        services: what it works with.
-    """
-
-    name: str
-    description: str
-    arguments: type[ModelT]
-    answers: type[BaseModel]
-    read_only: bool = True
-    destructive: bool = False
-    idempotent: bool = True
-
-    def __init__(self, services: Services) -> None:
-        """Keep them."""
-        self._services = services
-
-    def describe(self) -> Tool:
-        """As it is listed."""
-        return Tool(
-            name=self.name,
-            title=self.name.replace("_", " ").capitalize(),
-            description=self.description,
-            input_schema=schema(self.arguments),
-            output_schema=output_schema(self.answers),
-            annotations=ToolAnnotations(
-                read_only_hint=self.read_only,
-                destructive_hint=self.destructive,
-                idempotent_hint=self.idempotent,
-                open_world_hint=False,
-            ),
-        )
-
-    async def call(self, arguments: dict[str, Any], caller: Caller) -> CallToolResult:
-        """Validate, then do it.
-
-        Raises:
-            OffloopError: refused; the message is for the caller.
-        """
-        return await self.do(validate(self.name, self.arguments, arguments), caller)
-
-    @abstractmethod
-    async def do(self, value: ModelT, caller: Caller) -> CallToolResult:
-        """What the tool does."""
 
 
 class JobStatusArguments(Model):

@@ -11,9 +11,11 @@ from pydantic import Field
 
 from offloop.errors import BadInput, SettingsError, Unavailable
 from offloop.job import Kind, Model
+from offloop.notice import Notice, webhook_policy
 from offloop.queue import live_queues
 from offloop.record import Progress, State
 from offloop.references import Scheme, parse, references
+from offloop.urls import Policy
 from offloop_server.answers import JobAnswer, answer
 from offloop_server.arguments import output_schema, schema, split, validate
 
@@ -21,10 +23,10 @@ if TYPE_CHECKING:
     from arq.connections import ArqRedis
 
     from offloop.artifacts import ArtifactStore
+    from offloop.links import Links
     from offloop.record import Record
     from offloop.settings import Settings
     from offloop_server.calls import Calls
-    from offloop_server.links import Links
 
 WaitSeconds = Annotated[float, Field(ge=0, le=50)]
 
@@ -81,6 +83,11 @@ class Budget(Model):
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         None, description="The same key again joins the same job instead of starting another."
     )
+    notify_url: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="https URL that gets a signed POST with the job's record when it ends; retried for a day. "
+        "list_deliveries tells how it went, rotate_webhook_secret gives the secret to verify with.",
+    )
 
 
 class HeavyTool:
@@ -95,6 +102,7 @@ class HeavyTool:
         """Keep both."""
         self._kind = kind
         self._services = services
+        self._may_be_told = webhook_policy(services.settings)
 
     @property
     def name(self) -> str:
@@ -128,6 +136,7 @@ class HeavyTool:
         mine, rest = split(arguments, Budget)
         budget = validate(self.name, Budget, mine)
         value: Model = validate(self.name, self._kind.input, rest)
+        notice = Notice.to(budget.notify_url, self._may_be_told) if budget.notify_url else None
         await self._check_references(value, caller.principal)
         record = await self._services.calls.run(
             self._kind,
@@ -136,11 +145,13 @@ class HeavyTool:
             wait=budget.wait_seconds,
             key=budget.idempotency_key,
             relay=caller.relay,
+            notice=notice,
         )
-        return answer(record, caller.links, notes=await notes(record, self._services))
+        told = (f"{notice.host} is told when it ends.",) if notice and not record.state.terminal else ()
+        return answer(record, caller.links, notes=(*told, *await notes(record, self._services)))
 
     async def _check_references(self, value: Model, principal: str) -> None:
-        """Refuse at once what can be known now: a foreign or missing artifact, a root that is not open."""
+        """Refuse at once what can be known now: a foreign or missing artifact, a URL or root that is not allowed."""
         for reference in references(value):
             parsed = parse(reference)
             if parsed.scheme is Scheme.ARTIFACT:
@@ -148,6 +159,8 @@ class HeavyTool:
                 if artifact.pending:
                     message = f"artifact:{parsed.name} has no bytes yet: PUT the file to its upload_url first."
                     raise BadInput(message)
+            elif parsed.scheme is Scheme.URL:
+                Policy.of(self._services.settings).check(parsed.name)
             elif parsed.scheme is Scheme.ROOT and parsed.name not in self._services.settings.file_roots:
                 roots = ", ".join(sorted(self._services.settings.file_roots)) or "none"
                 message = (

@@ -1,7 +1,8 @@
 """offloop: heavy work for AI agents, off the event loop. These are the words a job author needs."""
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.job import Context, Kind, Limits, Model, declare, job, performs
+from offloop.job import Context, Kind, Model, declare, job, performs
+from offloop.limits import Limits
 from offloop.references import FileReference
 
 __all__ = [

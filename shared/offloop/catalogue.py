@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib import metadata
 from types import ModuleType
 from typing import Any
 
+from offloop import limits
 from offloop.errors import SettingsError
 from offloop.job import Kind
 
 ENTRY_POINTS = "offloop.jobs"
-SHIPPED = ("offloop.jobs.hashing", "offloop.jobs.images", "offloop.jobs.pdf")
+SHIPPED = ("offloop.jobs.documents", "offloop.jobs.hashing", "offloop.jobs.images", "offloop.jobs.pdf")
 
 
 class Catalogue(Mapping[str, Kind[Any, Any]]):
@@ -48,16 +50,29 @@ class Catalogue(Mapping[str, Kind[Any, Any]]):
         return tuple(sorted({kind.queue for kind in self.values()}))
 
 
-def load(job_modules: Iterable[str] = ()) -> Catalogue:
+def load(job_modules: Iterable[str] = (), *, tightened: str = "") -> Catalogue:
     """Import the job modules and collect the kinds they define.
 
+    Args:
+        job_modules: modules of the operator's own jobs.
+        tightened: limits to lower, as ``OFFLOOP_LIMITS`` writes them.
+
     Raises:
-        SettingsError: a module cannot be imported, or holds no job.
+        SettingsError: a module cannot be imported, or holds no job; or a limit cannot be lowered so.
     """
     found = [kind for name in SHIPPED for kind in kinds_in(importlib.import_module(name))]
     for name in (*(point.value for point in metadata.entry_points(group=ENTRY_POINTS)), *job_modules):
         found += kinds_in(import_module(name)) or _refuse_empty(name)
-    return Catalogue(found)
+    return _tightened(Catalogue(found), limits.parse(tightened))
+
+
+def _tightened(kinds: Catalogue, changes: Mapping[str, Mapping[str, float]]) -> Catalogue:
+    limits.check_kinds(changes, kinds)
+    if not changes:
+        return kinds
+    return Catalogue(
+        replace(kind, limits=kind.limits.tightened(changes.get(name, {}), kind=name)) for name, kind in kinds.items()
+    )
 
 
 def import_module(name: str) -> ModuleType:

@@ -71,6 +71,13 @@ class NotFound(OffloopError):
             "Run the job that makes it again, or upload the file with create_upload."
         )
 
+    @classmethod
+    def delivery(cls, delivery_id: str) -> NotFound:
+        """The one sentence for every delivery id the caller may not see."""
+        return cls(
+            f"No delivery {delivery_id[:64]!r}: it never existed or has expired. list_deliveries shows those there are."
+        )
+
 
 class Conflict(OffloopError):
     """The idempotency key already names a request with other arguments."""
@@ -102,10 +109,33 @@ class Unavailable(OffloopError):
     retryable = True
 
 
+class Refused(OffloopError):
+    """A URL that may not be asked; the message says which host, why, and which setting decides. Nothing was sent."""
+
+    code = "refused"
+
+
+class FetchFailed(OffloopError):
+    """A server outside did not answer, too slowly, or with more than was allowed.
+
+    The code may be narrower: ``timeout``, ``connect_failed``, ``too_large`` or ``bad_answer``.
+    """
+
+    code = "fetch_failed"
+    retryable = True
+
+
 class JobError(OffloopError):
     """A failure foreseen by the job's author; its text reaches the caller as it is."""
 
     code = "job_failed"
+
+
+def as_job_error(error: OffloopError) -> JobError:
+    """Any failure of ours as one of the job's, in the same words."""
+    if isinstance(error, JobError):
+        return error
+    return JobError(error.message, code=error.reason, retryable=error.retryable)
 
 
 class LimitExceeded(JobError):

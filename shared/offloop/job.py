@@ -25,9 +25,11 @@ from typing import Any, BinaryIO, Generic, Literal, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from offloop.errors import SettingsError
-from offloop.references import FileReference
+from offloop.limits import Limits
+from offloop.references import FileReference, FolderReference
 
 Isolation = Literal["fork", "reuse"]
+Sandbox = Literal["standard", "strict"]
 
 _QUEUE = re.compile(r"[a-z0-9_-]{1,32}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -39,11 +41,27 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file from the network, as the work gets it.
+
+    Attributes:
+        path: a file in the job's own folder.
+        mime_type: as the server declared it, without parameters; ``application/octet-stream`` where it did not.
+        url: where it came from, after redirects.
+    """
+
+    path: Path
+    mime_type: str
+    url: str
+
+
 class Context(Protocol):
     """What the work may ask for while it runs, inside a worker's child."""
 
     job_id: str
     attempt: int
+    limits: Limits
 
     @property
     def folder(self) -> Path:
@@ -62,6 +80,21 @@ class Context(Protocol):
             JobError: the file is missing, unreadable or not a regular file.
         """
 
+    def open_folder(self, reference: FolderReference) -> AbstractContextManager[int]:
+        """Open a referenced folder: a descriptor, to list it and to open what it holds relative to it.
+
+        Raises:
+            JobError: there is no such folder, or it may not be read.
+        """
+
+    def fetch(self, url: str) -> Fetched:
+        """Have the worker fetch a URL, through its guard; blocks until the file is there.
+
+        Raises:
+            LimitExceeded: the kind's ``fetches`` are used up.
+            JobError: the URL may not be fetched, or could not be.
+        """
+
     def create(self, name: str, mime_type: str) -> AbstractContextManager[BinaryIO]:
         """Open a new artifact for writing; it belongs to the answer once the block ends without an error."""
 
@@ -69,27 +102,6 @@ class Context(Protocol):
 InputT = TypeVar("InputT", bound=Model)
 OutputT = TypeVar("OutputT", bound=Model)
 _Function = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one attempt of a kind may use.
-
-    Attributes:
-        seconds: wall clock, after which the child is killed.
-        memory_mb: MiB of address space beyond what a warm child already maps.
-        output_mb: MiB that any one file the child writes may have.
-    """
-
-    seconds: float = 60
-    memory_mb: int = 1024
-    output_mb: int = 256
-
-    def __post_init__(self) -> None:
-        """Refuse limits that would let nothing run."""
-        if min(self.seconds, self.memory_mb, self.output_mb) <= 0:
-            message = f"limits must be above zero, got {self}"
-            raise SettingsError(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +117,8 @@ class Kind(Generic[InputT, OutputT]):
         queue: the queue its jobs wait in; workers are told which queues to serve.
         isolation: ``"fork"`` runs every job in a child of its own (for documents of unknown origin),
             ``"reuse"`` in a warm child that served other jobs before.
+        sandbox: ``"strict"`` leaves a job no files but its own, and no programs; it needs ``isolation="fork"``.
+        network: the work may open sockets of its own; it needs ``isolation="fork"``, and nobody guards where it dials.
         pure: the same input always gives the same output, so that a result may be shared.
         retries: how often a job is run again after its worker or its child was lost.
         work: the function, where contract and work are one (`job`).
@@ -117,6 +131,8 @@ class Kind(Generic[InputT, OutputT]):
     limits: Limits = field(default_factory=Limits)
     queue: str = "default"
     isolation: Isolation = "reuse"
+    sandbox: Sandbox = "standard"
+    network: bool = False
     pure: bool = False
     retries: int = 0
     work: _Function | None = None
@@ -126,7 +142,7 @@ class Kind(Generic[InputT, OutputT]):
         if not _NAME.fullmatch(self.name):
             message = f"kind name {self.name!r} must be lower-case words joined by underscores, at most 63 characters"
             raise SettingsError(message)
-        if taken := {"wait_seconds", "idempotency_key"} & set(self.input.model_fields):
+        if taken := {"wait_seconds", "idempotency_key", "notify_url"} & set(self.input.model_fields):
             message = f"kind {self.name}: the input field {min(taken)!r} is taken, every tool has it; rename the field"
             raise SettingsError(message)
         if not _QUEUE.fullmatch(self.queue):
@@ -134,6 +150,16 @@ class Kind(Generic[InputT, OutputT]):
             raise SettingsError(message)
         if self.retries < 0:
             message = f"kind {self.name}: retries must be 0 or more, got {self.retries}"
+            raise SettingsError(message)
+        if self.isolation != "fork" and (self.network or self.sandbox == "strict"):
+            asked = "network=True" if self.network else 'sandbox="strict"'
+            message = (
+                f'kind {self.name}: {asked} needs isolation="fork", because a process that served other jobs '
+                "has already given up other things for good"
+            )
+            raise SettingsError(message)
+        if self.network and self.sandbox == "strict":
+            message = f'kind {self.name}: sandbox="strict" has no network; leave out one of the two'
             raise SettingsError(message)
 
     def __call__(self, *arguments: Any) -> OutputT:
@@ -165,8 +191,14 @@ def declare(  # noqa: PLR0913 -- a declaration is a table of named values, each 
     seconds: float = 60,
     memory_mb: int = 1024,
     output_mb: int = 256,
+    fetches: int = 0,
+    artifacts: int = 100,
+    pages: int = 0,
+    pixels: int = 0,
     queue: str = "default",
     isolation: Isolation = "reuse",
+    sandbox: Sandbox = "standard",
+    network: bool = False,
     pure: bool = False,
     retries: int = 0,
 ) -> Kind[InputT, OutputT]:
@@ -176,9 +208,11 @@ def declare(  # noqa: PLR0913 -- a declaration is a table of named values, each 
         description=inspect.cleandoc(description),
         input=input,
         output=output,
-        limits=Limits(seconds, memory_mb, output_mb),
+        limits=Limits(seconds, memory_mb, output_mb, fetches, artifacts, pages, pixels),
         queue=queue,
         isolation=isolation,
+        sandbox=sandbox,
+        network=network,
         pure=pure,
         retries=retries,
     )
@@ -198,8 +232,14 @@ def job(  # noqa: PLR0913 -- a declaration is a table of named values, each with
     seconds: float = 60,
     memory_mb: int = 1024,
     output_mb: int = 256,
+    fetches: int = 0,
+    artifacts: int = 100,
+    pages: int = 0,
+    pixels: int = 0,
     queue: str = "default",
     isolation: Isolation = "reuse",
+    sandbox: Sandbox = "standard",
+    network: bool = False,
     pure: bool = False,
     retries: int = 0,
 ) -> Callable[[Callable[..., OutputT]], Kind[Any, OutputT]]:
@@ -219,9 +259,11 @@ def job(  # noqa: PLR0913 -- a declaration is a table of named values, each with
             description=inspect.cleandoc(function.__doc__ or ""),
             input=input_type,
             output=output_type,
-            limits=Limits(seconds, memory_mb, output_mb),
+            limits=Limits(seconds, memory_mb, output_mb, fetches, artifacts, pages, pixels),
             queue=queue,
             isolation=isolation,
+            sandbox=sandbox,
+            network=network,
             pure=pure,
             retries=retries,
             work=function if takes_context else lambda value, _context=None: function(value),

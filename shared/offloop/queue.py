@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from arq.connections import ArqRedis
 
     from offloop.job import Kind, Model
+    from offloop.notice import Notice
 
 PENDING_SECONDS = 24 * 3600
 """How long a job may wait to be run before it is forgotten; renewed while it runs."""
@@ -111,6 +112,7 @@ class JobQueue:
         job_id: str,
         key: str | None = None,
         wait_seconds: float = 0,
+        notice: Notice | None = None,
     ) -> Submission:
         """Accept a job, or join one: that of the same idempotency key, or of the same input where the kind is pure.
 
@@ -123,16 +125,18 @@ class JobQueue:
             wait_seconds: how long the caller waits. Above 0 the job goes before those nobody waits for, this process
                 is told of its changes, and unless it is disclosed or has a key it is dropped where it was not begun
                 when the wait is long over.
+            notice: whom to tell of the job's end; with one, the job is never dropped.
 
         Raises:
-            Busy: the queue is full; nothing was queued.
+            BadInput: the URL to be told has asked for nothing more, or too many are told of this job already.
+            Busy: the queue is full, or too much waits for the host to be told; nothing was queued.
             Conflict: the key was used for a different request.
             Unavailable: Redis does not answer. Sending the same again is safe.
         """
         arguments = value.model_dump(mode="json", exclude_unset=True)
         fingerprint = _fingerprint(kind.name, arguments)
         payload = serialize_job(kind.name, (), arguments, None, 0, serializer=wire.pack)
-        job = {
+        job: dict[str, Any] = {
             "principal": principal,
             "kind": kind.name,
             "queue": kind.queue,
@@ -146,8 +150,11 @@ class JobQueue:
             "max_queued_per_principal": self._bounds.max_queued_per_principal,
             "keep": self._pending_ms,
             "allowed": kind.retries + 1,
-            "patience": int((wait_seconds + PATIENCE_SECONDS) * 1000) if wait_seconds > 0 and not key else 0,
+            # By its key, or by what it tells at its end, a job is reached however the call ends.
+            "patience": 0 if key or notice or wait_seconds <= 0 else int((wait_seconds + PATIENCE_SECONDS) * 1000),
         }
+        if notice:
+            job["notify"] = notice.to_wire(principal, kind.name, keyed=bool(key), keep_ms=self._pending_ms)
         async with answering():
             answer = await self._submit(
                 args=[job_id, payload, self._front_end if wait_seconds > 0 else "", wire.pack(job)]
@@ -163,6 +170,8 @@ class JobQueue:
                 raise Conflict(message)
             case [status, found, shot]:
                 return Submission(_record(found.decode(), shot), joined=status == b"joined")
+            case [reason, *_] if notice:
+                raise notice.declined(reason.decode())
         raise RuntimeError(answer)
 
     async def disclose(self, job_id: str) -> None:
@@ -227,7 +236,7 @@ class JobQueue:
             BadInput: the cursor is not one of ours.
             Unavailable: Redis does not answer.
         """
-        start = _decode_cursor(cursor)
+        start = decode_cursor(cursor, "list_jobs")
         page = PAGE if state or kind else min(PAGE, limit)  # unfiltered, no more need be read than is answered
         records: list[Record] = []
         async with answering():
@@ -237,7 +246,7 @@ class JobQueue:
                     if record and (state in (None, record.state)) and (kind in (None, record.kind)):
                         records.append(record)
                         if len(records) == limit:
-                            return JobPage(records, _encode_cursor(start))
+                            return JobPage(records, encode_cursor(start))
         return JobPage(records, None)
 
     async def _records(self, ids: Iterable[bytes]) -> list[Record | None]:
@@ -292,8 +301,9 @@ def _join_key(kind: Kind[Any, Any], value: Model, principal: str, key: str | Non
     """Under which name an equal request finds the job; ``""`` where each request is a job of its own."""
     if key:
         return wire.idempotency_key(principal, key)
-    # What lies under a root may change from one job to the next, so its reference is not the input itself.
-    if kind.pure and all(parse(reference).scheme is not Scheme.ROOT for reference in references(value)):
+    # What lies under a root or at a URL may change from one job to the next: its reference is not the input itself.
+    changing = (Scheme.ROOT, Scheme.URL)
+    if kind.pure and all(parse(reference).scheme not in changing for reference in references(value)):
         return wire.same_input_key(principal, fingerprint)
     return ""
 
@@ -333,11 +343,17 @@ _CURSOR_LENGTH = 16
 """Redis counts in 64 bits; a cursor of ours is never longer."""
 
 
-def _encode_cursor(start: int) -> str:
+def encode_cursor(start: int) -> str:
+    """Where the next page of a list begins, as a client is told."""
     return base64.urlsafe_b64encode(b"o%d" % start).decode().rstrip("=")
 
 
-def _decode_cursor(cursor: str | None) -> int:
+def decode_cursor(cursor: str | None, tool: str) -> int:
+    """Read what `encode_cursor` made; None is the beginning.
+
+    Raises:
+        BadInput: it is not one of ours; the message names the tool that gives them.
+    """
     if not cursor:
         return 0
     try:
@@ -346,5 +362,5 @@ def _decode_cursor(cursor: str | None) -> int:
             return int(raw[1:])
     except (ValueError, binascii.Error):
         pass
-    message = f"cursor {cursor[:40]!r} is not one that list_jobs gave: leave it out to begin at the newest job"
+    message = f"cursor {cursor[:40]!r} is not one that {tool} gave: leave it out to begin at the newest"
     raise BadInput(message)

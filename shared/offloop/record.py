@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -184,3 +185,8 @@ class Record:
             expires=int(text.get("expires", 0)),
             outcome=unpack_outcome(result) if state.terminal and result else None,
         )
+
+
+def timestamp(ms: int) -> str:
+    """Milliseconds since 1970 in ISO 8601, UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -3,6 +3,9 @@
 ``artifact:<id>``       a file this principal uploaded or a job of theirs made
 ``data:<type>;base64,…`` the bytes themselves, for small files
 ``root:<name>/<path>``  a file under a folder the operator opened with ``OFFLOOP_FILE_ROOTS``
+``https://…``, ``http://…``  a file the worker fetches, where ``OFFLOOP_FETCH_HOSTS`` allows its host
+
+A folder is named in the form of a root, or by ``root:<name>`` alone (`FolderReference`).
 
 A job's input declares a field of type `FileReference`; the worker turns it into an open file
 (``context.open(reference)``) and the front end checks ownership before anything is queued.
@@ -26,8 +29,12 @@ from offloop.errors import BadInput
 
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _ROOT = re.compile(r"(?P<name>[A-Za-z0-9_.-]{1,64})/(?P<path>.+)", re.DOTALL)
+_ROOT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MIME = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
-_FORMS = "artifact:<id>, data:<type>;base64,<bytes> or root:<name>/<path>"
+_FORMS = "artifact:<id>, data:<type>;base64,<bytes>, root:<name>/<path> or https://<host>/<path>"
+_MAX_URL = 8192
+
+_FOLDER_FORMS = "root:<name> or root:<name>/<path>"
 
 
 class Scheme(StrEnum):
@@ -36,6 +43,7 @@ class Scheme(StrEnum):
     ARTIFACT = "artifact"
     DATA = "data"
     ROOT = "root"
+    URL = "https"
 
 
 class FileReference(str):
@@ -50,12 +58,12 @@ class FileReference(str):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Describe the three forms to a model."""
+        """Describe the forms to a model."""
         return {
             "type": "string",
             "format": "file-reference",
             "description": f"A file: {_FORMS}.",
-            "pattern": "^(artifact|data|root):",
+            "pattern": "^(artifact|data|root|https?):",
         }
 
     @classmethod
@@ -67,13 +75,42 @@ class FileReference(str):
         return cls(text)
 
 
+class FolderReference(FileReference):
+    """A checked reference of a folder: ``root:<name>``, or ``root:<name>/<path>`` for one below it.
+
+    It is a file reference to whoever asks what a job reads (`references`), so a root is checked before anything is
+    queued, and two jobs over a folder are never taken for the same.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe the two forms to a model."""
+        return {
+            "type": "string",
+            "format": "folder-reference",
+            "description": f"A folder: {_FOLDER_FORMS}.",
+            "pattern": "^root:",
+        }
+
+    @classmethod
+    def _checked(cls, text: str) -> FolderReference:
+        found = cls(text)
+        try:
+            parse(found)
+        except BadInput as error:
+            raise ValueError(error.message) from None
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A reference taken apart.
 
     Attributes:
-        scheme: which of the three forms it is.
-        name: the artifact's id, the data's MIME type, or the root's name.
+        scheme: which of the forms it is.
+        name: the artifact's id, the data's MIME type, the root's name, or the whole URL.
         path: the path under the root, ``""`` for the others.
         content: the decoded bytes of ``data:``, ``b""`` for the others.
     """
@@ -88,8 +125,10 @@ def parse(text: str) -> Parsed:
     """Take a reference apart.
 
     Raises:
-        BadInput: the text has none of the three forms, or the data does not decode.
+        BadInput: the text has none of the forms, or the data does not decode.
     """
+    if isinstance(text, FolderReference):
+        return _parse_folder(text)
     scheme, _, rest = text.partition(":")
     shown = text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 -- one line of a terminal
     match scheme:
@@ -99,7 +138,20 @@ def parse(text: str) -> Parsed:
             return Parsed(Scheme.ROOT, found["name"], found["path"])
         case Scheme.DATA:
             return _parse_data(rest)
+        # Whether the host may be asked is the guard's to say; a fragment or a space would only hide what is asked.
+        case "https" | "http" if rest.startswith("//") and len(text) <= _MAX_URL and text.isprintable():
+            return Parsed(Scheme.URL, text)
     message = f"{shown!r} is not a file reference: send {_FORMS}. Upload larger files with create_upload."
+    raise BadInput(message)
+
+
+def _parse_folder(text: str) -> Parsed:
+    scheme, _, rest = text.partition(":")
+    name, _, path = rest.partition("/")
+    if scheme == Scheme.ROOT and _ROOT_NAME.fullmatch(name) and "\0" not in path:
+        return Parsed(Scheme.ROOT, name, path.removesuffix("/"))
+    shown = text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 -- one line of a terminal
+    message = f"{shown!r} is not a folder reference: send {_FOLDER_FORMS}, with a root the operator opened."
     raise BadInput(message)
 
 

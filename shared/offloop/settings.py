@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from offloop import limits
 from offloop.errors import SettingsError
 
 PREFIX = "OFFLOOP_"
+_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+")
+SQL_PREFIX = "OFFLOOP_SQL_"
+_CONNECTION = re.compile(r"[a-z][a-z0-9_]{0,31}")
 BUILTIN_QUEUES = ("default", "hash", "image", "pdf")
 
 
@@ -58,7 +64,46 @@ def _default_state_dir() -> Path:
     return Path(base) / "offloop"
 
 
+def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            message = f"{host[:100]!r} is not a host: write example.org, *.example.org or *, without https:// or a port"
+            raise ValueError(message)
+    return hosts
+
+
+def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    for network in networks:
+        ip_network(network)  # its message names what is wrong
+    return networks
+
+
+def _connections(connections: dict[str, str]) -> dict[str, str]:
+    # The messages name neither host nor password: they end up in logs.
+    for name, url in connections.items():
+        if not _CONNECTION.fullmatch(name):
+            message = f"{name[:40]!r} cannot name a connection: write at most 32 letters, digits and _, a letter first"
+            raise ValueError(message)
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme not in ("sqlite", "postgresql", "postgres"):
+            message = f"connection {name!r} is written sqlite:////absolute/path.db or postgresql://user@host/database"
+            raise ValueError(message)
+        if scheme == "sqlite" and not (rest.startswith("//") and rest.strip("/")):
+            message = f"connection {name!r} needs an absolute path, with four slashes: sqlite:////absolute/path.db"
+            raise ValueError(message)
+    return connections
+
+
+def _limits(text: str) -> str:
+    limits.parse(text)  # its message names the entry
+    return text
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Connections = Annotated[dict[str, str], AfterValidator(_connections)]
+Hosts = Annotated[Names, AfterValidator(_hosts)]
+Networks = Annotated[Names, AfterValidator(_networks)]
+Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], BeforeValidator(_split)]
 Roots = Annotated[dict[str, Path], BeforeValidator(_roots), AfterValidator(_absolute_roots)]
 
 
@@ -131,6 +176,56 @@ class Settings(BaseModel):
         1000, ge=1, le=10_000_000, description="Jobs of one principal that may wait in one queue."
     )
     max_upload_mb: int = Field(1024, ge=1, le=1_048_576, description="Largest file, in MiB, that may be uploaded.")
+    fetch_hosts: Hosts = Field(
+        (),
+        description="Hosts that may be asked over http and https, by comma: example.org, *.example.org (what is under "
+        "it), or * for every public host. None, the default, switches fetching off.",
+    )
+    fetch_networks: Networks = Field(
+        (),
+        description="Networks that are not public and may be asked all the same, on any port, by comma: 10.1.2.0/24. "
+        "The host must be in OFFLOOP_FETCH_HOSTS too.",
+    )
+    fetch_ports: Ports = Field((80, 443), description="Ports of public hosts that may be asked, by comma.")
+    fetch_concurrency: int = Field(
+        64, ge=1, le=10_000, description="Requests to the outside that one front end has in flight at most."
+    )
+    fetch_per_host: int = Field(8, ge=1, le=1000, description="The same, to one host.")
+    fetch_max_mb: int = Field(64, ge=1, le=65_536, description="Largest body, in MiB and unpacked, that is fetched.")
+    fetch_connect_seconds: float = Field(
+        10, gt=0, le=300, description="How long the name lookup and the connection to a host outside may take."
+    )
+    fetch_read_seconds: float = Field(
+        30, gt=0, le=3600, description="How long a host outside may be silent in the middle of an answer."
+    )
+    fetch_total_seconds: float = Field(
+        60, gt=0, le=3600, description="How long one fetch may take, redirects and retries included."
+    )
+    webhook_hosts: Names = Field(
+        ("*",),
+        description="Hosts that may be told of a job's end (notify_url), by comma: example.org, *.example.org (what is "
+        "under it), or * for every public host over https. A host that is named may be told over http too. "
+        "OFFLOOP_FETCH_NETWORKS and OFFLOOP_FETCH_PORTS hold here as well; none allows no host.",
+    )
+    sql: Connections = Field(
+        default_factory=dict,
+        repr=False,  # may hold passwords
+        description="One database that the SQL tools may read, under the name <NAME> in small letters: "
+        "sqlite:////absolute/path.db (what follows sqlite:/// is the path as it is) or "
+        "postgresql://user:password@host/database. Give PostgreSQL a role that may only read.",
+    )
+    query_seconds: float = Field(30, gt=0, le=3600, description="How long one database query may take at most.")
+    query_threads: int = Field(
+        4, ge=1, le=64, description="SQLite queries that run at once in one front end, each in a thread."
+    )
+    query_memory_mb: int = Field(
+        256, ge=16, le=65_536, description="Memory, in MiB, that all SQLite queries of one front end may use together."
+    )
+    limits: Annotated[str, AfterValidator(_limits)] = Field(
+        "",
+        description="Limits of kinds to lower, as kind.limit=value by comma: render_pdf.seconds=30, "
+        "transform_image.memory_mb=512. docs/jobs.md lists the limits. Front ends and workers need the same.",
+    )
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="Log lines for people (text) or machines (json); auto is text on a terminal, else json."
     )
@@ -138,8 +233,8 @@ class Settings(BaseModel):
 
     @classmethod
     def variable(cls, name: str) -> str:
-        """The environment variable of a field: ``redis_url`` → ``OFFLOOP_REDIS_URL``."""
-        return PREFIX + name.upper()
+        """The environment variable of a field: ``redis_url`` → ``OFFLOOP_REDIS_URL``; ``sql`` has many."""
+        return f"{SQL_PREFIX}<NAME>" if name == "sql" else PREFIX + name.upper()
 
     @property
     def artifacts_location(self) -> str:
@@ -157,7 +252,11 @@ class Settings(BaseModel):
 
     def environment(self) -> dict[str, str]:
         """The variables that make another process read these same settings."""
-        return {self.variable(name): _written(getattr(self, name)) for name in sorted(self.model_fields_set)}
+        single = sorted(self.model_fields_set - {"sql"})
+        return {
+            **{self.variable(name): _written(getattr(self, name)) for name in single},
+            **{SQL_PREFIX + name.upper(): url for name, url in self.sql.items()},
+        }
 
 
 def _written(value: object) -> str:
@@ -181,8 +280,13 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     environment = os.environ if environment is None else environment
     known = {Settings.variable(name): name for name in Settings.model_fields}
     values: dict[str, object] = {}
+    connections: dict[str, str] = {}
     for variable, text in environment.items():
         if not variable.startswith(PREFIX):
+            continue
+        if variable.startswith(SQL_PREFIX):
+            if text.strip():
+                connections[variable.removeprefix(SQL_PREFIX).lower()] = text.strip()
             continue
         if variable not in known:
             close = difflib.get_close_matches(variable, known, n=1)
@@ -191,7 +295,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             raise SettingsError(message)
         if text.strip():
             values[known[variable]] = text.strip()
-    return _validated(values)
+    return _validated({**values, **({"sql": connections} if connections else {})})
 
 
 def _validated(values: Mapping[str, object]) -> Settings:

@@ -33,6 +33,13 @@ TURNS = "offloop:turns:"
 DEPTH = "offloop:depth:"
 LEASES = "offloop:leases:"
 PACE = "offloop:pace:"
+DELIVERY = "offloop:delivery:"
+TELLS = "offloop:tells:"
+ROUTE = "offloop:route:"
+ROUTES = "offloop:routes"
+SENDERS = "offloop:senders"
+SECRETS = "offloop:secrets:"
+ENDPOINT_GONE = "offloop:endpoint-gone:"
 REPLY_CHANNEL = "offloop:reply:"
 CONTROL_CHANNEL = "offloop:control:"
 
@@ -72,6 +79,11 @@ def idempotency_key(principal: str, key: str) -> str:
 def same_input_key(principal: str, fingerprint: str) -> str:
     """Where a principal's job of a pure kind is noted by its input."""
     return f"offloop:same:{principal}:{fingerprint}"
+
+
+def deliveries_key(principal: str) -> str:
+    """The sorted set of a principal's delivery ids by time of submission."""
+    return f"offloop:deliveries:{principal}"
 
 
 def artifact_key(artifact_id: str) -> str:

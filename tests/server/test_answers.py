@@ -11,9 +11,9 @@ from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from offloop.artifacts import Artifact
 from offloop.errors import JobError
-from offloop.record import Cancelled, Done, Failed, Progress, Record, State
-from offloop_server.answers import JobAnswer, JobsAnswer, answer, answer_many, refusal, timestamp
-from offloop_server.links import Links
+from offloop.links import Links
+from offloop.record import Cancelled, Done, Failed, Progress, Record, State, timestamp
+from offloop_server.answers import JobAnswer, JobsAnswer, answer, answer_many, refusal
 
 links = Links(b"k", "http://test")
 QUEUED = Record("the-id", "alice", "count_words", "default", State.QUEUED, 0, None, 1000, None, None, 9000, None)

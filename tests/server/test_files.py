@@ -15,8 +15,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from offloop.artifacts import Artifact, ArtifactStore
+from offloop.links import Links
 from offloop_server.files import Files
-from offloop_server.links import Links
 
 pytestmark = pytest.mark.anyio
 

@@ -263,7 +263,7 @@ async def test_a_list_is_filtered_and_shows_no_other_principals_jobs(caller: Cal
 
 @pytest.mark.parametrize("cursor", ["x", "ü", "b2E", "LTE", "!!!!", "by01", "bzk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"])
 async def test_a_foreign_cursor_is_refused(caller: Caller, cursor: str) -> None:
-    with pytest.raises(BadInput, match="begin at the newest job"):
+    with pytest.raises(BadInput, match="begin at the newest"):
         await caller.queue.jobs(principal=ALICE, cursor=cursor)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from offloop.errors import BadInput
 from offloop.job import Model
-from offloop.references import FileReference, Parsed, Scheme, parse, references
+from offloop.jobs.hashing import hash_file
+from offloop.queue import _join_key
+from offloop.references import FileReference, FolderReference, Parsed, Scheme, parse, references
 
 ARTIFACT = "artifact:0123456789abcdef"
 
@@ -65,7 +67,11 @@ def test_data_is_decoded(text: str, mime: str, content: bytes) -> None:
         "root:do cs/a",
         "root:docs/a\0b",
         "/etc/passwd",
-        "https://example.org/a",
+        "https:example.org/a",
+        "https://example.org/a b\n",
+        "https://example.org/" + "a" * 8192,
+        "ftp://example.org/a",
+        "HTTPS://example.org/a",
         "ARTIFACT:0123456789abcdef",
         "data:text/plain;base64",
         "data:no type,x",
@@ -77,6 +83,41 @@ def test_anything_else_is_refused_with_what_to_send(text: str) -> None:
     with pytest.raises(BadInput) as refused:
         parse(text)
     assert any(word in refused.value.message for word in ("send", "encode"))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "path"),
+    [
+        ("root:docs", "docs", ""),
+        ("root:docs/", "docs", ""),
+        ("root:docs/a b/ü", "docs", "a b/ü"),
+        ("root:docs/a/", "docs", "a"),
+        ("root:docs/../a", "docs", "../a"),  # for the guard to refuse
+    ],
+)
+def test_a_folder_is_a_root_or_below_one(text: str, name: str, path: str) -> None:
+    folder = TypeAdapter(FolderReference).validate_python(text)
+    assert parse(folder) == Parsed(Scheme.ROOT, name, path)
+    assert list(references([folder])) == [text]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "docs", "root:", "root:/a", "root:do cs", "root:a\0", "root:a/b\0", ARTIFACT, "data:,"]
+)
+def test_anything_else_is_no_folder(text: str) -> None:
+    with pytest.raises(ValidationError, match="send root:<name>"):
+        TypeAdapter(FolderReference).validate_python(text)
+
+
+def test_the_schema_tells_a_model_how_a_folder_is_named() -> None:
+    described = TypeAdapter(FolderReference).json_schema()
+    assert (described["type"], described["pattern"]) == ("string", "^root:")
+    assert "root:<name>/<path>" in described["description"]
+
+
+@pytest.mark.parametrize("text", ["https://example.org/a?b#c", "http://[::1]:81/", "https://user:word@example.org/"])
+def test_a_url_is_a_reference_whose_host_the_guard_looks_at(text: str) -> None:
+    assert parse(text) == Parsed(Scheme.URL, text)
 
 
 def test_a_long_text_is_cut_in_the_refusal() -> None:
@@ -93,10 +134,10 @@ def test_a_model_checks_its_references_and_keeps_them_strings() -> None:
         _Files.model_validate({"one": "nothing"})
 
 
-def test_the_schema_tells_a_model_the_three_forms() -> None:
+def test_the_schema_tells_a_model_the_forms() -> None:
     described = _Files.model_json_schema()["properties"]["one"]
     assert described["type"] == "string"
-    for form in ("artifact:<id>", "data:<type>;base64", "root:<name>/<path>"):
+    for form in ("artifact:<id>", "data:<type>;base64", "root:<name>/<path>", "https://<host>/<path>"):
         assert form in described["description"]
 
 
@@ -109,3 +150,11 @@ def test_references_are_found_at_any_depth_in_order_and_plain_strings_are_not() 
         }
     )
     assert list(references(found)) == [ARTIFACT, "root:a/1", "root:a/2", data, "root:z/9"]
+
+
+@pytest.mark.parametrize("text", ["root:docs/a", "https://example.org/a"])
+def test_what_may_change_behind_its_reference_is_never_taken_for_the_same_input(text: str) -> None:
+    given = hash_file.input.model_validate({"file": text})
+    assert _join_key(hash_file, given, "alice", None, "fingerprint") == ""
+    same = hash_file.input.model_validate({"file": "data:text/plain,a"})
+    assert _join_key(hash_file, same, "alice", None, "fingerprint") != ""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from offloop import settings
+from offloop.cli.table import describe
 from offloop.errors import SettingsError
 from offloop.settings import Settings
 
@@ -74,6 +75,8 @@ def test_another_process_reads_the_same_settings() -> None:
             "OFFLOOP_JOB_MODULES": "mine,pkg.more",
             "OFFLOOP_FILE_ROOTS": "docs=/srv/docs,more=/srv/a=b",
             "OFFLOOP_API_KEYS": "alice:0123456789abcdef",
+            "OFFLOOP_SQL_SHOP": "sqlite:////srv/a#b?c.db",
+            "OFFLOOP_SQL_EU_2": "postgresql://reader:pa,ss=word@db.example.org/shop",
             "OFFLOOP_INSECURE": "true",
             "OFFLOOP_DRAIN_SECONDS": "2.5",
             "OFFLOOP_MAX_QUEUED": "10",
@@ -112,3 +115,36 @@ def test_every_setting_is_explained() -> None:
 def test_the_settings_of_this_process_come_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFLOOP_PORT", "4321")
     assert settings.load().port == 4321
+
+
+def test_every_variable_of_that_prefix_is_a_connection_of_that_name() -> None:
+    loaded = settings.load({"OFFLOOP_SQL_SHOP": "sqlite:////a.db", "OFFLOOP_SQL_EMPTY": " ", "OFFLOOP_PORT": "1"})
+    assert loaded.sql == {"shop": "sqlite:////a.db"}
+    assert "OFFLOOP_SQL_" not in str(settings.load({}).environment())
+    assert settings.load(loaded.replaced(port=2).environment()).sql == loaded.sql
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("", "sqlite:////a.db"),
+        ("1ST", "sqlite:////a.db"),
+        ("A-B", "sqlite:////a.db"),
+        ("X" * 33, "sqlite:////a.db"),
+        ("SHOP", "mysql://reader:very-secret@host/shop"),
+        ("SHOP", "very-secret"),
+        ("SHOP", "sqlite:///very-secret.db"),
+        ("SHOP", "sqlite:////"),
+    ],
+)
+def test_a_connection_that_does_not_fit_is_refused_without_its_password(name: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^OFFLOOP_SQL_<NAME>: ") as refused:
+        settings.load({f"OFFLOOP_SQL_{name}": url})
+    assert "very-secret" not in refused.value.message
+
+
+def test_the_address_of_a_database_is_not_shown() -> None:
+    loaded = settings.load({"OFFLOOP_SQL_SHOP": "postgresql://reader:very-secret@host/shop?password=very-secret"})
+    assert "very-secret" not in repr(loaded)
+    [row] = [row for row in describe(loaded) if row["name"] == "OFFLOOP_SQL_<NAME>"]
+    assert row["value"] == {"shop": "postgresql://***"}

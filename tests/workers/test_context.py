@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from pydantic import TypeAdapter
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.references import FileReference
+from offloop.references import FileReference, FolderReference
 from offloop_workers.context import JobContext
 
 ARTIFACT = FileReference("artifact:0123456789abcdef")
@@ -169,3 +170,24 @@ def test_warnings_are_kept_once_on_one_line_and_within_bounds(context: JobContex
         context.warn(f"number {number}")
     assert len(context.warnings) == 100
     assert "more than 100 warnings" in context.warnings[-1]
+
+
+def test_a_folder_opens_under_a_root_and_is_closed_after_the_block(context: JobContext, tmp_path: Path) -> None:
+    (tmp_path / "root" / "sub").mkdir()
+    for reference, holds in (("root:docs", ["file.txt", "sub"]), ("root:docs/sub", [])):
+        with context.open_folder(TypeAdapter(FolderReference).validate_python(reference)) as folder:
+            assert sorted(os.listdir(folder)) == holds  # noqa: PTH208 -- a descriptor, not a path
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(folder)
+
+
+@pytest.mark.parametrize("reference", ["root:other", "root:docs/file.txt", "root:docs/missing", "root:docs/.."])
+def test_a_folder_that_cannot_be_opened_fails_with_the_reference_and_no_path(
+    context: JobContext, tmp_path: Path, reference: str
+) -> None:
+    with (
+        pytest.raises(JobError, match=reference) as failed,
+        context.open_folder(TypeAdapter(FolderReference).validate_python(reference)),
+    ):
+        pytest.fail("it was opened")
+    assert str(tmp_path) not in failed.value.message

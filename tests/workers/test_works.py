@@ -75,7 +75,7 @@ def test_every_shipped_contract_has_its_work_and_no_work_is_without_contract() -
     kinds = catalogue.load()
     shipped = {name for name, kind in kinds.items() if kind.work is None}
     assert set(found) == set(kinds)
-    assert shipped == {"hash_file", "render_pdf", "transform_image"}
+    assert {"edit_pdf", "hash_file", "preview_pdf", "render_pdf", "transform_image"} <= shipped
     assert all(found[name].kind is kinds[name] for name in kinds)
 
 
@@ -113,7 +113,7 @@ def test_a_module_that_cannot_be_imported_is_an_error() -> None:
 
 
 def test_only_families_of_the_served_queues_are_loaded() -> None:
-    assert set(works.load(queues=["hash"])) == {"hash_file"}
+    assert set(works.load(queues=["hash"])) == {"find_duplicates", "hash_file", "hash_tree", "verify_manifest"}
     assert works.families(["pdf", "default"]) == ["pdf"]
     assert works.families([]) == []
 
@@ -139,7 +139,9 @@ def test_a_family_that_cannot_be_loaded_answers_with_what_to_install(
     assert str(error) in failed.value.message
     assert "libpango" in failed.value.message
     assert failed.value.reason == "not_installed"
-    assert set(found) == {"hash_file", "render_pdf", "transform_image"}
+    assert set(found) == set(catalogue.load())
+    with pytest.raises(JobError, match="edit_pdf is not available on this worker"):
+        found["edit_pdf"](None, context)
 
 
 WARM = """

@@ -3,7 +3,7 @@
 ::
 
     read      payload → kind and validated input        (else Failed)
-    fetch     artifacts the input names → local paths   (else Failed)
+    fetch     artifacts and URLs the input names → local paths   (else Failed)
     run       child process → what it has done          (else Failed, or Again after a crash that may be retried)
     keep      files it made → artifacts                 (else Failed)
 
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import stat
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +25,13 @@ from arq.jobs import DeserializationError, deserialize_job_raw
 from pydantic import ValidationError
 
 from offloop import logs
-from offloop.errors import Crashed, JobError, OffloopError
+from offloop.artifacts import digest_of
+from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, as_job_error
 from offloop.record import Done, Failed, Progress
 from offloop.references import Scheme, parse, references
 from offloop.wire import unpack
 from offloop_workers.children import Task
+from offloop_workers.fetching import Errand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from offloop.artifacts import ArtifactStore
     from offloop.job import Kind, Model
     from offloop_workers.children import Children
+    from offloop_workers.fetching import Fetching
     from offloop_workers.scratch import Scratch
 
 log = logs.get(__name__)
@@ -83,12 +88,19 @@ class Performer:
         children: where the work runs.
         store: where files come from and go to.
         scratch: where attempts have their temporary folders.
+        fetching: brings files that are named by URL; without it, none are.
     """
 
     def __init__(
-        self, kinds: Mapping[str, Kind[Any, Any]], children: Children, store: ArtifactStore, scratch: Scratch
+        self,
+        kinds: Mapping[str, Kind[Any, Any]],
+        children: Children,
+        store: ArtifactStore,
+        scratch: Scratch,
+        fetching: Fetching | None = None,
     ) -> None:
         """Keep what the steps need."""
+        self._fetching = fetching
         self._kinds = kinds
         self._children = children
         self._store = store
@@ -99,7 +111,9 @@ class Performer:
         folder = self._scratch.path()
         try:
             kind, value = self._read(claim)
-            inputs = await self._fetch(value, claim.principal, folder)
+            began = time.monotonic()
+            errand = Errand(self._fetching, kind.name, kind.limits, folder / "fetched")
+            inputs = await self._fetch(value, claim.principal, folder, errand)
             task = Task(
                 kind,
                 claim.job_id,
@@ -107,18 +121,18 @@ class Performer:
                 value.model_dump(mode="json", exclude_unset=True),
                 str(folder / "work"),
                 inputs,
+                errand=errand,
+                spent=time.monotonic() - began,
             )
             done = await self._children.run(task, on_progress)
-            return await self._keep(done, claim.principal)
+            return await self._keep(done, claim.principal, folder / "work")
         except Crashed as error:
             if claim.tries < claim.allowed:
                 log.warning("child crashed, the job is run again", job_id=claim.job_id, error=error.message)
                 return AGAIN
             return Failed(error)
-        except JobError as error:
-            return Failed(error)
         except OffloopError as error:
-            return Failed(JobError(error.message, code=error.reason, retryable=error.retryable))
+            return Failed(as_job_error(error))
         except Exception:
             # A fault of ours must not run the job again and again until its executions are used up.
             log.exception("the worker failed while it ran a job", job_id=claim.job_id)
@@ -158,7 +172,18 @@ class Performer:
             message = f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
             raise JobError(message, code="bad_input") from None
 
-    async def _fetch(self, value: Model, principal: str, folder: Path) -> dict[str, str]:
+    async def _fetch(self, value: Model, principal: str, folder: Path, errand: Errand) -> dict[str, str]:
+        try:
+            async with asyncio.timeout(errand.limits.seconds):
+                return await self._bring(value, principal, folder, errand)
+        except TimeoutError:
+            message = (
+                f"{errand.kind} was stopped after its limit of {errand.limits.seconds:g} seconds, before its files had "
+                "come: send smaller ones, or name hosts that answer faster."
+            )
+            raise LimitExceeded(message) from None
+
+    async def _bring(self, value: Model, principal: str, folder: Path, errand: Errand) -> dict[str, str]:
         paths: dict[str, str] = {}
         for reference in references(value):
             parsed = parse(reference)
@@ -169,17 +194,38 @@ class Performer:
                     raise JobError(message, code="bad_input")
                 await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
                 paths[str(reference)] = str(await self._store.local_path(artifact, folder))
+            elif parsed.scheme is Scheme.URL and reference not in paths:
+                paths[str(reference)], _ = await errand.bring(parsed.name)
         return paths
 
-    async def _keep(self, done: dict[str, Any], principal: str) -> Done:
+    async def _keep(self, done: dict[str, Any], principal: str, folder: Path) -> Done:
         artifacts = []
         for made in done["artifacts"]:
+            path = Path(made["path"])
             artifact = await self._store.put(
-                Path(made["path"]),
+                path,
                 principal=principal,
                 name=made["name"],
                 mime_type=made["mime_type"],
-                digest=made["sha256"],
+                digest=await asyncio.to_thread(_checked_digest, path, folder),
             )
             artifacts.append(artifact.to_wire())
         return Done(done["output"], tuple(artifacts), tuple(done["warnings"]))
+
+
+def _checked_digest(path: Path, folder: Path) -> str:
+    """The digest of a file that a child says it made; nothing else it says about the file is believed.
+
+    A child that a document has taken over could otherwise name any file of the worker's user, or claim the digest of
+    somebody else's bytes and be given those.
+
+    Raises:
+        JobError: it is not a regular file in the attempt's own folder.
+    """
+    try:
+        if path.parent == folder and stat.S_ISREG(path.lstat().st_mode):
+            return digest_of(path)
+    except OSError:
+        pass
+    message = "The job named a result that is not a file of its own; nothing was kept of it."
+    raise JobError(message, code="bad_result")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import inspect
 import os
@@ -19,12 +20,14 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from offloop.errors import JobError, LimitExceeded, OffloopError
-from offloop.job import Limits, Model, Work
-from offloop.settings import load
+from offloop.errors import JobError, LimitExceeded, OffloopError, as_job_error
+from offloop.job import Kind, Model, Work
+from offloop.limits import Limits
 from offloop.wire import pack
-from offloop_workers import frames, kernel
+from offloop_workers import frames, kernel, refusals
 from offloop_workers.context import JobContext
+from offloop_workers.residue import Residue
+from offloop_workers.sandbox import Sandbox
 
 Works = Mapping[str, Work]
 
@@ -32,28 +35,37 @@ MAX_OUTPUT: Final = 1 << 20
 """Bytes of packed output; more belongs into an artifact."""
 
 
-def serve(sock: socket.socket, known: Works) -> None:
+def serve(sock: socket.socket, known: Works, sandbox: Sandbox, roots: Mapping[str, Path]) -> None:
     """Do tasks until the worker closes the socket, or the first one that says so has been done.
 
-    A task is ``{kind, job_id, attempt, input, folder, inputs, last}``; the answer is ``{done: …}`` or ``{failed: …}``,
-    preceded by any number of ``{progress: …}``.
+    A task is ``{kind, job_id, attempt, input, folder, inputs, limits, last}``; the answer is ``{done: …}`` or
+    ``{failed: …}``, preceded by any number of ``{progress: …}``, and of ``{fetch: …}``, each of which is answered.
     """
     kernel.die_with_parent(os.getppid())
+    with contextlib.suppress(PermissionError):
+        os.setsid()  # a group of its own, so that what jobs start can be ended with it
+    kernel.adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     kernel.yield_to_others()
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a job's prints are log lines
     random.seed()  # else every fork would draw the zygote's numbers
-    roots = load().file_roots
     temporary = _temporary_folder()
+    child = _Child(sock, roots, temporary, sandbox)
+    before: Residue | None = None
     while True:
         try:
             task = frames.receive(sock)
         except (EOFError, ConnectionError):
             return
+        if before is None and not task["last"]:
+            before = Residue()
         if work := known.get(task["kind"]):
-            frames.send(sock, _attempt(work, task, roots, sock))
+            answer = child.attempt(work, task)
         else:
-            frames.send(sock, {"failed": _without_work(task["kind"]).to_wire()})
+            answer = {"failed": _without_work(task["kind"]).to_wire()}
+        if before and not before.clear():
+            answer["retire"] = True
+        frames.send(sock, answer)
         if task["last"]:
             return
         _empty(temporary)
@@ -80,37 +92,68 @@ def _without_work(kind: str) -> JobError:
     return JobError(f"this worker knows {kind} but has no work for it: is OFFLOOP_JOB_MODULES set for the workers?")
 
 
-def _attempt(work: Work, task: dict[str, Any], roots: Mapping[str, Path], sock: socket.socket) -> dict[str, Any]:
-    limits: Limits = work.kind.limits
-    try:
-        kernel.cap(limits)
-        context = JobContext(
+class _Child:
+    """What this process does its tasks with."""
+
+    def __init__(self, sock: socket.socket, roots: Mapping[str, Path], temporary: Path, sandbox: Sandbox) -> None:
+        self._sock = sock
+        self._roots = roots
+        self._temporary = temporary
+        self._sandbox = sandbox
+
+    def attempt(self, work: Work, task: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one task."""
+        kind, limits = work.kind, Limits(*task["limits"])
+        try:
+            self._sandbox.enter(kind)
+            kernel.cap(limits)
+            value: Model = kind.input.model_validate(task["input"])
+            if kind.sandbox == "strict":
+                self._enclose(value, task, limits)
+            context = self._context(task, limits)
+            output = _perform(work, value, context)
+            return {"done": {"output": output, "warnings": context.warnings, "artifacts": _made(context)}}
+        except BaseException as error:  # noqa: BLE001 -- whatever the work raises becomes an outcome, never a dead protocol
+            return {"failed": _failure(error, kind, limits).to_wire(), **_detail(error)}
+
+    def _enclose(self, value: Model, task: dict[str, Any], limits: Limits) -> None:
+        folder, fetched = Path(task["folder"]), Path(task["fetched"])
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a rule needs the folder that it is for
+        inputs = list(task["inputs"].values())
+        if limits.fetches:
+            fetched.mkdir(mode=0o700, exist_ok=True)
+            inputs.append(str(fetched))
+        self._sandbox.enclose(value, self._roots, inputs, [str(folder), str(self._temporary)])
+
+    def _context(self, task: dict[str, Any], limits: Limits) -> JobContext:
+        return JobContext(
             job_id=task["job_id"],
             attempt=task["attempt"],
             folder=Path(task["folder"]),
             inputs={reference: Path(path) for reference, path in task["inputs"].items()},
-            roots=roots,
+            roots=self._roots,
             output_bytes=limits.output_mb << 20,
-            report=lambda message: frames.send(sock, message),
+            report=lambda message: frames.send(self._sock, message),
+            ask=self._ask,
+            limits=limits,
+            kind=task["kind"],
         )
-        output = _perform(work, work.kind.input.model_validate(task["input"]), context)
-        return {
-            "done": {
-                "output": output,
-                "warnings": context.warnings,
-                "artifacts": [
-                    {
-                        "path": str(artifact.path),
-                        "name": artifact.name,
-                        "mime_type": artifact.mime_type,
-                        "sha256": artifact.sha256,
-                    }
-                    for artifact in context.artifacts
-                ],
-            }
+
+    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        frames.send(self._sock, message)
+        return frames.receive(self._sock)
+
+
+def _made(context: JobContext) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": str(artifact.path),
+            "name": artifact.name,
+            "mime_type": artifact.mime_type,
+            "sha256": artifact.sha256,
         }
-    except BaseException as error:  # noqa: BLE001 -- whatever the work raises becomes an outcome, never a dead protocol
-        return {"failed": _failure(error, work).to_wire(), **_detail(error)}
+        for artifact in context.artifacts
+    ]
 
 
 def _perform(work: Work, value: Model, context: JobContext) -> dict[str, Any]:
@@ -130,13 +173,13 @@ def _perform(work: Work, value: Model, context: JobContext) -> dict[str, Any]:
     return output
 
 
-def _failure(error: BaseException, work: Work) -> JobError:
-    name, limits = work.kind.name, work.kind.limits
+def _failure(error: BaseException, kind: Kind[Any, Any], limits: Limits) -> JobError:
+    name = kind.name
     match error:
-        case JobError():
-            return error
         case OffloopError():
-            return JobError(error.message, code=error.reason, retryable=error.retryable)
+            return as_job_error(error)
+        case _ if hint := refusals.hint(error, kind):
+            return JobError(hint, code="not_allowed")
         case MemoryError():
             return LimitExceeded(
                 f"{name} needed more than its {limits.memory_mb} MiB of memory: send a smaller or simpler input."

@@ -17,21 +17,26 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from offloop import logs
 from offloop.errors import Crashed, JobError, LimitExceeded
 from offloop.job import Kind
 from offloop.record import Progress
-from offloop_workers import frames, zygote
+from offloop_workers import frames, kernel, landlock, sandbox, usage, zygote
+
+if TYPE_CHECKING:
+    from offloop_workers.fetching import Errand
 
 MAX_TASKS: Final = 500
 """Tasks after which a reused child is replaced, against slow leaks of libraries."""
 
 START_SECONDS: Final = 60.0
 """Most time a zygote may take to load everything; measured 1.5 s with all shipped families."""
+
+_FAREWELL_SECONDS: Final = 1.0
 
 log = logs.get(__name__)
 
@@ -48,6 +53,7 @@ class _Child:
     ended: asyncio.Future[int]
     pid: int = 0
     tasks: int = 0
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,9 @@ class Task:
         attempt: number of this execution.
         input: the validated input, as plain data.
         folder: a path that does not exist yet; the child makes it and the caller deletes it.
-        inputs: local paths of the artifacts that the input names, by their reference.
+        inputs: local paths of the artifacts and URLs that the input names, by their reference.
+        errand: fetches what the work asks for while it runs.
+        spent: seconds of the kind's limit that are used up already.
     """
 
     kind: Kind[Any, Any]
@@ -69,6 +77,8 @@ class Task:
     input: dict[str, Any]
     folder: str
     inputs: dict[str, str]
+    errand: Errand | None = None
+    spent: float = 0
 
 
 class Children:
@@ -89,9 +99,11 @@ class Children:
         self._idle: asyncio.Queue[_Child] = asyncio.Queue()
         self._all: dict[int, _Child] = {}
         self._forking: deque[_Child] = deque()
+        self._busy: dict[int, Task] = {}
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
         self._closed = False
 
@@ -102,16 +114,19 @@ class Children:
             ZygoteError: it did not become ready; the log says why.
         """
         self._temporary.mkdir(mode=0o700)
+        if landlock.version() < landlock.SHUTS_OUT_SINCE:
+            kernel.hide()
         await self._start_zygote()
         self._keeper = asyncio.create_task(self._keep(), name="children")
+        self._watcher = asyncio.create_task(self._watch_disk(), name="disk")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Kill what is left, at once. Safe to call twice."""
         self._closed = True
-        if self._keeper:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
+        for task in filter(None, (self._keeper, self._watcher)):
+            task.cancel()
+            await asyncio.wait([task])
         self._stop_zygote()
         for child in list(self._all.values()):
             self._forget(child, -signal.SIGKILL)
@@ -127,10 +142,11 @@ class Children:
             JobError: the work failed in a foreseen way, or a limit was met.
             Crashed: the child died of itself.
         """
-        child = await self._next()
+        child = await self._next(unused=task.kind.isolation == "fork")
         reply: dict[str, Any] | None = None
+        self._busy[child.pid] = task
         try:
-            async with asyncio.timeout(task.kind.limits.seconds):
+            async with asyncio.timeout(task.kind.limits.seconds - task.spent):
                 reply = await self._converse(child, task, on_progress)
         except TimeoutError:
             limit = task.kind.limits.seconds
@@ -141,8 +157,11 @@ class Children:
             raise LimitExceeded(message) from None
         except (asyncio.IncompleteReadError, ConnectionError, frames.OversizedError):
             code = await self._kill(child)
+            if child.full:
+                raise LimitExceeded(_full(task)) from None
             raise Crashed(_epitaph(task, code)) from None
         finally:
+            self._busy.pop(child.pid, None)
             if reply is None:
                 await asyncio.shield(self._kill(child))
                 child.writer.close()
@@ -163,31 +182,43 @@ class Children:
             "attempt": task.attempt,
             "input": task.input,
             "folder": task.folder,
+            "fetched": str(Path(task.folder).parent / "fetched"),
             "inputs": task.inputs,
+            "limits": astuple(task.kind.limits),
             "last": task.kind.isolation == "fork",
         }
         child.writer.write(frames.encode(frame))
         await child.writer.drain()
-        while "progress" in (message := await frames.read(child.reader)):
-            told = message["progress"]
-            on_progress(Progress(told["done"], told["total"], told["message"]))
-        return message
+        while True:
+            match await frames.read(child.reader):
+                case {"progress": told}:
+                    on_progress(Progress(told["done"], told["total"], told["message"]))
+                case {"fetch": url} if task.errand:
+                    child.writer.write(frames.encode(await task.errand.answer(url)))
+                case message:
+                    return message
 
     def _after(self, child: _Child, task: Task, reply: dict[str, Any]) -> None:
         child.tasks += 1
         if task.kind.isolation == "fork" or reply.get("retire") or child.tasks >= MAX_TASKS:
-            child.writer.close()  # the child reads the end of its socket and leaves
-            self._order(b"K", child.pid)
-            self._forget(child, 0)
+            self._retire(child)
         else:
             self._idle.put_nowait(child)
 
-    async def _next(self) -> _Child:
+    def _retire(self, child: _Child) -> None:
+        child.writer.close()  # the child reads the end of its socket and leaves
+        self._order(b"K", child.pid)
+        self._forget(child, 0)
+
+    async def _next(self, *, unused: bool) -> _Child:
         while True:
             child = await self._idle.get()
-            if child.pid in self._all and not child.ended.done() and not child.reader.at_eof():
+            if child.pid not in self._all or child.ended.done() or child.reader.at_eof():
+                child.writer.close()
+            elif unused and child.tasks:
+                self._retire(child)  # it has given up what this kind may need; another is forked in its place
+            else:
                 return child
-            child.writer.close()
 
     async def _kill(self, child: _Child) -> int:
         """Kill a child and wait until it is gone; answers how it ended (negative: by that signal)."""
@@ -231,6 +262,7 @@ class Children:
                 log.error("zygote died, starting another", delay=delay)
                 self._stop_zygote()
                 for child in list(self._all.values()):
+                    kernel.end_group(child.pid)  # what its jobs had started did not end with it
                     self._forget(child, -signal.SIGKILL)
                 await asyncio.sleep(delay)
                 delay = min(5.0, delay * 2)
@@ -241,13 +273,26 @@ class Children:
         finally:
             watch.cancel()
 
+    async def _watch_disk(self) -> None:
+        """End what fills the disk; only jobs that were there at the last look are looked at."""
+        seen: dict[int, Task] = {}
+        while True:
+            await asyncio.sleep(usage.LOOK_SECONDS)
+            for pid, task in seen.items():
+                folders = [task.folder, str(self._temporary / str(pid))]
+                taken = await asyncio.to_thread(usage.exceeds, folders, _disk_mb(task) << 20)
+                if taken and self._busy.get(pid) is task and pid in self._all:
+                    self._all[pid].full = True
+                    self._order(b"K", pid)
+            seen = dict(self._busy)
+
     async def _start_zygote(self) -> None:
         ours, theirs = socket.socketpair()
         ours.settimeout(0)
         with theirs:
             fd = str(theirs.fileno())
             arguments = [sys.executable, "-m", "offloop_workers.zygote", fd, str(os.getpid()), ",".join(self._queues)]
-            environment = {**os.environ, "TMPDIR": str(self._temporary)}
+            environment = {**sandbox.environment(os.environ), "TMPDIR": str(self._temporary)}
             self._process = subprocess.Popen(  # noqa: ASYNC220, S603 -- takes a millisecond, our own module
                 arguments, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )
@@ -269,6 +314,9 @@ class Children:
             self._control.close()
             self._control = None
         if self._process:
+            # It ends by itself once its socket is closed, and ends all that jobs have started before.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_FAREWELL_SECONDS)
             self._process.kill()
             self._process.wait()
             self._process = None
@@ -323,6 +371,17 @@ class Children:
         if self._control:
             with contextlib.suppress(OSError):
                 self._control.send(zygote.MESSAGE.pack(what, pid, 0))
+
+
+def _disk_mb(task: Task) -> int:
+    return 4 * task.kind.limits.output_mb
+
+
+def _full(task: Task) -> str:
+    return (
+        f"{task.kind.name} was stopped when its files took more than {_disk_mb(task)} MiB on disk (four times "
+        "output_mb), or were too many: send less, or ask for less."
+    )
 
 
 def _epitaph(task: Task, code: int) -> str:

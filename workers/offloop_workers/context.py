@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.paths import open_beneath, safe_name, unreadable
-from offloop.references import FileReference, Scheme, parse
+from offloop.job import Fetched
+from offloop.limits import Limits
+from offloop.paths import open_beneath, open_folder_beneath, safe_name, unreadable, unreadable_folder
+from offloop.references import FileReference, FolderReference, Scheme, parse
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -63,6 +67,9 @@ class JobContext:
         roots: Mapping[str, Path],
         output_bytes: int,
         report: Callable[[dict[str, Any]], None],
+        ask: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        limits: Limits | None = None,
+        kind: str = "this job",
     ) -> None:
         """Bind a context to one attempt of one job.
 
@@ -70,10 +77,13 @@ class JobContext:
             job_id: the job.
             attempt: which execution of it, from 1.
             folder: a path for private files; it is made when it is first asked for, and deleted by whoever named it.
-            inputs: local files by the text of their ``artifact:`` reference.
+            inputs: local files by the text of their ``artifact:`` or ``https:`` reference.
             roots: folders that ``root:`` references may read, by name.
             output_bytes: the most that one created file may have.
             report: sends a message to the worker, such as ``{"progress": {…}}``.
+            ask: sends a message to the worker and answers its reply; without it, nothing can be fetched.
+            limits: what this attempt may use; default: those of a kind that declares none.
+            kind: what to call it in messages.
         """
         self.job_id = job_id
         self.attempt = attempt
@@ -85,6 +95,11 @@ class JobContext:
         self._roots = roots
         self._output_bytes = output_bytes
         self._report = report
+        self._ask = ask
+        self.limits = limits or Limits()
+        self._kind = kind
+        self._fetches = 0
+        self._turn = threading.Lock()
         self._created = 0
         self._done = float("-inf")
         self._reported_at = float("-inf")
@@ -129,10 +144,47 @@ class JobContext:
                 return io.BytesIO(parsed.content)
             case Scheme.ROOT if parsed.name in self._roots:
                 return open_beneath(self._roots[parsed.name], parsed.path, shown=reference)
-            case Scheme.ARTIFACT if str(reference) in self._inputs:
+            case Scheme.ARTIFACT | Scheme.URL if str(reference) in self._inputs:
                 with suppress(OSError):
                     return self._inputs[str(reference)].open("rb")
         raise unreadable(reference)
+
+    @contextmanager
+    def open_folder(self, reference: FolderReference) -> Iterator[int]:
+        """Open a referenced folder as a descriptor, which is closed when the block ends.
+
+        Raises:
+            JobError: ``unreadable_file``: there is no such folder, or it may not be read.
+        """
+        parsed = parse(reference)
+        if parsed.scheme is not Scheme.ROOT or parsed.name not in self._roots:
+            raise unreadable_folder(reference)
+        descriptor = open_folder_beneath(self._roots[parsed.name], parsed.path, shown=reference)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def fetch(self, url: str) -> Fetched:
+        """Have the worker fetch a URL, through its guard; blocks until the file is there.
+
+        Raises:
+            LimitExceeded: the kind's ``fetches`` are used up.
+            JobError: the URL may not be fetched, or could not be.
+        """
+        with self._turn:  # one question at a time, whichever thread asks
+            self._fetches += 1
+            if self._ask is None or self._fetches > self.limits.fetches:
+                message = (
+                    f"{self._kind} may have {self.limits.fetches} URLs fetched (fetches), and needs more: name fewer "
+                    "URLs, or send the files themselves."
+                )
+                raise LimitExceeded(message)
+            answer = self._ask({"fetch": url})
+        if refused := answer.get("refused"):
+            raise JobError(refused["message"], code=refused["code"], retryable=refused["retryable"])
+        found = answer["fetched"]
+        return Fetched(Path(found["path"]), found["mime_type"], found["url"])
 
     @contextmanager
     def create(self, name: str, mime_type: str) -> Iterator[BinaryIO]:
@@ -146,6 +198,7 @@ class JobContext:
             JobError: ``no_space``: the worker's disk is full.
         """
         self._created += 1
+        self.limits.check_artifacts(self._kind, self._created)
         path = self.folder / f"artifact-{self._created}"
         raw = _CappedFile(path, self._output_bytes)
         try:
@@ -159,6 +212,7 @@ class JobContext:
             if foreseen := self._foreseen(raw, error):
                 raise foreseen from error
             raise
+        self.limits.check_total(self._kind, path.stat().st_size + sum(made.size for made in self.artifacts))
         artifact = Artifact(path, safe_name(name, f"file-{self._created}"), mime_type, path.stat().st_size, digest)
         self.artifacts.append(artifact)
 

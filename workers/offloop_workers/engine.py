@@ -35,6 +35,8 @@ from offloop.record import Cancelled, Failed, Outcome, Progress, pack_outcome
 from offloop.redis import AWAY, BLOCK_SECONDS, connect, connect_blocking, forever, next_message
 from offloop_workers.attempt import Again, Claim, Performer
 from offloop_workers.children import Children
+from offloop_workers.fetching import Fetching
+from offloop_workers.delivery import Courier
 from offloop_workers.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -360,7 +362,7 @@ async def run(settings: Settings) -> None:
     Raises:
         SettingsError: there is no Redis to work for, or a queue that no kind names.
     """
-    kinds = catalogue.load(settings.job_modules)
+    kinds = catalogue.load(settings.job_modules, tightened=settings.limits)
     queues = settings.queues or kinds.queues
     if settings.redis_url is None:
         message = "OFFLOOP_REDIS_URL is not set: give it, or run `offloop up`, which brings its own server."
@@ -372,7 +374,7 @@ async def run(settings: Settings) -> None:
     store = ArtifactStore(settings.artifacts_location, redis, retention_seconds=settings.retention_seconds)
     try:
         with Scratch() as scratch:
-            async with Children(settings.slots, tuple(queues), scratch.path("children")) as children:
+            async with Children(settings.slots, tuple(queues), scratch.path("children")) as children, Courier(settings):
                 worker = Worker(
                     kinds,
                     Performer(kinds, children, store, scratch),

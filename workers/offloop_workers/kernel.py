@@ -12,37 +12,92 @@ import math
 import os
 import resource
 import signal
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from offloop.job import Limits
+    from offloop.limits import Limits
 
+_LIBC: Final = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG: Final = 1
+_PR_GET_DUMPABLE: Final = 3
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_CAPABILITY_VERSION: Final = 0x2008_0522
+_FILE_CAPABILITIES: Final = 0b1111
+"""CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER: what lets a worker run by root read its inputs."""
+
+_SPARE_PROCESSES: Final = 2048
 _MIB: Final = 1 << 20
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when `parent` dies; exit at once where it already has."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def die_with_parent(parent: int, signal_number: int = signal.SIGKILL) -> None:
+    """Have the kernel signal this process when `parent` dies; exit at once where it already has."""
+    _prctl(_PR_SET_PDEATHSIG, signal_number)
     if os.getppid() != parent:
         os._exit(0)
 
 
 def give_up_privileges() -> None:
-    """No program started from here can gain rights (set-user-id and the like)."""
+    """No program started from here can gain rights, and root keeps only those over files."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION, 0))
+        rights = (ctypes.c_uint32 * 6)()  # two times effective, permitted, inheritable
+        if _LIBC.capget(header, rights) == 0:
+            kept = rights[1] & _FILE_CAPABILITIES
+            rights[:] = [kept, kept, 0, 0, 0, 0]
+            _LIBC.capset(header, rights)
+
+
+def adopt_orphans() -> None:
+    """Descendants whose parent ends become children of this process, not of the system's first."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def hide() -> None:
+    """Nobody but root may look into this process: its memory, its environment."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def children_of(pid: int) -> list[int]:
+    """The children of a process with one thread; none where the system does not tell."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def end_group(leader: int) -> None:
+    """Kill what is left of a process group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def bound_processes() -> None:
+    """Cap how many processes this user may have, well above those of now; the kernel exempts root."""
+    mine = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_uid == os.getuid():
+                mine += sum(1 for _ in (folder / "task").iterdir())
+    with contextlib.suppress(OSError, ValueError):
+        _soft(resource.RLIMIT_NPROC, mine + _SPARE_PROCESSES)
 
 
 def yield_to_others() -> None:
     """Run at a lower priority than front ends, and be what the kernel ends first when memory runs out."""
     with contextlib.suppress(OSError):
         os.nice(5)
+    hidden = _prctl(_PR_GET_DUMPABLE, 0) == 0
+    if hidden:
+        _prctl(_PR_SET_DUMPABLE, 1)  # who is hidden may not even change its own standing
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800")
+    if hidden:
+        hide()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -57,6 +112,12 @@ def cap(limits: Limits) -> None:
     with contextlib.suppress(OSError):
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         _soft(resource.RLIMIT_AS, pages * resource.getpagesize() + limits.memory_mb * _MIB)
+
+
+def _prctl(option: int, value: int) -> int:
+    with contextlib.suppress(OSError, AttributeError):
+        return int(_LIBC.prctl(option, value, 0, 0, 0))
+    return -1
 
 
 def _soft(which: int, value: int) -> None:

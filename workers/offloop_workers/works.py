@@ -16,6 +16,9 @@ from offloop.job import Context, Kind, Model, Work
 FAMILIES = ("hashing", "images", "pdf")
 """The folders beside this file that hold work; each has its contract in ``offloop.jobs`` under the same name."""
 
+_MORE_CONTRACTS = {"pdf": ("documents",)}
+"""Contracts in modules of other names, by family."""
+
 
 def load(job_modules: Iterable[str] = (), *, queues: Iterable[str] | None = None) -> dict[str, Work]:
     """Import what performs the kinds of some queues.
@@ -66,7 +69,8 @@ def modules(family: str) -> Iterator[ModuleType]:
 
 
 def _contracts(family: str) -> list[Kind[Any, Any]]:
-    return kinds_in(importlib.import_module(f"offloop.jobs.{family}"))
+    names = (family, *_MORE_CONTRACTS.get(family, ()))
+    return [kind for name in names for kind in kinds_in(importlib.import_module(f"offloop.jobs.{name}"))]
 
 
 def _family_works(family: str) -> list[Work]:

@@ -21,12 +21,15 @@ import signal
 import socket
 import struct
 import sys
+import time
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from offloop import logs, settings
-from offloop_workers import child, kernel, warm, works
+from offloop_workers import child, kernel, landlock, sandbox, warm, works
 
 MESSAGE: Final = struct.Struct("!cii")
+_END_SECONDS: Final = 5.0
 
 
 def main(arguments: list[str]) -> None:
@@ -43,72 +46,114 @@ def main(arguments: list[str]) -> None:
     configured = settings.load()
     logs.configure(configured, role="child")
     kernel.give_up_privileges()
+    kernel.adopt_orphans()
+    kernel.bound_processes()
     known = works.load(configured.job_modules, queues=queues.split(","))
     warm.warm(queues.split(","))
     if (count := warm.threads()) > 1:
         sys.exit(f"a job module or library started {count - 1} thread(s) on import; children cannot be forked safely")
+    abilities = sandbox.probe()
+    if abilities.missing:
+        logs.get(__name__).warning("jobs are confined only in part here", missing="; ".join(abilities.missing))
+    if abilities.landlock < landlock.SHUTS_OUT_SINCE:
+        kernel.hide()
+    confinement = sandbox.Sandbox(abilities, configured, [os.getpid(), int(worker)])
+    nursery = _Nursery(control, lambda sock: child.serve(sock, known, confinement, configured.file_roots))
     control.sendall(MESSAGE.pack(b"R", 0, 0))
+    # From here on the worker's death is an order like any other: a killed zygote could end nobody.
+    kernel.die_with_parent(int(worker), signal.SIGTERM)
     with contextlib.suppress(ConnectionError):
-        _serve(control, known)
+        nursery.serve(int(worker))
+    nursery.end()
 
 
-def _serve(control: socket.socket, known: child.Works) -> None:
-    woken, wakes = socket.socketpair()
-    for end in (woken, wakes):
-        end.settimeout(0)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
-    alive: set[int] = set()
-    while True:
-        ready, _, _ = select.select([control, woken], [], [])
-        if woken in ready:
-            woken.recv(4096)
-            _reap(control, alive)
-        if control in ready and not _obey(control, known, alive, close=(woken, wakes)):
-            return
+class _Nursery:
+    """The children that were forked and live."""
+
+    def __init__(self, control: socket.socket, live: Callable[[socket.socket], None]) -> None:
+        self._control = control
+        self._live = live
+        self._alive: set[int] = set()
+        self._woken, self._wakes = socket.socketpair()
+        for end in (self._woken, self._wakes):
+            end.settimeout(0)
+
+    def serve(self, worker: int) -> None:
+        """Fork and reap until the worker is gone."""
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._wakes.fileno(), warn_on_full_buffer=False)
+        while os.getppid() == worker:
+            ready, _, _ = select.select([self._control, self._woken], [], [])
+            if self._woken in ready:
+                self._woken.recv(4096)
+                self._reap()
+            if self._control in ready and not self._obey():
+                return
+
+    def end(self) -> None:
+        """Kill all children, and all that they have started."""
+        for pid in self._alive:
+            _kill(pid)
+        deadline = time.monotonic() + _END_SECONDS
+        with contextlib.suppress(ChildProcessError):
+            while time.monotonic() < deadline:
+                for pid in kernel.children_of(os.getpid()):
+                    _kill(pid)
+                os.waitpid(-1, 0)
+
+    def _obey(self) -> bool:
+        message, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE.size, 1)
+        if not message:
+            return False
+        while len(message) < MESSAGE.size:
+            message += self._control.recv(MESSAGE.size - len(message))
+        order, pid, _ = MESSAGE.unpack(message)
+        if order == b"F":
+            sock = socket.socket(fileno=descriptors[0])
+            sock.settimeout(None)
+            pid = os.fork()
+            if pid == 0:
+                self._become_child(sock)
+            sock.close()
+            self._alive.add(pid)
+            self._control.sendall(MESSAGE.pack(b"P", pid, 0))
+        elif pid in self._alive:
+            _kill(pid)
+        return True
+
+    def _become_child(self, sock: socket.socket) -> NoReturn:
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            for other in (self._control, self._woken, self._wakes):
+                other.close()
+            self._live(sock)
+            code = 0
+        finally:
+            os._exit(code)  # without the zygote's exit handlers
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                pid = ended.si_pid
+                if pid in self._alive:
+                    kernel.end_group(pid)  # while nobody else can have its number
+                _, status = os.waitpid(pid, 0)
+                if pid in self._alive:
+                    self._alive.discard(pid)
+                    self._control.sendall(MESSAGE.pack(b"X", pid, os.waitstatus_to_exitcode(status)))
+        for stray in set(kernel.children_of(os.getpid())) - self._alive:
+            _kill(stray)
 
 
-def _obey(control: socket.socket, known: child.Works, alive: set[int], *, close: tuple[socket.socket, ...]) -> bool:
-    message, descriptors, _, _ = socket.recv_fds(control, MESSAGE.size, 1)
-    if not message:
-        return False
-    while len(message) < MESSAGE.size:
-        message += control.recv(MESSAGE.size - len(message))
-    order, pid, _ = MESSAGE.unpack(message)
-    if order == b"F":
-        sock = socket.socket(fileno=descriptors[0])
-        sock.settimeout(None)
-        pid = os.fork()
-        if pid == 0:
-            _become_child(sock, known, close=(control, *close))
-        sock.close()
-        alive.add(pid)
-        control.sendall(MESSAGE.pack(b"P", pid, 0))
-    elif pid in alive:
+def _kill(pid: int) -> None:
+    """Kill a child of ours, and its group."""
+    kernel.end_group(pid)
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    return True
-
-
-def _become_child(sock: socket.socket, known: child.Works, *, close: tuple[socket.socket, ...]) -> NoReturn:
-    code = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for other in close:
-            other.close()
-        child.serve(sock, known)
-        code = 0
-    finally:
-        os._exit(code)  # without the zygote's exit handlers
-
-
-def _reap(control: socket.socket, alive: set[int]) -> None:
-    with contextlib.suppress(ChildProcessError):
-        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            pid, status = ended
-            alive.discard(pid)
-            control.sendall(MESSAGE.pack(b"X", pid, os.waitstatus_to_exitcode(status)))
 
 
 if __name__ == "__main__":

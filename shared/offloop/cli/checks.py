@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import json
 import platform
 import shutil
 import sys
@@ -62,7 +63,7 @@ async def everything(settings: Settings) -> list[Check]:
     """All checks, in the order in which one depends on another."""
     checks = [python()]
     if installed("workers"):
-        checks += [await pango(), await fonts(), subset()]
+        checks += [await pango(), await fonts(), subset(), await sandbox()]
     else:
         checks.append(Check("rendering", "warn", "the worker libraries are not installed here", _WORKERS))
     return checks + [check async for check in services(settings)]
@@ -106,6 +107,22 @@ def subset() -> Check:
     if ctypes_loads(*_SUBSET):
         return Check("harfbuzz-subset", "ok", "fonts are embedded as subsets")
     return Check("harfbuzz-subset", "warn", "not found: PDFs take longer to make and are larger", _INSTALL)
+
+
+async def sandbox() -> Check:
+    """How far jobs can be held back here; tried in another process."""
+    code, output = await _ended(sys.executable, "-c", "from offloop_workers import sandbox; print(sandbox.describe())")
+    try:
+        found = json.loads(output.splitlines()[-1])
+    except (ValueError, IndexError):
+        return Check("sandbox", "warn", f"could not be tried, it ended with {code}", _CONFINE)
+    applied = ", ".join(found["applied"])
+    if found["missing"]:
+        return Check("sandbox", "warn", f"{applied}; missing: {'; '.join(found['missing'])}", _CONFINE)
+    return Check("sandbox", "ok", applied)
+
+
+_CONFINE = "Run workers on Linux 6.12 or newer on x86-64 or 64-bit ARM, and let the container use seccomp and Landlock."
 
 
 def ctypes_loads(*names: str) -> bool:
@@ -204,7 +221,7 @@ _ARTIFACTS = "Correct OFFLOOP_ARTIFACTS_URL and its credentials; front ends and 
 async def workers(settings: Settings, connection: ArqRedis) -> Check:
     """Whether every queue that a kind names has a worker that is alive."""
     try:
-        queues = catalogue.load(settings.job_modules).queues
+        queues = catalogue.load(settings.job_modules, tightened=settings.limits).queues
     except OffloopError as error:
         return Check("workers", "fail", error.message, "Correct OFFLOOP_JOB_MODULES.")
     alive = await live_queues(connection, queues)

@@ -1,4 +1,8 @@
-"""What a document may load: its own assets and ``data:`` URLs. Never a file of the worker, never the network."""
+"""What a document may load: its own assets and ``data:`` URLs. Never a file of the worker.
+
+The network only where the request allows it, and then through the context, whose guard decides; WeasyPrint itself is
+never given a connection.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from weasyprint.urls import URLFetcher, URLFetcherResponse
 
+from offloop.errors import JobError
 from offloop.job import Context
 from offloop.references import FileReference, Scheme, parse
 from offloop_workers.pdf import pictures
@@ -17,6 +22,7 @@ BASE = "https://assets.offloop.invalid/"
 """Where relative URLs point; a name that no resolver knows, and that nobody asks."""
 
 _MAX_SHOWN = 120
+_MAX_TEXT = 20_000_000
 
 
 class Refused(ValueError):  # noqa: N818 -- WeasyPrint logs the name of the class, and `notices` looks for it
@@ -28,14 +34,19 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
 
     Everything WeasyPrint loads for a document passes here, except what is given to it as a file name or as a string
     to guess at; offloop never does that.
+
+    Attributes:
+        base: what relative names that are no assets are relative to, once the document has said so.
     """
 
-    def __init__(self, assets: Mapping[str, FileReference], context: Context) -> None:
-        """Serve the assets by the names the document uses for them."""
+    def __init__(self, assets: Mapping[str, FileReference], context: Context, *, allow_fetch: bool = False) -> None:
+        """Serve the assets by the names the document uses for them, and perhaps what the context fetches."""
         super().__init__(allowed_protocols=("data",), allow_redirects=False)
         self._assets = {_plain(name): (name, reference) for name, reference in assets.items()}
         self._context = context
         self._used: set[str] = set()
+        self._allow_fetch = allow_fetch
+        self.base = ""
 
     @property
     def unused(self) -> list[str]:
@@ -46,6 +57,23 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
         """Whether the target of a link in the document would be loaded."""
         href = href.strip()
         return href[:5].lower() == "data:" or any(key in self._assets for key in _keys(_absolute(href)))
+
+    def text(self, name: str) -> str | None:
+        """An asset that is text, such as a template; None where there is none of that name.
+
+        Raises:
+            JobError: ``unreadable_file``: it is no UTF-8.
+        """
+        found = self._assets.get(_plain(name))
+        if not found:
+            return None
+        self._used.add(found[0])
+        with self._context.open(found[1]) as file:
+            try:
+                return file.read(_MAX_TEXT).decode("utf-8-sig")
+            except UnicodeDecodeError:
+                message = f"The asset {_short(name)!r} is used as a template but is not text in UTF-8: save it as such."
+                raise JobError(message, code="unreadable_file") from None
 
     def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> URLFetcherResponse:
         """Answer with the asset or the decoded ``data:`` URL.
@@ -59,7 +87,24 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
         for key in _keys(url):
             if found := self._assets.get(key):
                 return self._serve(url, *found)
+        if self._allow_fetch and (remote := self._remote(url)):
+            return self._from_network(remote)
         raise self._refuse(url)
+
+    def _remote(self, url: str) -> str:
+        """The address of a resource that is no asset; ``""`` for none."""
+        relative = url.removeprefix(BASE)
+        absolute = url if relative == url else urljoin(self.base, relative) if self.base else ""
+        return absolute if absolute[:8].lower().startswith(("http://", "https://")) else ""
+
+    def _from_network(self, url: str) -> URLFetcherResponse:
+        try:
+            fetched = self._context.fetch(url)
+            content = fetched.path.read_bytes()
+        except JobError as error:
+            self._context.warn(f"{_short(url)!r} was left out: {error.message}")
+            raise Refused(_short(url)) from None
+        return self._checked(url, content, {"Content-Type": fetched.mime_type}, url)
 
     def _serve(self, url: str, name: str, reference: FileReference) -> URLFetcherResponse:
         self._used.add(name)

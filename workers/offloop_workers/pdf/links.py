@@ -14,12 +14,15 @@ KEPT = frozenset({"http", "https", "mailto", "tel"})
 _BLANKS = "".join(map(chr, range(0x21)))
 
 
-def settle(root: Element, context: Context) -> None:
+def settle(root: Element, context: Context) -> str:
     """Remove the links a PDF must not or cannot have, and every ``<base>``.
 
     A ``javascript:`` or ``file:`` link has no place in a document that is passed on, and a relative one leads nowhere
     once the page has left its site, unless the document's ``<base href>`` says where that was. Assets are found by
     their relative names in any case.
+
+    Returns:
+        What the document says its links are relative to, or ``""``.
     """
     base = _take_base(root)
     refused = dead = 0
@@ -45,6 +48,7 @@ def settle(root: Element, context: Context) -> None:
             f"Relative links lead nowhere in a PDF and became plain text: {dead}. Write them as https:// links, or in "
             'HTML add <base href="https://…">.'
         )
+    return base
 
 
 def _take_base(root: Element) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from offloop.job import Context
+from offloop_workers.pdf import scripts
 from offloop_workers.pdf.fetcher import BASE, Refused
 
 _PROPERTY = re.compile(r"(?:Ignored|Deprecated) `\s*([\w-]+)\s*:")
@@ -19,6 +20,7 @@ _PLACE = re.compile(r" at \d+:\d+")
 _INTERNAL = ("Unable to subset", "Too many glyphs", "Unknown bitmap", "Unable to save emoji", "Error when closing")
 _MAX_NAMED = 20
 _MAX_OTHERS = 20
+_MAX_GLYPHS = 2_000
 
 
 class Notices(logging.Handler):
@@ -29,7 +31,7 @@ class Notices(logging.Handler):
         super().__init__(logging.INFO)
         self._on_page = on_page
         self._properties: Counter[str] = Counter()
-        self._glyphs: dict[str, None] = {}
+        self._glyphs: dict[int, None] = {}
         self._others: dict[str, None] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -39,8 +41,8 @@ class Notices(logging.Handler):
             if page := _PAGE.search(text):
                 self._on_page(int(page[1]))
         elif found := _GLYPH.match(text):
-            if len(self._glyphs) <= _MAX_NAMED:
-                self._glyphs[f"{chr(int(found[1], 16))} (U+{found[1]})"] = None
+            if len(self._glyphs) < _MAX_GLYPHS:
+                self._glyphs[int(found[1], 16)] = None
         elif found := _PROPERTY.match(text):
             self._properties[found[1]] += 1
         # The fetcher has already said which resources it refused, and why.
@@ -49,11 +51,8 @@ class Notices(logging.Handler):
 
     def tell(self, context: Context) -> None:
         """Give the caller the warnings."""
-        if self._glyphs:
-            context.warn(
-                f"No font has {_some(self._glyphs)}: drawn as empty boxes. Pass a font that has them in assets and "
-                "name it with @font-face in css."
-            )
+        for sentence in scripts.missing(self._glyphs):
+            context.warn(sentence)
         if self._properties:
             names = [f"{name} ({count}x)" if count > 1 else name for name, count in self._properties.most_common()]
             context.warn(f"CSS that the renderer does not know or cannot use was ignored: {_some(names)}.")

@@ -9,45 +9,51 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import SubElement
 
 import weasyprint
 
-from offloop.jobs.pdf import Page
+from offloop.jobs.pdf import Page, Paper, Theme, millimetres, sides
+from offloop_workers.pdf import bands
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-OPTIONS: MappingProxyType[str, Any] = MappingProxyType({"presentational_hints": True})
 _DEFAULT = Page.model_validate({"html": ""})
 _SIDES = ("top", "right", "bottom", "left")
-_NUMBERS = """
-    @bottom-center { content: counter(page) " / " counter(pages); font: 8pt "Source Sans 3", sans-serif;
-                     color: #6b7280; font-variant-numeric: tabular-nums; }
-"""
+_NUMBERS = f'@bottom-center {{ content: counter(page) " / " counter(pages); {bands.LOOKS} }}'
+# Each theme is a list of files, the later ones over the earlier.
+_THEMES: dict[Theme, tuple[str, ...]] = {
+    "plain": (),
+    "report": ("theme.css", "report.css"),
+    "invoice": ("theme.css", "invoice.css"),
+    "compact": ("theme.css", "compact.css"),
+}
 
 
-def user_sheets(*, plain: bool) -> list[weasyprint.CSS]:
+def user_sheets(theme: Theme | None, *, own: bool) -> list[weasyprint.CSS]:
     """The style sheets below the document's own.
 
     Args:
-        plain: the document brings its own looks, so that only what makes it fit on paper is added.
+        theme: what the caller chose.
+        own: the document brings its own looks, so that without a choice only what makes it fit on paper is added.
     """
-    return [_shipped("base.css"), *([] if plain else [_shipped("theme.css")]), _default_paper()]
+    chosen = _THEMES[theme] if theme else () if own else ("theme.css",)
+    return [_shipped("base.css"), *map(_shipped, chosen), _default_paper()]
 
 
-def asked_for(page: Page) -> str:
-    """CSS for the paper settings that differ from the defaults: the caller asked for them, so the document yields."""
+def asked_for(page: Page, title: str) -> str:
+    """CSS for the settings that differ from the defaults: the caller asked for them, so the document yields."""
     changed = tuple(name for name in Page.model_fields if getattr(page, name) != getattr(_DEFAULT, name))
-    return _paper(page, changed)
+    outline = "" if page.outline else "* { bookmark-level: none !important }\n"
+    return _paper(page, changed, title) + outline
 
 
-def _paper(page: Page, names: tuple[str, ...]) -> str:
+def _paper(page: Page, names: tuple[str, ...], title: str = "") -> str:
     rules = ""
     if {"page_size", "landscape"} & set(names):
-        rules += f"size: {page.page_size}{' landscape' if page.landscape else ''};"
+        rules += f"size: {_size(page)};"
     if "margin" in names:
         rules += f"margin: {page.margin};"
     for side in _SIDES:
@@ -55,7 +61,18 @@ def _paper(page: Page, names: tuple[str, ...]) -> str:
             rules += f"margin-{side}: {length};"
     if "page_numbers" in names:
         rules += _NUMBERS if page.page_numbers else "@bottom-center { content: none }"
+    values = {"title": title, "date": (page.created or "")[:10]}
+    for edge, band in (("top", page.header), ("bottom", page.footer)):
+        if band:
+            rules += bands.rules(edge, band, values)
     return f"@page {{ {rules} }}\n" if rules else ""
+
+
+def _size(page: Page) -> str:
+    own = sides(page.page_size)
+    if not own:
+        return f"{page.page_size}{' landscape' if page.landscape else ''}"
+    return " ".join(sorted(own, key=millimetres, reverse=True) if page.landscape else own)
 
 
 def has_own(root: Element, serves: Callable[[str], bool]) -> bool:
@@ -79,4 +96,4 @@ def _shipped(name: str) -> weasyprint.CSS:
 
 @cache
 def _default_paper() -> weasyprint.CSS:
-    return weasyprint.CSS(string=_paper(_DEFAULT, tuple(Page.model_fields)))
+    return weasyprint.CSS(string=_paper(_DEFAULT, tuple(Paper.model_fields)))

@@ -1,0 +1,143 @@
+"""What one attempt of a job may use: declared with its kind, tightened by the operator, never widened.
+
+``OFFLOOP_LIMITS=render_pdf.seconds=30,transform_image.memory_mb=512`` lowers single values. A name that does not exist
+and a value above the declared one keep the process from starting: a limit that silently did not hold would be worse.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from offloop.errors import LimitExceeded, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one attempt of a kind may use. 0 means none for `fetches`, and no limit for `pages` and `pixels`.
+
+    Attributes:
+        seconds: wall clock, after which the child is killed; CPU time is capped at the same.
+        memory_mb: MiB of address space beyond what a warm child already maps.
+        output_mb: MiB that all files of the answer may have together, and any one file that the child writes.
+        fetches: how many URLs the work may have fetched while it runs.
+        artifacts: how many files an answer may have.
+        pages: pages of a document that is read or made.
+        pixels: pixels of a picture that is read or made, all its frames together.
+    """
+
+    seconds: float = 60
+    memory_mb: int = 1024
+    output_mb: int = 256
+    fetches: int = 0
+    artifacts: int = 100
+    pages: int = 0
+    pixels: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse limits that would let nothing run."""
+        if min(self.seconds, self.memory_mb, self.output_mb) <= 0:
+            message = f"limits must be above zero, got {self}"
+            raise SettingsError(message)
+        if min(self.fetches, self.artifacts, self.pages, self.pixels) < 0:
+            message = f"limits that count something must be 0 or more, got {self}"
+            raise SettingsError(message)
+
+    def tightened(self, changes: Mapping[str, float], *, kind: str) -> Limits:
+        """These limits with some of them lowered.
+
+        Args:
+            changes: new values by the limit's name.
+            kind: whose they are, for messages.
+
+        Raises:
+            SettingsError: there is no such limit, or the value is not a lower one.
+        """
+        for name, value in changes.items():
+            if name not in NAMES:
+                unknown = f"{kind}.{name}"
+                raise _unknown(unknown, [f"{kind}.{known}" for known in NAMES])
+            declared = getattr(self, name)
+            unbounded = declared == 0 and name in _FREE_AT_ZERO
+            if not unbounded and value > declared:
+                message = (
+                    f"OFFLOOP_LIMITS: {kind}.{name}={value:g} is above the declared {declared:g}; limits can only be "
+                    "lowered. Leave it out, or change the declaration."
+                )
+                raise SettingsError(message)
+        typed: dict[str, Any] = {name: value if name == "seconds" else int(value) for name, value in changes.items()}
+        return replace(self, **typed)
+
+    def check_total(self, kind: str, total: int) -> None:
+        """Refuse more bytes of output, over all files, than there may be.
+
+        Raises:
+            LimitExceeded: there are more.
+        """
+        if total > self.output_mb << 20:
+            message = (
+                f"The files that {kind} made have more than {self.output_mb} MiB together (output_mb): ask for less, "
+                "or split the work over several jobs."
+            )
+            raise LimitExceeded(message)
+
+    def check_artifacts(self, kind: str, count: int) -> None:
+        """Refuse more files than an answer may have.
+
+        Raises:
+            LimitExceeded: there are more.
+        """
+        if count > self.artifacts:
+            message = (
+                f"{kind} made more than {self.artifacts} files, the most that one answer may have (artifacts): ask for "
+                "fewer, or split the work over several jobs."
+            )
+            raise LimitExceeded(message)
+
+
+NAMES = tuple(field.name for field in fields(Limits))
+_FREE_AT_ZERO = frozenset({"pages", "pixels"})
+
+
+def parse(text: str) -> dict[str, dict[str, float]]:
+    """Read ``kind.limit=value``, by comma: what the setting says, by kind and limit.
+
+    Raises:
+        ValueError: an entry is not written so; the message names it.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for entry in filter(None, (entry.strip() for entry in text.split(","))):
+        target, equals, value = entry.partition("=")
+        kind, dot, name = target.strip().partition(".")
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1
+        if not (equals and dot and kind and name and 0 <= number < 1e15):  # noqa: PLR2004 -- neither inf nor nan
+            message = f"{entry[:100]!r} is not kind.limit=number, such as render_pdf.seconds=30"
+            raise ValueError(message)
+        if name in found.setdefault(kind, {}):
+            message = f"{target.strip()!r} is given twice"
+            raise ValueError(message)
+        found[kind][name] = number
+    return found
+
+
+def check_kinds(changes: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse to tighten the limits of kinds that do not exist.
+
+    Raises:
+        SettingsError: one does not; the message suggests another.
+    """
+    names = list(known)
+    for kind in changes:
+        if kind not in names:
+            raise _unknown(kind, names)
+
+
+def _unknown(name: str, known: list[str]) -> SettingsError:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}."
+    return SettingsError(f"OFFLOOP_LIMITS: there is no {name!r}; {hint}")

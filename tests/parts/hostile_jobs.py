@@ -1,0 +1,329 @@
+"""Jobs that try what no job may; each tells what came of it. Loaded as a user's own jobs are."""
+
+# ruff: noqa: ARG001 -- all take the same input, few need it
+# ruff: noqa: PTH109, PTH115, PTH208, PTH211, S607, SIM115 -- the calls as an attacker writes them
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import decimal
+import locale
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from offloop import Context, FileReference, Model, job
+
+
+class Given(Model):
+    """What these jobs are given."""
+
+    text: str = ""
+    number: int = 0
+    file: FileReference | None = None
+
+
+class Told(Model):
+    """What came of each attempt, by its name: ``done``, or the name of the error."""
+
+    found: dict[str, str] = Field(default_factory=dict)
+    pid: int = 0
+
+
+FAMILIES = ("AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_UNIX", "AF_VSOCK", "AF_ALG")
+
+
+def _dial(family: int) -> None:
+    with socket.socket(family, socket.SOCK_DGRAM if family != socket.AF_NETLINK else socket.SOCK_RAW):
+        pass
+
+
+def _call(number: int, *arguments: Any) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _pair() -> None:
+    for end in socket.socketpair():
+        end.close()
+
+
+def _outcomes(attempts: dict[str, Callable[[], object]]) -> Told:
+    found = {}
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+            found[name] = "done"
+        except OSError as error:
+            found[name] = type(error).__name__
+    return Told(found=found, pid=os.getpid())
+
+
+def _everything(given: Given, context: Context) -> Told:
+    zygote = os.getppid()
+    worker = given.number
+    attempts: dict[str, Callable[[], object]] = {
+        **{name: partial(_dial, getattr(socket, name)) for name in FAMILIES if hasattr(socket, name)},
+        "socketpair": _pair,
+        "environ of the zygote": lambda: Path(f"/proc/{zygote}/environ").read_bytes(),
+        "environ of the worker": lambda: Path(f"/proc/{worker}/environ").read_bytes(),
+        "memory of the zygote": lambda: Path(f"/proc/{zygote}/mem").open("rb"),
+        "files of the worker": lambda: os.readlink(f"/proc/{worker}/fd/0"),
+        "kill the zygote": lambda: os.kill(zygote, 0),
+        "kill the worker": lambda: os.kill(worker, 0),
+        "kill all": lambda: os.kill(-1, 0),
+        "kill itself": lambda: os.kill(os.getpid(), 0),
+        "trace the zygote": lambda: _call(101 if os.uname().machine == "x86_64" else 117, 16, zygote, 0, 0),
+        "io_uring": lambda: _call(425, 1, ctypes.create_string_buffer(200)),
+        "namespace": lambda: _call(272 if os.uname().machine == "x86_64" else 97, 0x1000_0000),
+        "session": os.setsid,
+        "limit the worker": lambda: _call(
+            302 if os.uname().machine == "x86_64" else 261, worker, 0, ctypes.create_string_buffer(16), None
+        ),
+        "own folder": lambda: (context.folder / "mine").write_text("mine"),
+        "temporary folder": lambda: tempfile.TemporaryFile().close(),
+        "read outside": lambda: Path(given.text, "secret").read_text(),
+        "list outside": lambda: os.listdir(given.text),
+        "write outside": lambda: Path(given.text, "written").write_text("x"),
+        "link outside": lambda: os.symlink("/etc/shadow", context.folder / "link"),
+        "shadow": lambda: Path("/etc/shadow").read_text(),
+        "program": lambda: subprocess.run(["true"], check=True),
+        "fork": _fork,
+        "thread": _thread,
+    }
+    return _outcomes(attempts)
+
+
+def _fork() -> None:
+    if (pid := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def _thread() -> None:
+    thread = threading.Thread(target=time.monotonic)
+    thread.start()
+    thread.join()
+
+
+@job(seconds=20, memory_mb=256)
+def try_everything(given: Given, context: Context) -> Told:
+    """Try it in the standard sandbox."""
+    return _everything(given, context)
+
+
+@job(seconds=20, memory_mb=256, isolation="fork", sandbox="strict")
+def try_everything_strictly(given: Given, context: Context) -> Told:
+    """Try it in the strict sandbox."""
+    return _everything(given, context)
+
+
+@job(seconds=20, memory_mb=256, isolation="fork", network=True)
+def try_everything_online(given: Given, context: Context) -> Told:
+    """Try it with the network."""
+    return _everything(given, context)
+
+
+@job(seconds=20, memory_mb=256)
+def dial_deep_inside(given: Given) -> Told:
+    """Meet the refusal as the cause of another error."""
+    try:
+        socket.create_connection(("127.0.0.1", 9), timeout=1).close()
+    except OSError as error:
+        raise ValueError(given.text) from error
+    return Told()
+
+
+@job(seconds=20, memory_mb=256, isolation="fork", sandbox="strict")
+def start_a_program_strictly(given: Given) -> Told:
+    """Start a program in the strict sandbox."""
+    subprocess.run(["echo", given.text], check=True)
+    return Told()
+
+
+@job(seconds=20, memory_mb=256, isolation="fork", sandbox="strict")
+def read_strictly(given: Given, context: Context) -> Told:
+    """Read the reference that was given, and the path beside it."""
+    found = {}
+    if given.file:
+        with context.open(given.file) as file:
+            found["reference"] = file.read(100).decode()
+    found |= _outcomes({"path": lambda: Path(given.text).read_text()}).found
+    return Told(found=found)
+
+
+@job(seconds=20, memory_mb=256)
+def leave_a_daemon(given: Given) -> Told:
+    """Leave a process behind that has done all it can to stay: its own parent is gone, and its signals are ignored."""
+    read, write = os.pipe()
+    if os.fork() == 0:
+        with contextlib.suppress(OSError):
+            os.setsid()
+        if os.fork() == 0:
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
+            os.write(write, str(os.getpid()).encode())
+            time.sleep(600)
+        os._exit(0)
+    return Told(pid=int(os.read(read, 20)), found={"parent": str(os.getpid())})
+
+
+@job(seconds=20, memory_mb=256, isolation="fork")
+def leave_a_daemon_forked(given: Given) -> Told:
+    """The same, in a child of its own."""
+    return leave_a_daemon.work(given, None) if leave_a_daemon.work else Told()
+
+
+@job(seconds=30, memory_mb=256)
+def start_and_wait(given: Given, context: Context) -> Told:
+    """Start a program, tell its pid and wait."""
+    process = subprocess.Popen(["sleep", "600"])
+    context.progress(1, None, f"{os.getpid()} {process.pid}")
+    process.wait()
+    return Told()
+
+
+@job(seconds=2, memory_mb=256)
+def bomb(given: Given) -> Told:
+    """Fork, and fork again, up to a number: enough for a bomb, not enough for the machine that tests it."""
+    count = Path(given.text)
+    while True:
+        with contextlib.suppress(OSError):
+            if count.stat().st_size < given.number and os.fork() == 0:
+                with count.open("a") as file:
+                    file.write("x")
+        time.sleep(0.01)
+
+
+@job(seconds=20, memory_mb=256)
+def flood(given: Given) -> Told:
+    """Print more than anybody reads."""
+    for _ in range(given.number):
+        os.write(1, b"x" * 1023 + b"\n")
+    return Told()
+
+
+@job(seconds=20, memory_mb=256, output_mb=1)
+def fill_the_disk(given: Given, context: Context) -> Told:
+    """Write file after file, each within its limit."""
+    number = 0
+    while True:
+        (context.folder / f"{number}").write_bytes(bytes(1 << 20))
+        number += 1
+
+
+@job(seconds=20, memory_mb=256, output_mb=1, artifacts=3)
+def make_files(given: Given, context: Context) -> Told:
+    """Make artifacts of half a MiB each, or of nothing."""
+    for number in range(given.number):
+        with context.create(f"{number}.bin", "application/octet-stream") as file:
+            file.write(bytes(1 << 19) if given.text else b"")
+    return Told()
+
+
+@job(seconds=20, memory_mb=256)
+def disturb(given: Given) -> Told:
+    """Change all that a process has one of."""
+    os.environ["PLANTED"] = "yes"
+    os.environ.pop("HOME", None)
+    os.chdir("/")
+    os.umask(0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 600)
+    tempfile.tempdir = "/nowhere"
+    random.seed(1)
+    decimal.getcontext().prec = 3
+    socket.setdefaulttimeout(0.001)
+    sys.setrecursionlimit(200)
+    sys.stdout = sys.__stdout__ if sys.stdout is not sys.__stdout__ else sys.stderr
+    with contextlib.suppress(locale.Error):
+        locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    return look.work(given, None) if look.work else Told()
+
+
+@job(seconds=20, memory_mb=256)
+def look(given: Given) -> Told:
+    """Tell all that a process has one of."""
+    mask = os.umask(0o77)
+    os.umask(mask)
+    return Told(
+        pid=os.getpid(),
+        found={
+            "environment": f"{os.environ.get('PLANTED')} {os.environ.get('HOME')}",
+            "folder": os.getcwd(),
+            "mask": f"{mask:o}",
+            "handlers": f"{signal.getsignal(signal.SIGTERM)} {signal.getsignal(signal.SIGALRM)}",
+            "timer": f"{signal.getitimer(signal.ITIMER_REAL)[0] > 0}",
+            "temporary": tempfile.gettempdir().rpartition("/")[2],
+            "drawn": str(random.random()),  # noqa: S311 -- only to be different
+            "precision": str(decimal.getcontext().prec),
+            "timeout": str(socket.getdefaulttimeout()),
+            "depth": str(sys.getrecursionlimit()),
+            "stream": type(sys.stdout).__name__ + str(sys.stdout is sys.stderr),
+            "locale": locale.setlocale(locale.LC_ALL),
+        },
+    )
+
+
+@job(seconds=20, memory_mb=256)
+def leave_a_thread(given: Given) -> Told:
+    """Leave a thread behind."""
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    return Told(pid=os.getpid())
+
+
+@job(seconds=20, memory_mb=256)
+def list_open_files(given: Given) -> Told:
+    """Tell what this process holds open, and what its environment holds."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+    found["environ"] = Path("/proc/self/environ").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return Told(found=found)
+
+
+@job(seconds=20, memory_mb=256, fetches=2)
+def fetch_them(given: Given, context: Context) -> Told:
+    """Have URLs fetched, one a line."""
+    found = {}
+    for url in given.text.split():
+        brought = context.fetch(url)
+        found[url] = f"{brought.mime_type} {brought.path.read_text()}"
+    return Told(found=found)
+
+
+@job(seconds=20, memory_mb=256, fetches=2, isolation="fork", sandbox="strict")
+def fetch_them_strictly(given: Given, context: Context) -> Told:
+    """The same, in the strict sandbox."""
+    return fetch_them.work(given, context) if fetch_them.work else Told()
+
+
+@job(seconds=20, memory_mb=256, isolation="fork", sandbox="strict", pure=True)
+def read_reference(given: Given, context: Context) -> Told:
+    """Read a file by its reference."""
+    if given.file is None:
+        return Told()
+    with context.open(given.file) as file:
+        return Told(found={"content": file.read(1000).decode()})
+
+
+@job(seconds=20, memory_mb=256, isolation="fork", sandbox="strict")
+def abort(given: Given) -> Told:
+    """End as a C library does that finds itself broken."""
+    os.abort()

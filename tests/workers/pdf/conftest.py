@@ -1,0 +1,42 @@
+"""Fixtures of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offloop.jobs.pdf import Page, Pdf
+from offloop_workers.context import JobContext
+from offloop_workers.pdf.render import render
+from parts.rendered import Document
+
+Rendered = tuple[Pdf, Document]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> JobContext:
+    """The context of one job that renders."""
+    (tmp_path / "job").mkdir()
+    return JobContext(
+        job_id="job",
+        attempt=1,
+        folder=tmp_path / "job",
+        inputs={},
+        roots={},
+        output_bytes=2**26,
+        report=lambda _message: None,
+    )
+
+
+@pytest.fixture
+def run(context: JobContext) -> Callable[..., Rendered]:
+    """Render a page and read what came out."""
+
+    def rendered(**page: Any) -> Rendered:
+        pdf = render(Page.model_validate(page), context)
+        return pdf, Document(context.artifacts[-1].path.read_bytes())
+
+    return rendered

@@ -1,0 +1,128 @@
+"""What a worker fetches for its jobs, through the guard; a child has no network of its own.
+
+A job's input may name files by URL, and its work may ask for more while it runs (``context.fetch``). Both come into
+the attempt's own folder, in files that the worker makes anew: nothing that a child put there first is written through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from offloop.dialling import guarded_client
+from offloop.errors import BadInput, FetchFailed, JobError, LimitExceeded, OffloopError, Refused, as_job_error
+from offloop.fetching import Ask, Bounds, fetch_to
+from offloop.urls import Policy, short
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from offloop.fetching import Fetched
+    from offloop.limits import Limits
+    from offloop.settings import Settings
+
+_ERRORS_FROM: Final = 400
+
+
+class Fetching:
+    """The one client of a worker: an async context manager.
+
+    Args:
+        settings: who may be asked, and how much one answer may take.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is opened before the first URL."""
+        self._policy = Policy.of(settings)
+        self._bounds = Bounds(
+            connect=settings.fetch_connect_seconds,
+            read=settings.fetch_read_seconds,
+            total=settings.fetch_total_seconds,
+            max_bytes=settings.fetch_max_mb << 20,
+        )
+        self._client: httpx2.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        """Ready."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close what is open. Safe to call twice."""
+        client, self._client = self._client, None
+        if client:
+            await client.aclose()
+
+    async def fetch(self, url: str, path: Path) -> Fetched:
+        """Fetch a URL to a file that does not exist yet.
+
+        Raises:
+            Refused: it may not be asked.
+            FetchFailed: no answer, one with an error's status, or a longer one than is allowed.
+        """
+        self._policy.check(url)
+        if self._client is None:
+            self._client = guarded_client(self._policy)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            found = await fetch_to(self._client, self._policy, Ask(url), file, self._bounds)
+        if found.status >= _ERRORS_FROM:
+            message = f"{short(url)} answered with status {found.status}: check the URL, or send the file itself."
+            raise FetchFailed(message, code="bad_answer", retryable=found.status >= 500)  # noqa: PLR2004 -- RFC 9110
+        return found
+
+
+@dataclass(slots=True)
+class Errand:
+    """What is fetched for one attempt.
+
+    Attributes:
+        fetching: the worker's client; without it, nothing is fetched.
+        kind: what to call the job in messages.
+        limits: of the attempt.
+        folder: where the files go; made when the first comes.
+    """
+
+    fetching: Fetching | None
+    kind: str
+    limits: Limits
+    folder: Path
+    _asked: int = field(default=0, init=False)
+    _count: int = field(default=0, init=False)
+
+    async def bring(self, url: str) -> tuple[str, Fetched]:
+        """Fetch a file that the input names; answers its local path too.
+
+        Raises:
+            OffloopError: it may not be fetched, or could not be.
+        """
+        if self.fetching is None:
+            message = f"{short(url)} was not asked: this worker fetches nothing. Send the file itself."
+            raise Refused(message)
+        await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        self._count += 1
+        path = self.folder / f"fetched-{self._count}"
+        return str(path), await self.fetching.fetch(url, path)
+
+    async def answer(self, url: object) -> dict[str, Any]:
+        """Fetch what the work asks for while it runs: ``{fetched: …}``, or ``{refused: …}`` with the reason."""
+        try:
+            if not isinstance(url, str):
+                message = "context.fetch takes one URL"
+                raise BadInput(message)
+            self._asked += 1
+            if self._asked > self.limits.fetches:
+                message = (
+                    f"{self.kind} may have {self.limits.fetches} URLs fetched (fetches), and needs more: name fewer "
+                    "URLs, or send the files themselves."
+                )
+                raise LimitExceeded(message)
+            path, found = await self.bring(url)
+        except OffloopError as error:
+            return {"refused": as_job_error(error).to_wire()}
+        except OSError:
+            message = "The worker could not keep what it fetched: try again later."
+            return {"refused": JobError(message, code="no_space", retryable=True).to_wire()}
+        return {"fetched": {"path": path, "mime_type": found.mime_type, "url": found.url}}

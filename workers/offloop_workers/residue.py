@@ -1,0 +1,104 @@
+"""What a job changes of its process and the next job would meet: put back, or, where that cannot be, told.
+
+Modules that a job imported, and what they keep, stay: that is what reusing a child is for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import decimal
+import locale
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+_SIGNALS: Final = [
+    getattr(signal, f"SIG{name}")
+    for name in ("HUP", "INT", "QUIT", "USR1", "USR2", "PIPE", "ALRM", "TERM", "CHLD", "VTALRM", "PROF", "XCPU", "XFSZ")
+]
+"""Those that programs set handlers for; each costs a third of a microsecond a job."""
+_TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_RESOURCES: Final = (
+    resource.RLIMIT_AS,
+    resource.RLIMIT_CPU,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_NOFILE,
+    resource.RLIMIT_STACK,
+)
+
+
+class Residue:
+    """How this process was before its first job."""
+
+    def __init__(self) -> None:
+        """Remember how things are now."""
+        self._environment = dict(os.environ)
+        self._encoded = dict(_encoded())
+        self._handlers = self._signals()
+        self._folder = Path.cwd()
+        self._mask = _umask()
+        self._temporary = tempfile.tempdir
+        self._locale = locale.setlocale(locale.LC_ALL)
+        self._streams = sys.stdin, sys.stdout, sys.stderr
+        self._depth = sys.getrecursionlimit()
+        self._fixed = self._cannot_be_put_back()
+
+    def clear(self) -> bool:
+        """Put back what was changed; answers whether all is as before. If not, the next job needs another process."""
+        if _encoded() != self._encoded:
+            os.environ.clear()
+            os.environ.update(self._environment)
+        for timer in _TIMERS:
+            signal.setitimer(timer, 0)
+        for number, handler in self._signals().items():
+            if handler is not self._handlers[number]:
+                signal.signal(number, self._handlers[number])
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.umask(self._mask)
+        tempfile.tempdir = self._temporary
+        sys.stdin, sys.stdout, sys.stderr = self._streams
+        sys.setrecursionlimit(self._depth)
+        socket.setdefaulttimeout(None)
+        decimal.setcontext(decimal.Context())
+        random.seed()
+        try:
+            if locale.setlocale(locale.LC_ALL) != self._locale:
+                locale.setlocale(locale.LC_ALL, self._locale)
+            os.chdir(self._folder)
+        except (OSError, locale.Error):
+            return False
+        return not _company() and self._cannot_be_put_back() == self._fixed
+
+    def _signals(self) -> dict[int, Any]:
+        return {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def _cannot_be_put_back(self) -> list[Any]:
+        hard = [resource.getrlimit(which)[1] for which in _RESOURCES]
+        return [*hard, os.getpriority(os.PRIO_PROCESS, 0), os.getuid(), os.geteuid()]
+
+
+def _company() -> bool:
+    """Whether threads of Python, or processes, go on that a job has started."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return True
+    return threading.active_count() > 1
+
+
+def _encoded() -> dict[Any, Any]:
+    encoded: dict[Any, Any] = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001 -- a tenth of what decoding all of it takes
+    return encoded
+
+
+def _umask() -> int:
+    mask = os.umask(0o77)
+    os.umask(mask)
+    return mask
