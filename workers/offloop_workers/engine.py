@@ -124,7 +124,8 @@ class Worker(ArqWorker):
         self._sweep = scripts.load(redis, scripts.SWEEP)
 
     async def main(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled, or closed."""
+        self.main_task = asyncio.current_task()
         log.info("worker ready", owner=self.owner, queues=self._queues, slots=self.max_jobs, kinds=len(self.functions))
         async with asyncio.TaskGroup() as loops:
             # Renewals come first when the server is back: the sweep gives them half a lease.
@@ -147,9 +148,12 @@ class Worker(ArqWorker):
             await asyncio.wait(self.tasks.values(), timeout=HAND_BACK_SECONDS)
 
     async def close(self) -> None:
-        """Say goodbye and close the connections. Safe to call twice."""
+        """End the loops, say goodbye and close the connections. Safe to call twice."""
         if self._pool is None:
             return
+        if self.main_task and not self.main_task.done():
+            self.main_task.cancel()  # a loop that goes on would open a connection anew, and nobody would close it
+            await asyncio.wait([self.main_task])
         with contextlib.suppress(*AWAY):
             for queue in self._queues:
                 await self.pool.zrem(wire.beats_key(queue), self.owner)
