@@ -63,7 +63,5 @@ def test_the_level_decides_what_is_left_out() -> None:
 
 def test_a_reader_that_has_left_ends_nobody_who_writes() -> None:
     program = _PROGRAM + "\nimport os; os.close(2); log.info('nobody reads'); print('still here')"
-    done = subprocess.run(
-        [sys.executable, "-c", program], env={}, capture_output=True, text=True, timeout=30, check=True
-    )
-    assert done.stdout == "still here\n"
+    done = subprocess.run([sys.executable, "-c", program], env={}, stdout=subprocess.PIPE, timeout=30, check=False)
+    assert done.stdout == b"still here\n"
