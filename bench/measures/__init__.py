@@ -18,6 +18,7 @@ ALL: Final[dict[str, Measure]] = {
     "invoice": pdf.invoice,
     "two-workers": pdf.two_workers,
     "web": web.web,
+    "web-lean": web.lean,
     "cancel": faults.cancel,
     "recover": faults.recover,
     "depth": growth.depth,
