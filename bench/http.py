@@ -1,11 +1,15 @@
-"""A lean MCP client over HTTP, so that what is timed is the server: kept-alive connections, one POST a call."""
+"""The callers of an MCP server: the official SDK's client, as agents have it, or a lean one that times the server."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import json
-from typing import Any, Final
+import os
+from contextlib import AsyncExitStack
+from typing import Any, Final, Protocol
+
+from mcp import Client
 
 VERSION: Final = "2026-07-28"
 _META: Final = {
@@ -19,8 +23,66 @@ class ToolError(RuntimeError):
     """The tool, or the server, refused."""
 
 
+class Caller(Protocol):
+    """Calls tools of one server."""
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Call a tool and return its result, as it is on the wire.
+
+        Raises:
+            ToolError: it answered with an error.
+        """
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+
+CLIENT: Final = "BENCH_MCP_CLIENT"
+"""The variable that chooses the client: ``lean``, or else the SDK's."""
+
+
+async def connect(address: str, tool: str) -> Caller:
+    """A caller of the server at ``host:port``, once it answers that tool; it may have only just been started."""
+    lean = Mcp(address)
+    await lean.ready(tool, {})
+    if os.environ.get(CLIENT) == "lean":
+        return lean
+    await lean.close()
+    client = Sdk(address)
+    await client.open()
+    return client
+
+
+class Sdk:
+    """The official client, with the newest revision of the protocol that both sides know."""
+
+    def __init__(self, address: str) -> None:
+        """Keep the address, ``host:port``."""
+        self._client = Client(f"http://{address}/mcp")
+        self._stack = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Connect."""
+        await self._stack.enter_async_context(self._client)
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Call a tool and return its result.
+
+        Raises:
+            ToolError: it answered with an error.
+        """
+        result = await self._client.call_tool(tool, arguments)
+        if result.is_error:
+            raise ToolError(str(result)[:500])
+        return {"structuredContent": result.structured_content}
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._stack.aclose()
+
+
 class Mcp:
-    """Calls tools of one server; as many connections as there are calls at once."""
+    """A lean client: kept-alive connections, as many as there are calls at once, one POST a call."""
 
     def __init__(self, address: str) -> None:
         """Keep the address, ``host:port``."""
@@ -52,9 +114,18 @@ class Mcp:
             f"Content-Type: application/json\r\nMcp-Protocol-Version: {VERSION}\r\nMcp-Method: tools/call\r\n"
             f"Mcp-Name: {tool}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        reader, writer = await self._connection()
-        writer.write(head.encode() + body)
-        answer = json.loads(await _message(reader))
+        while True:
+            reused = bool(self._free)
+            reader, writer = await self._connection()
+            writer.write(head.encode() + body)
+            try:
+                answer = json.loads(await _message(reader))
+            except (asyncio.IncompleteReadError, ConnectionError):
+                writer.close()
+                if not reused:  # else the server closed it for idleness this very moment
+                    raise
+            else:
+                break
         self._free.append((reader, writer))
         result: dict[str, Any] = answer.get("result") or {"isError": True, "error": answer.get("error")}
         if result.get("isError"):

@@ -21,6 +21,7 @@ ALL: Final[dict[str, Measure]] = {
     "web": web.web,
     "fetch": fetch.fetch,
     "hashing": hashing.hashing,
+    "web-lean": web.lean,
     "cancel": faults.cancel,
     "recover": faults.recover,
     "depth": growth.depth,

@@ -17,7 +17,7 @@ from bench import jobs
 from bench.measures.plan import Plan, running
 from bench.report import Figures
 from bench.rig import valkey
-from offloop import scripts
+from offloop import scripts, wire
 from offloop.queue import PENDING_SECONDS, Bounds, JobQueue, new_id
 from offloop.redis import connect
 
@@ -74,11 +74,13 @@ class _Filled:
 
     async def claim(self, _number: int) -> None:
         keep = PENDING_SECONDS * 1000
-        self._claimed = await self._claim(args=["default", "batch", "bench", 4000, keep, 1, b"", 3_600_000])
+        want = {"owner": "bench", "lease": 4000, "keep": keep, "abandoned": b"", "retention": 3_600_000}
+        want |= {"lanes": [("default", "batch")], "most": 1, "woken": True}
+        self._claimed, _ = await self._claim(args=[wire.pack_for_lua(want)])
 
     async def finish(self) -> None:
         for row in self._claimed:
-            await self._finish(args=[row[0], row[1], "completed", b"x" * 100, 3_600_000])
+            await self._finish(args=[row[0], row[1], "completed", b"x" * 100, 3_600_000, b""])
 
 
 async def fleet(plan: Plan, figures: Figures) -> None:

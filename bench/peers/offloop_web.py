@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from bench.documents import invoice, ten_pages
-from bench.http import Mcp, ToolError
+from bench.http import ToolError, connect
 from bench.peers.offloop import Offloop
 from offloop import logs, settings
 
@@ -24,8 +24,7 @@ class OffloopWeb(Offloop):
 
     async def open(self, target: str) -> None:
         """Wait for the server."""
-        self._mcp = Mcp(target)
-        await self._mcp.ready("list_jobs", {})
+        self._mcp = await connect(target, "list_jobs")
 
     async def close(self) -> None:
         """Disconnect."""

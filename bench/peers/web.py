@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.documents import invoice, ten_pages
-from bench.http import Mcp
+from bench.http import connect
 from bench.peer import Peer
 
 
@@ -14,8 +14,7 @@ class WebPeer(Peer):
 
     async def open(self, target: str) -> None:
         """Wait for the server."""
-        self._mcp = Mcp(target)
-        await self._mcp.ready("light", {})
+        self._mcp = await connect(target, "light")
 
     async def close(self) -> None:
         """Disconnect."""

@@ -157,7 +157,7 @@ class JobQueue:
             job["notify"] = notice.to_wire(principal, kind.name, keyed=bool(key), keep_ms=self._pending_ms)
         async with answering():
             answer = await self._submit(
-                args=[job_id, payload, self._front_end if wait_seconds > 0 else "", wire.pack(job)]
+                args=[job_id, payload, self._front_end if wait_seconds > 0 else "", wire.pack_for_lua(job)]
             )
         match answer:
             case [b"busy", waiting, pace, whose]:

@@ -25,6 +25,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from offloop import logs
 from offloop.errors import SettingsError, Unavailable
+from offloop.pipe import PipedRedis
 from offloop.wire import pack, unpack
 
 log = logs.get(__name__)
@@ -99,16 +100,12 @@ def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
     Raises:
         SettingsError: the URL is not one of Redis.
     """
-    options = {
-        "socket_timeout": 5,
-        "health_check_interval": 15,
-        # OSError: a refused connection is not yet one of redis-py's own errors where it is retried.
-        "retry": Retry(ExponentialBackoff(cap=1, base=0.05), retries, (*_RETRIED, OSError)),  # type: ignore[arg-type]
-        "retry_on_error": list(_RETRIED),
-    }
+    # OSError: a refused connection is not yet one of redis-py's own errors where it is retried.
+    retry = Retry(ExponentialBackoff(cap=1, base=0.05), retries, (*_RETRIED, OSError))  # type: ignore[arg-type]
+    options = {"socket_timeout": 5, "health_check_interval": 15, "retry": retry, "retry_on_error": list(_RETRIED)}
     if "+sentinel:" in url:
-        return _client(_sentinel_pool(url, options))
-    return _client(_pool(url, BlockingConnectionPool, max_connections=connections, timeout=5, **options))
+        return PipedRedis(_sentinel_pool(url, options), retry)
+    return PipedRedis(_pool(url, BlockingConnectionPool, max_connections=connections, timeout=5, **options), retry)
 
 
 def connect_blocking(url: str) -> ArqRedis:
@@ -117,10 +114,7 @@ def connect_blocking(url: str) -> ArqRedis:
     A connection that stays silent for longer is dead, even where nobody closed it (a router was restarted, say).
     """
     options = {"socket_timeout": BLOCK_SECONDS + 3, "retry": Retry(ExponentialBackoff(), 0)}
-    return _client(_sentinel_pool(url, options) if "+sentinel:" in url else _pool(url, ConnectionPool, **options))
-
-
-def _client(pool: ConnectionPool) -> ArqRedis:
+    pool = _sentinel_pool(url, options) if "+sentinel:" in url else _pool(url, ConnectionPool, **options)
     return ArqRedis(pool, job_serializer=pack, job_deserializer=unpack)
 
 

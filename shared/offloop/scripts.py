@@ -147,6 +147,63 @@ local function requeue(id, queue)
   line_up(id, queue, level, principal, 'LPUSH')
   tell(id)
 end
+
+-- Take jobs of the lanes, in their order, and in each one principal after the other: a lease, a token and a counted
+-- execution each. Jobs that have expired meanwhile are passed over; those whose caller left without knowing them are
+-- ended. `want`: lanes {{queue, level}…}, most (jobs), woken (whether a token was popped for each), owner, lease (ms),
+-- keep (ms), abandoned (packed outcome), retention (ms).
+-- → {{id, token, payload or '', executions counted, executions allowed, attempt, principal, kind, queue}…},
+--   and 1 where more jobs wait in these lanes
+local function take(want)
+  local time, taken, passed, more = now(), {}, 0, 0
+  for _, place in ipairs(want.lanes) do
+    local queue, lane, before = place[1], place[1] .. ':' .. place[2], #taken
+    while #taken < want.most and passed < 1000 do
+      local principal = redis.call('ZRANGE', TURNS .. lane, 0, 0)[1]
+      if not principal then break end
+      local line = LINE .. lane .. ':' .. principal
+      local id = redis.call('LPOP', line)
+      if id then count(queue, principal, -1) end
+      if redis.call('LLEN', line) == 0 then
+        redis.call('ZREM', TURNS .. lane, principal)
+      else
+        redis.call('ZADD', TURNS .. lane, redis.call('INCR', TURN), principal)
+      end
+      local state, deadline, ending, allowed, kind = unpack(
+        redis.call('HMGET', RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'kind'))
+      if state ~= 'queued' then
+        if id and not state then  -- it waited longer than its record is kept
+          redis.call('ZREM', QUEUE .. queue, id)
+          announce(id, 'failed', time)
+        end
+        passed = passed + 1
+      elseif ending or (deadline and tonumber(deadline) < time) then
+        conclude(id, 'cancelled', want.abandoned, want.retention)
+        passed = passed + 1
+      else
+        local token = want.owner .. ':' .. redis.call('INCR', FENCE)
+        local tries = redis.call('INCR', TRIES .. id)
+        local begun = tries <= tonumber(allowed or 1) and 1 or 0  -- one too many is only taken to be ended
+        local attempt = redis.call('HINCRBY', RECORD .. id, 'attempt', begun)
+        redis.call('SET', LEASE .. id, token, 'PX', want.lease)
+        redis.call('ZADD', LEASES .. queue, time + want.lease, id)
+        redis.call('PEXPIRE', TRIES .. id, want.keep)
+        redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token)
+        redis.call('PEXPIRE', RECORD .. id, want.keep)
+        -- Nobody is told: who waits, waits for the end, and reads again when tired of it.
+        taken[#taken + 1] = {id, token, redis.call('GET', PAYLOAD .. id) or '', tries, tonumber(allowed or 1), attempt,
+          principal, kind or '', queue}
+      end
+    end
+    if not want.woken and #taken > before then redis.call('LPOP', WAKE .. lane, #taken - before) end
+    if redis.call('EXISTS', TURNS .. lane) == 1 then
+      more = 1
+      -- There may be fewer tokens than jobs: some were lost, or taken together with others. Wake one more worker.
+      if redis.call('EXISTS', WAKE .. lane) == 0 then redis.call('RPUSH', WAKE .. lane, 1) end
+    end
+  end
+  return {taken, more}
+end
 """
 
 # Accept a job, or join the one its key already names (a failed or cancelled one is not joined).
@@ -235,55 +292,9 @@ if state ~= 'queued' and state ~= 'running' then return 0 end
 return give_up(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])) == 0 and 1 or 0
 """
 
-# Take up to `most` jobs of one level, one principal after the other: a lease, a token and a counted execution each.
-# Jobs that have expired meanwhile are passed over; those whose caller left without knowing them are ended.
-# ARGV queue, level, owner, lease ms, keep ms, most, packed outcome of an abandoned job, retention ms
-# → {id, token, payload or '', executions counted, executions allowed, attempt, principal, kind}*
+# Take jobs. ARGV a map, as `take` wants it → what `take` answers
 CLAIM: Final = """
-local queue, lane = ARGV[1], ARGV[1] .. ':' .. ARGV[2]
-local time, taken, passed, most = now(), {}, 0, tonumber(ARGV[6])
-while #taken < most and passed < 1000 do
-  local principal = redis.call('ZRANGE', TURNS .. lane, 0, 0)[1]
-  if not principal then break end
-  local line = LINE .. lane .. ':' .. principal
-  local id = redis.call('LPOP', line)
-  if id then count(queue, principal, -1) end
-  if redis.call('LLEN', line) == 0 then
-    redis.call('ZREM', TURNS .. lane, principal)
-  else
-    redis.call('ZADD', TURNS .. lane, redis.call('INCR', TURN), principal)
-  end
-  local state, deadline, ending, allowed, kind = unpack(
-    redis.call('HMGET', RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'kind'))
-  if state ~= 'queued' then
-    if id and not state then  -- it waited longer than its record is kept
-      redis.call('ZREM', QUEUE .. queue, id)
-      announce(id, 'failed', time)
-    end
-    passed = passed + 1
-  elseif ending or (deadline and tonumber(deadline) < time) then
-    conclude(id, 'cancelled', ARGV[7], tonumber(ARGV[8]))
-    passed = passed + 1
-  else
-    local token = ARGV[3] .. ':' .. redis.call('INCR', FENCE)
-    local tries = redis.call('INCR', TRIES .. id)
-    local begun = tries <= tonumber(allowed or 1) and 1 or 0  -- one too many is only taken to be ended
-    local attempt = redis.call('HINCRBY', RECORD .. id, 'attempt', begun)
-    redis.call('SET', LEASE .. id, token, 'PX', ARGV[4])
-    redis.call('ZADD', LEASES .. queue, time + ARGV[4], id)
-    redis.call('PEXPIRE', TRIES .. id, ARGV[5])
-    redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token)
-    redis.call('PEXPIRE', RECORD .. id, ARGV[5])
-    -- Nobody is told: who waits, waits for the end, and reads again when tired of it.
-    taken[#taken + 1] = {id, token, redis.call('GET', PAYLOAD .. id) or '', tries, tonumber(allowed or 1), attempt,
-      principal, kind or ''}
-  end
-end
--- More waits than there are tokens for: some were lost, or taken together with others. Wake one more worker.
-if redis.call('EXISTS', TURNS .. lane) == 1 and redis.call('EXISTS', WAKE .. lane) == 0 then
-  redis.call('RPUSH', WAKE .. lane, 1)
-end
-return taken
+return take(cmsgpack.unpack(ARGV[1]))
 """
 
 # Show that a worker lives, and renew its leases. One that lapsed is taken again unless the job was given away since.
@@ -321,12 +332,16 @@ tell(ARGV[1])
 return 1
 """
 
-# End a job. ARGV id, token, state, packed outcome, keep ms → 1, or 0 where the attempt was fenced off
+# End a job, and take the next one for the place that is free now.
+# ARGV id, token, state, packed outcome, keep ms, a map as `take` wants it ('' takes none)
+# → {1, or 0 where the attempt was fenced off; what `take` answers}
 FINISH: Final = """
-local token, state = unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state'))
-if token ~= ARGV[2] or state ~= 'running' then return 0 end
-conclude(ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]))
-return 1
+local stored, token, state = 0, unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state'))
+if token == ARGV[2] and state == 'running' then
+  conclude(ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]))
+  stored = 1
+end
+return {stored, ARGV[6] == '' and {{}, 0} or take(cmsgpack.unpack(ARGV[6]))}
 """
 
 # Hand a job back to the front of its line; an attempt that a drain cut short does not count as an execution.

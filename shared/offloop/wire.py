@@ -128,6 +128,12 @@ def unpack(data: bytes) -> Any:
     return msgpack.unpackb(data, ext_hook=_decode, strict_map_key=False)
 
 
+def pack_for_lua(value: dict[str, Any]) -> bytes:
+    """Encode a script's argument; Lua's cmsgpack knows only one sort of string."""
+    packed: bytes = msgpack.packb(value, use_bin_type=False)
+    return packed
+
+
 def unpack_push(message: bytes) -> tuple[str, Any]:
     """Decode what the scripts push with Lua's cmsgpack, which knows only byte strings."""
     job_id, shot = msgpack.unpackb(message, raw=True, strict_map_key=False)

@@ -77,7 +77,17 @@ class Steps:
         """End a job."""
         outcome = outcome or Done({"by": taken.token})
         packed = pack_outcome(outcome, job_id=taken.job_id, kind=taken.kind, queue=self.queue, attempt=taken.attempt)
-        return bool(await self._run("FINISH", [taken.job_id, taken.token, outcome.state.value, packed, KEEP_MS]))
+        args = [taken.job_id, taken.token, outcome.state.value, packed, KEEP_MS, b""]
+        stored, _ = await self._run("FINISH", args)
+        return bool(stored)
+
+    async def finish_and_take(self, done: Taken, *lanes: tuple[str, str]) -> tuple[list[Taken], bool]:
+        """End a job and take the next one of these lanes; answers it, and whether more wait."""
+        packed = pack_outcome(Done({}), job_id=done.job_id, kind=done.kind, queue=self.queue)
+        args = [done.job_id, done.token, "completed", packed, KEEP_MS, self._want(1, *lanes, woken=False)]
+        stored, (rows, more) = await self._run("FINISH", args)
+        assert stored
+        return [_taken(row) for row in rows], bool(more)
 
     async def release(self, taken: Taken, *, counted: bool) -> bool:
         """Hand a job back."""
@@ -140,12 +150,18 @@ class Steps:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def _claim(self, most: int, level: str) -> list[Taken]:
+        rows, _ = await self._run("CLAIM", [self._want(most, (self.queue, level), woken=True)])
+        return [_taken(row) for row in rows]
+
+    def _want(self, most: int, *lanes: tuple[str, str], woken: bool) -> bytes:
         abandoned = pack_outcome(Cancelled(), job_id="", kind="", queue="")
-        args = [self.queue, level, self.owner, LEASE_MS, KEEP_MS, most, abandoned, KEEP_MS]
-        return [
-            Taken(job_id.decode(), token.decode(), payload, tries, allowed, attempt, principal.decode(), kind.decode())
-            for job_id, token, payload, tries, allowed, attempt, principal, kind in await self._run("CLAIM", args)
-        ]
+        terms = {"owner": self.owner, "lease": LEASE_MS, "keep": KEEP_MS, "retention": KEEP_MS, "abandoned": abandoned}
+        return wire.pack_for_lua({**terms, "lanes": lanes, "most": most, "woken": woken})
 
     async def _run(self, name: str, args: list[Any], keys: list[str] | None = None) -> Any:
         return await self._scripts[name](keys=keys or [], args=args)
+
+
+def _taken(row: list[Any]) -> Taken:
+    job_id, token, payload, tries, allowed, attempt, principal, kind, _ = row
+    return Taken(job_id.decode(), token.decode(), payload, tries, allowed, attempt, principal.decode(), kind.decode())

@@ -130,7 +130,7 @@ async def _finishing(redis: ArqRedis, token: str) -> tuple[Any, ...]:
     """FINISH as one command of a transaction."""
     sha = await redis.script_load(scripts.load(redis, scripts.FINISH).script)
     packed = pack_outcome(Done({}), job_id="a", kind="do_nothing", queue="default")
-    return sha, 0, "a", token, "completed", packed, 60_000
+    return sha, 0, "a", token, "completed", packed, 60_000, b""
 
 
 @pytest.mark.usefixtures("_many_checks")

@@ -203,3 +203,20 @@ async def test_handing_back_after_the_count_has_expired_leaves_no_key_for_ever(
     await redis.delete(wire.TRIES + "a")
     assert await one.release(taken, counted=False)
     assert (await one.claim_one("a")).tries == 1
+
+
+async def test_whoever_ends_a_job_takes_the_next_in_the_same_request(caller: Caller, one: Steps) -> None:
+    """In the order of the lanes; the token that would have woken another worker for it goes with it."""
+    for number, wait in enumerate((0, 0, 5, 5)):
+        await caller.submit(kind, Nothing(), job_id=f"job{number}", wait_seconds=wait)
+    first = await one.claim_one("job2")
+    lanes = [("default", "interactive"), ("default", "batch")]
+    (second,), more = await one.finish_and_take(first, *lanes)
+    assert (second.job_id, second.attempt, more) == ("job3", 1, True)
+    (third,), more = await one.finish_and_take(second, *lanes)
+    assert (third.job_id, more) == ("job0", True)
+    (fourth,), more = await one.finish_and_take(third, *lanes)
+    assert (fourth.job_id, more) == ("job1", False)
+    assert await one.finish_and_take(fourth, *lanes) == ([], False)
+    assert await one.tokens("batch") == 0
+    assert await one.depth() == {}

@@ -109,6 +109,14 @@ class Worker(ArqWorker):
         self._queues = list(queues)
         self._keep_ms = retention_seconds * 1000
         self._pending_ms = max(PENDING_SECONDS, retention_seconds) * 1000
+        self._terms = {
+            "owner": self.owner,
+            "lease": LEASE_MS,
+            "keep": self._pending_ms,
+            "abandoned": _ABANDONED,
+            "retention": self._keep_ms,
+        }
+        self._more = False
         self._blocking = connect_blocking(redis_url)
         self._waiting: asyncio.Future[list[Any] | None] | None = None
         self._taking = asyncio.Lock()
@@ -126,7 +134,8 @@ class Worker(ArqWorker):
         self._sweep = scripts.load(redis, scripts.SWEEP)
 
     async def main(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled, or closed."""
+        self.main_task = asyncio.current_task()
         log.info("worker ready", owner=self.owner, queues=self._queues, slots=self.max_jobs, kinds=len(self.functions))
         async with asyncio.TaskGroup() as loops:
             # Renewals come first when the server is back: the sweep gives them half a lease.
@@ -141,17 +150,22 @@ class Worker(ArqWorker):
             self._waiting.cancel()  # a token it may just have popped is only a hint
         async with self._taking:
             pass  # a claim that was sent is seen to its end: its jobs are ours, and are run or handed back
-        if self.tasks:
-            await asyncio.wait(self.tasks.values(), timeout=grace)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                while self.tasks:  # one that ends may have taken another, in a request that was under way
+                    await asyncio.wait(self.tasks.values())
         for job_id in list(self._claims):
             self._stop(job_id, Stop.DRAINED)
         if self.tasks:
             await asyncio.wait(self.tasks.values(), timeout=HAND_BACK_SECONDS)
 
     async def close(self) -> None:
-        """Say goodbye and close the connections. Safe to call twice."""
+        """End the loops, say goodbye and close the connections. Safe to call twice."""
         if self._pool is None:
             return
+        if self.main_task and not self.main_task.done():
+            self.main_task.cancel()  # a loop that goes on would open a connection anew, and nobody would close it
+            await asyncio.wait([self.main_task])
         with contextlib.suppress(*AWAY):
             for queue in self._queues:
                 await self.pool.zrem(wire.beats_key(queue), self.owner)
@@ -170,7 +184,7 @@ class Worker(ArqWorker):
             self._free.clear()
             await self._free.wait()
             return
-        keys = self._wake_keys()
+        keys = [wire.wake_key(queue, level) for queue, level in self._lanes()]
         waiting = self._blocking.blmpop(BLOCK_SECONDS, len(keys), *keys, direction="LEFT", count=free)  # type: ignore[arg-type]
         self._waiting = asyncio.ensure_future(cast("Awaitable[list[Any] | None]", waiting))
         try:
@@ -184,8 +198,8 @@ class Worker(ArqWorker):
                 queue, _, level = popped[0].decode().removeprefix(wire.WAKE).rpartition(":")
                 await self._take(queue, level, len(popped[1]))
 
-    def _wake_keys(self) -> list[str]:
-        """The lists to wait on. The first that has a token is taken, so the order is the priority.
+    def _lanes(self) -> list[tuple[str, str]]:
+        """Where to look for jobs, as (queue, level): the first that has one is taken, so the order is the priority.
 
         Jobs that somebody waits for go first, but every `BATCH_TURN`-th time the others do, so that none starves; and
         the queues take turns at being first.
@@ -195,19 +209,25 @@ class Worker(ArqWorker):
         first = (self._turn - batches if rest else batches) % len(self._queues)
         queues = self._queues[first:] + self._queues[:first]
         levels = ("interactive", "batch") if rest else ("batch", "interactive")
-        return [wire.wake_key(queue, level) for level in levels for queue in queues]
+        return [(queue, level) for level in levels for queue in queues]
 
     async def _take(self, queue: str, level: str, most: int) -> None:
-        """Claim up to `most` jobs, in one request, and run them."""
-        rows = await self._claim(
-            args=[queue, level, self.owner, LEASE_MS, self._pending_ms, most, _ABANDONED, self._keep_ms]
-        )
+        """Claim up to `most` jobs of one lane, in one request, and run them."""
+        self._begin(*await self._claim(args=[self._want([(queue, level)], most, woken=True)]))
+
+    def _want(self, lanes: list[tuple[str, str]], most: int, *, woken: bool) -> bytes:
+        """What the scripts are to take."""
+        return wire.pack_for_lua({**self._terms, "lanes": lanes, "most": most, "woken": woken})
+
+    def _begin(self, rows: list[list[Any]], more: int) -> None:
+        """Run what was claimed."""
+        self._more = bool(more)
         self._turn += bool(rows)  # looking in vain is nobody's turn
-        for job_id, token, payload, tries, allowed, attempt, principal, kind in rows:
+        for job_id, token, payload, tries, allowed, attempt, principal, kind, queue in rows:
             claim = Claim(
                 job_id=job_id.decode(),
                 kind=kind.decode(),
-                queue=queue,
+                queue=queue.decode(),
                 token=token.decode(),
                 payload=payload,
                 tries=tries,
@@ -251,9 +271,11 @@ class Worker(ArqWorker):
             await asyncio.wait([attempt])
         finally:
             self.job_tasks.pop(job_id, None)
-            self.job_counter -= 1  # its child is free: the next job is claimed while this one's outcome is stored
+        try:
+            await self._settle(claim, outcome)
+        finally:
+            self.job_counter -= 1  # unless the next job has been taken for this place, and counted
             self._free.set()
-        await self._settle(claim, outcome)
 
     async def _settle(self, claim: Claim, outcome: Outcome | Again | Stop) -> None:
         match outcome:
@@ -263,11 +285,12 @@ class Worker(ArqWorker):
             case Stop.DRAINED | Again():
                 self.jobs_retried += 1
                 counted = isinstance(outcome, Again)
-                stored = await self._insist(lambda: self._release(args=[claim.job_id, claim.token, int(counted)]))
+                stored: bool = await self._insist(lambda: self._release(args=[claim.job_id, claim.token, int(counted)]))
                 state = "queued"
             case _:
                 ending: Outcome = Cancelled() if isinstance(outcome, Stop) else outcome
-                stored = await self._insist(lambda: self._conclude(claim, ending))
+                stored, (rows, more) = await self._insist(lambda: self._conclude(claim, ending))
+                self._begin(rows, more)
                 state = ending.state.value
                 if isinstance(ending, Failed):
                     self.jobs_failed += 1
@@ -280,10 +303,12 @@ class Worker(ArqWorker):
 
     async def _conclude(self, claim: Claim, outcome: Outcome) -> Any:
         packed = pack_outcome(outcome, job_id=claim.job_id, kind=claim.kind, queue=claim.queue, attempt=claim.attempt)
-        return await self._finish(args=[claim.job_id, claim.token, outcome.state.value, packed, self._keep_ms])
+        # While more jobs wait, the next one is taken in the same request, and no worker need be woken for it.
+        want = self._want(self._lanes(), 1, woken=False) if self._more and not self._draining() else b""
+        return await self._finish(args=[claim.job_id, claim.token, outcome.state.value, packed, self._keep_ms, want])
 
-    async def _insist(self, send: Callable[[], Awaitable[Any]]) -> bool:
-        """Offer a write until Redis takes it; the scripts are safe to repeat.
+    async def _insist(self, send: Callable[[], Awaitable[Any]]) -> Any:
+        """Offer a write until Redis takes it, and answer its reply; the scripts are safe to repeat.
 
         Raises:
             TimeoutError: it did not for `SETTLE_SECONDS`.
@@ -292,7 +317,7 @@ class Worker(ArqWorker):
         async with asyncio.timeout(SETTLE_SECONDS):
             while True:
                 try:
-                    return bool(await send())
+                    return await send()
                 except AWAY as error:
                     log.warning("Redis does not take an outcome, trying again", error=str(error), delay=delay)
                     await asyncio.sleep(delay)

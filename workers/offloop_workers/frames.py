@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import asyncio
 
 _LENGTH: Final = struct.Struct("!I")
+_PIECE: Final = 1 << 16
 MAX_FRAME: Final = 64 << 20
 """Bytes; a longer frame can only come from a child that does not keep to the protocol, and ends it."""
 
@@ -37,8 +38,14 @@ def receive(sock: socket.socket) -> dict[str, Any]:
     Raises:
         EOFError: the other side is gone.
     """
-    (length,) = _LENGTH.unpack(_exactly(sock, _LENGTH.size))
-    found: dict[str, Any] = unpack(_exactly(sock, length))
+    # Each side waits for the other's answer, so there is never more than one frame to read; most come in one piece.
+    data = bytearray(sock.recv(_PIECE))
+    while len(data) < _LENGTH.size or len(data) < _LENGTH.size + _LENGTH.unpack_from(data)[0]:
+        piece = sock.recv(_PIECE)
+        if not piece:
+            raise EOFError
+        data += piece
+    found: dict[str, Any] = unpack(bytes(data[_LENGTH.size :]))
     return found
 
 
@@ -55,13 +62,3 @@ async def read(reader: asyncio.StreamReader) -> dict[str, Any]:
         raise OversizedError(message)
     found: dict[str, Any] = unpack(await reader.readexactly(length))
     return found
-
-
-def _exactly(sock: socket.socket, length: int) -> bytes:
-    pieces = bytearray()
-    while len(pieces) < length:
-        piece = sock.recv(min(length - len(pieces), 1 << 20))
-        if not piece:
-            raise EOFError
-        pieces += piece
-    return bytes(pieces)

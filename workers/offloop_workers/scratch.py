@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Self
 
@@ -40,7 +41,7 @@ class Scratch:
     def __exit__(self, *_: object) -> None:
         """Delete the worker's folder. Safe to call twice."""
         if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            _remove(self._folder)
             os.close(self._lock)
             self._folder = None
 
@@ -59,8 +60,17 @@ class Scratch:
                 continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
             except BlockingIOError:
                 pass  # its worker lives
             finally:
                 os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder, again where a child that was killed this very moment still put something into it."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.01)
