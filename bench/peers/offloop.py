@@ -32,7 +32,7 @@ class Offloop(Peer):
 
     async def work(self, redis_url: str, slots: int) -> None:
         """Run the worker as the command does."""
-        from offloop_workers.engine import run  # noqa: PLC0415 -- a caller's process does without
+        from offloop_workers.process import run  # noqa: PLC0415 -- a caller's process does without
 
         configured = settings.load({**os.environ, "OFFLOOP_REDIS_URL": redis_url, "OFFLOOP_SLOTS": str(slots)})
         logs.configure(configured, role="worker")

@@ -188,13 +188,17 @@ async def _until_ended(watch: Watch, wait: float, relay: Relay) -> Record:
 
 
 async def _first_change(watches: list[Watch]) -> None:
-    waiting = [asyncio.ensure_future(watch.change()) for watch in watches if not _over(watch)]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
+    changed = asyncio.Event()
+
+    async def look(watch: Watch) -> None:
+        await watch.change()
+        changed.set()
+
+    async with asyncio.TaskGroup() as group:
+        looking = [group.create_task(look(watch), name="look") for watch in watches if not _over(watch)]
+        await changed.wait()
+        for task in looking:
             task.cancel()
-        await asyncio.wait(waiting)
 
 
 def _ended(watch: Watch) -> bool:

@@ -4,6 +4,7 @@ from offloop.errors import JobError, LimitExceeded
 from offloop.job import Context, Kind, Model, declare, job, performs
 from offloop.limits import Limits
 from offloop.references import FileReference
+from offloop.tool import tool
 
 __all__ = [
     "Context",
@@ -16,6 +17,7 @@ __all__ = [
     "declare",
     "job",
     "performs",
+    "tool",
 ]
 
 __version__ = "0.1.0"

@@ -1,4 +1,7 @@
-"""The kinds a process knows: the shipped ones, those of installed packages, and those of ``OFFLOOP_JOB_MODULES``."""
+"""The kinds a process knows: the shipped ones, those of installed packages, and those of ``OFFLOOP_JOB_MODULES``.
+
+The light tools that the same modules declare are kept beside them; only front ends look at those.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,36 @@ from typing import Any
 from offloop import limits
 from offloop.errors import SettingsError
 from offloop.job import Kind
+from offloop.tool import DeclaredTool
 
 ENTRY_POINTS = "offloop.jobs"
 SHIPPED = ("offloop.jobs.documents", "offloop.jobs.hashing", "offloop.jobs.images", "offloop.jobs.pdf")
 
 
 class Catalogue(Mapping[str, Kind[Any, Any]]):
-    """Kinds by name, in the order of their names."""
+    """Kinds by name, in the order of their names.
 
-    def __init__(self, kinds: Iterable[Kind[Any, Any]]) -> None:
-        """Collect kinds.
+    Args:
+        kinds: the kinds.
+        tools: the light tools that were declared beside them.
+    """
+
+    def __init__(self, kinds: Iterable[Kind[Any, Any]], tools: Iterable[DeclaredTool[Any, Any]] = ()) -> None:
+        """Collect both.
 
         Raises:
-            SettingsError: two different kinds have one name.
+            SettingsError: two different ones have one name.
         """
         self._kinds: dict[str, Kind[Any, Any]] = {}
         for kind in sorted(kinds, key=lambda kind: kind.name):
             if self._kinds.setdefault(kind.name, kind) is not kind:
                 message = f"two jobs are named {kind.name!r}; rename one (OFFLOOP_JOB_MODULES says which are loaded)"
+                raise SettingsError(message)
+        self.tools: dict[str, DeclaredTool[Any, Any]] = {}
+        for tool in sorted(tools, key=lambda tool: tool.name):
+            if self.tools.setdefault(tool.name, tool) is not tool or tool.name in self._kinds:
+                other = "a job" if tool.name in self._kinds else "another tool"
+                message = f"the tool {tool.name!r} has the name of {other}; rename one (OFFLOOP_JOB_MODULES says which)"
                 raise SettingsError(message)
 
     def __getitem__(self, name: str) -> Kind[Any, Any]:
@@ -51,19 +66,26 @@ class Catalogue(Mapping[str, Kind[Any, Any]]):
 
 
 def load(job_modules: Iterable[str] = (), *, tightened: str = "") -> Catalogue:
-    """Import the job modules and collect the kinds they define.
+    """Import the job modules and collect the kinds and light tools they define.
 
     Args:
-        job_modules: modules of the operator's own jobs.
+        job_modules: modules of the operator's own jobs and tools.
         tightened: limits to lower, as ``OFFLOOP_LIMITS`` writes them.
 
     Raises:
-        SettingsError: a module cannot be imported, or holds no job; or a limit cannot be lowered so.
+        SettingsError: a module cannot be imported, or holds neither; or a limit cannot be lowered so.
     """
     found = [kind for name in SHIPPED for kind in kinds_in(importlib.import_module(name))]
+    tools: list[DeclaredTool[Any, Any]] = []
     for name in (*(point.value for point in metadata.entry_points(group=ENTRY_POINTS)), *job_modules):
-        found += kinds_in(import_module(name)) or _refuse_empty(name)
-    return _tightened(Catalogue(found), limits.parse(tightened))
+        module = import_module(name)
+        kinds, light = kinds_in(module), tools_in(module)
+        if not (kinds or light):
+            message = f"OFFLOOP_JOB_MODULES: {name!r} holds no job; mark a function with @offloop.job(...)"
+            raise SettingsError(message)
+        found += kinds
+        tools += light
+    return _tightened(Catalogue(found, tools), limits.parse(tightened))
 
 
 def _tightened(kinds: Catalogue, changes: Mapping[str, Mapping[str, float]]) -> Catalogue:
@@ -71,7 +93,8 @@ def _tightened(kinds: Catalogue, changes: Mapping[str, Mapping[str, float]]) -> 
     if not changes:
         return kinds
     return Catalogue(
-        replace(kind, limits=kind.limits.tightened(changes.get(name, {}), kind=name)) for name, kind in kinds.items()
+        (replace(kind, limits=kind.limits.tightened(changes.get(name, {}), kind=name)) for name, kind in kinds.items()),
+        kinds.tools.values(),
     )
 
 
@@ -96,6 +119,6 @@ def kinds_in(module: ModuleType) -> list[Kind[Any, Any]]:
     return [value for value in vars(module).values() if isinstance(value, Kind)]
 
 
-def _refuse_empty(name: str) -> list[Kind[Any, Any]]:
-    message = f"OFFLOOP_JOB_MODULES: {name!r} holds no job; mark a function with @offloop.job(...)"
-    raise SettingsError(message)
+def tools_in(module: ModuleType) -> list[DeclaredTool[Any, Any]]:
+    """The light tools that are attributes of a module."""
+    return [value for value in vars(module).values() if isinstance(value, DeclaredTool)]

@@ -7,6 +7,7 @@
     ├── NotFound            not_found        no such job or artifact, or it belongs to somebody else
     ├── Conflict            conflict         an idempotency key was used for a different request
     ├── Busy                busy             too much is queued; carries retry_after seconds
+    ├── QuotaExceeded       quota_exceeded   the principal keeps as many files or bytes as allowed
     ├── Unavailable         unavailable      Redis or the artifact store does not answer
     ├── JobError            job_failed       foreseen by the job's author (the code may be the author's own)
     │   ├── LimitExceeded   limit_exceeded   time, memory, pages, pixels or bytes ran out
@@ -100,6 +101,13 @@ class Busy(OffloopError):
         """Keep how long to wait beside the message."""
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class QuotaExceeded(OffloopError):
+    """The principal keeps as many files, or bytes, as allowed; nothing was kept of the new ones."""
+
+    code = "quota_exceeded"
+    retryable = True
 
 
 class Unavailable(OffloopError):

@@ -32,7 +32,8 @@ Isolation = Literal["fork", "reuse"]
 Sandbox = Literal["standard", "strict"]
 
 _QUEUE = re.compile(r"[a-z0-9_-]{1,32}")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+"""What kinds and tools may be called."""
 
 
 class Model(BaseModel):
@@ -139,7 +140,7 @@ class Kind(Generic[InputT, OutputT]):
 
     def __post_init__(self) -> None:
         """Refuse a name that is not a tool name and an input that collides with the wait budget's own arguments."""
-        if not _NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             message = f"kind name {self.name!r} must be lower-case words joined by underscores, at most 63 characters"
             raise SettingsError(message)
         if taken := {"wait_seconds", "idempotency_key", "notify_url"} & set(self.input.model_fields):

@@ -25,6 +25,8 @@ _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+")
 SQL_PREFIX = "OFFLOOP_SQL_"
 _CONNECTION = re.compile(r"[a-z][a-z0-9_]{0,31}")
 BUILTIN_QUEUES = ("default", "hash", "image", "pdf")
+FAMILIES = ("pdf", "images", "hashing", "http", "sql", "gather", "webhooks")
+"""Families of tools that can be chosen; a job module of the operator's own is in none of them."""
 
 
 def _split(value: object) -> object:
@@ -99,7 +101,18 @@ def _limits(text: str) -> str:
     return text
 
 
+def _families(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in FAMILIES:
+            close = difflib.get_close_matches(name.lower(), FAMILIES, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(FAMILIES)}"
+            message = f"there is no family {name[:40]!r}; {hint}"
+            raise ValueError(message)
+    return names
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Families = Annotated[Names, AfterValidator(_families)]
 Connections = Annotated[dict[str, str], AfterValidator(_connections)]
 Hosts = Annotated[Names, AfterValidator(_hosts)]
 Networks = Annotated[Names, AfterValidator(_networks)]
@@ -225,6 +238,29 @@ class Settings(BaseModel):
         "",
         description="Limits of kinds to lower, as kind.limit=value by comma: render_pdf.seconds=30, "
         "transform_image.memory_mb=512. docs/jobs.md lists the limits. Front ends and workers need the same.",
+    )
+    tool_threads: int = Field(
+        8, ge=1, le=256, description="Calls of light tools written as def that run at once in one front end, in threads."
+    )
+    families: Families = Field(
+        (),
+        description="Families of tools that are listed and may be called, by comma: pdf, images, hashing, http, sql, "
+        "gather, webhooks. Default: all that are configured. The tools around jobs and files, and jobs of your own, "
+        "are always there. A model that is shown fewer tools chooses better.",
+    )
+    max_stored_mb_per_principal: int = Field(
+        10_240,
+        ge=1,
+        le=1 << 30,
+        description="MiB of files that are kept for one principal at a time, uploads and results together. Front ends "
+        "and workers need the same.",
+    )
+    max_artifacts_per_principal: int = Field(
+        10_000,
+        ge=1,
+        le=10_000_000,
+        description="Files that are kept for one principal at a time; an upload that has not arrived counts. Front "
+        "ends and workers need the same.",
     )
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="Log lines for people (text) or machines (json); auto is text on a terminal, else json."

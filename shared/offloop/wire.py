@@ -91,6 +91,11 @@ def artifact_key(artifact_id: str) -> str:
     return f"offloop:artifact:{artifact_id}"
 
 
+def holdings_keys(principal: str) -> list[str]:
+    """The sorted set of a principal's artifact ids by expiry, and the hash of their sizes with the sum under ``*``."""
+    return [f"offloop:artifacts:{principal}", f"offloop:sizes:{principal}"]
+
+
 def _encode(value: object) -> msgpack.ExtType:
     match value:
         case asyncio.CancelledError():

@@ -36,6 +36,6 @@ def worker(
         )
         raise SettingsError(message)
     logs.configure(loaded, role="worker")
-    from offloop_workers.engine import run  # noqa: PLC0415 -- imports that --help does without
+    from offloop_workers.process import run  # noqa: PLC0415 -- imports that --help does without
 
     asyncio.run(run(loaded))

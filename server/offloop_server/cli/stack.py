@@ -154,23 +154,24 @@ async def until_signalled(work: Coroutine[Any, Any, int], *, stopped: int) -> in
     Later signals are ignored: to tidy up takes at most 10 seconds.
     """
     loop = asyncio.get_running_loop()
-    task = loop.create_task(work)
+    task = asyncio.current_task()
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     seen = False
 
     def stop() -> None:
         nonlocal seen
-        if not seen:
+        if task and not seen:
             seen = True
             task.cancel()
 
     for number in signals:
         loop.add_signal_handler(number, stop)
     try:
-        return await task
+        return await work
     except asyncio.CancelledError:
-        if not seen:
+        if not (task and seen):
             raise
+        task.uncancel()
         return stopped
     finally:
         for number in signals:

@@ -1,0 +1,196 @@
+"""What each principal keeps: which artifacts, how many bytes, and how much of both is allowed.
+
+The counts lie in Redis, so they hold over every front end and worker. An artifact is counted from before its bytes are
+kept until it expires; a process that dies in between leaves it counted until then, and no longer. So a quota may for a
+while be stricter than it says, but never laxer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from offloop import wire
+from offloop.errors import QuotaExceeded
+from offloop.queue import answering
+from offloop.record import timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arq.connections import ArqRedis
+
+_COUNT: Final = """
+local ids, sizes = KEYS[1], KEYS[2]
+local t = redis.call('TIME')
+local gone = redis.call('ZRANGEBYSCORE', ids, '-inf', t[1] * 1000 + math.floor(t[2] / 1000))
+for _, id in ipairs(gone) do
+  redis.call('HINCRBY', sizes, '*', -(redis.call('HGET', sizes, id) or 0))
+  redis.call('HDEL', sizes, id)
+  redis.call('ZREM', ids, id)
+end
+local count, bytes = redis.call('ZCARD', ids), tonumber(redis.call('HGET', sizes, '*') or 0)
+"""
+
+_ADMIT: Final = (
+    _COUNT
+    + """
+local expires, most, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local added, more = 0, 0
+for i = 4, #ARGV, 2 do
+  local old = redis.call('HGET', sizes, ARGV[i])
+  if not old then added = added + 1 end
+  more = more + ARGV[i + 1] - (old or 0)
+end
+if count + added > most or (more > 0 and bytes + more > room) then
+  local oldest = redis.call('ZRANGE', ids, 0, 0, 'WITHSCORES')
+  return {count + added > most and 'artifacts' or 'bytes', count, bytes, oldest[2] or '0'}
+end
+for i = 4, #ARGV, 2 do
+  redis.call('HSET', sizes, ARGV[i], ARGV[i + 1])
+  redis.call('ZADD', ids, 'GT', expires, ARGV[i])
+end
+redis.call('HINCRBY', sizes, '*', more)
+local last = redis.call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2]
+redis.call('PEXPIREAT', ids, last)
+redis.call('PEXPIREAT', sizes, last)
+return {'admitted', count + added, bytes + more, last}
+"""
+)
+"""Count artifacts in, all or none. KEYS ids, sizes · ARGV expires, most artifacts, most bytes, then id and size each.
+
+Sent twice it counts once, because an id that is known changes its size only.
+"""
+
+_DROP: Final = (
+    _COUNT
+    + """
+for _, id in ipairs(ARGV) do
+  local size = redis.call('HGET', sizes, id)
+  if size then
+    redis.call('HINCRBY', sizes, '*', -size)
+    redis.call('HDEL', sizes, id)
+    redis.call('ZREM', ids, id)
+  end
+end
+"""
+)
+
+_USED: Final = _COUNT + "return {count, bytes}"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one principal may keep.
+
+    Attributes:
+        artifacts: how many; an upload that has not arrived counts as one.
+        bytes: of all of them together.
+    """
+
+    artifacts: int = 10_000
+    bytes: int = 10_240 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a principal keeps now."""
+
+    artifacts: int
+    bytes: int
+
+
+class Holdings:
+    """The artifacts of every principal, counted.
+
+    Args:
+        redis: where the counts are.
+        quota: what one principal may keep.
+    """
+
+    def __init__(self, redis: ArqRedis, quota: Quota) -> None:
+        """Prepare the scripts; nothing is sent yet."""
+        self._redis = redis
+        self._quota = quota
+        self._admit = redis.register_script(_ADMIT)
+        self._drop = redis.register_script(_DROP)
+        self._used = redis.register_script(_USED)
+
+    async def admit(self, principal: str, sizes: dict[str, int], *, expires: int) -> None:
+        """Count artifacts in, all of them or none; one that is counted already may get another size.
+
+        Args:
+            principal: the owner.
+            sizes: bytes by artifact id.
+            expires: until when they are kept, in ms.
+
+        Raises:
+            QuotaExceeded: that would be more than the quota; nothing was counted.
+            Unavailable: Redis does not answer.
+        """
+        quota = self._quota
+        pairs = [part for item in sizes.items() for part in item]
+        async with answering():
+            answer = await self._admit(
+                keys=wire.holdings_keys(principal), args=[expires, quota.artifacts, quota.bytes, *pairs]
+            )
+        status, count, held, oldest = answer
+        if status != b"admitted":
+            raise self._over(status.decode(), Used(count, held), sum(sizes.values()), int(float(oldest)))
+
+    async def drop(self, principal: str, ids: Sequence[str]) -> None:
+        """Count artifacts out.
+
+        Raises:
+            Unavailable: Redis does not answer; they are counted until they expire.
+        """
+        async with answering():
+            await self._drop(keys=wire.holdings_keys(principal), args=[*ids])
+
+    async def used(self, principal: str) -> Used:
+        """What a principal keeps now.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        async with answering():
+            count, held = await self._used(keys=wire.holdings_keys(principal))
+        return Used(count, held)
+
+    async def check_room(self, principal: str, size: int) -> None:
+        """Refuse a file that cannot fit, before its bytes are taken in.
+
+        Raises:
+            QuotaExceeded: it would be more than the quota.
+            Unavailable: Redis does not answer.
+        """
+        used = await self.used(principal)
+        if used.bytes + size > self._quota.bytes:
+            raise self._over("bytes", used, size, 0)
+
+    async def ids(self, principal: str, start: int, count: int) -> list[str]:
+        """The ids of a principal's artifacts, those that expire last first, from `start`.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        async with answering():
+            found = await self._redis.zrevrange(wire.holdings_keys(principal)[0], start, start + count - 1)
+        return [artifact_id.decode() for artifact_id in found]
+
+    def _over(self, what: str, used: Used, asked: int, oldest: int) -> QuotaExceeded:
+        if what == "artifacts":
+            limit = f"{self._quota.artifacts} files may be kept at a time (OFFLOOP_MAX_ARTIFACTS_PER_PRINCIPAL)"
+            state = f"{used.artifacts} are"
+        else:
+            limit = f"{_mib(self._quota.bytes)} MiB may be kept at a time (OFFLOOP_MAX_STORED_MB_PER_PRINCIPAL)"
+            state = f"{_mib(used.bytes)} MiB are, and this needs {_mib(asked)} more"
+        when = f" The oldest file goes at {timestamp(oldest)}." if oldest else ""
+        return QuotaExceeded(
+            f"Your storage is full: {limit}; {state}. Nothing was kept.{when} Try again when files have expired, make "
+            "fewer or smaller ones, or ask the operator to raise the limit."
+        )
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):.10g}" if size % (1 << 20) == 0 else f"{size / (1 << 20):.2f}"

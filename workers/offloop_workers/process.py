@@ -1,0 +1,90 @@
+"""A worker process: what it opens, in which order, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+from typing import TYPE_CHECKING, Final
+
+from offloop import catalogue, logs
+from offloop.artifacts import ArtifactStore
+from offloop.errors import SettingsError, Unavailable
+from offloop.redis import connect
+from offloop_workers.attempt import Performer
+from offloop_workers.children import Children
+from offloop_workers.delivery import Courier
+from offloop_workers.engine import Worker
+from offloop_workers.fetching import Fetching
+from offloop_workers.scratch import Scratch
+
+if TYPE_CHECKING:
+    from offloop.settings import Settings
+
+COLLECT_SECONDS: Final = 600
+
+log = logs.get(__name__)
+
+
+async def run(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT, then drain it.
+
+    Raises:
+        SettingsError: there is no Redis to work for, or a queue that no kind names.
+    """
+    kinds = catalogue.load(settings.job_modules, tightened=settings.limits)
+    queues = settings.queues or kinds.queues
+    if settings.redis_url is None:
+        message = "OFFLOOP_REDIS_URL is not set: give it, or run `offloop up`, which brings its own server."
+        raise SettingsError(message)
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    redis = connect(settings.redis_url)
+    store = ArtifactStore(settings.artifacts_location, redis, retention_seconds=settings.retention_seconds)
+    try:
+        with Scratch() as scratch:
+            async with (
+                Children(settings.slots, tuple(queues), scratch.path("children")) as children,
+                Fetching(settings) as fetching,
+                Courier(settings),
+            ):
+                worker = Worker(
+                    kinds,
+                    Performer(kinds, children, store, scratch, fetching),
+                    queues=queues,
+                    slots=settings.slots,
+                    redis_url=settings.redis_url,
+                    retention_seconds=settings.retention_seconds,
+                )
+                await _until(stopped, worker, store, settings.drain_seconds)
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+async def _until(stopped: asyncio.Event, worker: Worker, store: ArtifactStore, grace: float) -> None:
+    serving = asyncio.create_task(worker.main(), name="worker")
+    collecting = asyncio.create_task(_collect(store), name="collect")
+    waiting = asyncio.create_task(stopped.wait(), name="stop")
+    try:
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            log.info("draining", running=len(worker.tasks))
+            await worker.drain(grace)
+    finally:
+        for task in (serving, collecting, waiting):
+            task.cancel()
+        ended = await asyncio.gather(serving, collecting, waiting, return_exceptions=True)
+        await worker.close()
+    if isinstance(ended[0], Exception):
+        raise ended[0]
+
+
+async def _collect(store: ArtifactStore) -> None:
+    """Delete expired artifacts from time to time; several workers doing so do each other no harm."""
+    while True:
+        await asyncio.sleep(COLLECT_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 -- spreads load, guards nothing
+        with contextlib.suppress(Unavailable):
+            if count := await store.collect():
+                log.info("expired artifacts deleted", blobs=count)
