@@ -18,10 +18,13 @@ from typing import Any
 
 import pytest
 
+from hostile.summary import pytest_terminal_summary
 from testbed import stack as stacks
 from testbed.processes import SESSION, STACK, marked, wait_gone
 from testbed.stack import Stack
 from testbed.waiting import until
+
+__all__ = ["pytest_terminal_summary"]
 
 _numbers = itertools.count(1)
 

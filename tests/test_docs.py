@@ -1,6 +1,7 @@
 """The words are true: code in the documentation runs, and its lists are those of the code.
 
-Run as a program, this file prints ``docs/settings.md`` anew.
+Run as a program, this file prints ``docs/settings.md`` anew; with the word ``kinds``, it writes the tables of kinds in
+``docs/jobs.md`` anew.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from offloop import catalogue
+from offloop import JobError, catalogue
 from offloop.settings import Settings, load
-from offloop_server import artifact_tools, job_tools, webhook_tools
+from offloop_server import artifact_tools, batch_tool, job_tools, webhook_tools
 from offloop_server.cli.stack import Stack
-from offloop_server.io import gather
+from offloop_server.io import gather, http_tools
 from offloop_server.io.sql import tools as sql_tools
 from offloop_server.light import LightTool
 from offloop_workers import works
@@ -60,6 +61,41 @@ def settings_page() -> str:
         meaning = re.sub(r"<(\w+)>", r"&lt;\1&gt;", field.description or "").replace("|", r"\|")
         lines.append(f"| `{Settings.variable(name)}` | {shown} | {meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def kinds_section() -> str:
+    """The tables of kinds in ``docs/jobs.md``, as the declarations say it."""
+    kinds = [kind for _, kind in sorted(catalogue.load().items())]
+    lines = ["", "| kind | arguments, required ones **bold** | answer |", "|---|---|---|"]
+    for kind in kinds:
+        given = [_argument(name, required=field.is_required()) for name, field in kind.input.model_fields.items()]
+        answer = [f"`{name}`" for name in kind.output.model_fields]
+        lines.append(f"| `{kind.name}` | {', '.join(given)} | {', '.join(answer)} |")
+    names = ["seconds", "memory MiB", "output MiB", "files", "pages", "pixels", "URLs"]
+    names += ["queue", "isolation", "sandbox", "retries", "pure"]
+    lines += ["", f"| kind | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for kind in kinds:
+        of = kind.limits
+        values = [f"{of.seconds:g}", of.memory_mb, of.output_mb, of.artifacts]
+        values += [f"{value:,}" if value else "-" for value in (of.pages, of.pixels, of.fetches)]
+        values += [kind.queue, kind.isolation, kind.sandbox, kind.retries, "yes" if kind.pure else "no"]
+        lines.append(f"| `{kind.name}` | {' | '.join(map(str, values))} |")
+    return "\n".join(lines) + "\n\n"
+
+
+def _argument(name: str, *, required: bool) -> str:
+    return f"**`{name}`**" if required else f"`{name}`"
+
+
+def jobs_page() -> tuple[Path, str, str]:
+    """``docs/jobs.md``: where it is, what it says, and what it should say."""
+    page = ROOT / "docs" / "jobs.md"
+    said = page.read_text("utf-8")
+    before, begin, rest = said.partition("<!-- kinds -->\n")
+    _, end, after = rest.partition("<!-- end of kinds -->\n")
+    assert begin
+    assert end
+    return page, said, before + begin + kinds_section() + end + after
 
 
 def _shown(default: object) -> str:
@@ -137,6 +173,17 @@ def test_the_jobs_of_the_guide_work(modules: Path) -> None:
     assert [(made.name, made.size) for made in asked.artifacts] == [("packed.gz", size)]
 
 
+def test_the_light_tools_of_the_guide_work_and_need_no_worker(modules: Path) -> None:
+    name = saved(modules, "prices", block("docs/jobs.md", "python", "# prices.py"))
+    assert name not in str(works.load([name], queues=[]))
+    tools = catalogue.load([name]).tools
+    look_up, ask = tools["look_up_price"], tools["ask_the_till"]
+    assert look_up(look_up.input.model_validate({"name": "tea"})).euros == 3.5
+    assert asyncio.run(ask(ask.input.model_validate({"name": "cake"}))).euros == 4
+    with pytest.raises(JobError, match="there are: tea, cake"):
+        look_up(look_up.input.model_validate({"name": "rum"}))
+
+
 def test_the_test_of_the_guide_passes(modules: Path) -> None:
     saved(modules, "my_jobs", block("README.md", "python", "@job("))
     name = saved(modules, "guide_test", block("docs/jobs.md", "python", "def test_words"))
@@ -190,6 +237,48 @@ def test_the_settings_page_is_the_table_of_settings() -> None:
     )
 
 
+def test_the_tables_of_kinds_are_the_declarations() -> None:
+    _, said, right = jobs_page()
+    assert said == right, "write them anew: .venv/bin/python tests/test_docs.py kinds"
+
+
+def vocabulary(kind: str) -> set[str]:
+    """Every word that a kind's arguments and answer are made of: names of fields, at any depth, and their values."""
+    declared = catalogue.load()[kind]
+    found = set[str]()
+
+    def collect(schema: object) -> None:
+        if isinstance(schema, dict):
+            found.update(schema.get("properties", {}))
+            found.update(str(value) for value in [*schema.get("enum", []), schema.get("const")])
+            collect(list(schema.values()))
+        elif isinstance(schema, list):
+            for inner in schema:
+                collect(inner)
+
+    collect(declared.input.model_json_schema())
+    collect(declared.output.model_json_schema(mode="serialization"))
+    return found
+
+
+def test_what_the_comparison_says_of_offloop_is_in_the_schemas() -> None:
+    """Our column names a kind first, then words of its schema: ``` `edit_pdf`: `merge`, `bookmarks` ```."""
+    text = (ROOT / "docs" / "comparison.md").read_text("utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    checked = 0
+    for row in rows:
+        claims = row[1].split("; ")
+        for claim in claims if row[1] not in {"offloop", "no"} else []:
+            words = re.findall(r"`([^`]+)`", claim)
+            assert words, f"{row[0]}: {claim!r} names no kind, and is not 'no'"
+            if words[0] in light_tools() or words[0].startswith("OFFLOOP_"):
+                continue
+            assert words[0] in catalogue.load(), f"{row[0]}: there is no kind {words[0]!r}"
+            assert set(words[1:]) <= vocabulary(words[0]), f"{row[0]}: {set(words[1:]) - vocabulary(words[0])}"
+            checked += len(words)
+    assert checked > 100
+
+
 def test_every_setting_that_a_page_names_exists() -> None:
     known = {Settings.variable(name) for name in Settings.model_fields}
     for page in PAGES:
@@ -238,7 +327,15 @@ def light_tools() -> set[str]:
         classes = [value for value in vars(module).values() if isinstance(value, type)]
         return {str(one.name) for one in classes if issubclass(one, LightTool) and "name" in vars(one)}
 
-    return of(job_tools) | of(artifact_tools) | of(webhook_tools) | of(gather) | of(sql_tools)
+    return (
+        of(job_tools)
+        | of(batch_tool)
+        | of(artifact_tools)
+        | of(webhook_tools)
+        | of(gather)
+        | of(sql_tools)
+        | of(http_tools)
+    )
 
 
 def test_the_readme_lists_the_tools_that_there_are() -> None:
@@ -285,4 +382,8 @@ def test_decisions_are_numbered_without_a_gap_and_dated() -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(settings_page())
+    if sys.argv[1:] == ["kinds"]:
+        path, _, wanted = jobs_page()
+        path.write_text(wanted, "utf-8")
+    else:
+        sys.stdout.write(settings_page())

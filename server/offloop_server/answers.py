@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final, Generic, TypeVar
 
@@ -76,13 +77,16 @@ class JobsAnswer(_Answer):
     cursor: str | None = Field(description="Pass it to list_jobs to go on; null at the end.")
 
 
-def answer(record: Record, links: Links, *, notes: tuple[str, ...] = ()) -> CallToolResult:
+def answer(
+    record: Record, links: Links, *, notes: tuple[str, ...] = (), shown: Sequence[ContentBlock] = ()
+) -> CallToolResult:
     """A job as the result of a tool call; ``isError`` where it has failed.
 
     Args:
         record: the job.
         links: makes download URLs.
         notes: sentences to add to the text, such as that no worker is running.
+        shown: the job's small files, to be seen in the answer itself.
     """
     job = describe(record, links)
     content: list[ContentBlock] = [TextContent(text="\n".join([next_step(job), *notes]))]
@@ -91,7 +95,7 @@ def answer(record: Record, links: Links, *, notes: tuple[str, ...] = ()) -> Call
         for file in job.artifacts
     ]
     return CallToolResult(
-        content=content,
+        content=[*content, *shown],
         structured_content=job.model_dump(mode="json"),
         is_error=record.state is State.FAILED,
     )

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 from mcp.server.lowlevel import Server
-from mcp.server.transport_security import TransportSecuritySettings
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams
 from sse_starlette.sse import AppStatus
@@ -27,7 +27,9 @@ from starlette.routing import Route
 import offloop
 from offloop import catalogue, logs
 from offloop.artifacts import ArtifactStore
+from offloop.batches import Batches
 from offloop.errors import OffloopError, SettingsError, Unavailable
+from offloop.holdings import Quota
 from offloop.links import Links, shared_key
 from offloop.queue import Bounds, JobQueue, answering
 from offloop.record import Progress
@@ -37,9 +39,12 @@ from offloop_server.answers import refusal
 from offloop_server.artifact_tools import CreateUpload, ReadArtifact
 from offloop_server.auth import SCOPE_KEY, Principals, RequirePrincipal, check_binding
 from offloop_server.background import Background
+from offloop_server.batch_tool import batch_tools
 from offloop_server.calls import Calls
+from offloop_server.families import Families
 from offloop_server.files import Files
-from offloop_server.health import Health
+from offloop_server.glances import Glances
+from offloop_server.health import Health, Vitals
 from offloop_server.inbox import Inbox
 from offloop_server.io.gather import gather_tools
 from offloop_server.io.http import Fetcher
@@ -48,7 +53,12 @@ from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
 from offloop_server.io.sql.tools import sql_tools
 from offloop_server.job_tools import CancelJob, JobStatus, ListJobs, WaitForJobs
+from offloop_server.light_functions import light_functions
+from offloop_server.prompts import Prompts
+from offloop_server.resources import Resources
+from offloop_server.threads import Threads
 from offloop_server.tools import AnyTool, Caller, HeavyTool, Services, toolbox
+from offloop_server.watchdog import Watchdog
 from offloop_server.webhook_tools import ListDeliveries, ReplayDelivery, RotateWebhookSecret
 
 if TYPE_CHECKING:
@@ -67,7 +77,8 @@ INSTRUCTIONS: Final = """\
 Heavy work (PDF, images, hashing, and whatever jobs this server adds) runs in background workers.
 1. Call a tool; most answers come within wait_seconds (default 20).
 2. An answer with state queued or running is not an error: call job_status(job_id, wait_seconds=20) until the state is
-   completed, failed or cancelled. For several jobs: start each with wait_seconds=0, then wait_for_jobs.
+   completed, failed or cancelled. For several jobs: start each with wait_seconds=0, then wait_for_jobs;
+   for many inputs of one tool: run_batch.
 3. Files go in as references: artifact:<id>, data:<type>;base64,… (small), or root:<name>/<path> where the server has
    roots. create_upload gives a URL for larger files. Files come out as artifacts: give the user the download_url, or
    pass artifact:<id> to the next tool.
@@ -82,8 +93,12 @@ class _Running:
 
     tools: Mapping[str, AnyTool]
     listed: ListToolsResult
+    schemas: Mapping[str, Mapping[str, Any]]
     key: bytes
     inbox: Inbox
+    background: Background
+    threads: Threads
+    watchdog: Watchdog
 
 
 class FrontEnd:
@@ -111,8 +126,15 @@ class FrontEnd:
         self._redis = connect(settings.redis_url, retries=3)
         self._blocking = connect_blocking(settings.redis_url)
         self._store = ArtifactStore(
-            settings.artifacts_location, self._redis, retention_seconds=settings.retention_seconds
+            settings.artifacts_location,
+            self._redis,
+            retention_seconds=settings.retention_seconds,
+            quota=Quota.of(settings),
         )
+        self._families = Families(settings.families)
+        resources = Resources(self._store)
+        self._offered = {name: kind for name, kind in kinds.items() if self._families.offers(name)}
+        prompts = Prompts(self._offered, resources.ids)
         self._running: _Running | None = None
         self.server: Server[Any] = Server(
             "offloop",
@@ -123,17 +145,24 @@ class FrontEnd:
             get_tool_input_schema=self._input_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
+            on_list_resources=resources.listed,
+            on_list_resource_templates=resources.templates,
+            on_read_resource=resources.read,
+            on_list_prompts=prompts.listed,
+            on_get_prompt=prompts.get,
+            on_completion=prompts.complete,
         )
 
     def app(self) -> ASGIApp:
         """The ASGI application."""
-        health = Health(self._redis, self._kinds.queues)
+        health = Health(self._redis, self._kinds.queues, self._vitals)
         mcp = self.server.streamable_http_app(
             stateless_http=True,
             json_response=False,
             max_request_body_size=MAX_BODY,
             transport_security=_transport_security(self._settings),
             custom_starlette_routes=[
+                Route("/files", self._add_file, methods=["POST"]),
                 Route("/files/{artifact_id}", self._files, methods=["GET", "PUT"]),
                 Route("/healthz", health.alive),
                 Route("/readyz", health.ready),
@@ -149,10 +178,12 @@ class FrontEnd:
         queue = JobQueue(self._redis, bounds, front_end=front_end)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._redis.aclose, close_connection_pool=True)
+            watchdog = await stack.enter_async_context(Watchdog())
             fetcher = await stack.enter_async_context(Fetcher(settings))  # closed after the background has drained
             databases = await stack.enter_async_context(Databases(settings))
             background = await stack.enter_async_context(Background(settings.drain_seconds))
             inbox = await stack.enter_async_context(Inbox(self._blocking, queue, front_end, background))
+            threads = Threads(settings.tool_threads, background)
             webhooks = Webhooks(self._redis)
             services = Services(settings, self._redis, self._store, Calls(queue, inbox, background))
             queries = Queries(databases, self._store)
@@ -162,19 +193,25 @@ class FrontEnd:
                 WaitForJobs(services),
                 ListJobs(services, queue),
                 CancelJob(services),
+                *batch_tools(services, Batches(self._redis, bounds, front_end=front_end), self._offered),
                 CreateUpload(services),
-                ReadArtifact(services),
+                ReadArtifact(services, Glances(services, self._kinds)),
                 *http_tools(services, fetcher),
                 *sql_tools(services, queries),
                 *gather_tools(services, fetcher, queries),
                 ListDeliveries(services, webhooks),
                 ReplayDelivery(services, webhooks),
                 RotateWebhookSecret(services, webhooks),
+                *light_functions(self._kinds.tools, services, threads),
             ]
+            tools = self._families.offered(tools)
+            if settings.families and (empty := self._families.empty(tools)):
+                log.warning("families without a tool: what they need is not configured", families=empty)
             async with answering():
                 key = await shared_key(self._redis)
             listed = ListToolsResult(tools=[tool.describe() for tool in tools])
-            self._running = _Running(toolbox(tools), listed, key, inbox)
+            schemas = {tool.name: tool.input_schema for tool in listed.tools}
+            self._running = _Running(toolbox(tools), listed, schemas, key, inbox, background, threads, watchdog)
             log.info("front end ready", kinds=list(self._kinds), keys=self._principals.required)
             yield
 
@@ -182,6 +219,10 @@ class FrontEnd:
         """End all waits: open calls are answered with their jobs as they are. The first step of an orderly stop."""
         if self._running:
             self._running.inbox.stop_waiting()
+
+    def _vitals(self) -> Vitals:
+        running = self._serving()
+        return Vitals(running.watchdog.lag, running.background.counts, running.threads)
 
     def _serving(self) -> _Running:
         if self._running is None:
@@ -196,7 +237,7 @@ class FrontEnd:
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
         """What the SDK checks routing headers against; without it, it would list all tools at every call."""
-        return next((tool.input_schema for tool in self._serving().listed.tools if tool.name == name), None)
+        return self._serving().schemas.get(name)
 
     async def _call_tool(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
         tool = self._serving().tools.get(params.name)
@@ -221,11 +262,18 @@ class FrontEnd:
             return refusal(f"{params.name} failed inside the server; the operator's log has the reason. Try again.")
 
     async def _files(self, request: Request) -> Any:
-        files = Files(self._store, self._links(request), self._settings.max_upload_mb << 20)
-        return await files.handle(request)
+        return await self._routes(request).handle(request)
+
+    async def _add_file(self, request: Request) -> Any:
+        # A page in a browser can post a form to any address: where there are no keys, only these headers tell.
+        refused = await TransportSecurityMiddleware(_transport_security(self._settings)).validate_request(request)
+        return refused or await self._routes(request).add(request, request.scope[SCOPE_KEY])
+
+    def _routes(self, request: Request) -> Files:
+        return Files(self._store, self._links(request), self._settings.max_upload_mb << 20)
 
     def _links(self, request: Request) -> Links:
-        return Links(self._serving().key, self._settings.public_url or str(request.base_url))
+        return Links(self._serving().key, self._settings.public_url or (lambda: str(request.base_url)))
 
 
 class _Endpoint:
@@ -238,6 +286,9 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, guard or pass on one request."""
+        if scope["type"] == "http" and scope["path"] == "/files":
+            await self._guarded(scope, receive, send)
+            return
         if scope["type"] != "http" or scope["path"].rstrip("/") != "/mcp":
             await self._app(scope, receive, send)
             return

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
 from pydantic import BaseModel, ConfigDict, Field
 
+from offloop.artifacts import Artifact
 from offloop.errors import BadInput
 from offloop.job import Model
 from offloop.paths import safe_name
-from offloop.record import timestamp
+from offloop.record import Record, timestamp
+from offloop_server.glances import MOST_BYTES as MOST_PICTURE
+from offloop_server.glances import Glances, check_arrived
 from offloop_server.light import LightTool
-from offloop_server.tools import Caller
-
-INLINE_IMAGE: Final = 512 << 10
-"""Bytes of an image that is shown whole; larger answers are cut by hosts or refused by clients."""
-MOST_BYTES: Final = 65_536
+from offloop_server.parts import MOST_BYTES, Encoding, Part, is_picture, part, read, span_of_lines
+from offloop_server.tools import Caller, Services, WaitSeconds, notes
+from offloop_server.uploads import MIME_TYPE
 
 ArtifactId = Annotated[str, Field(min_length=1, max_length=64)]
-MimeType = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}$", examples=["image/jpeg"])
-]
+MimeType = Annotated[str, Field(pattern=MIME_TYPE, examples=["image/jpeg"])]
 
 
 class CreateUploadArguments(Model):
@@ -40,7 +39,9 @@ class UploadAnswer(BaseModel):
     artifact_id: str = Field(description="Use it as artifact:<artifact_id> once the bytes are there.")
     upload_url: str = Field(description="PUT the bytes here, once.")
     upload_expires_at: str = Field(description="Until when the URL takes them.")
-    expires_at: str = Field(description="Until when the artifact is kept.")
+    expires_at: str = Field(
+        description="Until when the bytes are waited for; the answer to the PUT says how it goes on."
+    )
     max_bytes: int
 
 
@@ -49,8 +50,8 @@ class CreateUpload(LightTool[CreateUploadArguments]):
 
     name = "create_upload"
     description = (
-        "Get a URL to upload a file to with one HTTP PUT; then pass artifact:<artifact_id> to other tools. "
-        "For files too large for a data: reference."
+        "Get a URL that takes a file by one HTTP PUT, for files too large for a data: reference; then pass "
+        "artifact:<artifact_id> to other tools."
     )
     arguments = CreateUploadArguments
     answers = UploadAnswer
@@ -83,6 +84,13 @@ class ReadArtifactArguments(Model):
     artifact_id: ArtifactId = Field(description="From a job's artifacts, or from create_upload.")
     offset: Annotated[int, Field(ge=0)] = Field(0, description="Byte to begin at.")
     length: Annotated[int, Field(ge=1, le=MOST_BYTES)] = Field(16_384, description="Most bytes to read.")
+    line: Annotated[int, Field(ge=1)] | None = Field(None, description="Line to begin at, instead of offset.")
+    lines: Annotated[int, Field(ge=1, le=2000)] = Field(200, description="Most lines to read, with line.")
+    page: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="Look at this page of a PDF (or picture) as an image, instead of reading bytes."
+    )
+    encoding: Encoding = Field("auto", description="auto: text where it is text, else base64.")
+    wait_seconds: WaitSeconds = Field(20, description="How long to wait for an image that must be drawn.")
 
 
 class PartAnswer(BaseModel):
@@ -98,74 +106,114 @@ class PartAnswer(BaseModel):
     offset: int
     length: int = Field(description="Bytes in this part.")
     next_offset: int | None = Field(description="Where to go on; null at the end.")
-    encoding: Literal["text", "base64", "image"] = Field(description="image: shown as an image block, not in content.")
+    next_line: int | None = Field(description="The same, where a line was asked for.")
+    encoding: Literal["text", "base64", "image", "pending"] = Field(
+        description="image: shown as an image block, not in content. pending: being drawn, call again."
+    )
+    charset: str | None = Field(description="Of the text as it was in the file.")
     content: str
     download_url: str
 
 
 class ReadArtifact(LightTool[ReadArtifactArguments]):
-    """Reads a part."""
+    """Reads a part, or looks at a page.
+
+    Args:
+        services: what tools work with.
+        glances: draws what is to be looked at.
+    """
 
     name = "read_artifact"
     description = (
-        "Read a part of a file as text or base64; a small image is shown. Prefer the download_url where links can be "
-        "followed, and artifact:<id> to hand a file to another tool."
+        "Read a file in parts, by bytes or lines, as text or base64; look at a picture, or with page=1 at a page of a "
+        "PDF. To give the file to the user use its download_url, to hand it to another tool artifact:<id>."
     )
     arguments = ReadArtifactArguments
     answers = PartAnswer
 
+    def __init__(self, services: Services, glances: Glances) -> None:
+        """Keep both."""
+        super().__init__(services)
+        self._glances = glances
+
     async def do(self, value: ReadArtifactArguments, caller: Caller) -> CallToolResult:
-        """Read and encode."""
-        artifact = await self._services.store.get(value.artifact_id, principal=caller.principal)
-        if artifact.pending:
-            message = f"artifact {artifact.artifact_id} has no bytes yet: PUT the file to its upload_url first."
+        """Read and encode, or have it drawn."""
+        if sum((value.offset > 0, value.line is not None, value.page is not None)) > 1:
+            message = "read_artifact was not run: send only one of offset, line and page, and call it again."
             raise BadInput(message)
+        artifact = check_arrived(await self._services.store.get(value.artifact_id, principal=caller.principal))
+        if value.page is not None:
+            return await self._drawn(artifact, value.page, value.wait_seconds, caller)
+        if value.offset == 0 and value.line is None and value.encoding == "auto":
+            if shown := await self._picture(artifact, caller):
+                return shown
+            if artifact.mime_type.startswith("image/") and self._glances.draws(artifact):
+                return await self._drawn(artifact, 1, value.wait_seconds, caller)
+        return await self._part(artifact, value, caller)
+
+    async def _part(self, artifact: Artifact, value: ReadArtifactArguments, caller: Caller) -> CallToolResult:
+        start, end = value.offset, value.offset + value.length
         if value.offset > artifact.size:
             message = f"offset {value.offset} is beyond the end: {artifact.name} has {artifact.size} bytes."
             raise BadInput(message)
-        whole_image = artifact.mime_type.startswith("image/") and value.offset == 0 and artifact.size <= INLINE_IMAGE
-        end = artifact.size if whole_image else min(artifact.size, value.offset + value.length)
-        data = b"".join([piece async for piece in self._services.store.stream(artifact, value.offset, end)])
-        content: list[ContentBlock]
-        if whole_image:
-            encoding, text = "image", ""
-            content = [ImageContent(data=base64.b64encode(data).decode(), mime_type=artifact.mime_type)]
-        else:
-            encoding, text, data = _encoded(data, at_end=end == artifact.size)
-            content = [TextContent(text=text)]
-        end = value.offset + len(data)
-        part: dict[str, Any] = {
-            "artifact_id": artifact.artifact_id,
-            "name": artifact.name,
-            "mime_type": artifact.mime_type,
-            "size": artifact.size,
-            "sha256": artifact.sha256,
-            "offset": value.offset,
-            "length": len(data),
-            "next_offset": end if end < artifact.size else None,
-            "encoding": encoding,
-            "content": text,
-            "download_url": caller.links.download(artifact),
-        }
-        return CallToolResult(content=content, structured_content=PartAnswer(**part).model_dump(mode="json"))
+        if value.line is not None:
+            start, end = await span_of_lines(self._services.store, artifact, value.line, value.lines)
+        found = await part(self._services.store, artifact, start, end, value.encoding)
+        return _answer(artifact, caller, TextContent(text=found.content), found, line=value.line)
+
+    async def _picture(
+        self, artifact: Artifact, caller: Caller, *, of: Artifact | None = None
+    ) -> CallToolResult | None:
+        """The whole file as an image block, where a model can look at it as it is."""
+        if not artifact.mime_type.startswith("image/") or artifact.size > MOST_PICTURE:
+            return None
+        data = await read(self._services.store, artifact, 0, artifact.size)
+        if not is_picture(artifact.mime_type, data):
+            return None
+        block = ImageContent(data=base64.b64encode(data).decode(), mime_type=artifact.mime_type)
+        return _answer(of or artifact, caller, block, None)
+
+    async def _drawn(self, artifact: Artifact, page: int, wait: float, caller: Caller) -> CallToolResult:
+        drawn = await self._glances.draw(artifact, page, wait, caller)
+        if isinstance(drawn, Record):
+            text = f"The image of {artifact.name} is being drawn: call read_artifact again with the same arguments."
+            told = "\n".join([text, *await notes(drawn, self._services)])
+            return _answer(artifact, caller, TextContent(text=told), None, pending=True)
+        shown = await self._picture(drawn, caller, of=artifact)
+        if shown is None:
+            message = (
+                f"The image of {artifact.name} has {drawn.size} bytes, too many to show: read it from "
+                f"{caller.links.download(drawn)}, or make it smaller with transform_image."
+            )
+            raise BadInput(message)
+        return shown
 
 
-def _encoded(data: bytes, *, at_end: bool) -> tuple[str, str, bytes]:
-    """Text where the bytes are UTF-8, without a character that the part cuts in two; else base64."""
-    for cut in range(0 if at_end else 4):
-        part = data[: len(data) - cut]
-        try:
-            text = part.decode()
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return "text", text, part
-    if at_end:
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            pass
-        else:
-            if "\0" not in text:
-                return "text", text, data
-    return "base64", base64.b64encode(data).decode(), data
+def _answer(  # noqa: PLR0913 -- the last two are named
+    artifact: Artifact,
+    caller: Caller,
+    block: ContentBlock,
+    found: Part | None,
+    *,
+    line: int | None = None,
+    pending: bool = False,
+) -> CallToolResult:
+    """The one shape of an answer; without a part, it is about the whole file as an image."""
+    fields: dict[str, Any] = {"offset": 0, "length": artifact.size, "content": "", "charset": None}
+    fields |= {"encoding": "pending" if pending else "image", "next_offset": None, "next_line": None}
+    if found:
+        end = found.offset + found.length
+        fields |= {"offset": found.offset, "length": found.length, "content": found.content, "charset": found.charset}
+        fields["encoding"] = "text" if found.charset else "base64"
+        if end < artifact.size:
+            fields |= {"next_offset": end, "next_line": line + found.lines if line and found.lines else None}
+    structured = PartAnswer(
+        artifact_id=artifact.artifact_id,
+        name=artifact.name,
+        mime_type=artifact.mime_type,
+        size=artifact.size,
+        sha256=artifact.sha256,
+        download_url=caller.links.download(artifact),
+        **fields,
+    )
+    return CallToolResult(content=[block], structured_content=structured.model_dump(mode="json"))

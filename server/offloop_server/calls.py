@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from offloop import logs
 from offloop.errors import NotFound, Unavailable
-from offloop.queue import JobQueue, new_id
+from offloop.queue import JobQueue, Submission, new_id
 from offloop.record import Record
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ DISCLOSE_TRIES: Final = 60
 log = logs.get(__name__)
 
 Relay = Callable[["Progress"], Awaitable[None]]
+Submit = Callable[[str], Awaitable[Submission]]
 
 
 class Calls:
@@ -70,12 +71,33 @@ class Calls:
             Conflict: the key was used for a different request.
             Unavailable: Redis does not answer.
         """
+
+        async def submit(job_id: str) -> Submission:
+            return await self._queue.submit(
+                kind, value, principal=principal, job_id=job_id, key=key, wait_seconds=wait, notice=notice
+            )
+
+        reachable = key is not None or notice is not None
+        return await self.follow(submit, principal=principal, wait=wait, relay=relay, reachable=reachable)
+
+    async def follow(self, submit: Submit, *, principal: str, wait: float, relay: Relay, reachable: bool) -> Record:
+        """Submit under a new id, and wait for what comes of it.
+
+        Args:
+            submit: does so under the id it is given; that is watched before, so that no push is missed.
+            principal: who asks.
+            wait: seconds to wait at most; 0 answers with what was accepted.
+            relay: is awaited with each new progress.
+            reachable: the caller, or somebody else, finds the job without having been told its id.
+
+        Raises:
+            OffloopError: what `submit` raises.
+            Unavailable: Redis does not answer.
+        """
         job_id = shared_id = new_id()
         async with self._inbox.watch(job_id, principal) as watch:
             try:
-                submission = await self._queue.submit(
-                    kind, value, principal=principal, job_id=job_id, key=key, wait_seconds=wait, notice=notice
-                )
+                submission = await submit(job_id)
                 if submission.joined:
                     shared_id = submission.record.job_id
                     return await self.status(shared_id, principal=principal, wait=wait, relay=relay)
@@ -85,7 +107,7 @@ class Calls:
                     await self._disclose(job_id)
                     record = await self._latest(record)
             except asyncio.CancelledError:
-                if key is None and notice is None and not self._inbox.stopping:
+                if not reachable and not self._inbox.stopping:
                     self._background.hand_over(self._abandon(shared_id, job_id), name=f"abandon {shared_id}")
                 raise
         return record

@@ -1,19 +1,19 @@
-"""Files over plain HTTP, by signed link: downloads with ranges, uploads with one PUT."""
+"""Files over plain HTTP: downloads with ranges and uploads with one PUT, by signed link; and POST, with an API key."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import re
 import tempfile
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from offloop.errors import BadInput, LimitExceeded, NotFound, OffloopError, Unavailable
+from offloop.errors import NotFound, OffloopError, Unavailable
+from offloop.paths import safe_name
+from offloop.record import timestamp
+from offloop_server.uploads import ENVELOPE, Sink, open_new, receive, sink, too_large
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from offloop.links import Links
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-_WRITE: Final = 1 << 20
-_STATUS: Final = {"not_found": 404, "conflict": 409, "unavailable": 503, "limit_exceeded": 413}
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_FOLDER: Final = "offloop-upload-"
+_STATUS: Final = {"not_found": 404, "conflict": 409, "unavailable": 503, "limit_exceeded": 413, "quota_exceeded": 507}
 
 
 class Files:
@@ -57,9 +58,18 @@ class Files:
                 raise NotFound.artifact(artifact_id)
             return self._give(request, artifact)
         except OffloopError as error:
-            status = _STATUS.get(error.reason, 400)
-            retry = {"Retry-After": "5"} if isinstance(error, Unavailable) else None
-            return JSONResponse({"error": error.message}, status_code=status, headers=retry)
+            return _failed(error)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+
+    async def add(self, request: Request, principal: str) -> Response:
+        """``POST /files``: the body, or the file of a form, becomes an artifact of the principal."""
+        try:
+            return await self._accept(request, principal)
+        except OffloopError as error:
+            return _failed(error)
+        except ClientDisconnect:
+            return Response(status_code=400)
 
     def _give(self, request: Request, artifact: Artifact) -> Response:
         headers = {
@@ -85,43 +95,57 @@ class Files:
         return StreamingResponse(self._store.stream(artifact, start, end), status_code=status, headers=headers)
 
     async def _take(self, request: Request, artifact_id: str) -> Response:
-        declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._max_bytes:
-            raise self._too_large()
-        with tempfile.TemporaryDirectory(prefix="offloop-upload-") as folder:
-            path = Path(folder) / "bytes"
-            digest = await self._write(request.stream(), path)
+        owner, _ = await self._store.find(artifact_id)
+        await self._check_declared(request, owner)
+        with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
+            path, file = open_new(folder)
+            with file:
+                digest = await receive(
+                    request.stream(), Sink(file, self._max_bytes), self._max_bytes, max_bytes=self._max_bytes
+                )
             artifact = await self._store.complete(artifact_id, path, digest=digest)
-        answer = {"artifact_id": artifact.artifact_id, "size": artifact.size, "sha256": artifact.sha256}
-        return JSONResponse(answer, status_code=201)
+        return _arrived(artifact)
 
-    async def _write(self, stream: AsyncIterator[bytes], path: Path) -> str:
-        """Write the body in pieces, in a thread; answers its SHA-256."""
-        digest, size, held = hashlib.sha256(), 0, bytearray()
+    async def _accept(self, request: Request, principal: str) -> Response:
+        await self._check_declared(request, principal)
+        with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
+            path, file = open_new(folder)
+            with file:
+                into, most = sink(request.headers, file, self._max_bytes)
+                digest = await receive(request.stream(), into, most, max_bytes=self._max_bytes)
+            artifact = await self._store.put(
+                path,
+                principal=principal,
+                name=safe_name(into.name, "upload"),
+                mime_type=into.mime_type,
+                digest=digest,
+            )
+        return _arrived(artifact)
 
-        def flush() -> None:
-            digest.update(held)
-            file.write(held)
-            held.clear()
+    async def _check_declared(self, request: Request, principal: str) -> None:
+        """Refuse what is known to be too much before a byte of it is taken in."""
+        declared = request.headers.get("content-length", "")
+        around = ENVELOPE if request.method == "POST" else 0  # a form may be larger than the file in it
+        size = int(declared) - around if _LENGTH.fullmatch(declared) else 0
+        if size > self._max_bytes:
+            raise too_large(self._max_bytes)
+        await self._store.holdings.check_room(principal, max(0, size))
 
-        with path.open("xb") as file:
-            async for piece in stream:
-                size += len(piece)
-                if size > self._max_bytes:
-                    raise self._too_large()
-                held += piece
-                if len(held) >= _WRITE:
-                    await asyncio.to_thread(flush)
-            await asyncio.to_thread(flush)
-        if not size:
-            message = "the upload has no bytes; send the file as the body of the PUT"
-            raise BadInput(message)
-        return digest.hexdigest()
 
-    def _too_large(self) -> LimitExceeded:
-        return LimitExceeded(
-            f"An upload may have {self._max_bytes} bytes (OFFLOOP_MAX_UPLOAD_MB); send a smaller file."
-        )
+def _arrived(artifact: Artifact) -> JSONResponse:
+    answer = {
+        "artifact_id": artifact.artifact_id,
+        "reference": f"artifact:{artifact.artifact_id}",
+        "size": artifact.size,
+        "sha256": artifact.sha256,
+        "expires_at": timestamp(artifact.expires),
+    }
+    return JSONResponse(answer, status_code=201)
+
+
+def _failed(error: OffloopError) -> JSONResponse:
+    retry = {"Retry-After": "5"} if isinstance(error, Unavailable) else None
+    return JSONResponse({"error": error.message}, status_code=_STATUS.get(error.reason, 400), headers=retry)
 
 
 def _span(header: str, size: int) -> tuple[int, int] | str | None:

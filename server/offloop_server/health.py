@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
@@ -14,6 +15,25 @@ if TYPE_CHECKING:
     from arq.connections import ArqRedis
     from starlette.requests import Request
 
+    from offloop_server.background import Counts
+    from offloop_server.threads import Threads
+    from offloop_server.watchdog import Lag
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How a front end feels.
+
+    Attributes:
+        lag: how long its loop keeps others waiting.
+        tasks: its background tasks.
+        threads: where tools that block run.
+    """
+
+    lag: Lag
+    tasks: Counts
+    threads: Threads
+
 
 class Health:
     """The two endpoints a platform asks.
@@ -21,16 +41,25 @@ class Health:
     Args:
         redis: must answer.
         queues: each must have a live worker.
+        vitals: looks at the front end itself.
     """
 
-    def __init__(self, redis: ArqRedis, queues: Sequence[str]) -> None:
-        """Keep both."""
+    def __init__(self, redis: ArqRedis, queues: Sequence[str], vitals: Callable[[], Vitals]) -> None:
+        """Keep them."""
         self._redis = redis
         self._queues = queues
+        self._vitals = vitals
 
     async def alive(self, _request: Request) -> JSONResponse:
-        """``GET /healthz``: the process answers."""
-        return JSONResponse({"status": "ok"})
+        """``GET /healthz``: the process answers, and says how it feels; milliseconds."""
+        vitals = self._vitals()
+        lag, threads = vitals.lag, vitals.threads
+        told = {
+            "loop_lag_ms": {"last": _ms(lag.last), "peak": _ms(lag.peak), "stalls": lag.stalls},
+            "background_tasks": asdict(vitals.tasks),
+            "tool_threads": {"running": threads.running, "waiting": threads.waiting},
+        }
+        return JSONResponse({"status": "ok", **told})
 
     async def ready(self, _request: Request) -> JSONResponse:
         """``GET /readyz``: 200 where jobs would be run, else 503 with what is missing."""
@@ -43,3 +72,7 @@ class Health:
             reason = f"no live worker for: {', '.join(missing)}"
             return JSONResponse({"status": "unavailable", "reason": reason, "queues": missing}, status_code=503)
         return JSONResponse({"status": "ready", "queues": list(self._queues)})
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)

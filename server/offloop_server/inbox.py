@@ -162,10 +162,13 @@ class Inbox:
         await self._read(stale)
 
     async def _read(self, job_ids: list[str]) -> None:
-        for job_id in job_ids:
-            for watch in list(self._watches.get(job_id, ())):
-                try:
-                    watch.see(await self._queue.get(job_id, principal=watch.principal, wait=True))
-                except NotFound:
-                    if watch.record is not None:
-                        watch.lose()
+        """Read jobs anew, all at once: they share a connection, so a thousand cost little more than one."""
+        watches = [(job_id, watch) for job_id in job_ids for watch in self._watches.get(job_id, ())]
+        await asyncio.gather(*(self._look(job_id, watch) for job_id, watch in watches))
+
+    async def _look(self, job_id: str, watch: Watch) -> None:
+        try:
+            watch.see(await self._queue.get(job_id, principal=watch.principal, wait=True))
+        except NotFound:
+            if watch.record is not None:
+                watch.lose()

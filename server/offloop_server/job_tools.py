@@ -7,10 +7,14 @@ from typing import Annotated, Any, Literal
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from offloop import batches
+from offloop.errors import BadInput
 from offloop.job import Model
 from offloop.queue import JobQueue
 from offloop.record import State
 from offloop_server.answers import JobAnswer, JobsAnswer, answer, answer_many
+from offloop_server.batch_answers import batch_answer
+from offloop_server.inline import shown
 from offloop_server.light import LightTool
 from offloop_server.tools import Caller, Services, WaitSeconds, notes
 
@@ -24,6 +28,9 @@ class JobStatusArguments(Model):
 
     job_id: JobId
     wait_seconds: WaitSeconds = Field(0, description="Wait for the job to end, at most so many seconds.")
+    cursor: Annotated[str, Field(max_length=100)] | None = Field(
+        None, description="Of a run_batch: from its answer before, for the next items."
+    )
 
 
 class JobStatus(LightTool[JobStatusArguments]):
@@ -42,7 +49,18 @@ class JobStatus(LightTool[JobStatusArguments]):
         record = await self._services.calls.status(
             value.job_id, principal=caller.principal, wait=value.wait_seconds, relay=caller.relay
         )
-        return answer(record, caller.links, notes=await notes(record, self._services))
+        said = await notes(record, self._services)
+        if record.kind == batches.KIND:
+            return await batch_answer(record, self._services.redis, caller.links, notes=said, cursor=value.cursor)
+        if value.cursor:
+            message = f"cursor: job {value.job_id} is no run_batch; leave it out."
+            raise BadInput(message)
+        return answer(
+            record,
+            caller.links,
+            notes=said,
+            shown=await shown(record, self._services.store),
+        )
 
 
 class WaitForJobsArguments(Model):

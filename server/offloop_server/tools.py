@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from mcp_types import CallToolResult, Tool, ToolAnnotations
 from pydantic import Field
 
+from offloop import batches
 from offloop.errors import BadInput, SettingsError, Unavailable
 from offloop.job import Kind, Model
 from offloop.notice import Notice, webhook_policy
@@ -18,6 +19,7 @@ from offloop.references import Scheme, parse, references
 from offloop.urls import Policy
 from offloop_server.answers import JobAnswer, answer
 from offloop_server.arguments import output_schema, schema, split, validate
+from offloop_server.inline import shown
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -115,8 +117,7 @@ class HeavyTool:
         return Tool(
             name=self.name,
             title=self.name.replace("_", " ").capitalize(),
-            description=f"{self._kind.description}\nRuns in the background when it takes longer than wait_seconds; "
-            f"results are kept for {_duration(kept)}.",
+            description=f"{self._kind.description}\nA long run is answered with a job_id; kept for {_duration(kept)}.",
             input_schema=schema(self._kind.input, Budget),
             output_schema=output_schema(JobAnswer[self._kind.output]),  # type: ignore[name-defined]
             annotations=ToolAnnotations(
@@ -137,7 +138,7 @@ class HeavyTool:
         budget = validate(self.name, Budget, mine)
         value: Model = validate(self.name, self._kind.input, rest)
         notice = Notice.to(budget.notify_url, self._may_be_told) if budget.notify_url else None
-        await self._check_references(value, caller.principal)
+        await check_references(value, caller.principal, self._services)
         record = await self._services.calls.run(
             self._kind,
             value,
@@ -148,32 +149,39 @@ class HeavyTool:
             notice=notice,
         )
         told = (f"{notice.host} is told when it ends.",) if notice and not record.state.terminal else ()
-        return answer(record, caller.links, notes=(*told, *await notes(record, self._services)))
+        return answer(
+            record,
+            caller.links,
+            notes=(*told, *await notes(record, self._services)),
+            shown=await shown(record, self._services.store),
+        )
 
-    async def _check_references(self, value: Model, principal: str) -> None:
-        """Refuse at once what can be known now: a foreign or missing artifact, a URL or root that is not allowed."""
-        for reference in references(value):
-            parsed = parse(reference)
-            if parsed.scheme is Scheme.ARTIFACT:
-                artifact = await self._services.store.get(parsed.name, principal=principal)
-                if artifact.pending:
-                    message = f"artifact:{parsed.name} has no bytes yet: PUT the file to its upload_url first."
-                    raise BadInput(message)
-            elif parsed.scheme is Scheme.URL:
-                Policy.of(self._services.settings).check(parsed.name)
-            elif parsed.scheme is Scheme.ROOT and parsed.name not in self._services.settings.file_roots:
-                roots = ", ".join(sorted(self._services.settings.file_roots)) or "none"
-                message = (
-                    f"{reference[:100]!r}: there is no root {parsed.name!r} (open roots: {roots}). "
-                    "Upload the file with create_upload, or send it as data:."
-                )
+
+async def check_references(value: Model, principal: str, services: Services) -> None:
+    """Refuse at once what can be known now: a foreign or missing artifact, a URL or root that is not allowed."""
+    for reference in references(value):
+        parsed = parse(reference)
+        if parsed.scheme is Scheme.ARTIFACT:
+            artifact = await services.store.get(parsed.name, principal=principal)
+            if artifact.pending:
+                message = f"artifact:{parsed.name} has no bytes yet: PUT the file to its upload_url first."
                 raise BadInput(message)
+        elif parsed.scheme is Scheme.URL:
+            Policy.of(services.settings).check(parsed.name)
+        elif parsed.scheme is Scheme.ROOT and parsed.name not in services.settings.file_roots:
+            roots = ", ".join(sorted(services.settings.file_roots)) or "none"
+            message = (
+                f"{reference[:100]!r}: there is no root {parsed.name!r} (open roots: {roots}). "
+                "Upload the file with create_upload, or send it as data:."
+            )
+            raise BadInput(message)
 
 
 async def notes(record: Record, services: Services) -> tuple[str, ...]:
     """Sentences that the record alone cannot say: that nobody serves the queue it waits in."""
     try:
-        if record.state is not State.QUEUED or await live_queues(services.redis, [record.queue]):
+        waits = record.state is State.QUEUED or (record.kind == batches.KIND and not record.state.terminal)
+        if not waits or await live_queues(services.redis, [record.queue]):
             return ()
     except Unavailable:  # the job was accepted: its id must reach the caller, with or without this
         return ()
@@ -193,7 +201,7 @@ def toolbox(tools: list[AnyTool]) -> Mapping[str, AnyTool]:
     box: dict[str, AnyTool] = {}
     for tool in tools:
         if box.setdefault(tool.name, tool) is not tool:
-            message = f"the name {tool.name!r} is taken by a tool of the server; rename the job"
+            message = f"the name {tool.name!r} is taken by a tool of the server; rename yours"
             raise SettingsError(message)
     return box
 

@@ -8,11 +8,13 @@ An artifact is a record that points to a blob and belongs to one principal; its 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import secrets
+import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +27,7 @@ from obstore.store import LocalStore, from_url
 
 from offloop import logs, wire
 from offloop.errors import Conflict, NotFound, SettingsError, Unavailable
+from offloop.holdings import Holdings, Quota
 from offloop.queue import answering
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _PENDING: Final = -1
+_UPLOAD_SECONDS: Final = 3600
+"""How long an upload is waited for at most: its link holds for less, and a slow one may have begun in time."""
 _HOUR: Final = 3600
 _GRACE_HOURS: Final = 2
 """Hours a blob outlives its records at least: clocks differ, and a download may have begun in time."""
@@ -79,9 +84,10 @@ class ArtifactStore:
         url: ``file:///folder``, ``s3://…``, ``gs://…`` or ``az://…``; credentials come from the environment.
         redis: where the records are.
         retention_seconds: how long an artifact can be read.
+        quota: what one principal may keep.
     """
 
-    def __init__(self, url: str, redis: ArqRedis, *, retention_seconds: int) -> None:
+    def __init__(self, url: str, redis: ArqRedis, *, retention_seconds: int, quota: Quota | None = None) -> None:
         """Open the store; a local folder is made.
 
         Raises:
@@ -89,6 +95,8 @@ class ArtifactStore:
         """
         self._redis = redis
         self._retention = retention_seconds
+        self.holdings = Holdings(redis, quota or Quota())
+        self._fill = redis.register_script(_FILL)
         self._store, self._folder = _open(url)
 
     async def put(self, path: Path, *, principal: str, name: str, mime_type: str, digest: str) -> Artifact:
@@ -102,6 +110,7 @@ class ArtifactStore:
             digest: the SHA-256 of the file, in hexadecimal.
 
         Raises:
+            QuotaExceeded: the principal keeps as much as allowed.
             Unavailable: Redis or the store does not answer.
         """
         artifact = Artifact(
@@ -110,41 +119,66 @@ class ArtifactStore:
             mime_type=mime_type,
             size=(await asyncio.to_thread(path.stat)).st_size,
             sha256=digest,
-            expires=_now() + self._retention * 1000,
+            expires=self._until(),
             blob="",
         )
-        artifact = replace(artifact, blob=await self._keep(path, artifact))
-        await self._write(artifact, principal)
+        await self.holdings.admit(principal, {artifact.artifact_id: artifact.size}, expires=artifact.expires)
+        try:
+            artifact = replace(artifact, blob=await self._keep(path, artifact))
+            await self._write(artifact, principal)
+        except BaseException:
+            with contextlib.suppress(Unavailable):
+                await self.holdings.drop(principal, [artifact.artifact_id])
+            raise
         return artifact
 
-    async def reserve(self, *, principal: str, name: str, mime_type: str) -> Artifact:
-        """Make the record of an upload whose bytes are still to come.
+    async def forget(self, artifacts: Iterable[Artifact], principal: str) -> None:
+        """Take back artifacts that nobody was told of; their bytes go with their hour.
 
         Raises:
+            Unavailable: Redis does not answer; they go when they expire.
+        """
+        ids = [artifact.artifact_id for artifact in artifacts]
+        if ids:
+            async with answering():
+                await self._redis.delete(*map(wire.artifact_key, ids))
+            await self.holdings.drop(principal, ids)
+
+    async def reserve(self, *, principal: str, name: str, mime_type: str) -> Artifact:
+        """Make the record of an upload whose bytes are still to come; they are waited for an hour at most.
+
+        Raises:
+            QuotaExceeded: the principal keeps as many artifacts as allowed.
             Unavailable: Redis does not answer.
         """
-        expires = _now() + self._retention * 1000
+        expires = min(self._until(), _now() + _UPLOAD_SECONDS * 1000)
         artifact = Artifact(secrets.token_urlsafe(16), name, mime_type, _PENDING, "", expires, "")
+        await self.holdings.admit(principal, {artifact.artifact_id: 0}, expires=expires)
         await self._write(artifact, principal)
         return artifact
 
     async def complete(self, artifact_id: str, path: Path, *, digest: str) -> Artifact:
-        """Fill a reserved artifact with the bytes that arrived; only once.
+        """Fill a reserved artifact with the bytes that arrived; only once. It is kept from then on.
 
         Raises:
             NotFound: nothing is reserved under this id, or not any more.
             Conflict: its bytes are already there.
+            QuotaExceeded: its principal keeps as much as allowed.
             Unavailable: Redis or the store does not answer.
         """
         owner, artifact = await self.find(artifact_id)
         if not artifact.pending:
-            message = f"artifact {artifact_id} already has its bytes; create another upload for other bytes"
-            raise Conflict(message)
+            raise _filled(artifact_id)
         size = (await asyncio.to_thread(path.stat)).st_size
-        artifact = replace(artifact, size=size, sha256=digest)
+        artifact = replace(artifact, size=size, sha256=digest, expires=self._until())
+        await self.holdings.admit(owner, {artifact_id: size}, expires=artifact.expires)
         artifact = replace(artifact, blob=await self._keep(path, artifact))
-        await self._write(artifact, owner)
-        return artifact
+        fields = [part for item in _fields(artifact, owner).items() for part in item]
+        async with answering():
+            state = await self._fill(keys=[wire.artifact_key(artifact_id)], args=[artifact.expires, digest, *fields])
+        if state == b"filled":
+            return artifact
+        raise NotFound.artifact(artifact_id) if state == b"gone" else _filled(artifact_id)
 
     async def get(self, artifact_id: str, *, principal: str) -> Artifact:
         """Read a principal's artifact.
@@ -170,10 +204,30 @@ class ArtifactStore:
             fields = await cast("Awaitable[dict[bytes, bytes]]", reading)
         if not fields:
             raise NotFound.artifact(artifact_id)
-        text = {name.decode(): value.decode() for name, value in fields.items()}
-        owner = text.pop("principal")
-        size, expires = int(text.pop("size")), int(text.pop("expires"))
-        return owner, Artifact(artifact_id=artifact_id, size=size, expires=expires, **text)
+        return _read(artifact_id, fields)
+
+    async def page(self, principal: str, start: int, count: int) -> tuple[list[Artifact], int | None]:
+        """Some of a principal's artifacts, newest first, without uploads that have not arrived.
+
+        Args:
+            principal: whose.
+            start: where to begin.
+            count: how many to look at.
+
+        Returns:
+            The artifacts, and where the next page begins (None at the end).
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        ids = await self.holdings.ids(principal, start, count)
+        async with answering(), self._redis.pipeline(transaction=False) as pipe:
+            for artifact_id in ids:
+                pipe.hgetall(wire.artifact_key(artifact_id))
+            found = await pipe.execute()
+        read = [_read(artifact_id, fields) for artifact_id, fields in zip(ids, found, strict=True) if fields]
+        shown = [artifact for owner, artifact in read if owner == principal and not artifact.pending]
+        return shown, start + count if len(ids) == count else None
 
     async def stream(self, artifact: Artifact, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Yield the bytes from `start` up to `end` (default: the end), in pieces of about 1 MiB.
@@ -231,6 +285,9 @@ class ArtifactStore:
             async for batch in obstore.list(self._store, prefix=prefix):
                 await self._answered(obstore.delete_async(self._store, [blob["path"] for blob in batch]))
                 count += len(batch)
+            if self._folder is not None:
+                # What a process left that was killed while it wrote is no blob, and is not listed.
+                await asyncio.to_thread(shutil.rmtree, self._folder / prefix, ignore_errors=True)
         return count
 
     async def _keep(self, path: Path, artifact: Artifact) -> str:
@@ -243,12 +300,13 @@ class ArtifactStore:
             raise _failed(error) from error
         return blob
 
+    def _until(self) -> int:
+        return _now() + self._retention * 1000
+
     async def _write(self, artifact: Artifact, principal: str) -> None:
-        fields: dict[str, Any] = {**asdict(artifact), "principal": principal}
-        del fields["artifact_id"]
         key = wire.artifact_key(artifact.artifact_id)
         async with answering(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(key, mapping=fields)
+            pipe.hset(key, mapping=_fields(artifact, principal))
             pipe.pexpireat(key, artifact.expires)
             await pipe.execute()
 
@@ -257,6 +315,37 @@ class ArtifactStore:
             return await call
         except (StoreError, FileNotFoundError, OSError) as error:
             raise _failed(error) from error
+
+
+_FILL: Final = """
+local size = redis.call('HGET', KEYS[1], 'size')
+if not size then return 'gone' end
+if size ~= '-1' then
+  -- Sent twice, because the connection broke after the first: the same bytes are no conflict.
+  return redis.call('HGET', KEYS[1], 'sha256') == ARGV[2] and 'filled' or 'conflict'
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+redis.call('PEXPIREAT', KEYS[1], ARGV[1])
+return 'filled'
+"""
+"""The bytes of an upload have come. KEYS the record · ARGV expires, sha256, then field and value each."""
+
+
+def _fields(artifact: Artifact, principal: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {**asdict(artifact), "principal": principal}
+    del fields["artifact_id"]
+    return fields
+
+
+def _read(artifact_id: str, fields: Mapping[bytes, bytes]) -> tuple[str, Artifact]:
+    text = {name.decode(): value.decode() for name, value in fields.items()}
+    owner = text.pop("principal")
+    size, expires = int(text.pop("size")), int(text.pop("expires"))
+    return owner, Artifact(artifact_id=artifact_id, size=size, expires=expires, **text)
+
+
+def _filled(artifact_id: str) -> Conflict:
+    return Conflict(f"artifact {artifact_id} already has its bytes; create another upload for other bytes")
 
 
 def digest_of(path: Path) -> str:

@@ -8,6 +8,8 @@
     ├── Conflict            conflict         an idempotency key was used for a different request
     ├── Busy                busy             too much is queued; carries retry_after seconds
     ├── QuotaExceeded       quota_exceeded   the principal keeps as many files or bytes as allowed
+    ├── Refused             refused          an address that may not be fetched or called
+    ├── FetchFailed         fetch_failed     an outside host did not answer as it should
     ├── Unavailable         unavailable      Redis or the artifact store does not answer
     ├── JobError            job_failed       foreseen by the job's author (the code may be the author's own)
     │   ├── LimitExceeded   limit_exceeded   time, memory, pages, pixels or bytes ran out

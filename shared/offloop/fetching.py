@@ -146,7 +146,7 @@ def _told(host: str, bounds: Bounds) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        message = f"{host} did not answer in full within {bounds.total:g} s. Try again, or allow more time."
+        message = f"{host} did not answer in full within {round(bounds.total, 2):g} s. Try again, or allow more time."
         raise FetchFailed(message, code="timeout") from None
     except httpx2.HTTPError as error:
         raise _failed(host, error, bounds) from None

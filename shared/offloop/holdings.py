@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from arq.connections import ArqRedis
 
+    from offloop.settings import Settings
+
 _COUNT: Final = """
 local ids, sizes = KEYS[1], KEYS[2]
 local t = redis.call('TIME')
@@ -40,14 +42,15 @@ local added, more = 0, 0
 for i = 4, #ARGV, 2 do
   local old = redis.call('HGET', sizes, ARGV[i])
   if not old then added = added + 1 end
-  more = more + ARGV[i + 1] - (old or 0)
+  more = more + math.max(0, ARGV[i + 1] - (old or 0))
 end
 if count + added > most or (more > 0 and bytes + more > room) then
   local oldest = redis.call('ZRANGE', ids, 0, 0, 'WITHSCORES')
   return {count + added > most and 'artifacts' or 'bytes', count, bytes, oldest[2] or '0'}
 end
 for i = 4, #ARGV, 2 do
-  redis.call('HSET', sizes, ARGV[i], ARGV[i + 1])
+  local old = redis.call('HGET', sizes, ARGV[i])
+  if not old or ARGV[i + 1] - old > 0 then redis.call('HSET', sizes, ARGV[i], ARGV[i + 1]) end
   redis.call('ZADD', ids, 'GT', expires, ARGV[i])
 end
 redis.call('HINCRBY', sizes, '*', more)
@@ -59,7 +62,8 @@ return {'admitted', count + added, bytes + more, last}
 )
 """Count artifacts in, all or none. KEYS ids, sizes · ARGV expires, most artifacts, most bytes, then id and size each.
 
-Sent twice it counts once, because an id that is known changes its size only.
+Sent twice it counts once. The size of an id that is known only grows: of two uploads to one place, whichever is kept,
+the larger one counts.
 """
 
 _DROP: Final = (
@@ -91,6 +95,11 @@ class Quota:
     artifacts: int = 10_000
     bytes: int = 10_240 << 20
 
+    @classmethod
+    def of(cls, settings: Settings) -> Quota:
+        """What the operator allows."""
+        return cls(settings.max_artifacts_per_principal, settings.max_stored_mb_per_principal << 20)
+
 
 @dataclass(frozen=True, slots=True)
 class Used:
@@ -117,7 +126,7 @@ class Holdings:
         self._used = redis.register_script(_USED)
 
     async def admit(self, principal: str, sizes: dict[str, int], *, expires: int) -> None:
-        """Count artifacts in, all of them or none; one that is counted already may get another size.
+        """Count artifacts in, all of them or none; one that is counted already may grow.
 
         Args:
             principal: the owner.
@@ -136,7 +145,8 @@ class Holdings:
             )
         status, count, held, oldest = answer
         if status != b"admitted":
-            raise self._over(status.decode(), Used(count, held), sum(sizes.values()), int(float(oldest)))
+            asked = 0 if status == b"artifacts" else sum(sizes.values())
+            raise self._over(Used(count, held), asked, full=not asked, oldest=int(float(oldest)))
 
     async def drop(self, principal: str, ids: Sequence[str]) -> None:
         """Count artifacts out.
@@ -166,7 +176,7 @@ class Holdings:
         """
         used = await self.used(principal)
         if used.bytes + size > self._quota.bytes:
-            raise self._over("bytes", used, size, 0)
+            raise self._over(used, size)
 
     async def ids(self, principal: str, start: int, count: int) -> list[str]:
         """The ids of a principal's artifacts, those that expire last first, from `start`.
@@ -178,8 +188,8 @@ class Holdings:
             found = await self._redis.zrevrange(wire.holdings_keys(principal)[0], start, start + count - 1)
         return [artifact_id.decode() for artifact_id in found]
 
-    def _over(self, what: str, used: Used, asked: int, oldest: int) -> QuotaExceeded:
-        if what == "artifacts":
+    def _over(self, used: Used, asked: int, *, full: bool = False, oldest: int = 0) -> QuotaExceeded:
+        if full:
             limit = f"{self._quota.artifacts} files may be kept at a time (OFFLOOP_MAX_ARTIFACTS_PER_PRINCIPAL)"
             state = f"{used.artifacts} are"
         else:

@@ -11,6 +11,7 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -36,13 +37,13 @@ class Links:
 
     Args:
         key: from `shared_key`.
-        base_url: where clients reach this front end, without a slash at the end.
+        base_url: where clients reach this front end, or what answers that; it is asked only when a link is made.
     """
 
-    def __init__(self, key: bytes, base_url: str) -> None:
+    def __init__(self, key: bytes, base_url: str | Callable[[], str]) -> None:
         """Keep the key and the base."""
         self._key = key
-        self._base = base_url.rstrip("/")
+        self._base_url = base_url
 
     def download(self, artifact: Artifact) -> str:
         """A link that reads an artifact, for 15 minutes or as long as it is kept."""
@@ -66,7 +67,8 @@ class Links:
         expires = str(self.expires(artifact))
         signature = self._sign(method, artifact.artifact_id, expires)
         query = urlencode({"expires": expires, "signature": signature})
-        return f"{self._base}/files/{artifact.artifact_id}?{query}"
+        base = self._base_url if isinstance(self._base_url, str) else self._base_url()
+        return f"{base.rstrip('/')}/files/{artifact.artifact_id}?{query}"
 
     def _sign(self, method: str, artifact_id: str, expires: str) -> str:
         text = f"{method}\n{artifact_id}\n{expires}".encode()

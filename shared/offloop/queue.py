@@ -80,6 +80,39 @@ class Bounds:
     max_queued: int
     max_queued_per_principal: int
 
+    @property
+    def pending_ms(self) -> int:
+        """How long a job may wait to be run."""
+        return max(PENDING_SECONDS, self.retention_seconds) * 1000
+
+    @property
+    def fresh_ms(self) -> int:
+        """Who joins by the same input, and knows of no earlier job, gets results that are not about to expire."""
+        return self.retention_seconds * 500
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for, as it travels.
+
+    Attributes:
+        payload: arq's serialized job.
+        fingerprint: the same for equal requests only.
+        key: under which an equal request finds the job; ``""`` where each is a job of its own.
+    """
+
+    payload: bytes
+    fingerprint: str
+    key: str
+
+    @classmethod
+    def of(cls, kind: Kind[Any, Any], value: Model, principal: str, key: str | None = None) -> Request:
+        """A principal's request for a kind, perhaps under an idempotency key."""
+        arguments = value.model_dump(mode="json", exclude_unset=True)
+        mark = fingerprint(kind.name, arguments)
+        payload = serialize_job(kind.name, (), arguments, None, 0, serializer=wire.pack)
+        return cls(payload or b"", mark, _join_key(kind, value, principal, key, mark))
+
 
 class JobQueue:
     """Jobs as a front end handles them; one per process.
@@ -96,7 +129,7 @@ class JobQueue:
         self._bounds = bounds
         self._front_end = front_end
         self._keep_ms = bounds.retention_seconds * 1000
-        self._pending_ms = max(PENDING_SECONDS, bounds.retention_seconds) * 1000
+        self._pending_ms = bounds.pending_ms
         self._submit = scripts.load(redis, scripts.SUBMIT)
         self._read = scripts.load(redis, scripts.READ)
         self._disclose = scripts.load(redis, scripts.DISCLOSE)
@@ -133,19 +166,16 @@ class JobQueue:
             Conflict: the key was used for a different request.
             Unavailable: Redis does not answer. Sending the same again is safe.
         """
-        arguments = value.model_dump(mode="json", exclude_unset=True)
-        fingerprint = _fingerprint(kind.name, arguments)
-        payload = serialize_job(kind.name, (), arguments, None, 0, serializer=wire.pack)
+        request = Request.of(kind, value, principal, key)
         job: dict[str, Any] = {
             "principal": principal,
             "kind": kind.name,
             "queue": kind.queue,
             "level": "interactive" if wait_seconds > 0 else "batch",
-            "key": _join_key(kind, value, principal, key, fingerprint),
+            "key": request.key,
             "index": wire.index_key(principal),
-            "fingerprint": fingerprint,
-            # Who joins by the same input, and knows of no earlier job, gets results that are not about to expire.
-            "fresh": 0 if key else self._keep_ms // 2,
+            "fingerprint": request.fingerprint,
+            "fresh": 0 if key else self._bounds.fresh_ms,
             "max_queued": self._bounds.max_queued,
             "max_queued_per_principal": self._bounds.max_queued_per_principal,
             "keep": self._pending_ms,
@@ -157,22 +187,9 @@ class JobQueue:
             job["notify"] = notice.to_wire(principal, kind.name, keyed=bool(key), keep_ms=self._pending_ms)
         async with answering():
             answer = await self._submit(
-                args=[job_id, payload, self._front_end if wait_seconds > 0 else "", wire.pack_for_lua(job)]
+                args=[job_id, request.payload, self._front_end if wait_seconds > 0 else "", wire.pack(job)]
             )
-        match answer:
-            case [b"busy", waiting, pace, whose]:
-                raise _busy(kind.queue, waiting, pace / 1000, mine=whose == b"principal")
-            case [b"conflict", other]:
-                message = (
-                    f"idempotency_key {str(key)[:80]!r} already names job {other.decode()} with other arguments: send "
-                    "the same arguments to join it, or a new key."
-                )
-                raise Conflict(message)
-            case [status, found, shot]:
-                return Submission(_record(found.decode(), shot), joined=status == b"joined")
-            case [reason, *_] if notice:
-                raise notice.declined(reason.decode())
-        raise RuntimeError(answer)
+        return submitted(answer, queue=kind.queue, key=key, notice=notice)
 
     async def disclose(self, job_id: str) -> None:
         """Note that the caller is told the id, before it is: from now on the job is run however long it waits.
@@ -292,19 +309,44 @@ async def answering() -> AsyncIterator[None]:
         raise unavailable(error) from error
 
 
-def _fingerprint(kind: str, arguments: dict[str, Any]) -> str:
+def submitted(answer: list[Any], *, queue: str, key: str | None, notice: Notice | None) -> Submission:
+    """What the scripts answer to a submit.
+
+    Raises:
+        BadInput: the URL to be told has asked for nothing more, or too many are told of this job already.
+        Busy: the queue is full, or too much waits for the host to be told; nothing was queued.
+        Conflict: the key was used for a different request.
+    """
+    match answer:
+        case [b"busy", waiting, pace, whose]:
+            raise _busy(queue, waiting, pace / 1000, mine=whose == b"principal")
+        case [b"conflict", other]:
+            message = (
+                f"idempotency_key {str(key)[:80]!r} already names job {other.decode()} with other arguments: send "
+                "the same arguments to join it, or a new key."
+            )
+            raise Conflict(message)
+        case [status, found, shot]:
+            return Submission(_record(found.decode(), shot), joined=status == b"joined")
+        case [reason, *_] if notice:
+            raise notice.declined(reason.decode())
+    raise RuntimeError(answer)
+
+
+def fingerprint(kind: str, arguments: dict[str, Any]) -> str:
+    """A digest that equal requests share."""
     text = json.dumps([kind, arguments], sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _join_key(kind: Kind[Any, Any], value: Model, principal: str, key: str | None, fingerprint: str) -> str:
+def _join_key(kind: Kind[Any, Any], value: Model, principal: str, key: str | None, mark: str) -> str:
     """Under which name an equal request finds the job; ``""`` where each request is a job of its own."""
     if key:
         return wire.idempotency_key(principal, key)
     # What lies under a root or at a URL may change from one job to the next: its reference is not the input itself.
     changing = (Scheme.ROOT, Scheme.URL)
     if kind.pure and all(parse(reference).scheme not in changing for reference in references(value)):
-        return wire.same_input_key(principal, fingerprint)
+        return wire.same_input_key(principal, mark)
     return ""
 
 
@@ -348,7 +390,7 @@ def encode_cursor(start: int) -> str:
     return base64.urlsafe_b64encode(b"o%d" % start).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str | None, tool: str) -> int:
+def decode_cursor(cursor: str | None, tool: str, *, first: str = "newest") -> int:
     """Read what `encode_cursor` made; None is the beginning.
 
     Raises:
@@ -362,5 +404,5 @@ def decode_cursor(cursor: str | None, tool: str) -> int:
             return int(raw[1:])
     except (ValueError, binascii.Error):
         pass
-    message = f"cursor {cursor[:40]!r} is not one that {tool} gave: leave it out to begin at the newest"
+    message = f"cursor {cursor[:40]!r} is not one that {tool} gave: leave it out to begin at the {first}"
     raise BadInput(message)

@@ -59,8 +59,7 @@ async def forever(step: Callable[[], Awaitable[None]], *, pause: float = 2.0) ->
     """Run a step again and again; a server that is away only makes it wait, for about `pause` s between two tries."""
     delay = 0.05
     while True:
-        if (task := asyncio.current_task()) and task.cancelling():
-            raise asyncio.CancelledError  # a cancellation that arrives while redis-py connects is lost inside it
+        heed_cancellation()
         try:
             await step()
             delay = 0.05
@@ -70,6 +69,12 @@ async def forever(step: Callable[[], Awaitable[None]], *, pause: float = 2.0) ->
             delay = min(pause, delay * 2)
 
 
+def heed_cancellation() -> None:
+    """Raise a cancellation that redis-py has lost: one that arrives while it connects is swallowed there."""
+    if (task := asyncio.current_task()) and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def next_message(channel: PubSub) -> dict[str, Any]:
     """Wait for the next message of a subscription, of whatever type; an idle one has a ``pong`` now and then.
 
@@ -77,6 +82,7 @@ async def next_message(channel: PubSub) -> dict[str, Any]:
         RedisTimeoutError: the connection is silent even when it is asked, so it is dead.
     """
     for ask in (False, True):
+        heed_cancellation()
         if ask:
             await channel.ping()
         message: dict[str, Any] | None = await channel.get_message(timeout=BLOCK_SECONDS)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from offloop import webhook_scripts, wire
+from offloop import batch_scripts, webhook_scripts, wire
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 def load(redis: Redis, script: str) -> AsyncScript:
     """One of the scripts below, ready to be called with ``keys=`` and ``args=``."""
-    loaded: AsyncScript = redis.register_script(_NAMES + webhook_scripts.LIBRARY + _LIBRARY + script)
+    library = _NAMES + webhook_scripts.LIBRARY + _LIBRARY + batch_scripts.LIBRARY
+    loaded: AsyncScript = redis.register_script(library + script)
     return loaded
 
 
@@ -36,11 +37,13 @@ local JOINED, GONE = '{wire.JOINED}', '{wire.GONE}'
 local REPLY, CONTROL = '{wire.REPLY_CHANNEL}', '{wire.CONTROL_CHANNEL}'
 local QUEUE, WAKE, LINE = '{wire.QUEUE}', '{wire.WAKE}', '{wire.LINE}'
 local TURNS, DEPTH, LEASES, PACE = '{wire.TURNS}', '{wire.DEPTH}', '{wire.LEASES}', '{wire.PACE}'
+local BATCH, PARENTS, BATCHES_KEPT = '{wire.BATCH}', '{wire.PARENTS}', {batch_scripts.KEPT_MS}
 """
 
 _LIBRARY: Final = """
 local INLINE = 16384  -- a larger result is fetched by the front end: pushes share a bounded output buffer
 local ALL = '*'       -- the field of a queue's depth that counts every principal's jobs
+local settle, halt    -- what becomes of batches when an item ends or they are given up: see `offloop.batch_scripts`
 
 local function now()
   local t = redis.call('TIME')
@@ -94,36 +97,49 @@ local function line_up(id, queue, level, principal, push)
   end
 end
 
--- Make the state final, keep outcome and record for `keep` ms, and forget the rest.
+-- Make the state final, keep outcome and record for `keep` ms, and forget the rest. An item of a batch that goes on is
+-- kept until that ends; what it says of itself, and whether its outcome is shared, goes by `keep` all the same.
 local function conclude(id, state, result, keep)
   local time = now()
-  local queue, key, started, notify = unpack(redis.call('HMGET', RECORD .. id, 'queue', 'key', 'started', 'notify'))
-  redis.call('SET', RESULT .. id, result, 'PX', keep)
+  local queue, key, started, notify, batch = unpack(
+    redis.call('HMGET', RECORD .. id, 'queue', 'key', 'started', 'notify', 'batch'))
+  local stay = batch == 'item' and redis.call('EXISTS', PARENTS .. id) == 1 and math.max(keep, BATCHES_KEPT) or keep
+  redis.call('SET', RESULT .. id, result, 'PX', stay)
   redis.call('HSET', RECORD .. id, 'state', state, 'finished', time, 'expires', time + keep)
-  redis.call('PEXPIRE', RECORD .. id, keep)
+  redis.call('PEXPIRE', RECORD .. id, stay)
   if key and redis.call('GET', key) == id then redis.call('PEXPIRE', key, keep) end
   redis.call('DEL', PAYLOAD .. id, LEASE .. id, TRIES .. id, JOINED .. id, GONE .. id)
   redis.call('ZREM', QUEUE .. queue, id)
   redis.call('ZREM', LEASES .. queue, id)
-  if state == 'completed' then  -- how long jobs of this queue take, a moving average in ms
+  if state == 'completed' and batch ~= 'whole' then  -- how long jobs of this queue take, a moving average in ms
     local pace = tonumber(redis.call('GET', PACE .. queue) or time - started)
     redis.call('SET', PACE .. queue, math.floor(0.8 * pace + 0.2 * (time - started)), 'PX', 86400000)
   end
   if notify then announce(id, state, time) end
   tell(id)
   redis.call('DEL', WAITERS .. id)
+  if batch == 'item' then settle(id, state) end
+end
+
+-- A job has waited longer than its record is kept: whoever was to be told of its end is told of that.
+local function lose(id, queue, time)
+  redis.call('ZREM', QUEUE .. queue, id)
+  announce(id, 'failed', time)
+  settle(id, 'failed')
 end
 
 -- One of those who share a job gives it up. With the last one a queued job ends at once, and the worker of a running
 -- one is told to kill its child. Answers how many are left.
 local function give_up(id, who, result, keep)
-  local state, token, queue, level, principal = unpack(
-    redis.call('HMGET', RECORD .. id, 'state', 'token', 'queue', 'level', 'principal'))
+  local state, token, queue, level, principal, batch = unpack(
+    redis.call('HMGET', RECORD .. id, 'state', 'token', 'queue', 'level', 'principal', 'batch'))
   if state ~= 'queued' and state ~= 'running' then return 0 end
   note(GONE .. id, who, 86400000)
   local left = 1 + redis.call('SCARD', JOINED .. id) - redis.call('SCARD', GONE .. id)
   if left > 0 then return left end
-  if state == 'queued' then
+  if batch == 'whole' then
+    halt(id, 'cancel')
+  elseif state == 'queued' then
     -- Out of the line at once, so that lines and counts agree; from the end, where those who give up soon are.
     local lane = queue .. ':' .. level
     local line = LINE .. lane .. ':' .. principal
@@ -172,10 +188,7 @@ local function take(want)
       local state, deadline, ending, allowed, kind = unpack(
         redis.call('HMGET', RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'kind'))
       if state ~= 'queued' then
-        if id and not state then  -- it waited longer than its record is kept
-          redis.call('ZREM', QUEUE .. queue, id)
-          announce(id, 'failed', time)
-        end
+        if id and not state then lose(id, queue, time) end
         passed = passed + 1
       elseif ending or (deadline and tonumber(deadline) < time) then
         conclude(id, 'cancelled', want.abandoned, want.retention)
@@ -204,6 +217,80 @@ local function take(want)
   end
   return {taken, more}
 end
+
+-- Why a queue cannot take so many more jobs of a principal's, or nil.
+local function full(job, more)
+  local mine, all = unpack(redis.call('HMGET', DEPTH .. job.queue, job.principal, ALL))
+  local pace = tonumber(redis.call('GET', PACE .. job.queue) or 0)
+  if tonumber(all or 0) + more > job.max_queued then return {'busy', tonumber(all or 0), pace, 'queue'} end
+  if tonumber(mine or 0) + more > job.max_queued_per_principal then
+    return {'busy', tonumber(mine or 0), pace, 'principal'}
+  end
+end
+
+-- The job that a key names, where another request may share it: not one that has failed or was cancelled, nor a
+-- completed one that is about to expire.
+local function shareable(key, request, fresh)
+  local other = key ~= '' and redis.call('GET', key)
+  if not other or other == request then return end
+  local state, ending, expires, batch = unpack(
+    redis.call('HMGET', RECORD .. other, 'state', 'cancel', 'expires', 'batch'))
+  if not state or state == 'failed' or state == 'cancelled' or ending then return end
+  if state == 'completed' and tonumber(expires) - now() < fresh then return end
+  return other, state, batch
+end
+
+-- Note that a request shares a job.
+local function share(id, request, keep)
+  note(JOINED .. id, request, keep)
+  redis.call('HDEL', RECORD .. id, 'deadline')
+end
+
+-- List a job among its principal's.
+local function list(id, job, time)
+  redis.call('ZREMRANGEBYSCORE', job.index, '-inf', '(' .. (time - job.keep))
+  redis.call('ZADD', job.index, time, id)
+  redis.call('PEXPIRE', job.index, job.keep)
+end
+
+-- Have a request share the job that its key names, or say why it may not; nil where there is none to share.
+local function join(request, job)
+  local other, _, batch = shareable(job.key, request, job.fresh)
+  if not other then return end
+  if redis.call('HGET', RECORD .. other, 'fingerprint') ~= job.fingerprint then return {'conflict', other} end
+  if crowded(other, job.notify) then return {'crowded', other} end
+  share(other, request, job.keep)
+  if batch == 'item' then list(other, job, now()) end  -- a batch shows its items itself; who asks for one is told of it
+  return {'joined', other}
+end
+
+-- Write what is known of a new job in each of its states.
+local function write(id, job, time, state, attempt)
+  redis.call('HSET', RECORD .. id, 'principal', job.principal, 'kind', job.kind, 'queue', job.queue, 'level', job.level,
+    'state', state, 'attempt', attempt, 'created', time, 'expires', time + job.keep, 'fingerprint', job.fingerprint,
+    'allowed', job.allowed)
+  if job.key ~= '' then
+    redis.call('SET', job.key, id, 'PX', job.keep)
+    redis.call('HSET', RECORD .. id, 'key', job.key)
+  end
+  redis.call('PEXPIRE', RECORD .. id, job.keep)
+end
+
+-- Accept a new job: from now on it waits in its line.
+local function accept(id, payload, job, time)
+  write(id, job, time, 'queued', 0)
+  redis.call('SET', PAYLOAD .. id, payload, 'PX', job.keep)
+  redis.call('ZADD', QUEUE .. job.queue, time, id)
+  line_up(id, job.queue, job.level, job.principal, 'RPUSH')
+end
+
+-- Have a job that a submit has found or made, and that is in this state, told of, and answer it.
+local function attend(answer, job, front_end, state)
+  local id = answer[2]
+  if job.notify then enlist(id, job.notify, state, now()) end
+  if state == 'queued' or state == 'running' then wait(id, front_end, job.keep) end
+  return {answer[1], id, snapshot(id)}
+end
 """
 
 # Accept a job, or join the one its key already names (a failed or cancelled one is not joined).
@@ -216,48 +303,20 @@ end
 #   or, because of whom to tell, {'endpoint-gone'}, {'backlog', deliveries waiting} or {'crowded', id}
 SUBMIT: Final = """
 local id, job = ARGV[1], cmsgpack.unpack(ARGV[4])
-local answer = 'new'
 local declined = job.notify and unwelcome(job.notify)
 if declined then return declined end
-if job.key ~= '' then
-  local other = redis.call('GET', job.key)
-  local state, ending = false, false
-  if other and other ~= id then state, ending = unpack(redis.call('HMGET', RECORD .. other, 'state', 'cancel')) end
-  local stale = state == 'completed' and redis.call('PTTL', RECORD .. other) < job.fresh
-  if state and state ~= 'failed' and state ~= 'cancelled' and not ending and not stale then
-    if redis.call('HGET', RECORD .. other, 'fingerprint') ~= job.fingerprint then return {'conflict', other} end
-    if crowded(other, job.notify) then return {'crowded', other} end
-    id, answer = other, 'joined'
-    note(JOINED .. id, ARGV[1], job.keep)
-    redis.call('HDEL', RECORD .. id, 'deadline')
-  end
-end
-local state = redis.call('HGET', RECORD .. id, 'state')
+local answer = join(id, job) or {'new', id}
+if answer[1] == 'conflict' or answer[1] == 'crowded' then return answer end
+local state = redis.call('HGET', RECORD .. answer[2], 'state')
 if not state then
-  local mine, all = unpack(redis.call('HMGET', DEPTH .. job.queue, job.principal, ALL))
-  local pace = tonumber(redis.call('GET', PACE .. job.queue) or 0)
-  if tonumber(all or 0) >= job.max_queued then return {'busy', tonumber(all), pace, 'queue'} end
-  if tonumber(mine or 0) >= job.max_queued_per_principal then return {'busy', tonumber(mine), pace, 'principal'} end
+  local busy = full(job, 1)
+  if busy then return busy end
   local time = now()
-  redis.call('HSET', RECORD .. id, 'principal', job.principal, 'kind', job.kind, 'queue', job.queue, 'level', job.level,
-    'state', 'queued', 'attempt', 0, 'created', time, 'expires', time + job.keep, 'fingerprint', job.fingerprint,
-    'allowed', job.allowed)
+  accept(id, ARGV[2], job, time)
+  list(id, job, time)
   if job.patience > 0 then redis.call('HSET', RECORD .. id, 'deadline', time + job.patience) end
-  if job.key ~= '' then
-    redis.call('SET', job.key, id, 'PX', job.keep)
-    redis.call('HSET', RECORD .. id, 'key', job.key)
-  end
-  redis.call('PEXPIRE', RECORD .. id, job.keep)
-  redis.call('SET', PAYLOAD .. id, ARGV[2], 'PX', job.keep)
-  redis.call('ZADD', QUEUE .. job.queue, time, id)
-  redis.call('ZREMRANGEBYSCORE', job.index, '-inf', '(' .. (time - job.keep))
-  redis.call('ZADD', job.index, time, id)
-  redis.call('PEXPIRE', job.index, job.keep)
-  line_up(id, job.queue, job.level, job.principal, 'RPUSH')
 end
-if job.notify then enlist(id, job.notify, state or 'queued', now()) end
-if not state or state == 'queued' or state == 'running' then wait(id, ARGV[3], job.keep) end
-return {answer, id, snapshot(id)}
+return attend(answer, job, ARGV[3], state or 'queued')
 """
 
 # Read a job and, while it goes on, have its changes pushed to a front end.
@@ -391,8 +450,7 @@ if redis.call('ZCARD', QUEUE .. queue) > leased + waiting then
         line_up(id, queue, 'batch', '', 'RPUSH')
         found = found + 1
       else
-        redis.call('ZREM', QUEUE .. queue, id)  -- its payload has expired, nobody can run it
-        announce(id, 'failed', time)
+        lose(id, queue, time)  -- its payload has expired, nobody can run it
       end
     end
   end

@@ -101,12 +101,10 @@ def segfault_again(value: Run, context: Context) -> Ran:
 
 
 @job(seconds=30, memory_mb=256, queue=QUEUE, retries=1)
-def kill_worker(value: Run, context: Context) -> Ran:
-    """Take the whole worker down: the parent of the zygote that is this process's parent."""
+def end_worker(value: Run, context: Context) -> Ran:
+    """Run until the worker ends, which whoever tests sees to: a job itself may signal nobody."""
     _note(value, context)
-    status = Path(f"/proc/{os.getppid()}/status").read_text().splitlines()
-    os.kill(next(int(line.split()[1]) for line in status if line.startswith("PPid:")), signal.SIGKILL)
-    time.sleep(10)
+    time.sleep(25)
     return Ran(attempt=0, number=0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from faults.cluster import Cluster
@@ -44,10 +46,11 @@ async def test_poison_fails_alone_and_says_so(cluster: Cluster) -> None:
 
 async def test_a_job_that_ends_every_worker_is_not_run_for_ever(cluster: Cluster) -> None:
     """After its tries it fails, and the message says why; it takes no third worker with it."""
-    record = await cluster.submit("kill_worker")
+    record = await cluster.submit("end_worker")
     for attempt in (1, 2):
         worker = await cluster.worker(doomed=True, slots=1)  # the job waits already, and may end it before it beats
         await until(lambda: attempt in cluster.noted().get(record.job_id, {}), f"execution {attempt}")  # noqa: B023 -- awaited at once
+        worker.signal(signal.SIGKILL)
         await worker.ended()
     third = await cluster.worker(slots=1)
     [end] = await cluster.until_ended([record])

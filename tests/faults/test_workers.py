@@ -98,9 +98,9 @@ async def test_a_drained_attempt_does_not_count(cluster: Cluster) -> None:
     """A rolling restart hands jobs back; a kind without retries is run again all the same."""
     first = await cluster.worker(drain_seconds=0.2)
     record = await _running_on(cluster, "nap", 2.0, first)
-    second = await cluster.worker()
     first.signal(signal.SIGTERM)
     await first.ended()
+    second = await cluster.worker()
     ended = await cluster.until_state(record.job_id, "completed", "failed")
     assert isinstance(ended.outcome, Done)
     assert ended.attempt == 2

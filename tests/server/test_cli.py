@@ -55,7 +55,7 @@ def test_an_at_sign_means_the_text_of_a_file_or_the_file_itself(tmp_path: Path) 
     ("word", "said"),
     [
         ("markdwon=x", "Did you mean 'markdown'"),
-        ("xyz=1", "Its arguments are: assets, css,"),
+        ("xyz=1", "Its arguments are: allow_fetch, assets,"),
         ("markdown", "write key=value"),
         ("landscape=maybe", "landscape: 'maybe'"),
         ("landscape=3", "landscape: expected boolean"),
@@ -153,7 +153,7 @@ def test_up_serves_calls_from_a_shell_until_it_is_told_to_stop(tmp_path: Path) -
 
         refused = _offloop(tmp_path, "call", "render_pdf", "markdown=x", "html=y")
         assert (refused.returncode, refused.stdout) == (1, "")
-        assert "exactly one of html and markdown" in refused.stderr
+        assert "exactly one of html, markdown and template" in refused.stderr
 
         second = _offloop(tmp_path, "up", "--port", "0")
         assert second.returncode == 2

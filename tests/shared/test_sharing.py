@@ -182,5 +182,5 @@ async def test_a_result_about_to_expire_is_not_joined_by_input(redis: ArqRedis, 
     job_id = await caller.submit(pure, Files())
     await worker.finish(await worker.claim_one(job_id))
     assert await caller.submit(pure, Files()) == job_id
-    await redis.pexpire(wire.RECORD + job_id, 1000)
+    await redis.hset(wire.RECORD + job_id, "expires", str(await worker.now() + 1000))  # type: ignore[misc]
     assert await caller.submit(pure, Files()) != job_id

@@ -13,6 +13,7 @@ Each step answers a value; a failure that a caller should see is raised as `JobE
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import stat
 import time
@@ -25,8 +26,8 @@ from arq.jobs import DeserializationError, deserialize_job_raw
 from pydantic import ValidationError
 
 from offloop import logs
-from offloop.artifacts import digest_of
-from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, as_job_error
+from offloop.artifacts import Artifact, digest_of
+from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, Unavailable, as_job_error
 from offloop.record import Done, Failed, Progress
 from offloop.references import Scheme, parse, references
 from offloop.wire import unpack
@@ -199,18 +200,24 @@ class Performer:
         return paths
 
     async def _keep(self, done: dict[str, Any], principal: str, folder: Path) -> Done:
-        artifacts = []
-        for made in done["artifacts"]:
-            path = Path(made["path"])
-            artifact = await self._store.put(
-                path,
-                principal=principal,
-                name=made["name"],
-                mime_type=made["mime_type"],
-                digest=await asyncio.to_thread(_checked_digest, path, folder),
-            )
-            artifacts.append(artifact.to_wire())
-        return Done(done["output"], tuple(artifacts), tuple(done["warnings"]))
+        artifacts: list[Artifact] = []
+        try:
+            for made in done["artifacts"]:
+                path = Path(made["path"])
+                artifact = await self._store.put(
+                    path,
+                    principal=principal,
+                    name=made["name"],
+                    mime_type=made["mime_type"],
+                    digest=await asyncio.to_thread(_checked_digest, path, folder),
+                )
+                artifacts.append(artifact)
+        except OffloopError:
+            # A failed job has no files: those that were kept already must not use up its principal's quota.
+            with contextlib.suppress(Unavailable):
+                await self._store.forget(artifacts, principal)
+            raise
+        return Done(done["output"], tuple(each.to_wire() for each in artifacts), tuple(done["warnings"]))
 
 
 def _checked_digest(path: Path, folder: Path) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from offloop import catalogue, logs
 from offloop.artifacts import ArtifactStore
 from offloop.errors import SettingsError, Unavailable
+from offloop.holdings import Quota
 from offloop.redis import connect
 from offloop_workers.attempt import Performer
 from offloop_workers.children import Children
@@ -42,7 +43,9 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     redis = connect(settings.redis_url)
-    store = ArtifactStore(settings.artifacts_location, redis, retention_seconds=settings.retention_seconds)
+    store = ArtifactStore(
+        settings.artifacts_location, redis, retention_seconds=settings.retention_seconds, quota=Quota.of(settings)
+    )
     try:
         with Scratch() as scratch:
             async with (

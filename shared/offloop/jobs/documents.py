@@ -69,9 +69,9 @@ edit_pdf = declare(
     Edit,
     Edited,
     description="""
-        Change existing PDFs in one job, by a list of steps in order: merge (bookmarks and links kept), select and
-        reorder pages, split, rotate, stamp (watermark, page numbers, letterhead), encrypt, decrypt, optimise, attach
-        files, metadata, sanitise (remove scripts), flatten forms. To make a PDF of text, use render_pdf.
+        Change existing PDFs by a list of steps: merge (bookmarks and links kept), select and reorder pages, split,
+        rotate, stamp (watermark, page numbers), encrypt, decrypt, optimise, attach files, metadata, sanitise (remove
+        scripts), flatten forms. To make a PDF of text, use render_pdf.
     """,
     seconds=120,
     memory_mb=1536,

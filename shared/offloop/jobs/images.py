@@ -69,10 +69,9 @@ transform_image = declare(
     Transformation,
     Picture,
     description="""
-        Change one picture and return it as an artifact: resize, crop (also to the point that matters), trim, rotate,
-        redact, adjust, blur, watermark, write on it, convert. Reads JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, ICO;
-        writes all of them but HEIC; animations stay animations. Metadata is applied, then removed. At most 100
-        megapixels. For several sizes of one picture use responsive_images.
+        Change one picture: resize, crop, trim, rotate, redact, adjust, watermark, write on it, convert (JPEG, PNG,
+        WebP, AVIF, GIF, TIFF, BMP, ICO; HEIC is read). Animations stay so; metadata goes. At most 100 megapixels.
+        For several sizes of one picture use responsive_images.
     """,
     seconds=60,
     memory_mb=2048,

@@ -1,0 +1,255 @@
+"""Where hostile cases are faced: a worker's own steps and real children, with everything around them watched."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from arq.jobs import serialize_job
+
+from hostile.cases import Case
+from hostile.pdf import OUTSIDE
+from hostile.reaching import PORT
+from offloop.artifacts import Artifact, ArtifactStore
+from offloop.errors import BadInput
+from offloop.job import Kind
+from offloop.record import Done, Failed
+from offloop.wire import pack
+from offloop_server.arguments import validate
+from offloop_workers import kernel
+from offloop_workers.attempt import Claim, Performer
+from offloop_workers.children import Children
+from offloop_workers.scratch import Scratch
+from parts.outside import Outside
+from parts.rendered import Document
+
+SECRET: Final = "canary-of-the-environment-51c2"  # noqa: S105 -- it stands in the worker's environment, to be missed
+NEVER: Final = (SECRET, "Traceback", "site-packages", "offloop_workers", "root:x:0")
+"""What no answer may say, and no file of an answer may hold."""
+
+GRACE_SECONDS: Final = 4
+"""What killing, cleaning up and keeping the files may take beyond a kind's limit, on a machine that is busy."""
+
+LIBRARIES_MB: Final = 64
+"""Pages of libraries that an idle child has mapped and not read yet; reading them is not what a job is capped for."""
+
+_LOOK_SECONDS: Final = 0.02
+_TIDY_SECONDS: Final = 5
+_READ_BYTES: Final = 1 << 22
+_STREAM_BYTES: Final = 1 << 16
+_STREAMS: Final = 200
+_PAGES: Final = 20
+_MIB: Final = 1 << 20
+
+
+@dataclass(slots=True)
+class Ending:
+    """How one case ended.
+
+    Attributes:
+        outcome: ``"completed"`` or the failure's code.
+        told: all that its caller would read, the files it would get among it.
+        seconds: from the claim to the outcome.
+        mapped_mb: the most address space of any one process of it, beyond that of an idle child.
+        resident_mb: the most memory of all its processes together, beyond that of an idle child.
+        names: of the files it made.
+    """
+
+    outcome: str
+    told: str
+    seconds: float
+    mapped_mb: float
+    resident_mb: float
+    names: list[str]
+
+
+@dataclass(slots=True)
+class Arena:
+    """One worker's children, store and folders, and a server that nobody may ask."""
+
+    kinds: Mapping[str, Kind[Any, Any]]
+    children: Children
+    temporary: Path
+    store: ArtifactStore
+    scratch: Scratch
+    performer: Performer
+    outside: Outside
+    _count: int = field(default=0, init=False)
+
+    async def face(self, case: Case) -> Ending:
+        """Run a case as a worker would, and watch its processes meanwhile."""
+        arguments = _aimed(case.arguments, OUTSIDE, self.outside.url("/canary"))
+        arguments = _aimed(arguments, PORT, f":{self.outside.port}")
+        try:
+            json.dumps(arguments, ensure_ascii=False).encode()
+            validate(case.kind, self.kinds[case.kind].input, arguments)
+        except UnicodeEncodeError:  # no JSON: the front end's parser does not even read such a call
+            return Ending("bad_input", "", 0, 0, 0, [])
+        except BadInput as error:  # the front end's answer, before anything is queued
+            return Ending(error.reason, error.message, 0, 0, 0, [])
+        watch = _Watch(self.children)
+        watching = asyncio.create_task(watch())
+        began = time.monotonic()
+        try:
+            outcome = await self.perform(case.kind, arguments)
+        finally:
+            seconds = time.monotonic() - began
+            watching.cancel()
+        files = [Artifact(**made) for made in outcome.artifacts] if isinstance(outcome, Done) else []
+        told = [_words(outcome), *[await self.content(file) for file in files]]
+        if case.kind == "render_pdf":
+            told += [await self.text(file) for file in files]
+        ended = "completed" if isinstance(outcome, Done) else outcome.error.reason
+        names = [file.name for file in files]
+        return Ending(ended, "\n".join(told), seconds, watch.mapped / _MIB, watch.resident / _MIB, names)
+
+    async def perform(self, kind: str, arguments: dict[str, Any]) -> Done | Failed:
+        """One attempt of one job, which is the last it may have."""
+        self._count += 1
+        job_id = f"job-{self._count}"
+        payload = serialize_job(kind, (), arguments, None, 0, serializer=pack)
+        claim = Claim(job_id, kind, self.kinds[kind].queue, "1", payload, 1, 1, 1, "mallory")
+        outcome = await self.performer(claim, lambda _progress: None)
+        assert isinstance(outcome, (Done, Failed))
+        return outcome
+
+    async def content(self, file: Artifact) -> str:
+        """The first megabytes of a file as text; of a PDF also what its streams hold, each up to a bound."""
+        found = b""
+        async for piece in self.store.stream(file):
+            found += piece
+            if len(found) > _READ_BYTES:
+                break
+        if found.startswith(b"%PDF-"):
+            found += b"".join(_unpacked(found))
+        return found.decode("latin-1")
+
+    async def text(self, file: Artifact) -> str:
+        """What a reader sees on the first pages of a PDF that was rendered here."""
+        content = b"".join([piece async for piece in self.store.stream(file)])
+        pages = list(Document(content).pdf)[:_PAGES]
+        return "\n".join(page.get_textpage().get_text_range() for page in pages)
+
+    async def is_clean(self) -> None:
+        """Nothing of the jobs before is left: no process, no file; and nobody was asked for anything.
+
+        Raises:
+            AssertionError: something is.
+        """
+        deadline = time.monotonic() + _TIDY_SECONDS
+        while (found := self._left()) and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+        assert not found
+        assert self.outside.accepted == 0, f"asked for {dict(self.outside.asked)}"
+
+    def _left(self) -> list[str]:
+        zygote = self.children._process
+        assert zygote
+        strangers = set(_family(zygote.pid)) - set(self.children._all) - {zygote.pid}
+        files = _listed(self.scratch.path().parent)
+        files += [path for child in _listed(self.temporary) for path in _listed(child)]
+        return [*map(str, strangers), *map(str, files)]
+
+
+class _Watch:
+    """Looks at the processes of the children until it is cancelled; the children are otherwise idle."""
+
+    def __init__(self, children: Children) -> None:
+        zygote = children._process
+        assert zygote
+        self._children = children
+        self._before = {pid: _memory(pid) for pid in children._all}
+        idle = [_memory(zygote.pid), *self._before.values()]
+        # A child has few of the zygote's pages at first and may come to have them all, without taking anything.
+        self._idle = _Memory(mapped=max(one.mapped for one in idle), resident=idle[0].resident)
+        self._seen: dict[int, int] = {}
+        self.mapped = 0
+
+    @property
+    def resident(self) -> int:
+        """Bytes."""
+        return sum(self._seen.values())
+
+    async def __call__(self) -> None:
+        """Look, again and again."""
+        while True:
+            for leader in list(self._children._busy):
+                for pid in _family(leader):
+                    self._look(pid)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _look(self, pid: int) -> None:
+        now, before = _memory(pid), self._before.get(pid, _Memory())
+        # The peaks of a child that is used again may be those of a job before.
+        mapped = now.mapped if now.most_mapped == before.most_mapped else now.most_mapped
+        resident = now.resident if now.most_resident == before.most_resident else now.most_resident
+        self.mapped = max(self.mapped, mapped - self._idle.mapped)
+        self._seen[pid] = max(self._seen.get(pid, 0), resident - self._idle.resident)
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Bytes of a process: now, and the most it ever had; 0 where nobody tells."""
+
+    mapped: int = 0
+    resident: int = 0
+    most_mapped: int = 0
+    most_resident: int = 0
+
+
+def _memory(pid: int) -> _Memory:
+    try:
+        lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        return _Memory(*[int(lines[name].split()[0]) << 10 for name in ("VmSize", "VmRSS", "VmPeak", "VmHWM")])
+    except (OSError, KeyError):
+        return _Memory()
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for child in kernel.children_of(pid):
+        yield from _family(child)
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _aimed(value: Any, mark: str, target: str, depth: int = 9) -> Any:
+    """The arguments with every mention of the host outside replaced by one that listens; no mention lies deep."""
+    if isinstance(value, str):
+        return value.replace(mark, target)
+    if isinstance(value, dict) and depth:
+        return {key: _aimed(inner, mark, target, depth - 1) for key, inner in value.items()}
+    return [_aimed(inner, mark, target, depth - 1) for inner in value] if isinstance(value, list) and depth else value
+
+
+def _words(outcome: Done | Failed) -> str:
+    if isinstance(outcome, Failed):
+        return json.dumps(outcome.error.to_wire(), ensure_ascii=False)
+    files = [(made["name"], made["mime_type"]) for made in outcome.artifacts]
+    return json.dumps([outcome.output, outcome.warnings, files], ensure_ascii=False)
+
+
+def _unpacked(content: bytes) -> Iterator[bytes]:
+    """The beginnings of a PDF's packed streams; without a reader of PDFs, which a hostile one might break."""
+    for stream in re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL)[:_STREAMS]:
+        with contextlib.suppress(zlib.error):
+            yield zlib.decompressobj().decompress(stream, _STREAM_BYTES)
+
+
+def private_places() -> tuple[str, ...]:
+    """Folders of this machine that no answer may name."""
+    return tempfile.gettempdir(), str(Path(__file__).parents[2])

@@ -1,0 +1,114 @@
+"""Every way in which jobs are attacked, and what tries it: cases of the tables here, or tests elsewhere.
+
+A case is named ``kind: name``, and a word with ``*`` stands for all that match; a test is named ``file::test``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ATTACKS: Final[dict[str, tuple[str, ...]]] = {
+    "documents that never end: nested boxes": ("render_pdf: flex boxes*", "render_pdf: grids in grids"),
+    "documents that never end: counter styles": ("render_pdf: a counter style*", "render_pdf: counter styles*"),
+    "documents that never end: variables": ("render_pdf: variables*",),
+    "documents that never end: drawings that use themselves": (
+        "render_pdf: a drawing that uses itself*",
+        "render_pdf: a pattern*",
+        "render_pdf: a mask*",
+        "render_pdf: entities that laugh*",
+    ),
+    "documents that never end: gradients": ("render_pdf: a gradient*",),
+    "documents that never end: cells over many columns": ("render_pdf: a cell over*", "render_pdf: cells over*"),
+    "documents that never end: page breaks": ("render_pdf: a hundred thousand page breaks",),
+    "documents that never end: huge letters": ("render_pdf: a letter*",),
+    "documents that never end: deep nesting": ("render_pdf: elements five thousand deep", "render_pdf: spans fifty*"),
+    "more pages than allowed end before they are written": (
+        "tests/workers/test_pdf.py::test_more_pages_than_allowed_end_the_layout",
+    ),
+    "files of the worker through markup": ("render_pdf: a file of the worker in*",),
+    "addresses through markup": ("render_pdf: an address in*",),
+    "what passes a renderer's own fetcher: attachments, style sheets": (
+        "render_pdf: an attachment that is a path",
+        "render_pdf: a style sheet that ends its element",
+    ),
+    "fonts of the machine": ("tests/workers/test_pdf.py::test_fonts_of_the_machine_are_not_read_through_local",),
+    "links that run scripts": ("render_pdf: links that run scripts or open files",),
+    "cut pictures that pass because another library allowed it": (
+        "transform_image: the first half of*",
+        "tests/workers/images/test_reading.py::test_other_libraries_cannot_make_cut_off_pictures_pass",
+    ),
+    "formats that nobody asked for": ("transform_image: PostScript", "transform_image: a Photoshop file"),
+    "pictures that unfold": ("transform_image: an AVIF of 2.2 KB*", "transform_image: a PNG of 18 KB*"),
+    "frames times pixels": ("transform_image: frames times pixels",),
+    "pictures that take long": ("transform_image: a JPEG that is read over and over",),
+    "metadata of pictures that unfolds or turns round": (
+        "transform_image: a colour profile that unfolds",
+        "describe_image: EXIF that points to itself*",
+    ),
+    "PDFs that break or inflate their readers": (
+        "preview_pdf: content packed twice*",
+        "edit_pdf: content packed twice*",
+        "preview_pdf: a form that draws itself*",
+        "extract_pdf_text: a page tree 5,000 deep*",
+        "describe_pdf: bookmarks in a circle*",
+    ),
+    "requests inward": (
+        "hash_file: loopback*",
+        "transform_image: loopback*",
+        "render_pdf: every way inward*",
+        "tests/shared/test_urls.py::test_an_address_that_is_not_public_is_known",
+    ),
+    "names that lead elsewhere the second time": (
+        "tests/shared/test_urls.py::test_a_name_server_that_changes_its_answer_is_asked_once_and_its_first_answer_is_dialled",
+    ),
+    "redirects inward": ("tests/shared/test_urls.py::test_every_hop_of_a_redirect_is_checked",),
+    "proxies of the environment": ("tests/shared/test_urls.py::test_a_proxy_in_the_environment_is_not_used",),
+    "credentials carried across origins": (
+        "tests/shared/test_urls.py::test_credentials_and_bodies_do_not_leave_their_origin",
+    ),
+    "bodies that unpack to much": ("tests/shared/test_urls.py::test_a_bomb_is_cut_at_the_limit_while_it_unpacks",),
+    "hosts that never finish": (
+        "tests/shared/test_urls.py::test_a_host_that_does_not_answer_as_it_should_is_reported_in_time",
+    ),
+    "paths that climb": (
+        "hash_file: up and out*",
+        "hash_tree: a tree above the root",
+        "verify_manifest: a manifest that climbs",
+    ),
+    "links out of a root": ("hash_file: a link out of the root", "hash_file: through a link to a folder"),
+    "pipes, sockets and devices": ("hash_file: a pipe*", "hash_file: a socket", "hash_file: an endless device*"),
+    "SQLite: writing, attaching, leaving the file": (
+        "tests/server/io/test_sql_sqlite.py::test_no_way_to_write_or_to_leave_the_file_is_open",
+    ),
+    "SQLite: names that swallow the mode": (
+        "tests/server/io/test_sql_sqlite.py::test_every_name_of_a_file_is_taken_as_it_is",
+    ),
+    "SQLite: queries without end": ("tests/server/io/test_sql_sqlite.py::test_bombs_end_in_time_and_in_words",),
+    "PostgreSQL: writing, several statements": (
+        "tests/server/io/test_sql_postgres.py::test_no_way_to_write_or_to_leave_the_database_is_open",
+        "tests/server/io/test_sql_drivers.py::test_what_is_not_one_statement_that_reads_is_refused_in_words",
+    ),
+    "PostgreSQL: queries and rows without end": (
+        "tests/server/io/test_sql_postgres.py::test_bombs_end_in_time_and_in_words",
+        "tests/server/io/test_sql_postgres.py::test_endless_rows_are_read_up_to_the_cap",
+    ),
+    "PostgreSQL: what a session remembers": (
+        "tests/server/io/test_sql_postgres.py::test_a_connection_remembers_nothing_of_the_query_before",
+    ),
+    "templates that reach out of their sandbox": ("render_pdf: a template that asks for*",),
+    "templates that never end": ("render_pdf: a loop*", "render_pdf: a macro that calls itself"),
+    "raw HTML in Markdown": (
+        "tests/workers/test_pdf.py::test_raw_html_in_markdown_keeps_structure_and_loses_the_rest",
+    ),
+    "names of files that are paths or headers": (
+        "transform_image: a name that climbs",
+        "transform_image: a name that splits headers",
+        "edit_pdf: a file named like a path*",
+        "tests/server/test_files.py::test_a_download_is_whole_and_cannot_do_harm_in_a_browser",
+    ),
+    "patterns and manifests that take long": ("hash_tree: stars without end", "verify_manifest: a JSON manifest*"),
+    "state from one job in the next": (
+        "tests/workers/test_sandbox.py::test_nothing_that_a_job_changed_is_met_by_the_next",
+        "tests/workers/test_pdf.py::test_fonts_of_the_document_do_not_outlive_its_job",
+    ),
+}

@@ -1,0 +1,57 @@
+"""Fixtures of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostile import hashing
+from hostile.arena import SECRET, Arena
+from hostile.table import LIMITS
+from offloop import catalogue
+from offloop.artifacts import ArtifactStore
+from offloop.job import Kind
+from offloop.redis import connect
+from offloop.settings import load
+from offloop_workers.attempt import Performer
+from offloop_workers.children import Children
+from offloop_workers.fetching import Fetching
+from offloop_workers.scratch import Scratch
+from parts.outside import outside
+from parts.valkey import lasting, valkey
+
+__all__ = ["arena", "valkey"]
+
+
+@pytest.fixture(scope="session")
+async def arena(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena]:
+    """A worker's children and steps, shared by the cases of this process; it may ask every public host."""
+    folder = tmp_path_factory.mktemp("arena")
+    root = folder / "data"
+    root.mkdir()
+    hashing.prepare(root)
+    kinds = {name: _tightened(kind) for name, kind in catalogue.load().items()}
+    children = Children(2, ("pdf", "image", "hash"), folder / "temporary")
+    async with AsyncExitStack() as stack:
+        canary = await stack.enter_async_context(outside())
+        asking = load({"OFFLOOP_FETCH_HOSTS": "*", "OFFLOOP_FETCH_PORTS": f"80,443,{canary.port}"})
+        fetching = await stack.enter_async_context(Fetching(asking))
+        redis = connect(valkey)
+        stack.push_async_callback(redis.aclose, close_connection_pool=True)
+        store = ArtifactStore((folder / "artifacts").as_uri(), redis, retention_seconds=60)
+        scratch = stack.enter_context(Scratch(folder / "scratch"))
+        with lasting(folder), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OFFLOOP_FILE_ROOTS", f"data={root}")
+            patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+            await stack.enter_async_context(children)
+        performer = Performer(kinds, children, store, scratch, fetching)
+        yield Arena(kinds, children, Path(folder / "temporary"), store, scratch, performer, canary)
+
+
+def _tightened(kind: Kind[Any, Any]) -> Kind[Any, Any]:
+    return replace(kind, limits=kind.limits.tightened(LIMITS.get(kind.name, LIMITS[""]), kind=kind.name))

@@ -1,0 +1,279 @@
+"""Many inputs in one call: outcomes by item, progress of the whole, stopping it, and what a lost worker changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from testbed.client import Answer, Caller
+from testbed.gates import Gate
+from testbed.processes import alive
+from testbed.stack import Stack
+from testbed.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+async def ended(caller: Caller, job_id: str) -> Answer:
+    """The batch's last answer."""
+
+    async def last() -> Answer | None:
+        answer = await caller.call("job_status", job_id=job_id, wait_seconds=20)
+        return answer if answer.state in ("completed", "failed", "cancelled") else None
+
+    found = await eventually(last, "the batch ends", 40)
+    assert found is not None
+    return found
+
+
+def states(answer: Answer) -> list[str]:
+    """How its items are, in their order."""
+    return [item["state"] for item in answer.data["output"]["items"]]
+
+
+def counted(answer: Answer) -> tuple[int, int, int]:
+    """How many items succeeded, failed and were cancelled."""
+    output = answer.data["output"]
+    return output["succeeded"], output["failed"], output["cancelled"]
+
+
+async def test_items_that_fail_do_not_stop_the_others_and_are_told_apart(stack: Stack) -> None:
+    """Over real workers: good ones, one that raises, one without its file; the answer shows which is which."""
+    async with stack.client() as caller:
+        text = "data:text/plain,hello"
+        items = [{"file": text}, {"file": "root:bed/missing"}, {"file": text, "algorithms": ["md5"]}]
+        answer = await caller.call("run_batch", kind="hash_file", items=items, wait_seconds=20)
+        assert (answer.state, answer.is_error) == ("completed", False)
+        assert states(answer) == ["completed", "failed", "completed"]
+        assert counted(answer) == (2, 1, 0)
+        first, failed, last = answer.data["output"]["items"]
+        assert first["output"]["digests"]["sha256"].startswith("2cf24dba")
+        assert list(last["output"]["digests"]) == ["md5"]
+        assert (failed["output"], failed["error"]["code"] != "") == (None, True)
+        assert [one["index"] for one in answer.data["output"]["failures"]] == [1]
+        assert "2 of 3 items succeeded, 1 failed" in answer.text
+        assert f"Item 1 failed: {failed['error']['message']}" in answer.text
+        alone = await caller.call("job_status", job_id=failed["job_id"])
+        assert alone.data["error"] == failed["error"]
+        listed = (await caller.call("list_jobs")).data["jobs"]
+        assert [(job["kind"], job["output"]["succeeded"]) for job in listed] == [("run_batch", 2)]
+
+
+async def test_files_of_items_are_in_the_answer_and_common_arguments_are_sent_once(stack: Stack) -> None:
+    async with stack.client() as caller:
+        items = [{"text": "one"}, {"text": "two", "name": "other.txt"}]
+        answer = await caller.call("run_batch", kind="write_note", items=items, common={"name": "note.txt"})
+        made = [item["artifacts"][0] for item in answer.data["output"]["items"]]
+        assert [file["name"] for file in made] == ["note.txt", "other.txt"]
+        assert [await caller.download(file) for file in made] == [b"one", b"two"]
+        assert f"artifact:{made[0]['artifact_id']}" in answer.text
+
+
+async def test_a_waiting_caller_hears_of_progress_and_who_does_not_wait_gets_an_id(stack: Stack, gate: Gate) -> None:
+    told: list[tuple[float, float | None]] = []
+
+    async def progress(done: float, total: float | None, _message: str | None) -> None:
+        told.append((done, total))
+
+    async with stack.client() as caller:
+        naps = [{"seconds": 0.3}] * 6
+        answer = await caller.call("run_batch", kind="nap", items=naps, wait_seconds=30, progress=progress)
+        assert (answer.state, counted(answer)) == ("completed", (6, 0, 0))
+        assert told == sorted(told)
+        assert {total for _, total in told} == {6}
+        early = await caller.call("run_batch", kind="hold", items=[{"gate": gate.argument}] * 3, wait_seconds=0)
+        assert (early.state, early.is_error, early.data["poll_after_ms"]) == ("running", False, 2000)
+        assert f'job_status(job_id="{early.job_id}", wait_seconds=20)' in early.text
+        gate.open()
+        assert counted(await ended(caller, early.job_id)) == (3, 0, 0)
+
+
+async def test_cancelling_the_batch_ends_every_item_and_leaves_no_process(stack: Stack, gate: Gate) -> None:
+    async with stack.client() as caller:
+        items = [{"gate": gate.argument}] * 6
+        batch = await caller.call("run_batch", kind="spin", items=items, wait_seconds=0)
+        await gate.entered(2)
+        answer = await caller.call("cancel_job", job_id=batch.job_id)
+        assert (answer.state, answer.is_error) == ("cancelled", False)
+        assert not [pid for pid in gate.pids if alive(pid)]
+        last = await caller.call("job_status", job_id=batch.job_id)
+        assert (counted(last), set(states(last))) == ((0, 0, 6), {"cancelled"})
+        assert (await caller.call("nap")).state == "completed"
+    assert len(gate.pids) == 2
+
+
+async def test_a_call_that_is_cut_takes_its_batch_along(stack: Stack, gate: Gate) -> None:
+    async with stack.client() as caller:
+        items = [{"gate": gate.argument}] * 4
+        call = asyncio.create_task(caller.call("run_batch", kind="spin", items=items, wait_seconds=50))
+        await gate.entered(2)
+        call.cancel()
+        await asyncio.wait([call])
+
+        async def cancelled() -> bool:
+            jobs = (await caller.call("list_jobs", kind="run_batch")).data["jobs"]
+            return [job["state"] for job in jobs] == ["cancelled"]
+
+        await eventually(cancelled, "the batch is cancelled")
+        assert not [pid for pid in gate.pids if alive(pid)]
+
+
+async def test_stop_on_error_ends_the_others(stack: Stack, gate: Gate) -> None:
+    async with stack.client() as caller:
+        items: list[dict[str, Any]] = [{"file": "root:bed/missing"}, *({"file": f"data:,{n}"} for n in range(40))]
+        answer = await caller.call("run_batch", kind="hash_file", items=items, stop_on_error=True, wait_seconds=30)
+        assert (answer.state, answer.is_error) == ("failed", True)
+        succeeded, failed, cancelled = counted(answer)
+        assert (failed, succeeded + cancelled) == (1, 40)
+        assert cancelled > 0
+        assert answer.data["error"]["code"] == "batch_stopped"
+        gate.open()
+
+
+async def test_a_killed_worker_in_the_middle_of_a_batch_changes_no_count(
+    new_stack: Callable[..., Stack], gate: Gate
+) -> None:
+    """Its running items run again elsewhere, or fail where their kind allows no retry; the others just go on."""
+    stack = new_stack()
+    front_end, first = stack.front_end(), stack.worker()
+    async with stack.client(front_end) as caller:
+        again = await caller.call("run_batch", kind="hold_again", items=[{"gate": gate.argument}] * 4, wait_seconds=0)
+        await gate.entered(2)
+        first.kill()
+        stack.worker()
+        await gate.entered(4)
+        gate.open()
+        last = await ended(caller, again.job_id)
+        assert (last.state, counted(last)) == ("completed", (4, 0, 0))
+        attempts = sorted(item["output"]["attempt"] for item in last.data["output"]["items"])
+        assert attempts == [1, 1, 2, 2]
+
+
+async def test_the_same_key_joins_the_batch_on_another_front_end(stack: Stack, gate: Gate) -> None:
+    key = stack.new_key()
+    arguments = {"kind": "hold", "items": [{"gate": gate.argument}] * 2, "idempotency_key": "mine", "wait_seconds": 0}
+    async with (
+        stack.client(stack.front_ends[0], key=key) as here,
+        stack.client(stack.front_ends[1], key=key) as there,
+    ):
+        first = await here.call_with("run_batch", arguments)
+        await gate.entered(2)
+        assert (await there.call_with("run_batch", arguments)).job_id == first.job_id
+        other = await there.call_with("run_batch", {**arguments, "stop_on_error": True})
+        assert other.is_error
+        assert first.job_id in other.text
+        gate.open()
+        assert counted(await ended(there, first.job_id)) == (2, 0, 0)
+    assert len(gate.pids) == 2
+
+
+async def test_the_batch_of_another_principal_is_answered_like_one_that_never_was(stack: Stack) -> None:
+    async with stack.client() as owner, stack.client() as other:
+        batch = await owner.call("run_batch", kind="nap", items=[{}, {}])
+        item = batch.data["output"]["items"][0]["job_id"]
+        for mine in (batch.job_id, item):
+            unknown = "A" * len(mine)
+            for tool in ("job_status", "cancel_job"):
+                foreign = await other.call(tool, job_id=mine)
+                assert foreign.is_error
+                assert foreign.text.replace(mine, "?") == (await other.call(tool, job_id=unknown)).text.replace(
+                    unknown, "?"
+                )
+        assert (await other.call("list_jobs")).data["jobs"] == []
+        theirs = await owner.upload(b"mine", "mine.txt", "text/plain")
+        items = [{"file": "data:,a"}, {"file": theirs}]
+        refused = await other.call("run_batch", kind="hash_file", items=items)
+        assert refused.is_error
+        assert "items[1]: No artifact" in refused.text
+
+
+async def test_more_than_may_wait_is_refused_whole(new_stack: Callable[..., Stack], gate: Gate) -> None:
+    stack = new_stack(max_queued_per_principal=4)
+    front_end = stack.front_end()
+    async with stack.client(front_end) as caller:
+        items = [{"gate": gate.argument}] * 5
+        never = await caller.call("run_batch", kind="hold", items=items, wait_seconds=0)
+        assert never.is_error
+        assert "1 to 4 items" in never.text
+        await caller.call("run_batch", kind="hold", items=items[:3], wait_seconds=0)
+        now = await caller.call("run_batch", kind="hold", items=items[:2], wait_seconds=0)
+        assert now.is_error
+        assert "no room for all 2 items" in now.text
+        assert await stack.waiting_jobs() == 3
+        told = await caller.call("run_batch", kind="hold", items=items[:1], wait_seconds=0)
+        assert "No worker serves the queue 'default'" in told.text
+        stack.worker()
+        gate.open()
+        assert counted(await ended(caller, told.job_id)) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"kind": "hash_fil", "items": [{}]}, "Did you mean hash_file?"),
+        ({"kind": "nothing_like_it", "items": [{}]}, "edit_pdf, "),
+        ({"kind": "run_batch", "items": [{}]}, "a batch cannot hold batches"),
+        ({"kind": "job_status", "items": [{}]}, "is no tool that runs as a job"),
+        ({"kind": "nap", "items": []}, "items: List should have at least 1 item"),
+        ({"kind": "nap", "items": [{}] * 501}, "items: List should have at most 500 items"),
+        ({"kind": "nap", "items": [{}, {"seconds": "long"}]}, "items[1]: seconds: "),
+        ({"kind": "nap", "items": [{"second": 1}]}, "items[0]: second is not an argument; did you mean seconds?"),
+        ({"kind": "nap", "items": [{"wait_seconds": 1}]}, "items[0]: wait_seconds is not an argument"),
+        ({"kind": "hash_file", "items": [{"file": "data:,a"}, {}]}, "items[1]: file is missing; it is required."),
+        ({"kind": "hash_file", "items": [{"file": "root:none/a"}]}, "items[0]: 'root:none/a': there is no root"),
+        ({"kind": "nap", "items": [{"steps": "x"}] * 9}, "(and 6 more items)"),
+        ({"kind": "nap", "items": [7]}, "items.0: "),
+        ({"kind": "nap", "items": [{}], "notify_url": "http://127.0.0.1/"}, "notify_url"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_does_not_fit_is_refused_before_anything_is_queued(
+    stack: Stack, arguments: dict[str, Any], said: str
+) -> None:
+    async with stack.client() as caller:
+        answer = await caller.call_with("run_batch", arguments)
+        assert answer.is_error
+        assert said in answer.text
+        assert (await caller.call("list_jobs")).data["jobs"] == []
+
+
+async def test_many_items_are_paged(stack: Stack) -> None:
+    async with stack.client() as caller:
+        items = [{"file": f"data:,{number}"} for number in range(120)]
+        answer = await caller.call("run_batch", kind="hash_file", items=items, wait_seconds=50)
+        last = await ended(caller, answer.job_id)
+        found = [item["index"] for item in last.data["output"]["items"]]
+        while cursor := last.data["output"]["cursor"]:
+            assert f'cursor="{cursor}"' in last.text
+            last = await caller.call("job_status", job_id=answer.job_id, cursor=cursor)
+            found += [item["index"] for item in last.data["output"]["items"]]
+        assert found == list(range(120))
+        wrong = await caller.call("job_status", job_id=answer.job_id, cursor="nonsense")
+        assert "begin at the first item" in wrong.text
+        single = await caller.call("job_status", job_id=last.data["output"]["items"][0]["job_id"], cursor="bzUw")
+        assert "is no run_batch" in single.text
+
+
+async def test_the_command_line_runs_a_batch_to_its_end(stack: Stack) -> None:
+    """As any other tool: it asks again until the batch has ended."""
+    command = (sys.executable, "-P", "-m", "offloop", "call", "--json", "--url", stack.front_ends[0].endpoint)
+    words = ("run_batch", "kind=nap", 'items:=[{"seconds": 0.1}, {"seconds": 0.2}]')
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")}
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [*command, "--key", str(stack.new_key()), *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=40,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [item["state"] for item in json.loads(done.stdout)["output"]["items"]] == ["completed", "completed"]

@@ -1,0 +1,247 @@
+"""The guide to concurrency is true: its examples run on a real stack, and the tests it names exist.
+
+What no other test says by its name is at the end of this file.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from bench.measures import ALL
+
+from parts.outside import outside
+from parts.postgres import Postgres, postgres
+from parts.receiver import Receiver
+from testbed import bed_tools
+from testbed.gates import Gate
+from testbed.processes import STACK
+from testbed.stack import Stack, log_lines
+from testbed.waiting import eventually, until
+
+__all__ = ["postgres"]
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "guide.md").read_text("utf-8")
+PREPARED, *PARTS = re.split(r"^## ", GUIDE, flags=re.MULTILINE)[1:]
+TITLES = [part.partition("\n")[0] for part in PARTS]
+
+ROWS = {
+    "one event loop serves all sessions": "One event loop serves all sessions",
+    "sync functions run in threads": "Async functions on the loop, sync functions in threads",
+    "parallel calls with gather": "Several sources at once",
+    "partial failure": "When only some succeed",
+    "module-level semaphores": "Limits for all callers together",
+    "bulk fetch": "Many URLs in one call",
+    "timeouts on outside calls": "A time limit on every outside call",
+    "one shared HTTP session": "One HTTP client for the life of the server",
+    "JSON by type, HTTP errors": "Answers by their type, errors in words",
+    "async database access": "Databases without blocking",
+    "SQLite concurrency": "SQLite beside a writer",
+    "CPU work off the loop": "Work for the processor, off the loop",
+    "background work": "Work in the background",
+    "notifications": "Being told when it is done",
+    "anyio": "anyio beside asyncio",
+    "exceptions in gather": "Several exceptions at once",
+    "CancelledError": "Cancelled: clean up, then raise",
+    "tools that do not block a workflow": "Start, go on, be told",
+    "responsiveness, scalability, utilisation": "What it is good for",
+}
+"""What a guide to concurrency in MCP servers speaks of, and the part of ours that shows it."""
+
+
+def code(part: str, language: str = "python") -> list[str]:
+    """The blocks of a part."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
+
+
+def file_of(name: str) -> str:
+    """One of the files that are to be made before."""
+    return next(block for block in code(PREPARED) if block.startswith(f"# {name}\n"))
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Where the examples run.
+
+    Attributes:
+        stack: a front end and a worker, without keys.
+        site: the address of the little web server.
+        folder: where the database is.
+    """
+
+    stack: Stack
+    site: str
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def lesson(temporary: Path, postgres: Postgres) -> Iterator[Lesson]:
+    """All that the page asks for, made as it says."""
+    folder = temporary / "lesson"
+    folder.mkdir()
+    subprocess.run([sys.executable, "-c", file_of("make_shop.py")], cwd=folder, check=True)
+    stack = Stack(
+        temporary / "guide",
+        keys=False,
+        job_modules="bed_jobs,bed_tools,guide_tools",
+        fetch_hosts="*",
+        fetch_networks="127.0.0.0/8",
+        webhook_hosts="127.0.0.1",
+        sql_shop=f"sqlite:///{folder}/shop.db",
+        sql_pg=postgres.url(),
+    )
+    site = subprocess.Popen(
+        [sys.executable, "-c", file_of("site.py").replace("8000", "0")],
+        env={**os.environ, STACK: stack.mark},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert site.stdout is not None
+        port = int(site.stdout.readline().split()[-1])
+        modules = stack.folder / "modules"
+        (modules / "guide_tools.py").write_text(file_of("guide_tools.py"), "utf-8")
+        shutil.copy(str(bed_tools.__file__), modules / "bed_tools.py")
+        worker, front_end = stack.begin_worker(), stack.begin_front_end()
+        stack.await_front_end(front_end)
+        stack.await_worker(worker)
+        yield Lesson(stack, f"http://127.0.0.1:{port}", folder)
+    finally:
+        site.kill()
+        site.communicate()
+        stack.close()
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=TITLES)
+async def test_the_examples_of_the_guide_run_as_they_are_printed(
+    lesson: Lesson, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pasted one after the other at a prompt that awaits, with other ports."""
+    examples = code(part)
+    assert examples, "every part has an example"
+    monkeypatch.chdir(lesson.folder)
+    start = next(block for block in code(PREPARED) if "\nURL = " in block)
+    names: dict[str, Any] = {}
+    for example in (start, *examples):
+        here = example.replace("http://127.0.0.1:8750/mcp", lesson.stack.front_ends[0].endpoint)
+        compiled = compile(
+            here.replace("http://127.0.0.1:8000", lesson.site), part, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        )
+        async with asyncio.timeout(60):
+            running = eval(compiled, names)  # noqa: S307 -- our own page
+            if inspect.isawaitable(running):
+                await running
+
+
+def test_every_row_has_its_part() -> None:
+    assert list(ROWS.values()) == TITLES
+
+
+@pytest.mark.parametrize("part", PARTS, ids=TITLES)
+def test_every_part_names_tests_that_exist(part: str) -> None:
+    told = part.rpartition("\nTests: ")[2]
+    named = re.findall(r"`(test_\w+)`", told)
+    defined = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
+    assert named
+    assert not set(named) - defined
+
+
+def test_the_benchmarks_of_the_guide_exist() -> None:
+    named = re.findall(r"^\./run bench .*--only (\S+)", GUIDE, re.MULTILINE)
+    assert len(named) >= 3
+    assert set(named) <= set(ALL)
+
+
+async def test_a_light_tool_is_answered_while_heavy_calls_fill_the_workers(lesson: Lesson, gate: Gate) -> None:
+    """No clock decides: not one of the heavy calls has an answer when the light ones have theirs."""
+    async with lesson.stack.client() as heavy, lesson.stack.client() as light:
+        async with asyncio.TaskGroup() as group:
+            calls = [
+                group.create_task(heavy.call("hold", gate=gate.argument, wait_seconds=40, idempotency_key=f"{gate}{n}"))
+                for n in range(20)
+            ]
+            await gate.entered(2)
+
+            async def queued() -> bool:
+                return await lesson.stack.waiting_jobs() == 20
+
+            await eventually(queued, "all heavy calls are queued or run")
+            for _ in range(10):
+                assert (await light.call("list_jobs")).data["jobs"]
+                assert (await light.call("sleep_in_thread", value=1)).data["text"] == "sleep_in_thread"
+            assert not any(call.done() for call in calls)
+            gate.open()
+        assert [call.result().state for call in calls] == ["completed"] * 20
+
+
+async def test_a_blocked_loop_is_logged_with_its_stack_and_shown_by_healthz(lesson: Lesson) -> None:
+    front_end = lesson.stack.front_ends[0]
+    before = httpx2.get(f"{front_end.base}/healthz", trust_env=False).json()["loop_lag_ms"]["stalls"]
+    async with lesson.stack.client() as caller:
+        assert not (await caller.call("stall_loop", seconds=0.3)).is_error
+    lag = httpx2.get(f"{front_end.base}/healthz", trust_env=False).json()["loop_lag_ms"]
+    assert lag["stalls"] > before
+    assert lag["peak"] >= 300
+
+    def told() -> list[dict[str, Any]]:
+        return [line for line in log_lines(front_end) if "stall_loop" in str(line.get("stack"))]
+
+    [line] = until(told, "the log has the stack")
+    assert line["level"] == "warning"
+    assert line["event"] == "the loop does not answer"
+
+
+async def test_a_host_that_is_silent_is_an_error_that_says_how_long(lesson: Lesson) -> None:
+    async with outside() as server, lesson.stack.client() as caller:
+        answer = await caller.call("http_get", url=server.url("/hang"), timeout_seconds=0.3, retries=0)
+        assert answer.is_error
+        assert "0.3 s" in answer.text
+        assert "127.0.0.1" in answer.text
+
+
+async def test_causes_of_a_group_reach_the_caller_one_by_one_without_tracebacks(lesson: Lesson) -> None:
+    front_end = lesson.stack.front_ends[0]
+    async with lesson.stack.client() as caller:
+        answer = await caller.call("fail_together", causes=["It is away.", "secret 4711", "It is full."])
+    assert answer.is_error
+    assert answer.text.splitlines() == [
+        "It is away.",
+        "It is full.",
+        "fail_together failed inside the server; the operator's log has the reason.",
+    ]
+    until(lambda: "secret 4711" in front_end.said, "the log has the reason")
+
+
+async def test_one_job_is_reached_by_wait_id_list_and_webhook(lesson: Lesson) -> None:
+    receiver = Receiver()
+    try:
+        async with lesson.stack.client() as caller:
+            answer = await caller.call("nap", wait_seconds=20, notify_url=receiver.url())
+            looked = await caller.call("job_status", job_id=answer.job_id)
+            waited = await caller.call("wait_for_jobs", job_ids=[answer.job_id])
+            listed = await caller.call("list_jobs")
+        assert answer.state == looked.state == waited.data["jobs"][0]["state"] == "completed"
+        assert answer.job_id in [job["job_id"] for job in listed.data["jobs"]]
+        [told] = await asyncio.to_thread(until, receiver.at, "the URL is told")
+        assert answer.job_id.encode() in told.body
+    finally:
+        await asyncio.to_thread(receiver.stop)
