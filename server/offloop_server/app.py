@@ -58,6 +58,7 @@ from offloop_server.prompts import Prompts
 from offloop_server.resources import Resources
 from offloop_server.threads import Threads
 from offloop_server.tools import AnyTool, Caller, HeavyTool, Services, toolbox
+from offloop_server.uploads import sweep
 from offloop_server.watchdog import Watchdog
 from offloop_server.webhook_tools import ListDeliveries, ReplayDelivery, RotateWebhookSecret
 
@@ -178,6 +179,7 @@ class FrontEnd:
         queue = JobQueue(self._redis, bounds, front_end=front_end)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._redis.aclose, close_connection_pool=True)
+            await asyncio.to_thread(sweep)
             watchdog = await stack.enter_async_context(Watchdog())
             fetcher = await stack.enter_async_context(Fetcher(settings))  # closed after the background has drained
             databases = await stack.enter_async_context(Databases(settings))

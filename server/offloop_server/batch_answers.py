@@ -1,4 +1,4 @@
-"""What a client is answered about a batch: the usual shape of jobs, whose output holds the items from the first answer on."""
+"""What a client is answered about a batch: the shape of all jobs, with the items in the output from the start."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _MOST_TOLD: Final = 10
 """Failures and files that the text names; all are in the structure."""
+_LONGEST: Final = 500
+"""Characters of one failure in the text."""
 
 
 class _Answer(BaseModel):
@@ -32,17 +34,13 @@ class BatchItem(_Answer):
     """What became of one item."""
 
     index: int = Field(description="Its place in items, from 0.")
-    job_id: str = Field(
-        description="Of the job that does it; Equal items may share one."
-    )
+    job_id: str = Field(description="Of the job that does it; equal items may share one.")
     state: State
     output: dict[str, Any] | None
     artifacts: list[ArtifactAnswer]
     warnings: list[str]
     error: ErrorAnswer | None
-    omitted: bool = Field(
-        description="It has ended, and its result is too large for this answer: job_status shows it."
-    )
+    omitted: bool = Field(description="It has ended, and its result is too large for this answer: job_status shows it.")
 
 
 class BatchFailure(_Answer):
@@ -145,7 +143,10 @@ def _summary(job: JobAnswer[Any], page: BatchPage) -> str:
 
 def _failures(output: BatchOutput) -> list[str]:
     told = output.failures[:_MOST_TOLD]
-    lines = [f"Item {one.index} failed: {one.error.message if one.error else 'job_status tells why'}" for one in told]
+    lines = [
+        f"Item {one.index} failed: {one.error.message[:_LONGEST] if one.error else 'job_status tells why'}"
+        for one in told
+    ]
     if output.failed and output.succeeded:
         lines.append("To repeat those that failed, correct them and send them as a new batch.")
     return lines

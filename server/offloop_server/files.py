@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -13,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from offloop.errors import NotFound, OffloopError, Unavailable
 from offloop.paths import safe_name
 from offloop.record import timestamp
-from offloop_server.uploads import ENVELOPE, Sink, open_new, receive, sink, too_large
+from offloop_server.uploads import ENVELOPE, Sink, folder, open_new, receive, sink, too_large
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _LENGTH = re.compile(r"[0-9]{1,18}")
-_FOLDER: Final = "offloop-upload-"
 _STATUS: Final = {"not_found": 404, "conflict": 409, "unavailable": 503, "limit_exceeded": 413, "quota_exceeded": 507}
 
 
@@ -97,8 +95,8 @@ class Files:
     async def _take(self, request: Request, artifact_id: str) -> Response:
         owner, _ = await self._store.find(artifact_id)
         await self._check_declared(request, owner)
-        with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
-            path, file = open_new(folder)
+        with folder() as place:
+            path, file = open_new(place)
             with file:
                 digest = await receive(
                     request.stream(), Sink(file, self._max_bytes), self._max_bytes, max_bytes=self._max_bytes
@@ -108,8 +106,8 @@ class Files:
 
     async def _accept(self, request: Request, principal: str) -> Response:
         await self._check_declared(request, principal)
-        with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
-            path, file = open_new(folder)
+        with folder() as place:
+            path, file = open_new(place)
             with file:
                 into, most = sink(request.headers, file, self._max_bytes)
                 digest = await receive(request.stream(), into, most, max_bytes=self._max_bytes)

@@ -6,8 +6,13 @@ All that costs time (parsing a form, hashing, writing) happens in a thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import os
 import re
+import shutil
+import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -24,6 +29,7 @@ MIME_TYPE: Final = r"^[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}$"
 ANY_TYPE: Final = "application/octet-stream"
 NAME_HEADER: Final = "X-File-Name"
 _FORM: Final = "multipart/form-data"
+_FOLDER: Final = "offloop-upload-"
 _UNTYPED: Final = ("", "application/x-www-form-urlencoded")
 """What clients say of a body when nobody told them its type."""
 
@@ -193,9 +199,30 @@ async def receive(stream: AsyncIterator[bytes], into: Sink, most: int, *, max_by
         raise Unavailable(message) from error
 
 
-def open_new(folder: str) -> tuple[Path, BinaryIO]:
+def folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for one upload, deleted with the block."""
+    return tempfile.TemporaryDirectory(prefix=_FOLDER)
+
+
+def sweep(older_than: float = 86_400) -> int:
+    """Delete what front ends that were killed left of uploads; answers how much there was. Blocks.
+
+    Args:
+        older_than: seconds without a change after which an upload is not going on any more.
+    """
+    count = 0
+    for path in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError):
+            changed = max(one.lstat().st_mtime for one in (path, *path.iterdir()))
+            if path.lstat().st_uid == os.getuid() and changed < time.time() - older_than:
+                shutil.rmtree(path)
+                count += 1
+    return count
+
+
+def open_new(place: str) -> tuple[Path, BinaryIO]:
     """A new file in a folder, and its path."""
-    path = Path(folder) / "bytes"
+    path = Path(place) / "bytes"
     return path, path.open("xb")
 
 

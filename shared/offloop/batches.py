@@ -28,7 +28,7 @@ KIND: Final = "run_batch"
 """The kind of the record of a batch; no job may be named so."""
 
 MOST_ITEMS: Final = 500
-"""Items of one batch: all are accepted in one step of Redis, which takes about 10 ms for so many."""
+"""Items of one batch: all are accepted, and cancelled, in one step of Redis, which takes up to 20 ms for so many."""
 
 PAGE: Final = 50
 """Items in one answer."""
@@ -136,7 +136,8 @@ class Batches:
         batch |= {"stop": "1" if stop_on_error else "", "whole": self._whole(kind, job_id, len(values))}
         if notice:
             batch["notify"] = notice.to_wire(principal, KIND, keyed=bool(key), keep_ms=batch_scripts.KEPT_MS)
-        args: list[Any] = [job_id, self._front_end if wait else "", wire.pack_for_lua(batch), self._items(kind, requests)]
+        told = self._front_end if wait else ""
+        args: list[Any] = [job_id, told, wire.pack_for_lua(batch), self._items(kind, requests)]
         async with answering():
             answer = await self._submit(args=args)
         try:

@@ -146,7 +146,7 @@ class Arena:
             AssertionError: something is.
         """
         deadline = time.monotonic() + _TIDY_SECONDS
-        while (found := self._left()) and time.monotonic() < deadline:
+        while (found := self._left()) and time.monotonic() < deadline:  # noqa: ASYNC110 -- the kernel tells nobody
             await asyncio.sleep(_LOOK_SECONDS)
         assert not found
         assert self.outside.accepted == 0, f"asked for {dict(self.outside.asked)}"

@@ -6,6 +6,7 @@ import base64
 import io
 import struct
 import zlib
+from functools import cache
 from typing import Any
 
 import pillow_heif
@@ -34,6 +35,7 @@ def picture(form: str = "PNG", **options: Any) -> bytes:
     return encoded(form, quarters(), **options)
 
 
+@cache
 def png_bomb(side: int = 12_000) -> bytes:
     """A real PNG of one bit a pixel, all zeros, compressed as far as it goes."""
     head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
@@ -48,6 +50,7 @@ def png_with(*chunks: bytes) -> bytes:
     return whole[:33] + b"".join(chunks) + whole[33:]
 
 
+@cache
 def unfolding(kind: bytes, size: int = 80_000_000) -> bytes:
     """A compressed text chunk of a PNG that unfolds to this many bytes."""
     body = zlib.compress(bytes(size), 9)

@@ -67,7 +67,7 @@ CASES: Final[list[Case]] = [
         "data:text/html",
     ),
     _page(
-        "a font that is none",
+        "a font that claims sixty thousand tables",
         "<style>@font-face { font-family: f; src: url(f.ttf) } p { font-family: f }</style><p>x",
         assets={"f.ttf": data(font_claiming(), "font/ttf")},
     ),

@@ -79,8 +79,8 @@ async def test_files_of_items_are_in_the_answer_and_common_arguments_are_sent_on
 async def test_a_waiting_caller_hears_of_progress_and_who_does_not_wait_gets_an_id(stack: Stack, gate: Gate) -> None:
     told: list[tuple[float, float | None]] = []
 
-    async def progress(done: float, total: float | None, _message: str | None) -> None:
-        told.append((done, total))
+    async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 -- the SDK's
+        told.append((progress, total))
 
     async with stack.client() as caller:
         naps = [{"seconds": 0.3}] * 6

@@ -157,7 +157,8 @@ async def test_utf_16_is_not_cut_in_the_middle_of_a_character(stack: Stack) -> N
     text = "a😀é" * 20
     async with stack.client() as caller:
         artifact = await uploaded(caller, text.encode("utf-16"))
-        read, offset = "", 0
+        read = ""
+        offset: int | None = 0
         while offset is not None:
             part = (await caller.call("read_artifact", artifact_id=artifact, offset=offset, length=21)).data
             read, offset = read + part["content"], part["next_offset"]

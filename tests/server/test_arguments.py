@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import pytest
@@ -83,3 +84,38 @@ def test_a_refusal_has_a_bounded_length() -> None:
         validate("count_words", Words, {"text": "a", "count": "x" * 10_000, **{f"f{n}": "" for n in range(50)}})
     assert "(and 46 more)" in refused.value.message
     assert len(refused.value.message) < 1000
+
+
+class Leaf(Model):
+    """A part."""
+
+    name: str = Field(description="Its name.")
+    size: int | None = None
+
+
+class Tree(Model):
+    """A whole."""
+
+    leaves: list[Leaf]
+    best: Leaf | None = Field(None, description="The best.")
+    below: list[Tree] = Field(default_factory=list)
+
+
+class Flat(Model):
+    """A whole that does not hold its like."""
+
+    leaves: list[Leaf]
+    best: Leaf | None = Field(None, description="The best.")
+
+
+def test_what_a_tool_answers_is_described_without_references() -> None:
+    """Clients check each answer against it, and a reference costs them more than what it stands for."""
+    described = output_schema(Flat)
+    assert "$" not in json.dumps(described)
+    best = described["properties"]["best"]
+    assert (best["type"], best["description"]) == (["object", "null"], "The best.")
+    assert best["properties"]["size"]["type"] == ["integer", "null"]
+
+
+def test_an_answer_that_holds_its_like_keeps_its_references() -> None:
+    assert "$defs" in output_schema(Tree)

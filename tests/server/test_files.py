@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from offloop.artifacts import Artifact, ArtifactStore
 from offloop.links import Links
+from offloop.record import timestamp
 from offloop_server.files import Files
 
 pytestmark = pytest.mark.anyio
@@ -160,7 +161,13 @@ async def test_an_upload_is_taken_once(client: httpx2.AsyncClient, store: Artifa
     answer = await client.put(links.upload(reserved), content=_pieces(LARGE) if streamed else LARGE)
     digest = hashlib.sha256(LARGE).hexdigest()
     assert answer.status_code == 201
-    assert answer.json() == {"artifact_id": reserved.artifact_id, "size": len(LARGE), "sha256": digest}
+    assert answer.json() == {
+        "artifact_id": reserved.artifact_id,
+        "reference": f"artifact:{reserved.artifact_id}",
+        "size": len(LARGE),
+        "sha256": digest,
+        "expires_at": timestamp((await store.find(reserved.artifact_id))[1].expires),
+    }
     assert (await client.get(links.download(reserved))).content == LARGE
     again = await client.put(links.upload(reserved), content=b"other")
     assert (again.status_code, "already has its bytes" in again.json()["error"]) == (409, True)

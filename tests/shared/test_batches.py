@@ -14,7 +14,7 @@ from offloop.batches import MOST_FAILURES, MOST_ITEMS, PAGE, Batches, BatchPage
 from offloop.errors import BadInput, Busy, Conflict, JobError, NotFound
 from offloop.notice import Notice
 from offloop.queue import Bounds, new_id
-from offloop.record import Cancelled, Done, Failed, Record, State
+from offloop.record import Cancelled, Done, Failed, Outcome, Record, State
 from parts.caller import ALICE, BOUNDS, Caller, calling
 from parts.steps import KEEP_MS, Steps, Taken
 from parts.valkey import endless, immortal
@@ -498,7 +498,7 @@ class Mix:
         self.held += await self._worker.claim(self._chance.randint(1, 3))
 
     async def _finish(self) -> None:
-        outcomes = [Done({}), Done({}), NO, Cancelled()]
+        outcomes: list[Outcome] = [Done({}), Done({}), NO, Cancelled()]
         await self._worker.finish(self._chance.choice(self.held), self._chance.choice(outcomes))
 
     async def _return(self) -> None:

@@ -148,3 +148,11 @@ def test_the_address_of_a_database_is_not_shown() -> None:
     assert "very-secret" not in repr(loaded)
     [row] = [row for row in describe(loaded) if row["name"] == "OFFLOOP_SQL_<NAME>"]
     assert row["value"] == {"shop": "postgresql://***"}
+
+
+def test_families_are_checked_and_a_misspelt_one_is_suggested() -> None:
+    assert settings.load({"OFFLOOP_FAMILIES": "pdf, images"}).families == ("pdf", "images")
+    with pytest.raises(SettingsError, match=r"^OFFLOOP_FAMILIES: there is no family 'image'; did you mean images\?"):
+        settings.load({"OFFLOOP_FAMILIES": "image"})
+    with pytest.raises(SettingsError, match=r"there is no family 'everything'; there are: pdf, images, hashing"):
+        settings.load({"OFFLOOP_FAMILIES": "pdf,everything"})
