@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx2
@@ -88,6 +90,18 @@ def next_hop(policy: Policy, url: httpx2.URL, ask: Ask, response: httpx2.Respons
             raise Refused(message)
         headers = {name: value for name, value in headers.items() if name in _HARMLESS}
     return target, Ask(str(target), method, headers, content)
+
+
+def pause_asked_for(header: str) -> float | None:
+    """Seconds that a ``Retry-After`` asks to wait, given as a number or as a date; None where it is neither."""
+    text = header.strip()[:40]
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _origin(url: httpx2.URL) -> tuple[str, bytes, int | None]:

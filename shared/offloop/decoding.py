@@ -11,6 +11,8 @@ from offloop.errors import FetchFailed
 ACCEPTED: Final = "gzip, deflate"
 """What servers are told they may send: what can be unpacked up to a bound."""
 PIECE: Final = 64 << 10
+_MOST_EMPTY: Final = 100
+"""Packed members without any content, which would cost time and count for nothing."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _BARE: Final = -zlib.MAX_WBITS
 
@@ -32,6 +34,8 @@ class Decoder:
             message = f"its body is packed as {encoding[:40]!r}, and only {ACCEPTED} were asked for"
             raise FetchFailed(message, code="bad_answer", retryable=False)
         self._unpacker: zlib._Decompress | None = None
+        self._empty = 0
+        self._filled = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield what the bytes become, in pieces of at most 64 KiB.
@@ -67,11 +71,26 @@ class Decoder:
                 self._unpacker = zlib.decompressobj(_GZIP if self._encoding == "gzip" else _window(data))
             piece = self._unpacker.decompress(data, PIECE)
             if piece:
+                self._filled = True
                 yield piece
+            if self._unpacker.eof:
+                self._count()
             data = self._unpacker.unused_data if self._unpacker.eof else self._unpacker.unconsumed_tail
             # A full piece may have left more inside, even where all input was taken in.
             if not data and len(piece) < PIECE:
                 return
+
+    def _count(self) -> None:
+        """A member has ended.
+
+        Raises:
+            FetchFailed: one of too many without content.
+        """
+        self._empty += not self._filled
+        self._filled = False
+        if self._empty > _MOST_EMPTY:
+            message = "its body is packed in too many parts without content"
+            raise FetchFailed(message, code="bad_answer", retryable=False)
 
 
 def _window(data: bytes) -> int:

@@ -116,7 +116,8 @@ class Dialler(httpcore2.AsyncNetworkBackend):
             # One that does not answer leaves the others their share of the time.
             share = None if ends is None else max(0.01, ends - time.monotonic()) / (len(addresses) - number)
             try:
-                return await self._backend.connect_tcp(str(address), port, share, local_address, socket_options)
+                dialled = self._backend.connect_tcp(str(address), port, share, local_address, socket_options)
+                return _Line(await dialled)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         raise failure
@@ -137,6 +138,29 @@ class Dialler(httpcore2.AsyncNetworkBackend):
         except (OSError, UnicodeError):
             message = f"there is no host {short(host)}, or no name server answers"
             raise httpcore2.ConnectError(message) from None
+
+
+class _Line(httpcore2.AsyncNetworkStream):
+    """A connection that does not stay open when whoever waits for TLS on it leaves; httpcore2's own would."""
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self.read = stream.read
+        self.write = stream.write
+        self.aclose = stream.aclose
+        self.get_extra_info = stream.get_extra_info
+
+    async def start_tls(
+        self,
+        ssl_context: SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 -- the backend's signature
+    ) -> httpcore2.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await self._stream.aclose()
+            raise
 
 
 class SystemResolver:

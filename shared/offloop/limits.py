@@ -61,6 +61,12 @@ class Limits:
                 raise _unknown(unknown, [f"{kind}.{known}" for known in NAMES])
             declared = getattr(self, name)
             unbounded = declared == 0 and name in _FREE_AT_ZERO
+            if not unbounded and name in _FREE_AT_ZERO and int(value) == 0:
+                message = (
+                    f"OFFLOOP_LIMITS: {kind}.{name}={value:g} would mean no limit, and the declared one is {declared:g}: "
+                    "limits can only be lowered. Say 1 or more, or leave it out."
+                )
+                raise SettingsError(message)
             if not unbounded and value > declared:
                 message = (
                     f"OFFLOOP_LIMITS: {kind}.{name}={value:g} is above the declared {declared:g}; limits can only be "

@@ -11,8 +11,10 @@ import decimal
 import locale
 import os
 import random
+import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -91,6 +93,9 @@ def _everything(given: Given, context: Context) -> Told:
         "io_uring": lambda: _call(425, 1, ctypes.create_string_buffer(200)),
         "namespace": lambda: _call(272 if os.uname().machine == "x86_64" else 97, 0x1000_0000),
         "session": os.setsid,
+        "shared memory that stays": lambda: _call(29 if os.uname().machine == "x86_64" else 194, 0, 4096, 0o1600),
+        "message queue that stays": lambda: _call(68 if os.uname().machine == "x86_64" else 186, 0, 0o1600),
+        "lift its own limits": _lift,
         "limit the worker": lambda: _call(
             302 if os.uname().machine == "x86_64" else 261, worker, 0, ctypes.create_string_buffer(16), None
         ),
@@ -106,6 +111,12 @@ def _everything(given: Given, context: Context) -> Told:
         "thread": _thread,
     }
     return _outcomes(attempts)
+
+
+def _lift() -> None:
+    """As `resource.setrlimit`, which hides what the kernel says: all the address space there is."""
+    number = 302 if os.uname().machine == "x86_64" else 261
+    _call(number, 0, resource.RLIMIT_AS, struct.pack("=qq", -1, -1), None)
 
 
 def _fork() -> None:

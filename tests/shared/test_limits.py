@@ -26,6 +26,8 @@ def test_single_limits_of_a_kind_are_lowered() -> None:
         ("hash_file.seconds=99999", "is above the declared"),
         ("render_pdf.fetches=99999", "is above the declared"),
         ("hash_file.seconds=0", "above zero"),
+        ("preview_pdf.pages=0", "would mean no limit"),
+        ("transform_image.pixels=0.5", "would mean no limit"),
     ],
 )
 def test_what_cannot_be_lowered_keeps_the_process_from_starting(text: str, words: str) -> None:

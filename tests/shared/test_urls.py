@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import ssl
 import zlib
@@ -406,6 +407,16 @@ def test_what_was_packed_is_unpacked_in_small_pieces(size: int, step: int) -> No
         assert all(len(piece) <= decoding.PIECE for piece in pieces) or not encoding
 
 
+def test_packed_parts_without_content_are_not_unpacked_for_ever() -> None:
+    """Each takes time and adds nothing that the limit would count."""
+    decoder = decoding.Decoder("gzip")
+    with pytest.raises(FetchFailed, match="parts without content"):
+        list(decoder.feed(gzip.compress(b"") * 1000))
+    decoder = decoding.Decoder("gzip")
+    full = gzip.compress(bytes(decoding.PIECE), compresslevel=1)
+    assert sum(map(len, decoder.feed(full * 200))) == 200 * decoding.PIECE
+
+
 def test_what_is_packed_badly_or_ends_early_is_an_error() -> None:
     decoder = decoding.Decoder("gzip")
     with pytest.raises(FetchFailed, match="not packed as gzip"):
@@ -480,6 +491,27 @@ async def cancelled_in(server: Outside, path: str) -> AsyncIterator[None]:
 async def test_a_fetch_that_is_cancelled_closes_its_connection(path: str) -> None:
     async with outside() as server, cancelled_in(server, path):
         await asyncio.wait_for(server.emptied.wait(), 5)
+
+
+@pytest.mark.anyio
+async def test_a_fetch_that_is_cancelled_while_tls_begins_closes_its_connection() -> None:
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.set()
+        await reader.read()  # until the other side is gone
+        writer.close()
+        over.set()
+
+    server = await asyncio.start_server(silent, LOCAL, 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, guarded_client(HERE) as client:
+        task = asyncio.ensure_future(fetch_to(client, HERE, Ask(f"https://{LOCAL}:{port}/"), io.BytesIO()))
+        await asyncio.wait_for(begun.wait(), 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(over.wait(), 5)
 
 
 @pytest.mark.anyio

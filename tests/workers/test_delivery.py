@@ -321,7 +321,17 @@ async def test_a_retry_waits_as_long_as_the_receiver_asks_for(bench: Bench, rece
 
 @pytest.mark.parametrize(
     ("asked", "seconds"),
-    [("7", 7), ("99999999", 43_200), ("-1", 0), ("soon", 0), ("", 0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)],
+    [
+        ("7", 7),
+        ("99999999", 43_200),
+        ("-1", 0),
+        ("soon", 0),
+        ("", 0),
+        ("²", 0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("Wed, 21 Oct 2015 07:28:00 +9999999999999", 0),
+        ("1 Jan 99999999999999999999 00:00:00 GMT", 0),
+    ],
 )
 def test_what_a_receiver_asks_for_is_read_with_care(asked: str, seconds: float) -> None:
     assert posting._seconds(asked) == seconds

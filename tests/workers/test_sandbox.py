@@ -91,13 +91,16 @@ ALWAYS_REFUSED = {
     "kill the zygote",
     "limit the worker",
     "memory of the zygote",
+    "message queue that stays",
     "namespace",
     "session",
+    "shared memory that stays",
     "trace the zygote",
 }
 SOCKETS = {name for name in jobs.FAMILIES if hasattr(socket, name)}
 STRICTLY_REFUSED = {
     "fork",
+    "lift its own limits",
     "link outside",
     "list outside",
     "program",

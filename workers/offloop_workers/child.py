@@ -106,7 +106,7 @@ class _Child:
         kind, limits = work.kind, Limits(*task["limits"])
         try:
             self._sandbox.enter(kind)
-            kernel.cap(limits)
+            kernel.cap(limits, last=task["last"])
             value: Model = kind.input.model_validate(task["input"])
             if kind.sandbox == "strict":
                 self._enclose(value, task, limits)

@@ -30,6 +30,8 @@ _FILE_CAPABILITIES: Final = 0b1111
 """CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER: what lets a worker run by root read its inputs."""
 
 _SPARE_PROCESSES: Final = 2048
+_LAST_WORDS: Final = 5
+"""Seconds of CPU time between the signal that tells of the limit and the one that cannot be ignored."""
 _MIB: Final = 1 << 20
 
 
@@ -84,7 +86,7 @@ def bound_processes() -> None:
             if folder.stat().st_uid == os.getuid():
                 mine += sum(1 for _ in (folder / "task").iterdir())
     with contextlib.suppress(OSError, ValueError):
-        _soft(resource.RLIMIT_NPROC, mine + _SPARE_PROCESSES)
+        _limit(resource.RLIMIT_NPROC, mine + _SPARE_PROCESSES)
 
 
 def yield_to_others() -> None:
@@ -101,18 +103,25 @@ def yield_to_others() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def cap(limits: Limits) -> None:
+def cap(limits: Limits, *, last: bool = False) -> None:
     """Cap this process for one attempt: address space, CPU time and the size of a file, counted from where it is now.
 
-    Only the soft limits move, so that the next attempt in the same child gets its own.
+    Args:
+        limits: of the attempt.
+        last: nothing is done here afterwards, so the hard limits move too and nobody can lift them again. Without it
+            only the soft ones do, so that the next attempt in the same child gets its own.
     """
     used = resource.getrusage(resource.RUSAGE_SELF)
-    _soft(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + limits.seconds) + 1)
-    _soft(resource.RLIMIT_FSIZE, limits.output_mb * _MIB)
+    seconds = math.ceil(used.ru_utime + used.ru_stime + limits.seconds) + 1
+    # At the hard limit of CPU time the kernel kills without a word; the soft one tells what it was.
+    _limit(resource.RLIMIT_CPU, seconds, seconds + _LAST_WORDS if last else None)
+    size = limits.output_mb * _MIB
+    _limit(resource.RLIMIT_FSIZE, size, size if last else None)
     with contextlib.suppress(OSError):
         with open("/proc/self/statm", "rb", 0) as statm:  # noqa: PTH123 -- for every attempt; pathlib takes four times as long
             pages = int(statm.read(64).split()[0])
-        _soft(resource.RLIMIT_AS, pages * resource.getpagesize() + limits.memory_mb * _MIB)
+        space = pages * resource.getpagesize() + limits.memory_mb * _MIB
+        _limit(resource.RLIMIT_AS, space, space if last else None)
 
 
 def _prctl(option: int, value: int) -> int:
@@ -121,8 +130,10 @@ def _prctl(option: int, value: int) -> int:
     return -1
 
 
-def _soft(which: int, value: int) -> None:
-    _, hard = resource.getrlimit(which)
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(which, (value, hard))
+def _limit(which: int, soft: int, hard: int | None = None) -> None:
+    """Set a soft limit and, where it is given, the hard one; never above the hard one there is."""
+    _, most = resource.getrlimit(which)
+    if most != resource.RLIM_INFINITY:
+        soft = min(soft, most)
+        hard = most if hard is None else min(hard, most)
+    resource.setrlimit(which, (soft, most if hard is None else hard))

@@ -7,14 +7,13 @@ import contextlib
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final, Literal
 
 import httpx2
 
 import offloop
 from offloop import logs
+from offloop.asking import pause_asked_for
 from offloop.errors import Refused
 
 SECONDS: Final = 15.0
@@ -83,7 +82,7 @@ class Postman:
         except httpx2.HTTPError as error:
             return self._retry(step, 0, _reason(error))
         except Exception:
-            log.exception("a delivery could not be sent", url=url.partition("?")[0])
+            log.exception("a delivery could not be sent")  # without its URL, whose path may be a secret
             return self._retry(step, 0, "it could not be sent")
         return self._judge(step, status, retry_after)
 
@@ -124,16 +123,8 @@ async def _finish_reading(response: httpx2.Response) -> None:
 
 
 def _seconds(retry_after: str) -> float:
-    """What a ``Retry-After`` asks for: a number of seconds or a date; 0 where it is neither, 12 hours at most."""
-    text = retry_after.strip()[:40]
-    if text.isdecimal() and text.isascii():
-        return float(min(int(text), _LONGEST_WAIT))
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return 0
-    left = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(max(left, 0), _LONGEST_WAIT)
+    """What a ``Retry-After`` asks for; 0 where that is nothing we know, 12 hours at most."""
+    return min(pause_asked_for(retry_after) or 0.0, _LONGEST_WAIT)
 
 
 def _reason(error: httpx2.HTTPError) -> str:

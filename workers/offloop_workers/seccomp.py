@@ -2,8 +2,9 @@
 
 The filter is a list of what is refused, not of what is allowed: libraries come with calls nobody foresaw, and a job
 that fails for no visible reason helps nobody. Refused are the doors of the kernel that no job of any kind needs
-(tracing, other processes' memory, mounts, namespaces, modules, keys, io_uring, …), signals to processes that are not
-the job's own, sockets unless the kind may use the network, and, where it is asked for, new processes.
+(tracing, other processes' memory, mounts, namespaces, modules, keys, io_uring, shared memory and queues that outlive
+their process, …), signals to processes that are not the job's own, sockets unless the kind may use the network, and,
+where it is asked for, new processes.
 """
 
 from __future__ import annotations
@@ -79,6 +80,11 @@ _NEVER: Final = {
     "mount_setattr": (442, 442),
     "move_mount": (429, 429),
     "move_pages": (279, 239),
+    "mq_open": (240, 180),
+    "msgctl": (71, 187),
+    "msgget": (68, 186),
+    "msgrcv": (70, 188),
+    "msgsnd": (69, 189),
     "open_by_handle_at": (304, 265),
     "open_tree": (428, 428),
     "perf_event_open": (298, 241),
@@ -95,12 +101,19 @@ _NEVER: Final = {
     "quotactl_fd": (443, 443),
     "reboot": (169, 142),
     "request_key": (249, 218),
+    "semctl": (66, 191),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semtimedop": (220, 192),
     "setdomainname": (171, 162),
     "sethostname": (170, 161),
     "setns": (308, 268),
     "setpgid": (109, 154),  # with setsid: what a job starts stays in its group, so that it can be ended with it
     "setsid": (112, 157),
     "settimeofday": (164, 170),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "shmget": (29, 194),
     "swapoff": (168, 225),
     "swapon": (167, 224),
     "syslog": (103, 116),

@@ -9,10 +9,9 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import BinaryIO, Final, Self
 
+from offloop.asking import pause_asked_for
 from offloop.connections import Connections
 from offloop.dialling import GuardedTransport, Resolve, client_of
 from offloop.errors import BadInput, FetchFailed
@@ -190,7 +189,7 @@ class Fetcher:
                     raise _after(error, attempt) from None
             else:
                 seconds = time.monotonic() - began - waited
-                pause = _asked_pause(fetched) or pause
+                pause = pause_asked_for(fetched.headers.get("retry-after", "")) or pause
                 if attempt == tries or fetched.status not in _AGAIN or pause >= bounds.total - seconds:
                     content = body.getvalue() if isinstance(body, io.BytesIO) else b""
                     return Answered(fetched, content, attempt, seconds, waited)
@@ -216,18 +215,6 @@ def _pause(attempt: int) -> float:
     """Longer each time, and never the same for two callers that failed together."""
     longest: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**attempt)
     return random.uniform(longest / 2, longest)  # noqa: S311 -- jitter keeps no secret
-
-
-def _asked_pause(fetched: Fetched) -> float | None:
-    """What the host asks for in ``Retry-After``: seconds, or a date."""
-    asked = fetched.headers.get("retry-after", "").strip()
-    if asked.isdigit():
-        return float(asked[:9])
-    try:
-        date = parsedate_to_datetime(asked)
-    except ValueError:
-        return None
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _after(error: FetchFailed, attempts: int) -> FetchFailed:

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from offloop.job import Model
 from offloop.references import FileReference
 
-Password = Annotated[str, Field(max_length=127)]
+MAX_PASSWORD_BYTES = 127
+Password = Annotated[str, Field(max_length=MAX_PASSWORD_BYTES)]
 Ranges = Annotated[str, Field(min_length=1, max_length=2_000, examples=["1-3,7,-1", "odd", "5-", "all"])]
 Line = Annotated[str, Field(max_length=500)]
 
@@ -110,6 +111,13 @@ class Encrypt(Model):
         if not self.user_password and not self.owner_password:
             message = "encrypt: give user_password, owner_password or both"
             raise ValueError(message)
+        for name, password in (("user_password", self.user_password), ("owner_password", self.owner_password)):
+            if (size := len(password.encode())) > MAX_PASSWORD_BYTES:
+                message = (
+                    f"encrypt: {name} has {size} bytes in UTF-8, a PDF takes {MAX_PASSWORD_BYTES} and readers differ in "
+                    "what they do with more: choose a shorter one"
+                )
+                raise ValueError(message)
         return self
 
 

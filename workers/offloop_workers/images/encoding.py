@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from offloop.errors import JobError
 from offloop.job import Context
@@ -69,6 +69,8 @@ def fitted(picture: Image.Image, form: Format, background: str | None, context: 
     if form == "gif" and picture.mode == "RGBA":  # a pixel is there or not: half and more is there
         picture = picture.copy()
         picture.putalpha(picture.getchannel("A").point(lambda value: 255 if value >= 128 else 0))  # noqa: PLR2004 -- half
+    if form == "tiff" and isinstance(picture, TiffImagePlugin.TiffImageFile):
+        picture = picture.copy()  # nothing was changed on its way: a picture of this class still has all its tags
     picture.info = {}  # what an encoder finds there it would write: comments, resolution, profile
     return picture
 

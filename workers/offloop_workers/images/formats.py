@@ -41,7 +41,7 @@ TRAITS: Final[MappingProxyType[str, Traits]] = MappingProxyType(
         "jpeg": Traits("image/jpeg", (".jpg", ".jpeg"), 65_500, transparent=False, keeps=_ALL, by_quality=True),
         "png": Traits("image/png", (".png",), 1 << 30, keeps=_ALL),
         "webp": Traits("image/webp", (".webp",), 16_383, keeps=frozenset({"exif", "icc_profile"}), by_quality=True),
-        "avif": Traits("image/avif", (".avif",), 65_535, keeps=frozenset({"exif", "icc_profile"}), by_quality=True),
+        "avif": Traits("image/avif", (".avif",), 32_768, keeps=frozenset({"exif", "icc_profile"}), by_quality=True),
         "gif": Traits("image/gif", (".gif",), 65_535),
         "tiff": Traits("image/tiff", (".tif", ".tiff"), 1 << 30, keeps=frozenset({"icc_profile", "dpi"})),
         "ico": Traits("image/vnd.microsoft.icon", (".ico",), 256),

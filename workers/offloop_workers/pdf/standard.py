@@ -44,6 +44,7 @@ def describe(document: Any, page: Page, root: Element) -> None:
     metadata.description = page.subject or metadata.description
     metadata.keywords = page.keywords or metadata.keywords
     metadata.created = _whole(page.created or metadata.created)
+    xmp.clean(metadata)
     xmp.extend(metadata, page)
 
 

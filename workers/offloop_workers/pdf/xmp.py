@@ -15,8 +15,18 @@ _PROPERTIES = {
     "Version": "version of the XML schema of the invoice",
     "ConformanceLevel": "profile of the XML invoice",
 }
+_NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DESCRIPTION = b"<rdf:Description"
 _NAMESPACE = re.compile(rb' xmlns:(?!rdf=)(\w+)="[^"]*"')
+
+
+def clean(metadata: Any) -> None:
+    """Take out of texts what XML cannot hold: with one control character in it, no reader understands the packet."""
+    for name in ("title", "description", "generator"):
+        if text := getattr(metadata, name):
+            setattr(metadata, name, _NO_XML.sub(" ", text))
+    for name in ("authors", "keywords"):
+        setattr(metadata, name, [_NO_XML.sub(" ", text) for text in getattr(metadata, name)])
 
 
 def extend(metadata: Any, page: Page) -> None:

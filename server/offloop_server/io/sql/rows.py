@@ -42,10 +42,14 @@ class Rows:
 
     def begin(self, columns: Iterable[str], types: Iterable[str | None]) -> None:
         """Name the columns; a name that comes again is numbered, so that rows can be objects."""
+        taken: set[str] = set()
+        last: dict[str, int] = {}  # without it, a thousand columns of one name would take many seconds
         for name in columns:
-            unique, number = name, 2
-            while unique in self.columns:
-                unique, number = f"{name}_{number}", number + 1
+            unique = name
+            while unique in taken:
+                last[name] = last.get(name, 1) + 1
+                unique = f"{name}_{last[name]}"
+            taken.add(unique)
             self.columns.append(unique)
         self.types = list(types)
 

@@ -20,7 +20,6 @@ _BUSY_SECONDS: Final = 2.0
 """How long a lock is waited for; a writer holds one for milliseconds."""
 _STEPS: Final = 20_000
 """Steps of SQLite's machine, about a millisecond, between two looks at the clock."""
-_BATCH: Final = 200
 _PRIMARY: Final = 0xFF
 """The part of an error code that says what sort it is."""
 _TYPES: Final = {int: "integer", float: "real", str: "text", bytes: "blob"}
@@ -135,10 +134,9 @@ def fetch(connection: sqlite3.Connection, query: Query, into: Rows) -> None:
         if cursor.description is None:
             raise no_rows(sort)
         into.begin([column[0] for column in cursor.description], [None] * len(cursor.description))
-        while batch := cursor.fetchmany(min(_BATCH, into.missing)):
-            for row in batch:
-                into.types = [known or _TYPES.get(type(value)) for known, value in zip(into.types, row, strict=True)]
-            if not into.add(batch):
+        for row in cursor:  # one by one: what Python holds is beyond the bounds of SQLite, and a row may be large
+            into.types = [known or _TYPES.get(type(value)) for known, value in zip(into.types, row, strict=True)]
+            if not into.add([row]):
                 return
     finally:
         cursor.close()
