@@ -55,10 +55,8 @@ def _flat(node: Any, definitions: Mapping[str, Any]) -> Any:
     match node:
         case {"$ref": str(reference), **beside}:
             return {**_flat(definitions[reference.removeprefix("#/$defs/")], definitions), **beside}
-        case {"anyOf": [{"type": str(kind), **constraints}, {"type": "null"}], **beside}:
-            return _flat({"type": [kind, "null"], **constraints, **beside}, definitions)
-        case {"anyOf": [{"$ref": str(reference)}, {"type": "null"}], **beside}:
-            return {**_nullable(_flat({"$ref": reference}, definitions)), **beside}
+        case {"anyOf": [dict(one), {"type": "null"}], **beside}:
+            return {**_nullable(_flat(one, definitions)), **_flat(beside, definitions)}
         case dict():
             return {name: _flat(value, definitions) for name, value in node.items()}
         case list():
@@ -67,8 +65,8 @@ def _flat(node: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same, or null."""
-    if isinstance(schema.get("type"), str) and "enum" not in schema:
+    """The same, or null; what is said of values beside their type may rule null out."""
+    if isinstance(schema.get("type"), str) and not {"enum", "const"} & {*schema}:
         return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [schema, {"type": "null"}]}
 

@@ -63,7 +63,7 @@ class Limits:
             unbounded = declared == 0 and name in _FREE_AT_ZERO
             if not unbounded and name in _FREE_AT_ZERO and int(value) == 0:
                 message = (
-                    f"OFFLOOP_LIMITS: {kind}.{name}={value:g} would mean no limit, and the declared one is {declared:g}: "
+                    f"OFFLOOP_LIMITS: {kind}.{name}={value:g} would mean no limit, and {declared:g} is declared; "
                     "limits can only be lowered. Say 1 or more, or leave it out."
                 )
                 raise SettingsError(message)

@@ -240,7 +240,10 @@ class Settings(BaseModel):
         "transform_image.memory_mb=512. docs/jobs.md lists the limits. Front ends and workers need the same.",
     )
     tool_threads: int = Field(
-        8, ge=1, le=256, description="Calls of light tools written as def that run at once in one front end, in threads."
+        8,
+        ge=1,
+        le=256,
+        description="Calls of light tools written as def that run at once in a front end, in threads.",
     )
     families: Families = Field(
         (),

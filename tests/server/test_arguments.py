@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
+import jsonschema
 import pytest
 from pydantic import Field, model_validator
 
@@ -91,6 +92,7 @@ class Leaf(Model):
 
     name: str = Field(description="Its name.")
     size: int | None = None
+    cut_by: Literal["rows", "bytes"] | None = None
 
 
 class Tree(Model):
@@ -115,6 +117,9 @@ def test_what_a_tool_answers_is_described_without_references() -> None:
     best = described["properties"]["best"]
     assert (best["type"], best["description"]) == (["object", "null"], "The best.")
     assert best["properties"]["size"]["type"] == ["integer", "null"]
+    leaf: dict[str, Any] = {"name": "a", "size": None, "cut_by": None}
+    for value in (None, leaf, {**leaf, "cut_by": "rows"}):
+        jsonschema.validate({"leaves": [leaf], "best": value}, described)
 
 
 def test_an_answer_that_holds_its_like_keeps_its_references() -> None:

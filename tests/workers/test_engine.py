@@ -21,7 +21,6 @@ from offloop.jobs.hashing import FileToHash, hash_file
 from offloop.queue import live_queues
 from offloop.record import Cancelled, Done, Failed, Record, State
 from offloop.redis import connect
-from offloop.references import FileReference
 from offloop_workers import engine
 from offloop_workers.engine import Worker
 from parts import sample_jobs as jobs
@@ -103,7 +102,7 @@ async def test_files_come_in_and_go_out_for_their_principal_only(
     assert made.sha256 == digest_of(path)
     foreign = await caller.submit(
         hash_file,
-        FileToHash(file=FileReference(f"artifact:{made.artifact_id}"), algorithms=["md5"]),
+        FileToHash.model_validate({"file": f"artifact:{made.artifact_id}", "algorithms": ["md5"]}),
         principal="bob",
         job_id="of-bob",
     )

@@ -9,12 +9,17 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+import httpx2
+
+from offloop import logs
 from offloop.errors import FetchFailed, OffloopError
 from offloop_server.io.http import Fetcher
 from offloop_server.io.http_answers import BulkAnswer, HttpAnswer, failed
 
 _STAGGER: Final = 0.0005
 """Seconds between the starts of lanes: hundreds that begin, and so end, at one moment would hold the loop up."""
+
+log = logs.get(__name__)
 
 
 async def bulk(
@@ -51,10 +56,7 @@ async def bulk(
         await asyncio.sleep(number * _STAGGER)
         while waiting:
             url = waiting.popleft()
-            try:
-                done[url] = await fetch(url)
-            except OffloopError as error:
-                done[url] = failed(url, error)
+            done[url] = await _told(url, fetch)
 
     try:
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as lanes:
@@ -71,6 +73,18 @@ async def bulk(
         succeeded=sum(answer.ok for answer in answers),
         total_ms=round((time.monotonic() - began) * 1000),
     )
+
+
+async def _told(url: str, fetch: Callable[[str], Awaitable[HttpAnswer]]) -> HttpAnswer:
+    """An answer, or why there is none; whatever it is, it is not the others'."""
+    try:
+        return await fetch(url)
+    except OffloopError as error:
+        return failed(url, error)
+    except Exception:
+        log.exception("one of many URLs failed", host=httpx2.URL(url).host)
+        message = "It failed inside the server; the operator's log has the reason."
+        return failed(url, FetchFailed(message, code="internal", retryable=False))
 
 
 def _unfinished(seconds: float) -> FetchFailed:

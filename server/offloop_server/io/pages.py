@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from offloop.errors import BadInput, FetchFailed
 from offloop.fetching import Fetched
 from offloop_server.io.converters import MOST_HTML, Converters
+from offloop_server.io.nesting import DEEPEST, too_deep
 
 EXTRACTS: Final = ("auto", "markdown", "text", "json", "raw")
 _JSON: Final = re.compile(r"(application|text)/(.+\+)?json")
@@ -87,7 +88,8 @@ def _json(fetched: Fetched, text: str, span: tuple[int, int], *, demanded: bool)
     except (ValueError, RecursionError) as error:
         if demanded:
             raise _no_json(fetched, str(error)[:200]) from None
-    return _part("text", text, span, "It is declared as JSON and is none.")
+        why = "It is declared as JSON, and is none that can be passed on parsed."
+    return _part("text", text, span, why)
 
 
 def _part(form: str, text: str, span: tuple[int, int], *notes: str) -> Page:
@@ -133,11 +135,22 @@ def _decoded(body: bytes, declared: str, *, html: bool) -> str:
 
 
 def _parsed(text: str) -> Any:
+    """The value, where an answer can carry it: one that it cannot would spoil all the others in it.
+
+    Raises:
+        ValueError: it is no JSON, too deep, or has a number or character that nothing can write again.
+    """
+
     def refuse(name: str) -> None:
         message = f"{name} is no JSON value"
         raise ValueError(message)
 
-    return json.loads(text, parse_constant=refuse)
+    value = json.loads(text, parse_constant=refuse)
+    if too_deep(value):
+        message = f"it has more than {DEEPEST} levels"
+        raise ValueError(message)
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # half a character, a number beyond all bounds
+    return value
 
 
 def _no_json(fetched: Fetched, why: str) -> FetchFailed:

@@ -114,8 +114,8 @@ class Encrypt(Model):
         for name, password in (("user_password", self.user_password), ("owner_password", self.owner_password)):
             if (size := len(password.encode())) > MAX_PASSWORD_BYTES:
                 message = (
-                    f"encrypt: {name} has {size} bytes in UTF-8, a PDF takes {MAX_PASSWORD_BYTES} and readers differ in "
-                    "what they do with more: choose a shorter one"
+                    f"encrypt: {name} has {size} bytes in UTF-8, a PDF takes {MAX_PASSWORD_BYTES}, and readers differ "
+                    "in what they do with more: choose a shorter one"
                 )
                 raise ValueError(message)
         return self

@@ -202,6 +202,9 @@ async def test_what_may_be_repeated_is_repeated_and_retry_after_is_honoured(tool
     answer = await tools.get(server.url("/status/503?times=1&after=1"))
     assert (answer["status"], answer["timings"]["attempts"]) == (200, 2)
     assert time.monotonic() - began >= 1
+    for strange in ("%C2%B2", "1%20Jan%2099999999999999999999%2000:00:00%20GMT"):
+        result = await tools.call("http_get", url=server.url(f"/status/503?times=1&after={strange}"), retries=0)
+        assert structured(result)["status"] in (200, 503), "what nobody can read asks for nothing"
     answer = await tools.get(server.url("/status/429?after=3600"))
     assert (answer["status"], answer["timings"]["attempts"]) == (429, 1), "it would take longer than there is time"
     assert "Retry-After 3600" in answer["error"]["message"]
@@ -343,6 +346,20 @@ async def test_bad_hosts_are_reported_in_time_without_hurting_the_others(tools: 
     assert max(one["timings"]["total_ms"] + one["timings"]["waited_ms"] for one in results[len(bad) :]) < 1500
     assert took < 4
     assert (tools.fetcher.turns.in_flight, tools.fetcher.turns.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("body", ["[" * 300 + "]" * 300, '"\\ud800"', "[1e999]"])
+async def test_json_that_no_answer_can_carry_is_shown_as_text_and_spoils_no_other(
+    tools: Tools, server: Outside, body: str
+) -> None:
+    """Too deep, half a character, a number beyond all bounds."""
+    strange, good = server.url(f"/as?type=application/json&body={quote(body)}"), server.url("/ok")
+    answer = structured(await tools.call("bulk_fetch", urls=[strange, good]))
+    assert [one["ok"] for one in answer["results"]] == [True, True]
+    assert (answer["results"][0]["data"], answer["results"][0]["content"]) == (None, body)
+    json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+    with pytest.raises(FetchFailed, match="is not JSON"):
+        await tools.get(strange, extract="json")
 
 
 async def test_what_is_not_finished_at_the_deadline_is_said_and_the_rest_is_answered(

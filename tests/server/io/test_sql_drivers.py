@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import pytest
 from offloop.errors import BadInput, LimitExceeded
 from offloop_server.io.sql.driver import Deadline, Driver, Query, quoted
 from offloop_server.io.sql.postgres import PostgreSQL
-from offloop_server.io.sql.rows import Rows
+from offloop_server.io.sql.rows import Rows, from_json, rendered
 from offloop_server.io.sql.select import select
 from offloop_server.io.sql.sqlite import SQLite, SQLiteThreads
 from parts.postgres import Postgres
@@ -228,3 +229,22 @@ async def test_a_cancelled_query_ends_at_once_and_the_next_one_works(driver: Dri
 async def test_many_queries_at_once_are_all_answered(driver: Driver) -> None:
     answers = await asyncio.gather(*(read(driver, f"SELECT {number}") for number in range(60)))
     assert [rows.rows for rows in answers] == [[[number]] for number in range(60)]
+
+
+def test_many_columns_of_one_name_are_numbered_at_once() -> None:
+    rows = Rows(1, 1000)
+    begun = time.monotonic()
+    rows.begin(["x"] * 1600 + ["x_2"], [None] * 1601)
+    assert time.monotonic() - begun < 1
+    assert rows.columns[:3] == ["x", "x_2", "x_3"]
+    assert len(set(rows.columns)) == 1601
+
+
+def test_what_is_nested_too_deeply_is_left_as_text_or_out() -> None:
+    deep = "[" * 500 + "]" * 500
+    assert from_json(deep) == deep
+    assert from_json("[[1]]") == [[1]]
+    value: list[object] = []
+    for _ in range(400):
+        value = [value]
+    assert "…" in json.dumps(rendered(value), ensure_ascii=False)

@@ -121,7 +121,6 @@ HOSTILE = [
     "SELECT * FROM dblink('dbname=postgres', 'SELECT 1') AS x (a integer)",
     "CREATE EXTENSION dblink",
     "SELECT query_to_xml('DELETE FROM t', true, true, '')",
-    "SELECT set_config('role', 'none', false), query_to_xml('SELECT pg_read_file(''PG_VERSION'')', true, true, '')",
 ]
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -307,6 +307,22 @@ async def test_nothing_of_a_read_happens_on_the_loop(threads: SQLiteThreads, pat
         await read(SQLite(str(path), threads), "SELECT 1")
     assert names
     assert all(name.startswith("sqlite") for name in names)
+
+
+async def test_large_rows_are_not_read_ahead(threads: SQLiteThreads, path: Path) -> None:
+    """Each would be held by Python, where SQLite's own bounds do not reach."""
+    made = 0
+
+    class Counted(Rows):
+        def add(self, rows: Iterable[Sequence[Any]]) -> bool:
+            nonlocal made
+            rows = list(rows)
+            made = max(made, len(rows))
+            return super().add(rows)
+
+    rows = Counted(100, 65_536, 16_384)
+    await SQLite(str(path), threads).run(Query(COUNT.format("zeroblob(8000000)")), rows, Deadline(20))
+    assert (made, rows.truncated_by) == (1, "bytes")
 
 
 async def test_memory_is_bounded_for_all_reads_together(threads: SQLiteThreads, path: Path) -> None:

@@ -133,6 +133,21 @@ def test_metadata_does_not_survive(run: Run) -> None:
         assert not {"comment", "xmp", "icc_profile", "exif"} & set(made.info)
 
 
+def test_a_tiff_that_needs_no_change_loses_its_metadata_too(run: Run, context: JobContext) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "secret"
+    exif.get_ifd(0x8825)[1] = "N"
+    assert run(quarters(), "tiff", save={"exif": exif})[0].format == "tiff"
+    content = context.artifacts[-1].path.read_bytes()
+    assert b"secret" not in content
+
+
+def test_a_picture_too_long_for_readers_of_avif_is_refused(run: Run) -> None:
+    assert run(Image.new("L", (1, 32_768)), format="avif")[1].size == (1, 32_768)
+    with pytest.raises(JobError, match=r"avif pictures have at most 32,768 pixels a side"):
+        run(Image.new("L", (1, 32_769)), format="avif")
+
+
 def test_an_embedded_profile_is_converted_to_srgb(run: Run) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     made = run(quarters(), save={"icc_profile": profile})[1]

@@ -423,6 +423,37 @@ def test_sanitising_may_remove_links_and_files_too(run: EditAll, result: Callabl
         assert len(pdf.attachments) == 0
 
 
+@pytest.mark.parametrize("uri", ["javascript:app.alert(1)", " JaVa\tScript:x", "file:///etc/passwd", "data:,x"])
+def test_a_link_that_is_none_to_the_web_is_sanitised_too(run: EditAll, result: Callable[..., Any], uri: str) -> None:
+    def active(pdf: pikepdf.Pdf) -> None:
+        note = Dictionary(Subtype=Name.Link, A=Dictionary(S=Name.URI, URI=String(uri)))
+        pdf.pages[0].obj.Annots = Array([pdf.make_indirect(note)])
+
+    run([pdfs.saved(active)], {"op": "sanitise"})
+    with result() as pdf:
+        assert "/A" not in pdf.pages[0].Annots[0]
+
+
+def test_pages_that_share_their_resources_are_stamped_each_with_its_own(run: EditAll, context: JobContext) -> None:
+    def share(pdf: pikepdf.Pdf) -> None:
+        shared = pdf.make_indirect(Dictionary(XObject=Dictionary(Stamp2=pdf.make_stream(b""))))
+        for _ in range(4):
+            pdf.add_blank_page(page_size=(200, 100))
+        for page in pdf.pages:
+            page.obj.Resources = shared
+
+    run([pdfs.saved(share)], {"op": "stamp", "text": "No. {page}"}, {"op": "stamp", "text": "again", "position": "top"})
+    found = [set(text.split()) for text in said(context)]
+    assert found[-4:] == [{"No.", str(number), "again"} for number in range(len(found) - 3, len(found) + 1)]
+
+
+def test_a_password_that_no_reader_could_type_again_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"user_password has 240 bytes in UTF-8, a PDF takes 127"):
+        Edit.model_validate(
+            {"sources": [{"file": "data:,x"}], "operations": [{"op": "encrypt", "user_password": "\u00e9" * 120}]}
+        )
+
+
 def test_flattening_draws_fields_into_the_page(run: EditAll, result: Callable[..., Any], context: JobContext) -> None:
     source = pdfs.written("Form", 1, extra="<input name='who' value='Ann Example'>", pdf_forms=True)
     run([source], {"op": "flatten"})

@@ -175,6 +175,13 @@ def test_metadata_of_the_caller_goes_before_the_documents_own(run: Run) -> None:
     assert (str(kept.docinfo["/Author"]), str(kept.Root.Lang)) == ("Own", "fr")
 
 
+def test_metadata_with_characters_that_xml_cannot_hold_is_still_understood(run: Run) -> None:
+    asked = {"title": "a\x00b\uffff", "author": "c\x0bd", "subject": "e\x1f", "keywords": ["f\x01g"]}
+    with opened(run(html=HTML, pdf_variant="pdf/a-3b", **asked)[1]) as pdf:
+        assert claims(pdf)["conformance"] == "B"  # it parses
+        assert b">a b " in pdf.Root.Metadata.read_bytes()
+
+
 def test_files_are_embedded_under_their_names(run: Run) -> None:
     attachments = [
         {"file": data(b"a,b\n1,2\n", "text/csv"), "name": "data.csv", "description": "The figures"},

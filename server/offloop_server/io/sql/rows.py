@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date, time
 from typing import Any, Literal
 
+from offloop_server.io.nesting import DEEPEST, too_deep
+
 _EXACT = 2**53
 """Beyond it a JSON number loses digits in most readers; such numbers travel as text."""
 _OVERHEAD = 8
@@ -89,11 +91,11 @@ class Rows:
         return made
 
 
-def rendered(value: Any) -> Any:
+def rendered(value: Any, depth: int = 0) -> Any:
     """A value of a database as JSON can carry it without loss.
 
     Bytes become ``{"base64": …}``; whole numbers beyond 2**53, decimals, dates and what else JSON does not know become
-    text, and so do NaN and the infinities.
+    text, and so do NaN and the infinities. Only what is nested too deeply is left out.
     """
     match value:
         case None | bool():
@@ -107,9 +109,9 @@ def rendered(value: Any) -> Any:
         case bytes() | bytearray() | memoryview():
             made = {"base64": base64.b64encode(bytes(value)).decode()}
         case list() | tuple() | set() | frozenset():
-            made = [rendered(item) for item in value]
+            made = [_inner(item, depth) for item in value]
         case _ if hasattr(value, "items"):  # a composite of asyncpg is no Mapping
-            made = {str(name): rendered(item) for name, item in value.items()}
+            made = {_clean(str(name)): _inner(item, depth) for name, item in value.items()}
         case _ if hasattr(value, "lower_inc"):  # a range of asyncpg
             made = _range(value)
         case date() | time():
@@ -119,12 +121,17 @@ def rendered(value: Any) -> Any:
     return made
 
 
+def _inner(value: Any, depth: int) -> Any:
+    return rendered(value, depth + 1) if depth < DEEPEST else "…"
+
+
 def from_json(text: str) -> Any:
     """The value of a JSON column; the text itself where it is nested too deeply to be taken apart."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    return text if too_deep(value) else value
 
 
 def _range(value: Any) -> str:

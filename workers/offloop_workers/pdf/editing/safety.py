@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pikepdf
-from pikepdf import Array, Dictionary, Name, Stream, sanitize
+from pikepdf import Array, Dictionary, Name, Stream, String, sanitize
 
 from offloop_workers.pdf import trees
 
@@ -26,6 +27,9 @@ ACTIVE = frozenset(
         "/Trans",
     }
 )
+# What a viewer runs, or reads from its own machine, although it is written as a link to the web.
+_ACTIVE_SCHEMES = {"javascript": "/JavaScript", "vbscript": "/JavaScript", "data": "/Launch", "file": "/Launch"}
+_SCHEME = re.compile(r"[\x00-\x20]*([A-Za-z][A-Za-z0-9+.\-\t\r\n]{0,40}):")
 _HOLDERS = ("/A", "/PA", "/OpenAction", "/Next")
 _MULTIMEDIA = frozenset({"/RichMedia", "/Movie", "/Sound", "/Screen", "/3D"})
 
@@ -63,7 +67,7 @@ def active(pdf: pikepdf.Pdf) -> set[str]:
     found: set[str] = set()
     for one in pdf.objects:
         for node in _inside(one):
-            found |= {str(action.get("/S")) for _, _, actions in _slots(node) for action in actions}
+            found |= {_type(action) for _, _, actions in _slots(node) for action in actions}
     names = pdf.Root.get("/Names")
     if isinstance(names, Dictionary) and "/JavaScript" in names:
         found.add("/JavaScript")
@@ -88,7 +92,7 @@ def _inside(one: Any) -> Iterator[Any]:
 def _scrub(node: Any, targets: frozenset[str]) -> int:
     removed = 0
     for holder, key, actions in _slots(node):
-        if any(str(action.get("/S")) in targets for action in actions):
+        if any(_type(action) in targets for action in actions):
             del holder[key]
             removed += 1
     return removed
@@ -109,6 +113,13 @@ def _slots(node: Any) -> list[tuple[Any, str, list[Any]]]:
         if actions:
             found.append((holder, key, actions))
     return found
+
+
+def _type(action: Any) -> str:
+    """The type of an action; of a link that is none to the web, what it is really."""
+    said, uri = str(action.get("/S")), action.get("/URI")
+    scheme = _SCHEME.match(str(uri)) if said == "/URI" and isinstance(uri, String) else None
+    return _ACTIVE_SCHEMES.get(re.sub(r"[\t\r\n]", "", scheme[1]).lower(), said) if scheme else said
 
 
 def _without_multimedia(page: pikepdf.Page) -> int:

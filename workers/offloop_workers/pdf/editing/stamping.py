@@ -41,14 +41,15 @@ def draw(stamp: Stamp, document: Document, indices: Sequence[int], context: Cont
         by_line = dict(zip(different, inks.texts(stamp, different, pdf, context), strict=True))
         chosen = {index: by_line[line] for index, line in lines.items()}
     state = pdf.make_indirect(Dictionary(Type=Name.ExtGState, ca=stamp.opacity, CA=stamp.opacity))
+    names = _Names()
     for index, ink in chosen.items():
-        _draw(stamp, document.pages[index], ink, state)
+        _draw(stamp, document.pages[index], ink, state, names)
 
 
-def _draw(stamp: Stamp, page: pikepdf.Page, ink: inks.Ink, state: pikepdf.Object) -> None:
+def _draw(stamp: Stamp, page: pikepdf.Page, ink: inks.Ink, state: pikepdf.Object, names: _Names) -> None:
     matrix = place(stamp, (ink.width, ink.height), view(page))
-    form = page.add_resource(ink.drawn, Name.XObject, _unused(page), replace_existing=False)
-    look = page.add_resource(state, Name.ExtGState, _unused(page), replace_existing=False)
+    form = page.add_resource(ink.drawn, Name.XObject, names.unused(page), replace_existing=False)
+    look = page.add_resource(state, Name.ExtGState, names.unused(page), replace_existing=False)
     # An artifact: what assistive programs should not read aloud on every page.
     content = b"/Artifact BMC q %s gs %s cm %s Do Q EMC\n" % (str(look).encode(), matrix.encode(), str(form).encode())
     if stamp.layer == "under":
@@ -58,15 +59,28 @@ def _draw(stamp: Stamp, page: pikepdf.Page, ink: inks.Ink, state: pikepdf.Object
     page.contents_add(b"\nQ\n" + content)
 
 
-def _unused(page: pikepdf.Page) -> Name:
-    """A name the page does not use yet; the library's own are random, and the same job should give the same bytes."""
-    resources = page.get_resources()
-    groups = resources.values() if isinstance(resources, Dictionary) else ()
-    taken = {key for group in groups if isinstance(group, Dictionary) for key in group.keys()}  # noqa: SIM118 -- no dict
-    number = 1
-    while f"/Stamp{number}" in taken:
-        number += 1
-    return Name(f"/Stamp{number}")
+class _Names:
+    """Names that pages do not use yet; the library's own are random, and the same job should give the same bytes.
+
+    All pages of a document may share their resources, which are therefore looked through once and not for each page.
+    """
+
+    def __init__(self) -> None:
+        self._shared: dict[tuple[int, int], set[str]] = {}
+        self._number = 0
+
+    def unused(self, page: pikepdf.Page) -> Name:
+        resources = page.get_resources() or Dictionary()
+        taken = self._shared.get(resources.objgen) if resources.is_indirect else None
+        if taken is None:
+            groups = [group for group in resources.values() if isinstance(group, Dictionary)]
+            taken = {key for group in groups for key in group.keys()}  # noqa: SIM118 -- not a dict
+            if resources.is_indirect:
+                self._shared[resources.objgen] = taken
+        self._number += 1  # never again the same one, so what is added meanwhile need not be looked at
+        while f"/Stamp{self._number}" in taken:
+            self._number += 1
+        return Name(f"/Stamp{self._number}")
 
 
 def _numbered(text: str, page: int, pages: int) -> str:
