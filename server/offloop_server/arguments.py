@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from offloop.errors import BadInput
+
+_SECRETS: Final = ("password", "secret", "hmac_key")
+"""What the names of arguments contain whose values are said to nobody: refusals end up in logs and transcripts."""
+_HIDDEN: Final = "***"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -103,6 +107,23 @@ def _sentence(fault: Any, model: type[BaseModel]) -> str:
             hint = f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(model.model_fields)}."
             return f"{where} is not an argument{hint}"
     reason = fault["msg"].removeprefix("Value error, ")
-    sent = repr(fault["input"]) if where else ""
+    secret = any(map(_is_secret, fault["loc"]))
+    sent = repr(_HIDDEN if secret else _shown(fault["input"])) if where else ""
     sent = f" (you sent {sent if len(sent) <= 60 else sent[:60] + '…'})" if sent else ""  # noqa: PLR2004 -- a line
     return f"{where or 'the arguments'}: {reason}{sent}."
+
+
+def _is_secret(name: Any) -> bool:
+    return any(word in str(name).lower() for word in _SECRETS)
+
+
+def _shown(sent: Any) -> Any:
+    """What was sent, without the values of secrets in it."""
+    match sent:
+        case dict():
+            return {name: _HIDDEN if _is_secret(name) else _shown(value) for name, value in sent.items()}
+        case list() | tuple():
+            return [_shown(value) for value in sent]
+        case str() if sent.lstrip()[:1] in ("{", "[", '"') and _is_secret(sent):  # JSON where an object was meant
+            return _HIDDEN
+    return sent

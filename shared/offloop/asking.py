@@ -23,6 +23,8 @@ _OURS: Final = frozenset({
 })  # fmt: skip
 _HARMLESS: Final = frozenset({"accept", "accept-language", "user-agent"})
 """Headers of a caller that another origin may see too."""
+_SAFE: Final = ("GET", "HEAD")
+"""Methods that another origin may be asked with because the first one says so: they change nothing there."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 LONGEST_VALUE: Final = 8192
 
@@ -87,6 +89,9 @@ def next_hop(policy: Policy, url: httpx2.URL, ask: Ask, response: httpx2.Respons
     if _origin(url) != _origin(target):
         if content is not None:
             message = f"{url.host} redirects a {method} with a body to {target.host}; that is not followed."
+            raise Refused(message)
+        if method not in _SAFE:
+            message = f"{url.host} redirects a {method} to another origin, {target.host}; only GET and HEAD follow."
             raise Refused(message)
         headers = {name: value for name, value in headers.items() if name in _HARMLESS}
     return target, Ask(str(target), method, headers, content)

@@ -225,7 +225,8 @@ class Settings(BaseModel):
         repr=False,  # may hold passwords
         description="One database that the SQL tools may read, under the name <NAME> in small letters: "
         "sqlite:////absolute/path.db (what follows sqlite:/// is the path as it is) or "
-        "postgresql://user:password@host/database. Give PostgreSQL a role that may only read.",
+        "postgresql://user:password@host/database. Give PostgreSQL a role that may only read: "
+        "a superuser, or one that may reach files or programs of its host, is refused.",
     )
     query_seconds: float = Field(30, gt=0, le=3600, description="How long one database query may take at most.")
     query_threads: int = Field(

@@ -20,6 +20,10 @@ import asyncpg
 import pytest
 
 OWNER = "postgres"
+"""A superuser, whom no tool connects as."""
+READER = "reader"
+"""May log in and read everything."""
+_ROLES = f"CREATE ROLE {READER} LOGIN;\nGRANT pg_read_all_data TO {READER};\n"
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,13 @@ class Postgres:
 
     folder: Path
 
-    def url(self, user: str = OWNER, database: str = "postgres") -> str:
+    def url(self, user: str = READER, database: str = "postgres") -> str:
         """How to connect as somebody."""
         return f"postgresql://{user}@/{database}?host={self.folder}"
 
     async def execute(self, *statements: str, database: str = "postgres") -> None:
         """Run statements as the owner, who may do anything."""
-        connection = await asyncpg.connect(self.url(database=database))
+        connection = await asyncpg.connect(self.url(OWNER, database))
         try:
             for statement in statements:
                 await connection.execute(statement)
@@ -47,7 +51,7 @@ class Postgres:
 
     async def fetch(self, sql: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Read as the owner."""
-        connection = await asyncpg.connect(self.url(database=database))
+        connection = await asyncpg.connect(self.url(OWNER, database))
         try:
             return [tuple(row) for row in await connection.fetch(sql, *values)]
         finally:
@@ -70,7 +74,10 @@ def postgres() -> Iterator[Postgres]:
             stdout=subprocess.DEVNULL,
             **options,
         )
-        command = [*map(str, (binaries / "postgres", "-D", folder / "data", "-k", folder)), "-h", "", "-F"]
+        program, data = str(binaries / "postgres"), str(folder / "data")
+        alone = [program, "--single", "-D", data, "postgres"]
+        subprocess.run(alone, check=True, input=_ROLES.encode(), stdout=subprocess.DEVNULL, **options)
+        command = [program, "-D", data, "-k", str(folder), "-h", "", "-F"]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen[bytes]([*command, "-c", "max_connections=40"], stdout=log, stderr=log, **options)
         try:

@@ -87,6 +87,34 @@ def test_a_refusal_has_a_bounded_length() -> None:
     assert len(refused.value.message) < 1000
 
 
+class Locked(Model):
+    """An input with secrets."""
+
+    user_password: Annotated[str, Field(max_length=3)] = ""
+    inner: Inner | None = None
+    sheets: list[Words] = Field(default_factory=list)
+    keys: dict[str, int] = Field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"user_password": "hunter2"}, "user_password: String should have at most 3 characters (you sent '***')."),
+        ({"inner": ["sesame", {"hmac_key": "hunter2"}]}, "(you sent ['sesame', {'hmac_key': '***'}])"),
+        ({"inner": [{"a": {"Owner_Password": ["hunter2"]}}]}, "(you sent [{'a': {'Owner_Password': '***'}}])"),
+        ({"inner": '{"client_secret": "hunter2"}'}, "(you sent '***')"),
+        ({"sheets": [{"text": "odd", "secret": "hunter2"}]}, "sheets.0.secret"),
+        ({"keys": {"X-Secret": "hunter2"}}, "keys.X-Secret: "),
+        ({"keys": "the secret of it"}, "(you sent 'the secret of it')"),
+    ],
+)
+def test_a_refusal_repeats_no_secret(arguments: dict[str, object], said: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        validate("open_it", Locked, arguments)
+    assert said in refused.value.message
+    assert "hunter2" not in refused.value.message
+
+
 class Leaf(Model):
     """A part."""
 

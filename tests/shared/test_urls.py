@@ -334,6 +334,32 @@ async def test_credentials_and_bodies_do_not_leave_their_origin() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("status", [302, 307, 308])
+async def test_only_what_changes_nothing_is_asked_of_another_origin(status: int) -> None:
+    """Else a host could have its callers delete at a neighbour of theirs, without a body or credentials."""
+
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        return [LOCAL]
+
+    async with outside() as server, guarded_client(HERE, resolve=resolve) as client:
+
+        async def ask(to: str, method: str) -> int:
+            url = server.url(f"/redirect?status={status}&to={to}", "one.test")
+            return (await fetch_to(client, HERE, Ask(url, method), io.BytesIO())).status
+
+        elsewhere = server.url("/echo", "two.test")
+        for method in ("GET", "HEAD"):
+            assert await ask(elsewhere, method) == 200
+        asked = server.asked["/echo"]
+        for method in ("DELETE", "OPTIONS", "PUT", *(("POST",) if status != 302 else ())):
+            assert await ask("/echo", method) == 200
+            with pytest.raises(Refused, match=f"redirects a {method} to another origin"):
+                await ask(elsewhere, method)
+            asked += 1
+            assert server.asked["/echo"] == asked
+
+
+@pytest.mark.anyio
 async def test_after_a_post_a_redirect_is_a_get_where_the_protocol_says_so() -> None:
     async with outside() as server:
         for status, method in ((301, "GET"), (302, "GET"), (303, "GET"), (307, "POST"), (308, "POST")):

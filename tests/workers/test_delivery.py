@@ -12,6 +12,7 @@ import pytest
 from arq.connections import ArqRedis
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
+from structlog.testing import capture_logs
 
 from offloop import Model, declare, scripts, webhook_scripts, wire
 from offloop.artifacts import Artifact
@@ -394,6 +395,24 @@ async def test_a_job_whose_record_has_expired_is_told_all_the_same(bench: Bench,
     event = json.loads(receiver.received[0].body)
     assert (event["type"], event["data"]["job_id"], event["data"]["state"]) == ("job.completed", job_id, "completed")
     assert event["data"]["error"]["code"] == "expired"
+
+
+async def test_what_cannot_be_put_together_is_a_failed_attempt_of_its_schedule(
+    bench: Bench, receiver: Receiver
+) -> None:
+    """Not one that is begun again whenever its lease lapses; and it holds up no other."""
+    poison = await bench.ended(receiver.url())
+    await bench.redis.hset(wire.RECORD + poison, mapping={"created": "no number"})  # type: ignore[misc]
+    with capture_logs() as logged:
+        async with bench.courier():
+            good = await bench.ended(receiver.url())
+            await bench.until(good, "delivered")
+            failed = await bench.until(poison, "failed")
+    assert (failed.attempts, failed.status) == (len(SOON) + 1, None)
+    assert failed.error == "what it tells could not be put together"
+    assert [json.loads(request.body)["data"]["job_id"] for request in receiver.received] == [good]
+    said = [line for line in logged if line["event"] == "what a delivery tells could not be put together"]
+    assert [line["job_id"] for line in said] == [poison] * failed.attempts
 
 
 async def test_without_a_secret_of_their_own_a_principal_gets_one_and_all_is_signed(

@@ -16,13 +16,13 @@ from arq.jobs import serialize_job
 
 from offloop import Kind, Limits
 from offloop.artifacts import ArtifactStore
-from offloop.errors import JobError
+from offloop.errors import JobError, LimitExceeded
 from offloop.record import Done, Failed
 from offloop.settings import load
 from offloop.wire import pack
 from offloop_workers.attempt import Claim, Performer
 from offloop_workers.children import Children, Task
-from offloop_workers.fetching import Errand, Fetching
+from offloop_workers.fetching import MAX_NAMED, Errand, Fetching
 from offloop_workers.scratch import Scratch
 from parts import hostile_jobs as jobs
 from parts.valkey import lasting
@@ -47,7 +47,8 @@ async def outside() -> AsyncIterator[str]:
                     await left.wait()
                     return
                 status = b"404 Not Found" if path == b"/missing" else b"200 OK"
-                body = bytes(2 << 20) if path == b"/large" else b"content of " + path
+                sizes = {b"/large": 2 << 20, b"/full": 1 << 20, b"/half": 1 << 19}
+                body = bytes(sizes[path]) if path in sizes else b"content of " + path
                 head = b"HTTP/1.1 %b\r\ncontent-type: Text/Plain; charset=x\r\ncontent-length: %d\r\n\r\n"
                 writer.write(head % (status, len(body)) + body)
                 await writer.drain()
@@ -130,6 +131,32 @@ async def test_a_url_that_may_not_be_asked_is_refused(perform: Perform, settings
     assert isinstance(outcome, Failed)
     assert outcome.error.reason == "refused"
     assert words in outcome.error.message
+
+
+async def test_only_so_many_urls_may_be_named(tmp_path: Path) -> None:
+    async with outside() as url, Fetching(load(HERE)) as fetching:
+        errand = Errand(fetching, "a kind", Limits(), tmp_path / "fetched")
+        for number in range(MAX_NAMED):
+            await errand.bring(f"{url}/{number}")
+        with pytest.raises(LimitExceeded, match=r"more than 100 URLs, .* upload the files"):
+            await errand.bring(f"{url}/more")
+    assert len(list((tmp_path / "fetched").iterdir())) == MAX_NAMED
+
+
+async def test_the_fetched_files_of_a_job_are_limited_together(tmp_path: Path) -> None:
+    """Those its input names and those its work asks for; what came before a failure counts too."""
+    async with outside() as url, Fetching(load(HERE)) as fetching:
+        errand = Errand(fetching, "a kind", Limits(fetches=9), tmp_path / "fetched")
+        for _ in range(3):
+            await errand.bring(f"{url}/full")
+        await errand.bring(f"{url}/half")
+        answer = await errand.answer(f"{url}/full")
+        assert answer["refused"]["code"] == "limit_exceeded"
+        assert "more than 4 MiB together (4 times OFFLOOP_FETCH_MAX_MB): send smaller" in answer["refused"]["message"]
+        await errand.bring(f"{url}/half")
+        with pytest.raises(LimitExceeded, match="more than 4 MiB together"):
+            await errand.bring(f"{url}/a")
+    assert sum(path.stat().st_size for path in (tmp_path / "fetched").iterdir()) == 4 << 20
 
 
 async def test_waiting_for_a_file_counts_as_time_of_the_job(perform: Perform) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from offloop import Kind
+from offloop import Kind, catalogue
 from offloop.errors import Crashed, JobError, LimitExceeded
 from offloop.record import Progress
 from offloop_workers import landlock, sandbox, seccomp
@@ -155,6 +155,54 @@ async def test_a_strict_job_reads_the_root_its_input_names(run: Run, hostile: Ch
     found = (await run(jobs.read_strictly, file="root:docs/open", text=str(root / "open")))["found"]
     assert found == {"reference": "open", "path": "done"}
     assert (await run(jobs.read_strictly, text=str(root / "open")))["found"] == {"path": "PermissionError"}
+
+
+_OWN_JOBS = """
+from pathlib import Path
+from offloop import Model, job
+from helping import HELP
+
+class Where(Model):
+    folder: str
+
+class Found(Model):
+    found: dict[str, str]
+
+@job(seconds=20, memory_mb=256, isolation="fork", sandbox="strict")
+def look_around(where: Where) -> Found:
+    "Read what lies in a folder."
+    found = {}
+    for name in ("own_jobs.py", "helping/__init__.py", "helping/more.py", ".env", "other.py"):
+        try:
+            found[name] = str(bool((Path(where.folder) / name).read_text()))
+        except OSError as error:
+            found[name] = type(error).__name__
+    from helping.more import MORE
+    return Found(found=found | {"more": HELP + MORE})
+"""
+
+
+async def test_a_strict_job_reads_nothing_of_the_folder_offloop_was_started_in_but_its_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "started"
+    (started / "helping").mkdir(parents=True)
+    files = {"own_jobs.py": _OWN_JOBS, ".env": "SECRET=1", "other.py": "SECRET = 1"}
+    files |= {"helping/__init__.py": "HELP = 'a'", "helping/more.py": "MORE = 'b'"}
+    for name, text in files.items():
+        (started / name).write_text(text)
+    monkeypatch.chdir(started)
+    monkeypatch.syspath_prepend(started)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("OFFLOOP_JOB_MODULES", "own_jobs")
+    (kind,) = catalogue.kinds_in(catalogue.import_module("own_jobs"))
+    async with Children(1, ("default",), tmp_path / "temporary") as pool, asyncio.timeout(20):
+        task = Task(kind, "a-job", 1, {"folder": str(started)}, str(tmp_path / "work"), {})
+        found = (await pool.run(task, print))["output"]["found"]
+    for name in ("own_jobs", "helping"):
+        sys.modules.pop(name)
+    assert {name for name, outcome in found.items() if outcome == "PermissionError"} == {".env", "other.py"}
+    assert found["more"] == "ab"
 
 
 async def test_secrets_of_the_worker_are_not_in_the_environment(run: Run) -> None:

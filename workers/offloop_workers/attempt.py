@@ -20,25 +20,29 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from arq.jobs import DeserializationError, deserialize_job_raw
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
+from pydantic_core import from_json, to_json
 
 from offloop import logs
 from offloop.artifacts import Artifact, digest_of
 from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, Unavailable, as_job_error
+from offloop.job import Model
 from offloop.record import Done, Failed, Progress
 from offloop.references import Scheme, parse, references
-from offloop.wire import unpack
+from offloop.wire import pack, unpack
+from offloop_workers.child import MAX_OUTPUT
 from offloop_workers.children import Task
+from offloop_workers.context import MAX_WARNINGS, add_warning
 from offloop_workers.fetching import Errand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from offloop.artifacts import ArtifactStore
-    from offloop.job import Kind, Model
+    from offloop.job import Kind
     from offloop_workers.children import Children
     from offloop_workers.fetching import Fetching
     from offloop_workers.scratch import Scratch
@@ -79,6 +83,19 @@ class Again:
 
 
 AGAIN: Final = Again()
+
+
+class _Made(Model):
+    path: str
+    name: Annotated[str, Field(max_length=1024)]
+    mime_type: Annotated[str, Field(max_length=255)]
+    sha256: str
+
+
+class _Told(Model):
+    output: dict[str, Any]
+    warnings: list[str]
+    artifacts: list[_Made]
 
 
 class Performer:
@@ -126,7 +143,8 @@ class Performer:
                 spent=time.monotonic() - began,
             )
             done = await self._children.run(task, on_progress)
-            return await self._keep(done, claim.principal, folder / "work")
+            told = _told(kind, done)
+            return await self._keep(told, claim.principal, folder / "work")
         except Crashed as error:
             if claim.tries < claim.allowed:
                 log.warning("child crashed, the job is run again", job_id=claim.job_id, error=error.message)
@@ -199,16 +217,16 @@ class Performer:
                 paths[str(reference)], _ = await errand.bring(parsed.name)
         return paths
 
-    async def _keep(self, done: dict[str, Any], principal: str, folder: Path) -> Done:
+    async def _keep(self, told: _Told, principal: str, folder: Path) -> Done:
         artifacts: list[Artifact] = []
         try:
-            for made in done["artifacts"]:
-                path = Path(made["path"])
+            for made in told.artifacts:
+                path = Path(made.path)
                 artifact = await self._store.put(
                     path,
                     principal=principal,
-                    name=made["name"],
-                    mime_type=made["mime_type"],
+                    name=made.name,
+                    mime_type=made.mime_type,
                     digest=await asyncio.to_thread(_checked_digest, path, folder),
                 )
                 artifacts.append(artifact)
@@ -217,7 +235,38 @@ class Performer:
             with contextlib.suppress(Unavailable):
                 await self._store.forget(artifacts, principal)
             raise
-        return Done(done["output"], tuple(each.to_wire() for each in artifacts), tuple(done["warnings"]))
+        return Done(told.output, tuple(each.to_wire() for each in artifacts), tuple(told.warnings))
+
+
+def _told(kind: Kind[Any, Any], done: object) -> _Told:
+    """What a child says it has done, if that is what its kind may answer; a document may have taken the child over.
+
+    Raises:
+        JobError: it is not.
+    """
+    try:
+        told = _Told.model_validate(done)
+        if not set(told.output) <= {*kind.output.model_fields, *kind.output.model_computed_fields}:
+            message = "unknown fields"
+            raise ValueError(message)  # noqa: TRY301 -- told with the rest
+        # In JSON, as the child has written it; computed fields are in it and would be unknown ones.
+        encoded = to_json(told.output, inf_nan_mode="constants")
+        kind.output.model_validate_json(encoded, extra="ignore", by_alias=True, by_name=True)
+        output = from_json(encoded)
+    except (ValueError, RecursionError) as error:
+        log.warning("a job's answer does not fit its kind", kind=kind.name, error=str(error)[:500])
+        message = (
+            f"{kind.name} answered something else than its kind declares; nothing was kept of it. Send other input, or "
+            "tell the author of the job."
+        )
+        raise JobError(message, code="bad_result") from None
+    if len(pack(output)) > MAX_OUTPUT:
+        message = f"the output of {kind.name} has more than {MAX_OUTPUT} bytes, the limit: ask for less"
+        raise LimitExceeded(message)
+    warnings: list[str] = []
+    for warning in told.warnings[:MAX_WARNINGS]:
+        add_warning(warnings, warning)
+    return _Told(output=output, warnings=warnings, artifacts=told.artifacts)
 
 
 def _checked_digest(path: Path, folder: Path) -> str:

@@ -30,6 +30,18 @@ SECONDS_BETWEEN_REPORTS = 0.25
 _BUFFER = 256 * 1024
 
 
+def add_warning(warnings: list[str], message: str) -> None:
+    """Keep a warning as one line of bounded length, once; after a hundred only the fact that there were more."""
+    line = " ".join(message.split())
+    if len(line) > MAX_WARNING_LENGTH:
+        line = line[: MAX_WARNING_LENGTH - 3] + "..."
+    if not line or line in warnings or len(warnings) >= MAX_WARNINGS:
+        return
+    if len(warnings) == MAX_WARNINGS - 1:
+        line = f"There were more than {MAX_WARNINGS} warnings; the rest is left out."
+    warnings.append(line)
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """A finished file of this job, still in its folder.
@@ -123,14 +135,7 @@ class JobContext:
 
     def warn(self, message: str) -> None:
         """Keep a warning for the answer, once; after a hundred only the fact that there were more."""
-        line = " ".join(message.split())
-        if len(line) > MAX_WARNING_LENGTH:
-            line = line[: MAX_WARNING_LENGTH - 3] + "..."
-        if not line or line in self.warnings or len(self.warnings) >= MAX_WARNINGS:
-            return
-        if len(self.warnings) == MAX_WARNINGS - 1:
-            line = f"There were more than {MAX_WARNINGS} warnings; the rest is left out."
-        self.warnings.append(line)
+        add_warning(self.warnings, message)
 
     def open(self, reference: FileReference) -> BinaryIO:
         """Open a referenced file for reading.

@@ -192,8 +192,15 @@ class Courier:
             log.error("the lease of a delivery lapses, it is sent again", id=taken.delivery_id, exc_info=error)
 
     async def _deliver(self, taken: Taken) -> None:
-        told = await self._told(taken)
-        packed = body(told, await self._known_links())
+        links = await self._known_links()
+        try:
+            told = await self._told(taken)
+            packed = body(told, links)
+        except Exception:
+            # Left to its lease, which lapses after seconds, it would be begun again and again for days.
+            log.exception("what a delivery tells could not be put together", id=taken.delivery_id, job_id=taken.job_id)
+            await self._note(taken, self._postman.retry(taken.step, 0, "what it tells could not be put together"), b"")
+            return
         now = int(time.time())
         signed = headers(taken.delivery_id, now, taken.signers or await self._first_secret(taken.principal), packed)
         verdict = await self._postman.post(taken.url, signed, packed, taken.step)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from offloop.limits import Limits
     from offloop.settings import Settings
 
+MAX_NAMED: Final = 100
+"""URLs that the input of one job may name."""
+FULL_FILES: Final = 4
+"""How many files of the largest size (``OFFLOOP_FETCH_MAX_MB``) may be fetched for one attempt, all together."""
 _ERRORS_FROM: Final = 400
 
 
@@ -55,8 +60,18 @@ class Fetching:
         if client:
             await client.aclose()
 
-    async def fetch(self, url: str, path: Path) -> Fetched:
+    @property
+    def file_bytes(self) -> int:
+        """The most that one file may have."""
+        return self._bounds.max_bytes
+
+    async def fetch(self, url: str, path: Path, most: int | None = None) -> Fetched:
         """Fetch a URL to a file that does not exist yet.
+
+        Args:
+            url: what to fetch.
+            path: the file.
+            most: bytes it may have, where these are fewer than `file_bytes`.
 
         Raises:
             Refused: it may not be asked.
@@ -66,8 +81,9 @@ class Fetching:
         if self._client is None:
             self._client = guarded_client(self._policy)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        bounds = self._bounds if most is None else replace(self._bounds, max_bytes=min(most, self.file_bytes))
         with os.fdopen(descriptor, "wb") as file:
-            found = await fetch_to(self._client, self._policy, Ask(url), file, self._bounds)
+            found = await fetch_to(self._client, self._policy, Ask(url), file, bounds)
         if found.status >= _ERRORS_FROM:
             message = f"{short(url)} answered with status {found.status}: check the URL, or send the file itself."
             raise FetchFailed(message, code="bad_answer", retryable=found.status >= 500)  # noqa: PLR2004 -- RFC 9110
@@ -90,21 +106,53 @@ class Errand:
     limits: Limits
     folder: Path
     _asked: int = field(default=0, init=False)
+    _named: int = field(default=0, init=False)
+    _bytes: int = field(default=0, init=False)
     _count: int = field(default=0, init=False)
 
     async def bring(self, url: str) -> tuple[str, Fetched]:
         """Fetch a file that the input names; answers its local path too.
 
         Raises:
+            LimitExceeded: the input names too many, or they have too many bytes together.
             OffloopError: it may not be fetched, or could not be.
         """
+        self._named += 1
+        if self._named > MAX_NAMED:
+            message = (
+                f"{self.kind} was given more than {MAX_NAMED} URLs, the most that one job may name: upload the files "
+                "and send artifact:<id>, or split the work over several jobs."
+            )
+            raise LimitExceeded(message)
+        return await self._bring(url)
+
+    async def _bring(self, url: str) -> tuple[str, Fetched]:
         if self.fetching is None:
             message = f"{short(url)} was not asked: this worker fetches nothing. Send the file itself."
             raise Refused(message)
         await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         self._count += 1
         path = self.folder / f"fetched-{self._count}"
-        return str(path), await self.fetching.fetch(url, path)
+        left = FULL_FILES * self.fetching.file_bytes - self._bytes
+        if left <= 0:
+            raise self._too_much(self.fetching)
+        try:
+            return str(path), await self.fetching.fetch(url, path, left)
+        except FetchFailed as error:
+            if error.reason == "too_large" and left < self.fetching.file_bytes:
+                raise self._too_much(self.fetching) from None
+            raise
+        finally:
+            with suppress(OSError):
+                self._bytes += path.lstat().st_size  # what came of an answer that failed counts too
+
+    def _too_much(self, fetching: Fetching) -> LimitExceeded:
+        message = (
+            f"The files fetched for {self.kind} have more than {FULL_FILES * fetching.file_bytes / (1 << 20):,g} MiB "
+            f"together ({FULL_FILES} times OFFLOOP_FETCH_MAX_MB): send smaller ones, upload them and send "
+            "artifact:<id>, or split the work over several jobs."
+        )
+        return LimitExceeded(message)
 
     async def answer(self, url: object) -> dict[str, Any]:
         """Fetch what the work asks for while it runs: ``{fetched: …}``, or ``{refused: …}`` with the reason."""
@@ -119,7 +167,7 @@ class Errand:
                     "URLs, or send the files themselves."
                 )
                 raise LimitExceeded(message)
-            path, found = await self.bring(url)
+            path, found = await self._bring(url)
         except OffloopError as error:
             return {"refused": as_job_error(error).to_wire()}
         except OSError:

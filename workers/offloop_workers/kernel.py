@@ -92,7 +92,7 @@ def bound_processes() -> None:
 def yield_to_others() -> None:
     """Run at a lower priority than front ends, and be what the kernel ends first when memory runs out."""
     with contextlib.suppress(OSError):
-        os.nice(5)
+        os.nice(10)
     hidden = _prctl(_PR_GET_DUMPABLE, 0) == 0
     if hidden:
         _prctl(_PR_SET_DUMPABLE, 1)  # who is hidden may not even change its own standing

@@ -78,12 +78,12 @@ class Postman:
         except Refused as error:
             return Verdict("failed", error=error.message)
         except TimeoutError:
-            return self._retry(step, 0, f"no answer within {self._seconds:g} s")
+            return self.retry(step, 0, f"no answer within {self._seconds:g} s")
         except httpx2.HTTPError as error:
-            return self._retry(step, 0, _reason(error))
+            return self.retry(step, 0, _reason(error))
         except Exception:
             log.exception("a delivery could not be sent")  # without its URL, whose path may be a secret
-            return self._retry(step, 0, "it could not be sent")
+            return self.retry(step, 0, "it could not be sent")
         return self._judge(step, status, retry_after)
 
     async def _ask(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, float]:
@@ -103,9 +103,17 @@ class Postman:
         if status == _GONE:
             return Verdict("disabled", status, "HTTP 410: the URL wants to be told nothing more")
         why = ": redirects are not followed" if httpx2.codes.is_redirect(status) else ""
-        return self._retry(step, status, f"HTTP {status}{why}", retry_after)
+        return self.retry(step, status, f"HTTP {status}{why}", retry_after)
 
-    def _retry(self, step: int, status: int, error: str, at_least: float = 0) -> Verdict:
+    def retry(self, step: int, status: int, error: str, at_least: float = 0) -> Verdict:
+        """What an attempt that did not succeed means: another one, or, after the last of the schedule, the end.
+
+        Args:
+            step: which attempt of the schedule it was, from 1.
+            status: the HTTP status, 0 where there was no answer.
+            error: what went wrong.
+            at_least: seconds to wait that were asked for.
+        """
         if step > len(self._schedule):
             return Verdict("failed", status, error)
         delay = self._schedule[step - 1] * random.uniform(0.8, 1.2)  # noqa: S311 -- spreads load, guards nothing

@@ -5,6 +5,7 @@ Modules that a job imported, and what they keep, stay: that is what reusing a ch
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # typeshed leaves it out
 import contextlib
 import decimal
 import locale
@@ -77,7 +78,8 @@ class Residue:
         return not _company() and self._cannot_be_put_back() == self._fixed
 
     def _signals(self) -> dict[int, Any]:
-        return {number: signal.getsignal(number) for number in _SIGNALS}
+        # Of the module below: `signal` looks for an enum's member to wrap each answer in, a microsecond each.
+        return {number: _signal.getsignal(number) for number in _SIGNALS}
 
     def _cannot_be_put_back(self) -> list[Any]:
         hard = [resource.getrlimit(which)[1] for which in _RESOURCES]

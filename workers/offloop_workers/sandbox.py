@@ -170,13 +170,32 @@ def _libraries(settings: Settings) -> Iterator[str]:
     home = Path.home()
     yield from (str(home / folder) for folder in _FONTS)
     yield from (str(Path(package).parent) for package in (offloop.__file__, __file__))
-    private = [home, settings.state_dir.absolute(), Path(tempfile.gettempdir()), *settings.file_roots.values()]
+    # The folder that somebody started offloop in may hold anything, such as a file of secrets.
+    private = [home, Path.cwd(), settings.state_dir, Path(tempfile.gettempdir()), *settings.file_roots.values()]
     if settings.artifacts_location.startswith("file:"):
         private.append(Path(unquote(urlsplit(settings.artifacts_location).path)))
-    for entry in map(Path, filter(None, sys.path)):
-        # The folder that somebody started offloop in, for one, may hold anything.
-        if entry.is_absolute() and not any(folder.is_relative_to(entry) for folder in private):
+    private = [folder.resolve() for folder in private]
+    for entry in [Path(entry).resolve() for entry in sys.path if Path(entry).is_absolute()]:
+        if not _holds(entry, private):
             yield str(entry)
+        else:
+            yield from (str(path) for path in _loaded(entry) if not _holds(path, private))
+
+
+def _holds(path: Path, private: Iterable[Path]) -> bool:
+    return any(folder.is_relative_to(path) for folder in private)
+
+
+def _loaded(entry: Path) -> Iterator[Path]:
+    """The packages and single modules of a folder that were imported from it."""
+    for name, module in list(sys.modules.items()):
+        if not isinstance(file := getattr(module, "__file__", None), str):
+            continue
+        path, package = Path(file).resolve(), entry / name.partition(".")[0]
+        if path.is_relative_to(package):
+            yield package
+        elif path.parent == entry:
+            yield path
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:

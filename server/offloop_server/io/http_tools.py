@@ -146,7 +146,7 @@ class CallApi(_HttpTool[CallApiArguments]):
             if value.body is not None:
                 message = "call_api takes json or body, not both; leave one out."
                 raise BadInput(message)
-            content = json.dumps(value.json_body, ensure_ascii=False).encode()
+            content = _as_json(value.json_body)
             if "content-type" not in (name.lower() for name in headers):
                 headers["Content-Type"] = "application/json"
         elif value.body is not None:
@@ -187,6 +187,17 @@ class BulkFetch(_HttpTool[BulkFetchArguments]):
         check_headers(Ask("", headers=value.headers))
         self._fetcher.bounds(effort)
         return results(await bulk(value.urls, one, self._fetcher, value.deadline_seconds))
+
+
+def _as_json(value: Any) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        message = (
+            "json cannot be sent: it has NaN or an infinite number, half of a surrogate pair, or too many levels. "
+            "Replace these, or send the text itself as body."
+        )
+        raise BadInput(message) from None
 
 
 def http_tools(services: Services, fetcher: Fetcher) -> list[AnyTool]:

@@ -128,6 +128,12 @@ def _named(name: str) -> str:
     if not name or "\0" in name or not name.isprintable():
         message = f"the name {name[:60]!r} is empty or has control characters: use a plain file name or path"
         raise ValueError(message)
+    if any(part in {"", ".", ".."} for part in name.split("/")):
+        message = (
+            f"the name {name[:60]!r} is no path inside a folder: leave out a slash at its beginning or end, and parts "
+            "that are empty, . or .., as in docs/a.txt"
+        )
+        raise ValueError(message)
     return name
 
 

@@ -257,6 +257,15 @@ async def test_an_api_is_called_with_json_or_another_body(tools: Tools, server: 
     assert (head["status"], head["size"], head["content"]) == (200, 0, None)
 
 
+@pytest.mark.parametrize("bad", ["\ud800", float("nan"), float("inf"), {"a": [{"\udfff": 1}]}])
+async def test_json_that_cannot_be_sent_is_a_bad_argument(tools: Tools, server: Outside, bad: Any) -> None:
+    with pytest.raises(BadInput, match="json cannot be sent"):
+        await tools.call("call_api", method="POST", url=server.url("/echo"), json=bad)
+    with pytest.raises(BadInput, match="call_api was not run: body"):
+        await tools.call("call_api", method="POST", url=server.url("/echo"), body="\ud800")
+    assert not server.asked
+
+
 async def test_only_headers_on_the_list_are_sent(tools: Tools, server: Outside) -> None:
     for name in ("Host", "X-Forwarded-For", "X-aws-ec2-metadata-token", "Metadata-Flavor", "Upgrade", "Via"):
         with pytest.raises(BadInput, match=name):

@@ -18,7 +18,7 @@ from offloop.errors import BadInput, Busy, LimitExceeded, Unavailable
 from offloop_server.io.sql.driver import Deadline, Query
 from offloop_server.io.sql.postgres import PostgreSQL
 from offloop_server.io.sql.rows import Rows
-from parts.postgres import Postgres
+from parts.postgres import OWNER, READER, Postgres
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +26,7 @@ DATABASE = "attacked"
 SCHEMA = (
     "CREATE TABLE t (a serial PRIMARY KEY, b text UNIQUE)",
     "INSERT INTO t (b) VALUES ('first')",
+    "SELECT lo_from_bytea(7, 'a large object')",
     "CREATE TYPE mood AS ENUM ('fine')",
     "CREATE PROCEDURE proceed() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM t; COMMIT; END $$",
     "CREATE FUNCTION deletes() RETURNS integer LANGUAGE sql AS 'DELETE FROM t RETURNING 1'",
@@ -35,6 +36,11 @@ SCHEMA = (
     "GRANT ALL ON ALL TABLES IN SCHEMA public TO writer",
     "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO writer",
     "GRANT ALL ON SCHEMA public TO writer",
+    f"CREATE ROLE deputy LOGIN IN ROLE {OWNER}",
+    *(
+        f"CREATE ROLE {role}_member LOGIN IN ROLE pg_{role}"
+        for role in ("read_server_files", "write_server_files", "execute_server_program")
+    ),
 )
 STATE = "SELECT (SELECT string_agg(a || b, ',') FROM t), (SELECT last_value FROM t_a_seq), count(*) FROM pg_class"
 BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND state <> 'idle'"
@@ -49,9 +55,9 @@ async def server(postgres: Postgres) -> Postgres:
     return postgres
 
 
-@pytest.fixture(params=["writer", "postgres"])
+@pytest.fixture(params=["writer", READER])
 async def database(request: pytest.FixtureRequest, server: Postgres) -> AsyncIterator[PostgreSQL]:
-    """As a role that may write, and as a superuser; after a test, no query runs and nothing is checked out."""
+    """As a role that may write, and as one that may only read; afterwards no query runs, nothing is checked out."""
     made = PostgreSQL("shop", server.url(request.param, DATABASE))
     yield made
     if made._pool is not None:
@@ -112,7 +118,7 @@ HOSTILE = [
     "ALTER SYSTEM SET work_mem = '1GB'",
     "GRANT ALL ON t TO PUBLIC",
     "SELECT lo_import('/etc/passwd')",
-    "SELECT lo_export(1, '{folder}/hacked')",
+    "SELECT lo_export(7, '{folder}/hacked')",
     "SELECT lo_create(0)",
     "SELECT lo_from_bytea(0, 'x')",
     "SELECT pg_read_file('/etc/passwd')",
@@ -239,7 +245,7 @@ async def test_a_call_that_leaves_stops_the_query_on_the_server(database: Postgr
 
 
 async def test_a_connection_remembers_nothing_of_the_query_before(database: PostgreSQL, server: Postgres) -> None:
-    listener = await asyncpg.connect(server.url(database=DATABASE))
+    listener = await asyncpg.connect(server.url(OWNER, DATABASE))
     heard: list[object] = []
     await listener.add_listener("told", lambda *told: heard.append(told))
     for _ in range(3):
@@ -258,7 +264,7 @@ async def test_a_connection_remembers_nothing_of_the_query_before(database: Post
 
 
 async def test_a_locked_table_is_a_clear_error_in_time(database: PostgreSQL, server: Postgres) -> None:
-    writer = await asyncpg.connect(server.url(database=DATABASE))
+    writer = await asyncpg.connect(server.url(OWNER, DATABASE))
     async with writer.transaction():
         await writer.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
         begun = time.monotonic()
@@ -289,30 +295,51 @@ async def test_a_lost_connection_hurts_one_query_only(database: PostgreSQL, serv
     async with asyncio.timeout(5):
         while await server.fetch(BACKENDS, DATABASE) == [(0,)]:
             pass
-    await server.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", DATABASE)
+    running = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND state <> 'idle'"
+    await server.fetch(running, DATABASE)
     with pytest.raises(Unavailable, match="does not answer"):
         await task
     assert (await read(database, "SELECT 1")).rows == [[1]]
 
 
-async def test_a_role_that_may_write_is_warned_of_once(database: PostgreSQL) -> None:
+@pytest.mark.parametrize(("role", "warned"), [("writer", ["shop"]), (READER, [])])
+async def test_a_role_that_may_write_is_warned_of_once(server: Postgres, role: str, warned: list[str]) -> None:
+    database = PostgreSQL("shop", server.url(role, DATABASE))
     with capture_logs() as logged:
         for _ in range(3):
             await read(database, "SELECT 1")
-    warned = [line for line in logged if "may write" in line["event"]]
-    assert [line["connection"] for line in warned] == ["shop"]
+    await database.close()
+    assert [line["connection"] for line in logged if "may write" in line["event"]] == warned
     assert "host=" not in str(logged)
 
 
-async def test_a_superuser_steps_down_for_each_query(server: Postgres) -> None:
-    database = PostgreSQL("shop", server.url("postgres", DATABASE))
-    try:
-        assert (await read(database, "SELECT current_user::text, session_user::text")).rows == [
-            ["pg_read_all_data", "postgres"]
-        ]
-        assert len((await read(database, "SELECT * FROM t")).rows) == 1
-    finally:
-        await database.close()
+ESCAPE = """SELECT set_config('role', 'none', false),
+(SELECT count(*) FROM ts_stat('SELECT to_tsvector(lo_export(7, ''{folder}/hacked'')::text)'))"""
+"""The inner statement is looked at only after the outer one has taken the role back."""
+MIGHTY = {
+    "a superuser": f"{OWNER}@/{{database}}?",
+    "a superuser set to another role": f"{OWNER}@/{{database}}?options=-c%20role%3D{READER}&",
+    "a member of a superuser": "deputy@/{database}?",
+    "a reader of files": "read_server_files_member@/{database}?",
+    "a writer of files": "write_server_files_member@/{database}?",
+    "a starter of programs": "execute_server_program_member@/{database}?",
+}
+
+
+@pytest.mark.parametrize("who", MIGHTY)
+async def test_a_role_that_reaches_the_host_is_refused_in_words(server: Postgres, who: str) -> None:
+    """A superuser can take back every right that a transaction gives up, so none is let in at all."""
+    database = PostgreSQL("shop", f"postgresql://{MIGHTY[who].format(database=DATABASE)}host={server.folder}")
+    for sql in ("SELECT 1", ESCAPE.format(folder=server.folder)):
+        with capture_logs() as logged, pytest.raises(Unavailable, match="connection shop is not used") as refused:
+            await read(database, sql)
+        assert not refused.value.retryable
+        assert "GRANT pg_read_all_data TO reader" in refused.value.message
+        assert "OFFLOOP_SQL_SHOP" in refused.value.message
+        assert [line["connection"] for line in logged] == ["shop"]
+    assert "hacked" not in os.listdir(server.folder)  # noqa: PTH208 -- a look at a local folder
+    await database.close()
+    assert await server.fetch("SELECT FROM pg_stat_activity WHERE datname = $1 AND state <> 'idle'", DATABASE) == []
 
 
 @pytest.mark.parametrize(

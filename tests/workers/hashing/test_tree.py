@@ -137,3 +137,9 @@ def test_bytes_are_counted_over_all_files(full: Path, context: JobContext, repor
     made = run(context, folder="root:in")
     assert made.bytes == 3 * 2**20 + 2
     assert reports[-1]["progress"] == {"done": made.bytes, "total": made.bytes, "message": "3.15 MB of 3.15 MB"}
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "a/../b", "../b", "a//b", "./a", "a/", "."])
+def test_a_name_that_no_manifest_may_have_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="is no path inside a folder"):
+        TreeToHash.model_validate({"files": {name: "data:,x"}})

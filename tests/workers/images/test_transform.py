@@ -190,6 +190,25 @@ def test_sixteen_bit_grey_keeps_its_tones(run: Run) -> None:
     assert 126 <= value <= 129
 
 
+@pytest.mark.parametrize(("low", "high", "warned"), [(0.0, 1.0, False), (0.0, 255.0, False), (-1000.0, 3000.0, True)])
+def test_numbers_with_a_fraction_become_tones(
+    run: Run, context: JobContext, low: float, high: float, *, warned: bool
+) -> None:
+    source = Image.new("F", (40, 20), low)
+    source.paste(high, (20, 0, 40, 20))
+    made = run(source, "tiff", format="png")[1].convert("L")
+    assert (made.getpixel((5, 5)), made.getpixel((35, 5))) == (0, 255)
+    small = run(source, "tiff", format="png", width=20)[1].convert("L")
+    row = small.tobytes()[: small.width]
+    assert (row[2] <= 2, row[17] >= 253) == (True, True)
+    assert any("spread from black to white" in line for line in context.warnings) == warned
+
+
+def test_numbers_that_are_none_are_told(run: Run, context: JobContext) -> None:
+    run(Image.new("F", (20, 20), float("inf")), "tiff", format="png")
+    assert any("not all finite" in line for line in context.warnings)
+
+
 def test_transparency_of_a_palette_survives_and_is_flattened_for_jpeg(run: Run) -> None:
     source = Image.new("P", (20, 20), 0)
     source.putpalette([255, 0, 0, 0, 255, 0])

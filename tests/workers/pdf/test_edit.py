@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.documents import Edit, Edited
+from offloop.limits import Limits
 from offloop_workers.context import JobContext
 from offloop_workers.pdf import claims, trees
 from offloop_workers.pdf.edit import edit
@@ -44,8 +45,8 @@ def run(context: JobContext, tmp_path: Path) -> EditAll:
             (tmp_path / "in" / f"{number}.pdf").write_bytes(content)
             listed.append({"file": f"root:in/{number}.pdf", **fields})
         made: Edited = edit(Edit.model_validate({"sources": listed, "operations": list(steps), **more}), context)
-        assert [one.name for one in made.documents] == [artifact.name for artifact in context.artifacts]
-        assert [one.size for one in made.documents] == [artifact.size for artifact in context.artifacts]
+        artifacts = context.artifacts[-len(made.documents) :]
+        assert [(one.name, one.size) for one in made.documents] == [(each.name, each.size) for each in artifacts]
         return made
 
     return edited
@@ -331,6 +332,15 @@ def test_what_the_owner_forbids_needs_the_owner_password(run: EditAll) -> None:
     assert run([(source, {"password": "owner"})], {"op": "decrypt"}).pages == 3
 
 
+def test_limits_of_the_owner_that_the_result_no_longer_has_are_told(run: EditAll, context: JobContext) -> None:
+    source = pdfs.locked(A, user="", print_lowres=False, print_highres=False, extract=False)
+    run([(source, {"password": "owner"})], {"op": "decrypt"})
+    assert context.warnings == []
+    run([source], {"op": "decrypt"})
+    (warning,) = context.warnings
+    assert "does not permit to print, copy, and the result no longer says so" in warning
+
+
 def test_optimising_makes_it_smaller_and_linear(run: EditAll, result: Callable[..., Any]) -> None:
     source = pdfs.saved(
         lambda _pdf: None, A, compress_streams=False, stream_decode_level=pikepdf.StreamDecodeLevel.generalized
@@ -515,6 +525,21 @@ def test_a_step_that_makes_no_sense_is_refused_before_it_is_queued(step: dict[st
 def test_too_many_pages_are_refused(run: EditAll) -> None:
     with pytest.raises(LimitExceeded, match="more than 10,000 pages"):
         run([A], *[{"op": "select", "pages": ",".join(["all"] * 100)}] * 3)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"op": "select", "pages": "all,all"},
+        {"op": "split", "ranges": ["1-2", "all,1"]},
+        {"op": "rotate", "degrees": 90, "pages": "all,all"},
+        {"op": "stamp", "text": "x", "pages": "all,all"},
+    ],
+)
+def test_a_lower_limit_of_pages_holds_in_every_step(run: EditAll, context: JobContext, step: dict[str, Any]) -> None:
+    context.limits = Limits(pages=3)
+    with pytest.raises(LimitExceeded, match="more than 3 pages, the most of one document"):
+        run([A], step)
 
 
 def test_a_signature_that_no_longer_holds_is_told(run: EditAll, context: JobContext) -> None:

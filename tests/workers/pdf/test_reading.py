@@ -103,8 +103,8 @@ def test_an_encrypted_file_needs_its_password(run: pdfs.Run) -> None:
         ("all", list(range(10))),
     ],
 )
-def test_ranges_are_read_as_people_write_them(text: str, numbers: list[int]) -> None:
-    assert ranges.pages(text, 10) == numbers
+def test_ranges_are_read_as_people_write_them(context: JobContext, text: str, numbers: list[int]) -> None:
+    assert ranges.pages(text, 10, context) == numbers
 
 
 def test_many_numbers_are_shown_short() -> None:

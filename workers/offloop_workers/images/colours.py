@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from typing import cast
 
 from PIL import Image, ImageCms, ImageColor
 
@@ -14,7 +16,7 @@ _SRGB = ImageCms.createProfile("sRGB")
 
 def to_srgb(picture: Image.Image, profile: bytes | None, context: Context) -> Image.Image:
     """Convert to one of the modes L, LA, RGB, RGBA, and from the embedded profile, if any, to sRGB."""
-    picture = _eight_bits(picture)
+    picture = _eight_bits(picture, context)
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -44,13 +46,13 @@ def _space(picture: Image.Image) -> str:
     return {"L": "GRAY", "LA": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}.get(picture.mode, "RGB")
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
+def _eight_bits(picture: Image.Image, context: Context) -> Image.Image:
     """Undo palettes, single bits and deep greys, keeping transparency; CMYK and Lab wait for their profile."""
     if picture.mode in _GREY_16:
         # Pillow would clip at 255; what counts is the upper byte.
         return picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     if picture.mode == "F":
-        return picture.convert("L")
+        return _from_floats(picture, context)
     if picture.mode in {"P", "PA"} or "transparency" in picture.info:
         return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     if picture.mode == "1":
@@ -58,6 +60,24 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     if picture.mode in {"L", "LA", "RGB", "RGBA", "CMYK", "LAB"}:
         return picture
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
+def _from_floats(picture: Image.Image, context: Context) -> Image.Image:
+    """Grey of numbers that may mean anything: 0 to 1 and 0 to 255 are taken so, others spread from black to white.
+
+    A quarter more on both sides counts as the same: resizing goes a little beyond what is there.
+    """
+    low, high = cast("tuple[float, float]", picture.getextrema())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        context.warn("The picture's numbers are not all finite; it may come out black or white in places.")
+        return picture.convert("L")
+    if low >= -0.25 and high <= 1.25:  # noqa: PLR2004 -- a quarter more
+        return picture.point(lambda value: value * 255 + 0.5).convert("L")
+    if low >= -64 and high <= 320:  # noqa: PLR2004 -- a quarter more
+        return picture.convert("L")
+    context.warn(f"The picture's numbers, {low:g} to {high:g}, were spread from black to white.")
+    factor = 255 / (high - low) if high > low else 0.0
+    return picture.point(lambda value: value * factor + (0.5 - low * factor)).convert("L")
 
 
 def fits_profile(picture: Image.Image, profile: bytes) -> bool:

@@ -57,6 +57,10 @@ def _document(pdf: pikepdf.Pdf, source: Source, number: int, context: Context) -
         )
         if "modify" in rights:
             raise JobError(message, code="not_permitted")
+        context.warn(
+            f"The owner of {title!r} does not permit to {', '.join(rights)}, and the result no longer says so: make "
+            "sure that you may do this, or deny it again with {'op': 'encrypt', 'allow': [...], ...}."
+        )
     if signatures(pdf):
         context.warn(f"{title!r} is digitally signed; the signatures do not hold for a changed file.")
     document = Document(pdf, title, locked=pdf.is_encrypted)

@@ -38,7 +38,7 @@ def preview(request: ToPreview, context: Context) -> Previews:
     data = opening.content(request.file, context)
     with opening.drawn(data, request.password, context) as document:
         count = len(document)
-        wanted = ranges.pages(request.pages, count)
+        wanted = ranges.pages(request.pages, count, context)
         if len(wanted) > MAX_PREVIEWS:
             message = (
                 f"pages names {len(wanted):,} pages, more than the {MAX_PREVIEWS} that one call draws: "

@@ -5,28 +5,31 @@ from __future__ import annotations
 import re
 
 from offloop.errors import JobError, LimitExceeded
+from offloop.job import Context
 from offloop.jobs.documents import MAX_PAGES
 
 _PART = re.compile(r"(?P<first>-?\d{1,12})(?:(?P<to>-)(?P<last>-?\d{1,12})?)?")
 _HINT = "Write page numbers such as '1-3,7,-1' (-1 is the last page), '5-', 'odd', 'even' or 'all'."
 
 
-def pages(text: str, count: int) -> list[int]:
+def pages(text: str, count: int, context: Context) -> list[int]:
     """The pages a text names, counted from 0, in its order and as often as it names them.
 
     Args:
         text: numbers and ranges, joined by commas; a range may run backwards.
         count: pages of the document.
+        context: says how many pages one document may have.
 
     Raises:
         JobError: ``bad_input``: the text is none, or names a page that there is not.
-        LimitExceeded: it names more than `MAX_PAGES`.
+        LimitExceeded: it names more pages than the kind handles.
     """
+    most = context.limits.pages or MAX_PAGES
     found: list[int] = []
     for part in text.lower().split(","):
         found += _part(part.strip(), count)
-        if len(found) > MAX_PAGES:
-            message = f"The page ranges name more than {MAX_PAGES:,} pages, the most of one job: ask for fewer."
+        if len(found) > most:
+            message = f"The page ranges name more than {most:,} pages, the most of one document: ask for fewer."
             raise LimitExceeded(message)
     return found
 

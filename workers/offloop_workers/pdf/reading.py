@@ -30,7 +30,7 @@ def read(request: ToRead, context: Context) -> PdfText:
     data = opening.content(request.file, context)
     with opening.drawn(data, request.password, context) as document:
         count = len(document)
-        wanted = ranges.pages(request.pages, count)
+        wanted = ranges.pages(request.pages, count, context)
         for step, index in enumerate(wanted):
             context.progress(step, len(wanted), f"page {index + 1}")
             text = _text(document, index, layout=request.layout)

@@ -45,6 +45,12 @@ _CANCELLED: Final = "57014"
 _GONE: Final = ("08", "53", "57P", "58", "28", "3D")
 """Beginnings of the codes that are not about the statement: no connection, no room, shut down, no login."""
 
+_TOO_MIGHTY: Final = (
+    "The connection {} is not used: its role is a superuser, or may reach files or programs on the database's host, "
+    "and so could any query. The operator makes a role that may only read (CREATE ROLE reader LOGIN PASSWORD '…'; "
+    "GRANT pg_read_all_data TO reader;) and sets OFFLOOP_SQL_{} to connect as that one."
+)
+
 log = logs.get(__name__)
 
 
@@ -64,7 +70,6 @@ class PostgreSQL:
         self._url = url
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
-        self._role: str | None = None
 
     async def close(self) -> None:
         """Close every connection, in bounded time."""
@@ -121,14 +126,13 @@ class PostgreSQL:
             raise self._explained(error, held, deadline) from None
 
     async def _begin(self, session: Session, deadline: Deadline) -> None:
-        role = f'SET LOCAL ROLE "{self._role}";' if self._role else ""
         await session.execute(
             "BEGIN READ ONLY;"
             f"SET LOCAL statement_timeout = {max(1, int(deadline.left * 1000))};"
             f"SET LOCAL lock_timeout = {int(min(_LOCK_SECONDS, deadline.seconds) * 1000)};"
             f"SET LOCAL idle_in_transaction_session_timeout = {int((deadline.left + _CLEANUP_SECONDS) * 1000)};"
             # A snapshot: once there is one, the transaction cannot be turned into one that writes.
-            f"{role} SELECT 1"
+            "SELECT 1"
         )
 
     @asynccontextmanager
@@ -184,16 +188,17 @@ class PostgreSQL:
             return self._pool
 
     async def _look_at_role(self, pool: asyncpg.Pool) -> None:
-        """Warn of a role that could write if it were let; a superuser steps down for each query."""
+        """Refuse a role that reaches the server's host; warn of one that could write if it were let."""
         async with pool.acquire() as session:
-            superuser, writes, reader = await session.fetchrow(catalogue.RIGHTS)
-        self._role = "pg_read_all_data" if superuser and reader else None
-        if superuser or writes:
+            reaches, writes = await session.fetchrow(catalogue.RIGHTS)
+        if reaches:  # no transaction keeps it from files and programs there, and it can take back what it is denied
+            log.warning("the role of a database connection may do too much", connection=self._name)
+            raise Unavailable(_TOO_MIGHTY.format(self._name, self._name.upper()), retryable=False)
+        if writes:
             log.warning(
                 "the role of a database connection may write; queries run in read-only transactions, but give it a "
                 "role that may only read",
                 connection=self._name,
-                superuser=superuser,
             )
 
     def _explained(self, error: Exception, session: Session | None, deadline: Deadline) -> OffloopError:

@@ -57,14 +57,20 @@ ORDER BY 1, 2
 """
 
 RIGHTS: Final = """
-SELECT r.rolsuper, EXISTS (
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_roles r
+    WHERE (r.rolsuper
+    OR r.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'))
+    AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')),
+EXISTS (
     SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-    AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
-EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'pg_read_all_data')
-FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
+    AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'))
 """
-"""Whether the role is a superuser, whether it may write somewhere, and whether there is a role that may only read."""
+"""Whether the role may reach the server's host, and whether it may write to a table.
+
+Asked of the login's own role: whatever role the connection was set to, a statement can go back to that one.
+"""
 
 
 async def shape(connection: Any, name: str, schema: str | None) -> Shape | None:

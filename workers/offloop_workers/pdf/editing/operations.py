@@ -45,7 +45,7 @@ def select(step: edits.Select, documents: Documents, context: Context) -> Docume
 
 def take(document: Document, text: str, context: Context) -> Document:
     """A document of these pages; the same one where these are all."""
-    indices = ranges.pages(text, len(document.pages))
+    indices = ranges.pages(text, len(document.pages), context)
     if indices == list(range(len(document.pages))):
         return document
     return assemble([Part(document, indices)], context)
@@ -58,7 +58,7 @@ def split(step: edits.Split, documents: Documents, context: Context) -> Document
         count = len(document.pages)
         every = step.every or count
         parts = [range(start, min(start + every, count)) for start in range(0, count, every)]
-        wanted = [ranges.pages(text, count) for text in step.ranges] if step.ranges else parts
+        wanted = [ranges.pages(text, count, context) for text in step.ranges] if step.ranges else parts
         if len(made) + len(wanted) > MAX_DOCUMENTS:
             message = f"split: more than {MAX_DOCUMENTS} parts, the most that one job makes: make larger parts."
             raise LimitExceeded(message)
@@ -68,10 +68,10 @@ def split(step: edits.Split, documents: Documents, context: Context) -> Document
     return made
 
 
-def rotate(step: edits.Rotate, documents: Documents, _context: Context) -> Documents:
+def rotate(step: edits.Rotate, documents: Documents, context: Context) -> Documents:
     """Turn pages."""
     for document in documents:
-        for index in dict.fromkeys(ranges.pages(step.pages, len(document.pages))):
+        for index in dict.fromkeys(ranges.pages(step.pages, len(document.pages), context)):
             document.pages[index].rotate(step.degrees, relative=True)
     return documents
 
@@ -79,7 +79,7 @@ def rotate(step: edits.Rotate, documents: Documents, _context: Context) -> Docum
 def stamp(step: edits.Stamp, documents: Documents, context: Context) -> Documents:
     """Draw on pages."""
     for document in documents:
-        stamping.draw(step, document, ranges.pages(step.pages, len(document.pages)), context)
+        stamping.draw(step, document, ranges.pages(step.pages, len(document.pages), context), context)
     return documents
 
 

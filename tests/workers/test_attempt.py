@@ -1,0 +1,99 @@
+"""What a child says it has done is believed only where its kind could have answered so."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import Field, computed_field
+
+from offloop import Kind, Model
+from offloop.errors import JobError, LimitExceeded
+from offloop_workers.attempt import _told
+from offloop_workers.child import MAX_OUTPUT
+from offloop_workers.context import MAX_WARNING_LENGTH, MAX_WARNINGS
+
+
+class Part(Model):
+    """A part of an answer that is written in another way than it is read."""
+
+    size: float = Field(alias="bytes", default=0.0)
+    where: tuple[int, int] = (0, 0)
+
+    @computed_field  # type: ignore[prop-decorator] # pydantic's own way of writing it
+    @property
+    def double(self) -> float:
+        """Twice the size."""
+        return self.size * 2
+
+
+class Answer(Model):
+    """An answer with all sorts of values."""
+
+    text: str
+    made: datetime | None = None
+    data: bytes = b""
+    parts: list[Part] = Field([])
+
+
+KIND: Kind[Any, Any] = Kind(name="answer", description="Answer.", input=Answer, output=Answer)
+MADE: dict[str, Any] = {"path": "/a", "name": "a", "mime_type": "text/plain", "sha256": "0"}
+
+
+def done(**changed: Any) -> dict[str, Any]:
+    """What an honest child says, changed."""
+    return {"output": {"text": "x"}, "warnings": [], "artifacts": [], **changed}
+
+
+def test_what_the_work_returns_passes_as_it_is() -> None:
+    part = Part.model_validate({"bytes": float("inf"), "where": (1, 2)})
+    output = Answer(text="x", made=datetime(2026, 1, 2, tzinfo=UTC), data=b"y", parts=[part]).model_dump(mode="json")
+    told = _told(KIND, done(output=output, artifacts=[MADE]))
+    assert told.output == output
+    assert told.artifacts[0].path == "/a"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "nothing",
+        {},
+        done(output="x"),
+        done(output={}),
+        done(output={"text": 1}),
+        done(output={"text": "x", "more": 1}),
+        done(output={"text": "x", "parts": [{"where": [1]}]}),
+        done(output={"text": "x", "data": b"\xff"}),
+        done(warnings="x"),
+        done(warnings=[{"x": 1}]),
+        done(artifacts=[{**MADE, "path": 1}]),
+        done(artifacts=[{**MADE, "name": "n" * 2000}]),
+        done(more=1),
+    ],
+    ids=lambda said: str(said)[:80],
+)
+def test_an_answer_that_does_not_fit_is_a_failure(said: Any) -> None:
+    with pytest.raises(JobError, match="answered something else than its kind declares") as failed:
+        _told(KIND, said)
+    assert failed.value.reason == "bad_result"
+
+
+def test_a_nest_too_deep_is_a_failure() -> None:
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(JobError, match="something else"):
+        _told(KIND, done(output={"text": "x", "parts": deep}))
+
+
+def test_an_output_has_a_limit_whoever_sends_it() -> None:
+    with pytest.raises(LimitExceeded, match="more than 1048576 bytes"):
+        _told(KIND, done(output={"text": "x" * (MAX_OUTPUT + 1)}))
+
+
+def test_warnings_are_few_and_short() -> None:
+    told = _told(KIND, done(warnings=[f"{number} {'x' * 600}\nx" for number in range(1000)]))
+    assert len(told.warnings) == MAX_WARNINGS
+    assert max(map(len, told.warnings)) == MAX_WARNING_LENGTH
+    assert told.warnings[-1].startswith("There were more than 100 warnings")
