@@ -28,6 +28,7 @@ from obstore.store import LocalStore, from_url
 from offloop import logs, wire
 from offloop.errors import Conflict, NotFound, SettingsError, Unavailable
 from offloop.holdings import Holdings, Quota
+from offloop.lua import Script
 from offloop.queue import answering
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class ArtifactStore:
         self._redis = redis
         self._retention = retention_seconds
         self.holdings = Holdings(redis, quota or Quota())
-        self._fill = redis.register_script(_FILL)
+        self._fill = Script(redis, _FILL)
         self._store, self._folder = _open(url)
 
     async def put(self, path: Path, *, principal: str, name: str, mime_type: str, digest: str) -> Artifact:

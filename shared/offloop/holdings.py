@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from offloop import wire
 from offloop.errors import QuotaExceeded
+from offloop.lua import Script
 from offloop.queue import answering
 from offloop.record import timestamp
 
@@ -121,9 +122,9 @@ class Holdings:
         """Prepare the scripts; nothing is sent yet."""
         self._redis = redis
         self._quota = quota
-        self._admit = redis.register_script(_ADMIT)
-        self._drop = redis.register_script(_DROP)
-        self._used = redis.register_script(_USED)
+        self._admit = Script(redis, _ADMIT)
+        self._drop = Script(redis, _DROP)
+        self._used = Script(redis, _USED)
 
     async def admit(self, principal: str, sizes: dict[str, int], *, expires: int) -> None:
         """Count artifacts in, all of them or none; one that is counted already may grow.

@@ -17,17 +17,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from offloop import batch_scripts, webhook_scripts, wire
+from offloop.lua import Script
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
-    from redis.commands.core import AsyncScript
 
 
-def load(redis: Redis, script: str) -> AsyncScript:
+def load(redis: Redis, script: str) -> Script:
     """One of the scripts below, ready to be called with ``keys=`` and ``args=``."""
     library = _NAMES + webhook_scripts.LIBRARY + _LIBRARY + batch_scripts.LIBRARY
-    loaded: AsyncScript = redis.register_script(library + script)
-    return loaded
+    return Script(redis, library + script)
 
 
 _NAMES: Final = f"""

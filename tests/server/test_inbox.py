@@ -128,7 +128,7 @@ async def test_a_lost_push_is_made_good_by_the_check(
 
 async def _finishing(redis: ArqRedis, token: str) -> tuple[Any, ...]:
     """FINISH as one command of a transaction."""
-    sha = await redis.script_load(scripts.load(redis, scripts.FINISH).script)
+    sha = await redis.script_load(scripts.load(redis, scripts.FINISH).text)
     packed = pack_outcome(Done({}), job_id="a", kind="do_nothing", queue="default")
     return sha, 0, "a", token, "completed", packed, 60_000, b""
 

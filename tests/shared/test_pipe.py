@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from offloop import pipe
 from offloop.embedded import EmbeddedRedis
+from offloop.lua import Script
 from offloop.pipe import PipedRedis
 from offloop.redis import connect
 
@@ -119,3 +120,10 @@ async def test_a_client_can_be_closed_twice_and_used_again(valkey: str) -> None:
     await redis.aclose(close_connection_pool=True)
     assert await _echo(redis, "b") == b"b"
     await redis.aclose(close_connection_pool=True)
+
+
+async def test_a_script_that_the_server_forgets_again_and_again_is_run_all_the_same(redis: ArqRedis) -> None:
+    script = Script(redis, "return ARGV[1] .. KEYS[1]")
+    for number in range(20):
+        _, said = await asyncio.gather(redis.script_flush(), script(keys=["b"], args=[number]))
+        assert said == b"%db" % number
