@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -13,6 +14,8 @@ from offloop.errors import BadInput
 
 _SECRETS: Final = ("password", "secret", "hmac_key")
 """What the names of arguments contain whose values are said to nobody: refusals end up in logs and transcripts."""
+_WHERE: Final = 200
+"""Most characters of the path to a wrong argument that are repeated."""
 _HIDDEN: Final = "***"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -99,6 +102,7 @@ def validate(tool: str, model: type[ModelT], arguments: dict[str, Any]) -> Model
 
 def _sentence(fault: Any, model: type[BaseModel]) -> str:
     where = ".".join(map(str, fault["loc"]))
+    where = where if len(where) <= _WHERE else where[:_WHERE] + "…"
     match fault["type"]:
         case "missing":
             return f"{where} is missing; it is required."
@@ -117,13 +121,16 @@ def _is_secret(name: Any) -> bool:
     return any(word in str(name).lower() for word in _SECRETS)
 
 
-def _shown(sent: Any) -> Any:
-    """What was sent, without the values of secrets in it."""
+def _shown(sent: Any, deeper: int = 5) -> Any:
+    """What was sent, as far as a line can show it, without the values of secrets in it."""
     match sent:
+        case dict() | list() | tuple() if not deeper:
+            return ...
         case dict():
-            return {name: _HIDDEN if _is_secret(name) else _shown(value) for name, value in sent.items()}
+            first = itertools.islice(sent.items(), 20)
+            return {name: _HIDDEN if _is_secret(name) else _shown(value, deeper - 1) for name, value in first}
         case list() | tuple():
-            return [_shown(value) for value in sent]
+            return [_shown(value, deeper - 1) for value in sent[:20]]
         case str() if sent.lstrip()[:1] in ("{", "[", '"') and _is_secret(sent):  # JSON where an object was meant
             return _HIDDEN
     return sent

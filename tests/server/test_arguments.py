@@ -152,3 +152,19 @@ def test_what_a_tool_answers_is_described_without_references() -> None:
 
 def test_an_answer_that_holds_its_like_keeps_its_references() -> None:
     assert "$defs" in output_schema(Tree)
+
+
+class Anything(Model):
+    """An input of whatever shape."""
+
+    value: dict[str, Any]
+
+
+def test_what_is_nested_without_end_is_refused_in_a_line() -> None:
+    nested: Any = []
+    for _ in range(2000):
+        nested = [nested]
+    with pytest.raises(BadInput) as refused:
+        validate("tool", Anything, {"value": nested})
+    assert "value" in refused.value.message
+    assert len(refused.value.message) < 400
