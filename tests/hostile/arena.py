@@ -39,6 +39,8 @@ NEVER: Final = (SECRET, "Traceback", "site-packages", "offloop_workers", "root:x
 GRACE_SECONDS: Final = 4
 """What killing, cleaning up and keeping the files may take beyond a kind's limit, on a machine that is busy."""
 
+BEGINNING_MB: Final = 16
+"""MiB that a child may map between idling and the start of its attempt, from where its cap is counted; 3 were seen."""
 LIBRARIES_MB: Final = 64
 """Pages of libraries that an idle child has mapped and not read yet; reading them is not what a job is capped for."""
 
