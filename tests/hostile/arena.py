@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import resource
 import tempfile
 import time
 import zlib
@@ -40,7 +41,7 @@ GRACE_SECONDS: Final = 4
 """What killing, cleaning up and keeping the files may take beyond a kind's limit, on a machine that is busy."""
 
 BEGINNING_MB: Final = 16
-"""MiB that a child may map between idling and the start of its attempt, from where its cap is counted; 3 were seen."""
+"""MiB that a child may map at most between idling and the start of its attempt; 3 were seen."""
 LIBRARIES_MB: Final = 64
 """Pages of libraries that an idle child has mapped and not read yet; reading them is not what a job is capped for."""
 
@@ -98,7 +99,7 @@ class Arena:
             return Ending("bad_input", "", 0, 0, 0, [])
         except BadInput as error:  # the front end's answer, before anything is queued
             return Ending(error.reason, error.message, 0, 0, 0, [])
-        watch = _Watch(self.children)
+        watch = _Watch(self.children, self.kinds[case.kind].limits.memory_mb * _MIB)
         watching = asyncio.create_task(watch())
         began = time.monotonic()
         try:
@@ -166,10 +167,11 @@ class Arena:
 class _Watch:
     """Looks at the processes of the children until it is cancelled; the children are otherwise idle."""
 
-    def __init__(self, children: Children) -> None:
+    def __init__(self, children: Children, granted: int) -> None:
         zygote = children._process
         assert zygote
         self._children = children
+        self._granted = granted
         self._before = {pid: _memory(pid) for pid in children._all}
         idle = [_memory(zygote.pid), *self._before.values()]
         # A child has few of the zygote's pages at first and may come to have them all, without taking anything.
@@ -195,8 +197,15 @@ class _Watch:
         # The peaks of a child that is used again may be those of a job before.
         mapped = now.mapped if now.most_mapped == before.most_mapped else now.most_mapped
         resident = now.resident if now.most_resident == before.most_resident else now.most_resident
-        self.mapped = max(self.mapped, mapped - self._idle.mapped)
+        self.mapped = max(self.mapped, mapped - self._start(pid))
         self._seen[pid] = max(self._seen.get(pid, 0), resident - self._idle.resident)
+
+    def _start(self, pid: int) -> int:
+        """What the child had mapped when its attempt began, as its cap tells: that counts from there."""
+        start = 0
+        with contextlib.suppress(OSError):
+            start = resource.prlimit(pid, resource.RLIMIT_AS)[0] - self._granted  # endless is -1, so below zero
+        return min(max(self._idle.mapped, start), self._idle.mapped + BEGINNING_MB * _MIB)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hostile.arena import BEGINNING_MB, GRACE_SECONDS, LIBRARIES_MB, NEVER, Arena, private_places
+from hostile.arena import GRACE_SECONDS, LIBRARIES_MB, NEVER, Arena, private_places
 from hostile.attacks import ATTACKS
 from hostile.cases import Case
 from hostile.honest import is_done_right
@@ -34,7 +34,7 @@ async def test_a_hostile_case_is_answered_and_harms_nobody(
         assert text not in ending.told
     assert all(name.isprintable() and "/" not in name for name in ending.names)
     assert ending.seconds < limits.seconds + GRACE_SECONDS
-    assert ending.mapped_mb <= limits.memory_mb + BEGINNING_MB
+    assert ending.mapped_mb <= limits.memory_mb
     assert ending.resident_mb <= limits.memory_mb + LIBRARIES_MB
     assert await is_done_right(arena, case.kind)
     await arena.is_clean()
