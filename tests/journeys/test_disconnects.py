@@ -41,6 +41,9 @@ RUNNING = (
     "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid() "
     "AND datname = 'disconnects'"
 )
+REQUEST = "RequestResponseCycle.run_asgi"
+"""Uvicorn's task of a request."""
+
 LONG_PAGE = "<table>" + "<tr><td>one</td><td>two</td></tr>" * 60_000 + "</table>"
 
 
@@ -61,6 +64,15 @@ class Place:
     async def tasks(self) -> Counter[str]:
         """The tasks of the front end, but for those of one that looks."""
         return Counter((await self.observer.call("look_inside")).data["tasks"])
+
+    async def resting(self) -> Counter[str]:
+        """The tasks once no earlier request ends any more; one that did so later would hide one that begins."""
+
+        async def one_request() -> Counter[str]:
+            tasks = await self.tasks()
+            return tasks if tasks[REQUEST] == 1 else Counter()
+
+        return await eventually(one_request, "only the look itself is under way")
 
     def health(self) -> dict[str, Any]:
         """What ``/healthz`` says."""
@@ -172,7 +184,7 @@ def at(server: Outside, given: Any) -> Any:
 @pytest.mark.parametrize("phase", FETCHES)
 async def test_leaving_a_fetch_closes_its_connections(place: Place, phase: str) -> None:
     tool, arguments = FETCHES[phase]
-    before = await place.tasks()
+    before = await place.resting()
     connection = place.begin(tool, at(place.server, arguments))
     await asyncio.wait_for(place.server.begun.wait(), 10)
     connection.close()
@@ -194,7 +206,7 @@ QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("phase", QUERIES)
 async def test_leaving_a_query_ends_it_in_the_database(place: Place, phase: str) -> None:
     tool, arguments = QUERIES[phase]
-    before = await place.tasks()
+    before = await place.resting()
     connection = place.begin(tool, arguments)
     await eventually(place.queries, "the query runs")
     connection.close()
@@ -202,7 +214,7 @@ async def test_leaving_a_query_ends_it_in_the_database(place: Place, phase: str)
 
 
 async def test_leaving_a_query_of_sqlite_frees_its_thread(place: Place) -> None:
-    before = await place.tasks()
+    before = await place.resting()
     connections = [place.begin("query_records", {"sql": ENDLESS, "timeout_seconds": 40}) for _ in range(4)]
     await begun(place, before)
     for connection in connections:
@@ -228,7 +240,7 @@ async def states(place: Place, kind: str) -> list[str]:
 
 
 async def test_leaving_a_job_that_is_queued_takes_it_out_of_the_queue(place: Place) -> None:
-    before = await place.tasks()
+    before = await place.resting()
     holder = await place.observer.call("hold", gate=place.gate.argument, wait_seconds=0)
     await place.gate.entered()  # the only slot is taken
     connection = place.begin("render_pdf", {"markdown": "# Never", "wait_seconds": 40})
@@ -249,7 +261,7 @@ async def test_leaving_a_job_that_is_queued_takes_it_out_of_the_queue(place: Pla
 
 
 async def test_leaving_a_job_that_runs_ends_its_process(place: Place) -> None:
-    before = await place.tasks()
+    before = await place.resting()
     connection = place.begin("hold", {"gate": place.gate.argument, "wait_seconds": 40})
     await place.gate.entered()
     connection.close()
@@ -262,7 +274,7 @@ async def test_leaving_a_job_that_runs_ends_its_process(place: Place) -> None:
 
 
 async def test_leaving_a_pdf_in_the_middle_of_its_layout_leaves_no_file(place: Place) -> None:
-    before = await place.tasks()
+    before = await place.resting()
     connection = place.begin("render_pdf", {"html": LONG_PAGE, "wait_seconds": 40})
 
     async def running() -> bool:
@@ -282,7 +294,7 @@ async def test_leaving_a_pdf_in_the_middle_of_its_layout_leaves_no_file(place: P
 async def test_leaving_a_long_poll_ends_the_wait_and_not_the_job(place: Place, tool: str) -> None:
     holder = await place.observer.call("hold", gate=place.gate.argument, wait_seconds=0)
     await place.gate.entered()
-    before = await place.tasks()
+    before = await place.resting()
     about: dict[str, Any] = {"job_id": holder.job_id} if tool == "job_status" else {"job_ids": [holder.job_id]}
     connection = place.begin(tool, {**about, "wait_seconds": 40})
     await begun(place, before)
@@ -298,7 +310,7 @@ async def test_leaving_a_long_poll_ends_the_wait_and_not_the_job(place: Place, t
 
 
 async def test_leaving_an_upload_in_the_middle_leaves_no_file_and_the_place_stays_free(place: Place) -> None:
-    before = await place.tasks()
+    before = await place.resting()
     target = (await place.observer.call("create_upload", name="half.bin")).data
     url = urlsplit(target["upload_url"])
     with socket.create_connection((url.hostname or "", url.port or 0), timeout=10) as half:
@@ -318,7 +330,7 @@ async def test_leaving_a_download_in_the_middle_leaves_nothing(place: Place) -> 
     reference = await place.observer.upload(bytes(24 << 20), "big.bin", "application/octet-stream")
     part = await place.observer.call("read_artifact", artifact_id=reference.removeprefix("artifact:"), length=1)
     url = urlsplit(part.data["download_url"])
-    before = await place.tasks()
+    before = await place.resting()
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     with connection:
@@ -330,7 +342,7 @@ async def test_leaving_a_download_in_the_middle_leaves_nothing(place: Place) -> 
 
 
 async def test_leaving_a_def_tool_leaves_a_thread_that_is_counted_until_it_ends(place: Place) -> None:
-    before = await place.tasks()
+    before = await place.resting()
     counted = place.health()["background_tasks"]["running"]
     runs = Path(f"{place.gate.argument}.runs")
     first = place.begin("hold_thread", {"gate": place.gate.argument})
@@ -349,7 +361,7 @@ async def test_leaving_a_def_tool_leaves_a_thread_that_is_counted_until_it_ends(
 
 
 async def test_leaving_an_async_def_tool_cancels_it(place: Place) -> None:
-    before = await place.tasks()
+    before = await place.resting()
     connection = place.begin("hold_loop", {"gate": place.gate.argument})
     until(Path(f"{place.gate.argument}.runs").exists, "the function runs")
     connection.close()
@@ -376,7 +388,7 @@ BRIEF: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("tool", BRIEF)
 async def test_leaving_while_redis_does_not_answer_leaves_nothing_once_it_does(place: Place, tool: str) -> None:
     """Between any two steps of a call that takes a moment: a store that is frozen holds it there."""
-    before = await place.tasks()
+    before = await place.resting()
     place.stack.valkey.freeze()
     try:
         connection = place.begin(tool, BRIEF[tool])

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Annotated, Any
 
+import anyio
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -185,9 +186,11 @@ async def gather(
 
     first: str | None = None
     try:
-        async with asyncio.TaskGroup() as group:
+        # Not asyncio's group: a failure met while that waits leaves this task counted as cancelled, and what comes next
+        # in it would end there (the next timeout before Python 3.11.3, every look at `cancelling()`).
+        async with anyio.create_task_group() as group:
             for name, source in sources.items():
-                _ = group.create_task(ask(name, source), name=f"source {name}")
+                group.start_soon(ask, name, source, name=f"source {name}")
     except* _SourceFailed as failed:
         first = next(iter(errors), str(failed))
     if first is not None:

@@ -231,6 +231,8 @@ async def test_several_causes_are_several_messages_and_tracebacks_are_for_the_lo
     assert "secret" not in str(errors)
     assert errors["waits"].startswith("Stopped, because")
     assert ended.is_set()
+    assert (task := asyncio.current_task())
+    assert task.cancelling() == 0, "what comes next in this task would end as cancelled"
     assert [line["source"] for line in logged] in (["crash"], [])
 
 
