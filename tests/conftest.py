@@ -6,6 +6,9 @@ files of its own), or for `new_stack`, where they break things.
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
 import itertools
 import os
 import secrets
@@ -33,6 +36,27 @@ _numbers = itertools.count(1)
 def anyio_backend() -> str:
     """Asynchronous tests run on asyncio, as offloop does."""
     return "asyncio"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Asynchronous tests of a process share one task; one that leaves it marked as cancelled fails, not the next."""
+    if inspect.iscoroutinefunction(test := pyfuncitem.obj):
+
+        @functools.wraps(test)
+        async def unmarked(**arguments: Any) -> None:
+            task = asyncio.current_task()
+            assert task
+            try:
+                await test(**arguments)
+            finally:
+                marks = task.cancelling()
+                for _ in range(marks):
+                    task.uncancel()
+            assert not marks, "the test leaves its task marked as cancelled"
+
+        pyfuncitem.obj = unmarked
+    return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

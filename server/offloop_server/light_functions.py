@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -71,7 +72,8 @@ class LightFunction(LightTool[Model]):
         seconds = self._declared.seconds
         try:
             async with asyncio.timeout(seconds) as limit:
-                return await self._declared.function(value)
+                with _unmarked():
+                    return await self._declared.function(value)
         except SystemExit as error:
             raise as_failure(error) from error
         except TimeoutError:
@@ -104,6 +106,31 @@ def light_functions(
 ) -> list[AnyTool]:
     """A tool for each of them."""
     return [LightFunction(one, services, threads) for one in declared.values()]
+
+
+@contextlib.contextmanager
+def _unmarked() -> Iterator[None]:
+    """Leave the task marked as cancelled only by a cancellation that goes on.
+
+    A failure that reaches an ``asyncio.TaskGroup`` while it waits for its last tasks leaves a mark on the task; before
+    Python 3.11.3 the next timeout in that task, which is the server's, would then end as a cancellation.
+    """
+    task = asyncio.current_task()
+    marks = task.cancelling() if task else 0
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
+        _unmark(task, marks)
+        raise
+    else:
+        _unmark(task, marks)
+
+
+def _unmark(task: asyncio.Task[Any] | None, marks: int) -> None:
+    while task and task.cancelling() > marks:
+        task.uncancel()
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

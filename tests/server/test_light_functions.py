@@ -204,6 +204,8 @@ async def test_an_exception_group_is_one_message_for_each_cause_and_no_traceback
     ]
     assert "secret" not in raised.value.message
     assert [type(line["exc_info"]) for line in logged] == [KeyError]
+    assert (task := asyncio.current_task())
+    assert task.cancelling() == 0, "the server's next timeout in this task would end as a cancellation"
 
 
 def test_a_tool_named_like_another_of_the_server_keeps_it_from_starting() -> None:
