@@ -129,7 +129,11 @@ class Outside:
             case "echo":
                 return 200, {"content-type": "application/json"}, json.dumps(headers).encode()
             case "as":
-                return 200, {"content-type": query["type"]}, query.get("body", "").encode("latin-1")
+                return (
+                    200,
+                    {"content-type": query["type"]},
+                    query.get("body", "").encode("latin-1") * int(query.get("repeat", "1")),
+                )
             case "deep":
                 return 200, {"content-type": "text/html"}, b"<div>" * int(query["levels"]) + b"deep"
             case "big":

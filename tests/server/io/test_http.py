@@ -392,7 +392,7 @@ CUT: dict[str, Callable[[Tools, Outside], Awaitable[Any]]] = {
     "endless": lambda tools, server: tools.get(server.url("/drip"), save=True),
     "bulk": lambda tools, server: tools.call("bulk_fetch", urls=[server.url(f"/hang?{n}") for n in range(50)]),
     "waiting to try again": lambda tools, server: tools.get(server.url("/status/503?after=5")),
-    "converting": lambda tools, server: tools.get(server.url("/as?type=text/html&body=<p>x")),
+    "converting": lambda tools, server: tools.get(server.url("/as?type=text/html&body=<p>x&repeat=400000")),
 }
 
 
@@ -402,7 +402,7 @@ async def test_a_call_that_is_cut_leaves_no_task_connection_or_turn(phase: str, 
     before = asyncio.all_tasks()
     call = asyncio.ensure_future(CUT[phase](tools, server))
     await asyncio.wait_for(server.begun.wait(), 5)
-    await asyncio.sleep(0.05)  # somewhere inside the phase
+    await asyncio.sleep(0.05)  # somewhere inside the phase, which lasts for seconds
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
