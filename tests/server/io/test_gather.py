@@ -23,6 +23,7 @@ from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
 from offloop_server.tools import Caller, Services
 from parts.postgres import Postgres
+from parts.processes import until
 
 pytestmark = pytest.mark.anyio
 
@@ -170,7 +171,11 @@ async def test_with_all_or_nothing_the_first_failure_stops_the_rest(
     assert answer["errors"]["never"] == answer["errors"]["sleeps"] == "Stopped, because bad failed."
     assert answer["elapsed_ms"] < 10_000
     running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active'"
-    assert await postgres.fetch(running + " AND pid <> pg_backend_pid()") == [(0,)]
+
+    async def none() -> bool:
+        return await postgres.fetch(running + " AND pid <> pg_backend_pid()") == [(0,)]
+
+    await until(none)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from offloop_server.io.sql.driver import Deadline, Query
 from offloop_server.io.sql.postgres import PostgreSQL
 from offloop_server.io.sql.rows import Rows
 from parts.postgres import OWNER, READER, Postgres
+from parts.processes import until
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +75,15 @@ async def read(database: PostgreSQL, sql: str, *parameters: Any, seconds: float 
     rows = Rows(**{"max_rows": 100, "max_bytes": 1 << 20, **caps})
     await database.run(Query(sql, list(parameters)), rows, Deadline(seconds))
     return rows
+
+
+async def nothing_runs(server: Postgres) -> None:
+    """The end of a query is in PostgreSQL's own view a moment after the client knows of it."""
+
+    async def none() -> bool:
+        return await server.fetch(BACKENDS, DATABASE) == [(0,)]
+
+    await until(none)
 
 
 HOSTILE = [
@@ -161,7 +171,7 @@ async def test_bombs_end_in_time_and_in_words(database: PostgreSQL, server: Post
         await read(database, sql, seconds=1)
     assert time.monotonic() - begun < 5
     assert any(words in refused.value.message for words in ("did not end within 1 s", "too large", "memory", "54000"))
-    assert await server.fetch(BACKENDS, DATABASE) == [(0,)]
+    await nothing_runs(server)
     assert (await read(database, "SELECT 1")).rows == [[1]]
 
 
@@ -236,11 +246,11 @@ async def test_a_call_that_leaves_stops_the_query_on_the_server(database: Postgr
     task.cancel()
     await asyncio.wait([task], timeout=5)
     assert task.cancelled()
-    assert await server.fetch(BACKENDS, DATABASE) == [(0,)]
+    await nothing_runs(server)
     for _ in range(12):  # more often than there are connections
         with anyio.move_on_after(0.05):
             await read(database, "SELECT pg_sleep(60)", seconds=60)
-        assert await server.fetch(BACKENDS, DATABASE) == [(0,)]
+        await nothing_runs(server)
     assert (await read(database, "SELECT 1")).rows == [[1]]
 
 
@@ -339,7 +349,7 @@ async def test_a_role_that_reaches_the_host_is_refused_in_words(server: Postgres
         assert [line["connection"] for line in logged] == ["shop"]
     assert "hacked" not in os.listdir(server.folder)  # noqa: PTH208 -- a look at a local folder
     await database.close()
-    assert await server.fetch("SELECT FROM pg_stat_activity WHERE datname = $1 AND state <> 'idle'", DATABASE) == []
+    await nothing_runs(server)
 
 
 @pytest.mark.parametrize(
