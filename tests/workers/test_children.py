@@ -229,6 +229,23 @@ async def test_more_tasks_than_slots_wait_for_their_turn(run: Runner) -> None:
 
 
 @pytest.mark.usefixtures("job_modules")
+async def test_a_task_that_its_child_never_read_is_done_by_another(tmp_path: Path) -> None:
+    async with Children(1, ("default",), tmp_path / "temporary") as own:
+        run = Runner(own, tmp_path)
+        first: int = (await run(jobs.echo, "first"))["pid"]
+        os.kill(first, signal.SIGSTOP)
+        second = asyncio.create_task(run(jobs.echo, "second"))
+        for _ in range(3):
+            await asyncio.sleep(0)  # the task is in the socket of a child that does not read
+        os.kill(first, signal.SIGKILL)
+        with capture_logs() as logged:
+            answer = await second
+        assert answer["text"] == "second"
+        assert answer["pid"] != first
+        assert [line["event"] for line in logged] == ["a child left before it read its task, another does it"]
+
+
+@pytest.mark.usefixtures("job_modules")
 async def test_children_recover_when_their_zygote_is_killed(tmp_path: Path) -> None:
     """What ran is lost with it and says so; what comes next runs."""
     async with Children(1, ("default",), tmp_path / "temporary") as own:

@@ -286,6 +286,12 @@ async def test_a_child_with_a_thread_left_over_is_not_used_again(run: Run) -> No
     assert gone([left["pid"]])
 
 
+async def test_a_job_that_comes_while_a_child_leaves_is_done_by_another(run: Run) -> None:
+    for _ in range(20):
+        left = await run(jobs.leave_a_thread)
+        assert (await run(jobs.look))["pid"] != left["pid"]
+
+
 async def test_an_answer_has_so_many_files_and_so_many_bytes(run: Run) -> None:
     await run(jobs.make_files, number=2, text="large")
     with pytest.raises(JobError, match=r"more than 1 MiB together \(output_mb\): ask for less"):

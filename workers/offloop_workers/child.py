@@ -39,7 +39,8 @@ def serve(sock: socket.socket, known: Works, sandbox: Sandbox, roots: Mapping[st
     """Do tasks until the worker closes the socket, or the first one that says so has been done.
 
     A task is ``{kind, job_id, attempt, input, folder, inputs, limits, last}``; the answer is ``{done: …}`` or
-    ``{failed: …}``, preceded by any number of ``{progress: …}``, and of ``{fetch: …}``, each of which is answered.
+    ``{failed: …}``, preceded by any number of ``{progress: …}``, and of ``{fetch: …}``, each of which is answered. A
+    child that cannot be put back as it was leaves.
     """
     kernel.die_with_parent(os.getppid())
     with contextlib.suppress(PermissionError):
@@ -57,16 +58,14 @@ def serve(sock: socket.socket, known: Works, sandbox: Sandbox, roots: Mapping[st
             task = frames.receive(sock)
         except (EOFError, ConnectionError):
             return
-        if before is None and not task["last"]:
-            before = Residue()
+        before = None if task["last"] else before or Residue()
         if work := known.get(task["kind"]):
             answer = child.attempt(work, task)
         else:
             answer = {"failed": _without_work(task["kind"]).to_wire()}
-        if before and not before.clear():
-            answer["retire"] = True
         frames.send(sock, answer)
-        if task["last"]:
+        # Nobody waits for what follows; a task that has come meanwhile and is not read goes to another child.
+        if before is None or not before.clear():
             return
         _empty(temporary)
 

@@ -45,6 +45,10 @@ class ZygoteError(RuntimeError):
     """The zygote did not start or has died; its own words are in the log."""
 
 
+class _NeverBegunError(Exception):
+    """The child has left without reading its task."""
+
+
 @dataclass(slots=True, eq=False)
 class _Child:
     reader: asyncio.StreamReader
@@ -142,7 +146,14 @@ class Children:
             JobError: the work failed in a foreseen way, or a limit was met.
             Crashed: the child died of itself.
         """
-        child = await self._next(unused=task.kind.isolation == "fork")
+        while True:
+            child = await self._next(unused=task.kind.isolation == "fork")
+            try:
+                return await self._run_in(child, task, on_progress)
+            except _NeverBegunError:
+                log.debug("a child left before it read its task, another does it", job_id=task.job_id)
+
+    async def _run_in(self, child: _Child, task: Task, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
         reply: dict[str, Any] | None = None
         self._busy[child.pid] = task
         try:
@@ -187,16 +198,24 @@ class Children:
             "limits": astuple(task.kind.limits),
             "last": task.kind.isolation == "fork",
         }
-        child.writer.write(frames.encode(frame))
-        await child.writer.drain()
+        try:
+            child.writer.write(frames.encode(frame))
+            await child.writer.drain()
+            message = await frames.read(child.reader)
+        except ConnectionError:
+            # A socket is reset where it is closed with something unread in it, and ends quietly where all was read.
+            if child.tasks:
+                raise _NeverBegunError from None
+            raise  # one that has done nothing yet would be followed by others that leave at once
         while True:
-            match await frames.read(child.reader):
+            match message:
                 case {"progress": told}:
                     on_progress(Progress(told["done"], told["total"], told["message"]))
                 case {"fetch": url} if task.errand:
                     child.writer.write(frames.encode(await task.errand.answer(url)))
-                case message:
+                case _:
                     return message
+            message = await frames.read(child.reader)
 
     def _after(self, child: _Child, task: Task, reply: dict[str, Any]) -> None:
         child.tasks += 1
