@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from pydantic import Field, computed_field
 
 from offloop import Kind, Model
+from offloop.artifacts import ArtifactStore
 from offloop.errors import JobError, LimitExceeded
-from offloop_workers.attempt import _told
+from offloop.limits import Limits
+from offloop_workers.attempt import Performer, _take, _told
 from offloop_workers.child import MAX_OUTPUT
 from offloop_workers.context import MAX_WARNING_LENGTH, MAX_WARNINGS
 
@@ -97,3 +103,57 @@ def test_warnings_are_few_and_short() -> None:
     assert len(told.warnings) == MAX_WARNINGS
     assert max(map(len, told.warnings)) == MAX_WARNING_LENGTH
     assert told.warnings[-1].startswith("There were more than 100 warnings")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of an attempt, with a file beside it that is none of its own."""
+    (tmp_path / "secret").write_text("the worker's")
+    (folder := tmp_path / "work").mkdir()
+    return folder
+
+
+def test_a_file_is_copied_out_of_the_reach_of_the_child(folder: Path, tmp_path: Path) -> None:
+    (folder / "a").write_bytes(b"first")
+    told = _take(folder / "a", folder, tmp_path / "kept")
+    (folder / "a").write_bytes(b"later")
+    assert told == hashlib.sha256(b"first").hexdigest()
+    assert (tmp_path / "kept").read_bytes() == b"first"
+
+
+@pytest.mark.parametrize("name", ["link", "hole", "pipe", "none", "..", "../secret", "hole/../../secret", "deeper/a"])
+def test_nothing_but_a_file_of_the_attempt_is_taken(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / "link").symlink_to("../secret")
+    (folder / "hole").mkdir()
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(JobError, match="not a file of its own") as refused:
+        _take(folder / name, folder, tmp_path / "kept")
+    assert refused.value.reason == "bad_result"
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_folder_that_leads_elsewhere_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    folder.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a").touch()
+    folder.symlink_to("elsewhere")
+    with pytest.raises(JobError, match="not a file of its own"):
+        _take(folder / "a", folder, tmp_path / "kept")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [(Limits(artifacts=2), r"more than 2 files"), (Limits(output_mb=1), r"more than 1 MiB together")],
+)
+async def test_files_are_counted_whoever_makes_them_and_none_is_kept(
+    store: ArtifactStore, folder: Path, limits: Limits, said: str
+) -> None:
+    told = []
+    for number in range(3):
+        (folder / f"{number}").write_bytes(bytes(500_000))
+        told.append({**MADE, "path": str(folder / f"{number}")})
+    performer = Performer({}, cast("Any", None), store, cast("Any", None))
+    with pytest.raises(LimitExceeded, match=said):
+        await performer._keep(_told(KIND, done(artifacts=told)), replace(KIND, limits=limits), "alice", folder)
+    assert await store.holdings.ids("alice", 0, 10) == []

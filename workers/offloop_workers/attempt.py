@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import shutil
-import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,9 +27,10 @@ from pydantic import Field, ValidationError
 from pydantic_core import from_json, to_json
 
 from offloop import logs
-from offloop.artifacts import Artifact, digest_of
+from offloop.artifacts import Artifact
 from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, Unavailable, as_job_error
 from offloop.job import Model
+from offloop.paths import open_beneath
 from offloop.record import Done, Failed, Progress
 from offloop.references import Scheme, parse, references
 from offloop.wire import pack, unpack
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from offloop_workers.children import Children
     from offloop_workers.fetching import Fetching
     from offloop_workers.scratch import Scratch
+
+_PIECE: Final = 1 << 20
 
 log = logs.get(__name__)
 
@@ -144,7 +147,7 @@ class Performer:
             )
             done = await self._children.run(task, on_progress)
             told = _told(kind, done)
-            return await self._keep(told, claim.principal, folder / "work")
+            return await self._keep(told, kind, claim.principal, folder / "work")
         except Crashed as error:
             if claim.tries < claim.allowed:
                 log.warning("child crashed, the job is run again", job_id=claim.job_id, error=error.message)
@@ -217,19 +220,18 @@ class Performer:
                 paths[str(reference)], _ = await errand.bring(parsed.name)
         return paths
 
-    async def _keep(self, told: _Told, principal: str, folder: Path) -> Done:
+    async def _keep(self, told: _Told, kind: Kind[Any, Any], principal: str, folder: Path) -> Done:
+        kind.limits.check_artifacts(kind.name, len(told.artifacts))
         artifacts: list[Artifact] = []
         try:
-            for made in told.artifacts:
-                path = Path(made.path)
+            for number, made in enumerate(told.artifacts):
+                copy = folder.parent / f"kept-{number}"
+                digest = await asyncio.to_thread(_take, Path(made.path), folder, copy)
                 artifact = await self._store.put(
-                    path,
-                    principal=principal,
-                    name=made.name,
-                    mime_type=made.mime_type,
-                    digest=await asyncio.to_thread(_checked_digest, path, folder),
+                    copy, principal=principal, name=made.name, mime_type=made.mime_type, digest=digest
                 )
                 artifacts.append(artifact)
+                kind.limits.check_total(kind.name, sum(kept.size for kept in artifacts))
         except OffloopError:
             # A failed job has no files: those that were kept already must not use up its principal's quota.
             with contextlib.suppress(Unavailable):
@@ -269,19 +271,24 @@ def _told(kind: Kind[Any, Any], done: object) -> _Told:
     return _Told(output=output, warnings=warnings, artifacts=told.artifacts)
 
 
-def _checked_digest(path: Path, folder: Path) -> str:
-    """The digest of a file that a child says it made; nothing else it says about the file is believed.
+def _take(made: Path, folder: Path, copy: Path) -> str:
+    """Copy a file that a child says it made out of its reach; answers the SHA-256 of the copy.
 
-    A child that a document has taken over could otherwise name any file of the worker's user, or claim the digest of
-    somebody else's bytes and be given those.
+    Nothing that a child says about the file is believed, and it may still be changing it: one that a document has taken
+    over could name any file of the worker's user, or have somebody else's bytes found under the digest of its own.
 
     Raises:
         JobError: it is not a regular file in the attempt's own folder.
     """
+    digest = hashlib.sha256()
     try:
-        if path.parent == folder and stat.S_ISREG(path.lstat().st_mode):
-            return digest_of(path)
-    except OSError:
-        pass
-    message = "The job named a result that is not a file of its own; nothing was kept of it."
-    raise JobError(message, code="bad_result")
+        relative = made.relative_to(folder)
+        # From the folder above: a child may have put a link in the place of its own.
+        with open_beneath(folder.parent, f"{folder.name}/{relative}") as source, copy.open("xb") as target:
+            while piece := source.read(_PIECE):
+                digest.update(piece)
+                target.write(piece)
+    except (JobError, ValueError):
+        message = "The job named a result that is not a file of its own; nothing was kept of it."
+        raise JobError(message, code="bad_result") from None
+    return digest.hexdigest()
