@@ -55,6 +55,7 @@ from offloop_server.io.sql.tools import sql_tools
 from offloop_server.job_tools import CancelJob, JobStatus, ListJobs, WaitForJobs
 from offloop_server.light_functions import light_functions
 from offloop_server.prompts import Prompts
+from offloop_server.protocol import HttpProtocol
 from offloop_server.resources import Resources
 from offloop_server.threads import Threads
 from offloop_server.tools import AnyTool, Caller, HeavyTool, Services, toolbox
@@ -362,6 +363,7 @@ async def run(settings: Settings) -> None:
         front_end.app(),
         host=settings.host,
         port=settings.port,
+        http=HttpProtocol,
         log_config=None,
         access_log=False,
         lifespan="on",
