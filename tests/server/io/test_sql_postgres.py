@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from offloop_server.io.sql.driver import Deadline, Query
 from offloop_server.io.sql.postgres import PostgreSQL
 from offloop_server.io.sql.rows import Rows
 from parts.postgres import OWNER, READER, Postgres
-from parts.processes import until
+from parts.processes import gone, until
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +47,7 @@ SCHEMA = (
 )
 STATE = "SELECT (SELECT string_agg(a || b, ',') FROM t), (SELECT last_value FROM t_a_seq), count(*) FROM pg_class"
 BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND state <> 'idle'"
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
 
 
 @pytest.fixture
@@ -300,16 +303,126 @@ async def test_there_are_ten_connections_at_most_and_waiting_is_bounded(database
     assert (await read(database, "SELECT 1")).rows == [[1]]
 
 
-async def test_a_lost_connection_hurts_one_query_only(database: PostgreSQL, server: Postgres) -> None:
+async def idle(database: PostgreSQL, server: Postgres, count: int = 10) -> list[int]:
+    """As many connections of the pool, open and not in use; the server's processes for them."""
+    await asyncio.gather(*(read(database, "SELECT pg_sleep(0.2)") for _ in range(count)))
+    await nothing_runs(server)
+    assert database._pool is not None
+    assert database._pool.get_idle_size() >= count
+    return [pid for (pid,) in await server.fetch("SELECT pid FROM pg_stat_activity WHERE datname = $1", DATABASE)]
+
+
+async def test_a_lost_connection_hurts_nobody_but_the_query_on_it(database: PostgreSQL, server: Postgres) -> None:
+    await idle(database, server)
     task = asyncio.ensure_future(read(database, "SELECT pg_sleep(60)", seconds=60))
     async with asyncio.timeout(5):
         while await server.fetch(BACKENDS, DATABASE) == [(0,)]:
             pass
-    running = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND state <> 'idle'"
-    await server.fetch(running, DATABASE)
+    await server.fetch(CUT, DATABASE)
+    ones = await asyncio.gather(*(read(database, "SELECT 1") for _ in range(30)))
+    assert [one.rows for one in ones] == [[[1]]] * 30
     with pytest.raises(Unavailable, match="does not answer"):
         await task
+
+
+def cut_unnoticed(server: Postgres, pids: list[int]) -> None:
+    """Close connections while the loop stands still: their ends are read together with what is done next."""
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(lambda: asyncio.run(server.fetch(CUT, DATABASE))).result(10)
+    assert gone(pids)
+
+
+@pytest.mark.parametrize("queries", [1, 10, 30])
+async def test_connections_closed_while_idle_cost_nobody_an_error(
+    database: PostgreSQL, server: Postgres, queries: int
+) -> None:
+    """Neither one query that meets them one after the other, nor many at once."""
+    cut_unnoticed(server, await idle(database, server))
+    ones = await asyncio.gather(*(read(database, "SELECT $1::text", str(number)) for number in range(queries)))
+    assert [one.rows for one in ones] == [[[str(number)]] for number in range(queries)]
+    cut_unnoticed(server, await idle(database, server))
+    with pytest.raises(BadInput, match="expects 1 argument"):
+        await read(database, "SELECT $1::int")
+
+
+async def test_connections_whose_server_says_nothing_are_replaced(database: PostgreSQL, server: Postgres) -> None:
+    """As after a failover to another host, when the first one has vanished without a word."""
+    pids = await idle(database, server)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        ones = await asyncio.gather(*(read(database, "SELECT 1", seconds=20) for _ in range(2)))
+        assert [one.rows for one in ones] == [[[1]], [[1]]]
+        assert time.monotonic() - begun < 10
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_server_that_starts_anew_is_found_again(database: PostgreSQL, server: Postgres) -> None:
+    """A backend that is killed makes PostgreSQL end all others, and recover as after a crash."""
+    pids = await idle(database, server)
+    os.kill(pids[0], signal.SIGKILL)
+
+    async def answers() -> bool:
+        try:
+            return bool(await server.fetch("SELECT 1"))
+        except (asyncpg.PostgresError, OSError):
+            return False
+
+    await asyncio.to_thread(gone, pids)
+    await until(answers)
+    ones = await asyncio.gather(*(read(database, "SELECT 1") for _ in range(30)))
+    assert [one.rows for one in ones] == [[[1]]] * 30
+
+
+async def test_a_server_that_is_away_is_said_at_once(database: PostgreSQL, server: Postgres) -> None:
+    await idle(database, server)
+    admin = await asyncpg.connect(server.url(OWNER))
+    (socket,) = server.folder.glob(".s.PGSQL.*[0-9]")
+    hidden = socket.rename(server.folder / "hidden")
+    try:
+        await admin.fetch(CUT, DATABASE)
+        begun = time.monotonic()
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="does not answer") as refused:
+                await read(database, "SELECT 1", seconds=20)
+            assert str(server.folder) not in refused.value.message
+        assert time.monotonic() - begun < 2
+    finally:
+        hidden.rename(socket)
+        await admin.close()
     assert (await read(database, "SELECT 1")).rows == [[1]]
+
+
+class Cut(Rows):
+    """Waits until the connection is lost before it looks at rows; large ones are looked at in a thread."""
+
+    server: Postgres
+    session: asyncpg.Connection
+
+    def add(self, rows: Iterable[Sequence[Any]]) -> bool:
+        """Cut it, and wait."""
+
+        async def closed() -> bool:
+            return bool(self.session.is_closed())
+
+        asyncio.run(self.server.execute(CUT.replace("$1", f"'{DATABASE}'")))
+        asyncio.run(until(closed))
+        return super().add(rows)
+
+
+async def test_a_connection_lost_between_two_batches_is_not_the_fault_of_the_statement(
+    database: PostgreSQL, server: Postgres
+) -> None:
+    await read(database, "SELECT 1")
+    assert database._pool is not None
+    rows = Cut(max_rows=100, max_bytes=10 << 20)
+    rows.server = server
+    rows.session = database._pool._queue._queue[-1]._con  # the one that was used last is used next
+    with pytest.raises(Unavailable, match=r"does not answer \(08003\)"):
+        await database.run(Query("SELECT repeat('x', 600000) FROM generate_series(1, 9)"), rows, Deadline(5))
 
 
 @pytest.mark.parametrize(("role", "warned"), [("writer", ["shop"]), (READER, [])])

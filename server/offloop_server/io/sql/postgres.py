@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import anyio
@@ -32,6 +32,8 @@ _POOL: Final = (2, 10)
 _LOCK_SECONDS: Final = 2.0
 _CLEANUP_SECONDS: Final = 5.0
 """How long a connection may take to become fit for use again; it is closed otherwise."""
+_PATIENCE: Final = 3.0
+"""Seconds that a connection gets for its first answer before others are tried: a vanished host closes nothing."""
 _GRACE: Final = 0.5
 """Seconds that the server gets to stop a statement by itself, with a better message."""
 _BATCH_BYTES: Final = 256 << 10
@@ -44,6 +46,13 @@ _LOCKED: Final = ("55P03", "40P01")
 _CANCELLED: Final = "57014"
 _GONE: Final = ("08", "53", "57P", "58", "28", "3D")
 """Beginnings of the codes that are not about the statement: no connection, no room, shut down, no login."""
+_CONFUSED: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""The second is for a connection whose last words have come, but not yet its end."""
+_CUT: Final = (
+    *(asyncpg.ConnectionDoesNotExistError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError),
+    *(*_CONFUSED, ConnectionResetError, BrokenPipeError),
+)
+"""What a connection of the pool ends with that the server has closed, before anything of the caller's was sent."""
 
 _TOO_MIGHTY: Final = (
     "The connection {} is not used: its role is a superuser, or may reach files or programs on the database's host, "
@@ -118,12 +127,38 @@ class PostgreSQL:
         """A connection in a transaction that cannot write, for as long as the deadline allows."""
         held: Session | None = None
         try:
-            async with asyncio.timeout(deadline.left + _GRACE), self._borrowed(deadline) as session:
-                held = session
-                await self._begin(session, deadline)
-                yield session
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+            async with asyncio.timeout(deadline.left + _GRACE), AsyncExitStack() as borrowed:
+                held = await self._begun(borrowed, deadline)
+                try:
+                    yield held
+                except _CONFUSED as error:
+                    if held.is_closed() or isinstance(error, asyncpg.InternalClientError):  # between two batches
+                        raise asyncpg.ConnectionDoesNotExistError from None
+                    raise
+        except (asyncpg.PostgresError, *_CONFUSED, OSError, ValueError) as error:
             raise self._explained(error, held, deadline) from None
+
+    async def _begun(self, borrowed: AsyncExitStack, deadline: Deadline) -> Session:
+        """A connection in its transaction; those that died idle are replaced, which takes time and fails nobody."""
+        pool = await self._opened()
+        dead, patient = 0, False
+        while True:
+            session = await borrowed.enter_async_context(self._borrowed(pool, deadline))
+            try:
+                # Who has little time left does better to wait than to try others.
+                async with asyncio.timeout(None if patient or deadline.left < 2 * _PATIENCE else _PATIENCE):
+                    await self._begin(session, deadline)
+            except TimeoutError:
+                patient = True
+                _drop_idle(pool)  # they are likely to be the same, and each would take as long
+            except _CUT:
+                dead += 1
+                if dead > pool.get_max_size():
+                    raise
+            else:
+                return session
+            log.info("a connection to a database had been lost", connection=self._name)
+            session.terminate()
 
     async def _begin(self, session: Session, deadline: Deadline) -> None:
         await session.execute(
@@ -136,12 +171,16 @@ class PostgreSQL:
         )
 
     @asynccontextmanager
-    async def _borrowed(self, deadline: Deadline) -> AsyncIterator[Session]:
+    async def _borrowed(self, pool: asyncpg.Pool, deadline: Deadline) -> AsyncIterator[Session]:
         """A connection of the pool, which is given back, or closed, whatever happens."""
-        pool = await self._opened()
         try:
-            proxy = await pool.acquire(timeout=max(deadline.left, 0.001))
+            try:
+                proxy = await pool.acquire(timeout=max(deadline.left, 0.001))
+            except _CUT:  # while it was made
+                proxy = await pool.acquire(timeout=max(deadline.left, 0.001))
         except TimeoutError:
+            if pool.get_size() < pool.get_max_size():  # it waited for the server, not for other queries
+                raise ConnectionError from None
             message = f"All connections to the database were busy for {deadline.seconds:g} s; nothing was read. Retry."
             raise Busy(message, retry_after=deadline.seconds) from None
         session: Session = proxy._con  # noqa: SLF001 -- the proxy hides our own attributes
@@ -161,7 +200,7 @@ class PostgreSQL:
                 if not session.is_closed():
                     await session.execute("ROLLBACK")
                 await pool.release(proxy)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, *_CONFUSED, OSError) as error:
             log.warning("a connection to a database was cut", connection=self._name, error=type(error).__name__)
             session.terminate()
             await pool.release(proxy)
@@ -221,6 +260,12 @@ class PostgreSQL:
             message = f"The PostgreSQL database does not answer ({state or type(error).__name__}). Try again later."
             return Unavailable(message)
         return BadInput(f"PostgreSQL refuses the statement: {_said(error, state)}")
+
+
+def _drop_idle(pool: asyncpg.Pool) -> None:
+    for holder in pool._holders:  # noqa: SLF001 -- expiring them would wait for answers of those that give none
+        if holder.is_idle():
+            holder.terminate()
 
 
 async def _fetch(session: Session, cursor: Any, into: Rows) -> None:
