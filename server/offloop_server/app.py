@@ -36,7 +36,7 @@ from offloop.record import Progress
 from offloop.redis import connect, connect_blocking
 from offloop.webhooks import Webhooks
 from offloop_server.answers import refusal
-from offloop_server.artifact_tools import CreateUpload, ReadArtifact
+from offloop_server.artifact_tools import CreateUpload, DeleteArtifact, ReadArtifact
 from offloop_server.auth import SCOPE_KEY, Principals, RequirePrincipal, check_binding
 from offloop_server.background import Background
 from offloop_server.batch_tool import batch_tools
@@ -199,6 +199,7 @@ class FrontEnd:
                 *batch_tools(services, Batches(self._redis, bounds, front_end=front_end), self._offered),
                 CreateUpload(services),
                 ReadArtifact(services, Glances(services, self._kinds)),
+                DeleteArtifact(services),
                 *http_tools(services, fetcher),
                 *sql_tools(services, queries),
                 *gather_tools(services, fetcher, queries),

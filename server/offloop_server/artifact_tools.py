@@ -1,15 +1,15 @@
-"""The tools around files: a place to upload to, and reading for clients that cannot follow a link."""
+"""The tools around files: a place to upload to, reading for clients that cannot follow a link, and deleting."""
 
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
 from pydantic import BaseModel, ConfigDict, Field
 
 from offloop.artifacts import Artifact
-from offloop.errors import BadInput
+from offloop.errors import BadInput, NotFound
 from offloop.job import Model
 from offloop.paths import safe_name
 from offloop.record import Record, timestamp
@@ -21,6 +21,8 @@ from offloop_server.tools import Caller, Services, WaitSeconds, notes
 from offloop_server.uploads import MIME_TYPE
 
 ArtifactId = Annotated[str, Field(min_length=1, max_length=64)]
+_MOST_SAID: Final = 5
+"""Sentences about unknown ids in one text; all ids are in the structure."""
 MimeType = Annotated[str, Field(pattern=MIME_TYPE, examples=["image/jpeg"])]
 
 
@@ -187,6 +189,54 @@ class ReadArtifact(LightTool[ReadArtifactArguments]):
             )
             raise BadInput(message)
         return shown
+
+
+class DeleteArtifactArguments(Model):
+    """Which artifacts."""
+
+    artifact_ids: Annotated[list[ArtifactId], Field(min_length=1, max_length=100)] = Field(
+        description="1 to 100 ids, from a job's artifacts or from create_upload."
+    )
+
+
+class DeletedAnswer(BaseModel):
+    """What became of each id."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    deleted: list[str] = Field(description="Gone, and not counted in your storage any more.")
+    unknown: list[str] = Field(description="Not there: deleted before, expired, or never yours.")
+
+
+class DeleteArtifact(LightTool[DeleteArtifactArguments]):
+    """Makes room."""
+
+    name = "delete_artifact"
+    description = (
+        "Delete files of yours for good, also uploads that have not come: room in your storage at once. Links to them "
+        "end, and jobs that still need them fail. The bytes themselves, which equal files share, leave the disk a few "
+        "hours after they would have expired."
+    )
+    arguments = DeleteArtifactArguments
+    answers = DeletedAnswer
+    read_only = False
+    destructive = True
+
+    async def do(self, value: DeleteArtifactArguments, caller: Caller) -> CallToolResult:
+        """Delete those that there are."""
+        deleted = await self._services.store.delete(value.artifact_ids, principal=caller.principal)
+        unknown = [one for one in dict.fromkeys(value.artifact_ids) if one not in set(deleted)]
+        lines = (
+            [f"Deleted {len(deleted)} file{'s' if len(deleted) > 1 else ''}; their room is free."] if deleted else []
+        )
+        lines += [NotFound.artifact(one).message for one in unknown[:_MOST_SAID]]
+        if len(unknown) > _MOST_SAID:
+            lines.append(f"The same goes for {len(unknown) - _MOST_SAID} more ids: they are in unknown.")
+        return CallToolResult(
+            content=[TextContent(text="\n".join(lines))],
+            structured_content=DeletedAnswer(deleted=deleted, unknown=unknown).model_dump(mode="json"),
+            is_error=not deleted,
+        )
 
 
 def _answer(  # noqa: PLR0913 -- the last two are named

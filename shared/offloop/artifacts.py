@@ -100,7 +100,9 @@ class ArtifactStore:
         self._fill = Script(redis, _FILL)
         self._store, self._folder = _open(url)
 
-    async def put(self, path: Path, *, principal: str, name: str, mime_type: str, digest: str) -> Artifact:
+    async def put(  # noqa: PLR0913 -- all named, each with its meaning below
+        self, path: Path, *, principal: str, name: str, mime_type: str, digest: str, job: str = ""
+    ) -> Artifact:
         """Keep a file as an artifact of a principal.
 
         Args:
@@ -109,6 +111,7 @@ class ArtifactStore:
             name: for display.
             mime_type: as a client is told.
             digest: the SHA-256 of the file, in hexadecimal.
+            job: the id of the job that made it; once it is deleted, equal requests do not share that job.
 
         Raises:
             QuotaExceeded: the principal keeps as much as allowed.
@@ -126,7 +129,7 @@ class ArtifactStore:
         await self.holdings.admit(principal, {artifact.artifact_id: artifact.size}, expires=artifact.expires)
         try:
             artifact = replace(artifact, blob=await self._keep(path, artifact))
-            await self._write(artifact, principal)
+            await self._write(artifact, principal, job)
         except BaseException:
             with contextlib.suppress(Unavailable):
                 await self.holdings.drop(principal, [artifact.artifact_id])
@@ -134,16 +137,27 @@ class ArtifactStore:
         return artifact
 
     async def forget(self, artifacts: Iterable[Artifact], principal: str) -> None:
-        """Take back artifacts that nobody was told of; their bytes go with their hour.
+        """Take back artifacts that nobody was told of.
 
         Raises:
             Unavailable: Redis does not answer; they go when they expire.
         """
-        ids = [artifact.artifact_id for artifact in artifacts]
-        if ids:
-            async with answering():
-                await self._redis.delete(*map(wire.artifact_key, ids))
-            await self.holdings.drop(principal, ids)
+        await self.delete([artifact.artifact_id for artifact in artifacts], principal=principal)
+
+    async def delete(self, ids: Iterable[str], *, principal: str) -> list[str]:
+        """Delete artifacts of a principal, uploads that have not arrived too; all others are left as they are.
+
+        They are gone at once, and not counted any more. Their bytes go with their hour, for others may share them; a
+        download that has begun gets to its end.
+
+        Returns:
+            The ids of those that there were, in the order given, each once.
+
+        Raises:
+            Unavailable: Redis does not answer. Sending the same again is safe.
+        """
+        wanted = list(dict.fromkeys(ids))
+        return await self.holdings.delete(principal, wanted) if wanted else []
 
     async def reserve(self, *, principal: str, name: str, mime_type: str) -> Artifact:
         """Make the record of an upload whose bytes are still to come; they are waited for an hour at most.
@@ -172,14 +186,17 @@ class ArtifactStore:
             raise _filled(artifact_id)
         size = (await asyncio.to_thread(path.stat)).st_size
         artifact = replace(artifact, size=size, sha256=digest, expires=self._until())
-        await self.holdings.admit(owner, {artifact_id: size}, expires=artifact.expires)
+        await self.holdings.grow(owner, artifact_id, size, expires=artifact.expires)
         artifact = replace(artifact, blob=await self._keep(path, artifact))
         fields = [part for item in _fields(artifact, owner).items() for part in item]
         async with answering():
             state = await self._fill(keys=[wire.artifact_key(artifact_id)], args=[artifact.expires, digest, *fields])
         if state == b"filled":
             return artifact
-        raise NotFound.artifact(artifact_id) if state == b"gone" else _filled(artifact_id)
+        if state != b"gone":
+            raise _filled(artifact_id)
+        await self.holdings.drop(owner, [artifact_id])  # nothing to do where it was deleted; it may also have expired
+        raise NotFound.artifact(artifact_id)
 
     async def get(self, artifact_id: str, *, principal: str) -> Artifact:
         """Read a principal's artifact.
@@ -304,10 +321,10 @@ class ArtifactStore:
     def _until(self) -> int:
         return _now() + self._retention * 1000
 
-    async def _write(self, artifact: Artifact, principal: str) -> None:
+    async def _write(self, artifact: Artifact, principal: str, job: str = "") -> None:
         key = wire.artifact_key(artifact.artifact_id)
         async with answering(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(key, mapping=_fields(artifact, principal))
+            pipe.hset(key, mapping=_fields(artifact, principal) | ({"job": job} if job else {}))
             pipe.pexpireat(key, artifact.expires)
             await pipe.execute()
 
@@ -341,6 +358,7 @@ def _fields(artifact: Artifact, principal: str) -> dict[str, Any]:
 def _read(artifact_id: str, fields: Mapping[bytes, bytes]) -> tuple[str, Artifact]:
     text = {name.decode(): value.decode() for name, value in fields.items()}
     owner = text.pop("principal")
+    text.pop("job", None)
     size, expires = int(text.pop("size")), int(text.pop("expires"))
     return owner, Artifact(artifact_id=artifact_id, size=size, expires=expires, **text)
 

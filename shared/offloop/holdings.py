@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from offloop import wire
-from offloop.errors import QuotaExceeded
+from offloop.errors import NotFound, QuotaExceeded
 from offloop.lua import Script
 from offloop.queue import answering
 from offloop.record import timestamp
@@ -25,19 +25,26 @@ if TYPE_CHECKING:
 
 _COUNT: Final = """
 local ids, sizes = KEYS[1], KEYS[2]
-local t = redis.call('TIME')
-local gone = redis.call('ZRANGEBYSCORE', ids, '-inf', t[1] * 1000 + math.floor(t[2] / 1000))
-for _, id in ipairs(gone) do
-  redis.call('HINCRBY', sizes, '*', -(redis.call('HGET', sizes, id) or 0))
-  redis.call('HDEL', sizes, id)
+
+local function drop(id)
+  local size = redis.call('HGET', sizes, id)
+  if size then
+    redis.call('HINCRBY', sizes, '*', -size)
+    redis.call('HDEL', sizes, id)
+  end
   redis.call('ZREM', ids, id)
 end
+
+local t = redis.call('TIME')
+local gone = redis.call('ZRANGEBYSCORE', ids, '-inf', t[1] * 1000 + math.floor(t[2] / 1000))
+for _, id in ipairs(gone) do drop(id) end
 local count, bytes = redis.call('ZCARD', ids), tonumber(redis.call('HGET', sizes, '*') or 0)
 """
 
 _ADMIT: Final = (
     _COUNT
     + """
+if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 0 then return {'gone', 0, 0, '0'} end
 local expires, most, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local added, more = 0, 0
 for i = 4, #ARGV, 2 do
@@ -61,25 +68,46 @@ redis.call('PEXPIREAT', sizes, last)
 return {'admitted', count + added, bytes + more, last}
 """
 )
-"""Count artifacts in, all or none. KEYS ids, sizes · ARGV expires, most artifacts, most bytes, then id and size each.
+"""Count artifacts in, all or none.
+
+KEYS ids, sizes, perhaps a record that must be there · ARGV expires, most artifacts, most bytes, then id and size each.
 
 Sent twice it counts once. The size of an id that is known only grows: of two uploads to one place, whichever is kept,
 the larger one counts.
 """
 
-_DROP: Final = (
+_DROP: Final = _COUNT + "for _, id in ipairs(ARGV) do drop(id) end"
+
+_DELETE: Final = (
     _COUNT
+    + f"""
+local RECORD, SAME = '{wire.RECORD}', '{wire.same_input_key("", "")[:-1]}'
+"""
     + """
-for _, id in ipairs(ARGV) do
-  local size = redis.call('HGET', sizes, id)
-  if size then
-    redis.call('HINCRBY', sizes, '*', -size)
-    redis.call('HDEL', sizes, id)
-    redis.call('ZREM', ids, id)
+local function unshare(job)
+  local key = redis.call('HGET', RECORD .. job, 'key')
+  if key and string.sub(key, 1, #SAME) == SAME and redis.call('GET', key) == job then redis.call('DEL', key) end
+end
+
+local deleted = {}
+for i = 2, #ARGV do
+  local owner, job = unpack(redis.call('HMGET', KEYS[i + 1], 'principal', 'job'))
+  if owner == ARGV[1] then
+    if job then unshare(job) end
+    redis.call('DEL', KEYS[i + 1])
+    drop(ARGV[i])
+    deleted[#deleted + 1] = ARGV[i]
   end
 end
+return deleted
 """
 )
+"""Delete records and count them out. KEYS ids, sizes, then each record · ARGV principal, then the id of each record.
+
+A job that made one is not shared by equal input any more: it would be answered without its file. By an idempotency key
+it still is, for a key starts one job only. An id without a record is not counted out: its file may be on the way into
+the store, and would then not be counted.
+"""
 
 _USED: Final = _COUNT + "return {count, bytes}"
 
@@ -124,6 +152,7 @@ class Holdings:
         self._quota = quota
         self._admit = Script(redis, _ADMIT)
         self._drop = Script(redis, _DROP)
+        self._delete = Script(redis, _DELETE)
         self._used = Script(redis, _USED)
 
     async def admit(self, principal: str, sizes: dict[str, int], *, expires: int) -> None:
@@ -138,16 +167,29 @@ class Holdings:
             QuotaExceeded: that would be more than the quota; nothing was counted.
             Unavailable: Redis does not answer.
         """
-        quota = self._quota
-        pairs = [part for item in sizes.items() for part in item]
+        await self._admitted(principal, sizes, expires)
+
+    async def grow(self, principal: str, artifact_id: str, size: int, *, expires: int) -> None:
+        """Count the bytes of an upload, now that they have come, unless it was deleted meanwhile.
+
+        Raises:
+            NotFound: it has no record any more; nothing was counted.
+            QuotaExceeded: that would be more than the quota; nothing was counted.
+            Unavailable: Redis does not answer.
+        """
+        if not await self._admitted(principal, {artifact_id: size}, expires, wire.artifact_key(artifact_id)):
+            raise NotFound.artifact(artifact_id)
+
+    async def delete(self, principal: str, ids: Sequence[str]) -> list[str]:
+        """Delete the records of a principal's artifacts and count them out, in one step; answers which there were.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        keys = [*wire.holdings_keys(principal), *map(wire.artifact_key, ids)]
         async with answering():
-            answer = await self._admit(
-                keys=wire.holdings_keys(principal), args=[expires, quota.artifacts, quota.bytes, *pairs]
-            )
-        status, count, held, oldest = answer
-        if status != b"admitted":
-            asked = 0 if status == b"artifacts" else sum(sizes.values())
-            raise self._over(Used(count, held), asked, full=not asked, oldest=int(float(oldest)))
+            deleted = await self._delete(keys=keys, args=[principal, *ids])
+        return [artifact_id.decode() for artifact_id in deleted]
 
     async def drop(self, principal: str, ids: Sequence[str]) -> None:
         """Count artifacts out.
@@ -189,6 +231,20 @@ class Holdings:
             found = await self._redis.zrevrange(wire.holdings_keys(principal)[0], start, start + count - 1)
         return [artifact_id.decode() for artifact_id in found]
 
+    async def _admitted(self, principal: str, sizes: dict[str, int], expires: int, *records: str) -> bool:
+        quota = self._quota
+        pairs = [part for item in sizes.items() for part in item]
+        async with answering():
+            answer = await self._admit(
+                keys=[*wire.holdings_keys(principal), *records],
+                args=[expires, quota.artifacts, quota.bytes, *pairs],
+            )
+        status, count, held, oldest = answer
+        if status in (b"artifacts", b"bytes"):
+            asked = 0 if status == b"artifacts" else sum(sizes.values())
+            raise self._over(Used(count, held), asked, full=not asked, oldest=int(float(oldest)))
+        return bool(status == b"admitted")
+
     def _over(self, used: Used, asked: int, *, full: bool = False, oldest: int = 0) -> QuotaExceeded:
         if full:
             limit = f"{self._quota.artifacts} files may be kept at a time (OFFLOOP_MAX_ARTIFACTS_PER_PRINCIPAL)"
@@ -198,8 +254,8 @@ class Holdings:
             state = f"{_mib(used.bytes)} MiB are, and this needs {_mib(asked)} more"
         when = f" The oldest file goes at {timestamp(oldest)}." if oldest else ""
         return QuotaExceeded(
-            f"Your storage is full: {limit}; {state}. Nothing was kept.{when} Try again when files have expired, make "
-            "fewer or smaller ones, or ask the operator to raise the limit."
+            f"Your storage is full: {limit}; {state}. Nothing was kept.{when} Try again when files have expired, "
+            "delete some with delete_artifact, make fewer or smaller ones, or ask the operator to raise the limit."
         )
 
 

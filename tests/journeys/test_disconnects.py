@@ -376,6 +376,7 @@ BRIEF: dict[str, dict[str, Any]] = {
     "cancel_job": {"job_id": "none"},
     "create_upload": {"name": "x"},
     "read_artifact": {"artifact_id": "none"},
+    "delete_artifact": {"artifact_ids": ["none"]},
     "list_deliveries": {},
     "replay_delivery": {"delivery_id": "none"},
     "rotate_webhook_secret": {},

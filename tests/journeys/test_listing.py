@@ -21,7 +21,11 @@ MOST_BYTES = 200_000
 """Of the shipped tools in tools/list, everything switched on; half of it are the schemas of answers."""
 MOST_SHOWN = 90_000
 """Of what models are shown of them: names, descriptions and the schemas of arguments."""
-ALWAYS = {"job_status", "wait_for_jobs", "list_jobs", "cancel_job", "create_upload", "read_artifact"}
+ALWAYS = {"job_status", "wait_for_jobs", "list_jobs", "cancel_job"} | {
+    "create_upload",
+    "read_artifact",
+    "delete_artifact",
+}
 EVERYTHING = {
     "fetch_hosts": "*",
     "sql_notes": "sqlite:////nowhere/notes.db",

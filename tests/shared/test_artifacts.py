@@ -126,6 +126,31 @@ async def test_an_upload_is_reserved_and_then_filled_once(store: ArtifactStore, 
         await store.complete("unknown-unknown-unknown", path, digest=digest_of(path))
 
 
+async def test_what_is_deleted_is_as_if_it_never_was_and_equal_bytes_of_others_stay(
+    store: ArtifactStore, folder: Path, tmp_path: Path
+) -> None:
+    path = _file(tmp_path)
+    mine, theirs = await _put(store, path), await _put(store, path, principal="bob")
+    assert await store.delete([mine.artifact_id], principal="alice") == [mine.artifact_id]
+    said = set()
+    for artifact_id in (mine.artifact_id, "unknown" + mine.artifact_id[7:]):
+        with pytest.raises(NotFound) as refused:
+            await store.find(artifact_id)
+        said.add(refused.value.message.replace(artifact_id, "…"))
+    assert len(said) == 1
+    assert b"".join(await _read(store, theirs)) == CONTENT
+    assert {str(blob.relative_to(folder)) for blob in _blobs(folder)} == {mine.blob, theirs.blob}
+
+
+async def test_an_upload_that_was_deleted_takes_no_bytes(store: ArtifactStore, tmp_path: Path) -> None:
+    reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
+    assert await store.delete([reserved.artifact_id], principal="bob") == []
+    assert await store.delete([reserved.artifact_id], principal="alice") == [reserved.artifact_id]
+    path = _file(tmp_path)
+    with pytest.raises(NotFound):
+        await store.complete(reserved.artifact_id, path, digest=digest_of(path))
+
+
 async def test_a_local_store_lends_its_own_file(store: ArtifactStore, folder: Path, tmp_path: Path) -> None:
     artifact = await _put(store, _file(tmp_path))
     path = await store.local_path(artifact, tmp_path / "not needed")

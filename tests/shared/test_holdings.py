@@ -120,6 +120,119 @@ async def test_files_that_are_taken_back_are_gone_and_not_counted(store: Artifac
     assert await store.page("alice", 0, 10) == ([], None)
 
 
+async def test_deleting_frees_room_at_once_and_touches_nothing_of_others(
+    store: ArtifactStore, redis: ArqRedis, tmp_path: Path
+) -> None:
+    """Unknown, foreign and repeated ids are left out of the answer; so is one that only looks like the sum's name."""
+    first, second = [await put(store, tmp_path, MIB // 2) for _ in range(2)]
+    path = tmp_path / "file"
+    theirs = await store.put(path, principal="bob", name="n", mime_type="x/y", digest=digest_of(path))
+    with pytest.raises(QuotaExceeded):
+        await put(store, tmp_path, 1)
+    asked = [first.artifact_id, "unknown", theirs.artifact_id, first.artifact_id, "*", "x\0y"]
+    assert await store.delete(asked, principal="alice") == [first.artifact_id]
+    assert await store.holdings.used("alice") == Used(1, MIB // 2)
+    assert await store.holdings.used("bob") == Used(1, MIB // 2)
+    assert (await store.get(theirs.artifact_id, principal="bob")) == theirs
+    assert await store.page("alice", 0, 10) == ([second], None)
+    assert await store.delete(asked, principal="alice") == []
+    assert await store.delete([], principal="alice") == []
+    again = await put(store, tmp_path, MIB // 2)
+    assert {*await store.delete([again.artifact_id, second.artifact_id], principal="alice")} == {
+        again.artifact_id,
+        second.artifact_id,
+    }
+    assert await store.holdings.used("alice") == Used(0, 0)
+    assert [await redis.ttl(key) for key in wire.holdings_keys("alice") if await redis.ttl(key) == -1] == []
+
+
+async def test_a_count_without_a_record_is_not_deleted(store: ArtifactStore) -> None:
+    """It may be that of a file on its way into the store, whose id is in the list of ids already."""
+    await store.holdings.admit("alice", {"coming": 100}, expires=soon())
+    assert await store.delete(["coming"], principal="alice") == []
+    assert await store.holdings.used("alice") == Used(1, 100)
+
+
+@pytest.mark.parametrize("key", ["same input", "idempotency key", "same input, a later job"])
+async def test_a_job_whose_file_is_deleted_is_found_by_its_idempotency_key_but_not_by_equal_input(
+    store: ArtifactStore, redis: ArqRedis, tmp_path: Path, key: str
+) -> None:
+    """Who asks for the same again wants the file; a key, though, starts no second job."""
+    noted = wire.idempotency_key("alice", "k") if key == "idempotency key" else wire.same_input_key("alice", "print")
+    now = "later" if key == "same input, a later job" else "made-it"
+    await redis.hset(f"{wire.RECORD}made-it", mapping={"key": noted})  # type: ignore[misc]
+    await redis.set(noted, now, px=60_000)
+    await redis.pexpire(f"{wire.RECORD}made-it", 60_000)
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    made = await store.put(path, principal="alice", name="n", mime_type="x/y", digest=digest_of(path), job="made-it")
+    assert await store.get(made.artifact_id, principal="alice") == made
+    assert await store.delete([made.artifact_id], principal="bob") == []
+    assert await redis.get(noted) == now.encode()
+    assert await store.delete([made.artifact_id], principal="alice") == [made.artifact_id]
+    assert await redis.get(noted) == (None if key == "same input" else now.encode())
+
+
+class Meanwhile(ArtifactStore):
+    """A store whose uploads are deleted while their bytes are written."""
+
+    async def _keep(self, path: Path, artifact: Artifact) -> str:
+        blob = await super()._keep(path, artifact)
+        assert await self.delete([artifact.artifact_id], principal="alice") == [artifact.artifact_id]
+        return blob
+
+
+class MeanwhileCounted(Holdings):
+    """Counts whose uploads are deleted just before their bytes are counted."""
+
+    async def grow(self, principal: str, artifact_id: str, size: int, *, expires: int) -> None:
+        """Too late."""
+        assert await self.delete(principal, [artifact_id]) == [artifact_id]
+        await super().grow(principal, artifact_id, size, expires=expires)
+
+
+@pytest.mark.parametrize("moment", ["before it is counted", "while it is written"])
+async def test_an_upload_that_is_deleted_while_it_comes_is_refused_and_not_counted(
+    redis: ArqRedis, tmp_path: Path, moment: str
+) -> None:
+    kind = ArtifactStore if moment == "before it is counted" else Meanwhile
+    store = kind((tmp_path / "artifacts").as_uri(), redis, retention_seconds=7200)
+    if kind is ArtifactStore:
+        store.holdings = MeanwhileCounted(redis, Quota())
+    reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100)
+    with pytest.raises(NotFound, match=reserved.artifact_id):
+        await store.complete(reserved.artifact_id, path, digest=digest_of(path))
+    assert await store.holdings.used("alice") == Used(0, 0)
+    assert await store.holdings.ids("alice", 0, 10) == []
+    assert not await redis.exists(wire.artifact_key(reserved.artifact_id))
+
+
+async def test_however_uploads_and_deletions_meet_what_is_counted_is_what_there_is(
+    redis: ArqRedis, tmp_path: Path
+) -> None:
+    store = ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=7200)
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100)
+    digest = digest_of(path)
+    for turn in range(40):
+        reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
+
+        async def delete(artifact_id: str = reserved.artifact_id, later: int = turn % 20) -> list[str]:
+            for _ in range(later):
+                await asyncio.to_thread(path.stat)
+            return await store.delete([artifact_id], principal="alice")
+
+        filled, deleted = await asyncio.gather(
+            store.complete(reserved.artifact_id, path, digest=digest), delete(), return_exceptions=True
+        )
+        assert deleted == [reserved.artifact_id]
+        assert isinstance(filled, Artifact | NotFound)
+        assert await store.holdings.used("alice") == Used(0, 0)
+        assert not await redis.exists(wire.artifact_key(reserved.artifact_id))
+
+
 async def test_an_upload_counts_from_the_start_and_is_waited_for_an_hour(store: ArtifactStore, tmp_path: Path) -> None:
     """Its retention begins when its bytes have come."""
     reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
