@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from mcp_types import ContentBlock, EmbeddedResource, ImageContent, TextResourceContents
 
 from offloop.artifacts import Artifact, ArtifactStore
-from offloop.errors import Unavailable
+from offloop.errors import NotFound, Unavailable
 from offloop.record import Done
 from offloop_server.parts import is_picture, is_text, read
 
@@ -38,7 +38,9 @@ async def shown(record: Record, store: ArtifactStore) -> list[ContentBlock]:
             is_text(artifact.mime_type) or artifact.mime_type.startswith("image/")
         ):
             continue
-        with suppress(Unavailable):  # the job is done all the same, and its files are linked
+        # The job is done all the same, and its files are linked; one that was deleted since is not shown.
+        with suppress(NotFound, Unavailable):
+            await store.find(artifact.artifact_id)
             data = await read(store, artifact, 0, artifact.size)
             if block := _block(artifact, data):
                 blocks.append(block)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from mcp.shared.exceptions import MCPError
@@ -89,3 +91,22 @@ async def test_a_job_that_waits_for_its_turn_fails_where_its_file_is_deleted(
         assert f"No artifact {artifact_id!r}" in ended.text
         assert f"No artifact {artifact_id!r}" in (await caller.call("hash_file", file=reference)).text
         assert (await caller.call("job_status", job_id=holding.job_id, wait_seconds=20)).state == "completed"
+
+
+async def test_a_job_whose_file_is_deleted_does_not_show_it_and_an_equal_call_makes_it_again(stack: Stack) -> None:
+    """By an idempotency key the old job is still found, for a key starts one job only."""
+    async with stack.client() as caller:
+        request: dict[str, Any] = {"markdown": "# Equal"}
+        first = await caller.call("render_pdf", **request)
+        assert (await caller.call("render_pdf", **request)).job_id == first.job_id
+        keyed = await caller.call("write_note", text="a secret", idempotency_key="one")
+        ids = [each.data["artifacts"][0]["artifact_id"] for each in (first, keyed)]
+        assert await delete(caller, *ids) == (ids, [])
+
+        again = await caller.call("render_pdf", **request)
+        assert again.job_id != first.job_id
+        assert (await caller.download(again.data["artifacts"][0])).startswith(b"%PDF")
+        same = await caller.call("write_note", text="a secret", idempotency_key="one")
+        for answer in (same, await caller.call("job_status", job_id=keyed.job_id)):
+            assert answer.job_id == keyed.job_id
+            assert "a secret" not in json.dumps(answer.result.model_dump(mode="json"))

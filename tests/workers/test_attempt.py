@@ -16,7 +16,7 @@ from offloop import Kind, Model
 from offloop.artifacts import ArtifactStore
 from offloop.errors import JobError, LimitExceeded
 from offloop.limits import Limits
-from offloop_workers.attempt import Performer, _take, _told
+from offloop_workers.attempt import Claim, Performer, _take, _told
 from offloop_workers.child import MAX_OUTPUT
 from offloop_workers.context import MAX_WARNING_LENGTH, MAX_WARNINGS
 
@@ -43,6 +43,7 @@ class Answer(Model):
     parts: list[Part] = Field([])
 
 
+CLAIM = Claim("a-job", "answer", "default", "token", b"", 1, 1, 1, "alice")
 KIND: Kind[Any, Any] = Kind(name="answer", description="Answer.", input=Answer, output=Answer)
 MADE: dict[str, Any] = {"path": "/a", "name": "a", "mime_type": "text/plain", "sha256": "0"}
 
@@ -155,5 +156,5 @@ async def test_files_are_counted_whoever_makes_them_and_none_is_kept(
         told.append({**MADE, "path": str(folder / f"{number}")})
     performer = Performer({}, cast("Any", None), store, cast("Any", None))
     with pytest.raises(LimitExceeded, match=said):
-        await performer._keep(_told(KIND, done(artifacts=told)), replace(KIND, limits=limits), "alice", folder)
+        await performer._keep(_told(KIND, done(artifacts=told)), replace(KIND, limits=limits), CLAIM, folder)
     assert await store.holdings.ids("alice", 0, 10) == []

@@ -147,7 +147,7 @@ class Performer:
             )
             done = await self._children.run(task, on_progress)
             told = _told(kind, done)
-            return await self._keep(told, kind, claim.principal, folder / "work")
+            return await self._keep(told, kind, claim, folder / "work")
         except Crashed as error:
             if claim.tries < claim.allowed:
                 log.warning("child crashed, the job is run again", job_id=claim.job_id, error=error.message)
@@ -220,7 +220,7 @@ class Performer:
                 paths[str(reference)], _ = await errand.bring(parsed.name)
         return paths
 
-    async def _keep(self, told: _Told, kind: Kind[Any, Any], principal: str, folder: Path) -> Done:
+    async def _keep(self, told: _Told, kind: Kind[Any, Any], claim: Claim, folder: Path) -> Done:
         kind.limits.check_artifacts(kind.name, len(told.artifacts))
         artifacts: list[Artifact] = []
         try:
@@ -228,14 +228,19 @@ class Performer:
                 copy = folder.parent / f"kept-{number}"
                 digest = await asyncio.to_thread(_take, Path(made.path), folder, copy)
                 artifact = await self._store.put(
-                    copy, principal=principal, name=made.name, mime_type=made.mime_type, digest=digest
+                    copy,
+                    principal=claim.principal,
+                    name=made.name,
+                    mime_type=made.mime_type,
+                    digest=digest,
+                    job=claim.job_id,
                 )
                 artifacts.append(artifact)
                 kind.limits.check_total(kind.name, sum(kept.size for kept in artifacts))
         except OffloopError:
             # A failed job has no files: those that were kept already must not use up its principal's quota.
             with contextlib.suppress(Unavailable):
-                await self._store.forget(artifacts, principal)
+                await self._store.forget(artifacts, claim.principal)
             raise
         return Done(told.output, tuple(each.to_wire() for each in artifacts), tuple(told.warnings))
 
