@@ -51,6 +51,7 @@ TRAITS: Final[MappingProxyType[str, Traits]] = MappingProxyType(
 MIME_TYPES: Final = MappingProxyType(
     {name: traits.mime_type for name, traits in TRAITS.items()} | {"heif": "image/heic"}
 )
+_EXTENSIONS: Final = {".heic", ".heif"}.union(*(traits.extensions for traits in TRAITS.values()))
 _LOOKED_AT: Final = 192
 _MANY_COLOURS: Final = 0.08
 """Share of sampled pixels with a colour of their own: photographs have 0.2 and more, drawings under 0.02."""
@@ -100,7 +101,10 @@ def file_name(asked: str | None, reference: FileReference, form: str) -> str:
     """What the result is called: as asked, or after its source, with the extension of its format."""
     extensions = TRAITS[form].extensions
     if asked:
-        return asked if PurePosixPath(asked.lower()).suffix in extensions else asked + extensions[0]
+        written = PurePosixPath(asked).suffix
+        if written.lower() in extensions:
+            return asked
+        return asked.removesuffix(written if written.lower() in _EXTENSIONS else "") + extensions[0]
     return stem_of(reference) + extensions[0]
 
 
