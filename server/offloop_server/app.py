@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import uvicorn
-from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+)
 from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -52,8 +59,10 @@ from offloop_server.io.http_tools import http_tools
 from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
 from offloop_server.io.sql.tools import sql_tools
+from offloop_server.job_resources import JobResources
 from offloop_server.job_tools import CancelJob, JobStatus, ListJobs, WaitForJobs
 from offloop_server.light_functions import light_functions
+from offloop_server.listening import Listening, ListeningServer
 from offloop_server.prompts import Prompts
 from offloop_server.protocol import HttpProtocol
 from offloop_server.resources import Resources
@@ -98,6 +107,7 @@ class _Running:
     schemas: Mapping[str, Mapping[str, Any]]
     key: bytes
     inbox: Inbox
+    listening: Listening
     background: Background
     threads: Threads
     watchdog: Watchdog
@@ -134,11 +144,13 @@ class FrontEnd:
             quota=Quota.of(settings),
         )
         self._families = Families(settings.families)
-        resources = Resources(self._store)
+        self._bounds = Bounds(settings.retention_seconds, settings.max_queued, settings.max_queued_per_principal)
+        jobs = JobResources(JobQueue(self._redis, self._bounds), self._redis)
+        resources = Resources(self._store, jobs, self._links)
         self._offered = {name: kind for name, kind in kinds.items() if self._families.offers(name)}
         prompts = Prompts(self._offered, resources.ids)
         self._running: _Running | None = None
-        self.server: Server[Any] = Server(
+        self.server = ListeningServer(
             "offloop",
             version=offloop.__version__,
             title="offloop",
@@ -150,6 +162,7 @@ class FrontEnd:
             on_list_resources=resources.listed,
             on_list_resource_templates=resources.templates,
             on_read_resource=resources.read,
+            on_subscriptions_listen=self._listen,
             on_list_prompts=prompts.listed,
             on_get_prompt=prompts.get,
             on_completion=prompts.complete,
@@ -173,11 +186,10 @@ class FrontEnd:
         return _Endpoint(mcp, RequirePrincipal(mcp, self._principals))
 
     @asynccontextmanager
-    async def _lifespan(self, _server: Server[Any]) -> AsyncIterator[None]:
+    async def _lifespan(self, _server: object) -> AsyncIterator[None]:
         front_end = secrets.token_hex(8)
         settings = self._settings
-        bounds = Bounds(settings.retention_seconds, settings.max_queued, settings.max_queued_per_principal)
-        queue = JobQueue(self._redis, bounds, front_end=front_end)
+        queue = JobQueue(self._redis, self._bounds, front_end=front_end)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._redis.aclose, close_connection_pool=True)
             await asyncio.to_thread(sweep)
@@ -196,7 +208,7 @@ class FrontEnd:
                 WaitForJobs(services),
                 ListJobs(services, queue),
                 CancelJob(services),
-                *batch_tools(services, Batches(self._redis, bounds, front_end=front_end), self._offered),
+                *batch_tools(services, Batches(self._redis, self._bounds, front_end=front_end), self._offered),
                 CreateUpload(services),
                 ReadArtifact(services, Glances(services, self._kinds)),
                 DeleteArtifact(services),
@@ -215,7 +227,10 @@ class FrontEnd:
                 key = await shared_key(self._redis)
             listed = ListToolsResult(tools=[tool.describe() for tool in tools])
             schemas = {tool.name: tool.input_schema for tool in listed.tools}
-            self._running = _Running(toolbox(tools), listed, schemas, key, inbox, background, threads, watchdog)
+            listening = Listening(queue, inbox)
+            self._running = _Running(
+                toolbox(tools), listed, schemas, key, inbox, listening, background, threads, watchdog
+            )
             log.info("front end ready", kinds=list(self._kinds), keys=self._principals.required)
             yield
 
@@ -264,6 +279,11 @@ class FrontEnd:
         except Exception:
             log.exception("tool failed", tool=params.name, principal=caller.principal)
             return refusal(f"{params.name} failed inside the server; the operator's log has the reason. Try again.")
+
+    async def _listen(
+        self, context: ServerRequestContext[Any], params: SubscriptionsListenRequestParams
+    ) -> SubscriptionsListenResult:
+        return await self._serving().listening(context, params)
 
     async def _files(self, request: Request) -> Any:
         return await self._routes(request).handle(request)

@@ -44,10 +44,15 @@ class Watch:
     over: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the job can change no more."""
+        return self.lost or (self.record is not None and self.record.state.terminal)
+
     def see(self, record: Record) -> None:
-        """Take in a record, unless it is older than the one seen."""
+        """Take in a record, unless it is older than the one seen, or says the same."""
         known = self.record
-        if known is None or not (known.state.terminal or record.attempt < known.attempt):
+        if known is None or not (known.state.terminal or record.attempt < known.attempt or record == known):
             self.record = record
             self._changed.set()
 
@@ -110,9 +115,15 @@ class Inbox:
             await self._blocking.aclose(close_connection_pool=True)
 
     @asynccontextmanager
-    async def watch(self, job_id: str, principal: str) -> AsyncIterator[Watch]:
-        """Take in the pushes of a job while the block runs. Enter before asking for them, so that none is missed."""
-        watch = Watch(principal, over=self._stopping)
+    async def watch(self, job_id: str, principal: str, changed: asyncio.Event | None = None) -> AsyncIterator[Watch]:
+        """Take in the pushes of a job while the block runs. Enter before asking for them, so that none is missed.
+
+        Args:
+            job_id: which.
+            principal: who asks.
+            changed: is set with each change, for one who looks at many jobs.
+        """
+        watch = Watch(principal, over=self._stopping, _changed=changed or asyncio.Event())
         self._watches.setdefault(job_id, set()).add(watch)
         try:
             yield watch
@@ -163,12 +174,23 @@ class Inbox:
 
     async def _read(self, job_ids: list[str]) -> None:
         """Read jobs anew, all at once: they share a connection, so a thousand cost little more than one."""
-        watches = [(job_id, watch) for job_id in job_ids for watch in self._watches.get(job_id, ())]
-        await asyncio.gather(*(self._look(job_id, watch) for job_id, watch in watches))
+        wanted = {
+            (job_id, watch.principal)
+            for job_id in job_ids
+            for watch in self._watches.get(job_id, ())
+            if not watch.settled
+        }
+        await asyncio.gather(*(self._look(job_id, principal) for job_id, principal in wanted))
 
-    async def _look(self, job_id: str, watch: Watch) -> None:
+    async def _look(self, job_id: str, principal: str) -> None:
         try:
-            watch.see(await self._queue.get(job_id, principal=watch.principal, wait=True))
+            record = await self._queue.get(job_id, principal=principal, wait=True)
         except NotFound:
-            if watch.record is not None:
+            record = None
+        for watch in self._watches.get(job_id, ()):
+            if watch.principal != principal:
+                continue
+            if record:
+                watch.see(record)
+            elif watch.record is not None:
                 watch.lose()

@@ -1,9 +1,9 @@
-"""Artifacts as MCP resources: ``offloop://artifacts/<id>``, listed and read by the principal they belong to."""
+"""The handlers of MCP resources: artifacts, ``offloop://artifacts/<id>``, and jobs, each for its own principal."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,15 +28,19 @@ from offloop.record import timestamp
 from offloop_server.auth import SCOPE_KEY
 from offloop_server.glances import MOST_BYTES, check_arrived
 from offloop_server.inline import URI
+from offloop_server.job_resources import JOB_TEMPLATE, JOB_URI, JobResources, id_in
 from offloop_server.parts import decoded, is_text, read
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
+    from starlette.requests import Request
 
     from offloop.artifacts import Artifact, ArtifactStore
+    from offloop.links import Links
 
 PAGE: Final = 100
 _LONGEST_URI: Final = 200
+_LONGEST_ID: Final = _LONGEST_URI - len(URI)
 TEMPLATE: Final = URI + "{artifact_id}"
 
 
@@ -45,26 +49,30 @@ class Resources:
 
     Args:
         store: where the artifacts are.
+        jobs: reads jobs.
+        links: makes links under the address that a request used.
     """
 
-    def __init__(self, store: ArtifactStore) -> None:
-        """Keep it."""
+    def __init__(self, store: ArtifactStore, jobs: JobResources, links: Callable[[Request], Links]) -> None:
+        """Keep all three."""
         self._store = store
+        self._jobs = jobs
+        self._links = links
 
     async def listed(
         self, context: ServerRequestContext[Any], params: PaginatedRequestParams | None
     ) -> ListResourcesResult:
         """A page of the caller's artifacts, newest first."""
-        async with _said():
+        async with said():
             start = decode_cursor(params.cursor if params else None, "resources/list")
-            found, after = await self._store.page(_principal(context), start, PAGE)
+            found, after = await self._store.page(principal_of(context), start, PAGE)
         resources = [_resource(artifact) for artifact in found]
         return ListResourcesResult(resources=resources, next_cursor=encode_cursor(after) if after else None)
 
     async def templates(
         self, _context: ServerRequestContext[Any], _params: PaginatedRequestParams | None
     ) -> ListResourceTemplatesResult:
-        """The one form that URIs have."""
+        """The two forms that URIs have."""
         template = ResourceTemplate(
             name="artifact",
             title="File",
@@ -72,13 +80,17 @@ class Resources:
             description=f"A file you uploaded or a job of yours made, up to {MOST_BYTES} bytes; "
             "read_artifact reads larger ones in parts.",
         )
-        return ListResourceTemplatesResult(resource_templates=[template])
+        return ListResourceTemplatesResult(resource_templates=[template, self._jobs.template])
 
     async def read(self, context: ServerRequestContext[Any], params: ReadResourceRequestParams) -> ReadResourceResult:
-        """The whole of an artifact, as text or as base64."""
+        """The whole of an artifact, as text or as base64, or a job as JSON."""
         uri = str(params.uri)
-        async with _said():
-            artifact = check_arrived(await self._store.get(_artifact_id(uri), principal=_principal(context)))
+        if job_id := id_in(uri, JOB_URI):
+            async with said():
+                links = self._links(context.request)  # type: ignore[arg-type]
+                return await self._jobs.read(uri, job_id, principal=principal_of(context), links=links)
+        async with said():
+            artifact = check_arrived(await self._store.get(_artifact_id(uri), principal=principal_of(context)))
             if artifact.size > MOST_BYTES:
                 message = (
                     f"{artifact.name} has {artifact.size} bytes, and {MOST_BYTES} can be read at once: "
@@ -96,20 +108,23 @@ class Resources:
 
     async def ids(self, context: ServerRequestContext[Any], start: str, most: int) -> list[str]:
         """Ids of the caller's artifacts that begin so, to complete a URI."""
-        async with _said():
-            found = await self._store.holdings.ids(_principal(context), 0, most)
+        async with said():
+            found = await self._store.holdings.ids(principal_of(context), 0, most)
         return [artifact_id for artifact_id in found if artifact_id.startswith(start)]
 
 
-def _principal(context: ServerRequestContext[Any]) -> str:
+def principal_of(context: ServerRequestContext[Any]) -> str:
+    """Who sent the request."""
     principal: str = context.request.scope[SCOPE_KEY]  # type: ignore[union-attr]
     return principal
 
 
 def _artifact_id(uri: str) -> str:
-    artifact_id = uri.removeprefix(URI)
-    if artifact_id == uri or not artifact_id or len(uri) > _LONGEST_URI or "/" in artifact_id:
-        message = f"{uri[:_LONGEST_URI]!r} is not a file of this server: they are named {TEMPLATE}."
+    artifact_id = id_in(uri, URI, _LONGEST_ID)
+    if artifact_id is None:
+        message = (
+            f"{uri[:_LONGEST_URI]!r} is not a resource of this server: files are named {TEMPLATE}, jobs {JOB_TEMPLATE}."
+        )
         raise BadInput(message)
     return artifact_id
 
@@ -125,7 +140,7 @@ def _resource(artifact: Artifact) -> Resource:
 
 
 @asynccontextmanager
-async def _said() -> AsyncIterator[None]:
+async def said() -> AsyncIterator[None]:
     """Failures of ours as errors of the protocol, in the same words."""
     try:
         yield

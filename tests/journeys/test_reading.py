@@ -185,7 +185,7 @@ async def test_artifacts_are_resources_in_both_eras(stack: Stack, mode: Mode) ->
         [second] = (await caller.client.read_resource(f"offloop://artifacts/{blob}")).contents
         assert isinstance(second, BlobResourceContents)
         assert base64.b64decode(second.blob) == b"\0\1\2"
-        [template] = (await caller.client.list_resource_templates()).resource_templates
+        template, _ = (await caller.client.list_resource_templates()).resource_templates
         assert template.uri_template == "offloop://artifacts/{artifact_id}"
         completed = await caller.client.complete(
             ResourceTemplateReference(uri=template.uri_template), {"name": "artifact_id", "value": text[:4]}
@@ -213,10 +213,10 @@ async def test_a_long_list_of_resources_comes_in_pages(stack: Stack) -> None:
     ("uri", "says"),
     [
         ("offloop://artifacts/AAAAAAAAAAAAAAAAAAAAAA", "No artifact"),
-        ("offloop://artifacts/", "not a file of this server"),
-        ("offloop://artifacts/../../etc/passwd", "not a file of this server"),
-        ("file:///etc/passwd", "not a file of this server"),
-        ("offloop://artifacts/" + "x" * 5000, "not a file of this server"),
+        ("offloop://artifacts/", "not a resource of this server"),
+        ("offloop://artifacts/../../etc/passwd", "not a resource of this server"),
+        ("file:///etc/passwd", "not a resource of this server"),
+        ("offloop://artifacts/" + "x" * 5000, "not a resource of this server"),
     ],
 )
 async def test_what_is_no_resource_is_an_error_in_words(stack: Stack, mode: Mode, uri: str, says: str) -> None:

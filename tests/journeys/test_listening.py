@@ -1,0 +1,351 @@
+"""Jobs as resources, and ``subscriptions/listen``: who has started a job hears of it, from any front end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+from mcp.client.subscriptions import ResourceUpdated, Subscription
+from mcp.shared.exceptions import MCPError
+from mcp_types import TextResourceContents
+
+from offloop_server.listening import MOST_OF_ONE, MOST_OPEN, MOST_URIS
+from testbed import bed_tools
+from testbed.client import Caller, Mode, begin_call
+from testbed.gates import Gate
+from testbed.stack import Stack
+from testbed.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+MODES: list[Mode] = ["auto", "legacy"]
+UNKNOWN = "A" * 22
+VERSION = "2026-07-28"
+SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
+
+
+def uri_of(job_id: str) -> str:
+    """The job as a resource."""
+    return f"offloop://jobs/{job_id}"
+
+
+async def started(caller: Caller, tool: str, **arguments: Any) -> str:
+    """Start a job without waiting; returns its id."""
+    return (await caller.call_with(tool, {**arguments, "wait_seconds": 0})).job_id
+
+
+async def read(caller: Caller, job_id: str) -> dict[str, Any]:
+    """The job, read as a resource."""
+    [content] = (await caller.client.read_resource(uri_of(job_id))).contents
+    assert isinstance(content, TextResourceContents)
+    assert (content.uri, content.mime_type) == (uri_of(job_id), "application/json")
+    found = json.loads(content.text)
+    assert isinstance(found, dict)
+    return found
+
+
+async def heard(subscription: Subscription) -> str:
+    """The URI that is told of next."""
+    async with asyncio.timeout(10):
+        event = await anext(subscription)
+    assert isinstance(event, ResourceUpdated)
+    return event.uri
+
+
+async def rest(subscription: Subscription) -> list[str]:
+    """What is told until the stream ends in good order."""
+    async with asyncio.timeout(20):
+        return [event.uri async for event in subscription if isinstance(event, ResourceUpdated)]
+
+
+def request(uris: list[str], *, version: str = VERSION) -> tuple[dict[str, Any], dict[str, str]]:
+    """A request to listen by hand: body and headers."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = {"notifications": {"resourceSubscriptions": uris}, "_meta": meta}
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": version,
+        "Mcp-Method": "subscriptions/listen",
+    }
+    return {"jsonrpc": "2.0", "id": "mine", "method": "subscriptions/listen", "params": params}, headers
+
+
+@asynccontextmanager
+async def by_hand(
+    endpoint: str, key: str | None, uris: list[str]
+) -> AsyncIterator[tuple[httpx2.Response, AsyncIterator[dict[str, Any]]]]:
+    """Listen without the SDK's client, to see each frame; leaves at the end of the block."""
+    body, headers = request(uris)
+
+    async def frames(response: httpx2.Response) -> AsyncIterator[dict[str, Any]]:
+        async for line in response.aiter_lines():
+            if line.startswith("data:"):
+                yield json.loads(line.removeprefix("data:"))
+
+    async with (
+        httpx2.AsyncClient(trust_env=False, timeout=30) as http,
+        http.stream("POST", endpoint, json=body, headers={**headers, "Authorization": f"Bearer {key}"}) as response,
+    ):
+        yield response, frames(response)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_job_reads_as_what_job_status_answers(stack: Stack, mode: Mode) -> None:
+    async with stack.client(mode=mode) as caller:
+        note = (await caller.call("write_note", text="hello")).job_id
+        batch = (await caller.call("run_batch", kind="nap", items=[{}, {}])).job_id
+        for job_id in (note, batch):
+            told = (await caller.call("job_status", job_id=job_id)).data
+            found = await read(caller, job_id)
+            for one in (told, found):
+                for artifact in one["artifacts"]:
+                    assert artifact.pop("download_url").startswith("http://127.0.0.1:")
+            assert found == told
+        templates = (await caller.client.list_resource_templates()).resource_templates
+        assert [one.uri_template for one in templates] == [
+            "offloop://artifacts/{artifact_id}",
+            "offloop://jobs/{job_id}",
+        ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_foreign_job_reads_as_an_unknown_one(stack: Stack, mode: Mode) -> None:
+    async with stack.client(mode=mode) as owner, stack.client(mode=mode) as other:
+        theirs = (await owner.call("write_note", text="a secret")).job_id
+
+        async def refused(job_id: str) -> tuple[int, str, Any]:
+            with pytest.raises(MCPError) as error:
+                await other.client.read_resource(uri_of(job_id))
+            return error.value.code, error.value.message.replace(job_id, "?"), error.value.data
+
+        assert await refused(theirs) == await refused(UNKNOWN)
+        assert (await refused(UNKNOWN))[1].startswith("No job '?'")
+
+
+@pytest.mark.parametrize("uri", ["offloop://jobs/", "offloop://jobs/a/b", "offloop://jobs/" + "a" * 65, "job:1"])
+async def test_what_names_no_job_is_told_how_they_are_named(stack: Stack, uri: str) -> None:
+    async with stack.client() as caller:
+        with pytest.raises(MCPError, match=r"is not a resource of this server: .* jobs offloop://jobs/\{job_id\}"):
+            await caller.client.read_resource(uri)
+
+
+async def test_only_what_happens_is_advertised(stack: Stack) -> None:
+    """Jobs change; lists never do while a front end serves, and the legacy era has no session to tell anybody in."""
+    async with stack.client() as modern, stack.client(mode="legacy") as legacy:
+        for caller, subscribe in ((modern, True), (legacy, False)):
+            told = caller.client.server_capabilities
+            assert told.resources
+            assert told.tools
+            assert told.prompts
+            assert bool(told.resources.subscribe) is subscribe
+            assert not any(one.list_changed for one in (told.resources, told.tools, told.prompts))
+
+
+async def test_the_legacy_era_has_no_listening(stack: Stack) -> None:
+    body, headers = request([], version="2025-11-25")
+    async with stack.client() as caller:
+        answer = await caller.http.post(
+            stack.front_ends[0].endpoint, json=body, headers={**headers, "Authorization": f"Bearer {caller.key}"}
+        )
+    assert '"code":-32601' in answer.text.replace(" ", "")
+
+
+async def test_a_listener_on_another_front_end_hears_at_once_and_until_the_end(stack: Stack, gate: Gate) -> None:
+    key = stack.new_key()
+    first, second = stack.front_ends[:2]
+    async with stack.client(first, key=key) as caller, stack.client(second, key=key) as listener:
+        job_id = await started(caller, "hold", gate=gate.argument)
+        await gate.entered()
+        async with listener.client.listen(resource_subscriptions=[uri_of(job_id)]) as subscription:
+            assert subscription.honored.resource_subscriptions == [uri_of(job_id)]
+            assert await heard(subscription) == uri_of(job_id)
+            assert (await read(listener, job_id))["state"] == "running"
+            gate.open()
+            assert set(await rest(subscription)) == {uri_of(job_id)}
+            assert (await read(listener, job_id))["state"] == "completed"
+
+
+async def test_each_progress_is_told(stack: Stack) -> None:
+    async with stack.client() as caller, stack.client(stack.front_ends[1], key=caller.key) as listener:
+        job_id = await started(caller, "nap", seconds=2, steps=4)
+        seen: list[float] = []
+        async with asyncio.timeout(20), listener.client.listen(resource_subscriptions=[uri_of(job_id)]) as changes:
+            async for _ in changes:
+                found = await read(listener, job_id)
+                seen.append((found["progress"] or {"done": 0})["done"])
+        assert found["state"] == "completed"
+        assert len({*seen}) >= 3
+        assert seen == sorted(seen)
+
+
+async def test_a_job_that_begins_is_told_of(new_stack: Callable[..., Stack], gate: Gate) -> None:
+    stack = new_stack()
+    stack.front_end()
+    async with stack.client() as caller:
+        job_id = await started(caller, "hold", gate=gate.argument)
+        async with caller.client.listen(resource_subscriptions=[uri_of(job_id)]) as subscription:
+            await heard(subscription)
+            assert (await read(caller, job_id))["state"] == "queued"
+            worker = stack.begin_worker()
+            await gate.entered()
+            assert await heard(subscription) == uri_of(job_id)
+            assert (await read(caller, job_id))["state"] == "running"
+            gate.open()
+            assert await rest(subscription) == [uri_of(job_id)]
+            stack.await_worker(worker)
+
+
+async def test_only_ones_own_jobs_are_acknowledged(stack: Stack, gate: Gate) -> None:
+    async with stack.client() as owner, stack.client() as other:
+        own, theirs = [await started(caller, "hold", gate=gate.argument) for caller in (owner, other)]
+        file = await owner.upload(b"x", "x.txt", "text/plain")
+        refused = [uri_of(theirs), uri_of(UNKNOWN), f"offloop://artifacts/{file.removeprefix('artifact:')}", "x" * 5000]
+        asked = [*refused, uri_of(own), uri_of(own)]
+        async with owner.client.listen(
+            tools_list_changed=True, resources_list_changed=True, resource_subscriptions=asked
+        ) as subscription:
+            honored = subscription.honored.model_dump(exclude_none=True)
+            assert honored == {"resource_subscriptions": [uri_of(own)]}
+            gate.open()
+            assert {*await rest(subscription)} == {uri_of(own)}
+        async with owner.client.listen(prompts_list_changed=True, resource_subscriptions=refused) as nothing:
+            assert nothing.honored.model_dump(exclude_none=True) == {}
+            assert await rest(nothing) == []
+
+
+async def test_an_ended_job_is_told_once_and_the_stream_ends_when_all_have_ended(stack: Stack, gate: Gate) -> None:
+    async with stack.client() as caller:
+        ended = (await caller.call("write_note", text="x")).job_id
+        going = await started(caller, "hold", gate=gate.argument)
+        await gate.entered()
+        async with caller.client.listen(resource_subscriptions=[uri_of(ended), uri_of(going)]) as subscription:
+            assert [await heard(subscription), await heard(subscription)] == [uri_of(ended), uri_of(going)]
+            gate.open()
+            assert {*await rest(subscription)} == {uri_of(going)}
+
+
+async def test_the_frames_are_the_acknowledgement_then_changes_then_the_result(stack: Stack) -> None:
+    async with stack.client() as caller:
+        job_id = (await caller.call("write_note", text="x")).job_id
+        async with by_hand(stack.front_ends[1].endpoint, caller.key, [uri_of(job_id)]) as (response, frames):
+            assert response.headers["content-type"].startswith("text/event-stream")
+            first, second, last = [frame async for frame in frames]
+    assert first["method"] == "notifications/subscriptions/acknowledged"
+    assert first["params"]["notifications"] == {"resourceSubscriptions": [uri_of(job_id)]}
+    assert (second["method"], second["params"]["uri"]) == ("notifications/resources/updated", uri_of(job_id))
+    assert last["id"] == "mine"
+    told = [first["params"], second["params"], last["result"]]
+    assert [one["_meta"][SUBSCRIPTION] for one in told] == ["mine"] * 3
+
+
+async def test_who_leaves_leaves_nothing_and_the_job_goes_on(new_stack: Callable[..., Stack], gate: Gate) -> None:
+    stack = new_stack(job_modules="bed_jobs,bed_tools")
+    shutil.copy(str(bed_tools.__file__), stack.folder / "modules" / "bed_tools.py")
+    front_end = stack.front_end()
+    stack.worker()
+    async with stack.client() as caller:
+        job_id = await started(caller, "hold", gate=gate.argument)
+        await gate.entered()
+
+        async def tasks() -> Counter[str]:
+            return Counter((await caller.call("look_inside")).data["tasks"])
+
+        async def as_before() -> bool:
+            return not (await tasks() - before)
+
+        before = await tasks()
+        for _ in range(2):  # more often than one may listen at a time: the places are free again
+            async with AsyncExitStack() as listening:
+                for _ in range(MOST_OF_ONE):
+                    _, frames = await listening.enter_async_context(
+                        by_hand(front_end.endpoint, caller.key, [uri_of(job_id)])
+                    )
+                    assert "acknowledged" in (await anext(frames))["method"]
+                assert await tasks() - before
+            await eventually(as_before, "nobody listens any more")
+        assert (await read(caller, job_id))["state"] == "running"
+        gate.open()
+        assert (await caller.call("job_status", job_id=job_id, wait_seconds=20)).state == "completed"
+
+
+async def test_to_listen_does_not_keep_a_job_whose_caller_leaves(stack: Stack, gate: Gate) -> None:
+    async with stack.client() as caller:
+        call = begin_call(stack.front_ends[0].endpoint, caller.key, "hold", {"gate": gate.argument, "wait_seconds": 40})
+        await gate.entered()
+        [job] = (await caller.call("list_jobs")).data["jobs"]
+        async with caller.client.listen(resource_subscriptions=[uri_of(job["job_id"])]) as subscription:
+            await heard(subscription)
+            call.close()
+            await rest(subscription)
+        assert (await read(caller, job["job_id"]))["state"] == "cancelled"
+
+
+async def test_a_front_end_that_stops_ends_its_streams_in_good_order(
+    new_stack: Callable[..., Stack], gate: Gate
+) -> None:
+    stack = new_stack()
+    stays, stops = stack.front_end(), stack.front_end()
+    stack.worker()
+    async with stack.client(stays) as caller:
+        job_id = await started(caller, "hold", gate=gate.argument)
+        await gate.entered()
+        async with by_hand(stops.endpoint, caller.key, [uri_of(job_id)]) as (_, frames):
+            assert "acknowledged" in (await anext(frames))["method"]
+            assert "updated" in (await anext(frames))["method"]
+            stopped = asyncio.create_task(asyncio.to_thread(stops.stop, 10))
+            [last] = [frame async for frame in frames]
+            assert last["result"]["_meta"][SUBSCRIPTION] == "mine"
+            assert await stopped in (0, -signal.SIGTERM)
+        assert (await read(caller, job_id))["state"] == "running"
+        gate.open()
+        assert (await caller.call("job_status", job_id=job_id, wait_seconds=20)).state == "completed"
+
+
+async def test_a_request_names_no_more_jobs_than_it_may(stack: Stack) -> None:
+    async with stack.client() as caller:
+        uris = [uri_of(UNKNOWN)] * (MOST_URIS + 1)
+        with pytest.raises(MCPError, match=f"has {MOST_URIS + 1} URIs, and {MOST_URIS} may be"):
+            async with caller.client.listen(resource_subscriptions=uris):
+                pass
+        async with caller.client.listen(resource_subscriptions=uris[1:]) as subscription:
+            assert await rest(subscription) == []
+
+
+async def test_one_principal_and_all_together_listen_so_often_and_no_more(new_stack: Callable[..., Stack]) -> None:
+    """All of them end when their jobs do; afterwards there is room again."""
+    stack = new_stack()
+    stack.front_end()
+    async with AsyncExitStack() as opened:
+        callers = [await opened.enter_async_context(stack.client()) for _ in range(MOST_OPEN // MOST_OF_ONE + 1)]
+        jobs = [await started(caller, "nap") for caller in callers]
+        pairs = list(zip(callers, jobs, strict=True))
+        (one, its_job), (last, last_job) = pairs[0], pairs[-1]
+        streams = []
+        for caller, job_id in pairs[:-1]:
+            for _ in range(MOST_OF_ONE):
+                listen = caller.client.listen(resource_subscriptions=[uri_of(job_id)])
+                streams.append(await opened.enter_async_context(listen))
+            if caller is one:
+                with pytest.raises(MCPError, match=f"You listen {MOST_OF_ONE} times already"):
+                    await opened.enter_async_context(one.client.listen(resource_subscriptions=[uri_of(its_job)]))
+        assert len(streams) == MOST_OPEN
+        with pytest.raises(MCPError, match=f"{MOST_OPEN} clients listen to this server"):
+            await opened.enter_async_context(last.client.listen(resource_subscriptions=[uri_of(last_job)]))
+        for caller, job_id in pairs:
+            assert (await caller.call("cancel_job", job_id=job_id)).state == "cancelled"
+        for stream in streams:
+            assert len(await rest(stream)) in (1, 2)
+        async with last.client.listen(resource_subscriptions=[uri_of(last_job)]) as subscription:
+            assert await rest(subscription) == [uri_of(last_job)]
+    stack.worker()  # takes what told workers of the jobs
