@@ -120,6 +120,7 @@ def _unmarked() -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
+        _unmark(task, marks + 1)  # whoever cancels, such as the time limit, counts on its own mark alone
         raise
     except BaseException:
         _unmark(task, marks)

@@ -208,6 +208,26 @@ async def test_an_exception_group_is_one_message_for_each_cause_and_no_traceback
     assert task.cancelling() == 0, "the server's next timeout in this task would end as a cancellation"
 
 
+async def test_a_limit_is_told_after_a_group_failed_and_was_met_inside(call: Call) -> None:
+    async def fail() -> None:
+        raise KeyError
+
+    @tool(seconds=0.2)
+    async def try_again(value: Number) -> Number:
+        """Fail, and wait."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+                group.create_task(asyncio.sleep(60))
+        except* KeyError:
+            pass
+        await asyncio.sleep(60)
+        return value
+
+    with pytest.raises(LimitExceeded, match=r"did not answer within its 0\.2 s"):
+        await call(try_again, value=1)
+
+
 def test_a_tool_named_like_another_of_the_server_keeps_it_from_starting() -> None:
     made = [LightFunction(where_sync, cast("Any", None), cast("Any", None)) for _ in range(2)]
     with pytest.raises(SettingsError, match="'where_sync' is taken by a tool of the server; rename yours"):

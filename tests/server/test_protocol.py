@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 
 from offloop_server.protocol import MOST_HEAD, MOST_WAITING, HttpProtocol
+from parts.processes import until
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +26,12 @@ class Echo:
         """Answer at once."""
         self.gate = asyncio.Event()
         self.gate.set()
+        self.left = asyncio.Event()
         self.asked = 0
+
+    async def was_asked(self) -> bool:
+        """Whether anything was, since `asked` was 0."""
+        return self.asked > 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One request."""
@@ -36,6 +42,10 @@ class Echo:
             if message["type"] == "http.disconnect":
                 return
             length, more = length + len(message["body"]), message["more_body"]
+        if (b"wait", b"for-end") in scope["headers"]:
+            assert (await receive())["type"] == "http.disconnect"
+            self.left.set()
+            return
         await self.gate.wait()
         answer = f"{scope['method']} {length}".encode()
         await send(
@@ -184,3 +194,44 @@ SMUGGLED = {
 async def test_a_request_that_two_servers_could_read_in_two_ways_is_refused(client: Client, what: str) -> None:
     client.writer.write(LINE + SMUGGLED[what])
     assert (await client.end()).startswith(b"HTTP/1.1 400")
+
+
+OFFER = (
+    LINE
+    + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\nContent-Length: 34\r\n\r\n"
+)
+INNER = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"[:34]
+
+
+@pytest.mark.parametrize("pieces", [1, 2], ids=["whole", "head and body"])
+async def test_a_request_that_offers_another_protocol_keeps_its_body(client: Client, echo: Echo, pieces: int) -> None:
+    """As Java's client does at first; its body must not be read as a request."""
+    assert len(INNER) == 34
+    client.writer.write(LINE + b"Content-Length: 1\r\n\r\nx")
+    assert await client.answer() == b"HTTP/1.1 200 OK POST 1"
+    echo.asked = 0
+    client.writer.write(OFFER if pieces == 2 else OFFER + INNER)
+    await client.writer.drain()
+    if pieces == 2:
+        await until(echo.was_asked)
+        client.writer.write(INNER)
+    assert await client.answer() == b"HTTP/1.1 200 OK POST 34"
+    client.writer.write(LINE + b"Content-Length: 2\r\n\r\nxy")
+    assert await client.answer() == b"HTTP/1.1 200 OK POST 2"
+    assert echo.asked == 2
+
+
+async def test_an_offer_behind_a_request_that_runs_is_refused(client: Client, echo: Echo) -> None:
+    echo.gate.clear()
+    client.writer.write(LINE + b"Content-Length: 1\r\n\r\nx" + OFFER + INNER)
+    assert b"400 Bad Request" in await client.end()
+    assert echo.asked == 1
+    echo.gate.set()
+
+
+async def test_a_client_that_leaves_is_noticed_by_the_first_of_its_requests(client: Client, echo: Echo) -> None:
+    echo.left.clear()
+    client.writer.write(LINE + b"Content-Length: 1\r\nwait: for-end\r\n\r\nx" + b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+    await until(echo.was_asked)
+    client.writer.close()
+    await asyncio.wait_for(echo.left.wait(), 10)

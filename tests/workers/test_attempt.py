@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 from pydantic import Field, computed_field
+from structlog.testing import capture_logs
 
 from offloop import Kind, Model
 from offloop.artifacts import ArtifactStore
@@ -116,7 +117,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_file_is_copied_out_of_the_reach_of_the_child(folder: Path, tmp_path: Path) -> None:
     (folder / "a").write_bytes(b"first")
-    told = _take(folder / "a", folder, tmp_path / "kept")
+    told = _take(folder / "a", folder, tmp_path / "kept", print, 0)
     (folder / "a").write_bytes(b"later")
     assert told == hashlib.sha256(b"first").hexdigest()
     assert (tmp_path / "kept").read_bytes() == b"first"
@@ -128,7 +129,7 @@ def test_nothing_but_a_file_of_the_attempt_is_taken(folder: Path, tmp_path: Path
     (folder / "hole").mkdir()
     os.mkfifo(folder / "pipe")
     with pytest.raises(JobError, match="not a file of its own") as refused:
-        _take(folder / name, folder, tmp_path / "kept")
+        _take(folder / name, folder, tmp_path / "kept", print, 0)
     assert refused.value.reason == "bad_result"
     assert not (tmp_path / "kept").exists()
 
@@ -139,7 +140,7 @@ def test_a_folder_that_leads_elsewhere_is_not_followed(folder: Path, tmp_path: P
     (tmp_path / "elsewhere" / "a").touch()
     folder.symlink_to("elsewhere")
     with pytest.raises(JobError, match="not a file of its own"):
-        _take(folder / "a", folder, tmp_path / "kept")
+        _take(folder / "a", folder, tmp_path / "kept", print, 0)
 
 
 @pytest.mark.anyio
@@ -158,3 +159,12 @@ async def test_files_are_counted_whoever_makes_them_and_none_is_kept(
     with pytest.raises(LimitExceeded, match=said):
         await performer._keep(_told(KIND, done(artifacts=told)), replace(KIND, limits=limits), CLAIM, folder)
     assert await store.holdings.ids("alice", 0, 10) == []
+
+
+def test_a_copy_that_finds_no_room_says_so(folder: Path) -> None:
+    (folder / "a").write_bytes(b"x")
+    with capture_logs() as logged, pytest.raises(JobError, match="no room for the result") as refused:
+        _take(folder / "a", folder, Path("/dev/full/kept"), print, 0)
+    assert refused.value.reason == "no_space"
+    assert refused.value.retryable
+    assert [line["event"] for line in logged] == ["a result could not be copied"]

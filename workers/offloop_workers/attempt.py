@@ -17,8 +17,9 @@ import contextlib
 import hashlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -222,11 +223,13 @@ class Performer:
 
     async def _keep(self, told: _Told, kind: Kind[Any, Any], claim: Claim, folder: Path) -> Done:
         kind.limits.check_artifacts(kind.name, len(told.artifacts))
+        check = partial(kind.limits.check_total, kind.name)
         artifacts: list[Artifact] = []
         try:
             for number, made in enumerate(told.artifacts):
                 copy = folder.parent / f"kept-{number}"
-                digest = await asyncio.to_thread(_take, Path(made.path), folder, copy)
+                taken = sum(kept.size for kept in artifacts)
+                digest = await _to_its_end(asyncio.to_thread(_take, Path(made.path), folder, copy, check, taken))
                 artifact = await self._store.put(
                     copy,
                     principal=claim.principal,
@@ -236,7 +239,6 @@ class Performer:
                     job=claim.job_id,
                 )
                 artifacts.append(artifact)
-                kind.limits.check_total(kind.name, sum(kept.size for kept in artifacts))
         except OffloopError:
             # A failed job has no files: those that were kept already must not use up its principal's quota.
             with contextlib.suppress(Unavailable):
@@ -276,24 +278,49 @@ def _told(kind: Kind[Any, Any], done: object) -> _Told:
     return _Told(output=output, warnings=warnings, artifacts=told.artifacts)
 
 
-def _take(made: Path, folder: Path, copy: Path) -> str:
+async def _to_its_end(copying: Coroutine[Any, Any, str]) -> str:
+    """Wait for a thread even where the attempt is cancelled: it must write no file into a folder that is deleted."""
+    task = asyncio.ensure_future(copying)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _take(made: Path, folder: Path, copy: Path, check: Callable[[int], None], size: int) -> str:
     """Copy a file that a child says it made out of its reach; answers the SHA-256 of the copy.
 
     Nothing that a child says about the file is believed, and it may still be changing it: one that a document has taken
     over could name any file of the worker's user, or have somebody else's bytes found under the digest of its own.
 
+    Args:
+        made: the file.
+        folder: the attempt's own.
+        copy: a path that does not exist yet.
+        check: raises where so many bytes are too many.
+        size: bytes that were taken before.
+
     Raises:
-        JobError: it is not a regular file in the attempt's own folder.
+        JobError: it is not a regular file in the attempt's own folder, is too long, or finds no room.
     """
     digest = hashlib.sha256()
     try:
         relative = made.relative_to(folder)
         # From the folder above: a child may have put a link in the place of its own.
-        with open_beneath(folder.parent, f"{folder.name}/{relative}") as source, copy.open("xb") as target:
-            while piece := source.read(_PIECE):
-                digest.update(piece)
-                target.write(piece)
+        source = open_beneath(folder.parent, f"{folder.name}/{relative}")
     except (JobError, ValueError):
         message = "The job named a result that is not a file of its own; nothing was kept of it."
         raise JobError(message, code="bad_result") from None
+    try:
+        with source, copy.open("xb") as target:
+            while piece := source.read(_PIECE):
+                size += len(piece)
+                check(size)
+                digest.update(piece)
+                target.write(piece)
+    except OSError as error:
+        log.warning("a result could not be copied", error=error.strerror)
+        message = "The worker has no room for the result, or cannot read it back: try again later."
+        raise JobError(message, code="no_space", retryable=True) from None
     return digest.hexdigest()

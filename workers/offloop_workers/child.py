@@ -26,7 +26,7 @@ from offloop.limits import Limits
 from offloop.wire import pack
 from offloop_workers import frames, kernel, refusals
 from offloop_workers.context import JobContext
-from offloop_workers.residue import Residue
+from offloop_workers.residue import Residue, company
 from offloop_workers.sandbox import Sandbox
 
 Works = Mapping[str, Work]
@@ -63,6 +63,8 @@ def serve(sock: socket.socket, known: Works, sandbox: Sandbox, roots: Mapping[st
             answer = child.attempt(work, task)
         else:
             answer = {"failed": _without_work(task["kind"]).to_wire()}
+        if not task["last"] and company():
+            answer["retire"] = True  # what goes on could speak into the next task
         frames.send(sock, answer)
         # Nobody waits for what follows; a task that has come meanwhile and is not read goes to another child.
         if before is None or not before.clear():

@@ -75,7 +75,7 @@ class Residue:
             os.chdir(self._folder)
         except (OSError, locale.Error):
             return False
-        return not _company() and self._cannot_be_put_back() == self._fixed
+        return not company() and self._cannot_be_put_back() == self._fixed
 
     def _signals(self) -> dict[int, Any]:
         # Of the module below: `signal` looks for an enum's member to wrap each answer in, a microsecond each.
@@ -86,7 +86,7 @@ class Residue:
         return [*hard, os.getpriority(os.PRIO_PROCESS, 0), os.getuid(), os.geteuid()]
 
 
-def _company() -> bool:
+def company() -> bool:
     """Whether threads of Python, or processes, go on that a job has started."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:

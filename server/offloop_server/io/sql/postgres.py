@@ -196,7 +196,8 @@ class PostgreSQL:
     async def _give_back(self, pool: asyncpg.Pool, proxy: Any, session: Session) -> None:
         """Undo whatever the transaction did, even a notification, and forget it; else close the connection."""
         try:
-            async with asyncio.timeout(_CLEANUP_SECONDS):
+            # Not asyncio's timeout: in a task that is being cancelled it ends as a cancellation before Python 3.11.3.
+            with anyio.fail_after(_CLEANUP_SECONDS):
                 if not session.is_closed():
                     await session.execute("ROLLBACK")
                 await pool.release(proxy)
