@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from typing import Final, Literal, Self
@@ -88,8 +89,11 @@ async def _ask(process: asyncio.subprocess.Process, request: bytes) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.stdin and not process.stdin.is_closing():
+        process.stdin.transport.abort()  # before the other end is gone: what is not written yet would fail
     if process.returncode is None:
         process.kill()
     if process.stdin:
-        process.stdin.close()
+        with contextlib.suppress(OSError):  # where it had failed already: asyncio would report it as never looked at
+            await process.stdin.wait_closed()
     await process.wait()
