@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
+import pytest
+from arq.connections import ArqRedis
+
+from offloop.queue import Bounds, JobQueue
+from parts.front import FRONT
+from parts.steps import Steps
 from parts.valkey import redis, valkey
 
 __all__ = ["redis", "valkey"]
+
+
+@pytest.fixture
+def queue(redis: ArqRedis) -> JobQueue:
+    """The client side, as the front end `FRONT`."""
+    return JobQueue(redis, Bounds(60, 100, 100), front_end=FRONT)
+
+
+@pytest.fixture
+def worker(redis: ArqRedis) -> Steps:
+    """A worker whose steps are taken by hand."""
+    return Steps(redis)

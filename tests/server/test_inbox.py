@@ -10,40 +10,21 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import Model, declare, scripts, wire
-from offloop.queue import Bounds, JobQueue
+from offloop import scripts, wire
+from offloop.queue import JobQueue
 from offloop.record import Done, Progress, Record, State, pack_outcome
 from offloop.redis import connect_blocking
 from offloop_server import inbox as inboxes
 from offloop_server.background import Background
 from offloop_server.calls import Calls
 from offloop_server.inbox import Inbox, Watch
+from parts.front import FRONT, Nothing, kind
 from parts.processes import until
 from parts.steps import Steps
 
 pytestmark = pytest.mark.anyio
 
-FRONT = "front"
 CHANNEL = wire.REPLY_CHANNEL + FRONT
-
-
-class Nothing(Model):
-    """An input without fields."""
-
-
-kind = declare("do_nothing", Nothing, Nothing, description="d")
-
-
-@pytest.fixture
-def queue(redis: ArqRedis) -> JobQueue:
-    """The client side, as this front end."""
-    return JobQueue(redis, Bounds(60, 100, 100), front_end=FRONT)
-
-
-@pytest.fixture
-def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps are taken by hand."""
-    return Steps(redis)
 
 
 @asynccontextmanager

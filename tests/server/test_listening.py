@@ -15,7 +15,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, ServerNotification, SubscriptionFilter, SubscriptionsListenRequestParams
 
-from offloop import Model, declare, wire
+from offloop import wire
 from offloop.queue import Bounds, JobQueue
 from offloop.record import Progress
 from offloop.redis import connect, connect_blocking
@@ -25,32 +25,13 @@ from offloop_server.auth import SCOPE_KEY
 from offloop_server.background import Background
 from offloop_server.inbox import Inbox
 from offloop_server.listening import Listening
+from parts.front import FRONT, Nothing, kind
 from parts.processes import until
 from parts.steps import Steps
 
 pytestmark = pytest.mark.anyio
 
-FRONT = "front"
 UPDATED = "notifications/resources/updated"
-
-
-class Nothing(Model):
-    """An input without fields."""
-
-
-kind = declare("do_nothing", Nothing, Nothing, description="d")
-
-
-@pytest.fixture
-def queue(redis: ArqRedis) -> JobQueue:
-    """The client side, as this front end."""
-    return JobQueue(redis, Bounds(60, 100, 100), front_end=FRONT)
-
-
-@pytest.fixture
-def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps are taken by hand."""
-    return Steps(redis)
 
 
 @dataclass
