@@ -39,10 +39,10 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._hand_over(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            self._refuse("Invalid HTTP request received.")
         else:
             if self._head > MOST_HEAD:
-                self.send_400_response(f"The head of a request may have {MOST_HEAD} bytes.")
+                self._refuse(f"The head of a request may have {MOST_HEAD} bytes.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that runs; uvicorn tells the one that came last."""
@@ -75,13 +75,17 @@ class HttpProtocol(HttpToolsProtocol):
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
+    def _refuse(self, message: str) -> None:
+        self.logger.warning(message)
+        self.send_400_response(message)
+
     def _hand_over(self, rest: bytes) -> None:
         """Have the other parser read on from a request that offers another protocol, such as Java's clients do.
 
         No other is spoken here, so its body follows as ever; this parser would take it for the next request.
         """
         if self._running and not self._running.response_complete:
-            self.send_400_response("A request that offers another protocol must come by itself.")
+            self._refuse("A request that offers another protocol must come by itself.")
             return
         version = self.parser.get_http_version().encode()
         head = [self.parser.get_method(), b" ", self.url, b" HTTP/", version, b"\r\n"]
