@@ -70,7 +70,7 @@ class NotFound(OffloopError):
     def artifact(cls, artifact_id: str) -> NotFound:
         """The one sentence for every artifact id the caller may not see."""
         return cls(
-            f"No artifact {artifact_id[:64]!r}: it never existed or has expired. "
+            f"No artifact {artifact_id[:64]!r}: it never existed, was deleted or has expired. "
             "Run the job that makes it again, or upload the file with create_upload."
         )
 

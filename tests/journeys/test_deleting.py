@@ -58,7 +58,7 @@ async def test_whoever_keeps_as_much_as_allowed_makes_room_by_deleting(new_stack
             (late, pending["artifact_id"]),
         ):
             assert answer.status_code == 404
-            assert f"No artifact {one!r}: it never existed or has expired." in answer.json()["error"]
+            assert f"No artifact {one!r}: it never existed, was deleted or has expired." in answer.json()["error"]
         for one in (upload, *rest):
             assert f"No artifact {one!r}" in (await caller.call("read_artifact", artifact_id=one)).text
             with pytest.raises(MCPError, match=f"No artifact '{one}'"):
