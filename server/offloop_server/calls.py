@@ -228,7 +228,7 @@ def _ended(watch: Watch) -> bool:
 
 
 def _over(watch: Watch) -> bool:
-    return watch.lost or watch.over or _ended(watch)
+    return watch.settled or watch.over
 
 
 def _seen(watch: Watch) -> Record:

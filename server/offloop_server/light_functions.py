@@ -120,18 +120,11 @@ def _unmarked() -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        _unmark(task, marks + 1)  # whoever cancels, such as the time limit, counts on its own mark alone
+        marks += 1  # of whoever cancels, such as the time limit, who takes it back
         raise
-    except BaseException:
-        _unmark(task, marks)
-        raise
-    else:
-        _unmark(task, marks)
-
-
-def _unmark(task: asyncio.Task[Any] | None, marks: int) -> None:
-    while task and task.cancelling() > marks:
-        task.uncancel()
+    finally:
+        while task and task.cancelling() > marks:
+            task.uncancel()
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

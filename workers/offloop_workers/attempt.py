@@ -14,42 +14,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import shutil
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from arq.jobs import DeserializationError, deserialize_job_raw
-from pydantic import Field, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic import ValidationError
 
 from offloop import logs
 from offloop.artifacts import Artifact
 from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, Unavailable, as_job_error
-from offloop.job import Model
-from offloop.paths import open_beneath
 from offloop.record import Done, Failed, Progress
 from offloop.references import Scheme, parse, references
-from offloop.wire import pack, unpack
-from offloop_workers.child import MAX_OUTPUT
+from offloop.wire import unpack
+from offloop_workers.answer import Answer, believed, take
 from offloop_workers.children import Task
-from offloop_workers.context import MAX_WARNINGS, add_warning
 from offloop_workers.fetching import Errand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from offloop.artifacts import ArtifactStore
-    from offloop.job import Kind
+    from offloop.job import Kind, Model
     from offloop_workers.children import Children
     from offloop_workers.fetching import Fetching
     from offloop_workers.scratch import Scratch
-
-_PIECE: Final = 1 << 20
 
 log = logs.get(__name__)
 
@@ -87,19 +80,6 @@ class Again:
 
 
 AGAIN: Final = Again()
-
-
-class _Made(Model):
-    path: str
-    name: Annotated[str, Field(max_length=1024)]
-    mime_type: Annotated[str, Field(max_length=255)]
-    sha256: str
-
-
-class _Told(Model):
-    output: dict[str, Any]
-    warnings: list[str]
-    artifacts: list[_Made]
 
 
 class Performer:
@@ -146,9 +126,8 @@ class Performer:
                 errand=errand,
                 spent=time.monotonic() - began,
             )
-            done = await self._children.run(task, on_progress)
-            told = _told(kind, done)
-            return await self._keep(told, kind, claim, folder / "work")
+            answer = believed(kind, await self._children.run(task, on_progress))
+            return await self._keep(answer, kind, claim, folder / "work")
         except Crashed as error:
             if claim.tries < claim.allowed:
                 log.warning("child crashed, the job is run again", job_id=claim.job_id, error=error.message)
@@ -221,15 +200,15 @@ class Performer:
                 paths[str(reference)], _ = await errand.bring(parsed.name)
         return paths
 
-    async def _keep(self, told: _Told, kind: Kind[Any, Any], claim: Claim, folder: Path) -> Done:
-        kind.limits.check_artifacts(kind.name, len(told.artifacts))
+    async def _keep(self, answer: Answer, kind: Kind[Any, Any], claim: Claim, folder: Path) -> Done:
+        kind.limits.check_artifacts(kind.name, len(answer.artifacts))
         check = partial(kind.limits.check_total, kind.name)
         artifacts: list[Artifact] = []
         try:
-            for number, made in enumerate(told.artifacts):
+            for number, made in enumerate(answer.artifacts):
                 copy = folder.parent / f"kept-{number}"
                 taken = sum(kept.size for kept in artifacts)
-                digest = await _to_its_end(asyncio.to_thread(_take, Path(made.path), folder, copy, check, taken))
+                digest = await _to_its_end(asyncio.to_thread(take, Path(made.path), folder, copy, check, taken))
                 artifact = await self._store.put(
                     copy,
                     principal=claim.principal,
@@ -244,38 +223,7 @@ class Performer:
             with contextlib.suppress(Unavailable):
                 await self._store.forget(artifacts, claim.principal)
             raise
-        return Done(told.output, tuple(each.to_wire() for each in artifacts), tuple(told.warnings))
-
-
-def _told(kind: Kind[Any, Any], done: object) -> _Told:
-    """What a child says it has done, if that is what its kind may answer; a document may have taken the child over.
-
-    Raises:
-        JobError: it is not.
-    """
-    try:
-        told = _Told.model_validate(done)
-        if not set(told.output) <= {*kind.output.model_fields, *kind.output.model_computed_fields}:
-            message = "unknown fields"
-            raise ValueError(message)  # noqa: TRY301 -- told with the rest
-        # In JSON, as the child has written it; computed fields are in it and would be unknown ones.
-        encoded = to_json(told.output, inf_nan_mode="constants")
-        kind.output.model_validate_json(encoded, extra="ignore", by_alias=True, by_name=True)
-        output = from_json(encoded)
-    except (ValueError, RecursionError) as error:
-        log.warning("a job's answer does not fit its kind", kind=kind.name, error=str(error)[:500])
-        message = (
-            f"{kind.name} answered something else than its kind declares; nothing was kept of it. Send other input, or "
-            "tell the author of the job."
-        )
-        raise JobError(message, code="bad_result") from None
-    if len(pack(output)) > MAX_OUTPUT:
-        message = f"the output of {kind.name} has more than {MAX_OUTPUT} bytes, the limit: ask for less"
-        raise LimitExceeded(message)
-    warnings: list[str] = []
-    for warning in told.warnings[:MAX_WARNINGS]:
-        add_warning(warnings, warning)
-    return _Told(output=output, warnings=warnings, artifacts=told.artifacts)
+        return Done(answer.output, tuple(each.to_wire() for each in artifacts), tuple(answer.warnings))
 
 
 async def _to_its_end(copying: Coroutine[Any, Any, str]) -> str:
@@ -286,41 +234,3 @@ async def _to_its_end(copying: Coroutine[Any, Any, str]) -> str:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
-
-
-def _take(made: Path, folder: Path, copy: Path, check: Callable[[int], None], size: int) -> str:
-    """Copy a file that a child says it made out of its reach; answers the SHA-256 of the copy.
-
-    Nothing that a child says about the file is believed, and it may still be changing it: one that a document has taken
-    over could name any file of the worker's user, or have somebody else's bytes found under the digest of its own.
-
-    Args:
-        made: the file.
-        folder: the attempt's own.
-        copy: a path that does not exist yet.
-        check: raises where so many bytes are too many.
-        size: bytes that were taken before.
-
-    Raises:
-        JobError: it is not a regular file in the attempt's own folder, is too long, or finds no room.
-    """
-    digest = hashlib.sha256()
-    try:
-        relative = made.relative_to(folder)
-        # From the folder above: a child may have put a link in the place of its own.
-        source = open_beneath(folder.parent, f"{folder.name}/{relative}")
-    except (JobError, ValueError):
-        message = "The job named a result that is not a file of its own; nothing was kept of it."
-        raise JobError(message, code="bad_result") from None
-    try:
-        with source, copy.open("xb") as target:
-            while piece := source.read(_PIECE):
-                size += len(piece)
-                check(size)
-                digest.update(piece)
-                target.write(piece)
-    except OSError as error:
-        log.warning("a result could not be copied", error=error.strerror)
-        message = "The worker has no room for the result, or cannot read it back: try again later."
-        raise JobError(message, code="no_space", retryable=True) from None
-    return digest.hexdigest()
