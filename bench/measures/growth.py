@@ -60,7 +60,7 @@ class _Filled:
         redis = connect(await self._stack.enter_async_context(valkey(folder)))
         self._stack.push_async_callback(redis.aclose)
         self._queue = JobQueue(redis, Bounds(3600, 10**7, 10**7))
-        self._claim: Callable[..., Awaitable[Any]] = scripts.load(redis, scripts.CLAIM)
+        self._claim: Callable[..., Awaitable[Any]] = scripts.load(redis, scripts.BEAT)
         self._finish: Callable[..., Awaitable[Any]] = scripts.load(redis, scripts.FINISH)
         for start in range(0, self.size, 50):
             await asyncio.gather(*(self.submit(start + more) for more in range(min(50, self.size - start))))
@@ -73,14 +73,17 @@ class _Filled:
         await self._queue.submit(jobs.noop, jobs.Nothing(), principal=f"p{number % 10}", job_id=new_id())
 
     async def claim(self, _number: int) -> None:
-        keep = PENDING_SECONDS * 1000
-        want = {"owner": "bench", "lease": 4000, "keep": keep, "abandoned": b"", "retention": 3_600_000}
-        want |= {"lanes": [("default", "batch")], "most": 1, "woken": True}
-        self._claimed, _ = await self._claim(args=[wire.pack_for_lua(want)])
+        _, _, self._claimed = await self._claim(args=[_want(slots=1), 5000])
 
     async def finish(self) -> None:
         for row in self._claimed:
-            await self._finish(args=[row[0], row[1], "completed", b"x" * 100, 3_600_000, b""])
+            await self._finish(args=[row[0], row[1], "completed", b"x" * 100, 3_600_000, _want(slots=0)])
+
+
+def _want(*, slots: int) -> bytes:
+    keep = PENDING_SECONDS * 1000
+    want = {"owner": "bench", "pool": "default", "queues": [], "lease": 4000, "keep": keep, "retention": 3_600_000}
+    return wire.pack_for_lua(want | {"lanes": [("default", "batch")], "slots": slots, "abandoned": b""})
 
 
 async def fleet(plan: Plan, figures: Figures) -> None:

@@ -4,12 +4,17 @@ All of them are safe to send twice (a connection may break after the server has 
 Redis, so that no clock of a front end or worker matters. They build key names from ids, as arq does, so there is no
 Redis Cluster.
 
-A queue has two *levels*: ``interactive`` for jobs that somebody waits for, ``batch`` for those that nobody does. In
-each, every principal has a line of their own, and principals take turns. A list of tokens beside each level wakes idle
-workers; tokens are only hints, what is run next is decided when a worker claims.
+A worker that can take jobs *offers* so many places. A submit hands its job to the worker with the most of them; only
+where there is none, the job waits, and whoever has a place next takes it. A queue has two *levels*: ``interactive`` for
+jobs that somebody waits for, ``batch`` for those that nobody does. In each, every principal has a line of their own,
+and principals take turns. Places are only hints: each heartbeat counts them anew and takes what waits.
 
 Words: *payload* arq's serialized job · *lease* a key that lives as long as its worker renews it · *token*
-``owner:number``, the fence: written into the record at each claim, so that a late write of a lost attempt is refused.
+``owner:number``, the fence: written into the record at each claim, so that a late write of a lost attempt is refused ·
+*pool* the workers that serve the same queues · *handed* given to a worker that has not begun it yet.
+
+What a worker is told on its channel: ``{'run', row}`` as `take` answers it (its payload false where it is long),
+``{'stop', id}``, ``{'look'}``: something waits.
 """
 
 from __future__ import annotations
@@ -21,6 +26,9 @@ from offloop.lua import Script
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+LEASE_MS: Final = 4000
+"""A killed worker's jobs start elsewhere after this and a sweep at most, however long they are."""
 
 
 def load(redis: Redis, script: str) -> Script:
@@ -34,9 +42,11 @@ local PAYLOAD, LEASE, RESULT, TRIES = '{wire.PAYLOAD}', '{wire.LEASE}', '{wire.R
 local RECORD, WAITERS, FENCE, TURN = '{wire.RECORD}', '{wire.WAITERS}', '{wire.FENCE}', '{wire.TURN}'
 local JOINED, GONE = '{wire.JOINED}', '{wire.GONE}'
 local REPLY, CONTROL = '{wire.REPLY_CHANNEL}', '{wire.CONTROL_CHANNEL}'
-local QUEUE, WAKE, LINE = '{wire.QUEUE}', '{wire.WAKE}', '{wire.LINE}'
+local QUEUE, LINE, BEATS = '{wire.QUEUE}', '{wire.LINE}', '{wire.BEATS}'
+local IDLE, POOLS, HELD = '{wire.IDLE}', '{wire.POOLS}', '{wire.HELD}'
 local TURNS, DEPTH, LEASES, PACE = '{wire.TURNS}', '{wire.DEPTH}', '{wire.LEASES}', '{wire.PACE}'
 local BATCH, PARENTS, BATCHES_KEPT = '{wire.BATCH}', '{wire.PARENTS}', {batch_scripts.KEPT_MS}
+local LEASE_MS = {LEASE_MS}
 """
 
 _LIBRARY: Final = """
@@ -83,7 +93,55 @@ local function count(queue, principal, change)
   end
 end
 
--- Let a job wait in its principal's line (`push` says at which end), give the principal a turn, wake a worker.
+-- Which worker has a token.
+local function owner_of(token)
+  return string.match(token, '^(.*):')
+end
+
+-- Which of the workers that serve a queue can take most, and hears of it; and its pool. Nil where none can.
+local function idle(queue)
+  for _, pool in ipairs(redis.call('ZRANGE', POOLS .. queue, 0, -1)) do
+    local owner = redis.call('ZREVRANGE', IDLE .. pool, 0, 0)[1]
+    while owner do
+      if redis.call('PUBSUB', 'NUMSUB', CONTROL .. owner)[2] > 0 then return owner, pool end
+      redis.call('ZREM', IDLE .. pool, owner)  -- it has left without a word
+      owner = redis.call('ZREVRANGE', IDLE .. pool, 0, 0)[1]
+    end
+  end
+end
+
+-- Have one more worker look at a queue if something waits in it.
+local function nudge(queue)
+  if not redis.call('HGET', DEPTH .. queue, ALL) then return end
+  local owner, pool = idle(queue)
+  if not owner then return end
+  redis.call('ZREM', IDLE .. pool, owner)  -- so that the next is nudged the next time; it offers itself again
+  redis.call('PUBLISH', CONTROL .. owner, cmsgpack.pack({'look'}))
+end
+
+-- Offer the places that a worker has beyond what it holds.
+local function offer(want)
+  local places = want.slots - redis.call('SCARD', HELD .. want.owner)
+  if places > 0 then
+    redis.call('ZADD', IDLE .. want.pool, places, want.owner)
+    redis.call('PEXPIRE', IDLE .. want.pool, want.keep)
+  else
+    redis.call('ZREM', IDLE .. want.pool, want.owner)
+  end
+end
+
+-- Make a job that waits a worker's own. Answers the token of its lease.
+local function own(id, owner, queue, time, lease, keep)
+  local token = owner .. ':' .. redis.call('INCR', FENCE)
+  redis.call('SET', LEASE .. id, token, 'PX', lease)
+  redis.call('ZADD', LEASES .. queue, time + lease, id)
+  redis.call('SADD', HELD .. owner, id)
+  redis.call('PEXPIRE', HELD .. owner, keep)
+  redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token)
+  return token
+end
+
+-- Let a job wait in its principal's line (`push` says at which end), and give the principal a turn.
 local function line_up(id, queue, level, principal, push)
   local lane = queue .. ':' .. level
   redis.call(push, LINE .. lane .. ':' .. principal, id)
@@ -91,17 +149,14 @@ local function line_up(id, queue, level, principal, push)
     redis.call('ZADD', TURNS .. lane, redis.call('INCR', TURN), principal)
   end
   count(queue, principal, 1)
-  if redis.call('LLEN', WAKE .. lane) < tonumber(redis.call('HGET', DEPTH .. queue, ALL)) then
-    redis.call('RPUSH', WAKE .. lane, 1)
-  end
 end
 
 -- Make the state final, keep outcome and record for `keep` ms, and forget the rest. An item of a batch that goes on is
 -- kept until that ends; what it says of itself, and whether its outcome is shared, goes by `keep` all the same.
 local function conclude(id, state, result, keep)
   local time = now()
-  local queue, key, started, notify, batch = unpack(
-    redis.call('HMGET', RECORD .. id, 'queue', 'key', 'started', 'notify', 'batch'))
+  local queue, key, started, notify, batch, token = unpack(
+    redis.call('HMGET', RECORD .. id, 'queue', 'key', 'started', 'notify', 'batch', 'token'))
   local stay = batch == 'item' and redis.call('EXISTS', PARENTS .. id) == 1 and math.max(keep, BATCHES_KEPT) or keep
   redis.call('SET', RESULT .. id, result, 'PX', stay)
   redis.call('HSET', RECORD .. id, 'state', state, 'finished', time, 'expires', time + keep)
@@ -110,6 +165,7 @@ local function conclude(id, state, result, keep)
   redis.call('DEL', PAYLOAD .. id, LEASE .. id, TRIES .. id, JOINED .. id, GONE .. id)
   redis.call('ZREM', QUEUE .. queue, id)
   redis.call('ZREM', LEASES .. queue, id)
+  if token then redis.call('SREM', HELD .. owner_of(token), id) end
   if state == 'completed' and batch ~= 'whole' then  -- how long jobs of this queue take, a moving average in ms
     local pace = tonumber(redis.call('GET', PACE .. queue) or time - started)
     redis.call('SET', PACE .. queue, math.floor(0.8 * pace + 0.2 * (time - started)), 'PX', 86400000)
@@ -147,16 +203,17 @@ local function give_up(id, who, result, keep)
     conclude(id, 'cancelled', result, keep)
   else
     redis.call('HSET', RECORD .. id, 'cancel', 1)
-    redis.call('PUBLISH', CONTROL .. string.match(token, '^(.*):'), id)
+    redis.call('PUBLISH', CONTROL .. owner_of(token), cmsgpack.pack({'stop', id}))
   end
   return 0
 end
 
 -- Send a running job back to the front of its line.
 local function requeue(id, queue)
-  local level, principal = unpack(redis.call('HMGET', RECORD .. id, 'level', 'principal'))
+  local level, principal, token = unpack(redis.call('HMGET', RECORD .. id, 'level', 'principal', 'token'))
   redis.call('HSET', RECORD .. id, 'state', 'queued')
-  redis.call('HDEL', RECORD .. id, 'token', 'progress', 'started')
+  redis.call('HDEL', RECORD .. id, 'token', 'progress', 'started', 'handed')
+  if token then redis.call('SREM', HELD .. owner_of(token), id) end
   redis.call('DEL', LEASE .. id)
   redis.call('ZREM', LEASES .. queue, id)
   line_up(id, queue, level, principal, 'LPUSH')
@@ -165,15 +222,15 @@ end
 
 -- Take jobs of the lanes, in their order, and in each one principal after the other: a lease, a token and a counted
 -- execution each. Jobs that have expired meanwhile are passed over; those whose caller left without knowing them are
--- ended. `want`: lanes {{queue, level}…}, most (jobs), woken (whether a token was popped for each), owner, lease (ms),
--- keep (ms), abandoned (packed outcome), retention (ms).
--- → {{id, token, payload or '', executions counted, executions allowed, attempt, principal, kind, queue}…},
---   and 1 where more jobs wait in these lanes
+-- ended. `want`: owner, pool, slots (jobs it may hold), queues, lanes {{queue, level}…}, most (jobs taken; may be
+-- missing), lease (ms), keep (ms), abandoned (packed outcome), retention (ms).
+-- → {{id, token, payload or '', executions counted, executions allowed, attempt, principal, kind, queue}…}
 local function take(want)
-  local time, taken, passed, more = now(), {}, 0, 0
+  local most = math.min(want.most or want.slots, want.slots - redis.call('SCARD', HELD .. want.owner))
+  local time, taken, passed = now(), {}, 0
   for _, place in ipairs(want.lanes) do
-    local queue, lane, before = place[1], place[1] .. ':' .. place[2], #taken
-    while #taken < want.most and passed < 1000 do
+    local queue, lane = place[1], place[1] .. ':' .. place[2]
+    while #taken < most and passed < 1000 do
       local principal = redis.call('ZRANGE', TURNS .. lane, 0, 0)[1]
       if not principal then break end
       local line = LINE .. lane .. ':' .. principal
@@ -193,28 +250,26 @@ local function take(want)
         conclude(id, 'cancelled', want.abandoned, want.retention)
         passed = passed + 1
       else
-        local token = want.owner .. ':' .. redis.call('INCR', FENCE)
         local tries = redis.call('INCR', TRIES .. id)
         local begun = tries <= tonumber(allowed or 1) and 1 or 0  -- one too many is only taken to be ended
         local attempt = redis.call('HINCRBY', RECORD .. id, 'attempt', begun)
-        redis.call('SET', LEASE .. id, token, 'PX', want.lease)
-        redis.call('ZADD', LEASES .. queue, time + want.lease, id)
+        local token = own(id, want.owner, queue, time, want.lease, want.keep)
         redis.call('PEXPIRE', TRIES .. id, want.keep)
-        redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token)
         redis.call('PEXPIRE', RECORD .. id, want.keep)
         -- Nobody is told: who waits, waits for the end, and reads again when tired of it.
         taken[#taken + 1] = {id, token, redis.call('GET', PAYLOAD .. id) or '', tries, tonumber(allowed or 1), attempt,
           principal, kind or '', queue}
       end
     end
-    if not want.woken and #taken > before then redis.call('LPOP', WAKE .. lane, #taken - before) end
-    if redis.call('EXISTS', TURNS .. lane) == 1 then
-      more = 1
-      -- There may be fewer tokens than jobs: some were lost, or taken together with others. Wake one more worker.
-      if redis.call('EXISTS', WAKE .. lane) == 0 then redis.call('RPUSH', WAKE .. lane, 1) end
-    end
   end
-  return {taken, more}
+  return taken
+end
+
+-- Give a worker what waits, and offer what places it has left.
+local function fill(want)
+  local taken = take(want)
+  offer(want)
+  return taken
 end
 
 -- Why a queue cannot take so many more jobs of a principal's, or nil.
@@ -275,12 +330,22 @@ local function write(id, job, time, state, attempt)
   redis.call('PEXPIRE', RECORD .. id, job.keep)
 end
 
--- Accept a new job: from now on it waits in its line.
+-- Accept a new job: hand it to a worker that has a place, else let it wait in its line. Answers its state.
 local function accept(id, payload, job, time)
-  write(id, job, time, 'queued', 0)
+  local owner, pool = idle(job.queue)
+  write(id, job, time, 'queued', owner and 1 or 0)
   redis.call('SET', PAYLOAD .. id, payload, 'PX', job.keep)
   redis.call('ZADD', QUEUE .. job.queue, time, id)
-  line_up(id, job.queue, job.level, job.principal, 'RPUSH')
+  if not owner then
+    line_up(id, job.queue, job.level, job.principal, 'RPUSH')
+    return 'queued'
+  end
+  local token = own(id, owner, job.queue, time, LEASE_MS, job.keep)
+  redis.call('HSET', RECORD .. id, 'handed', 1)
+  if tonumber(redis.call('ZINCRBY', IDLE .. pool, -1, owner)) <= 0 then redis.call('ZREM', IDLE .. pool, owner) end
+  local row = {id, token, #payload <= INLINE and payload, 1, job.allowed, 1, job.principal, job.kind, job.queue}
+  redis.call('PUBLISH', CONTROL .. owner, cmsgpack.pack({'run', row}))
+  return 'running'
 end
 
 -- Have a job that a submit has found or made, and that is in this state, told of, and answer it.
@@ -311,11 +376,11 @@ if not state then
   local busy = full(job, 1)
   if busy then return busy end
   local time = now()
-  accept(id, ARGV[2], job, time)
+  state = accept(id, ARGV[2], job, time)
   list(id, job, time)
   if job.patience > 0 then redis.call('HSET', RECORD .. id, 'deadline', time + job.patience) end
 end
-return attend(answer, job, ARGV[3], state or 'queued')
+return attend(answer, job, ARGV[3], state)
 """
 
 # Read a job and, while it goes on, have its changes pushed to a front end.
@@ -350,35 +415,60 @@ if state ~= 'queued' and state ~= 'running' then return 0 end
 return give_up(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])) == 0 and 1 or 0
 """
 
-# Take jobs. ARGV a map, as `take` wants it → what `take` answers
-CLAIM: Final = """
-return take(cmsgpack.unpack(ARGV[1]))
+# Begin a job that was handed over: from now on it counts as executed. ARGV id, token, keep ms
+# → 1, or 0 where the job is somebody else's by now
+BEGIN: Final = """
+local token, state, handed = unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state', 'handed'))
+if token ~= ARGV[2] or state ~= 'running' then return 0 end
+if handed then
+  redis.call('HDEL', RECORD .. ARGV[1], 'handed')
+  redis.call('INCR', TRIES .. ARGV[1])
+  redis.call('PEXPIRE', TRIES .. ARGV[1], ARGV[3])
+end
+return 1
 """
 
-# Show that a worker lives, and renew its leases. One that lapsed is taken again unless the job was given away since.
-# KEYS beats of each queue served  ARGV lease ms, keep ms, owner, alive ms, (id, token)…
-# → {ids lost, ids to be cancelled}
-RENEW: Final = """
-local lost, cancelled, time = {}, {}, now()
-for _, beats in ipairs(KEYS) do
-  redis.call('ZREMRANGEBYSCORE', beats, '-inf', time)
-  redis.call('ZADD', beats, time + ARGV[4], ARGV[3])
-  redis.call('PEXPIRE', beats, ARGV[4])
+# Show that a worker lives, renew its leases, give it what waits, and offer the places it has. A lease that lapsed is
+# taken again unless the job was given away since. A job that was handed to the worker half a lease ago, and that it
+# knows nothing of, is put back: its message was lost.
+# ARGV a map, as `take` wants it, alive ms, (id, token) of what it holds…
+# → {ids lost, ids to be cancelled, what `take` answers}
+BEAT: Final = """
+local want, alive, time = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
+for _, queue in ipairs(want.queues) do
+  for set, member in pairs({[BEATS .. queue] = want.owner, [POOLS .. queue] = want.pool}) do
+    redis.call('ZREMRANGEBYSCORE', set, '-inf', time)
+    redis.call('ZADD', set, time + alive, member)
+    redis.call('PEXPIRE', set, alive)
+  end
 end
-for i = 5, #ARGV, 2 do
+local lost, cancelled, known = {}, {}, {}
+for i = 3, #ARGV, 2 do
   local id = ARGV[i]
+  known[id] = true
   local token, state, queue, marked = unpack(redis.call('HMGET', RECORD .. id, 'token', 'state', 'queue', 'cancel'))
   if token == ARGV[i + 1] and state == 'running' then
-    redis.call('SET', LEASE .. id, token, 'PX', ARGV[1])
-    redis.call('ZADD', LEASES .. queue, time + ARGV[1], id)
-    redis.call('PEXPIRE', RECORD .. id, ARGV[2])
-    redis.call('PEXPIRE', PAYLOAD .. id, ARGV[2])
+    redis.call('SET', LEASE .. id, token, 'PX', want.lease)
+    redis.call('ZADD', LEASES .. queue, time + want.lease, id)
+    redis.call('PEXPIRE', RECORD .. id, want.keep)
+    redis.call('PEXPIRE', PAYLOAD .. id, want.keep)
     if marked then cancelled[#cancelled + 1] = id end
   else
     lost[#lost + 1] = id
   end
 end
-return {lost, cancelled}
+for _, id in ipairs(redis.call('SMEMBERS', HELD .. want.owner)) do
+  if not known[id] then
+    local token, handed, started, queue = unpack(
+      redis.call('HMGET', RECORD .. id, 'token', 'handed', 'started', 'queue'))
+    if not token or owner_of(token) ~= want.owner then
+      redis.call('SREM', HELD .. want.owner, id)
+    elseif handed and time - started > want.lease / 2 then
+      requeue(id, queue)
+    end
+  end
+end
+return {lost, cancelled, fill(want)}
 """
 
 # Note how far an attempt is. ARGV id, token, packed progress → 1, or 0 where the attempt is no longer the job's own
@@ -390,8 +480,8 @@ tell(ARGV[1])
 return 1
 """
 
-# End a job, and take the next one for the place that is free now.
-# ARGV id, token, state, packed outcome, keep ms, a map as `take` wants it ('' takes none)
+# End a job, and take what waits for the place that is free now, or offer it.
+# ARGV id, token, state, packed outcome, keep ms, a map as `take` wants it
 # → {1, or 0 where the attempt was fenced off; what `take` answers}
 FINISH: Final = """
 local stored, token, state = 0, unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state'))
@@ -399,20 +489,28 @@ if token == ARGV[2] and state == 'running' then
   conclude(ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]))
   stored = 1
 end
-return {stored, ARGV[6] == '' and {{}, 0} or take(cmsgpack.unpack(ARGV[6]))}
+return {stored, fill(cmsgpack.unpack(ARGV[6]))}
 """
 
 # Hand a job back to the front of its line; an attempt that a drain cut short does not count as an execution.
-# ARGV id, token, '1' where it counts → 1, or 0 where the attempt was fenced off
+# ARGV id, token, '1' where it counts, a map as `take` wants it
+# → {1, or 0 where the attempt was fenced off; what `take` answers}
 RELEASE: Final = """
-local token, state, queue = unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state', 'queue'))
-if token ~= ARGV[2] or state ~= 'running' then return 0 end
-if ARGV[3] ~= '1' and redis.call('EXISTS', TRIES .. ARGV[1]) == 1 then redis.call('DECR', TRIES .. ARGV[1]) end
-requeue(ARGV[1], queue)
-return 1
+local stored, token, state, queue, handed = 0, unpack(
+  redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state', 'queue', 'handed'))
+if token == ARGV[2] and state == 'running' then
+  if ARGV[3] ~= '1' and not handed and redis.call('EXISTS', TRIES .. ARGV[1]) == 1 then
+    redis.call('DECR', TRIES .. ARGV[1])
+  end
+  requeue(ARGV[1], queue)
+  stored = 1
+end
+local taken = fill(cmsgpack.unpack(ARGV[4]))
+if stored == 1 then nudge(queue) end
+return {stored, taken}
 """
 
-# Find what no message told of: jobs whose worker was lost, levels whose tokens were lost, jobs enqueued by stock arq.
+# Find what no message told of: jobs whose worker was lost, jobs enqueued by stock arq, lines that nobody looks at.
 # Where nobody swept for half a lease, the server was away or frozen, and nobody could renew either: every lease gets
 # half a term first, so that the workers that live can show it.
 # KEYS lock, time of the last sweep, where the search for stock jobs goes on
@@ -433,6 +531,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES .. queue, '-inf', time, '
     redis.call('ZREM', LEASES .. queue, id)
   else
     requeue(id, queue)
+    nudge(queue)
     found = found + 1
   end
 end
@@ -455,11 +554,6 @@ if redis.call('ZCARD', QUEUE .. queue) > leased + waiting then
   end
   redis.call('SET', KEYS[3], #page < 500 and 0 or offset + 500, 'PX', ARGV[4])
 end
-for _, level in ipairs({'interactive', 'batch'}) do
-  local lane = queue .. ':' .. level
-  if redis.call('EXISTS', TURNS .. lane) == 1 and redis.call('EXISTS', WAKE .. lane) == 0 then
-    redis.call('RPUSH', WAKE .. lane, 1)
-  end
-end
+nudge(queue)
 return found
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import msgpack
@@ -27,12 +28,15 @@ GONE = "offloop:gone:"
 FENCE = "offloop:fence"
 TURN = "offloop:turn"
 QUEUE = "arq:queue:"
-WAKE = "offloop:wake:"
+IDLE = "offloop:idle:"
+POOLS = "offloop:pools:"
+HELD = "offloop:held:"
 LINE = "offloop:line:"
 TURNS = "offloop:turns:"
 DEPTH = "offloop:depth:"
 LEASES = "offloop:leases:"
 PACE = "offloop:pace:"
+BEATS = "offloop:beats:"
 BATCH = "offloop:batch:"
 PARENTS = "offloop:parents:"
 DELIVERY = "offloop:delivery:"
@@ -53,9 +57,14 @@ def queue_key(queue: str) -> str:
     return QUEUE + queue
 
 
-def wake_key(queue: str, level: str) -> str:
-    """The list of tokens that wakes an idle worker for a level of a queue; only a hint."""
-    return f"{WAKE}{queue}:{level}"
+def pool_name(queues: Iterable[str]) -> str:
+    """The pool of the workers that serve these queues."""
+    return ",".join(sorted(queues))
+
+
+def idle_key(pool: str) -> str:
+    """The sorted set of a pool's workers that can take jobs, by how many each can take."""
+    return IDLE + pool
 
 
 def sweep_keys(queue: str) -> list[str]:
@@ -65,7 +74,7 @@ def sweep_keys(queue: str) -> list[str]:
 
 def beats_key(queue: str) -> str:
     """The sorted set of workers that serve a queue, by the time until which each counts as alive."""
-    return f"offloop:beats:{queue}"
+    return BEATS + queue
 
 
 def index_key(principal: str) -> str:
@@ -139,6 +148,12 @@ def pack_for_lua(value: dict[str, Any]) -> bytes:
     """Encode a script's argument; Lua's cmsgpack knows only one sort of string."""
     packed: bytes = msgpack.packb(value, use_bin_type=False)
     return packed
+
+
+def unpack_order(message: bytes) -> list[Any]:
+    """Decode what the scripts tell a worker, see `offloop.scripts`."""
+    order: list[Any] = msgpack.unpackb(message, raw=True, strict_map_key=False)
+    return order
 
 
 def unpack_push(message: bytes) -> tuple[str, Any]:

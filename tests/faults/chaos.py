@@ -14,10 +14,8 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from faults.cluster import Cluster
-from faults.fault_jobs import QUEUE
 from faults.processes import Process, kill_pid
 from faults.proxy import Mode
-from offloop import wire
 
 MODES: Final = (Mode.REFUSE, Mode.FREEZE, Mode.RESET, Mode.DELAY, Mode.TRICKLE, Mode.HALF_OPEN)
 SLOTS: Final = 4
@@ -148,14 +146,14 @@ class Chaos:
         await self._cluster.proxy.set(Mode.CALM)
 
     async def _hints(self, chance: random.Random) -> None:
-        """Delete the wake lists, forget the scripts, cut every connection of a sort."""
+        """Forget the places that workers offer, forget the scripts, cut every connection of a sort."""
         redis = self._cluster.redis
-        what = chance.choice(["wake lists deleted", "scripts forgotten", "connections cut"])
+        what = chance.choice(["places forgotten", "scripts forgotten", "connections cut"])
         self.faults[what] += 1
         with contextlib.suppress(RedisError, OSError):
             match what:
-                case "wake lists deleted":
-                    await redis.delete(*(wire.wake_key(QUEUE, level) for level in ("interactive", "batch")))
+                case "places forgotten":
+                    await self._cluster.forget_places()
                 case "scripts forgotten":
                     await redis.script_flush()
                 case _:

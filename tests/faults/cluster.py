@@ -138,6 +138,11 @@ class Cluster:
 
     # --- jobs ---
 
+    async def forget_places(self) -> None:
+        """Forget which workers could be handed jobs."""
+        if keys := [key async for key in self.redis.scan_iter(wire.IDLE + "*")]:
+            await self.redis.delete(*keys)
+
     async def submit(self, kind: str, seconds: float = 0.0, **options: Any) -> Record:
         """Submit a job past the proxy."""
         submission = await self.queue.submit(

@@ -8,10 +8,8 @@ import time
 import pytest
 
 from faults.cluster import Cluster
-from faults.fault_jobs import QUEUE
 from faults.processes import until
 from faults.proxy import Mode
-from offloop import wire
 from offloop.record import Done, Record
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
@@ -78,13 +76,13 @@ async def test_a_job_that_ended_while_redis_was_frozen_keeps_its_result(cluster:
     assert end.attempt == 1
 
 
-async def test_deleted_wake_lists_cost_seconds_and_no_job(cluster: Cluster) -> None:
-    """Tokens are hints: the sweep finds what they told of."""
+async def test_forgotten_places_cost_seconds_and_no_job(cluster: Cluster) -> None:
+    """Places are hints: the heartbeats count them anew, and take what waits."""
     worker = await cluster.worker(slots=1)
     first = await cluster.submit("nap", 1.0)
     await until(lambda: first.job_id in cluster.noted(), "the only slot is taken")
     waiting = [await cluster.submit("effect", wait_seconds=wait) for wait in (0, 0, 5, 5)]
-    await cluster.redis.delete(*(wire.wake_key(QUEUE, level) for level in ("interactive", "batch")))
+    await cluster.forget_places()
     begun = time.monotonic()
     assert {end.state.value for end in await cluster.until_ended([first, *waiting])} == {"completed"}
     assert time.monotonic() - begun < 5

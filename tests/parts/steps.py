@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from arq.connections import ArqRedis
+from redis.asyncio.client import PubSub
 
 from offloop import scripts, wire
 from offloop.record import Cancelled, Done, Outcome, Progress, pack_outcome
 
 KEEP_MS = 60_000
+ALIVE_MS = 5000
 LEASE_MS = 30_000
 LEVELS = ("interactive", "batch")
 
@@ -21,7 +25,7 @@ class Taken:
 
     job_id: str
     token: str
-    payload: bytes
+    payload: bytes | bool
     tries: int
     allowed: int
     attempt: int
@@ -45,7 +49,7 @@ class Steps:
         self._redis = redis
         self._scripts = {
             name: scripts.load(redis, getattr(scripts, name))
-            for name in ("CLAIM", "RENEW", "PROGRESS", "FINISH", "RELEASE", "SWEEP")
+            for name in ("BEGIN", "BEAT", "PROGRESS", "FINISH", "RELEASE", "SWEEP")
         }
 
     async def claim(self, most: int = 1, *, level: str | None = None) -> list[Taken]:
@@ -65,9 +69,32 @@ class Steps:
     async def renew(self, *held: Taken) -> tuple[list[str], list[str]]:
         """Renew leases; answers the ids lost and the ids to be cancelled."""
         parts = [part for taken in held for part in (taken.job_id, taken.token)]
-        args = [LEASE_MS, KEEP_MS, self.owner, 5000, *parts]
-        lost, cancelled = await self._run("RENEW", args, [wire.beats_key(self.queue)])
+        lost, cancelled, _ = await self._run("BEAT", [self.want(0), ALIVE_MS, *parts])
         return [job_id.decode() for job_id in lost], [job_id.decode() for job_id in cancelled]
+
+    async def offer(self, places: int, *held: Taken) -> list[Taken]:
+        """Show itself, with so many places beyond what it holds; answers what it is given of what waits."""
+        parts = [part for taken in held for part in (taken.job_id, taken.token)]
+        want = self.want(places + len(held), *((self.queue, level) for level in LEVELS))
+        _, _, rows = await self._run("BEAT", [want, ALIVE_MS, *parts])
+        return [_taken(row) for row in rows]
+
+    async def places(self) -> int:
+        """How many jobs it can be handed."""
+        found: Any = self._redis.zscore(wire.idle_key(wire.pool_name([self.queue])), self.owner)
+        return int(await found or 0)
+
+    async def begin(self, taken: Taken) -> bool:
+        """Begin a job that was handed over."""
+        return bool(await self._run("BEGIN", [taken.job_id, taken.token, KEEP_MS]))
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Orders]:
+        """Hear what it is told."""
+        async with self._redis.pubsub() as channel:
+            await channel.subscribe(wire.CONTROL_CHANNEL + self.owner)
+            await channel.get_message(timeout=5)
+            yield Orders(channel)
 
     async def progress(self, taken: Taken, progress: Progress) -> bool:
         """Tell progress."""
@@ -77,21 +104,22 @@ class Steps:
         """End a job."""
         outcome = outcome or Done({"by": taken.token})
         packed = pack_outcome(outcome, job_id=taken.job_id, kind=taken.kind, queue=self.queue, attempt=taken.attempt)
-        args = [taken.job_id, taken.token, outcome.state.value, packed, KEEP_MS, b""]
+        args = [taken.job_id, taken.token, outcome.state.value, packed, KEEP_MS, self.want(0)]
         stored, _ = await self._run("FINISH", args)
         return bool(stored)
 
-    async def finish_and_take(self, done: Taken, *lanes: tuple[str, str]) -> tuple[list[Taken], bool]:
-        """End a job and take the next one of these lanes; answers it, and whether more wait."""
+    async def finish_and_take(self, done: Taken, *lanes: tuple[str, str], slots: int = 1) -> list[Taken]:
+        """End a job and take the next one of these lanes."""
         packed = pack_outcome(Done({}), job_id=done.job_id, kind=done.kind, queue=self.queue)
-        args = [done.job_id, done.token, "completed", packed, KEEP_MS, self._want(1, *lanes, woken=False)]
-        stored, (rows, more) = await self._run("FINISH", args)
+        args = [done.job_id, done.token, "completed", packed, KEEP_MS, self.want(slots, *lanes)]
+        stored, rows = await self._run("FINISH", args)
         assert stored
-        return [_taken(row) for row in rows], bool(more)
+        return [_taken(row) for row in rows]
 
     async def release(self, taken: Taken, *, counted: bool) -> bool:
         """Hand a job back."""
-        return bool(await self._run("RELEASE", [taken.job_id, taken.token, int(counted)]))
+        stored, _ = await self._run("RELEASE", [taken.job_id, taken.token, int(counted), self.want(0)])
+        return bool(stored)
 
     async def sweep(self, *, locked: bool = False, idle_ms: int = 0) -> int:
         """Find forgotten jobs.
@@ -119,16 +147,6 @@ class Steps:
         await self.lapse(*job_ids)
         await self.sweep()
 
-    async def tokens(self, level: str = "interactive") -> int:
-        """How many idle workers would be woken for a level now."""
-        # redis-py's types answer either a value or something to await.
-        waiting: Any = self._redis.llen(wire.wake_key(self.queue, level))
-        return int(await waiting)
-
-    async def forget_tokens(self) -> None:
-        """Lose all tokens, as when a worker dies that was just woken."""
-        await self._redis.delete(*(wire.wake_key(self.queue, level) for level in LEVELS))
-
     async def line(self, principal: str, level: str = "interactive") -> list[str]:
         """The ids in a principal's line, the next one first."""
         found: Any = self._redis.lrange(f"{wire.LINE}{self.queue}:{level}:{principal}", 0, -1)
@@ -150,16 +168,47 @@ class Steps:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def _claim(self, most: int, level: str) -> list[Taken]:
-        rows, _ = await self._run("CLAIM", [self._want(most, (self.queue, level), woken=True)])
+        want = self.want(1_000_000, (self.queue, level), most=most, queues=[])
+        _, _, rows = await self._run("BEAT", [want, ALIVE_MS])
+        await self._redis.delete(wire.idle_key(wire.pool_name([self.queue])))  # these steps offer nothing by the way
         return [_taken(row) for row in rows]
 
-    def _want(self, most: int, *lanes: tuple[str, str], woken: bool) -> bytes:
+    def want(self, slots: int, *lanes: tuple[str, str], **more: Any) -> bytes:
+        """What the scripts are to give it: jobs of these lanes, so many that it holds no more than `slots`."""
         abandoned = pack_outcome(Cancelled(), job_id="", kind="", queue="")
-        terms = {"owner": self.owner, "lease": LEASE_MS, "keep": KEEP_MS, "retention": KEEP_MS, "abandoned": abandoned}
-        return wire.pack_for_lua({**terms, "lanes": lanes, "most": most, "woken": woken})
+        terms = {"owner": self.owner, "pool": wire.pool_name([self.queue]), "queues": [self.queue], "slots": slots}
+        terms |= {"lease": LEASE_MS, "keep": KEEP_MS, "retention": KEEP_MS, "abandoned": abandoned}
+        return wire.pack_for_lua({**terms, "lanes": lanes, **more})
 
     async def _run(self, name: str, args: list[Any], keys: list[str] | None = None) -> Any:
         return await self._scripts[name](keys=keys or [], args=args)
+
+
+class Orders:
+    """What a worker is told, in order."""
+
+    def __init__(self, channel: PubSub) -> None:
+        """Nothing is heard yet."""
+        self._channel = channel
+
+    async def next(self) -> tuple[str, Any]:
+        """The next order, and what it is about: a job taken over, an id, or nothing."""
+        message = await self._channel.get_message(timeout=10)
+        assert message, "the worker was told nothing"
+        order, *what = wire.unpack_order(message["data"])
+        match order:
+            case b"run":
+                return "run", _taken(what[0])
+            case b"stop":
+                return "stop", what[0].decode()
+        return order.decode(), None
+
+    async def none(self) -> None:
+        """Nothing was told that is not read yet."""
+        await self._channel.ping()
+        message = await self._channel.get_message(timeout=10)
+        assert message
+        assert message["type"] == "pong", message
 
 
 def _taken(row: list[Any]) -> Taken:

@@ -19,7 +19,7 @@ from testbed.processes import SESSION
 PERMANENT = (wire.FENCE, wire.TURN, "offloop:secret")
 """Keys that live as long as the deployment."""
 
-EMPTIED = (wire.QUEUE, wire.WAKE, wire.LINE, wire.TURNS, wire.DEPTH, wire.LEASES)
+EMPTIED = (wire.QUEUE, wire.LINE, wire.TURNS, wire.DEPTH, wire.LEASES)
 """Keys that hold waiting or running jobs and are gone with the last one; all others must end by themselves."""
 
 

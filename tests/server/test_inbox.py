@@ -100,18 +100,18 @@ async def test_a_lost_push_is_made_good_by_the_check(
         async with redis.pipeline(transaction=True) as pipe:  # so that no check asks to be told in between
             pipe.delete(wire.WAITERS + "a")
             finish: Any = pipe.evalsha
-            finish(*await _finishing(redis, taken.token))
+            finish(*await _finishing(redis, taken.token, worker))
             await pipe.execute()
         await _ended(watch)
         assert watch.record
         assert watch.record.state is State.COMPLETED
 
 
-async def _finishing(redis: ArqRedis, token: str) -> tuple[Any, ...]:
+async def _finishing(redis: ArqRedis, token: str, worker: Steps) -> tuple[Any, ...]:
     """FINISH as one command of a transaction."""
     sha = await redis.script_load(scripts.load(redis, scripts.FINISH).text)
     packed = pack_outcome(Done({}), job_id="a", kind="do_nothing", queue="default")
-    return sha, 0, "a", token, "completed", packed, 60_000, b""
+    return sha, 0, "a", token, "completed", packed, 60_000, worker.want(0)
 
 
 @pytest.mark.usefixtures("_many_checks")

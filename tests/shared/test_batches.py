@@ -83,7 +83,7 @@ async def test_a_batch_runs_at_once_and_its_items_wait_in_order(redis: ArqRedis,
     assert (batch.state, batch.kind, batch.queue, batch.attempt) == (State.RUNNING, batches.KIND, "default", 1)
     assert batch.started == batch.created
     assert await worker.line(ALICE, "batch") == await ids(redis, batch)
-    assert (await worker.depth(), await worker.tokens("batch")) == ({ALICE: 3, "*": 3}, 3)
+    assert await worker.depth() == {ALICE: 3, "*": 3}
     assert [record.job_id for record in (await caller.queue.jobs(principal=ALICE)).records] == [batch.job_id]
     first = await caller.get((await ids(redis, batch))[0])
     assert (first.kind, first.state, first.principal) == ("count_words", State.QUEUED, ALICE)
@@ -435,7 +435,6 @@ async def test_nothing_of_a_batch_stays_for_ever(redis: ArqRedis, caller: Caller
     assert await immortal(redis) == set()
     await worker.release(two, counted=False)
     await caller.queue.cancel(batch.job_id, principal=ALICE)
-    await worker.forget_tokens()
     assert await endless(redis) == set()
     assert [key async for key in redis.scan_iter(wire.PARENTS + "*")] == []
 

@@ -41,7 +41,9 @@ def worker(redis: ArqRedis) -> Steps:
     return Steps(redis)
 
 
-async def test_a_new_job_is_queued_and_somebody_is_woken(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
+async def test_a_new_job_waits_in_its_line_where_nobody_has_a_place(
+    redis: ArqRedis, caller: Caller, worker: Steps
+) -> None:
     submission = await caller.queue.submit(kind, Text(text="a"), principal=ALICE, job_id="first", wait_seconds=5)
     record = submission.record
     assert not submission.joined
@@ -49,7 +51,6 @@ async def test_a_new_job_is_queued_and_somebody_is_woken(redis: ArqRedis, caller
     assert (record.state, record.attempt, record.outcome) == (State.QUEUED, 0, None)
     assert record.created < record.expires
     assert await worker.line(ALICE) == ["first"]
-    assert await worker.tokens() == 1
     assert await redis.zcard(wire.queue_key("default")) == 1
 
 
@@ -59,7 +60,7 @@ async def test_the_same_request_sent_twice_is_accepted_once(redis: ArqRedis, cal
     again = await caller.queue.submit(kind, Text(), principal=ALICE, job_id="same", key="k", wait_seconds=5)
     assert (again.record, again.joined) == (first.record, False)
     assert await worker.line(ALICE) == ["same"]
-    assert (await worker.tokens(), await worker.depth()) == (1, {ALICE: 1, "*": 1})
+    assert await worker.depth() == {ALICE: 1, "*": 1}
     assert await redis.zcard(wire.queue_key("default")) == 1
     assert len((await caller.queue.jobs(principal=ALICE)).records) == 1
     assert (await caller.queue.cancel("same", principal=ALICE))[1] == 0, "one request, so one cancel ends it"
@@ -184,17 +185,14 @@ async def test_a_queued_job_is_cancelled_at_once(redis: ArqRedis, caller: Caller
     assert (await caller.queue.cancel(job_id, principal=ALICE)) == (record, 0)
 
 
-async def test_cancelling_a_running_job_tells_its_worker_twice(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
+async def test_cancelling_a_running_job_tells_its_worker_twice(caller: Caller, worker: Steps) -> None:
     """At once on its control channel, and with the next heartbeat if that message was lost."""
     job_id = await caller.submit(kind, Text())
     taken = await worker.claim_one(job_id)
-    async with redis.pubsub(ignore_subscribe_messages=True) as control:
-        await control.subscribe(wire.CONTROL_CHANNEL + worker.owner)
-        await control.get_message(timeout=5)
+    async with worker.listening() as orders:
         record, left = await caller.queue.cancel(job_id, principal=ALICE)
         assert (record.state, left) == (State.RUNNING, 0)
-        message = await control.get_message(timeout=5)
-    assert message["data"].decode() == job_id
+        assert await orders.next() == ("stop", job_id)
     assert await worker.renew(taken) == ([], [job_id])
     assert await worker.finish(taken, Cancelled())
     assert (await caller.get(job_id)).outcome == Cancelled()
@@ -280,7 +278,6 @@ async def test_only_the_deployments_own_keys_stay_for_ever(redis: ArqRedis, call
     assert await immortal(redis) == set()
     taken = await worker.claim_one(job_id)
     await worker.finish(taken)
-    await worker.forget_tokens()
     assert await endless(redis) == set()
     kept = [key.decode() async for key in redis.scan_iter(f"*{job_id}*")]
     assert sorted(kept) == sorted([wire.RECORD + job_id, wire.RESULT + job_id])
@@ -297,14 +294,13 @@ async def test_what_holds_waiting_jobs_is_gone_with_the_last_of_them(
     await caller.submit(kind, Text(), job_id="batch", wait_seconds=0)
     await caller.submit(kind, Text(), job_id="bobs", principal="bob")
     finished, running, lost = await worker.claim_one("finished"), *await worker.claim(2)
-    assert len(await endless(redis)) >= 6
+    assert len(await endless(redis)) >= 5
     await worker.finish(finished)
     await caller.queue.cancel("queued", principal=ALICE)
     for taken in (running, lost):
         await worker.lose(taken.job_id)
     while taken_again := await worker.claim():
         await worker.finish(taken_again[0])
-    await worker.forget_tokens()
     assert await endless(redis) == set()
 
 

@@ -183,13 +183,11 @@ class World:
                 return
 
     async def claim(self) -> None:
-        """A worker is woken for a level, rightly or not."""
+        """A worker has a place, and looks at a level."""
         worker, level = self.chance.choice(self.workers), self.chance.choice(LEVELS)
         job_id = self._next(level)
         found = await worker.claim(level=level)
         assert [taken.job_id for taken in found] == ([job_id] if job_id else [])
-        if self.turns[level]:
-            assert await worker.tokens(level) > 0
         if job_id:
             job = self.jobs[job_id]
             job.state, job.leased, job.token = State.RUNNING, True, found[0].token
@@ -277,19 +275,12 @@ class World:
             await self.workers[0].lapse(job_id)
             job.leased = False
 
-    async def forget(self) -> None:
-        """Tokens are lost."""
-        await self.workers[0].forget_tokens()
-
     async def sweep(self) -> None:
-        """The jobs of lost workers go back to the front, and somebody is woken for all that wait."""
+        """The jobs of lost workers go back to the front."""
         lapsed = sorted(job_id for job_id, job in self.jobs.items() if job.state is State.RUNNING and not job.leased)
         for job_id in lapsed:
             self._requeue(job_id)
         assert await self.workers[0].sweep() == len(lapsed)
-        for level in LEVELS:
-            if self.turns[level]:
-                assert await self.workers[0].tokens(level) > 0
 
     async def sweep_late(self) -> None:
         """After a pause of all sweeps, every lease gets half a term."""
@@ -347,7 +338,7 @@ async def test_no_interleaving_breaks_the_life_of_a_job(redis: ArqRedis, seed: i
     )
     moves = {world.submit: 6, world.claim: 6, world.renew: 4, world.lapse: 4, world.sweep: 3, world.release: 3}
     moves |= dict.fromkeys((world.join, world.progress, world.finish, world.cancel, world.leave), 1)
-    moves |= dict.fromkeys((world.disclose, world.outlast, world.expire, world.forget, world.sweep_late), 1)
+    moves |= dict.fromkeys((world.disclose, world.outlast, world.expire, world.sweep_late), 1)
     steps: list[str] = []
     try:
         for _ in range(STEPS):

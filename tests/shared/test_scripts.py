@@ -188,7 +188,7 @@ async def test_a_job_is_handed_back_to_the_front(caller: Caller, one: Steps, *, 
     record = await caller.get("a")
     assert (record.state, record.attempt, record.progress, record.started) == (State.QUEUED, 1, None, None)
     assert await one.line(ALICE) == ["a", "b"]
-    assert (await one.leased(), await one.tokens()) == ({}, 2)
+    assert await one.leased() == {}
     again = await one.claim_one("a")
     assert (again.tries, again.attempt) == (tries, 2)
     assert not await one.finish(taken)
@@ -206,17 +206,16 @@ async def test_handing_back_after_the_count_has_expired_leaves_no_key_for_ever(
 
 
 async def test_whoever_ends_a_job_takes_the_next_in_the_same_request(caller: Caller, one: Steps) -> None:
-    """In the order of the lanes; the token that would have woken another worker for it goes with it."""
+    """In the order of the lanes."""
     for number, wait in enumerate((0, 0, 5, 5)):
         await caller.submit(kind, Nothing(), job_id=f"job{number}", wait_seconds=wait)
     first = await one.claim_one("job2")
     lanes = [("default", "interactive"), ("default", "batch")]
-    (second,), more = await one.finish_and_take(first, *lanes)
-    assert (second.job_id, second.attempt, more) == ("job3", 1, True)
-    (third,), more = await one.finish_and_take(second, *lanes)
-    assert (third.job_id, more) == ("job0", True)
-    (fourth,), more = await one.finish_and_take(third, *lanes)
-    assert (fourth.job_id, more) == ("job1", False)
-    assert await one.finish_and_take(fourth, *lanes) == ([], False)
-    assert await one.tokens("batch") == 0
+    (second,) = await one.finish_and_take(first, *lanes)
+    assert (second.job_id, second.attempt) == ("job3", 1)
+    (third,) = await one.finish_and_take(second, *lanes)
+    (fourth,) = await one.finish_and_take(third, *lanes)
+    assert [third.job_id, fourth.job_id] == ["job0", "job1"]
+    assert await one.finish_and_take(fourth, *lanes) == []
+    assert await one.places() == 1
     assert await one.depth() == {}

@@ -1,4 +1,4 @@
-"""What no message told of is found: lost tokens, jobs of lost workers, and jobs that stock arq enqueued."""
+"""What no message told of is found: lines that nobody looks at, jobs of lost workers, jobs that stock arq enqueued."""
 
 from __future__ import annotations
 
@@ -46,38 +46,23 @@ async def _submit(caller: Caller, *job_ids: str) -> None:
         await caller.submit(kind, Nothing(), job_id=job_id)
 
 
-async def test_lost_tokens_are_made_up_for_by_the_next_claim(caller: Caller, one: Steps) -> None:
-    """One leads to the next, so that one token is enough to have a whole level served."""
-    await _submit(caller, "a", "b", "c")
-    await one.forget_tokens()
-    await one.claim_one("a")
-    assert await one.tokens() == 1
-    await one.claim_one("b")
-    assert await one.tokens() == 1
-    await one.forget_tokens()
-    await one.claim_one("c")
-    assert await one.tokens() == 0
-
-
-async def test_a_sweep_makes_up_for_lost_tokens_of_each_level_once(caller: Caller, one: Steps) -> None:
-    await _submit(caller, "a", "b")
-    await caller.submit(kind, Nothing(), job_id="c", wait_seconds=0)
-    await one.forget_tokens()
-    for _ in range(2):
-        assert await one.sweep() == 0
-        assert (await one.tokens("interactive"), await one.tokens("batch")) == (1, 1)
-    assert await one.line(ALICE) == ["a", "b"]
-
-
-async def test_tokens_without_jobs_wake_for_nothing_and_no_more(caller: Caller, one: Steps) -> None:
-    """They are hints: a worker that follows one finds what there is."""
+async def test_a_line_that_nobody_looks_at_is_shown_to_one_worker_with_a_place(
+    redis: ArqRedis, caller: Caller, one: Steps, two: Steps
+) -> None:
+    """Each sweep tells the next of them."""
     await _submit(caller, "a")
-    await one.claim_one("a")
-    assert await one.tokens() == 1
-    assert await one.claim() == []
-    await one.forget_tokens()
-    await one.sweep()
-    assert await one.tokens() == 0
+    async with one.listening() as first, two.listening() as second:
+        for worker in (one, two):
+            await worker.offer(0)
+        await redis.zadd(wire.idle_key("default"), {"one": 2, "two": 1})
+        await one.sweep()
+        assert await first.next() == ("look", None)
+        await second.none()
+        await one.sweep()
+        assert await second.next() == ("look", None)
+        await one.sweep()
+        await first.none()
+    assert [taken.job_id for taken in await one.offer(1)] == ["a"]
 
 
 async def test_a_job_of_a_lost_worker_is_swept_up_when_its_lease_has_lapsed(
@@ -85,12 +70,11 @@ async def test_a_job_of_a_lost_worker_is_swept_up_when_its_lease_has_lapsed(
 ) -> None:
     await _submit(caller, "a")
     await one.claim_one("a")
-    await two.forget_tokens()
     assert await two.sweep() == 0
     assert (await caller.get("a")).state is State.RUNNING
     await one.lapse("a")
     assert await two.sweep() == 1
-    assert (await two.line(ALICE), await two.tokens(), await two.leased()) == (["a"], 1, {})
+    assert (await two.line(ALICE), await two.leased()) == (["a"], {})
     record = await caller.get("a")
     assert (record.state, record.attempt, record.started) == (State.QUEUED, 1, None)
     assert await two.sweep() == 0
@@ -149,22 +133,22 @@ async def test_a_lease_of_a_job_that_is_gone_is_cleared_away(redis: ArqRedis, ca
 
 async def test_only_one_process_sweeps_at_a_time(redis: ArqRedis, caller: Caller, one: Steps, two: Steps) -> None:
     await _submit(caller, "a")
-    await one.forget_tokens()
+    await one.claim_one("a")
     assert await one.sweep() == 0
-    await one.forget_tokens()
+    await one.lapse("a")
     assert await two.sweep(locked=True) == -1
-    assert await two.tokens() == 0
+    assert await two.line(ALICE) == []
     assert 0 < await redis.pttl(wire.sweep_keys("default")[0]) <= 60_000
 
 
 async def test_a_job_of_stock_arq_is_taken_and_ended(redis: ArqRedis, one: Steps) -> None:
-    """Arq's own `enqueue_job` writes neither record nor token; the sweep makes both, among those nobody waits for."""
+    """Arq's own `enqueue_job` writes no record; the sweep makes one, among those nobody waits for."""
     # Due for some seconds: arq takes the time from the client's clock, which may be ahead of the server's.
     job = await redis.enqueue_job("do_nothing", _queue_name=wire.queue_key("default"), _defer_by=-5)
     assert job is not None
     assert await one.sweep() == 1
     assert await one.sweep() == 0
-    assert (await one.line("", "batch"), await one.tokens("batch")) == ([job.job_id], 1)
+    assert await one.line("", "batch") == [job.job_id]
     taken = await one.claim_one(job.job_id)
     assert (taken.kind, taken.principal, taken.allowed, taken.payload != b"") == ("", "", 1, True)
     assert await one.finish(taken, Done({"words": 1}))

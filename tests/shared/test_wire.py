@@ -62,7 +62,6 @@ def test_a_push_may_hold_bytes_that_are_no_text() -> None:
 def test_the_names_of_keys_do_not_meet() -> None:
     """Whatever queue, level, principal or fingerprint they are made of."""
     names = [
-        *(wire.wake_key(queue, level) for queue in ("a", "b") for level in ("interactive", "batch")),
         *(name for queue in ("a", "b") for name in wire.sweep_keys(queue)),
         *(wire.same_input_key(principal, print_) for principal in ("a", "b") for print_ in ("a", "b")),
         wire.idempotency_key("a", "a"),

@@ -71,12 +71,8 @@ async def test_progress_is_told_while_the_job_runs(caller: Caller, begin: Begin,
     assert (await caller.until(job_id)).state is State.COMPLETED
 
 
-async def test_a_job_that_waited_before_there_was_a_worker_is_run(
-    redis: ArqRedis, caller: Caller, begin: Begin
-) -> None:
-    """Even where the hint that wakes workers is lost, the sweep finds it."""
+async def test_a_job_that_waited_before_there_was_a_worker_is_run(caller: Caller, begin: Begin) -> None:
     job_id = await caller.submit(jobs.echo, Given(text="a"))
-    assert await redis.delete(wire.wake_key("default", "interactive")) == 1
     await begin()
     assert (await caller.until(job_id)).state is State.COMPLETED
 

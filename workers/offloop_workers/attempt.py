@@ -56,7 +56,7 @@ class Claim:
         kind: what for, ``""`` where stock arq enqueued it.
         queue: where it was waiting.
         token: the fence of this attempt.
-        payload: arq's serialized job, empty where it has expired.
+        payload: arq's serialized job, empty where it has expired; None where it is too long to be handed over.
         tries: counted executions, this one included.
         allowed: counted executions there may be.
         attempt: number of this execution; unlike `tries` it counts those that a drain cut short.
@@ -67,7 +67,7 @@ class Claim:
     kind: str
     queue: str
     token: str
-    payload: bytes
+    payload: bytes | None
     tries: int
     allowed: int
     attempt: int

@@ -1,13 +1,15 @@
-"""arq's worker, woken instead of polling: leases, fences, aborts, and no message that anything depends on.
+"""arq's worker, handed its jobs instead of polling: leases, fences, aborts, and no message that anything depends on.
 
 `Worker` subclasses arq 0.28's (pinned) and keeps its table of functions, counters and tasks; it replaces how jobs are
-found and taken (`main`) and run (`run_job`). Five loops share one life; a broken connection ends none of them:
+found and taken (`main`) and run (`run_job`). Four loops share one life; a broken connection ends none of them:
 
-* *dispatch* blocks on the wake lists of the queues it serves, for as many ids as there are free slots;
-* *renew* keeps the leases, shows that the worker lives, and hears of lost leases and cancellations;
-* *control* hears of cancellations at once;
+* *beat* keeps the leases, shows that the worker lives, hears of lost leases and cancellations, takes what waits, and
+  offers the places that are left;
+* *listen* hears of jobs that are handed over, and of cancellations, at once;
 * *report* writes the latest progress of each job;
-* *sweep* finds due jobs that nobody was woken for.
+* *sweep* finds jobs that nobody was told of.
+
+Who ends a job takes the next one, or offers its place, in the same request.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import random
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -29,16 +32,15 @@ from arq.worker import func
 from offloop import logs, scripts, wire
 from offloop.queue import PENDING_SECONDS
 from offloop.record import Cancelled, Failed, Outcome, Progress, pack_outcome
-from offloop.redis import AWAY, BLOCK_SECONDS, connect, connect_blocking, forever, next_message
+from offloop.redis import AWAY, connect, connect_blocking, forever, next_message
 from offloop_workers.attempt import Again, Claim
 
 if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
+    from redis.asyncio.client import PubSub
 
     from offloop.catalogue import Catalogue
 
-LEASE_MS: Final = 4000
-"""A killed worker's jobs start elsewhere after this and a sweep at most, however long they are."""
 BEAT_SECONDS: Final = 1.0
 ALIVE_MS: Final = 5000
 """A worker that has not shown itself for this long does not count as alive."""
@@ -49,7 +51,7 @@ SETTLE_SECONDS: Final = 60
 """How long an outcome is offered to a Redis that does not answer, before the job is left to be run again."""
 
 HAND_BACK_SECONDS: Final = 2
-"""How long a drained worker takes at most to tell Redis which jobs it hands back."""
+"""How long a drained worker takes at most for each of what it still has to tell Redis."""
 
 log = logs.get(__name__)
 
@@ -102,23 +104,26 @@ class Worker(ArqWorker):
         self._pending_ms = max(PENDING_SECONDS, retention_seconds) * 1000
         self._terms = {
             "owner": self.owner,
-            "lease": LEASE_MS,
+            "pool": wire.pool_name(queues),
+            "queues": self._queues,
+            "lease": scripts.LEASE_MS,
             "keep": self._pending_ms,
             "abandoned": _ABANDONED,
             "retention": self._keep_ms,
         }
-        self._more = False
-        self._blocking = connect_blocking(redis_url)
-        self._waiting: asyncio.Future[list[Any] | None] | None = None
-        self._taking = asyncio.Lock()
+        self._wants: dict[tuple[int, bool], bytes] = {}
+        self._channel = connect_blocking(redis_url)
+        self._look = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._subscription: PubSub | None = None
+        self._confirming: dict[str, asyncio.Task[bool]] = {}
         self._claims: dict[str, Claim] = {}
         self._stopping: dict[str, Stop] = {}
         self._turn = 1
         self._progress: dict[str, Progress] = {}
         self._reported = asyncio.Event()
-        self._free = asyncio.Event()
-        self._claim = scripts.load(redis, scripts.CLAIM)
-        self._renew = scripts.load(redis, scripts.RENEW)
+        self._begun = scripts.load(redis, scripts.BEGIN)
+        self._beat = scripts.load(redis, scripts.BEAT)
         self._tell = scripts.load(redis, scripts.PROGRESS)
         self._finish = scripts.load(redis, scripts.FINISH)
         self._release = scripts.load(redis, scripts.RELEASE)
@@ -129,18 +134,20 @@ class Worker(ArqWorker):
         self.main_task = asyncio.current_task()
         log.info("worker ready", owner=self.owner, queues=self._queues, slots=self.max_jobs, kinds=len(self.functions))
         async with asyncio.TaskGroup() as loops:
-            # Renewals come first when the server is back: the sweep gives them half a lease.
-            loops.create_task(forever(self._renew_leases, pause=0.5), name="renew")
-            for step in (self._dispatch, self._listen, self._report, self._sweep_queues):
+            # Heartbeats come first when the server is back: the sweep gives them half a lease.
+            loops.create_task(forever(self._show_life, pause=0.5), name="beat")
+            for step in (self._listen, self._report, self._sweep_queues):
                 loops.create_task(forever(step), name=step.__name__)
 
     async def drain(self, grace: float) -> None:
         """Take no more jobs, let the running ones end for `grace` seconds, and hand back the rest."""
+        if self._pool is None:
+            return
         self.allow_pick_jobs = False
-        if self._waiting:
-            self._waiting.cancel()  # a token it may just have popped is only a hint
-        async with self._taking:
-            pass  # a claim that was sent is seen to its end: its jobs are ours, and are run or handed back
+        with contextlib.suppress(TimeoutError, *AWAY):
+            async with asyncio.timeout(HAND_BACK_SECONDS):
+                await self._take_stock()  # offers no place any more, so that nothing more is handed over
+                await self._hear_all()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 while self.tasks:  # one that ends may have taken another, in a request that was under way
@@ -157,10 +164,12 @@ class Worker(ArqWorker):
         if self.main_task and not self.main_task.done():
             self.main_task.cancel()  # a loop that goes on would open a connection anew, and nobody would close it
             await asyncio.wait([self.main_task])
+        for confirming in self._confirming.values():
+            confirming.cancel()
         with contextlib.suppress(*AWAY):
             for queue in self._queues:
                 await self.pool.zrem(wire.beats_key(queue), self.owner)
-        await self._blocking.aclose(close_connection_pool=True)
+        await self._channel.aclose(close_connection_pool=True)
         await self.pool.aclose(close_connection_pool=True)
         self._pool = None
 
@@ -169,28 +178,8 @@ class Worker(ArqWorker):
     def _draining(self) -> bool:
         return not self.allow_pick_jobs
 
-    async def _dispatch(self) -> None:
-        free = self.max_jobs - self.job_counter
-        if free <= 0 or self._draining():
-            self._free.clear()
-            await self._free.wait()
-            return
-        keys = [wire.wake_key(queue, level) for queue, level in self._lanes()]
-        waiting = self._blocking.blmpop(BLOCK_SECONDS, len(keys), *keys, direction="LEFT", count=free)  # type: ignore[arg-type]
-        self._waiting = asyncio.ensure_future(cast("Awaitable[list[Any] | None]", waiting))
-        try:
-            popped = await self._waiting
-        except asyncio.CancelledError:
-            if not self._draining():
-                raise
-            return  # where it is this task that is cancelled, `forever` raises it again
-        async with self._taking:
-            if popped and not self._draining():
-                queue, _, level = popped[0].decode().removeprefix(wire.WAKE).rpartition(":")
-                await self._take(queue, level, len(popped[1]))
-
     def _lanes(self) -> list[tuple[str, str]]:
-        """Where to look for jobs, as (queue, level): the first that has one is taken, so the order is the priority.
+        """Where to look for jobs, as (queue, level): the first that has one is served, so the order is the priority.
 
         Jobs that somebody waits for go first, but every `BATCH_TURN`-th time the others do, so that none starves; and
         the queues take turns at being first.
@@ -202,36 +191,61 @@ class Worker(ArqWorker):
         levels = ("interactive", "batch") if rest else ("batch", "interactive")
         return [(queue, level) for level in levels for queue in queues]
 
-    async def _take(self, queue: str, level: str, most: int) -> None:
-        """Claim up to `most` jobs of one lane, in one request, and run them."""
-        self._begin(*await self._claim(args=[self._want([(queue, level)], most, woken=True)]))
+    def _want(self) -> bytes:
+        """What the scripts are to give this worker now."""
+        order = self._turn % (BATCH_TURN * len(self._queues)), self._draining()
+        if order not in self._wants:
+            slots = 0 if self._draining() else self.max_jobs
+            self._wants[order] = wire.pack_for_lua({**self._terms, "lanes": self._lanes(), "slots": slots})
+        return self._wants[order]
 
-    def _want(self, lanes: list[tuple[str, str]], most: int, *, woken: bool) -> bytes:
-        """What the scripts are to take."""
-        return wire.pack_for_lua({**self._terms, "lanes": lanes, "most": most, "woken": woken})
+    async def _take_stock(self) -> None:
+        """Renew the leases, take what waits, offer what places are left; or, where it drains, none."""
+        held = [part for claim in self._claims.values() for part in (claim.job_id, claim.token)]
+        lost, cancelled, rows = await self._beat(args=[self._want(), ALIVE_MS, *held])
+        for job_id in lost:
+            self._stop(job_id.decode(), Stop.LOST)
+        for job_id in cancelled:
+            self._stop(job_id.decode(), Stop.CANCELLED)
+        self._begin(rows)
 
-    def _begin(self, rows: list[list[Any]], more: int) -> None:
-        """Run what was claimed."""
-        self._more = bool(more)
+    def _begin(self, rows: list[list[Any]]) -> None:
+        """Run what was taken."""
         self._turn += bool(rows)  # looking in vain is nobody's turn
-        for job_id, token, payload, tries, allowed, attempt, principal, kind, queue in rows:
-            claim = Claim(
-                job_id=job_id.decode(),
-                kind=kind.decode(),
-                queue=queue.decode(),
-                token=token.decode(),
-                payload=payload,
-                tries=tries,
-                allowed=allowed,
-                attempt=attempt,
-                principal=principal.decode(),
-            )
-            self._claims[claim.job_id] = claim
-            self._stopping.pop(claim.job_id, None)
-            self.job_counter += 1
-            task = self.loop.create_task(self.run_job(claim.job_id, attempt), name=f"job {claim.job_id}")
-            self.tasks[claim.job_id] = task
-            task.add_done_callback(partial(self._over, claim))
+        for row in rows:
+            self._start(_claim(row))
+
+    def _receive(self, row: list[Any]) -> None:
+        """Run a job that was handed over, once the server has been told so.
+
+        Only then does it count as executed: a worker that has gone, or is frozen, costs a job nothing. One that may be
+        run again is begun at once, with the word on its way; any other waits for the answer.
+        """
+        claim = _claim(row)
+        # This task is the first to run of the two that are made here, and what it sends leaves at once.
+        confirming = self.loop.create_task(self._confirm(claim), name=f"confirm {claim.job_id}")
+        self._confirming[claim.token] = confirming
+        confirming.add_done_callback(lambda _: self._confirming.pop(claim.token, None))
+        self._start(claim)
+
+    async def _confirm(self, claim: Claim) -> bool:
+        """Whether the job is still this worker's; where it is not, or nobody can tell, it is let go of."""
+        try:
+            mine = bool(await self._begun(args=[claim.job_id, claim.token, self._pending_ms]))
+        except AWAY as error:
+            log.warning("a job that was handed over is left to others", job_id=claim.job_id, error=str(error))
+            mine = False
+        if not mine and self._claims.get(claim.job_id) is claim:
+            self._stop(claim.job_id, Stop.LOST)
+        return mine
+
+    def _start(self, claim: Claim) -> None:
+        self._claims[claim.job_id] = claim
+        self._stopping.pop(claim.job_id, None)
+        self.job_counter += 1
+        task = self.loop.create_task(self.run_job(claim.job_id, claim.attempt), name=f"job {claim.job_id}")
+        self.tasks[claim.job_id] = task
+        task.add_done_callback(partial(self._over, claim))
 
     def _over(self, claim: Claim, task: asyncio.Task[None]) -> None:
         # A job that was handed back may have been claimed again by this very worker before this attempt's task ends.
@@ -248,45 +262,60 @@ class Worker(ArqWorker):
     async def run_job(self, job_id: str, score: int) -> None:  # noqa: ARG002 -- arq's signature
         """Perform the claimed job and settle it; what arq does in one long function, as two steps."""
         claim = self._claims[job_id]
-        log.info("→ job", job_id=job_id, kind=claim.kind, attempt=claim.attempt, principal=claim.principal)
-        self.job_tasks[job_id] = attempt = asyncio.ensure_future(
-            self._perform(claim, lambda progress: self._note(job_id, progress))
-        )
+        outcome: Outcome | Again | Stop
         try:
-            outcome: Outcome | Again | Stop = await asyncio.shield(attempt)
+            # It may have been stopped before this began.
+            outcome = self._stopping[job_id] if job_id in self._stopping else await self._attempt(claim)
+            await self._settle(claim, outcome)
+        finally:
+            self.job_counter -= 1  # unless the next job has been taken for this place, and counted
+
+    async def _attempt(self, claim: Claim) -> Outcome | Again | Stop:
+        job_id = claim.job_id
+        log.info("→ job", job_id=job_id, kind=claim.kind, attempt=claim.attempt, principal=claim.principal)
+        self.job_tasks[job_id] = attempt = asyncio.ensure_future(self._execute(claim))
+        try:
+            return await asyncio.shield(attempt)
         except asyncio.CancelledError:
-            outcome = self._stopping.get(job_id, Stop.DRAINED)
             if task := asyncio.current_task():
                 task.uncancel()  # met here; before 3.11.3 a timeout inside a task still marked as cancelled cancels it
             attempt.cancel()
             await asyncio.wait([attempt])
+            return self._stopping.get(job_id, Stop.DRAINED)
         finally:
             self.job_tasks.pop(job_id, None)
-        try:
-            await self._settle(claim, outcome)
-        finally:
-            self.job_counter -= 1  # unless the next job has been taken for this place, and counted
-            self._free.set()
+
+    async def _execute(self, claim: Claim) -> Outcome | Again | Stop:
+        confirming = self._confirming.get(claim.token)
+        if confirming and (claim.allowed == 1 or claim.payload is None) and not await confirming:
+            return Stop.LOST
+        if claim.payload is None:
+            payload = await self._insist(lambda: self.pool.get(wire.PAYLOAD + claim.job_id))
+            claim = replace(claim, payload=payload or b"")
+        return await self._perform(claim, lambda progress: self._note(claim.job_id, progress))
 
     async def _settle(self, claim: Claim, outcome: Outcome | Again | Stop) -> None:
         match outcome:
             case Stop.LOST:
                 log.warning("↯ lease lost, attempt dropped", job_id=claim.job_id, attempt=claim.attempt)
+                self._look.set()  # the place is free, and nobody knows
                 return
             case Stop.DRAINED | Again():
                 self.jobs_retried += 1
                 counted = isinstance(outcome, Again)
-                stored: bool = await self._insist(lambda: self._release(args=[claim.job_id, claim.token, int(counted)]))
+                stored, rows = await self._insist(
+                    lambda: self._release(args=[claim.job_id, claim.token, int(counted), self._want()])
+                )
                 state = "queued"
             case _:
                 ending: Outcome = Cancelled() if isinstance(outcome, Stop) else outcome
-                stored, (rows, more) = await self._insist(lambda: self._conclude(claim, ending))
-                self._begin(rows, more)
+                stored, rows = await self._insist(lambda: self._conclude(claim, ending))
                 state = ending.state.value
                 if isinstance(ending, Failed):
                     self.jobs_failed += 1
                 else:
                     self.jobs_complete += 1
+        self._begin(rows)
         if stored:
             log.info("← job", job_id=claim.job_id, state=state, attempt=claim.attempt)
         else:
@@ -294,9 +323,8 @@ class Worker(ArqWorker):
 
     async def _conclude(self, claim: Claim, outcome: Outcome) -> Any:
         packed = pack_outcome(outcome, job_id=claim.job_id, kind=claim.kind, queue=claim.queue, attempt=claim.attempt)
-        # While more jobs wait, the next one is taken in the same request, and no worker need be woken for it.
-        want = self._want(self._lanes(), 1, woken=False) if self._more and not self._draining() else b""
-        return await self._finish(args=[claim.job_id, claim.token, outcome.state.value, packed, self._keep_ms, want])
+        args = [claim.job_id, claim.token, outcome.state.value, packed, self._keep_ms, self._want()]
+        return await self._finish(args=args)
 
     async def _insist(self, send: Callable[[], Awaitable[Any]]) -> Any:
         """Offer a write until Redis takes it, and answer its reply; the scripts are safe to repeat.
@@ -320,29 +348,52 @@ class Worker(ArqWorker):
 
     def _stop(self, job_id: str, why: Stop) -> None:
         # Only the attempt itself can be stopped; once it has an outcome, the fence decides whether that still counts.
-        if job_id in self.job_tasks and job_id not in self._stopping:
+        if job_id in self._claims and job_id not in self._stopping:
             self._stopping[job_id] = why
-            self.tasks[job_id].cancel()
+            if job_id in self.job_tasks:
+                self.tasks[job_id].cancel()
 
     # --- the other loops ---
 
-    async def _renew_leases(self) -> None:
-        held = [part for claim in self._claims.values() for part in (claim.job_id, claim.token)]
-        keys = [wire.beats_key(queue) for queue in self._queues]
-        lost, cancelled = await self._renew(keys=keys, args=[LEASE_MS, self._pending_ms, self.owner, ALIVE_MS, *held])
-        for job_id in lost:
-            self._stop(job_id.decode(), Stop.LOST)
-        for job_id in cancelled:
-            self._stop(job_id.decode(), Stop.CANCELLED)
-        await asyncio.sleep(BEAT_SECONDS)
+    async def _show_life(self) -> None:
+        self._look.clear()
+        await self._take_stock()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BEAT_SECONDS):
+                await self._look.wait()
 
     async def _listen(self) -> None:
-        async with self._blocking.pubsub(ignore_subscribe_messages=True) as channel:
+        async with self._channel.pubsub() as channel:
             await channel.subscribe(wire.CONTROL_CHANNEL + self.owner)
-            while True:
-                message = await next_message(channel)
-                if message["type"] == "message":
-                    self._stop(message["data"].decode(), Stop.CANCELLED)
+            try:
+                while True:
+                    message = await next_message(channel)
+                    match message["type"]:
+                        case "subscribe":
+                            self._subscription = channel
+                            self._look.set()  # until now nobody could hand anything over
+                        case "pong":
+                            self._heard.set()
+                        case "message":
+                            self._obey(*wire.unpack_order(message["data"]))
+            finally:
+                self._subscription = None
+
+    def _obey(self, order: bytes, what: Any = None) -> None:
+        match order:
+            case b"run":
+                self._receive(what)
+            case b"stop":
+                self._stop(what.decode(), Stop.CANCELLED)
+            case b"look":
+                self._look.set()
+
+    async def _hear_all(self) -> None:
+        """Return when everything was heard that was said before now."""
+        if self._subscription:
+            self._heard.clear()
+            await self._subscription.ping()
+            await self._heard.wait()
 
     async def _report(self) -> None:
         await self._reported.wait()
@@ -355,7 +406,7 @@ class Worker(ArqWorker):
     async def _sweep_queues(self) -> None:
         for queue in self._queues:
             found = await self._sweep(
-                keys=wire.sweep_keys(queue), args=[queue, int(SWEEP_SECONDS * 500), LEASE_MS, self._pending_ms]
+                keys=wire.sweep_keys(queue), args=[queue, int(SWEEP_SECONDS * 500), scripts.LEASE_MS, self._pending_ms]
             )
             if found > 0:
                 log.info("found forgotten jobs", queue=queue, count=found)
@@ -364,6 +415,22 @@ class Worker(ArqWorker):
 
 async def _stock_entry(_context: dict[Any, Any], *_positional: Any, **_named: Any) -> None:
     """Stands in arq's table of functions; `Worker.run_job` never calls it."""
+
+
+def _claim(row: list[Any]) -> Claim:
+    """What the scripts answer for one job."""
+    job_id, token, payload, tries, allowed, attempt, principal, kind, queue = row
+    return Claim(
+        job_id=job_id.decode(),
+        kind=kind.decode(),
+        queue=queue.decode(),
+        token=token.decode(),
+        payload=None if payload is False else payload,
+        tries=tries,
+        allowed=allowed,
+        attempt=attempt,
+        principal=principal.decode(),
+    )
 
 
 _STOCK_ENTRY: Final = cast("WorkerCoroutine", _stock_entry)
