@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from offloop import wire
+from offloop.channel import Channel
 from offloop.errors import NotFound
 from offloop.queue import JobQueue, read_push
-from offloop.redis import AWAY, forever, next_message
+from offloop.redis import AWAY, forever
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -76,17 +77,17 @@ class Inbox:
     """The waiting calls of one front end: an async context manager.
 
     Args:
-        blocking: a connection of its own, for the subscription.
+        listening: where the connection of the subscription comes from.
         queue: reads jobs when pushes may have been lost.
         front_end: the name of this front end's channel.
         background: runs the two loops.
     """
 
-    def __init__(self, blocking: ArqRedis, queue: JobQueue, front_end: str, background: Background) -> None:
+    def __init__(self, listening: ArqRedis, queue: JobQueue, front_end: str, background: Background) -> None:
         """Keep what the loops need."""
-        self._blocking = blocking
+        self._listening = listening
         self._queue = queue
-        self._channel = wire.REPLY_CHANNEL + front_end
+        self._channel = Channel(listening, wire.REPLY_CHANNEL + front_end, self._take, self._begin)
         self._background = background
         self._watches: dict[str, set[Watch]] = {}
         self._subscribed = asyncio.Event()
@@ -96,7 +97,7 @@ class Inbox:
     async def __aenter__(self) -> Self:
         """Subscribe; a Redis that is away only delays this by a moment, the loops go on trying."""
         self._loops = [
-            self._background.start(forever(self._listen), name="inbox"),
+            self._background.start(forever(self._channel.listen), name="inbox"),
             self._background.start(forever(self._check), name="inbox-check"),
         ]
         with contextlib.suppress(TimeoutError):
@@ -112,7 +113,7 @@ class Inbox:
                 loop.cancel()
             left = (await asyncio.wait(left, timeout=0.2))[1]
         with contextlib.suppress(*AWAY):
-            await self._blocking.aclose(close_connection_pool=True)
+            await self._listening.aclose(close_connection_pool=True)
 
     @asynccontextmanager
     async def watch(self, job_id: str, principal: str, changed: asyncio.Event | None = None) -> AsyncIterator[Watch]:
@@ -145,21 +146,14 @@ class Inbox:
             for watch in watches:
                 watch.end()
 
-    async def _listen(self) -> None:
-        async with self._blocking.pubsub() as channel:
-            await channel.subscribe(self._channel)
-            while True:
-                message = await next_message(channel)
-                if message["type"] == "subscribe":
-                    self._subscribed.set()
-                    await self._read(list(self._watches))
-                elif message["type"] == "message":
-                    await self._take(message["data"])
+    def _begin(self) -> None:
+        self._subscribed.set()
+        self._background.hand_over(self._read(list(self._watches)), name="inbox-begin")
 
-    async def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes) -> None:
         job_id, record = read_push(data)
         if record is None:
-            await self._read([job_id])
+            self._background.hand_over(self._read([job_id]), name=f"read {job_id}")
             return
         for watch in self._watches.get(job_id, ()):
             watch.see(record)

@@ -2,8 +2,7 @@
 
 redis-py gives every command a connection of its own from a pool, and takes about 55 µs of CPU for it. A dispatcher
 sends several small scripts a job, so here they share one connection: replies come in the order of the commands, so a
-queue of futures is all the bookkeeping there is. redis-py still
-connects (TLS, AUTH, database, Sentinel); only then is its transport taken over.
+queue of futures is all the bookkeeping there is.
 
 A caller that is cancelled takes nothing with it: its reply is dropped when it comes.
 """
@@ -13,15 +12,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import hiredis
 from arq.connections import ArqRedis
-from redis._parsers.base import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from offloop.takeover import Takeover, broken
 from offloop.wire import pack, unpack
 
 if TYPE_CHECKING:
@@ -119,27 +118,21 @@ class Pipe:
             await self._pool.release(connection)
 
 
-class _Replies(asyncio.Protocol):
-    """Sends commands over a connection that redis-py has made, and gives each its reply."""
+class _Replies(Takeover):
+    """Sends commands over the connection, and gives each its reply."""
 
     def __init__(self, connection: AbstractConnection) -> None:
-        self.over = False
-        self._reader = hiredis.Reader(replyError=BaseParser.parse_error)
+        super().__init__(connection)
         self._asked: deque[asyncio.Future[Any]] = deque()
         self._held: list[bytes] | None = None
         self._loop = asyncio.get_running_loop()
         self._free: asyncio.Future[None] | None = None
-        writer = cast("asyncio.StreamWriter", connection._writer)  # noqa: SLF001 -- redis is pinned, a test holds this
-        self._transport = cast("asyncio.Transport", writer.transport)
-        # redis-py's own protocol: it wants to hear of the end, for whoever closes the connection waits for that.
-        self._former = cast("asyncio.Protocol", self._transport.get_protocol())
-        self._transport.set_protocol(self)
 
     async def ask(self, command: tuple[Any, ...]) -> Any:
         while self._free:
             await asyncio.shield(self._free)
         if self.over:
-            raise _broken()
+            raise broken()
         packed = hiredis.pack_command(command)
         reply: asyncio.Future[Any] = self._loop.create_future()
         self._asked.append(reply)
@@ -156,23 +149,14 @@ class _Replies(asyncio.Protocol):
         if held:
             self._transport.write(b"".join(held))
 
-    def abort(self) -> None:
-        self.over = True
-        self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-        try:
-            while (reply := self._reader.gets()) is not False:
-                asked = self._asked.popleft()
-                if asked.done():
-                    continue  # whoever asked has left
-                if isinstance(reply, Exception):
-                    asked.set_exception(reply)
-                else:
-                    asked.set_result(reply)
-        except (hiredis.ProtocolError, IndexError):
-            self.abort()  # not Redis's protocol, or a reply that nobody asked for
+    def heard(self, reply: Any) -> None:
+        asked = self._asked.popleft()
+        if asked.done():
+            return  # whoever asked has left
+        if isinstance(reply, Exception):
+            asked.set_exception(reply)
+        else:
+            asked.set_result(reply)
 
     def pause_writing(self) -> None:
         self._free = self._loop.create_future()
@@ -182,22 +166,13 @@ class _Replies(asyncio.Protocol):
             self._free.set_result(None)
             self._free = None
 
-    def eof_received(self) -> bool:
-        return False  # close
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.over = True
+    def ended(self, error: RedisConnectionError) -> None:
         self.resume_writing()
         for asked in self._asked:
             if not asked.done():
-                asked.set_exception(_broken())
+                asked.set_exception(error)
         self._asked.clear()
-        self._former.connection_lost(error)
 
 
 async def _pass_over(_error: Exception) -> None:
     """What there is to do after an error is done where it is met."""
-
-
-def _broken() -> RedisConnectionError:
-    return RedisConnectionError("the connection to Redis broke")

@@ -15,7 +15,6 @@ from urllib.parse import parse_qsl, unquote
 
 from arq.connections import ArqRedis
 from redis.asyncio import BlockingConnectionPool, ConnectionPool
-from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialBackoff
@@ -75,23 +74,6 @@ def heed_cancellation() -> None:
         raise asyncio.CancelledError
 
 
-async def next_message(channel: PubSub) -> dict[str, Any]:
-    """Wait for the next message of a subscription, of whatever type; an idle one has a ``pong`` now and then.
-
-    Raises:
-        RedisTimeoutError: the connection is silent even when it is asked, so it is dead.
-    """
-    for ask in (False, True):
-        heed_cancellation()
-        if ask:
-            await channel.ping()
-        message: dict[str, Any] | None = await channel.get_message(timeout=BLOCK_SECONDS)
-        if message:
-            return message
-    silent = "a subscription has gone silent"
-    raise RedisTimeoutError(silent)
-
-
 def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
     """Open a pool for commands that answer at once.
 
@@ -115,9 +97,10 @@ def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
 
 
 def connect_blocking(url: str) -> ArqRedis:
-    """Open a connection for commands that block, for up to `BLOCK_SECONDS`; the caller's loop tries again.
+    """Open connections for commands that block, for up to `BLOCK_SECONDS`, and for subscriptions (`offloop.channel`).
 
-    A connection that stays silent for longer is dead, even where nobody closed it (a router was restarted, say).
+    Nothing is tried again: the caller's loop does that. A connection that stays silent for longer is dead, even where
+    nobody closed it (a router was restarted, say).
     """
     options = {"socket_timeout": BLOCK_SECONDS + 3, "retry": Retry(ExponentialBackoff(), 0)}
     pool = _sentinel_pool(url, options) if "+sentinel:" in url else _pool(url, ConnectionPool, **options)

@@ -7,13 +7,11 @@ import signal
 from pathlib import Path
 
 import pytest
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from offloop import redis as connections
 from offloop.embedded import EmbeddedRedis
 from offloop.errors import SettingsError, Unavailable
 from offloop.queue import JobQueue, live_queues
-from offloop.redis import connect, connect_blocking, forever, next_message
+from offloop.redis import connect, forever
 from parts.caller import BOUNDS
 from parts.processes import until
 
@@ -63,28 +61,3 @@ async def test_a_loop_goes_on_after_the_server_was_away() -> None:
     with pytest.raises(ZeroDivisionError):
         await forever(step)
     assert errors == []
-
-
-@pytest.mark.anyio
-async def test_an_idle_subscription_is_asked_and_a_silent_one_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connection that nobody closed looks idle for ever."""
-    monkeypatch.setattr(connections, "BLOCK_SECONDS", 0.2)
-    async with EmbeddedRedis(tmp_path) as server:
-        redis = connect_blocking(server.url)
-        try:
-            async with redis.pubsub(ignore_subscribe_messages=True) as channel:
-                await channel.subscribe("channel")
-                assert (await next_message(channel))["type"] == "pong"
-                await redis.publish("channel", "text")
-                assert (await next_message(channel))["data"] == b"text"
-                assert server.pid
-                os.kill(server.pid, signal.SIGSTOP)
-                try:
-                    with pytest.raises(RedisTimeoutError, match="gone silent"):
-                        await next_message(channel)
-                finally:
-                    os.kill(server.pid, signal.SIGCONT)
-        finally:
-            await redis.aclose(close_connection_pool=True)

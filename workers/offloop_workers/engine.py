@@ -30,14 +30,14 @@ from arq.worker import Worker as ArqWorker
 from arq.worker import func
 
 from offloop import logs, scripts, wire
+from offloop.channel import Channel
 from offloop.queue import PENDING_SECONDS
 from offloop.record import Cancelled, Failed, Outcome, Progress, pack_outcome
-from offloop.redis import AWAY, connect, connect_blocking, forever, next_message
+from offloop.redis import AWAY, connect, connect_blocking, forever
 from offloop_workers.attempt import Again, Claim
 
 if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
-    from redis.asyncio.client import PubSub
 
     from offloop.catalogue import Catalogue
 
@@ -112,10 +112,9 @@ class Worker(ArqWorker):
             "retention": self._keep_ms,
         }
         self._wants: dict[tuple[int, bool], bytes] = {}
-        self._channel = connect_blocking(redis_url)
+        self._listening = connect_blocking(redis_url)
         self._look = asyncio.Event()
-        self._heard = asyncio.Event()
-        self._subscription: PubSub | None = None
+        self._channel = Channel(self._listening, wire.CONTROL_CHANNEL + self.owner, self._obey, ready=self._look.set)
         self._confirming: dict[str, asyncio.Task[bool]] = {}
         self._claims: dict[str, Claim] = {}
         self._stopping: dict[str, Stop] = {}
@@ -147,7 +146,7 @@ class Worker(ArqWorker):
         with contextlib.suppress(TimeoutError, *AWAY):
             async with asyncio.timeout(HAND_BACK_SECONDS):
                 await self._take_stock()  # offers no place any more, so that nothing more is handed over
-                await self._hear_all()
+                await self._channel.hear_all()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 while self.tasks:  # one that ends may have taken another, in a request that was under way
@@ -169,7 +168,7 @@ class Worker(ArqWorker):
         with contextlib.suppress(*AWAY):
             for queue in self._queues:
                 await self.pool.zrem(wire.beats_key(queue), self.owner)
-        await self._channel.aclose(close_connection_pool=True)
+        await self._listening.aclose(close_connection_pool=True)
         await self.pool.aclose(close_connection_pool=True)
         self._pool = None
 
@@ -363,37 +362,18 @@ class Worker(ArqWorker):
                 await self._look.wait()
 
     async def _listen(self) -> None:
-        async with self._channel.pubsub() as channel:
-            await channel.subscribe(wire.CONTROL_CHANNEL + self.owner)
-            try:
-                while True:
-                    message = await next_message(channel)
-                    match message["type"]:
-                        case "subscribe":
-                            self._subscription = channel
-                            self._look.set()  # until now nobody could hand anything over
-                        case "pong":
-                            self._heard.set()
-                        case "message":
-                            self._obey(*wire.unpack_order(message["data"]))
-            finally:
-                self._subscription = None
+        # Until it hears, nobody can hand anything over.
+        await self._channel.listen()
 
-    def _obey(self, order: bytes, what: Any = None) -> None:
+    def _obey(self, message: bytes) -> None:
+        order, *rest = wire.unpack_order(message)
         match order:
             case b"run":
-                self._receive(what)
+                self._receive(*rest)
             case b"stop":
-                self._stop(what.decode(), Stop.CANCELLED)
+                self._stop(rest[0].decode(), Stop.CANCELLED)
             case b"look":
                 self._look.set()
-
-    async def _hear_all(self) -> None:
-        """Return when everything was heard that was said before now."""
-        if self._subscription:
-            self._heard.clear()
-            await self._subscription.ping()
-            await self._heard.wait()
 
     async def _report(self) -> None:
         await self._reported.wait()
