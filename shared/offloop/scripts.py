@@ -54,9 +54,13 @@ local INLINE = 16384  -- a larger result is fetched by the front end: pushes sha
 local ALL = '*'       -- the field of a queue's depth that counts every principal's jobs
 local settle, halt    -- what becomes of batches when an item ends or they are given up: see `offloop.batch_scripts`
 
+local clock
 local function now()
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  if not clock then
+    local t = redis.call('TIME')
+    clock = t[1] * 1000 + math.floor(t[2] / 1000)
+  end
+  return clock
 end
 
 local function snapshot(id)
@@ -123,21 +127,21 @@ end
 local function offer(want)
   local places = want.slots - redis.call('SCARD', HELD .. want.owner)
   if places > 0 then
-    redis.call('ZADD', IDLE .. want.pool, places, want.owner)
-    redis.call('PEXPIRE', IDLE .. want.pool, want.keep)
+    if redis.call('ZADD', IDLE .. want.pool, places, want.owner) == 1 then
+      redis.call('PEXPIRE', IDLE .. want.pool, want.keep)
+    end
   else
     redis.call('ZREM', IDLE .. want.pool, want.owner)
   end
 end
 
--- Make a job that waits a worker's own. Answers the token of its lease.
-local function own(id, owner, queue, time, lease, keep)
+-- Lease a job to a worker. Answers the token that its record is to have.
+local function lease_out(id, owner, queue, time, lease, keep)
   local token = owner .. ':' .. redis.call('INCR', FENCE)
   redis.call('SET', LEASE .. id, token, 'PX', lease)
   redis.call('ZADD', LEASES .. queue, time + lease, id)
   redis.call('SADD', HELD .. owner, id)
   redis.call('PEXPIRE', HELD .. owner, keep)
-  redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token)
   return token
 end
 
@@ -228,7 +232,7 @@ end
 local function take(want)
   local most = math.min(want.most or want.slots, want.slots - redis.call('SCARD', HELD .. want.owner))
   local time, taken, passed = now(), {}, 0
-  for _, place in ipairs(want.lanes) do
+  for _, place in ipairs(most > 0 and want.lanes or {}) do
     local queue, lane = place[1], place[1] .. ':' .. place[2]
     while #taken < most and passed < 1000 do
       local principal = redis.call('ZRANGE', TURNS .. lane, 0, 0)[1]
@@ -253,7 +257,8 @@ local function take(want)
         local tries = redis.call('INCR', TRIES .. id)
         local begun = tries <= tonumber(allowed or 1) and 1 or 0  -- one too many is only taken to be ended
         local attempt = redis.call('HINCRBY', RECORD .. id, 'attempt', begun)
-        local token = own(id, want.owner, queue, time, want.lease, want.keep)
+        local token = lease_out(id, want.owner, queue, time, want.lease, want.keep)
+        redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token)
         redis.call('PEXPIRE', TRIES .. id, want.keep)
         redis.call('PEXPIRE', RECORD .. id, want.keep)
         -- Nobody is told: who waits, waits for the end, and reads again when tired of it.
@@ -275,11 +280,12 @@ end
 -- Why a queue cannot take so many more jobs of a principal's, or nil.
 local function full(job, more)
   local mine, all = unpack(redis.call('HMGET', DEPTH .. job.queue, job.principal, ALL))
-  local pace = tonumber(redis.call('GET', PACE .. job.queue) or 0)
-  if tonumber(all or 0) + more > job.max_queued then return {'busy', tonumber(all or 0), pace, 'queue'} end
-  if tonumber(mine or 0) + more > job.max_queued_per_principal then
-    return {'busy', tonumber(mine or 0), pace, 'principal'}
-  end
+  mine, all = tonumber(mine or 0), tonumber(all or 0)
+  local whose, waiting
+  if all + more > job.max_queued then whose, waiting = 'queue', all
+  elseif mine + more > job.max_queued_per_principal then whose, waiting = 'principal', mine
+  else return end
+  return {'busy', waiting, tonumber(redis.call('GET', PACE .. job.queue) or 0), whose}
 end
 
 -- The job that a key names, where another request may share it: not one that has failed or was cancelled, nor a
@@ -318,11 +324,11 @@ local function join(request, job)
   return {'joined', other}
 end
 
--- Write what is known of a new job in each of its states.
-local function write(id, job, time, state, attempt)
+-- Write what is known of a new job; `...` are fields of its state.
+local function write(id, job, time, state, attempt, ...)
   redis.call('HSET', RECORD .. id, 'principal', job.principal, 'kind', job.kind, 'queue', job.queue, 'level', job.level,
     'state', state, 'attempt', attempt, 'created', time, 'expires', time + job.keep, 'fingerprint', job.fingerprint,
-    'allowed', job.allowed)
+    'allowed', job.allowed, ...)
   if job.key ~= '' then
     redis.call('SET', job.key, id, 'PX', job.keep)
     redis.call('HSET', RECORD .. id, 'key', job.key)
@@ -332,16 +338,16 @@ end
 
 -- Accept a new job: hand it to a worker that has a place, else let it wait in its line. Answers its state.
 local function accept(id, payload, job, time)
-  local owner, pool = idle(job.queue)
-  write(id, job, time, 'queued', owner and 1 or 0)
   redis.call('SET', PAYLOAD .. id, payload, 'PX', job.keep)
   redis.call('ZADD', QUEUE .. job.queue, time, id)
+  local owner, pool = idle(job.queue)
   if not owner then
+    write(id, job, time, 'queued', 0)
     line_up(id, job.queue, job.level, job.principal, 'RPUSH')
     return 'queued'
   end
-  local token = own(id, owner, job.queue, time, LEASE_MS, job.keep)
-  redis.call('HSET', RECORD .. id, 'handed', 1)
+  local token = lease_out(id, owner, job.queue, time, LEASE_MS, job.keep)
+  write(id, job, time, 'running', 1, 'started', time, 'token', token, 'handed', 1)
   if tonumber(redis.call('ZINCRBY', IDLE .. pool, -1, owner)) <= 0 then redis.call('ZREM', IDLE .. pool, owner) end
   local row = {id, token, #payload <= INLINE and payload, 1, job.allowed, 1, job.principal, job.kind, job.queue}
   redis.call('PUBLISH', CONTROL .. owner, cmsgpack.pack({'run', row}))
