@@ -27,6 +27,18 @@ def noop(_value: Nothing) -> Nothing:
     return Nothing()
 
 
+@job(isolation="none", queue="waiting", retries=1)
+async def noop_waiting(_value: Nothing) -> Nothing:
+    """Do nothing, on the worker's loop, as a job of the peers does."""
+    return Nothing()
+
+
+@job(retries=1)
+def noop_again(_value: Nothing) -> Nothing:
+    """Do nothing, as a job that may be run again after a loss, like those of the peers."""
+    return Nothing()
+
+
 @job(seconds=300)
 def spin(_value: Nothing, context: Context) -> Nothing:
     """Never leave a loop in C that holds the interpreter's lock and looks at no signal."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from offloop.errors import SettingsError
 from offloop.limits import Limits
 from offloop.references import FileReference, FolderReference
 
-Isolation = Literal["fork", "reuse"]
+Isolation = Literal["fork", "reuse", "none"]
 Sandbox = Literal["standard", "strict"]
 
 _QUEUE = re.compile(r"[a-z0-9_-]{1,32}")
@@ -117,7 +117,8 @@ class Kind(Generic[InputT, OutputT]):
         limits: what one attempt may use.
         queue: the queue its jobs wait in; workers are told which queues to serve.
         isolation: ``"fork"`` runs every job in a child of its own (for documents of unknown origin),
-            ``"reuse"`` in a warm child that served other jobs before.
+            ``"reuse"`` in a warm child that served other jobs before, ``"none"`` on the worker's own loop: for an
+            ``async def`` that waits for others instead of computing, with nothing between it and the worker.
         sandbox: ``"strict"`` leaves a job no files but its own, and no programs; it needs ``isolation="fork"``.
         network: the work may open sockets of its own; it needs ``isolation="fork"``, and nobody guards where it dials.
         pure: the same input always gives the same output, so that a result may be shared.
@@ -151,6 +152,14 @@ class Kind(Generic[InputT, OutputT]):
             raise SettingsError(message)
         if self.retries < 0:
             message = f"kind {self.name}: retries must be 0 or more, got {self.retries}"
+            raise SettingsError(message)
+        if self.isolation == "none" and (self.work is None or self.limits.fetches):
+            message = (
+                f"kind {self.name}: fetches need a process of the job's own, so that it can wait for them; with "
+                'isolation="none" the work asks the network itself'
+                if self.limits.fetches
+                else f'kind {self.name}: isolation="none" is for a function marked @job: contract and work in one place'
+            )
             raise SettingsError(message)
         if self.isolation != "fork" and (self.network or self.sandbox == "strict"):
             asked = "network=True" if self.network else 'sandbox="strict"'
@@ -243,18 +252,24 @@ def job(  # noqa: PLR0913 -- a declaration is a table of named values, each with
     network: bool = False,
     pure: bool = False,
     retries: int = 0,
-) -> Callable[[Callable[..., OutputT]], Kind[Any, OutputT]]:
+) -> Callable[[Callable[..., OutputT | Awaitable[OutputT]]], Kind[Any, OutputT]]:
     """Make a kind of one function: name, description and schemas come from the function itself.
 
-    The function takes one `Model`, optionally a `Context`, and returns a `Model`. Its module is imported by the front
-    end too, so heavy imports belong inside the function.
+    The function, ``def`` or ``async def``, takes one `Model`, optionally a `Context`, and returns a `Model`. Its module
+    is imported by the front end too, so heavy imports belong inside the function.
 
     Raises:
         SettingsError: the signature does not say input and output, or there is no docstring.
     """
 
-    def make(function: Callable[..., OutputT]) -> Kind[Any, OutputT]:
+    def make(function: Callable[..., OutputT | Awaitable[OutputT]]) -> Kind[Any, OutputT]:
         input_type, output_type, takes_context = _signature(function)
+        if isolation == "none" and not inspect.iscoroutinefunction(function):
+            message = (
+                f'@job {function.__name__}: isolation="none" runs on the worker\'s own loop, which must not be '
+                'blocked: write `async def`, and wait for others in it; work that computes needs "reuse" or "fork"'
+            )
+            raise SettingsError(message)
         return Kind(
             name=function.__name__,
             description=inspect.cleandoc(function.__doc__ or ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import itertools
 import os
@@ -53,6 +54,65 @@ def count_calls(given: Given) -> Told:
     return Told(pid=os.getpid(), number=len(_calls))
 
 
+_together = 0
+_met = asyncio.Event()
+
+
+@job(isolation="none", seconds=20, retries=1)
+async def meet(given: Given, context: Context) -> Told:
+    """Wait until so many run at once in this process."""
+    global _together  # noqa: PLW0603 -- what these jobs share is the point
+    _together += 1
+    context.progress(_together, given.number)
+    if _together == given.number:
+        _met.set()
+    await _met.wait()
+    context.warn("met")
+    return Told(pid=os.getpid(), number=_together)
+
+
+@job(isolation="none", seconds=0.2)
+async def wait_too_long(_given: Given) -> Told:
+    """Wait longer than it may."""
+    await asyncio.sleep(60)
+    return Told(pid=os.getpid())
+
+
+@job(isolation="none", seconds=20)
+async def wait_for_cancel(given: Given, context: Context) -> Told:
+    """Wait until it is cancelled, and leave a note of that."""
+    context.progress(1)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        Path(given.text).touch()  # noqa: ASYNC240 -- takes no time
+    return Told(pid=os.getpid())
+
+
+@job(isolation="none", seconds=20)
+async def fail_at(given: Given) -> Told:
+    """Fail in the way that is named."""
+    match given.text:
+        case "foreseen":
+            message = "there is none today"
+            raise JobError(message, code="none_today")
+        case "given up":
+            raise asyncio.CancelledError
+        case "late":
+            raise TimeoutError
+        case "wrong":
+            return given  # type: ignore[return-value] # that is what is wrong
+    raise ValueError(given.text)
+
+
+@job(isolation="none", seconds=20, output_mb=1)
+async def make_waiting(given: Given, context: Context) -> Told:
+    """Write a file, perhaps too large a one."""
+    with context.create("file.txt", "text/plain") as file:
+        file.write(b"x" * given.number)
+    return Told(pid=os.getpid())
+
+
 @job(seconds=20, memory_mb=256, isolation="fork")
 def count_calls_forked(given: Given) -> Told:
     """Count the calls that this process has seen; there is only one."""
@@ -60,7 +120,7 @@ def count_calls_forked(given: Given) -> Told:
     return Told(pid=os.getpid(), number=len(_calls), text=str(random.random()))  # noqa: S311 -- only to be different
 
 
-@job(seconds=20, memory_mb=256)  # type: ignore[type-var]  # the types of @job know no coroutines, children do
+@job(seconds=20, memory_mb=256)
 async def echo_async(given: Given) -> Told:
     """Answer what was given, from a coroutine."""
     return Told(pid=os.getpid(), text=given.text)

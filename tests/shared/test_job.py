@@ -143,3 +143,23 @@ def test_models_refuse_unknown_fields_and_do_not_change() -> None:
         Text.model_validate({"text": "a", "txet": "b"})
     with pytest.raises(ValidationError, match="frozen"):
         Text(text="a").text = "b"
+
+
+def test_only_what_waits_may_do_without_a_process() -> None:
+    def count_words(text: Text) -> Count:
+        """Count."""
+        return _count(text)
+
+    async def ask_words(text: Text) -> Count:
+        """Ask."""
+        return _count(text)
+
+    assert job(isolation="none")(ask_words).isolation == "none"
+    with pytest.raises(SettingsError, match="must not be blocked: write `async def`"):
+        job(isolation="none")(count_words)
+    with pytest.raises(SettingsError, match="the work asks the network itself"):
+        job(isolation="none", fetches=1)(ask_words)
+    with pytest.raises(SettingsError, match="contract and work in one place"):
+        declare("count_words", Text, Count, description="d", isolation="none")
+    with pytest.raises(SettingsError, match='network=True needs isolation="fork"'):
+        job(isolation="none", network=True)(ask_words)

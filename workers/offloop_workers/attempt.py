@@ -4,7 +4,8 @@
 
     read      payload → kind and validated input        (else Failed)
     fetch     artifacts and URLs the input names → local paths   (else Failed)
-    run       child process → what it has done          (else Failed, or Again after a crash that may be retried)
+    run       child process, or the worker's own loop → what it has done
+                                                        (else Failed, or Again after a crash that may be retried)
     keep      files it made → artifacts                 (else Failed)
 
 Each step answers a value; a failure that a caller should see is raised as `JobError` and becomes `Failed` in one place.
@@ -31,6 +32,7 @@ from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, Unava
 from offloop.record import Done, Failed, Progress
 from offloop.references import Scheme, parse, references
 from offloop.wire import unpack
+from offloop_workers import waiting
 from offloop_workers.answer import Answer, believed, take
 from offloop_workers.children import Task
 from offloop_workers.fetching import Errand
@@ -91,17 +93,21 @@ class Performer:
         store: where files come from and go to.
         scratch: where attempts have their temporary folders.
         fetching: brings files that are named by URL; without it, none are.
+        roots: folders that ``root:`` references may read, by name; for work on the worker's own loop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each with its meaning above
         self,
         kinds: Mapping[str, Kind[Any, Any]],
         children: Children,
         store: ArtifactStore,
         scratch: Scratch,
         fetching: Fetching | None = None,
+        *,
+        roots: Mapping[str, Path] | None = None,
     ) -> None:
         """Keep what the steps need."""
+        self._roots = roots or {}
         self._fetching = fetching
         self._kinds = kinds
         self._children = children
@@ -126,7 +132,12 @@ class Performer:
                 errand=errand,
                 spent=time.monotonic() - began,
             )
-            answer = believed(kind, await self._children.run(task, on_progress))
+            done = (
+                await waiting.perform(task, value, self._roots, on_progress)
+                if kind.isolation == "none"
+                else await self._children.run(task, on_progress)
+            )
+            answer = believed(kind, done)
             return await self._keep(answer, kind, claim, folder / "work")
         except Crashed as error:
             if claim.tries < claim.allowed:

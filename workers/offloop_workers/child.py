@@ -113,9 +113,9 @@ class _Child:
                 self._enclose(value, task, limits)
             context = self._context(task, limits)
             output = _perform(work, value, context)
-            return {"done": {"output": output, "warnings": context.warnings, "artifacts": _made(context)}}
+            return {"done": {"output": output, "warnings": context.warnings, "artifacts": made(context)}}
         except BaseException as error:  # noqa: BLE001 -- whatever the work raises becomes an outcome, never a dead protocol
-            return {"failed": _failure(error, kind, limits).to_wire(), **_detail(error)}
+            return {"failed": failure(error, kind, limits).to_wire(), **_detail(error)}
 
     def _enclose(self, value: Model, task: dict[str, Any], limits: Limits) -> None:
         folder, fetched = Path(task["folder"]), Path(task["fetched"])
@@ -145,7 +145,8 @@ class _Child:
         return frames.receive(self._sock)
 
 
-def _made(context: JobContext) -> list[dict[str, Any]]:
+def made(context: JobContext) -> list[dict[str, Any]]:
+    """The files of a job, as its worker is told of them."""
     return [
         {
             "path": str(artifact.path),
@@ -161,20 +162,31 @@ def _perform(work: Work, value: Model, context: JobContext) -> dict[str, Any]:
     result = work.function(value, context)
     if inspect.iscoroutine(result):
         result = asyncio.run(result)
-    if not isinstance(result, work.kind.output):
-        message = f"{work.kind.name} returned {type(result).__name__}, its contract says {work.kind.output.__name__}"
+    return output_of(work.kind, result)
+
+
+def output_of(kind: Kind[Any, Any], result: object) -> dict[str, Any]:
+    """What a work has returned, as plain data.
+
+    Raises:
+        LimitExceeded: it is too long.
+        TypeError: it is not what the kind declares.
+    """
+    if not isinstance(result, kind.output):
+        message = f"{kind.name} returned {type(result).__name__}, its contract says {kind.output.__name__}"
         raise TypeError(message)
     output: dict[str, Any] = result.model_dump(mode="json")
     if (size := len(pack(output))) > MAX_OUTPUT:
         message = (
-            f"the output of {work.kind.name} has {size} bytes, the limit is {MAX_OUTPUT}: "
+            f"the output of {kind.name} has {size} bytes, the limit is {MAX_OUTPUT}: "
             "its author should return large data as an artifact (context.create)"
         )
         raise LimitExceeded(message)
     return output
 
 
-def _failure(error: BaseException, kind: Kind[Any, Any], limits: Limits) -> JobError:
+def failure(error: BaseException, kind: Kind[Any, Any], limits: Limits) -> JobError:
+    """What the caller is told of an exception of the work."""
     name = kind.name
     match error:
         case OffloopError():

@@ -89,7 +89,7 @@ class Children:
     """The children of one worker: an async context manager.
 
     Args:
-        slots: how many tasks run at once.
+        slots: how many tasks run at once; with none, no process is started.
         queues: what the zygote warms up for.
         temporary: a folder in which each child has one of its own, for what libraries leave behind.
     """
@@ -117,6 +117,8 @@ class Children:
         Raises:
             ZygoteError: it did not become ready; the log says why.
         """
+        if not self._slots:
+            return self
         self._temporary.mkdir(mode=0o700)
         if landlock.version() < landlock.SHUTS_OUT_SINCE:
             kernel.hide()
@@ -160,12 +162,7 @@ class Children:
             async with asyncio.timeout(task.kind.limits.seconds - task.spent):
                 reply = await self._converse(child, task, on_progress)
         except TimeoutError:
-            limit = task.kind.limits.seconds
-            message = (
-                f"{task.kind.name} was stopped after its limit of {limit:g} seconds: send less, or split the work "
-                "into several calls."
-            )
-            raise LimitExceeded(message) from None
+            raise overdue(task.kind) from None
         except (asyncio.IncompleteReadError, ConnectionError, frames.OversizedError):
             code = await self._kill(child)
             if child.full:
@@ -390,6 +387,14 @@ class Children:
         if self._control:
             with contextlib.suppress(OSError):
                 self._control.send(zygote.MESSAGE.pack(what, pid, 0))
+
+
+def overdue(kind: Kind[Any, Any]) -> LimitExceeded:
+    """What the caller of a job is told whose time is over."""
+    return LimitExceeded(
+        f"{kind.name} was stopped after its limit of {kind.limits.seconds:g} seconds: send less, or split the work "
+        "into several calls."
+    )
 
 
 def _disk_mb(task: Task) -> int:

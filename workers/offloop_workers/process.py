@@ -21,6 +21,9 @@ from offloop_workers.fetching import Fetching
 from offloop_workers.scratch import Scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from offloop.catalogue import Catalogue
     from offloop.settings import Settings
 
 COLLECT_SECONDS: Final = 600
@@ -49,13 +52,13 @@ async def run(settings: Settings) -> None:
     try:
         with Scratch() as scratch:
             async with (
-                Children(settings.slots, tuple(queues), scratch.path("children")) as children,
+                Children(_children(kinds, queues, settings.slots), tuple(queues), scratch.path("children")) as children,
                 Fetching(settings) as fetching,
                 Courier(settings),
             ):
                 worker = Worker(
                     kinds,
-                    Performer(kinds, children, store, scratch, fetching),
+                    Performer(kinds, children, store, scratch, fetching, roots=settings.file_roots),
                     queues=queues,
                     slots=settings.slots,
                     redis_url=settings.redis_url,
@@ -64,6 +67,11 @@ async def run(settings: Settings) -> None:
                 await _until(stopped, worker, store, settings.drain_seconds)
     finally:
         await redis.aclose(close_connection_pool=True)
+
+
+def _children(kinds: Catalogue, queues: Sequence[str], slots: int) -> int:
+    """How many children there are to be: none for a worker whose kinds all wait on its own loop."""
+    return slots if any(kind.queue in queues and kind.isolation != "none" for kind in kinds.values()) else 0
 
 
 async def _until(stopped: asyncio.Event, worker: Worker, store: ArtifactStore, grace: float) -> None:
