@@ -9,9 +9,10 @@ from bench import usage
 from bench.measures.plan import Plan, running
 from bench.report import Figures, quantile
 
-QUEUES: Final = ("floor", "offloop", "docket", "saq", "taskiq", "arq-10ms", "arq")
+QUEUES: Final = ("floor", "offloop-waiting", "offloop", "docket", "saq", "taskiq", "arq-10ms", "arq")
 SLOTS: Final = 2
-"""Children of one worker of ours; the peers run a noop on their event loop, 64 at once (taskiq 100, its default)."""
+"""Children of one worker of ours; the peers run a noop on their event loop, 64 at once (taskiq 100), and so does ours
+where its kind does without a process (``offloop-waiting``)."""
 LIGHT_SLOTS: Final = 8
 """For throughput: a child that does nothing waits for its messages, so there may be more of them than cores."""
 
@@ -19,8 +20,8 @@ LIGHT_SLOTS: Final = 8
 async def latency(plan: Plan, figures: Figures) -> None:
     """One caller, one worker, one noop after the other: from submit until the result is here.
 
-    Ours goes through a child process; the peers' runs on the worker's event loop. Requests per job are those the server
-    read from all its clients during the sequence.
+    Ours goes through a child process, or, as the peers' do, runs on the worker's event loop (``offloop-waiting``).
+    Requests per job are those the server read from all its clients during the sequence.
     """
     for _ in range(plan.rounds):
         for name in plan.among(*QUEUES):

@@ -31,6 +31,7 @@ class Entry:
 PEERS: Final = {
     "floor": Entry("floor", "BLPOP ping-pong between two processes: the least that a queue in Redis can cost"),
     "offloop": Entry("offloop", "this engine: JobQueue, Inbox, worker, child process"),
+    "offloop-waiting": Entry("offloop", "the same, the job on the worker's loop, as the peers' are, 64 at once"),
     "offloop-fleet": Entry("offloop_fleet", "many of our workers on one event loop, without children"),
     "arq": Entry("stock_arq", "arq with its defaults (polls every 0.5 s on both sides)"),
     "arq-10ms": Entry("stock_arq", "arq, both polls tuned to 10 ms"),

@@ -30,11 +30,19 @@ WAIT = 50.0
 class Offloop(Peer):
     """Submit with `Calls`, hear of the result through the `Inbox`; the worker is the one of ``offloop worker``."""
 
+    def __init__(self, name: str) -> None:
+        """Know which of the two it is."""
+        super().__init__(name)
+        self._waiting = name == "offloop-waiting"
+
     async def work(self, redis_url: str, slots: int) -> None:
         """Run the worker as the command does."""
         from offloop_workers.process import run  # noqa: PLC0415 -- a caller's process does without
 
-        configured = settings.load({**os.environ, "OFFLOOP_REDIS_URL": redis_url, "OFFLOOP_SLOTS": str(slots)})
+        environment = {**os.environ, "OFFLOOP_REDIS_URL": redis_url, "OFFLOOP_SLOTS": str(slots)}
+        if self._waiting:
+            environment |= {"OFFLOOP_QUEUES": jobs.noop_waiting.queue, "OFFLOOP_SLOTS": "64"}
+        configured = settings.load(environment)
         logs.configure(configured, role="worker")
         await run(configured)
 
@@ -54,8 +62,8 @@ class Offloop(Peer):
         await self._stack.aclose()
 
     async def noop(self) -> None:
-        """Through queue, worker and child, and back."""
-        await self._run(jobs.noop, jobs.Nothing())
+        """Through queue, worker and child (or not), and back."""
+        await self._run(jobs.noop_waiting if self._waiting else jobs.noop, jobs.Nothing())
 
     async def act(self, action: str, arguments: dict[str, Any]) -> Any:
         """A PDF, a cancellation of a C loop, or a worker's death."""

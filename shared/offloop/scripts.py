@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from offloop import batch_scripts, webhook_scripts, wire
-from offloop.lua import Script
+from offloop.lua import Script, link
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -34,7 +34,7 @@ LEASE_MS: Final = 4000
 def load(redis: Redis, script: str) -> Script:
     """One of the scripts below, ready to be called with ``keys=`` and ``args=``."""
     library = _NAMES + webhook_scripts.LIBRARY + _LIBRARY + batch_scripts.LIBRARY
-    return Script(redis, library + script)
+    return Script(redis, link(library, script))
 
 
 _NAMES: Final = f"""
