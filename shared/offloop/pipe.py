@@ -93,12 +93,7 @@ class Pipe:
         if replies is None or replies.over:
             replies = await self._open()
         try:
-            async with asyncio.timeout(SILENT_SECONDS):
-                return await replies.ask(command)
-        except TimeoutError:
-            replies.abort()
-            silent = f"no reply for {SILENT_SECONDS:g} s"
-            raise RedisTimeoutError(silent) from None
+            return await replies.ask(command)
         except ReadOnlyError:
             replies.abort()  # it was the primary and is none now; who is will be asked anew
             raise
@@ -123,7 +118,8 @@ class _Replies(Takeover):
 
     def __init__(self, connection: AbstractConnection) -> None:
         super().__init__(connection)
-        self._asked: deque[asyncio.Future[Any]] = deque()
+        self._asked: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._look: asyncio.TimerHandle | None = None
         self._held: list[bytes] | None = None
         self._loop = asyncio.get_running_loop()
         self._free: asyncio.Future[None] | None = None
@@ -135,7 +131,9 @@ class _Replies(Takeover):
             raise broken()
         packed = hiredis.pack_command(command)
         reply: asyncio.Future[Any] = self._loop.create_future()
-        self._asked.append(reply)
+        self._asked.append((self._loop.time(), reply))
+        if self._look is None:  # one clock for all: a timer for each would cost as much as the rest
+            self._look = self._loop.call_later(SILENT_SECONDS, self._look_for_silence)
         if self._held is None:  # the first in this turn of the loop leaves at once, those that follow leave together
             self._held = []
             self._loop.call_soon(self._flush)
@@ -149,8 +147,19 @@ class _Replies(Takeover):
         if held:
             self._transport.write(b"".join(held))
 
+    def _look_for_silence(self) -> None:
+        self._look = None
+        if not self._asked:
+            return
+        left = self._asked[0][0] + SILENT_SECONDS - self._loop.time()
+        if left > 0:
+            self._look = self._loop.call_later(left, self._look_for_silence)
+            return
+        self._end(RedisTimeoutError(f"no reply for {SILENT_SECONDS:g} s"))
+        self.abort()
+
     def heard(self, reply: Any) -> None:
-        asked = self._asked.popleft()
+        _, asked = self._asked.popleft()
         if asked.done():
             return  # whoever asked has left
         if isinstance(reply, Exception):
@@ -168,7 +177,12 @@ class _Replies(Takeover):
 
     def ended(self, error: RedisConnectionError) -> None:
         self.resume_writing()
-        for asked in self._asked:
+        if self._look:
+            self._look.cancel()
+        self._end(error)
+
+    def _end(self, error: Exception) -> None:
+        for _, asked in self._asked:
             if not asked.done():
                 asked.set_exception(error)
         self._asked.clear()

@@ -13,8 +13,7 @@ import hashlib
 import json
 import math
 import secrets
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,8 @@ from offloop.redis import NET_ERRORS, unavailable
 from offloop.references import Scheme, parse, references
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from arq.connections import ArqRedis
 
     from offloop.job import Kind, Model
@@ -298,15 +299,29 @@ async def live_queues(redis: ArqRedis, queues: Iterable[str] | None = None) -> s
     return {name for name, count in zip(names, counts, strict=True) if count}
 
 
-@asynccontextmanager
-async def answering() -> AsyncIterator[None]:
+class answering:  # noqa: N801 -- a context manager, read as a sentence; a generator's takes three times as long
     """Turn what a missing, frozen or failing Redis raises into `Unavailable`, after `ANSWER_SECONDS` at most."""
-    try:
+
+    async def __aenter__(self) -> None:
+        """Start the clock."""
         # A frozen server accepts connections and says nothing: every retry of every step would wait anew.
-        async with asyncio.timeout(ANSWER_SECONDS):
-            yield
-    except NET_ERRORS as error:
-        raise unavailable(error) from error
+        self._time = asyncio.timeout(ANSWER_SECONDS)
+        await self._time.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it.
+
+        Raises:
+            Unavailable: the server is away, or the time was over.
+        """
+        try:
+            await self._time.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            raise unavailable(late) from late
+        if isinstance(error, NET_ERRORS):
+            raise unavailable(error) from error
 
 
 def submitted(answer: list[Any], *, queue: str, key: str | None, notice: Notice | None) -> Submission:

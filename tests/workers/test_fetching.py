@@ -135,7 +135,7 @@ async def test_a_url_that_may_not_be_asked_is_refused(perform: Perform, settings
 
 async def test_only_so_many_urls_may_be_named(tmp_path: Path) -> None:
     async with outside() as url, Fetching(load(HERE)) as fetching:
-        errand = Errand(fetching, "a kind", Limits(), tmp_path / "fetched")
+        errand = Errand(fetching, "a kind", Limits(), str(tmp_path / "fetched"))
         for number in range(MAX_NAMED):
             await errand.bring(f"{url}/{number}")
         with pytest.raises(LimitExceeded, match=r"more than 100 URLs, .* upload the files"):
@@ -146,7 +146,7 @@ async def test_only_so_many_urls_may_be_named(tmp_path: Path) -> None:
 async def test_the_fetched_files_of_a_job_are_limited_together(tmp_path: Path) -> None:
     """Those its input names and those its work asks for; what came before a failure counts too."""
     async with outside() as url, Fetching(load(HERE)) as fetching:
-        errand = Errand(fetching, "a kind", Limits(fetches=9), tmp_path / "fetched")
+        errand = Errand(fetching, "a kind", Limits(fetches=9), str(tmp_path / "fetched"))
         for _ in range(3):
             await errand.bring(f"{url}/full")
         await errand.bring(f"{url}/half")
@@ -181,7 +181,7 @@ def fetch(hostile: Children, tmp_path: Path) -> Callable[..., Any]:
 
     async def fetch(kind: Kind[Any, Any], *urls: str) -> dict[str, str]:
         async with Fetching(load(HERE)) as fetching, asyncio.timeout(20):
-            errand = Errand(fetching, kind.name, kind.limits, tmp_path / "fetched")
+            errand = Errand(fetching, kind.name, kind.limits, str(tmp_path / "fetched"))
             task = Task(kind, "a-job", 1, {"text": "\n".join(urls)}, str(tmp_path / "work"), {}, errand)
             found: dict[str, str] = (await hostile.run(task, print))["output"]["found"]
         return found
@@ -215,13 +215,13 @@ async def test_what_a_child_put_in_the_way_is_not_written_through(tmp_path: Path
     (tmp_path / "fetched").mkdir()
     (tmp_path / "fetched" / "fetched-1").symlink_to(victim)
     async with outside() as url, Fetching(load(HERE)) as fetching:
-        answer = await Errand(fetching, "a kind", Limits(fetches=1), tmp_path / "fetched").answer(f"{url}/a")
+        answer = await Errand(fetching, "a kind", Limits(fetches=1), str(tmp_path / "fetched")).answer(f"{url}/a")
     assert answer["refused"]["code"] == "no_space"
     assert victim.read_text() == "whole"
 
 
 async def test_what_a_broken_child_asks_is_answered_too(tmp_path: Path) -> None:
-    answer = await Errand(None, "a kind", Limits(fetches=1), tmp_path / "fetched").answer({"url": 1})
+    answer = await Errand(None, "a kind", Limits(fetches=1), str(tmp_path / "fetched")).answer({"url": 1})
     assert answer["refused"]["code"] == "bad_input"
-    answer = await Errand(None, "a kind", Limits(fetches=1), tmp_path / "fetched").answer("https://example.org/")
+    answer = await Errand(None, "a kind", Limits(fetches=1), str(tmp_path / "fetched")).answer("https://example.org/")
     assert answer["refused"]["code"] == "refused"

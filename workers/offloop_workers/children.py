@@ -190,7 +190,7 @@ class Children:
             "attempt": task.attempt,
             "input": task.input,
             "folder": task.folder,
-            "fetched": str(Path(task.folder).parent / "fetched"),
+            "fetched": f"{task.folder.rpartition('/')[0]}/fetched",
             "inputs": task.inputs,
             "limits": astuple(task.kind.limits),
             "last": task.kind.isolation == "fork",

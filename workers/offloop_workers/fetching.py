@@ -104,7 +104,7 @@ class Errand:
     fetching: Fetching | None
     kind: str
     limits: Limits
-    folder: Path
+    folder: str
     _asked: int = field(default=0, init=False)
     _named: int = field(default=0, init=False)
     _bytes: int = field(default=0, init=False)
@@ -130,9 +130,10 @@ class Errand:
         if self.fetching is None:
             message = f"{short(url)} was not asked: this worker fetches nothing. Send the file itself."
             raise Refused(message)
-        await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        folder = Path(self.folder)
+        await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         self._count += 1
-        path = self.folder / f"fetched-{self._count}"
+        path = folder / f"fetched-{self._count}"
         left = FULL_FILES * self.fetching.file_bytes - self._bytes
         if left <= 0:
             raise self._too_much(self.fetching)

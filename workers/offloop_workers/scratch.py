@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
-import secrets
 import shutil
 import tempfile
 import time
@@ -23,6 +23,7 @@ class Scratch:
         self._parent = parent or Path(tempfile.gettempdir()) / f"offloop-{os.getuid()}"
         self._folder: Path | None = None
         self._lock = -1
+        self._numbers = itertools.count()
 
     def __enter__(self) -> Self:
         """Make the worker's folder, and delete those that no living worker holds."""
@@ -50,7 +51,7 @@ class Scratch:
         if self._folder is None:
             message = "enter the scratch before asking it for paths"
             raise RuntimeError(message)
-        return self._folder / (name or secrets.token_hex(8))
+        return self._folder / (name or f"attempt-{next(self._numbers)}")
 
     def _sweep(self) -> None:
         for folder in self._parent.glob("worker-*"):
