@@ -31,7 +31,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 import offloop
-from offloop import catalogue, logs
+from offloop import catalogue, logs, loop
 from offloop.artifacts import ArtifactStore
 from offloop.batches import Batches
 from offloop.errors import OffloopError, SettingsError, Unavailable
@@ -230,6 +230,7 @@ class FrontEnd:
             self._running = _Running(
                 toolbox(tools), listed, schemas, key, inbox, listening, background, threads, watchdog
             )
+            loop.settle()
             log.info("front end ready", kinds=list(self._kinds), keys=self._principals.required)
             yield
 
