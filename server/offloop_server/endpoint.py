@@ -1,7 +1,7 @@
 """ASGI: which path leads where, and what the SDK leaves to us on ``/mcp``.
 
-Calls go straight to the SDK. Starlette routes all else: its routing and its middleware would cost each call a twentieth
-of its processor time, and there is one path. An exception is logged and answered with 500 by uvicorn.
+Calls go straight to the SDK. Starlette routes all else: its routing and its middleware would cost each call some
+hundredths of its processor time, and there is one path. An exception is logged and answered with 500 by uvicorn.
 """
 
 from __future__ import annotations
