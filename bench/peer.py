@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 
@@ -15,6 +17,10 @@ class Peer:
     def __init__(self, name: str) -> None:
         """Keep the name; nothing is opened."""
         self.name = name
+
+    def run(self, role: str, main: Coroutine[Any, Any, None]) -> None:  # noqa: ARG002 -- some choose by it
+        """Run the process of a role, on the event loop that it has in production."""
+        asyncio.run(main)
 
     # --- the worker's process ---
 

@@ -42,11 +42,11 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         match given.role:
             case "worker":
-                asyncio.run(peer.work(given.target, given.slots))
+                peer.run("worker", peer.work(given.target, given.slots))
             case "server":
-                asyncio.run(peer.serve(given.target, given.port))
+                peer.run("server", peer.serve(given.target, given.port))
             case _:
-                asyncio.run(_client(peer, given.target))
+                peer.run("client", _client(peer, given.target))
 
 
 async def _client(peer: Peer, target: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import time
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from bench import jobs
 from bench.documents import invoice, ten_pages
 from bench.peer import Peer
-from offloop import logs, settings
+from offloop import logs, loop, settings
 from offloop.job import Kind, Model
 from offloop.jobs.pdf import Page
 from offloop.queue import Bounds, JobQueue, new_id
@@ -34,6 +35,10 @@ class Offloop(Peer):
         """Know which of the two it is."""
         super().__init__(name)
         self._waiting = name == "offloop-waiting"
+
+    def run(self, role: str, main: Coroutine[Any, Any, None]) -> None:  # noqa: ARG002 -- the callers are a front end here
+        """Run on the product's own loop."""
+        loop.run(main)
 
     async def work(self, redis_url: str, slots: int) -> None:
         """Run the worker as the command does."""

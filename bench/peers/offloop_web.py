@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Coroutine
 from typing import Any
 
 from bench.documents import invoice, ten_pages
@@ -13,6 +15,13 @@ from offloop import logs, settings
 
 class OffloopWeb(Offloop):
     """The worker is that of the engine's own stack; callers go through MCP."""
+
+    def run(self, role: str, main: Coroutine[Any, Any, None]) -> None:
+        """Run front end and workers on the product's own loop; the callers have the one that all peers' have."""
+        if role == "client":
+            asyncio.run(main)
+        else:
+            super().run(role, main)
 
     async def serve(self, redis_url: str, port: int) -> None:
         """Run the front end as the command does."""

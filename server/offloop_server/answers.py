@@ -70,10 +70,13 @@ class JobAnswer(_Answer, Generic[OutputT]):
     error: ErrorAnswer | None
 
 
+_AnyJobAnswer = JobAnswer[dict[str, Any]]  # looked up once, and not for each answer
+
+
 class JobsAnswer(_Answer):
     """Several jobs."""
 
-    jobs: list[JobAnswer[dict[str, Any]]]
+    jobs: list[_AnyJobAnswer]
     cursor: str | None = Field(description="Pass it to list_jobs to go on; null at the end.")
 
 
@@ -121,7 +124,7 @@ def refusal(message: str) -> CallToolResult:
 def describe(record: Record, links: Links) -> JobAnswer[dict[str, Any]]:
     """The structured shape of a job."""
     done = record.outcome if isinstance(record.outcome, Done) else None
-    return JobAnswer[dict[str, Any]](
+    return _AnyJobAnswer(
         job_id=record.job_id,
         kind=record.kind,
         state=record.state,

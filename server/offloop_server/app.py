@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import secrets
 import signal
 import socket
@@ -26,13 +27,11 @@ from mcp_types import (
     SubscriptionsListenResult,
 )
 from sse_starlette.sse import AppStatus
-from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 import offloop
-from offloop import catalogue, logs
+from offloop import catalogue, logs, loop
 from offloop.artifacts import ArtifactStore
 from offloop.batches import Batches
 from offloop.errors import OffloopError, SettingsError, Unavailable
@@ -44,10 +43,11 @@ from offloop.redis import connect, connect_blocking
 from offloop.webhooks import Webhooks
 from offloop_server.answers import refusal
 from offloop_server.artifact_tools import CreateUpload, DeleteArtifact, ReadArtifact
-from offloop_server.auth import SCOPE_KEY, Principals, RequirePrincipal, check_binding
+from offloop_server.auth import SCOPE_KEY, Principals, check_binding
 from offloop_server.background import Background
 from offloop_server.batch_tool import batch_tools
 from offloop_server.calls import Calls
+from offloop_server.endpoint import MAX_BODY, Endpoint
 from offloop_server.families import Families
 from offloop_server.files import Files
 from offloop_server.glances import Glances
@@ -68,6 +68,7 @@ from offloop_server.protocol import HttpProtocol
 from offloop_server.resources import Resources
 from offloop_server.threads import Threads
 from offloop_server.tools import AnyTool, Caller, HeavyTool, Services, toolbox
+from offloop_server.tracing import drop_unseen_traces
 from offloop_server.uploads import sweep
 from offloop_server.watchdog import Watchdog
 from offloop_server.webhook_tools import ListDeliveries, ReplayDelivery, RotateWebhookSecret
@@ -76,13 +77,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from mcp.server.context import ServerRequestContext
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
     from offloop.catalogue import Catalogue
     from offloop.settings import Settings
-
-MAX_BODY: Final = 4 << 20
-"""Bytes of one MCP request; larger files are uploaded."""
 
 INSTRUCTIONS: Final = """\
 Heavy work (PDF, images, hashing, and whatever jobs this server adds) runs in background workers.
@@ -171,7 +169,7 @@ class FrontEnd:
     def app(self) -> ASGIApp:
         """The ASGI application."""
         health = Health(self._redis, self._kinds.queues, self._vitals)
-        mcp = self.server.streamable_http_app(
+        others = self.server.streamable_http_app(
             stateless_http=True,
             json_response=False,
             max_request_body_size=MAX_BODY,
@@ -183,7 +181,7 @@ class FrontEnd:
                 Route("/readyz", health.ready),
             ],
         )
-        return _Endpoint(mcp, RequirePrincipal(mcp, self._principals))
+        return Endpoint(self.server.session_manager.handle_request, others, self._principals)
 
     @asynccontextmanager
     async def _lifespan(self, _server: object) -> AsyncIterator[None]:
@@ -193,6 +191,7 @@ class FrontEnd:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._redis.aclose, close_connection_pool=True)
             await asyncio.to_thread(sweep)
+            drop_unseen_traces(self.server)
             watchdog = await stack.enter_async_context(Watchdog())
             fetcher = await stack.enter_async_context(Fetcher(settings))  # closed after the background has drained
             databases = await stack.enter_async_context(Databases(settings))
@@ -226,11 +225,12 @@ class FrontEnd:
             async with answering():
                 key = await shared_key(self._redis)
             listed = ListToolsResult(tools=[tool.describe() for tool in tools])
-            schemas = {tool.name: tool.input_schema for tool in listed.tools}
+            schemas = {tool.name: tool.input_schema for tool in listed.tools if _routed_by(tool.input_schema)}
             listening = Listening(queue, inbox)
             self._running = _Running(
                 toolbox(tools), listed, schemas, key, inbox, listening, background, threads, watchdog
             )
+            loop.settle()
             log.info("front end ready", kinds=list(self._kinds), keys=self._principals.required)
             yield
 
@@ -255,7 +255,7 @@ class FrontEnd:
         return self._serving().listed
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
-        """What the SDK checks routing headers against; without it, it would list all tools at every call."""
+        """What the SDK checks routing headers against, where there are some; without this it would list all tools."""
         return self._serving().schemas.get(name)
 
     async def _call_tool(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
@@ -300,38 +300,9 @@ class FrontEnd:
         return Links(self._serving().key, self._settings.public_url or (lambda: str(request.base_url)))
 
 
-class _Endpoint:
-    """ASGI: what the SDK leaves to us on ``/mcp``: keys, a refusal of sessions we do not keep, and of large bodies."""
-
-    def __init__(self, app: Starlette, guarded: ASGIApp) -> None:
-        """Keep the application, with and without the guard."""
-        self._app = app
-        self._guarded = guarded
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, guard or pass on one request."""
-        if scope["type"] == "http" and scope["path"] == "/files":
-            await self._guarded(scope, receive, send)
-            return
-        if scope["type"] != "http" or scope["path"].rstrip("/") != "/mcp":
-            await self._app(scope, receive, send)
-            return
-        headers = {name: value for name, value in scope["headers"] if name in (b"content-length", b"host")}
-        length = headers.get(b"content-length", b"0")
-        if scope["method"] not in ("POST", "OPTIONS"):
-            # Stateless: a GET would open a stream on which nothing ever comes, a DELETE has no session to end.
-            refused = JSONResponse(
-                {"error": "This endpoint takes POST only: it keeps no sessions."}, 405, headers={"Allow": "POST"}
-            )
-            await refused(scope, receive, send)
-        elif length.isdigit() and int(length) > MAX_BODY:
-            message = (
-                f"A request may have {MAX_BODY} bytes, this one has {int(length)}: upload the file with create_upload "
-                "and pass artifact:<id>."
-            )
-            await JSONResponse({"error": message}, 413)(scope, receive, send)
-        else:
-            await self._guarded(scope, receive, send)
+def _routed_by(schema: Mapping[str, Any]) -> bool:
+    """Whether a tool's schema names headers that repeat arguments; few do, and the SDK would look at each call."""
+    return "x-mcp-header" in json.dumps(schema)
 
 
 def _transport_security(settings: Settings) -> TransportSecuritySettings:

@@ -99,8 +99,7 @@ class RequirePrincipal:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        header = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), None)
-        principal = self._principals.find(header)
+        principal = self._principals.find(_authorization(scope) if self._principals.required else None)
         if principal is None:
             answer = JSONResponse(
                 {"error": "This server needs an API key: send the header 'Authorization: Bearer <key>'."},
@@ -111,6 +110,10 @@ class RequirePrincipal:
             return
         scope[SCOPE_KEY] = principal
         await self._app(scope, receive, send)
+
+
+def _authorization(scope: Scope) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), None)
 
 
 def check_binding(settings: Settings, principals: Principals) -> None:

@@ -1,9 +1,12 @@
 """The watchdog: how long the loop does not answer, and what held it up.
 
-While a callback runs, no other session is served. The loop's selector is asked once a round, so the time between two of
-its calls is how long a round kept everybody waiting: that is measured exactly, for two clock readings a round. A thread
-looks in while there are rounds, and sleeps when there are none; where a round lasts, it notes what the loop's thread is
-doing, and says so in the log.
+While a callback runs, no other session is served. asyncio's loop asks its selector once a round, so the time between
+two of these calls is how long a round kept everybody waiting: that is measured exactly, for two clock readings a round.
+A thread looks in while there are rounds, and sleeps when there are none; where a round lasts, it notes what the loop's
+thread is doing, and says so in the log.
+
+uvloop shows nobody its rounds. There a timer is due every `BEAT_SECONDS`, and how late it comes is how long it was kept
+waiting, as anybody else would have been: up to that much less than the round took.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ from offloop import logs
 STALL_SECONDS: Final = 0.1
 """A round that lasts longer is a stall."""
 
-LOOK_SECONDS: Final = STALL_SECONDS / 2
-"""How often the thread looks while there are rounds: within every stall at least once, after half of it."""
+BEAT_SECONDS: Final = STALL_SECONDS / 2
+"""How often a timer is due where no rounds can be seen: in every stall at least once, in the first half of it."""
 
 BOUNDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 """Upper ends, in seconds, of the histogram's buckets; one more has what is above."""
@@ -37,14 +40,14 @@ log = logs.get(__name__)
 
 @dataclass(slots=True)
 class Lag:
-    """How long the loop did not answer, round by round, in seconds.
+    """How long the loop did not answer, round by round, or as often as it was asked, in seconds.
 
     Attributes:
         last: the last round.
         peak: the longest round.
         total: all rounds together.
         rounds: how many there were.
-        stalls: how many of them were longer than `STALL_SECONDS`.
+        stalls: how many of them were stalls.
         buckets: how many were up to each of `BOUNDS` and above the one before; the last, how many were above all.
     """
 
@@ -75,6 +78,8 @@ class Watchdog:
         """Watch nothing yet."""
         self.lag = Lag()
         self._selector: Any = None
+        self._beat: asyncio.TimerHandle | None = None
+        self._stall = STALL_SECONDS
         self._watched = 0
         self._began: float | None = None
         self._noted: tuple[float, str] | None = None
@@ -85,13 +90,15 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin; a loop without a selector is not watched."""
-        self._selector = getattr(asyncio.get_running_loop(), "_selector", None)
-        if self._selector is None:
-            log.warning("the event loop cannot be watched: it has no selector", loop=type(asyncio.get_running_loop()))
-            return self
+        """Begin."""
+        loop = asyncio.get_running_loop()
         self._watched = threading.get_ident()
-        self._selector.select = self._timed(self._selector.select)
+        self._selector = getattr(loop, "_selector", None)
+        if self._selector is None:
+            self._stall = STALL_SECONDS - BEAT_SECONDS  # so late it comes at least, where there is a stall
+            self._wait_for_beat(loop)
+        else:
+            self._selector.select = self._timed(self._selector.select)
         self._thread = threading.Thread(target=self._look, name="watchdog", daemon=True)
         self._thread.start()
         return self
@@ -100,8 +107,11 @@ class Watchdog:
         """End the thread, and leave the selector as it was. Safe to call twice."""
         self._stop.set()
         self._wake.set()
+        if self._beat:
+            self._beat.cancel()
         if self._thread:
-            del self._selector.select
+            if self._selector:
+                del self._selector.select
             self._thread.join()
             self._thread = None
 
@@ -118,11 +128,21 @@ class Watchdog:
 
         return timed
 
+    def _wait_for_beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Ask for the next beat; from when it is due, the loop does not answer."""
+        self._began = perf_counter() + BEAT_SECONDS
+        self._beat = loop.call_later(BEAT_SECONDS, self._beats, loop)
+
+    def _beats(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._began is not None:
+            self._over(max(perf_counter() - self._began, 0.0))
+        self._wait_for_beat(loop)
+
     def _over(self, seconds: float) -> None:
         """A round is over; called by the loop."""
         began, self._began = self._began, None
         self.lag.add(seconds)
-        if seconds < STALL_SECONDS:
+        if seconds < self._stall:
             return
         self.lag.stalls += 1
         noted = self._noted
@@ -131,18 +151,19 @@ class Watchdog:
         log.warning("the loop answers again", stalled_ms=round(seconds * 1000), **told)
 
     def _look(self) -> None:
-        """What the thread does."""
-        while not self._stop.wait(LOOK_SECONDS):
+        """What the thread does: within every stall it looks at least once, after half of it."""
+        half = self._stall / 2
+        while not self._stop.wait(half + max((self._began or 0.0) - perf_counter(), 0.0)):
             began = self._began
             if began is None:
                 self._sleep()
                 continue
             seconds = perf_counter() - began
-            if seconds >= LOOK_SECONDS and not (self._noted and self._noted[0] == began):
+            if seconds >= half and not (self._noted and self._noted[0] == began):
                 stack = self._stack()
                 if self._began == began:  # else it shows what came after
                     self._noted = (began, stack)
-            if seconds >= STALL_SECONDS and self._noted and self._noted[0] == began != self._told:
+            if seconds >= self._stall and self._noted and self._noted[0] == began != self._told:
                 self._told = began
                 log.warning("the loop does not answer", since_ms=round(seconds * 1000), stack=self._noted[1])
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import uvicorn
 
-from offloop_server.protocol import MOST_HEAD, MOST_WAITING, HttpProtocol
+from offloop_server.protocol import MOST_HEAD, MOST_WAITING
+from parts.http import served
 from parts.processes import until
 
 pytestmark = pytest.mark.anyio
@@ -63,13 +63,8 @@ def echo() -> Echo:
 @pytest.fixture
 async def port(echo: Echo) -> AsyncIterator[int]:
     """Where it is served."""
-    config = uvicorn.Config(echo, port=0, http=HttpProtocol, log_config=None, lifespan="off", access_log=False)
-    server = uvicorn.Server(config)
-    server.config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    yield server.servers[0].sockets[0].getsockname()[1]
-    await server.shutdown()
+    async with served(echo) as port:
+        yield port
 
 
 class Client:

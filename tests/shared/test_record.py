@@ -10,7 +10,18 @@ from arq.jobs import Job
 
 from offloop import wire
 from offloop.errors import JobError
-from offloop.record import Cancelled, Done, Failed, Outcome, Progress, Record, State, pack_outcome, unpack_outcome
+from offloop.record import (
+    Cancelled,
+    Done,
+    Failed,
+    Outcome,
+    Progress,
+    Record,
+    State,
+    pack_outcome,
+    timestamp,
+    unpack_outcome,
+)
 
 DONE = Done({"words": 3, "deep": {"list": [1, None]}}, ({"artifact_id": "a"},), ("dropped a picture",))
 FAILED = Failed(JobError("send less", code="too_much", retryable=True))
@@ -100,3 +111,16 @@ def test_a_record_that_stock_arq_began_is_read_too() -> None:
 
 def test_only_ended_states_are_terminal() -> None:
     assert {state for state in State if state.terminal} == {State.COMPLETED, State.FAILED, State.CANCELLED}
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1_790_000_000_007, "2026-09-21T14:13:20.007Z"),
+        (1_790_000_000_999, "2026-09-21T14:13:20.999Z"),
+        (1_790_000_001_000, "2026-09-21T14:13:21.000Z"),
+    ],
+)
+def test_a_time_is_told_to_the_millisecond(ms: int, text: str) -> None:
+    assert timestamp(ms) == text

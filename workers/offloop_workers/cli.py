@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
 
-from offloop import logs, settings
+from offloop import logs, loop, settings
 from offloop.cli.extras import installed, need
 from offloop.errors import SettingsError
 
@@ -38,4 +37,4 @@ def worker(
     logs.configure(loaded, role="worker")
     from offloop_workers.process import run  # noqa: PLC0415 -- imports that --help does without
 
-    asyncio.run(run(loaded))
+    loop.run(run(loaded))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
 
-from offloop import logs, settings
+from offloop import logs, loop, settings
 from offloop.cli.extras import need
 from offloop.errors import SettingsError
 
@@ -30,4 +29,4 @@ def serve(*, host: Host = None, port: Port = None, insecure: Insecure = False) -
     logs.configure(loaded, role="server")
     from offloop_server.app import run  # noqa: PLC0415 -- a second of imports that --help does without
 
-    asyncio.run(run(loaded))
+    loop.run(run(loaded))
