@@ -12,6 +12,7 @@ from offloop import logs
 from offloop.errors import FetchFailed
 from offloop.leash import leashed
 from offloop.settings import PREFIX
+from offloop_server.places import Places
 
 MOST_HTML: Final = 2 << 20
 """Bytes of a page that are converted; the rest is left out."""
@@ -29,7 +30,7 @@ class Converters:
 
     def __init__(self) -> None:
         """None yet."""
-        self._places = asyncio.Semaphore(_PROCESSES)
+        self._places = Places(_PROCESSES)
         self._idle: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> Self:
@@ -41,29 +42,35 @@ class Converters:
         while self._idle:
             await _end(self._idle.pop())
 
-    async def convert(self, html: bytes, to: Literal["markdown", "text"]) -> str:
-        """The readable part of a page, given in UTF-8.
+    async def convert(self, html: bytes, to: Literal["markdown", "text"], *, principal: str) -> str:
+        """The readable part of a page, given in UTF-8; principals take turns.
 
         Raises:
             FetchFailed: it takes too long, or more memory than it may.
         """
-        async with self._places:
-            process = self._idle.pop() if self._idle else await _begin()
-            try:
-                async with asyncio.timeout(SECONDS):
-                    answer = await _ask(process, to[:1].encode() + html)
-            except (TimeoutError, OSError, asyncio.IncompleteReadError):
-                await _end(process)
-                message = (
-                    f"The page cannot be read as {to} within {SECONDS:g} s and 1 GiB. Call again with extract=raw, or "
-                    "with save=true to keep it as a file."
-                )
-                raise FetchFailed(message, code="too_large", retryable=False) from None
-            except BaseException:
-                await _end(process)
-                raise
-            self._idle.append(process)
-            return answer
+        await self._places.take(principal)
+        try:
+            return await self._convert(html, to)
+        finally:
+            self._places.free()
+
+    async def _convert(self, html: bytes, to: str) -> str:
+        process = self._idle.pop() if self._idle else await _begin()
+        try:
+            async with asyncio.timeout(SECONDS):
+                answer = await _ask(process, to[:1].encode() + html)
+        except (TimeoutError, OSError, asyncio.IncompleteReadError):
+            await _end(process)
+            message = (
+                f"The page cannot be read as {to} within {SECONDS:g} s and 1 GiB. Call again with extract=raw, or "
+                "with save=true to keep it as a file."
+            )
+            raise FetchFailed(message, code="too_large", retryable=False) from None
+        except BaseException:
+            await _end(process)
+            raise
+        self._idle.append(process)
+        return answer
 
 
 async def _begin() -> asyncio.subprocess.Process:
