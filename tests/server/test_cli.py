@@ -134,6 +134,27 @@ def _all_gone(pids: list[int]) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_what_a_front_end_has_loaded_is_not_gone_through_by_the_collector_while_it_serves() -> None:
+    """Some hundred thousand objects: each time it would hold the loop up for 0.1 s."""
+    program = """
+import gc
+from offloop_server import app
+from offloop_server.cli.serve import serve
+
+async def run(_settings):
+    print(gc.get_freeze_count(), len(gc.get_objects()))
+
+app.run = run
+serve()
+"""
+    environment = {**os.environ, "OFFLOOP_REDIS_URL": "redis://127.0.0.1:1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    frozen, seen = map(int, done.stdout.split())
+    assert frozen > 20 * seen
+
+
 def test_up_serves_calls_from_a_shell_until_it_is_told_to_stop(tmp_path: Path) -> None:
     """One process starts everything, other commands find it by the state folder, and SIGTERM ends it all."""
     page = tmp_path / "page.md"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Annotated
 
 import typer
@@ -30,4 +31,8 @@ def serve(*, host: Host = None, port: Port = None, insecure: Insecure = False) -
     logs.configure(loaded, role="server")
     from offloop_server.app import run  # noqa: PLC0415 -- a second of imports that --help does without
 
+    # What is loaded stays for good. The collector would go through all of it again and again, each time for 0.1 s in
+    # which the loop answers nobody.
+    gc.collect()
+    gc.freeze()
     asyncio.run(run(loaded))

@@ -23,7 +23,7 @@ log = logs.get(__name__)
 
 
 class Converters:
-    """Up to two processes, each begun when it is first needed, and killed when a page takes too long.
+    """Up to two processes, killed when a page takes too long: one waits for the first page, more begin when needed.
 
     An async context manager; its end kills them.
     """
@@ -34,7 +34,8 @@ class Converters:
         self._idle: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Begin the first: it takes longer to load than most pages take to read."""
+        self._idle.append(await _begin())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -55,6 +56,8 @@ class Converters:
             self._places.free()
 
     async def _convert(self, html: bytes, to: str) -> str:
+        while self._idle and self._idle[-1].returncode is not None:
+            self._idle.pop()  # somebody has killed it while it waited
         process = self._idle.pop() if self._idle else await _begin()
         try:
             async with asyncio.timeout(SECONDS):

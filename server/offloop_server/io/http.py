@@ -109,9 +109,10 @@ class Fetcher:
         return self._transport.connections
 
     async def __aenter__(self) -> Self:
-        """Open the client."""
+        """Open the client, and what reads pages where there may be any."""
         await self._open.enter_async_context(self._client)
-        await self._open.enter_async_context(self._converters)
+        if self.policy.enabled:
+            await self._open.enter_async_context(self._converters)
         return self
 
     async def __aexit__(self, *_: object) -> None:

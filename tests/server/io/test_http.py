@@ -157,6 +157,18 @@ async def test_a_page_that_takes_too_long_is_given_up_and_its_process_killed(
     assert (await tools.get(server.url("/as?type=text/html&body=<p>x")))["content"] == "x"
 
 
+async def test_the_first_page_finds_a_process_that_waits_for_it_and_one_that_was_killed_is_not_asked(
+    tools: Tools, server: Outside
+) -> None:
+    [waiting] = tools.fetcher._converters._idle
+    url = server.url("/as?type=text/html&body=<p>x")
+    assert (await tools.get(url))["content"] == "x"
+    assert tools.fetcher._converters._idle == [waiting]
+    waiting.kill()
+    await waiting.wait()
+    assert (await tools.get(url))["content"] == "x"
+
+
 async def test_charsets_are_known_by_mark_header_and_page(tools: Tools, server: Outside) -> None:
     for mime, body, expected in (
         ("text/plain; charset=iso-8859-1", "caf%C3%A9", "café"),  # the server sends latin-1
