@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import Annotated
 
 import typer
@@ -29,10 +28,8 @@ def serve(*, host: Host = None, port: Port = None, insecure: Insecure = False) -
         )
         raise SettingsError(message)
     logs.configure(loaded, role="server")
+    from offloop_server import collector  # noqa: PLC0415 -- beside what it is for
     from offloop_server.app import run  # noqa: PLC0415 -- a second of imports that --help does without
 
-    # What is loaded stays for good. The collector would go through all of it again and again, each time for 0.1 s in
-    # which the loop answers nobody.
-    gc.collect()
-    gc.freeze()
+    collector.calm()
     asyncio.run(run(loaded))
