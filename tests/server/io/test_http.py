@@ -337,6 +337,15 @@ async def test_each_host_has_a_limit_of_its_own(server: Outside) -> None:
     assert (server.peak["host0.test"], server.peak["host1.test"], server.peak[""]) == (3, 3, 6)
 
 
+async def test_waiting_for_a_turn_is_told_and_takes_nothing_from_a_requests_time(server: Outside) -> None:
+    async with Fetcher(allowed(concurrency="1", read_seconds="5"), resolve=server.resolve) as fetcher:
+        asks = [fetcher.send(Ask(server.url("/ok?delay=0.5")), Effort(1.4, 0), principal="alice") for _ in range(4)]
+        answers = await asyncio.gather(*asks)
+    assert server.peak[""] == 1
+    assert max(answer.waited for answer in answers) >= 1.5
+    assert all(answer.seconds < 1.4 for answer in answers)
+
+
 async def test_principals_take_turns_so_one_request_does_not_wait_for_anothers_thousands(
     tools: Tools, server: Outside
 ) -> None:
