@@ -120,6 +120,19 @@ async def test_who_leaves_while_waiting_is_passed_over_and_who_was_just_given_a_
     assert (crowd.places.taken, crowd.places.waiting, crowd.places._spots, crowd.places._turns) == (0, 0, {}, {})
 
 
+async def test_a_place_that_becomes_free_while_the_next_is_just_being_cancelled_is_not_lost() -> None:
+    """Nobody can know yet that they leave: the place is given to them, and they give it on."""
+    crowd = Crowd(Places(1, 1))
+    await crowd.come("a1", "b1", "c1")
+    cancelled = asyncio.ensure_future(crowd.cancel("b1"))
+    await asyncio.sleep(0)  # the task is told, and has not run
+    crowd.places.free()
+    await cancelled
+    await settle()
+    assert crowd.served == ["a1", "c1"]
+    await crowd.go("c1")
+
+
 async def test_who_waits_too_long_is_told_and_leaves_no_trace() -> None:
     places = Places(1, 1)
     await places.take("a", "x")
