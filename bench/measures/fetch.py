@@ -23,48 +23,77 @@ from offloop.leash import leashed
 LIMIT = 64
 LATENCY = 0.1
 CROWD = 500
+_CROWDS = {"bulk_fetch": 5, "http_get": CROWD}
+"""How many callers keep so many fetches in flight, by the tool they call."""
 
 
 async def fetch(plan: Plan, figures: Figures) -> None:
     """One front end and a host that answers after a while, each a process of its own; the limit in flight is 64 or 500.
 
-    bulk_fetch asks for 500 URLs of 100 ms each, 64 at a time: its time over the ideal, which is rounds x latency. Then
-    five callers keep 500 fetches of 2 to 4 s in flight, while another calls list_jobs every 10 ms: its times with and
-    without them.
+    bulk_fetch asks for 200 and for 500 URLs of 100 ms each, 64 at a time: its time over the ideal, which is rounds x
+    latency; the first one of a front end is ``cold``. Then callers keep 500 fetches of 2 to 4 s in flight, five with
+    bulk_fetch or 500 with http_get, from a process of their own, while another calls list_jobs every 10 ms: its times
+    with and without them.
     """
     if not plan.among("offloop"):
         return
     for _ in range(plan.rounds):
-        async with _front_end(LIMIT) as (mcp, host):
-            for number in range(2):  # the first opens the connections
-                urls = [f"{host}/{number}/{item}?delay={LATENCY}" for item in range(500)]
-                began = time.perf_counter()
-                await mcp.call("bulk_fetch", {"urls": urls, "max_chars": 100})
-                took = time.perf_counter() - began
-                rounds = -(-len(urls) // LIMIT)
-                name = "bulk_fetch of 500 / ideal" + (", cold" if not number else "")
-                figures.add(name, "offloop", "x", took / (rounds * LATENCY))
-        async with _front_end(CROWD) as (mcp, host):
-            alone = await _light(mcp, plan.of(1000, 200))
-            crowd = [asyncio.create_task(_fetch_on(mcp, host)) for _ in range(5)]
-            await asyncio.sleep(4)
-            beside = await _light(mcp, plan.of(1000, 200))
-            for task in crowd:
-                task.cancel()
-            failures = [error for error in await asyncio.gather(*crowd, return_exceptions=True) if error]
-            figures.failures += [repr(error) for error in failures if not isinstance(error, asyncio.CancelledError)][:3]
-            for share in (0.5, 0.99):
-                name = f"light p{share * 100:.0f}"
-                figures.add(name, "offloop", "ms", quantile(alone, share))
-                figures.add(f"{name} beside 500 fetches", "offloop", "ms", quantile(beside, share))
-                figures.add(f"{name}, ratio", "offloop", "x", quantile(beside, share) / quantile(alone, share))
+        for count in (200, 500):
+            await _bulk(count, figures)
+        for tool in _CROWDS:
+            await _beside(tool, plan.of(1000, 200), figures)
 
 
-async def _fetch_on(mcp: Mcp, host: str) -> None:
+async def _bulk(count: int, figures: Figures) -> None:
+    async with _front_end(LIMIT) as (mcp, host, _):
+        for number in range(2):  # the first opens the connections
+            urls = [f"{host}/{number}/{item}?delay={LATENCY}" for item in range(count)]
+            began = time.perf_counter()
+            await mcp.call("bulk_fetch", {"urls": urls, "max_chars": 100})
+            took = time.perf_counter() - began
+            rounds = -(-len(urls) // LIMIT)
+            name = f"bulk_fetch of {count} / ideal" + (", cold" if not number else "")
+            figures.add(name, "offloop", "x", took / (rounds * LATENCY))
+
+
+async def _beside(tool: str, count: int, figures: Figures) -> None:
+    async with _front_end(CROWD) as (mcp, host, port):
+        alone = await _light(mcp, count)
+        callers = await asyncio.create_subprocess_exec(
+            *leashed((sys.executable, "-m", "bench.measures.fetch", tool, str(port), host)), cwd=venvs.ROOT
+        )
+        try:
+            await asyncio.sleep(8)  # the crowd comes all at once, and disperses
+            beside = await _light(mcp, count)
+        finally:
+            if callers.returncode is not None:
+                figures.failures.append(f"the callers of {tool} ended: {callers.returncode}")
+            await end(callers)
+    for share in (0.5, 0.99):
+        name = f"light p{share * 100:.0f}"
+        beside_all = f"{name} beside 500 fetches of {tool}"
+        figures.add(name, "offloop", "ms", quantile(alone, share))
+        figures.add(beside_all, "offloop", "ms", quantile(beside, share))
+        figures.add(f"{beside_all}, ratio", "offloop", "x", quantile(beside, share) / quantile(alone, share))
+
+
+async def _crowd(tool: str, port: str, host: str) -> None:
+    """Keep the fetches in flight until the process is ended."""
+    mcp = Mcp(f"127.0.0.1:{port}")
+    calls = _CROWDS[tool]
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(calls):
+            callers.create_task(_fetch_on(mcp, tool, host))
+
+
+async def _fetch_on(mcp: Mcp, tool: str, host: str) -> None:
     while True:
-        delays = [random.uniform(2, 4) for _ in range(400)]  # noqa: S311 -- so that not all end at once
-        urls = [f"{host}/{number}?delay={delay:.3f}" for number, delay in enumerate(delays)]
-        await mcp.call("bulk_fetch", {"urls": urls, "max_chars": 100, "deadline_seconds": 300})
+        # Delays at random, so that not all end at once.
+        urls = [f"{host}/{n}?delay={random.uniform(2, 4):.3f}" for n in range(400 if tool == "bulk_fetch" else 1)]  # noqa: S311
+        if tool == "bulk_fetch":
+            await mcp.call(tool, {"urls": urls, "max_chars": 100, "deadline_seconds": 300})
+        else:
+            await mcp.call(tool, {"url": urls[0], "max_chars": 100})
 
 
 async def _light(mcp: Mcp, count: int) -> list[float]:
@@ -78,8 +107,8 @@ async def _light(mcp: Mcp, count: int) -> list[float]:
 
 
 @asynccontextmanager
-async def _front_end(limit: int) -> AsyncIterator[tuple[Mcp, str]]:
-    """A client of a front end with that many requests in flight, and the URL of a host outside."""
+async def _front_end(limit: int) -> AsyncIterator[tuple[Mcp, str, int]]:
+    """A client of a front end with that many requests in flight, the URL of a host outside, and the client's port."""
     async with AsyncExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -116,4 +145,8 @@ async def _front_end(limit: int) -> AsyncIterator[tuple[Mcp, str]]:
         stack.push_async_callback(mcp.close)
         await mcp.ready("list_jobs", {})
         line = await outside.stdout.readline() if outside.stdout else b""
-        yield mcp, f"http://127.0.0.1:{int(line)}"
+        yield mcp, f"http://127.0.0.1:{int(line)}", port
+
+
+if __name__ == "__main__":
+    asyncio.run(_crowd(*sys.argv[1:]))

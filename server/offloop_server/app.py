@@ -31,7 +31,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 import offloop
-from offloop import catalogue, logs, loop
+from offloop import catalogue, logs
 from offloop.artifacts import ArtifactStore
 from offloop.batches import Batches
 from offloop.errors import OffloopError, SettingsError, Unavailable
@@ -41,6 +41,7 @@ from offloop.queue import Bounds, JobQueue, answering
 from offloop.record import Progress
 from offloop.redis import connect, connect_blocking
 from offloop.webhooks import Webhooks
+from offloop_server import collector
 from offloop_server.answers import refusal
 from offloop_server.artifact_tools import CreateUpload, DeleteArtifact, ReadArtifact
 from offloop_server.auth import SCOPE_KEY, Principals, check_binding
@@ -230,7 +231,6 @@ class FrontEnd:
             self._running = _Running(
                 toolbox(tools), listed, schemas, key, inbox, listening, background, threads, watchdog
             )
-            loop.settle()
             log.info("front end ready", kinds=list(self._kinds), keys=self._principals.required)
             yield
 
@@ -332,6 +332,7 @@ class _Uvicorn(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where: with port 0 nobody knows else."""
+        collector.calm()  # all is loaded, and nobody has called yet
         await super().startup(sockets)
         for server in getattr(self, "servers", []):
             for bound in server.sockets:

@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from offloop.errors import Busy, LimitExceeded
+from offloop_server.places import Places
 
 if TYPE_CHECKING:
     from offloop_server.background import Background
@@ -40,15 +40,19 @@ class Threads:
 
     def __init__(self, count: int, background: Background) -> None:
         """Start none: each is started with its call."""
-        self.running = 0
         self._count = count
         self._background = background
-        self._lines: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._places = Places(count)
+
+    @property
+    def running(self) -> int:
+        """How many calls have a thread."""
+        return self._places.taken
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a thread."""
-        return sum(len(line) for line in self._lines.values())
+        """How many calls wait for one."""
+        return self._places.waiting
 
     async def run(self, function: Callable[[], Any], *, name: str, principal: str, seconds: float) -> Any:
         """Call a function in a thread, and answer what it answers.
@@ -82,42 +86,15 @@ class Threads:
         return outcome.value
 
     async def _take(self, name: str, principal: str, seconds: float) -> None:
-        """Wait for a place; the longest waiting call of the principal whose turn it is gets it."""
-        if self.running < self._count:
-            self.running += 1
-            return
+        """Wait for a place; principals take turns."""
         if self.waiting >= self._count * WAITING_PER_THREAD:
             message = f"{name} was not called: all {self._count} threads are taken, and too many calls wait. Try later."
             raise Busy(message, retry_after=seconds)
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line = self._lines.setdefault(principal, deque())
-        line.append(turn)
         try:
-            async with asyncio.timeout(seconds):
-                await turn
-        except BaseException as error:
-            if turn.done() and not turn.cancelled():
-                self._free()  # it was given at the same moment
-            else:
-                line.remove(turn)
-                if not line:
-                    del self._lines[principal]
-            if not isinstance(error, TimeoutError):
-                raise
+            await self._places.take(principal, seconds=seconds)
+        except TimeoutError:
             message = f"{name} was not called: all {self._count} threads were taken for {seconds:g} s. Try again later."
             raise Busy(message, retry_after=seconds) from None
-
-    def _free(self) -> None:
-        """Hand a place to the next in turn, if anybody waits."""
-        if not self._lines:
-            self.running -= 1
-            return
-        principal, line = next(iter(self._lines.items()))
-        line.popleft().set_result(None)
-        if line:
-            self._lines.move_to_end(principal)
-        else:
-            del self._lines[principal]
 
     def _begin(self, function: Callable[[], Any], name: str) -> asyncio.Future[_Outcome]:
         loop = asyncio.get_running_loop()
@@ -125,7 +102,7 @@ class Threads:
         context = contextvars.copy_context()
 
         def end(outcome: _Outcome) -> None:
-            self._free()
+            self._places.free()
             ended.set_result(outcome)
 
         def work() -> None:
@@ -141,7 +118,7 @@ class Threads:
         try:
             threading.Thread(target=work, name=name, daemon=True).start()
         except BaseException:
-            self._free()
+            self._places.free()
             raise
         return ended
 

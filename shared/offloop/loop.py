@@ -6,12 +6,8 @@ uvloop does in C what asyncio does in Python between a socket and a coroutine, a
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
-
-YOUNG: Final = 10_000
-"""Objects made and not freed again before the collector looks at them; Python's own 700 are those of a call or two."""
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -20,16 +16,6 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """As `asyncio.run`, on the fastest loop there is."""
     with asyncio.Runner(loop_factory=_factory()) as runner:
         return runner.run(main)
-
-
-def settle() -> None:
-    """Say that all is loaded which stays as long as the process: the collector of cycles need not look at it again.
-
-    A front end holds some hundred thousand objects of libraries and schemas, and makes a few hundred for a call.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
 
 
 def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

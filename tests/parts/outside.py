@@ -31,6 +31,7 @@ class Outside:
         open: connections that are open now.
         peak: the most requests in flight at once, altogether (``""``) and by host.
         asked: requests by path.
+        order: their paths, as they came.
         begun: set whenever a request begins.
         emptied: set when the last connection is gone.
     """
@@ -42,6 +43,7 @@ class Outside:
         self.open = 0
         self.peak: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
+        self.order: list[str] = []
         self.begun = asyncio.Event()
         self.emptied = asyncio.Event()
         self._in_flight: Counter[str] = Counter()
@@ -77,6 +79,7 @@ class Outside:
         split = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(split.query).items()}
         self.asked[split.path] += 1
+        self.order.append(split.path)
         where = ("", headers["host"].partition(":")[0])
         for key in where:
             self._in_flight[key] += 1

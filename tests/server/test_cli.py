@@ -20,6 +20,7 @@ from offloop.jobs.hashing import FileToHash
 from offloop.jobs.images import Transformation
 from offloop.jobs.pdf import Page
 from offloop_server.cli.arguments import Upload, parse
+from offloop_server.collector import THRESHOLDS
 
 _PDF = Page.model_json_schema()
 _IMAGE = Transformation.model_json_schema()
@@ -134,6 +135,21 @@ def _all_gone(pids: list[int]) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_the_collector_of_a_front_end_leaves_what_is_loaded_alone_and_makes_long_looks_rare() -> None:
+    """Else it would hold the loop up again and again: a tenth of a second for what is loaded, more for open calls."""
+    program = """
+import gc
+from offloop_server import app, collector
+
+collector.calm()
+print(gc.get_freeze_count(), len(gc.get_objects()), *gc.get_threshold())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    frozen, seen, *thresholds = map(int, done.stdout.split())
+    assert frozen > 20 * seen
+    assert tuple(thresholds) == THRESHOLDS
+
+
 def test_up_serves_calls_from_a_shell_until_it_is_told_to_stop(tmp_path: Path) -> None:
     """One process starts everything, other commands find it by the state folder, and SIGTERM ends it all."""
     page = tmp_path / "page.md"

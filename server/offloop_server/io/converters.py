@@ -12,6 +12,7 @@ from offloop import logs
 from offloop.errors import FetchFailed
 from offloop.leash import leashed
 from offloop.settings import PREFIX
+from offloop_server.places import Places
 
 MOST_HTML: Final = 2 << 20
 """Bytes of a page that are converted; the rest is left out."""
@@ -22,18 +23,19 @@ log = logs.get(__name__)
 
 
 class Converters:
-    """Up to two processes, each begun when it is first needed, and killed when a page takes too long.
+    """Up to two processes, killed when a page takes too long: one waits for the first page, more begin when needed.
 
     An async context manager; its end kills them.
     """
 
     def __init__(self) -> None:
         """None yet."""
-        self._places = asyncio.Semaphore(_PROCESSES)
+        self._places = Places(_PROCESSES)
         self._idle: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Begin the first: it takes longer to load than most pages take to read."""
+        self._idle.append(await _begin())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -41,29 +43,37 @@ class Converters:
         while self._idle:
             await _end(self._idle.pop())
 
-    async def convert(self, html: bytes, to: Literal["markdown", "text"]) -> str:
-        """The readable part of a page, given in UTF-8.
+    async def convert(self, html: bytes, to: Literal["markdown", "text"], *, principal: str) -> str:
+        """The readable part of a page, given in UTF-8; principals take turns.
 
         Raises:
             FetchFailed: it takes too long, or more memory than it may.
         """
-        async with self._places:
-            process = self._idle.pop() if self._idle else await _begin()
-            try:
-                async with asyncio.timeout(SECONDS):
-                    answer = await _ask(process, to[:1].encode() + html)
-            except (TimeoutError, OSError, asyncio.IncompleteReadError):
-                await _end(process)
-                message = (
-                    f"The page cannot be read as {to} within {SECONDS:g} s and 1 GiB. Call again with extract=raw, or "
-                    "with save=true to keep it as a file."
-                )
-                raise FetchFailed(message, code="too_large", retryable=False) from None
-            except BaseException:
-                await _end(process)
-                raise
-            self._idle.append(process)
-            return answer
+        await self._places.take(principal)
+        try:
+            return await self._convert(html, to)
+        finally:
+            self._places.free()
+
+    async def _convert(self, html: bytes, to: str) -> str:
+        while self._idle and self._idle[-1].returncode is not None:
+            self._idle.pop()  # somebody has killed it while it waited
+        process = self._idle.pop() if self._idle else await _begin()
+        try:
+            async with asyncio.timeout(SECONDS):
+                answer = await _ask(process, to[:1].encode() + html)
+        except (TimeoutError, OSError, asyncio.IncompleteReadError):
+            await _end(process)
+            message = (
+                f"The page cannot be read as {to} within {SECONDS:g} s and 1 GiB. Call again with extract=raw, or "
+                "with save=true to keep it as a file."
+            )
+            raise FetchFailed(message, code="too_large", retryable=False) from None
+        except BaseException:
+            await _end(process)
+            raise
+        self._idle.append(process)
+        return answer
 
 
 async def _begin() -> asyncio.subprocess.Process:

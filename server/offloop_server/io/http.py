@@ -6,9 +6,10 @@ import asyncio
 import io
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import BinaryIO, Final, Self
 
 from offloop.asking import pause_asked_for
@@ -108,9 +109,10 @@ class Fetcher:
         return self._transport.connections
 
     async def __aenter__(self) -> Self:
-        """Open the client."""
+        """Open the client, and what reads pages where there may be any."""
         await self._open.enter_async_context(self._client)
-        await self._open.enter_async_context(self._converters)
+        if self.policy.enabled:
+            await self._open.enter_async_context(self._converters)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -121,7 +123,7 @@ class Fetcher:
         self,
         url: str,
         *,
-        headers: Mapping[str, str] | None = None,
+        principal: str,
         effort: Effort | None = None,
         extract: str = "auto",
         max_chars: int = 100_000,
@@ -130,31 +132,41 @@ class Fetcher:
 
         Raises:
             Refused: the URL may not be asked.
-            BadInput: a header or a limit does not fit.
+            BadInput: a limit does not fit.
             FetchFailed: no answer in time, an error's status, or not what `extract` asks for.
             Busy: no turn came in time.
         """
-        answered = await self.send(Ask(url, headers=headers), effort)
+        answered = await self.send(Ask(url), effort, principal=principal)
         if answered.failed:
             raise answered.failure()
-        return answered, await self.read(answered, extract, max_chars=max_chars)
+        return answered, await self.read(answered, extract, (0, max_chars), principal=principal)
 
-    async def read(self, answered: Answered, extract: str, *, offset: int = 0, max_chars: int) -> Page:
+    async def read(self, answered: Answered, extract: str, span: tuple[int, int], *, principal: str) -> Page:
         """The body by its type.
+
+        Args:
+            answered: what came.
+            extract: how to read it.
+            span: the first character, and how many at most.
+            principal: whose turn it takes to convert a page.
 
         Raises:
             FetchFailed: it is not what `extract` asks for.
             BadInput: the offset is beyond its end.
         """
-        return await read(answered.fetched, answered.body, extract, self._converters, span=(offset, max_chars))
+        convert = partial(self._converters.convert, principal=principal)
+        return await read(answered.fetched, answered.body, extract, convert, span=span)
 
-    async def send(self, ask: Ask, effort: Effort | None = None, into: BinaryIO | None = None) -> Answered:
+    async def send(
+        self, ask: Ask, effort: Effort | None = None, into: BinaryIO | None = None, *, principal: str
+    ) -> Answered:
         """Send a request, several times if it may be repeated and that helps.
 
         Args:
             ask: the request.
             effort: how hard to try.
             into: takes the body; without it, the body is answered.
+            principal: whose turns it takes.
 
         Raises:
             Refused: the URL may not be asked.
@@ -170,7 +182,7 @@ class Fetcher:
         @asynccontextmanager
         async def turn(host: str) -> AsyncIterator[float]:
             nonlocal waited
-            async with self.turns(host) as waiting:
+            async with self.turns(principal, host) as waiting:
                 waited += waiting
                 yield waiting
 

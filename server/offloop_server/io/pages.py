@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from offloop.errors import BadInput, FetchFailed
 from offloop.fetching import Fetched
-from offloop_server.io.converters import MOST_HTML, Converters
+from offloop_server.io.converters import MOST_HTML
 from offloop_server.io.nesting import DEEPEST, too_deep
 
 EXTRACTS: Final = ("auto", "markdown", "text", "json", "raw")
@@ -24,6 +25,9 @@ _CHARSET: Final = re.compile(
 _META: Final = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _HEAD: Final = 2048
+
+Convert = Callable[[bytes, Literal["markdown", "text"]], Awaitable[str]]
+"""From a page in UTF-8 to its readable part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +51,14 @@ class Page:
     notes: tuple[str, ...] = ()
 
 
-async def read(fetched: Fetched, body: bytes, extract: str, converters: Converters, *, span: tuple[int, int]) -> Page:
+async def read(fetched: Fetched, body: bytes, extract: str, convert: Convert, *, span: tuple[int, int]) -> Page:
     """Read a body.
 
     Args:
         fetched: what was told about it.
         body: unpacked.
         extract: one of `EXTRACTS`.
-        converters: make text of HTML.
+        convert: makes text of HTML.
         span: the first character, and how many at most.
 
     Raises:
@@ -74,7 +78,7 @@ async def read(fetched: Fetched, body: bytes, extract: str, converters: Converte
         to: Literal["markdown", "text"] = "text" if extract == "text" else "markdown"
         html = text.encode("utf-8", "replace")
         note = f"Only the first {MOST_HTML >> 20} MiB of the page were read; save=true keeps all of it."
-        text = await converters.convert(html[:MOST_HTML], to)
+        text = await convert(html[:MOST_HTML], to)
         return _part(to, text, span, *([note] if len(html) > MOST_HTML else []))
     return _part("text", text, span)
 

@@ -68,11 +68,12 @@ class Visits:
         check_headers(ask)
         if view.save:
             return await self._keep(ask, effort, caller), None
-        answered = await self._fetcher.send(ask, effort)
+        answered = await self._fetcher.send(ask, effort, principal=caller.principal)
         extract = "auto" if answered.failed and view.extract == "json" else view.extract
         page = None
         if answered.body:
-            page = await self._fetcher.read(answered, extract, offset=view.offset, max_chars=view.max_chars)
+            span = view.offset, view.max_chars
+            page = await self._fetcher.read(answered, extract, span, principal=caller.principal)
         return described(ask.url, answered, page), page
 
     async def _keep(self, ask: Ask, effort: Effort, caller: Caller) -> HttpAnswer:
@@ -80,7 +81,7 @@ class Visits:
         with tempfile.TemporaryDirectory(prefix="offloop-fetch-") as folder:
             path = Path(folder) / "body"
             with path.open("w+b") as file:
-                answered = await self._fetcher.send(ask, effort, file)
+                answered = await self._fetcher.send(ask, effort, file, principal=caller.principal)
             if answered.failed:
                 head = await asyncio.to_thread(_head, path)
                 return described(ask.url, replace(answered, body=head), None)

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from offloop_server.io.http_tools import http_tools
 from offloop_server.tools import Caller, Services
 from parts.outside import Outside, outside
 from parts.valkey import redis, valkey
+from testbed.waiting import eventually
 
 __all__ = ["redis", "valkey"]
 pytestmark = pytest.mark.anyio
@@ -55,13 +57,13 @@ class Tools:
     store: ArtifactStore
     services: Services
 
-    async def call(self, name: str, **arguments: Any) -> CallToolResult:
+    async def call(self, name: str, *, principal: str = "alice", **arguments: Any) -> CallToolResult:
         """Call one of them, as the front end does."""
 
         async def relay(_progress: object) -> None:
             """Tell nobody."""
 
-        caller = Caller("alice", Links(bytes(32), "http://front.test/"), relay)
+        caller = Caller(principal, Links(bytes(32), "http://front.test/"), relay)
         tools = {tool.name: tool for tool in http_tools(self.services, self.fetcher)}
         return await tools[name].call(arguments, caller)
 
@@ -76,6 +78,15 @@ def structured(result: CallToolResult) -> dict[str, Any]:
 
 def text(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+async def comes(condition: Callable[[], bool], what: str) -> None:
+    """Wait until it is true."""
+
+    async def true() -> bool:
+        return condition()
+
+    await eventually(true, what)
 
 
 @pytest.fixture
@@ -144,6 +155,18 @@ async def test_a_page_that_takes_too_long_is_given_up_and_its_process_killed(
         await tools.get(server.url("/as?type=text/html&body=<p>x"))
     monkeypatch.undo()
     assert (await tools.get(server.url("/as?type=text/html&body=<p>x")))["content"] == "x"
+
+
+async def test_the_first_page_finds_a_process_that_waits_for_it_and_one_that_was_killed_is_not_asked(
+    tools: Tools, server: Outside
+) -> None:
+    [waiting] = tools.fetcher._converters._idle
+    url = server.url("/as?type=text/html&body=<p>x")
+    assert (await tools.get(url))["content"] == "x"
+    assert tools.fetcher._converters._idle == [waiting]
+    waiting.kill()
+    await waiting.wait()
+    assert (await tools.get(url))["content"] == "x"
 
 
 async def test_charsets_are_known_by_mark_header_and_page(tools: Tools, server: Outside) -> None:
@@ -307,10 +330,56 @@ async def test_each_host_has_a_limit_of_its_own(server: Outside) -> None:
     async with Fetcher(allowed(per_host="3"), resolve=server.resolve) as fetcher:
 
         async def ask(number: int) -> None:
-            await fetcher.send(Ask(server.url("/ok?delay=0.01", f"host{number % 2}.test")))
+            ask = Ask(server.url("/ok?delay=0.01", f"host{number % 2}.test"))
+            await fetcher.send(ask, principal="alice")
 
         await asyncio.gather(*(ask(number) for number in range(60)))
     assert (server.peak["host0.test"], server.peak["host1.test"], server.peak[""]) == (3, 3, 6)
+
+
+async def test_waiting_for_a_turn_is_told_and_takes_nothing_from_a_requests_time(server: Outside) -> None:
+    async with Fetcher(allowed(concurrency="1", read_seconds="5"), resolve=server.resolve) as fetcher:
+        asks = [fetcher.send(Ask(server.url("/ok?delay=0.5")), Effort(1.4, 0), principal="alice") for _ in range(4)]
+        answers = await asyncio.gather(*asks)
+    assert server.peak[""] == 1
+    assert max(answer.waited for answer in answers) >= 1.5
+    assert all(answer.seconds < 1.4 for answer in answers)
+
+
+async def test_principals_take_turns_so_one_request_does_not_wait_for_anothers_thousands(
+    tools: Tools, server: Outside
+) -> None:
+    """Of those that wait, one of the other's goes first at most; as many as the limit may be on their way already."""
+    urls = [server.url(f"/item/{number}?delay=0.05") for number in range(500)]
+    async with asyncio.TaskGroup() as group:
+        call = partial(tools.call, "bulk_fetch", principal="mallory", urls=urls)
+        flood = [group.create_task(call()) for _ in range(5)]
+        await comes(lambda: tools.fetcher.turns.waiting == 4 * LIMIT, "as many as it has lanes, less those in flight")
+        before = len(server.order)
+        assert (await tools.get(server.url("/mine")))["status"] == 200
+        assert server.order.index("/mine") - before <= LIMIT + 1
+        for one in flood:
+            one.cancel()
+    assert server.peak[""] == LIMIT
+    assert (tools.fetcher.turns.in_flight, tools.fetcher.turns.waiting) == (0, 0)
+
+
+async def test_principals_take_turns_for_the_processes_that_convert_pages(tools: Tools, server: Outside) -> None:
+    done: list[str] = []
+
+    async def read(principal: str, url: str) -> None:
+        await tools.call("http_get", principal=principal, url=url)
+        done.append(principal)
+
+    async with asyncio.TaskGroup() as group:
+        urls = [server.url(f"/as?type=text/html&body=<p>x&repeat=3000&{number}") for number in range(10)]
+        flood = [group.create_task(read("mallory", url)) for url in urls]
+        await comes(lambda: len(server.order) == 10 and not tools.fetcher.turns.in_flight, "all pages are there")
+        before = len(done)
+        await read("alice", server.url("/as?type=text/html&body=<p>x"))
+        assert done.index("alice") - before <= 2 + 1 + 1, "two are being read, one is first, one ends beside hers"
+        for one in flood:
+            one.cancel()
 
 
 async def test_a_redirect_waits_for_the_turn_of_the_host_it_leads_to(server: Outside) -> None:
@@ -318,7 +387,7 @@ async def test_a_redirect_waits_for_the_turn_of_the_host_it_leads_to(server: Out
         to = server.url("/ok?delay=0.02", "target.test")
         url = "/redirect?to=" + to.replace("?", "%3F")
         urls = [server.url(url, f"from{number}.test") for number in range(8)]
-        answers = await asyncio.gather(*(fetcher.send(Ask(url)) for url in urls))
+        answers = await asyncio.gather(*(fetcher.send(Ask(url), principal="alice") for url in urls))
     assert {answer.fetched.url for answer in answers} == {to}
     assert server.peak["target.test"] == 2
 
@@ -415,15 +484,16 @@ async def test_a_call_that_is_cut_leaves_no_task_connection_or_turn(phase: str, 
 
 async def test_the_client_is_closed_with_the_server(server: Outside) -> None:
     async with Fetcher(allowed()) as fetcher:
-        answered = await fetcher.send(Ask(server.url("/ok")))
+        answered = await fetcher.send(Ask(server.url("/ok")), principal="alice")
         assert (answered.fetched.status, server.open) == (200, 1)
     await asyncio.wait_for(server.emptied.wait(), 5)
 
 
 async def test_other_parts_of_the_server_fetch_with_one_call(fetcher: Fetcher, server: Outside) -> None:
     """The seam: an answer read by its type, or a failure in words."""
-    answered, page = await fetcher.get(server.url("/as?type=application/json&body=[1]"), effort=Effort(seconds=5))
+    url = server.url("/as?type=application/json&body=[1]")
+    answered, page = await fetcher.get(url, principal="alice", effort=Effort(seconds=5))
     assert (answered.fetched.status, page.data) == (200, [1])
     for path in ("/status/404", "/hang"):
         with pytest.raises(OffloopError):
-            await fetcher.get(server.url(path), effort=Effort(seconds=1, retries=0))
+            await fetcher.get(server.url(path), principal="alice", effort=Effort(seconds=1, retries=0))

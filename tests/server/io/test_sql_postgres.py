@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -434,6 +436,52 @@ async def test_a_role_that_may_write_is_warned_of_once(server: Postgres, role: s
     await database.close()
     assert [line["connection"] for line in logged if "may write" in line["event"]] == warned
     assert "host=" not in str(logged)
+
+
+PEEKS = (
+    "SELECT query FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%4711%'",
+    """SELECT word FROM ts_stat('SELECT to_tsvector(query) FROM pg_stat_activity WHERE pid <> ' || pg_backend_pid())
+    WHERE word = '4711'""",
+)
+
+
+async def test_callers_of_one_role_neither_see_nor_end_each_other_once_the_operator_says_so(server: Postgres) -> None:
+    """With the two lines of the page for operators; before them, a caller can do both, and the log says so."""
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text("utf-8")
+    [lines] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    await server.execute("CREATE DATABASE apart", "CREATE ROLE apart LOGIN")
+
+    async def look() -> tuple[list[list[Any]], bool, bool]:
+        """What a caller sees of another's statement, whether they can end it, and whether there was a warning."""
+        database = PostgreSQL("shop", server.url("apart", "apart"))
+        with capture_logs() as logged:
+            other = asyncio.ensure_future(read(database, "SELECT 4711, pg_sleep(60)", seconds=60))
+            running = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = 'apart'"
+
+            async def sleeps() -> bool:
+                return bool(await server.fetch(running))
+
+            await until(sleeps)
+            seen = [row for peek in PEEKS for row in (await read(database, peek)).rows]
+            [(pid,)] = await server.fetch(running)
+            for end in (f"SELECT pg_cancel_backend({pid})", f"SELECT pg_terminate_backend({pid})"):
+                with contextlib.suppress(BadInput):
+                    await read(database, end)
+            await asyncio.wait([other], timeout=0.2)
+            ended = other.done()
+            other.cancel()
+            await asyncio.gather(other, return_exceptions=True)
+            await database.close()
+        return seen, ended, any("each other's statements" in line["event"] for line in logged)
+
+    assert await look() == ([["SELECT 4711, pg_sleep(60)"], ["4711"]], True, True)
+    await server.execute(*lines.replace("reader", "apart").strip().splitlines(), database="apart")
+    assert await look() == ([], False, False)
+    for undo in ("SELECT set_config('track_activities', 'on', false)", "ALTER ROLE apart RESET track_activities"):
+        database = PostgreSQL("shop", server.url("apart", "apart"))
+        with pytest.raises(BadInput):
+            await read(database, undo)
+        await database.close()
 
 
 ESCAPE = """SELECT set_config('role', 'none', false),

@@ -1,4 +1,4 @@
-"""Limits for all callers together and for each host, in the order of waiting."""
+"""Limits for all callers together and for each host. Whose turn it is: see the tests of places."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from testbed.waiting import eventually
 pytestmark = pytest.mark.anyio
 
 
-async def test_who_waits_longest_is_next_and_a_host_that_is_busy_takes_no_other_hosts_place() -> None:
+async def test_a_host_that_is_busy_takes_no_other_hosts_place() -> None:
     turns = Turns(2, 1, patience=5)
     order: list[str] = []
     gates = {name: asyncio.Event() for name in ("a1", "a2", "b1", "b2")}
 
     async def ask(name: str) -> None:
-        async with turns(name[0]):
+        async with turns("alice", name[0]):
             order.append(name)
             await gates[name].wait()
 
@@ -35,19 +35,19 @@ async def test_who_waits_longest_is_next_and_a_host_that_is_busy_takes_no_other_
         gates["a1"].set()
         gates["a2"].set()
     assert order == ["a1", "b1", "b2", "a2"]
-    assert (turns.in_flight, turns.waiting, turns._hosts) == (0, 0, {})
+    assert (turns.in_flight, turns.waiting) == (0, 0)
 
 
 async def test_who_waits_too_long_is_told_to_come_again() -> None:
     turns = Turns(1, 1, patience=0.05)
-    async with turns("a"):
+    async with turns("alice", "a"):
         for host in ("a", "b"):
             with pytest.raises(Busy, match=f"{host} was not asked"):
-                async with turns(host):
+                async with turns("alice", host):
                     pass
-    async with turns("a") as waited:
+    async with turns("alice", "a") as waited:
         assert waited < 1
-    assert (turns.in_flight, turns.waiting, turns._hosts) == (0, 0, {})
+    assert (turns.in_flight, turns.waiting) == (0, 0)
 
 
 async def test_a_caller_that_leaves_gives_its_place_back_wherever_it_was() -> None:
@@ -56,7 +56,7 @@ async def test_a_caller_that_leaves_gives_its_place_back_wherever_it_was() -> No
     for _ in range(3):  # one in flight, one waiting for its place among all, one for its host
 
         async def ask() -> None:
-            async with turns("a"):
+            async with turns("alice", "a"):
                 await asyncio.Event().wait()
 
         tasks.append(asyncio.ensure_future(ask()))
@@ -64,8 +64,8 @@ async def test_a_caller_that_leaves_gives_its_place_back_wherever_it_was() -> No
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert (turns.in_flight, turns.waiting, turns._hosts) == (0, 0, {})
-    async with turns("a") as waited:
+    assert (turns.in_flight, turns.waiting) == (0, 0)
+    async with turns("alice", "a") as waited:
         assert waited < 1
 
 

@@ -228,9 +228,9 @@ class PostgreSQL:
             return self._pool
 
     async def _look_at_role(self, pool: asyncpg.Pool) -> None:
-        """Refuse a role that reaches the server's host; warn of one that could write if it were let."""
+        """Refuse a role that reaches the host; warn of one that could write, or does not keep callers apart."""
         async with pool.acquire() as session:
-            reaches, writes = await session.fetchrow(catalogue.RIGHTS)
+            reaches, writes, shares = await session.fetchrow(catalogue.RIGHTS)
         if reaches:  # no transaction keeps it from files and programs there, and it can take back what it is denied
             log.warning("the role of a database connection may do too much", connection=self._name)
             raise Unavailable(_TOO_MIGHTY.format(self._name, self._name.upper()), retryable=False)
@@ -238,6 +238,12 @@ class PostgreSQL:
             log.warning(
                 "the role of a database connection may write; queries run in read-only transactions, but give it a "
                 "role that may only read",
+                connection=self._name,
+            )
+        if shares:
+            log.warning(
+                "callers of a database connection can see or end each other's statements while they run; where not "
+                "all are the same principal, see Databases in docs/operations.md",
                 connection=self._name,
             )
 

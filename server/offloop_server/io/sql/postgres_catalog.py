@@ -65,11 +65,16 @@ SELECT EXISTS (
 EXISTS (
     SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-    AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'))
+    AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
+current_setting('track_activities')::bool OR EXISTS (
+    SELECT FROM pg_catalog.pg_proc p
+    WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname IN ('pg_cancel_backend', 'pg_terminate_backend')
+    AND has_function_privilege(session_user, p.oid, 'EXECUTE'))
 """
-"""Whether the role may reach the server's host, and whether it may write to a table.
+"""Whether the role may reach the server's host, may write to a table, and may see or end what others do in its name.
 
-Asked of the login's own role: whatever role the connection was set to, a statement can go back to that one.
+The first and last are asked of the login's own role: whatever role the connection was set to, a statement can go back
+to that one.
 """
 
 
