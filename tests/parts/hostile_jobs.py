@@ -228,6 +228,15 @@ def flood(given: Given) -> Told:
     return Told()
 
 
+@job(seconds=1, memory_mb=256)
+def print_for_ever(given: Given, context: Context) -> Told:
+    """Print until it is ended, and have a program do so too."""
+    subprocess.Popen(["yes", "from a program"])
+    context.progress(1, None, str(os.getpid()))
+    while True:
+        os.write(2, b"x" * 65536)
+
+
 @job(seconds=20, memory_mb=256, output_mb=1)
 def fill_the_disk(given: Given, context: Context) -> Told:
     """Write file after file, each within its limit."""
