@@ -87,6 +87,7 @@ ALWAYS_REFUSED = {
     "environ of the worker",
     "environ of the zygote",
     "files of the worker",
+    "hide itself",
     "io_uring",
     "kill all",
     "kill the worker",
@@ -329,6 +330,25 @@ async def test_who_prints_for_ever_is_ended_by_its_time_and_its_neighbours_are_s
 async def test_a_full_folder_ends_the_job(run: Run) -> None:
     with pytest.raises(LimitExceeded, match=r"4 MiB.*on disk"):
         await run(jobs.fill_the_disk)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        jobs.hold_deleted_files,
+        jobs.hold_deleted_files_strictly,
+        jobs.have_others_hold_deleted_files,
+        jobs.hold_files_in_memory,
+    ],
+    ids=lambda kind: kind.name,
+)
+async def test_deleted_files_that_are_held_open_count(run: Run, kind: Kind[Any, Any]) -> None:
+    with pytest.raises(LimitExceeded, match=r"4 MiB.*on disk"):
+        await run(kind)
+
+
+async def test_a_deleted_file_counts_once_however_often_it_is_open(run: Run) -> None:
+    assert (await run(jobs.hold_few_deleted_files, number=2))["found"] == {"held": "20"}
 
 
 def test_the_probe_finds_what_this_kernel_has() -> None:

@@ -304,7 +304,7 @@ class Children:
             await asyncio.sleep(usage.LOOK_SECONDS)
             for pid, task in seen.items():
                 folders = [task.folder, str(self._temporary / str(pid))]
-                taken = await asyncio.to_thread(usage.exceeds, folders, _disk_mb(task) << 20)
+                taken = await asyncio.to_thread(usage.exceeds, folders, pid, _disk_mb(task) << 20)
                 if taken and self._busy.get(pid) is task and pid in self._all:
                     self._all[pid].full = True
                     self._order(b"K", pid)
