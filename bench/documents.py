@@ -54,7 +54,7 @@ def ten_pages() -> str:
 
 
 def table() -> str:
-    """A hundred pages: one table of 3,100 rows in five columns."""
+    """About a hundred pages, as the machine's fonts have it: one table of 3,100 rows in five columns."""
     number = next(_numbers)
     rows = "".join(
         f"<tr><td>{row}</td><td>Row {row} of table {number}</td><td>Group {row % 17}</td><td class=n>{row % 7 + 1}</td>"

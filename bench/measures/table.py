@@ -5,69 +5,132 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from statistics import median
+from typing import NamedTuple, cast
 
-from bench import documents, rendering
+from bench import documents, rendering, usage
 from bench.measures.plan import Plan
 from bench.report import Figures
 
+_BARE = "weasyprint"
+_OURS = "offloop child"
+_SECONDS = 300
+
+
+class _Made(NamedTuple):
+    """What one call took: seconds, and CPU seconds with those of its processes; and the pages it made."""
+
+    seconds: float
+    cpu: float
+    pages: int
+
 
 async def table(plan: Plan, figures: Figures) -> None:
-    """One table of a hundred pages: ``offloop child`` is ``render_pdf`` in a fresh child of a warm zygote.
+    """One table of about a hundred pages: ``offloop child`` is ``render_pdf`` in a fresh child of a warm zygote.
 
-    ``weasyprint`` is the library's own call in a warm process, with nothing around it. Both alternate.
+    ``weasyprint`` is the library's own call in a warm process, with nothing around it. Both processes stay, and the
+    two calls take turns, each first as often as the other; ``of the bare call`` compares the two of one turn. Where
+    others use the machine only the CPU time says something: our child runs at lower priority, and a turn takes long
+    enough for the load to change.
     """
-    count = plan.of(3, 1)
-    for _ in range(plan.rounds):
-        for call, stack in (("weasyprint", "weasyprint"), ("child", "offloop child")):
-            if plan.among(call if call == "weasyprint" else "offloop"):
-                figures.add("100-page table", stack, "s", await _seconds(call, count))
+    names = [name for name in (_BARE, _OURS) if plan.among(name.partition(" ")[0])]
+    for number in range(plan.rounds):
+        async with AsyncExitStack() as stack:
+            renderers = {name: await stack.enter_async_context(_renderer(name)) for name in names}
+            for turn in range(number, number + plan.of(3, 1)):
+                order = names if turn % 2 == 0 else names[::-1]
+                made = {name: await renderers[name]() for name in order}
+                for name, one in made.items():
+                    figures.add("100-page table", name, "s", one.seconds)
+                    figures.add("100-page table", name, "CPU s", one.cpu)
+                if len(names) > 1:
+                    bare, ours = made[_BARE], made[_OURS]
+                    if bare.pages != ours.pages:  # half the work would be half the time
+                        figures.failures.append(
+                            f"pages of a table: {bare.pages} of the bare call, {ours.pages} of ours"
+                        )
+                    figures.add("100-page table, of the bare call", _OURS, "x", ours.seconds / bare.seconds)
+                    figures.add("100-page table, of the bare call", _OURS, "x CPU", ours.cpu / bare.cpu)
 
 
-async def _seconds(call: str, count: int) -> float:
+@asynccontextmanager
+async def _renderer(name: str) -> AsyncIterator[Callable[[], Coroutine[None, None, _Made]]]:
+    """A warm process that renders a table whenever it is asked, and tells of it."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.measures.table", call, str(count)), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "bench.measures.table", name),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(600):
-        output, _ = await process.communicate()
-    found: float = json.loads(output)
-    return found
+    writing = cast("asyncio.StreamWriter", process.stdin)
+    reading = cast("asyncio.StreamReader", process.stdout)
+
+    async def ask() -> _Made:
+        writing.write(b"\n")
+        async with asyncio.timeout(_SECONDS):
+            return _Made(*json.loads(await reading.readline()))
+
+    try:
+        yield ask
+    finally:
+        writing.close()
+        await process.wait()
 
 
-async def _in_children(count: int) -> list[float]:
+async def _in_children() -> None:
     """Seconds from handing the task to a waiting child until its file lies there."""
     from offloop.jobs.pdf import render_pdf  # noqa: PLC0415 -- the other call does without
     from offloop_workers.children import Children, Task  # noqa: PLC0415 -- the same
 
-    times = []
     with tempfile.TemporaryDirectory() as folder:
         async with Children(1, ("pdf",), Path(folder) / "temporary") as children:
-            for number in range(count + 1):
-                html, began = documents.table() if number else "<p>warm", time.perf_counter()
-                task = Task(render_pdf, f"table-{number}", 1, {"html": html}, f"{folder}/{number}", {})
-                await children.run(task, lambda _progress: None)
-                times.append(time.perf_counter() - began)
-    return times[1:]
+
+            async def render(html: str, name: str) -> int:
+                task = Task(render_pdf, name, 1, {"html": html}, f"{folder}/{name}", {})
+                pages: int = (await children.run(task, lambda _progress: None))["output"]["pages"]
+                return pages
+
+            await render("<p>warm", "warm")
+            while await asyncio.to_thread(sys.stdin.readline):
+                html, began = documents.table(), _now()
+                pages = await render(html, f"table-{began[0]}")
+                _answer(began, _now(), pages)
 
 
-def _alone(count: int) -> list[float]:
+def _alone() -> None:
+    import pikepdf  # noqa: PLC0415 -- only looks at what was made
+
     rendering.weasyprint_alone("<p>warm")
-    times = []
-    for _ in range(count):
-        html, began = documents.table(), time.perf_counter()
-        rendering.weasyprint_alone(html)
-        times.append(time.perf_counter() - began)
-    return times
+    while sys.stdin.readline():
+        html, began = documents.table(), _now()
+        content = rendering.weasyprint_file(html)
+        ended = _now()
+        with tempfile.TemporaryFile() as file:
+            file.write(content)
+            _answer(began, ended, len(pikepdf.open(file).pages))
 
 
-def _main(call: str, count: str) -> None:
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), usage.cpu_seconds(os.getpid())
+
+
+def _answer(began: tuple[float, float], ended: tuple[float, float], pages: int) -> None:
+    made = _Made(ended[0] - began[0], ended[1] - began[1], pages)
+    sys.__stdout__.write(json.dumps(made) + "\n")  # type: ignore[union-attr]  # it has one
+    sys.__stdout__.flush()  # type: ignore[union-attr]  # the same
+
+
+def _main(name: str) -> None:
     with contextlib.redirect_stdout(sys.stderr):
-        times = _alone(int(count)) if call == "weasyprint" else asyncio.run(_in_children(int(count)))
-    sys.stdout.write(json.dumps(median(times)))
+        if name == _BARE:
+            _alone()
+        else:
+            asyncio.run(_in_children())
 
 
 if __name__ == "__main__":

@@ -107,6 +107,14 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
         "tests/server/test_files.py::test_a_download_is_whole_and_cannot_do_harm_in_a_browser",
     ),
     "patterns and manifests that take long": ("hash_tree: stars without end", "verify_manifest: a JSON manifest*"),
+    "a disk that is filled": (
+        "tests/workers/test_sandbox.py::test_a_full_folder_ends_the_job",
+        "tests/workers/test_sandbox.py::test_deleted_files_that_are_held_open_count",
+    ),
+    "printing without end": (
+        "tests/workers/test_sandbox.py::test_what_floods_the_log_is_dropped_and_counted",
+        "tests/workers/test_sandbox.py::test_who_prints_for_ever_is_ended_by_its_time_and_its_neighbours_are_served",
+    ),
     "state from one job in the next": (
         "tests/workers/test_sandbox.py::test_nothing_that_a_job_changed_is_met_by_the_next",
         "tests/workers/test_pdf.py::test_fonts_of_the_document_do_not_outlive_its_job",

@@ -127,6 +127,7 @@ def _twins(name: str, path: str, outcome: frozenset[str], **more: Any) -> Case:
 
 
 _SECRET_LINE = f"{MARK_SHA256}  "
+_DEEP = "%%%% HASHDEEP-1.0\n%%%% "
 _ALL = ["md5", "sha1", "sha256", "sha512", "blake3", "crc32"]
 
 CASES: list[Case] = [
@@ -217,6 +218,15 @@ CASES: list[Case] = [
     _check("a JSON manifest of 600,000 entries", "root:data/hashing/manifests/million.json", _LIMIT),
     _check("a JSON manifest of huge numbers", '{"format":"offloop-manifest-1","size":' + "9" * 10**5 + "}", _BAD),
     _check("a JSON manifest of half a character", '{"format":"offloop-manifest-1","algorithm":"\\ud800"}', _BAD),
+    _check("a hashdeep manifest that climbs", f"{_DEEP}size,sha256,filename\n1,{_SECRET_LINE[:64]},../../x\n", _DONE),
+    _check(
+        "a hashdeep manifest that says where it was",
+        f"{_DEEP}size,sha256,filename\n## Invoked from: /etc\n1,{_SECRET_LINE[:64]},/etc/passwd\n",
+        _DONE,
+    ),
+    _check("a hashdeep manifest of 10,000 columns", f"{_DEEP}size,{'md5,' * 10**4}filename\n", _BAD),
+    _check("a hashdeep manifest of a huge size", f"{_DEEP}size,sha256,filename\n{'9' * 20_000},{_SHA},a\n", _BAD),
+    _check("a hashdeep manifest of heads", _DEEP * 10**5, _BAD),
     _check("a manifest behind a link", "root:data/hashing/links/secret.txt", _NO_FILE),
     _check("a manifest that is a pipe", "root:data/hashing/special/pipe", _NO_FILE),
     # Duplicates.

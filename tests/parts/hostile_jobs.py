@@ -91,6 +91,7 @@ def _everything(given: Given, context: Context) -> Told:
         "kill itself": lambda: os.kill(os.getpid(), 0),
         "trace the zygote": lambda: _call(101 if os.uname().machine == "x86_64" else 117, 16, zygote, 0, 0),
         "io_uring": lambda: _call(425, 1, ctypes.create_string_buffer(200)),
+        "hide itself": lambda: _call(157 if os.uname().machine == "x86_64" else 167, 4, 0, 0, 0, 0),
         "namespace": lambda: _call(272 if os.uname().machine == "x86_64" else 97, 0x1000_0000),
         "session": os.setsid,
         "shared memory that stays": lambda: _call(29 if os.uname().machine == "x86_64" else 194, 0, 4096, 0o1600),
@@ -228,6 +229,15 @@ def flood(given: Given) -> Told:
     return Told()
 
 
+@job(seconds=1, memory_mb=256)
+def print_for_ever(given: Given, context: Context) -> Told:
+    """Print until it is ended, and have a program do so too."""
+    subprocess.Popen(["yes", "from a program"])
+    context.progress(1, None, str(os.getpid()))
+    while True:
+        os.write(2, b"x" * 65536)
+
+
 @job(seconds=20, memory_mb=256, output_mb=1)
 def fill_the_disk(given: Given, context: Context) -> Told:
     """Write file after file, each within its limit."""
@@ -235,6 +245,71 @@ def fill_the_disk(given: Given, context: Context) -> Told:
     while True:
         (context.folder / f"{number}").write_bytes(bytes(1 << 20))
         number += 1
+
+
+def _hold(folder: Path) -> None:
+    """Take 8 MiB in files that have no name any more, and wait."""
+    held = []
+    for number in range(8):
+        path = folder / f"{number}"
+        held.append(path.open("wb", 0))
+        held[-1].write(bytes(1 << 20))
+        path.unlink()
+    time.sleep(600)
+
+
+@job(seconds=5, memory_mb=256, output_mb=1)
+def hold_deleted_files(given: Given, context: Context) -> Told:
+    """Delete what still takes the disk."""
+    _hold(context.folder)
+    return Told()
+
+
+@job(seconds=5, memory_mb=256, output_mb=1, isolation="fork", sandbox="strict")
+def hold_deleted_files_strictly(given: Given, context: Context) -> Told:
+    """The same, hidden from others as far as the sandbox allows."""
+    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+    _hold(context.folder)
+    return Told()
+
+
+@job(seconds=5, memory_mb=256, output_mb=1)
+def have_others_hold_deleted_files(given: Given, context: Context) -> Told:
+    """The same, by a process whose parent has ended, started by a thread."""
+    folder = context.folder
+
+    def start() -> None:
+        if os.fork() == 0:
+            if os.fork() == 0:
+                _hold(folder)
+            os._exit(0)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    time.sleep(600)
+    return Told()
+
+
+@job(seconds=5, memory_mb=256, output_mb=1)
+def hold_files_in_memory(given: Given) -> Told:
+    """Take 8 MiB of memory in files, which no cap of a process counts."""
+    held = [os.memfd_create(str(number)) for number in range(8)]
+    for file in held:
+        os.write(file, bytes(1 << 20))
+    time.sleep(600)
+    return Told()
+
+
+@job(seconds=20, memory_mb=256, output_mb=1)
+def hold_few_deleted_files(given: Given, context: Context) -> Told:
+    """Hold one deleted file of 1 MiB open many times, for longer than a look takes."""
+    path = context.folder / "deleted"
+    path.write_bytes(bytes(1 << 20))
+    held = [path.open("rb") for _ in range(20)]
+    path.unlink()
+    time.sleep(given.number)
+    return Told(found={"held": str(len(held))})
 
 
 @job(seconds=20, memory_mb=256, output_mb=1, artifacts=3)

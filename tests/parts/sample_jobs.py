@@ -233,6 +233,13 @@ def chatter(given: Given) -> Told:
     return Told(pid=os.getpid(), text=given.text)
 
 
+@job(seconds=20, memory_mb=256, isolation="fork")
+def mutter(given: Given) -> Told:
+    """Print and leave it to the process to write it."""
+    print(given.text)  # noqa: T201 -- that is what is tested
+    return Told(pid=os.getpid(), text=given.text)
+
+
 @job(seconds=20, memory_mb=256)
 def look_around(given: Given) -> Told:
     """Tell what the kernel knows of this process."""

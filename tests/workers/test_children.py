@@ -216,6 +216,14 @@ async def test_what_a_job_prints_does_not_disturb(run: Runner) -> None:
     assert (await run(jobs.echo, "next"))["text"] == "next"
 
 
+async def test_what_a_job_prints_is_in_the_log_before_its_answer(
+    run: Runner, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also what Python still kept in a buffer when the work of a forked child was done."""
+    await run(jobs.mutter, "to nobody")
+    assert capfd.readouterr().err == "to nobody\n"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what it knows of the process")
 async def test_children_cannot_gain_rights_go_first_and_step_back(run: Runner) -> None:
     found = (await run(jobs.look_around))["text"].split()

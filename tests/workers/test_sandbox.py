@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from offloop import Kind, catalogue
 from offloop.errors import Crashed, JobError, LimitExceeded
 from offloop.record import Progress
 from offloop_workers import landlock, sandbox, seccomp
 from offloop_workers.children import Children, Task
+from offloop_workers.prints import LOG_BYTES
 from parts import hostile_jobs as jobs
 from parts.processes import alive, gone, until
 from parts.valkey import lasting
@@ -85,6 +87,7 @@ ALWAYS_REFUSED = {
     "environ of the worker",
     "environ of the zygote",
     "files of the worker",
+    "hide itself",
     "io_uring",
     "kill all",
     "kill the worker",
@@ -300,9 +303,52 @@ async def test_an_answer_has_so_many_files_and_so_many_bytes(run: Run) -> None:
         await run(jobs.make_files, number=4)
 
 
+async def test_what_floods_the_log_is_dropped_and_counted(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    with capture_logs() as logged:
+        await run(jobs.flood, number=100 << 10)
+    (line,) = logged
+    assert (line["job_id"], line["kept"], line["kept"] + line["dropped"]) == ("a-job", LOG_BYTES, 100 << 20)
+    assert len(capfd.readouterr().err) == LOG_BYTES
+
+
+async def test_who_prints_for_ever_is_ended_by_its_time_and_its_neighbours_are_served(
+    run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begun = asyncio.Event()
+    with capture_logs() as logged:
+        flooding = asyncio.create_task(run(jobs.print_for_ever, lambda _: begun.set()))
+        await asyncio.wait_for(begun.wait(), 10)
+        for _ in range(10):
+            await run(jobs.look)
+        assert not flooding.done()
+        with pytest.raises(LimitExceeded, match="limit of 1 seconds"):
+            await flooding
+    assert [line["kept"] for line in logged] == [LOG_BYTES]
+    assert len(capfd.readouterr().err) <= LOG_BYTES + 1
+
+
 async def test_a_full_folder_ends_the_job(run: Run) -> None:
     with pytest.raises(LimitExceeded, match=r"4 MiB.*on disk"):
         await run(jobs.fill_the_disk)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        jobs.hold_deleted_files,
+        jobs.hold_deleted_files_strictly,
+        jobs.have_others_hold_deleted_files,
+        jobs.hold_files_in_memory,
+    ],
+    ids=lambda kind: kind.name,
+)
+async def test_deleted_files_that_are_held_open_count(run: Run, kind: Kind[Any, Any]) -> None:
+    with pytest.raises(LimitExceeded, match=r"4 MiB.*on disk"):
+        await run(kind)
+
+
+async def test_a_deleted_file_counts_once_however_often_it_is_open(run: Run) -> None:
+    assert (await run(jobs.hold_few_deleted_files, number=2))["found"] == {"held": "20"}
 
 
 def test_the_probe_finds_what_this_kernel_has() -> None:

@@ -35,12 +35,12 @@ MAX_OUTPUT: Final = 1 << 20
 """Bytes of packed output; more belongs into an artifact."""
 
 
-def serve(sock: socket.socket, known: Works, sandbox: Sandbox, roots: Mapping[str, Path]) -> None:
+def serve(sock: socket.socket, prints: int, known: Works, sandbox: Sandbox, roots: Mapping[str, Path]) -> None:
     """Do tasks until the worker closes the socket, or the first one that says so has been done.
 
     A task is ``{kind, job_id, attempt, input, folder, inputs, limits, last}``; the answer is ``{done: …}`` or
     ``{failed: …}``, preceded by any number of ``{progress: …}``, and of ``{fetch: …}``, each of which is answered. A
-    child that cannot be put back as it was leaves.
+    child that cannot be put back as it was leaves. `prints` is the pipe for its standard output and error.
     """
     kernel.die_with_parent(os.getppid())
     with contextlib.suppress(PermissionError):
@@ -48,7 +48,7 @@ def serve(sock: socket.socket, known: Works, sandbox: Sandbox, roots: Mapping[st
     kernel.adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     kernel.yield_to_others()
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a job's prints are log lines
+    _print_into(prints)
     random.seed()  # else every fork would draw the zygote's numbers
     temporary = _temporary_folder()
     child = _Child(sock, roots, temporary, sandbox)
@@ -63,6 +63,7 @@ def serve(sock: socket.socket, known: Works, sandbox: Sandbox, roots: Mapping[st
             answer = child.attempt(work, task)
         else:
             answer = {"failed": _without_work(task["kind"]).to_wire()}
+        _flush()
         if not task["last"] and company():
             answer["retire"] = True  # what goes on could speak into the next task
         frames.send(sock, answer)
@@ -70,6 +71,20 @@ def serve(sock: socket.socket, known: Works, sandbox: Sandbox, roots: Mapping[st
         if before is None or not before.clear():
             return
         _empty(temporary)
+
+
+def _print_into(pipe: int) -> None:
+    """What this process prints, and what it starts, become log lines."""
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(pipe, stream.fileno())
+    os.close(pipe)
+
+
+def _flush() -> None:
+    """What a job has printed is out before its answer; a forked child ends without another chance."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # a job may have closed it
+            stream.flush()  # type: ignore[union-attr]  # the same
 
 
 def _temporary_folder() -> Path:

@@ -26,6 +26,7 @@ from offloop.errors import Crashed, JobError, LimitExceeded
 from offloop.job import Kind
 from offloop.record import Progress
 from offloop_workers import frames, kernel, landlock, sandbox, usage, zygote
+from offloop_workers.prints import Prints
 
 if TYPE_CHECKING:
     from offloop_workers.fetching import Errand
@@ -53,6 +54,7 @@ class _NeverBegunError(Exception):
 class _Child:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    prints: Prints
     forked: asyncio.Future[None]
     ended: asyncio.Future[int]
     pid: int = 0
@@ -158,6 +160,7 @@ class Children:
     async def _run_in(self, child: _Child, task: Task, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
         reply: dict[str, Any] | None = None
         self._busy[child.pid] = task
+        child.prints.begin(task.job_id)
         try:
             async with asyncio.timeout(task.kind.limits.seconds - task.spent):
                 reply = await self._converse(child, task, on_progress)
@@ -216,6 +219,7 @@ class Children:
 
     def _after(self, child: _Child, task: Task, reply: dict[str, Any]) -> None:
         child.tasks += 1
+        child.prints.end()
         if task.kind.isolation == "fork" or reply.get("retire") or child.tasks >= MAX_TASKS:
             self._retire(child)
         else:
@@ -248,6 +252,7 @@ class Children:
 
     def _ended(self, child: _Child, code: int) -> None:
         # Its socket stays open: the answer of a child that ends with it may not have been read yet.
+        child.prints.close()
         if not child.ended.done():
             child.ended.set_result(code)
         if self._all.pop(child.pid, None) and not self._closed:
@@ -296,7 +301,7 @@ class Children:
             await asyncio.sleep(usage.LOOK_SECONDS)
             for pid, task in seen.items():
                 folders = [task.folder, str(self._temporary / str(pid))]
-                taken = await asyncio.to_thread(usage.exceeds, folders, _disk_mb(task) << 20)
+                taken = await asyncio.to_thread(usage.exceeds, folders, pid, _disk_mb(task) << 20)
                 if taken and self._busy.get(pid) is task and pid in self._all:
                     self._all[pid].full = True
                     self._order(b"K", pid)
@@ -325,6 +330,7 @@ class Children:
         while self._forking:
             child = self._forking.popleft()
             child.writer.close()
+            child.prints.close()
             child.forked.cancel()
         if self._control:
             self._control.close()
@@ -373,13 +379,15 @@ class Children:
         ours, theirs = socket.socketpair()
         with theirs:
             reader, writer = await asyncio.open_connection(sock=ours)
-            child = _Child(reader, writer, loop.create_future(), loop.create_future())
             if self._control is None:
                 writer.close()
                 message = "there is no zygote"
                 raise ZygoteError(message)
+            child = _Child(reader, writer, Prints(), loop.create_future(), loop.create_future())
             self._forking.append(child)
-            socket.send_fds(self._control, [zygote.MESSAGE.pack(b"F", 0, 0)], [theirs.fileno()])
+            ends = [theirs.fileno(), child.prints.writing]
+            socket.send_fds(self._control, [zygote.MESSAGE.pack(b"F", 0, 0)], ends)
+            child.prints.handed_over()
         await child.forked
         return child
 

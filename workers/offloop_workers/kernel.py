@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -70,6 +71,16 @@ def children_of(pid: int) -> list[int]:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def family(leader: int) -> Iterator[int]:
+    """A process, and all that it has started, whichever of their threads did."""
+    waiting = [leader]
+    while waiting:
+        yield (pid := waiting.pop())
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                waiting += map(int, children.read_text().split())
 
 
 def end_group(leader: int) -> None:

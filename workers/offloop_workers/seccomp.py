@@ -46,6 +46,7 @@ _CLONE_THREAD: Final = 0x0001_0000
 _CLONE_NAMESPACES: Final = 0x7E02_0000
 _TERMINAL_INPUT: Final = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX: they type for whoever started the worker
 _DEATH_SIGNAL: Final = 1
+_SET_DUMPABLE: Final = 4  # the worker must see what a job holds open
 
 _NEVER: Final = {
     "_sysctl": (156, None),
@@ -220,7 +221,7 @@ def _assemble(refusals: Refusals, which: int) -> list[_Step]:
     steps += _call(_CLONE3[which], [_refuse(errno.ENOSYS)])  # its flags are out of reach; libc then uses clone
     steps += _call(_CLONE[which], _clone(threads_only=refusals.processes))
     steps += _call(_IOCTL[which], _unless(1, _TERMINAL_INPUT))
-    steps += _call(_PRCTL[which], _unless(0, [_DEATH_SIGNAL]))
+    steps += _call(_PRCTL[which], _unless(0, [_DEATH_SIGNAL, _SET_DUMPABLE]))
     if refusals.sockets:
         steps += _call(_SOCKET[which], [_refuse(errno.EACCES)])
     for *pair, place in _OWN_ONLY.values():

@@ -2,7 +2,7 @@
 
 It speaks fixed-size messages over the control socket it is started with::
 
-    worker → zygote   F + a socket   fork a child that serves this socket
+    worker → zygote   F + two files  fork a child that serves this socket and prints into this pipe
                       K pid          kill that child
     zygote → worker   R              ready to fork
                       P pid          forked, answers to F come in order
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> None:
     if abilities.landlock < landlock.SHUTS_OUT_SINCE:
         kernel.hide()
     confinement = sandbox.Sandbox(abilities, configured, [os.getpid(), int(worker)])
-    nursery = _Nursery(control, lambda sock: child.serve(sock, known, confinement, configured.file_roots))
+    nursery = _Nursery(control, lambda sock, pipe: child.serve(sock, pipe, known, confinement, configured.file_roots))
     control.sendall(MESSAGE.pack(b"R", 0, 0))
     # From here on the worker's death is an order like any other: a killed zygote could end nobody.
     kernel.die_with_parent(int(worker), signal.SIGTERM)
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> None:
 class _Nursery:
     """The children that were forked and live."""
 
-    def __init__(self, control: socket.socket, live: Callable[[socket.socket], None]) -> None:
+    def __init__(self, control: socket.socket, live: Callable[[socket.socket, int], None]) -> None:
         self._control = control
         self._live = live
         self._alive: set[int] = set()
@@ -103,7 +103,7 @@ class _Nursery:
                 os.waitpid(-1, 0)
 
     def _obey(self) -> bool:
-        message, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE.size, 1)
+        message, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE.size, 2)
         if not message:
             return False
         while len(message) < MESSAGE.size:
@@ -114,15 +114,16 @@ class _Nursery:
             sock.settimeout(None)
             pid = os.fork()
             if pid == 0:
-                self._become_child(sock)
+                self._become_child(sock, descriptors[1])
             sock.close()
+            os.close(descriptors[1])
             self._alive.add(pid)
             self._control.sendall(MESSAGE.pack(b"P", pid, 0))
         elif pid in self._alive:
             _kill(pid)
         return True
 
-    def _become_child(self, sock: socket.socket) -> NoReturn:
+    def _become_child(self, sock: socket.socket, pipe: int) -> NoReturn:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -130,7 +131,7 @@ class _Nursery:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             for other in (self._control, self._woken, self._wakes):
                 other.close()
-            self._live(sock)
+            self._live(sock, pipe)
             code = 0
         finally:
             os._exit(code)  # without the zygote's exit handlers

@@ -50,6 +50,9 @@ DIGITS: Final[dict[str, int]] = {
 }
 """Hexadecimal digits of each digest."""
 
+HASHDEEP: Final = ("md5", "sha1", "sha256")
+"""Those that the program hashdeep has, too."""
+
 MAX_GIB: Final = 256
 """GiB that one job reads at most: about what a fast disk gives in a kind's ``seconds``."""
 
@@ -141,7 +144,7 @@ Name = Annotated[str, Field(max_length=1024), AfterValidator(_named)]
 Pattern = Annotated[str, Field(min_length=1, max_length=500)]
 Patterns = Annotated[list[Pattern], Field(max_length=50)]
 Links = Literal["skip", "record", "error"]
-Format = Literal["gnu", "bsd", "json"]
+Format = Literal["gnu", "bsd", "json", "hashdeep"]
 
 
 class Files(Model):
@@ -185,8 +188,17 @@ class TreeToHash(Files):
 
     algorithm: Algorithm = Field("sha256", description="md5, sha1, xxh3 and crc32 find accidents, not attackers.")
     manifest: Format = Field(
-        "gnu", description="gnu: for sha256sum -c; bsd: lines that name the algorithm; json: sizes and links too."
+        "gnu",
+        description="gnu: for sha256sum -c; bsd: lines that name the algorithm; json: sizes and links too; hashdeep: "
+        "for hashdeep -a, with md5, sha1 or sha256.",
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.manifest == "hashdeep" and self.algorithm not in HASHDEEP:
+            message = f"hashdeep does not know {self.algorithm}: use {', '.join(HASHDEEP)}, or another manifest"
+            raise ValueError(message)
+        return self
 
 
 class TreeDigest(Model):
@@ -209,7 +221,8 @@ class ToVerify(Files):
     """The manifest, and what it is to be compared with."""
 
     manifest: FileReference = Field(
-        description="The manifest: lines of sha256sum or md5sum, BSD lines (SHA256 (name) = …), or JSON of hash_tree."
+        description="The manifest: lines of sha256sum or md5sum, BSD lines (SHA256 (name) = …), JSON of hash_tree, or "
+        "what hashdeep writes."
     )
     algorithm: Algorithm | None = Field(
         None, description="For lines that do not name theirs; without it, the length of the digest decides."
@@ -293,7 +306,7 @@ hash_tree = declare(
     TreeDigest,
     description="""
         Hash a folder (or several files): one digest for the whole tree, and a manifest of each file's digest (GNU,
-        BSD or JSON) as an artifact. Use it to tell whether a folder has changed. Uses all cores.
+        BSD, JSON or hashdeep) as an artifact. Use it to tell whether a folder has changed. Uses all cores.
     """,
     seconds=3600,
     memory_mb=1024,

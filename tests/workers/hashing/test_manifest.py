@@ -13,7 +13,7 @@ import pytest
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import TreeToHash
 from offloop_workers.hashing import manifest, tree
-from offloop_workers.hashing.manifest import LINK, Contents, Entry
+from offloop_workers.hashing.entries import LINK, Contents, Entry
 
 from .conftest import MakeContext
 

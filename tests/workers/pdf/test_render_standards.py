@@ -1,8 +1,8 @@
 """Archives, accessibility, print and invoices: what the files claim is what they are.
 
-PDF/A-1 is put before a real validator, Preflight of PDFBox, where Java and Debian's libpdfbox2-java are installed
-(``PREFLIGHT_JARS`` names another folder of jars). There is none to be had for the other standards, so their structure
-is checked with pikepdf: what the file says it is, its colours, fonts, language, structure and embedded files.
+PDF/A-1 is put before Preflight of PDFBox, where Java and Debian's libpdfbox2-java are installed (``PREFLIGHT_JARS``
+names another folder of jars); `test_render_validated` has another validator, for PDF/A-1 to 3 and PDF/UA-1. All are
+checked with pikepdf for their structure: what they say they are, colours, fonts, language, tags and embedded files.
 """
 
 from __future__ import annotations

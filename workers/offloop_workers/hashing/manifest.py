@@ -11,20 +11,28 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Final, NamedTuple, NoReturn, NotRequired
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import BinaryIO, Final, NoReturn, NotRequired
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, ValidationError
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import DIGITS, MAX_FILES, Format
+from offloop_workers.hashing import hashdeep
+from offloop_workers.hashing.entries import LINK, Contents, Entry
 
 MAX_BYTES: Final = 128 << 20
 MAX_LINE: Final = 32 * 1024
 """Bytes of a line: the longest path there can be, every byte of it escaped, and the digest."""
 
-MIME: Final[dict[Format, str]] = {"gnu": "text/plain", "bsd": "text/plain", "json": "application/json"}
+MIME: Final[dict[Format, str]] = {
+    "gnu": "text/plain",
+    "bsd": "text/plain",
+    "json": "application/json",
+    "hashdeep": "text/plain",
+}
 _FORMAT: Final = "offloop-manifest-1"
 _MALFORMED_KEPT: Final = 1000
 
@@ -53,43 +61,13 @@ _ESCAPED = re.compile(rb"\\(.?)", re.DOTALL)
 _PLAIN: Final = {b"\\": b"\\", b"n": b"\n", b"r": b"\r"}
 
 
-class Entry(NamedTuple):
-    """One file of a manifest.
-
-    Attributes:
-        path: with surrogates for bytes that are not UTF-8.
-        algorithm: of the digest.
-        digest: its bytes.
-        size: bytes, -1 where the format does not say; -2 marks a recorded link.
-    """
-
-    path: str
-    algorithm: str
-    digest: bytes
-    size: int = -1
-
-
-LINK: Final = -2
-
-
-class Contents(NamedTuple):
-    """What a manifest says.
-
-    Attributes:
-        entries: in its order.
-        malformed: the first lines that are no entry, with the reason.
-        malformed_total: all of them.
-    """
-
-    entries: list[Entry]
-    malformed: list[str]
-    malformed_total: int
-
-
 def write(file: BinaryIO, form: Format, algorithm: str, tree: str | None, entries: Iterable[Entry]) -> None:
     """Write a manifest; recorded links only fit into JSON."""
     if form == "json":
         _write_json(file, algorithm, tree, entries)
+        return
+    if form == "hashdeep":
+        hashdeep.write(file, algorithm, entries)
         return
     for entry in entries:
         if entry.size != LINK:
@@ -142,40 +120,44 @@ def read(file: BinaryIO, algorithm: str | None) -> Contents:
     data = data.removeprefix(b"\xef\xbb\xbf")
     if data.lstrip()[:1] == b"{":
         return Contents(_read_json(data), [], 0)
-    found = _read_lines(io.BytesIO(data), algorithm)
+    parse = hashdeep.Lines().parse if data.startswith(hashdeep.MAGIC) else partial(_parse, algorithm=algorithm)
+    found = _read_lines(io.BytesIO(data), parse)
     if not found.entries:
         why = found.malformed[0] if found.malformed else "it is empty"
         message = (
             f"The manifest has no entry ({why}): send lines as sha256sum writes them, '<digest>  <path>', BSD lines, "
-            "'SHA256 (<path>) = <digest>', or the JSON of hash_tree; UTF-16 text must be converted first."
+            "'SHA256 (<path>) = <digest>', the JSON of hash_tree, or hashdeep's; UTF-16 text must be converted first."
         )
         raise JobError(message, code="bad_input")
     return found
 
 
-def _read_lines(lines: Iterable[bytes], algorithm: str | None) -> Contents:
+def _read_lines(lines: Iterable[bytes], parse: Callable[[bytes], list[Entry] | str]) -> Contents:
     entries: list[Entry] = []
     malformed: list[str] = []
-    total = 0
+    files = total = 0
     for number, line in enumerate(lines, 1):
         if number > 2 * MAX_FILES:  # with what is empty or a remark
             raise _too_many()
         text = line.removesuffix(b"\n").removesuffix(b"\r")  # a name's own is escaped
-        if not text.strip() or text.startswith(b"#"):
+        if not text.strip():
             continue
-        found = _parse(text, algorithm) if len(text) <= MAX_LINE else f"has more than {MAX_LINE} bytes"
-        if isinstance(found, Entry):
-            entries.append(found)
-        else:
+        found = parse(text) if len(text) <= MAX_LINE else f"has more than {MAX_LINE} bytes"
+        if isinstance(found, str):
             total += 1
             if total <= _MALFORMED_KEPT:
                 malformed.append(f"line {number}: {found}")
-        if len(entries) + total > MAX_FILES:
+        elif found:
+            files += 1
+            entries += found
+        if files + total > MAX_FILES:
             raise _too_many()
     return Contents(entries, malformed, total)
 
 
-def _parse(line: bytes, algorithm: str | None) -> Entry | str:
+def _parse(line: bytes, algorithm: str | None) -> list[Entry] | str:
+    if line.startswith(b"#"):
+        return []
     escaped = line.startswith(b"\\")
     text = line[1:] if escaped else line
     if found := _BSD.fullmatch(text):
@@ -192,7 +174,7 @@ def _parse(line: bytes, algorithm: str | None) -> Entry | str:
     name = _unescape(found["name"]) if escaped else found["name"]
     if name is None or b"\0" in name:
         return "the name holds a NUL byte, or a backslash that escapes nothing"
-    return Entry(os.fsdecode(name), named, bytes.fromhex(digits.decode()))
+    return [Entry(os.fsdecode(name), named, bytes.fromhex(digits.decode()))]
 
 
 def _unescape(name: bytes) -> bytes | None:

@@ -30,7 +30,7 @@ from offloop_workers.hashing.walk import reason
 MAX_READERS: Final = 16
 _FILE_COST: Final = 64 * 1024  # bytes that are hashed in the time that opening one more file takes
 _ALONE_COST: Final = 16 << 20  # less than this is read before other processes would have begun
-_BATCHES: Final = 500
+_BATCHES: Final = 160  # ten for each of the most readers; more only cost the process that gathers the results
 _TELL: Final = 16 << 20  # bytes between two messages
 _NUMBER: Final = struct.Struct("<I")
 
@@ -113,7 +113,7 @@ class _Reader:
 
 
 def _batches(wishes: Sequence[Wish], cost: int) -> list[tuple[int, int]]:
-    """Neighbours together, at most a few hundred batches, the dearest first so that no long one begins last."""
+    """Neighbours together, at most so many batches, the dearest first so that no long one begins last."""
     least = max(cost // _BATCHES, _ALONE_COST // 8)
     batches: list[tuple[int, int, int]] = []
     start = so_far = 0

@@ -10,9 +10,9 @@ from typing import Final
 from offloop.errors import LimitExceeded
 from offloop.job import Context, performs
 from offloop.jobs.hashing import MAX_GIB, NOT_FOR_SECURITY, TreeDigest, TreeToHash, Trouble, hash_tree
-from offloop_workers.hashing import manifest
+from offloop_workers.hashing import hashdeep, manifest
 from offloop_workers.hashing.digest import digest
-from offloop_workers.hashing.manifest import LINK, Entry
+from offloop_workers.hashing.entries import LINK, Entry
 from offloop_workers.hashing.pace import Pace
 from offloop_workers.hashing.read import MAX_BYTES
 from offloop_workers.hashing.readers import Result, Wish, results
@@ -125,5 +125,7 @@ def _warn(request: TreeToHash, listing: Listing, problems: int, context: Context
         context.warn(f"{problems} files or folders could not be hashed, so there is no tree digest; see troubles.")
     if listing.links and request.manifest != "json":
         context.warn("Recorded links are part of the tree digest but not of this manifest: send manifest=json.")
+    if request.manifest == "hashdeep" and (count := sum(not hashdeep.fits(found.path) for found in listing.files)):
+        context.warn(f"{count} names hold line ends, which no manifest of hashdeep can have: send manifest=json.")
     if not listing.files and not listing.links:
         context.warn("No file was chosen: check the folder, include, exclude and hidden.")

@@ -16,7 +16,7 @@ from offloop.job import Context, performs
 from offloop.jobs.hashing import DIGITS, NOT_FOR_SECURITY, Moved, ToVerify, Verdict, verify_manifest
 from offloop.references import FileReference, parse
 from offloop_workers.hashing import manifest
-from offloop_workers.hashing.manifest import LINK, Contents, Entry
+from offloop_workers.hashing.entries import LINK, Contents, Entry
 from offloop_workers.hashing.pace import Pace
 from offloop_workers.hashing.readers import Wish, results
 from offloop_workers.hashing.sources import Source, source

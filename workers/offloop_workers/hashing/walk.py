@@ -72,6 +72,7 @@ class Walk:
         self._wanted = wanted
         self._include = Globs(wanted.include)
         self._exclude = Globs(wanted.exclude)
+        self._most = wanted.max_files
         self._looked_at = 0
         self._listing = Listing()
 
@@ -83,14 +84,15 @@ class Walk:
             JobError: there is a link, and links are errors.
         """
         self._list(folder, "", _State(self._include.start, self._exclude.start, not self._include), 1)
-        self._listing.files.sort(key=lambda found: os.fsencode(found.path))
+        self._listing.files.sort(key=_bytes)
         self._listing.links.sort(key=lambda link: os.fsencode(link[0]))
         return self._listing
 
     def _list(self, folder: int, prefix: str, state: _State, depth: int) -> None:
         below: list[tuple[str, _State]] = []
+        all_of_it = state.chosen and not self._exclude
         for entry in self._entries(folder, prefix):
-            inside = self._chosen(entry.name, state)
+            inside = state if all_of_it else self._chosen(entry.name, state)
             if inside is None:
                 continue
             if entry.is_dir(follow_symlinks=False):
@@ -121,6 +123,7 @@ class Walk:
             os.close(opened)
 
     def _entries(self, folder: int, prefix: str) -> Iterator[os.DirEntry[str]]:
+        shows_all = self._wanted.hidden
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -131,10 +134,10 @@ class Walk:
                             "send the folders inside one by one."
                         )
                         raise LimitExceeded(message)
-                    if entry.name.startswith(".") and not self._wanted.hidden:
-                        self._listing.skipped["hidden"] += 1
-                    else:
+                    if shows_all or not entry.name.startswith("."):
                         yield entry
+                    else:
+                        self._listing.skipped["hidden"] += 1
         except OSError as error:
             self._listing.troubles.append((prefix.rstrip("/") or ".", f"folder: {reason(error)}"))
 
@@ -174,12 +177,16 @@ class Walk:
                 self._listing.skipped["links"] += 1
 
     def _check_count(self) -> None:
-        if len(self._listing.files) + len(self._listing.links) > self._wanted.max_files:
+        if len(self._listing.files) + len(self._listing.links) > self._most:
             message = (
-                f"There are more than {self._wanted.max_files:,} files (max_files): choose fewer with include and "
+                f"There are more than {self._most:,} files (max_files): choose fewer with include and "
                 "exclude, send a folder further down, or a higher max_files."
             )
             raise LimitExceeded(message)
+
+
+def _bytes(found: Found) -> bytes:
+    return os.fsencode(found.path)
 
 
 def reason(error: OSError) -> str:

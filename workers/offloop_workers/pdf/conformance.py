@@ -1,4 +1,4 @@
-"""What the standards for archives ask of a finished PDF and WeasyPrint leaves undone; found with a validator."""
+"""What the standards ask of a finished PDF and WeasyPrint leaves undone; found with validators."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from typing import Any
 
 from offloop.job import Context
 from offloop.jobs.pdf import Variant
+from offloop_workers.pdf import tagging
 
 
-def finisher(variant: Variant | None, context: Context) -> Callable[[Any, Any], None] | None:
-    """The function that WeasyPrint calls with the document and the PDF before it is written, or None for no need."""
-    if not (variant or "").startswith("pdf/a-"):
-        return None
+def finisher(variant: Variant | None, context: Context) -> Callable[[Any, Any], None]:
+    """The function that WeasyPrint calls with the document and the PDF before it is written."""
 
     def finish(_document: Any, pdf: Any) -> None:
+        tagging.repair(pdf)
+        if not (variant or "").startswith("pdf/a-"):
+            return
+        _with_plain_metadata(pdf)
         _without_interpolation(pdf)
         _each_file_once(pdf)
-        if variant in {"pdf/a-1a", "pdf/a-1b"}:
+        if variant and variant in {"pdf/a-1a", "pdf/a-1b"}:
             _without_transparency(pdf, variant, context)
 
     return finish
@@ -25,6 +28,13 @@ def finisher(variant: Variant | None, context: Context) -> Callable[[Any, Any], 
 
 def _streams(pdf: Any) -> Iterator[dict[str, Any]]:
     return (found.extra for found in pdf.objects if isinstance(getattr(found, "extra", None), dict))
+
+
+def _with_plain_metadata(pdf: Any) -> None:
+    """What a file says of itself is to be found without unpacking anything."""
+    for found in pdf.objects:
+        if getattr(found, "extra", {}).get("Type") == "/Metadata":
+            found.compress = False
 
 
 def _without_interpolation(pdf: Any) -> None:

@@ -21,7 +21,7 @@ from offloop.errors import JobError, LimitExceeded, OffloopError
 from offloop.job import Context, performs
 from offloop.jobs.pdf import MAX_PAGES, Page, Pdf, Timings, render_pdf
 from offloop_workers.context import JobContext
-from offloop_workers.pdf import conformance, links, pictures, recorder, source, standard, styles
+from offloop_workers.pdf import conformance, links, pictures, recorder, source, standard, styles, tagging
 from offloop_workers.pdf.fetcher import BASE, JobFetcher
 from offloop_workers.pdf.notices import Notices, collected
 from offloop_workers.pdf.wrappers import Html
@@ -94,6 +94,8 @@ def _lay_out(html: Html, page: Page, context: Context) -> Any:
         document = html.render(font_config=FontConfiguration(), stylesheets=sheets, cache={}, **standard.options(page))
     _limit(len(document.pages), page, context)
     standard.describe(document, page, root)
+    if page.tags or page.variant:
+        tagging.prepare(root)
     return document
 
 

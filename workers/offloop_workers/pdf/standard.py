@@ -11,7 +11,7 @@ import weasyprint
 
 from offloop.job import Context
 from offloop.jobs.pdf import FACTURX_FILES, Page
-from offloop_workers.pdf import xmp
+from offloop_workers.pdf import tagging, xmp
 from offloop_workers.pdf.fetcher import BASE
 
 if TYPE_CHECKING:
@@ -104,5 +104,8 @@ def check(document: Any, page: Page, root: Element, context: Context) -> None:
         context.warn(f"{variant} needs the language of the text: set language.")
     if not document.metadata.title:
         context.warn(f"{variant} needs a title: set title.")
-    if silent := sum(element.get("alt") is None for element in root.iter("img")):
-        context.warn(f"{variant} needs a text for each picture; without one (alt): {silent}.")
+    if silent := tagging.silent(root):
+        context.warn(
+            f"{variant} needs a text for each picture (alt, or title in an svg; alt='' for decoration); without one: "
+            f"{silent}."
+        )

@@ -1,0 +1,75 @@
+"""The manifests of the program hashdeep: a head that names the columns, then size, digests and name by comma.
+
+A name is everything after the last digest, so it may hold commas; nothing is escaped, so it cannot hold a line end.
+Names begin where the program was started, or with ``/``, and a remark tells where that was.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import BinaryIO, Final
+
+from offloop.jobs.hashing import DIGITS, HASHDEEP
+from offloop_workers.hashing.entries import LINK, Entry
+
+MAGIC: Final = b"%%%% HASHDEEP-1."
+_COLUMNS: Final = re.compile(rb"%%%% size,([a-z0-9,]{1,200}),filename")
+_INVOKED: Final = b"## Invoked from: "
+_SIZE: Final = re.compile(rb"[0-9]{1,19}")
+_HEX: Final = re.compile(rb"[0-9a-fA-F]+")
+
+
+class Lines:
+    """Understands the lines of one manifest, in their order."""
+
+    def __init__(self) -> None:
+        """No column is known yet."""
+        self._columns: list[str] = []
+        self._folder = b""
+
+    def parse(self, line: bytes) -> list[Entry] | str:
+        """The entries of a line, one for each known digest; none for head and remarks, or why it is no line."""
+        if line.startswith(b"%%%% "):
+            return [] if line.startswith(MAGIC) else self._head(line)
+        if line.startswith(b"#"):
+            if line.startswith(_INVOKED):
+                self._folder = line.removeprefix(_INVOKED).rstrip(b"/") + b"/"
+            return []
+        size, *digests = line.split(b",", len(self._columns) + 1)
+        if not self._columns or len(digests) <= len(self._columns) or not _SIZE.fullmatch(size):
+            return "is not 'size,digests,filename' with the columns of the head; a name may hold no line end here"
+        name = digests.pop().removeprefix(self._folder)
+        if not name or b"\0" in name:
+            return "has no name, or one with a NUL byte"
+        path, entries = os.fsdecode(name), []
+        for algorithm, digits in zip(self._columns, digests, strict=True):
+            if algorithm not in DIGITS:
+                continue  # another digest of the same file will do
+            if len(digits) != DIGITS[algorithm] or not _HEX.fullmatch(digits):
+                return f"a digest is not one of {algorithm}"
+            entries.append(Entry(path, algorithm, bytes.fromhex(digits.decode()), int(size)))
+        return entries
+
+    def _head(self, line: bytes) -> list[Entry] | str:
+        found = _COLUMNS.fullmatch(line)
+        self._columns = found[1].decode().split(",") if found else []
+        if len({*self._columns}) < len(self._columns) or not {*self._columns} & {*DIGITS}:
+            self._columns = []
+            return f"the head names no columns with digests that are known here ({', '.join(HASHDEEP)})"
+        return []
+
+
+def write(file: BinaryIO, algorithm: str, entries: Iterable[Entry]) -> None:
+    """Write a manifest that ``hashdeep -a -r -l -k <it> .`` checks; links and names with line ends do not fit in."""
+    file.write(b"%s0\n%%%%%%%% size,%s,filename\n" % (MAGIC, algorithm.encode()))
+    for entry in entries:
+        name = os.fsencode(entry.path)
+        if entry.size != LINK and fits(entry.path):
+            file.write(b"%d,%s,./%s\n" % (entry.size, entry.digest.hex().encode(), name))
+
+
+def fits(path: str) -> bool:
+    """Whether the format can hold a name."""
+    return "\n" not in path and "\r" not in path
