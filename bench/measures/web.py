@@ -26,7 +26,7 @@ async def web(plan: Plan, figures: Figures) -> None:
     """Two workers with one child each (or a pool of two): noop, calls a second, ten-page PDFs, light calls beside them.
 
     Callers are coroutines of one process, which share one client of the official SDK. The light tool is one the server
-    answers itself (ours: job_status, which reads Redis); it is called every 10 ms while eight callers keep PDFs coming.
+    answers itself with nothing; it is called every 10 ms while eight callers keep PDFs coming.
     Memory is the server process's proportional share after all that.
     """
     mcp = "MCP, lean client:" if CLIENT in os.environ else "MCP"

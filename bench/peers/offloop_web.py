@@ -34,7 +34,6 @@ class OffloopWeb(Offloop):
     async def open(self, target: str) -> None:
         """Wait for the server."""
         self._mcp = await connect(target, "list_jobs")
-        self._looked_at = ""
 
     async def close(self) -> None:
         """Disconnect."""
@@ -54,16 +53,9 @@ class OffloopWeb(Offloop):
             case "ten":
                 await self._completed("render_fork", {"html": ten_pages(), "wait_seconds": 50})
             case "light":
-                await self._mcp.call("job_status", {"job_id": await self._done()})
+                await self._mcp.call("light", {})
             case _:
                 await super().act(action, arguments)
-
-    async def _done(self) -> str:
-        """A job to look at."""
-        if not self._looked_at:
-            answer = await self._mcp.call("noop", {})
-            self._looked_at = str(answer["structuredContent"]["job_id"])
-        return self._looked_at
 
     async def _completed(self, tool: str, arguments: dict[str, Any]) -> None:
         answer = (await self._mcp.call(tool, arguments))["structuredContent"]

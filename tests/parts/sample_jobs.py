@@ -54,6 +54,24 @@ def count_calls(given: Given) -> Told:
     return Told(pid=os.getpid(), number=len(_calls))
 
 
+@job(seconds=20, memory_mb=256)
+def note_runs(given: Given) -> Told:
+    """Note that it runs, and go on until it is ended."""
+    with Path(given.text).open("a") as notes:
+        notes.write("1\n")
+    time.sleep(60)
+    return Told(pid=os.getpid())
+
+
+@job(seconds=20, memory_mb=256, retries=1)
+def note_runs_again(given: Given) -> Told:
+    """Do the same, for it may run again."""
+    with Path(given.text).open("a") as notes:
+        notes.write("1\n")
+    time.sleep(60)
+    return Told(pid=os.getpid())
+
+
 _together = 0
 _met = asyncio.Event()
 

@@ -13,7 +13,7 @@ from arq.connections import ArqRedis
 from arq.jobs import JobStatus
 from structlog.testing import capture_logs
 
-from offloop import Model, declare, wire
+from offloop import Kind, Model, declare, wire
 from offloop.artifacts import Artifact, ArtifactStore, digest_of
 from offloop.embedded import EmbeddedRedis
 from offloop.errors import Unavailable
@@ -75,6 +75,57 @@ async def test_a_job_that_waited_before_there_was_a_worker_is_run(caller: Caller
     job_id = await caller.submit(jobs.echo, Given(text="a"))
     await begin()
     assert (await caller.until(job_id)).state is State.COMPLETED
+
+
+async def test_an_idle_worker_is_handed_a_job_without_looking(
+    redis: ArqRedis, caller: Caller, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a heartbeat nor a sweep comes while this goes on; a long job is read by the worker itself."""
+    for name in ("BEAT_SECONDS", "SWEEP_SECONDS"):
+        monkeypatch.setattr(engine, name, 60)
+    worker = await begin(slots=1)
+    await until(lambda: _offers(redis, worker, 1))
+    for number, text in enumerate(("a", "x" * 100_000, "b")):
+        record = await caller.until(await caller.submit(jobs.echo, Given(text=text), job_id=f"job{number}"))
+        assert (record.state, record.attempt, _done(record)["text"]) == (State.COMPLETED, 1, text)
+    assert await _offers(redis, worker, 1)
+
+
+async def _offers(redis: ArqRedis, worker: Worker, places: int) -> bool:
+    offered: float | None = await redis.zscore(wire.idle_key(wire.pool_name(["default", "other"])), worker.owner)
+    return offered == places
+
+
+@pytest.mark.parametrize("kind", [jobs.note_runs, jobs.note_runs_again], ids=lambda kind: f"retries {kind.retries}")
+async def test_a_job_that_is_no_longer_the_workers_is_let_go_of(
+    redis: ArqRedis, caller: Caller, begin: Begin, tmp_path: Path, kind: Kind[Given, jobs.Told]
+) -> None:
+    """A message may be read much too late. What may not run twice is not begun, what may is ended."""
+    worker = await begin()
+    await until(lambda: _offers(redis, worker, 2))
+    notes = tmp_path / "notes"
+    job_id = await caller.submit(kind, Given(text=str(notes)))
+    await until(lambda: _noted(notes, 1))
+    payload = await redis.get(wire.PAYLOAD + job_id)
+    await caller.queue.cancel(job_id, principal=ALICE)
+    assert (await caller.until(job_id)).state is State.CANCELLED
+    row = [job_id, f"{worker.owner}:0", payload, 1, kind.retries + 1, 1, ALICE, kind.name, kind.queue]
+    with capture_logs() as logged:
+        await redis.publish(wire.CONTROL_CHANNEL + worker.owner, wire.pack(["run", row]))
+        await until(lambda: _said(logged, "lease lost"))
+        await until(lambda: _idle(worker))
+    if not kind.retries:
+        assert notes.read_text() == "1\n"
+    assert (await caller.get(job_id)).state is State.CANCELLED
+    assert await _offers(redis, worker, 2)
+
+
+async def _noted(notes: Path, runs: int) -> bool:
+    return os.path.exists(notes) and os.stat(notes).st_size == 2 * runs  # noqa: ASYNC240, PTH110, PTH116 -- no time
+
+
+async def _said(logged: list[Any], what: str) -> bool:
+    return any(what in line["event"] for line in logged)
 
 
 async def test_a_worker_shows_which_queues_it_serves_until_it_closes(redis: ArqRedis, begin: Begin) -> None:
