@@ -129,7 +129,7 @@ class Listening:
             with contextlib.suppress(NotFound):
                 async with AsyncExitStack() as opened:
                     watch = await opened.enter_async_context(self._inbox.watch(job_id, principal, changed))
-                    watch.see(await self._queue.get(job_id, principal=principal, wait=True))
+                    watch.see(await self._queue.get(job_id, principal=principal, wait=True, begin=True))
                     watches[uri] = watch
                     stack.push_async_exit(opened.pop_all())
         return watches

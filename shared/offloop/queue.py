@@ -201,15 +201,17 @@ class JobQueue:
         async with answering():
             await self._disclose(args=[job_id])
 
-    async def get(self, job_id: str, *, principal: str, wait: bool = False) -> Record:
-        """Read a job; with `wait`, this process is told of its changes from now on.
+    async def get(self, job_id: str, *, principal: str, wait: bool = False, begin: bool = False) -> Record:
+        """Read a job; with `wait`, this process is told of its progress and end from now on, with `begin` of its start.
 
         Raises:
             NotFound: the principal has no such job.
             Unavailable: Redis does not answer.
         """
         async with answering():
-            shot = await self._read(args=[job_id, principal, self._front_end if wait else "", self._pending_ms])
+            shot = await self._read(
+                args=[job_id, principal, self._front_end if wait else "", self._pending_ms, int(begin)]
+            )
         return _found(job_id, shot)
 
     async def cancel(self, job_id: str, *, principal: str) -> tuple[Record, int]:

@@ -245,8 +245,8 @@ local function take(want)
       else
         redis.call('ZADD', TURNS .. lane, redis.call('INCR', TURN), principal)
       end
-      local state, deadline, ending, allowed, kind = unpack(
-        redis.call('HMGET', RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'kind'))
+      local state, deadline, ending, allowed, kind, listened = unpack(
+        redis.call('HMGET', RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'kind', 'listened'))
       if state ~= 'queued' then
         if id and not state then lose(id, queue, time) end
         passed = passed + 1
@@ -261,7 +261,8 @@ local function take(want)
         redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token)
         redis.call('PEXPIRE', TRIES .. id, want.keep)
         redis.call('PEXPIRE', RECORD .. id, want.keep)
-        -- Nobody is told: who waits, waits for the end, and reads again when tired of it.
+        -- Who only waits, waits for the end, and reads again when tired of it.
+        if listened then tell(id) end
         taken[#taken + 1] = {id, token, redis.call('GET', PAYLOAD .. id) or '', tries, tonumber(allowed or 1), attempt,
           principal, kind or '', queue}
       end
@@ -390,11 +391,13 @@ return attend(answer, job, ARGV[3], state)
 """
 
 # Read a job and, while it goes on, have its changes pushed to a front end.
-# ARGV id, principal, front end ('' only reads), keep ms → snapshot, or nil where the principal has no such job
+# ARGV id, principal, front end ('' only reads), keep ms, '1' where it is to be told that the job begins, too
+# → snapshot, or nil where the principal has no such job
 READ: Final = """
 local id = ARGV[1]
 local owner, state = unpack(redis.call('HMGET', RECORD .. id, 'principal', 'state'))
 if owner ~= ARGV[2] then return nil end
+if state == 'queued' and ARGV[5] == '1' then redis.call('HSET', RECORD .. id, 'listened', 1) end
 if state == 'queued' or state == 'running' then wait(id, ARGV[3], ARGV[4]) end
 return snapshot(id)
 """

@@ -99,6 +99,24 @@ async def test_a_slow_reader_is_told_once_of_many_changes(valkey: str, queue: Jo
         assert inbox._watches == {}
 
 
+async def test_that_a_job_begins_is_told_at_once(
+    valkey: str, queue: JobQueue, worker: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only when the front end looks after it, which it does once a second."""
+    monkeypatch.setattr(inboxes, "CHECK_SECONDS", 60)
+    reader = Reader()
+    reader.reads.set()
+    async with _open(valkey, queue) as inbox:
+        await _submit(queue, "a")
+        request = asyncio.create_task(_listen(Listening(queue, inbox), reader, "a"))
+        await until(lambda: _told(reader, 1))
+        taken = await worker.claim_one("a")
+        await until(lambda: _told(reader, 2))
+        await worker.finish(taken)
+        await request
+        assert reader.told == 3
+
+
 async def _seen(inbox: Inbox, job_id: str) -> bool:
     return any(watch.record for watch in inbox._watches.get(job_id, ()))
 
