@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any
 
 from offloop.errors import LimitExceeded, SettingsError
@@ -44,6 +45,11 @@ class Limits:
         if min(self.fetches, self.artifacts, self.pages, self.pixels) < 0:
             message = f"limits that count something must be 0 or more, got {self}"
             raise SettingsError(message)
+
+    def values(self) -> tuple[Any, ...]:
+        """All of them, in the order in which `Limits` takes them."""
+        values: tuple[Any, ...] = _VALUES(self)
+        return values
 
     def tightened(self, changes: Mapping[str, float], *, kind: str) -> Limits:
         """These limits with some of them lowered.
@@ -104,6 +110,7 @@ class Limits:
 
 
 NAMES = tuple(field.name for field in fields(Limits))
+_VALUES = attrgetter(*NAMES)
 _FREE_AT_ZERO = frozenset({"pages", "pixels"})
 
 

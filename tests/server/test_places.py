@@ -35,6 +35,7 @@ class Crowd:
         for name in names:
             self._spots[name] = spot
             self._tasks[name] = asyncio.ensure_future(self._ask(name, spot, seconds))
+            self._tasks[name].add_done_callback(lambda task: task.cancelled() or task.exception())  # some give up
             await settle()
 
     async def _ask(self, name: str, spot: str, seconds: float | None) -> None:

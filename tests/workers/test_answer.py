@@ -158,7 +158,7 @@ async def test_files_are_counted_whoever_makes_them_and_none_is_kept(
         told.append({**MADE, "path": str(folder / f"{number}")})
     performer = Performer({}, cast("Any", None), store, cast("Any", None))
     with pytest.raises(LimitExceeded, match=said):
-        await performer._keep(believed(KIND, done(artifacts=told)), replace(KIND, limits=limits), CLAIM, folder)
+        await performer._keep(believed(KIND, done(artifacts=told)), replace(KIND, limits=limits), CLAIM, folder.parent)
     assert await store.holdings.ids("alice", 0, 10) == []
 
 

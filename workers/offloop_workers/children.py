@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -195,7 +195,7 @@ class Children:
             "folder": task.folder,
             "fetched": f"{task.folder.rpartition('/')[0]}/fetched",
             "inputs": task.inputs,
-            "limits": astuple(task.kind.limits),
+            "limits": task.kind.limits.values(),
             "last": task.kind.isolation == "fork",
         }
         try:
