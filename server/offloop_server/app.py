@@ -193,7 +193,6 @@ class FrontEnd:
             stack.push_async_callback(self._redis.aclose, close_connection_pool=True)
             await asyncio.to_thread(sweep)
             drop_unseen_traces(self.server)
-            watchdog = await stack.enter_async_context(Watchdog())
             fetcher = await stack.enter_async_context(Fetcher(settings))  # closed after the background has drained
             databases = await stack.enter_async_context(Databases(settings))
             background = await stack.enter_async_context(Background(settings.drain_seconds))
@@ -228,6 +227,7 @@ class FrontEnd:
             listed = ListToolsResult(tools=[tool.describe() for tool in tools])
             schemas = {tool.name: tool.input_schema for tool in listed.tools if _routed_by(tool.input_schema)}
             listening = Listening(queue, inbox)
+            watchdog = await stack.enter_async_context(Watchdog())  # what was long until here kept nobody waiting
             self._running = _Running(
                 toolbox(tools), listed, schemas, key, inbox, listening, background, threads, watchdog
             )
@@ -332,7 +332,6 @@ class _Uvicorn(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where: with port 0 nobody knows else."""
-        collector.calm()  # all is loaded, and nobody has called yet
         await super().startup(sockets)
         for server in getattr(self, "servers", []):
             for bound in server.sockets:
@@ -368,6 +367,7 @@ async def run(settings: Settings) -> None:
     server = _Uvicorn(config, front_end.stop_waiting)
     # uvicorn raises the signal again once it has shut down; an orderly stop ends with 0, as a worker's does.
     signal.signal(signal.SIGTERM, lambda *_: None)
+    collector.calm()  # all is loaded, nobody has called yet, and no watchdog looks
     with contextlib.suppress(KeyboardInterrupt):
         await server.serve()
     if not server.started:
