@@ -197,10 +197,10 @@ async def test_a_blocked_loop_is_logged_with_its_stack_and_shown_by_healthz(less
     front_end = lesson.stack.front_ends[0]
     before = httpx2.get(f"{front_end.base}/healthz", trust_env=False).json()["loop_lag_ms"]["stalls"]
     async with lesson.stack.client() as caller:
-        assert not (await caller.call("stall_loop", seconds=0.3)).is_error
+        assert not (await caller.call("stall_loop", seconds=0.35)).is_error
     lag = httpx2.get(f"{front_end.base}/healthz", trust_env=False).json()["loop_lag_ms"]
     assert lag["stalls"] > before
-    assert lag["peak"] >= 300
+    assert lag["peak"] >= 300  # it is seen from the next beat on, every 50 ms
 
     def told() -> list[dict[str, Any]]:
         return [line for line in log_lines(front_end) if "stall_loop" in str(line.get("stack"))]
