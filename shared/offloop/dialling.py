@@ -8,19 +8,20 @@ a name server that changes its answer leads past it.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from ssl import SSLContext
+from ssl import SSLContext, SSLError
 from typing import Any, Final
 
-import httpcore2
 import httpx2
 
 from offloop.addresses import literal
 from offloop.connections import Connections
-from offloop.urls import Policy, short
+from offloop.http1 import Connection
+from offloop.urls import PORTS, Policy, short
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """From a host and a port to its addresses as text. Raises OSError where the name is not known."""
@@ -50,81 +51,91 @@ def client_of(transport: GuardedTransport) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=transport, cookies=_NoCookies(), follow_redirects=False, trust_env=False)
 
 
-class GuardedTransport(httpx2.AsyncHTTPTransport):
+class GuardedTransport(httpx2.AsyncBaseTransport):
     """HTTP/1.1 that checks each URL, and each address it dials."""
 
     def __init__(
         self, policy: Policy, *, keep: int = 64, resolve: Resolve | None = None, verify: SSLContext | None = None
     ) -> None:
         """Nothing is opened yet."""
-        # Where the operator's certificates lie (SSL_CERT_FILE) is no way around the guard; a proxy would be one.
-        context = verify or httpx2.create_ssl_context()
-        super().__init__(verify=context, trust_env=False)
         self._policy = policy
         self._system = None if resolve else SystemResolver()
-        self.connections = Connections(Dialler(policy, resolve or self._system or SystemResolver()), context, keep)
-        # httpx2 has no argument for who dials; all it asks of a pool is what `Connections` has.
-        self._pool = self.connections  # type: ignore[assignment]
+        # Where the operator's certificates lie (SSL_CERT_FILE) is no way around the guard; a proxy would be one.
+        context = verify or httpx2.create_ssl_context()
+        context.set_alpn_protocols(["http/1.1"])
+        self.connections = Connections(Dialler(policy, resolve or self._system or SystemResolver(), context), keep)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request.
 
         Raises:
             Refused: the policy does not allow it.
+            httpx2.TransportError: no connection, or no answer.
         """
         self._policy.check(str(request.url))
-        return await super().handle_async_request(request)
+        answer = await self.connections.ask(request)
+        return httpx2.Response(answer.status, headers=answer.headers, stream=answer)
 
     async def aclose(self) -> None:
         """Close the connections, forget the lookups that hang."""
-        await super().aclose()
+        self.connections.close()
         if self._system:
             self._system.close()
 
 
-class Dialler(httpcore2.AsyncNetworkBackend):
+class Dialler:
     """Connects to hosts by addresses that were checked.
 
     Args:
         policy: which are allowed.
         resolve: how names become addresses.
+        context: which certificates are trusted.
     """
 
-    def __init__(self, policy: Policy, resolve: Resolve) -> None:
-        """Keep both."""
+    def __init__(self, policy: Policy, resolve: Resolve, context: SSLContext) -> None:
+        """Keep them."""
         self._policy = policy
         self._resolve = resolve
-        self._backend = httpcore2.AnyIOBackend()
+        self._context = context
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 -- the backend's signature
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
+    async def __call__(self, url: httpx2.URL, seconds: float | None, make: Callable[[], Connection]) -> Connection:
         """Look the host up once, check all its addresses, and dial them in turn.
 
+        Args:
+            url: whose origin is dialled.
+            seconds: for all of it; None for as long as it takes.
+            make: a connection, when an address is reached.
+
         Raises:
-            Refused: one of them is not allowed.
+            Refused: one of the addresses is not allowed.
+            httpx2.ConnectError: none of them takes the call.
+            httpx2.ConnectTimeout: none does in time.
         """
-        ends = None if timeout is None else time.monotonic() + timeout
-        addresses = self._policy.checked(host, port, await self._look_up(host, port, timeout))
-        failure: Exception = httpcore2.ConnectError(f"{short(host)} has no address")
+        host = url.raw_host.decode("ascii")
+        port = PORTS[url.scheme] if url.port is None else url.port
+        ends = None if seconds is None else time.monotonic() + seconds
+        addresses = self._policy.checked(host, port, await self._look_up(host, port, seconds))
+        failure: Exception = httpx2.ConnectError(f"{short(host)} has no address")
         for number, address in enumerate(addresses):
             # One that does not answer leaves the others their share of the time.
             share = None if ends is None else max(0.01, ends - time.monotonic()) / (len(addresses) - number)
             try:
-                dialled = self._backend.connect_tcp(str(address), port, share, local_address, socket_options)
-                return _Line(await dialled)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failure = error
+                return await self._dial(str(address), port, host if url.scheme == "https" else None, share, make)
+            except TimeoutError:
+                failure = httpx2.ConnectTimeout("it does not answer")
+            except OSError as error:
+                failure = httpx2.ConnectError(_reason(error))
         raise failure
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
+    async def _dial(
+        self, address: str, port: int, name: str | None, seconds: float | None, make: Callable[[], Connection]
+    ) -> Connection:
+        """One address; with a name, under TLS, and the certificate must be for that name."""
+        loop = asyncio.get_running_loop()
+        secured: dict[str, Any] = {"ssl": self._context, "server_hostname": name} if name else {}
+        async with asyncio.timeout(seconds):
+            _, connection = await loop.create_connection(make, address, port, **secured)
+        return connection
 
     async def _look_up(self, host: str, port: int, seconds: float | None) -> Sequence[str]:
         if address := literal(host):
@@ -134,41 +145,17 @@ class Dialler(httpcore2.AsyncNetworkBackend):
                 return await self._resolve(host, port)
         except TimeoutError:
             message = f"the name {short(host)} was not resolved within {seconds:g} s"
-            raise httpcore2.ConnectTimeout(message) from None
+            raise httpx2.ConnectTimeout(message) from None
         except (OSError, UnicodeError):
             message = f"there is no host {short(host)}, or no name server answers"
-            raise httpcore2.ConnectError(message) from None
+            raise httpx2.ConnectError(message) from None
 
 
-class _Line(httpcore2.AsyncNetworkStream):
-    """A connection that does not stay open when whoever waits for TLS on it leaves; httpcore2's own would."""
-
-    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
-        self._stream = stream
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 -- the backend's signature
-        return await self._stream.read(max_bytes, timeout)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- the backend's signature
-        await self._stream.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-    async def start_tls(
-        self,
-        ssl_context: SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 -- the backend's signature
-    ) -> httpcore2.AsyncNetworkStream:
-        try:
-            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
-        except BaseException:
-            await self._stream.aclose()
-            raise
+def _reason(error: OSError) -> str:
+    """Why there is no connection, without the address; event loops word it differently."""
+    if isinstance(error, SSLError) or not error.errno:
+        return str(error)
+    return os.strerror(error.errno)
 
 
 class SystemResolver:

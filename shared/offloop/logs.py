@@ -45,7 +45,6 @@ def configure(settings: Settings, *, role: str) -> None:
         "asyncio",
         "fontTools",
         "httpx2",
-        "httpcore2",
         "mcp",
         "sse_starlette",
         "uvicorn",

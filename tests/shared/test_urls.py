@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 
-import httpx2
 import pytest
 
 from offloop import decoding
 from offloop.addresses import special
-from offloop.dialling import Dialler, GuardedTransport, guarded_client
+from offloop.dialling import guarded_client
 from offloop.errors import BadInput, FetchFailed, Refused
 from offloop.fetching import Ask, Bounds, Fetched, fetch_to
 from offloop.settings import load
@@ -556,12 +555,3 @@ async def test_tls_is_checked_against_the_hosts_own_name() -> None:
         with pytest.raises(FetchFailed):
             await fetch_to(client, HERE, Ask(f"https://named.test:{port}/"), io.BytesIO())
     assert names == ["named.test"]
-
-
-def test_the_guard_sits_in_the_pool_that_the_transport_uses() -> None:
-    """httpx2 has no argument for it, so this breaks if it ever names its pool otherwise."""
-    assert "_pool" in vars(httpx2.AsyncHTTPTransport(verify=ssl.create_default_context()))
-    transport = guarded_client(ANY)._transport
-    assert isinstance(transport, GuardedTransport)
-    assert isinstance(transport.connections._backend, Dialler)
-    assert vars(transport)["_pool"] is transport.connections
