@@ -159,7 +159,7 @@ def _told(host: str, bounds: Bounds) -> Iterator[None]:
 async def _answer(
     client: httpx2.AsyncClient, url: httpx2.URL, ask: Ask, bounds: Bounds
 ) -> AsyncIterator[httpx2.Response]:
-    response = await client.send(_request(client, url, ask, bounds), stream=True)
+    response = await client.send(_request(url, ask, bounds), stream=True)
     try:
         yield response
     finally:
@@ -178,15 +178,16 @@ def _redirects(response: httpx2.Response) -> bool:
     return response.status_code in _REDIRECTS and "location" in response.headers
 
 
-def _request(client: httpx2.AsyncClient, url: httpx2.URL, ask: Ask, bounds: Bounds) -> httpx2.Request:
+def _request(url: httpx2.URL, ask: Ask, bounds: Bounds) -> httpx2.Request:
     headers = {
         "accept": "*/*",
         "user-agent": f"offloop/{offloop.__version__}",
         **(ask.headers or {}),
         "accept-encoding": decoding.ACCEPTED,
     }
-    timeout = httpx2.Timeout(bounds.read, connect=bounds.connect, pool=None)
-    return client.build_request(ask.method, url, headers=headers, content=ask.content, timeout=timeout)
+    seconds = {"connect": bounds.connect, "read": bounds.read, "write": bounds.read}
+    # All is said here: to look for what a client adds to its requests takes as long as to make one.
+    return httpx2.Request(ask.method, url, headers=headers, content=ask.content, extensions={"timeout": seconds})
 
 
 async def _read(response: httpx2.Response, into: BinaryIO, most: int, *, head: bool) -> tuple[int, str]:

@@ -137,7 +137,7 @@ def _parsed(url: str) -> httpx2.URL:
         raise _unfit(url, "its host is a number in an unusual form; write a name, or an address as 192.0.2.1") from None
     if named and not _NAME.fullmatch(host):
         raise _unfit(url, "its host is not a host name")
-    return parsed.copy_with(fragment=None)
+    return parsed.copy_with(fragment=None) if "#" in url else parsed
 
 
 def _unfit(url: str, why: str) -> Refused:

@@ -39,6 +39,7 @@ async def bulk(
     began = time.monotonic()
     done: dict[str, HttpAnswer] = {}
     keys: list[str] = []
+    known: set[str] = set()
     hosts: defaultdict[str, deque[str]] = defaultdict(deque)
     for url in urls:
         try:
@@ -48,8 +49,8 @@ async def bulk(
             done[url] = failed(url, error)
             continue
         keys.append(str(parsed))
-        if keys[-1] not in done:
-            done[keys[-1]] = failed(url, _unfinished(seconds))
+        if keys[-1] not in known:
+            known.add(keys[-1])
             hosts[parsed.host].append(keys[-1])
 
     async def lane(number: int, waiting: deque[str]) -> None:
@@ -66,7 +67,10 @@ async def bulk(
                     lanes.create_task(lane(next(numbers), waiting))
     except TimeoutError:
         pass
-    answers = [done[key].model_copy(update={"url": url}) for url, key in zip(urls, keys, strict=True)]
+    answers = [
+        done[key].model_copy(update={"url": url}) if key in done else failed(url, _unfinished(seconds))
+        for url, key in zip(urls, keys, strict=True)
+    ]
     return BulkAnswer(
         results=answers,
         total=len(answers),
