@@ -31,6 +31,7 @@ class Host:
         url: where it is.
         accepted: connections.
         heads: of the requests, as they came.
+        serving: one task for each connection.
     """
 
     def __init__(self, *answers: bytes | Speak) -> None:
@@ -38,11 +39,13 @@ class Host:
         self.url = ""
         self.accepted = 0
         self.heads: list[bytes] = []
+        self.serving: set[asyncio.Task[None] | None] = set()
         self._answers = list(answers)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         self.accepted += 1
+        self.serving.add(asyncio.current_task())
         try:
             while True:
                 self.heads.append(await reader.readuntil(b"\r\n\r\n"))
@@ -52,7 +55,7 @@ class Host:
                     await writer.drain()
                 else:
                     await answer(reader, writer)
-        except (asyncio.IncompleteReadError, OSError):
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             pass
         finally:
             writer.close()
@@ -70,6 +73,8 @@ async def host(*answers: bytes | Speak) -> AsyncIterator[tuple[Host, GuardedTran
         finally:
             await transport.aclose()
             server.close()
+            if serving := set(filter(None, made.serving)):
+                assert not (await asyncio.wait(serving, timeout=10))[1], "a connection is still served"
 
 
 async def ask(
@@ -205,9 +210,10 @@ async def test_a_connection_whose_host_does_something_while_it_waits_is_not_used
 
 
 async def test_a_host_that_says_nothing_or_takes_nothing_is_left_in_time() -> None:
-    async def wait(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        await asyncio.Event().wait()
-        await reader.read()
+    over = asyncio.Event()
+
+    async def wait(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await over.wait()
 
     async def stop_in_the_middle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(HELLO[:-1])
@@ -220,6 +226,7 @@ async def test_a_host_that_says_nothing_or_takes_nothing_is_left_in_time() -> No
         with pytest.raises(httpx2.WriteTimeout):
             await ask(transport, there.url, "POST", content=bytes(32 << 20), seconds=0.1)
         assert transport.connections.busy == 0
+        over.set()
 
 
 async def test_a_large_request_is_taken_bit_by_bit() -> None:
