@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import shutil
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from bench import venvs
+from bench.crowd import CALLERS, IN_FLIGHT
 from bench.http import Mcp
 from bench.measures.plan import Plan
 from bench.report import Figures, quantile
@@ -22,9 +22,6 @@ from offloop.leash import leashed
 
 LIMIT = 64
 LATENCY = 0.1
-CROWD = 500
-_CROWDS = {"bulk_fetch": 5, "http_get": CROWD}
-"""How many callers keep so many fetches in flight, by the tool they call."""
 
 
 async def fetch(plan: Plan, figures: Figures) -> None:
@@ -40,7 +37,7 @@ async def fetch(plan: Plan, figures: Figures) -> None:
     for _ in range(plan.rounds):
         for count in (200, 500):
             await _bulk(count, figures)
-        for tool in _CROWDS:
+        for tool in CALLERS:
             await _beside(tool, plan.of(1000, 200), figures)
 
 
@@ -57,10 +54,10 @@ async def _bulk(count: int, figures: Figures) -> None:
 
 
 async def _beside(tool: str, count: int, figures: Figures) -> None:
-    async with _front_end(CROWD) as (mcp, host, port):
+    async with _front_end(IN_FLIGHT) as (mcp, host, port):
         alone = await _light(mcp, count)
         callers = await asyncio.create_subprocess_exec(
-            *leashed((sys.executable, "-m", "bench.measures.fetch", tool, str(port), host)), cwd=venvs.ROOT
+            *leashed((sys.executable, "-m", "bench.crowd", tool, str(port), host)), cwd=venvs.ROOT
         )
         try:
             await asyncio.sleep(8)  # the crowd comes all at once, and disperses
@@ -75,25 +72,6 @@ async def _beside(tool: str, count: int, figures: Figures) -> None:
         figures.add(name, "offloop", "ms", quantile(alone, share))
         figures.add(beside_all, "offloop", "ms", quantile(beside, share))
         figures.add(f"{beside_all}, ratio", "offloop", "x", quantile(beside, share) / quantile(alone, share))
-
-
-async def _crowd(tool: str, port: str, host: str) -> None:
-    """Keep the fetches in flight until the process is ended."""
-    mcp = Mcp(f"127.0.0.1:{port}")
-    calls = _CROWDS[tool]
-    async with asyncio.TaskGroup() as callers:
-        for _ in range(calls):
-            callers.create_task(_fetch_on(mcp, tool, host))
-
-
-async def _fetch_on(mcp: Mcp, tool: str, host: str) -> None:
-    while True:
-        # Delays at random, so that not all end at once.
-        urls = [f"{host}/{n}?delay={random.uniform(2, 4):.3f}" for n in range(400 if tool == "bulk_fetch" else 1)]  # noqa: S311
-        if tool == "bulk_fetch":
-            await mcp.call(tool, {"urls": urls, "max_chars": 100, "deadline_seconds": 300})
-        else:
-            await mcp.call(tool, {"url": urls[0], "max_chars": 100})
 
 
 async def _light(mcp: Mcp, count: int) -> list[float]:
@@ -112,9 +90,10 @@ async def _front_end(limit: int) -> AsyncIterator[tuple[Mcp, str, int]]:
     async with AsyncExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        port = free_port()
+        url = await stack.enter_async_context(valkey(folder))
+        port = free_port()  # only now: one that nobody listens on yet can be given twice
         settings = {
-            "REDIS_URL": await stack.enter_async_context(valkey(folder)),
+            "REDIS_URL": url,
             "STATE_DIR": str(folder / "state"),
             "PORT": str(port),
             "FETCH_HOSTS": "127.0.0.1",
@@ -146,7 +125,3 @@ async def _front_end(limit: int) -> AsyncIterator[tuple[Mcp, str, int]]:
         await mcp.ready("list_jobs", {})
         line = await outside.stdout.readline() if outside.stdout else b""
         yield mcp, f"http://127.0.0.1:{int(line)}", port
-
-
-if __name__ == "__main__":
-    asyncio.run(_crowd(*sys.argv[1:]))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import contextlib
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
 
 import httpx2
 
@@ -15,9 +14,6 @@ from offloop import logs
 from offloop.errors import FetchFailed, OffloopError
 from offloop_server.io.http import Fetcher
 from offloop_server.io.http_answers import BulkAnswer, HttpAnswer, failed
-
-_STAGGER: Final = 0.0005
-"""Seconds between the starts of lanes: hundreds that begin, and so end, at one moment would hold the loop up."""
 
 log = logs.get(__name__)
 
@@ -38,38 +34,40 @@ async def bulk(
     """
     began = time.monotonic()
     done: dict[str, HttpAnswer] = {}
-    keys: list[str] = []
+    keys: dict[str, str] = {}
     known: set[str] = set()
     hosts: defaultdict[str, deque[str]] = defaultdict(deque)
-    for url in urls:
-        try:
-            parsed = fetcher.policy.check(url)
-        except OffloopError as error:
-            keys.append(url)
-            done[url] = failed(url, error)
-            continue
-        keys.append(str(parsed))
-        if keys[-1] not in known:
-            known.add(keys[-1])
-            hosts[parsed.host].append(keys[-1])
+    lanes: Counter[str] = Counter()
 
-    async def lane(number: int, waiting: deque[str]) -> None:
-        await asyncio.sleep(number * _STAGGER)
-        while waiting:
-            url = waiting.popleft()
+    async def lane(host: str) -> None:
+        while hosts[host]:
+            url = hosts[host].popleft()
             done[url] = await _told(url, fetch)
+        lanes[host] -= 1
 
-    try:
-        async with asyncio.timeout(seconds), asyncio.TaskGroup() as lanes:
-            numbers = itertools.count()
-            for waiting in list(hosts.values()):
-                for _ in range(min(len(waiting), fetcher.per_host)):
-                    lanes.create_task(lane(next(numbers), waiting))
-    except TimeoutError:
-        pass
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+            for url in dict.fromkeys(urls):
+                # Others have their turn in between; and hundreds that begin at one moment would end at one.
+                await asyncio.sleep(0)
+                try:
+                    parsed = fetcher.policy.check(url)
+                except OffloopError as error:
+                    done[url] = failed(url, error)
+                    continue
+                key = keys[url] = str(parsed)
+                if key in known:
+                    continue
+                known.add(key)
+                hosts[parsed.host].append(key)
+                if lanes[parsed.host] < fetcher.per_host:
+                    lanes[parsed.host] += 1
+                    group.create_task(lane(parsed.host))
     answers = [
-        done[key].model_copy(update={"url": url}) if key in done else failed(url, _unfinished(seconds))
-        for url, key in zip(urls, keys, strict=True)
+        found.model_copy(update={"url": url})
+        if (found := done.get(keys.get(url, url)))
+        else failed(url, _unfinished(seconds))
+        for url in urls
     ]
     return BulkAnswer(
         results=answers,
