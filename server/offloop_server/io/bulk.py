@@ -63,18 +63,20 @@ async def bulk(
                 if lanes[parsed.host] < fetcher.per_host:
                     lanes[parsed.host] += 1
                     group.create_task(lane(parsed.host))
-    answers = [
-        found.model_copy(update={"url": url})
-        if (found := done.get(keys.get(url, url)))
-        else failed(url, _unfinished(seconds))
-        for url in urls
-    ]
+    answers = [_named(url, done.get(keys.get(url, url)), seconds) for url in urls]
     return BulkAnswer(
         results=answers,
         total=len(answers),
         succeeded=sum(answer.ok for answer in answers),
         total_ms=round((time.monotonic() - began) * 1000),
     )
+
+
+def _named(url: str, found: HttpAnswer | None, seconds: float) -> HttpAnswer:
+    """An answer under the URL as it was asked for."""
+    if found is None:
+        return failed(url, _unfinished(seconds))
+    return found if found.url == url else found.model_copy(update={"url": url})
 
 
 async def _told(url: str, fetch: Callable[[str], Awaitable[HttpAnswer]]) -> HttpAnswer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Annotated, Any, Literal
 
@@ -186,7 +187,9 @@ class BulkFetch(_HttpTool[BulkFetchArguments]):
         # What is wrong for all of them is one error, not one for each.
         check_headers(Ask("", headers=value.headers))
         self._fetcher.bounds(effort)
-        return results(await bulk(value.urls, one, self._fetcher, value.deadline_seconds))
+        made = results(await bulk(value.urls, one, self._fetcher, value.deadline_seconds))
+        await asyncio.sleep(0)  # to put hundreds of answers into words takes as long as to send them
+        return made
 
 
 def _as_json(value: Any) -> bytes:
