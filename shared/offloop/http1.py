@@ -162,6 +162,7 @@ class Answer(httpx2.AsyncByteStream):
         self._silence = silence
         self._bodiless = bodiless
         self._parser: Any = httptools.HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)  # as RFC 9112 allows, in section 2.2
         self._pieces: deque[bytes] = deque()
         self._unread = 0
         self._paused = False
@@ -239,7 +240,7 @@ class Answer(httpx2.AsyncByteStream):
         except httptools.HttpParserError as error:
             self._fail(httpx2.RemoteProtocolError(f"it is not HTTP/1.1: {error}"))
         else:
-            if self._head > MOST_HEAD and not self._complete:
+            if self._head > MOST_HEAD:
                 self._fail(httpx2.RemoteProtocolError(f"its head has more than {MOST_HEAD} bytes"))
         if self._unread > AHEAD and not (self._paused or self._complete):
             self._paused = True
@@ -295,7 +296,10 @@ class Answer(httpx2.AsyncByteStream):
         self._complete = self._complete or bool(self.status)
 
     def _fail(self, failure: httpx2.TransportError) -> None:
-        self._failure = self._failure or failure
+        if self._complete:
+            self._reusable = False  # what comes after the end takes nothing from the answer
+        else:
+            self._failure = self._failure or failure
         self._wake()
 
     def _give_up(self) -> None:

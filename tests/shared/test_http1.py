@@ -120,6 +120,7 @@ def then_leave(words: bytes) -> Speak:
         (CHUNKED + b"3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX: y\r\n\r\n", 200, b"hello"),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + HELLO, 200, b"hello"),
         (HELLO, 200, b"hello"),
+        (HELLO.replace(b"\r", b""), 200, b"hello"),
     ],
 )
 async def test_a_whole_answer_leaves_the_connection_for_the_next_request(
@@ -177,9 +178,11 @@ async def test_what_is_no_answer_is_an_error_and_ends_the_connection(words: byte
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_more_than_was_asked_for_is_nobodys_answer(method: str) -> None:
+@pytest.mark.parametrize(
+    "smuggled", [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"HTTP/1.1 2", b"evil", b"\0"]
+)
+async def test_more_than_was_asked_for_is_nobodys_answer(method: str, smuggled: bytes) -> None:
     """Else whoever comes next could be answered with what the host has made up beforehand."""
-    smuggled = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
     async with host(HELLO + smuggled, HELLO) as (there, transport):
         assert (await ask(transport, there.url, method))[0].status_code == 200
         assert (await ask(transport, there.url))[1] == b"hello"
