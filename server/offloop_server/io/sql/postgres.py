@@ -88,8 +88,9 @@ class PostgreSQL:
         try:
             async with asyncio.timeout(_CLEANUP_SECONDS):
                 await pool.close()
-        except TimeoutError:  # closing terminates what it could not close
-            log.warning("connections to a database were cut", connection=self._name)
+        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+            # Too slow, or the server has ended one by itself; the pool cuts what it could not close.
+            log.warning("connections to a database were cut", connection=self._name, error=repr(error))
 
     def placeholder(self, number: int) -> str:
         """Such as ``$1``."""
