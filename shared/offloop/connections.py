@@ -13,7 +13,8 @@ from typing import Final
 
 import httpx2
 
-from offloop.http1 import Answer, Connection
+from offloop.http1 import Connection
+from offloop.http1_answer import Answer
 
 KEEP_SECONDS: Final = 15.0
 """How long one is kept that nobody uses."""

@@ -10,8 +10,8 @@ from ipaddress import ip_network
 import httpx2
 import pytest
 
-from offloop import http1
 from offloop.dialling import GuardedTransport
+from offloop.http1_answer import MOST_HEAD
 from offloop.urls import Policy
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
@@ -25,7 +25,7 @@ Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Host:
-    """A host that says what it is told to, once for each request, and then what it is told to do at the end.
+    """A host that says, or does, what it is told to: one thing for each request.
 
     Attributes:
         url: where it is.
@@ -165,8 +165,8 @@ async def test_a_body_without_a_length_ends_with_the_connection() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "not HTTP/1.1"),
         (CHUNKED + b"xyz\r\n", "not HTTP/1.1"),
         (b"HTTP/1.1 101 Over\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", "protocol that was not asked for"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * (http1.MOST_HEAD + 1), "its head has more than"),
-        (b"HTTP/1.1 102 Processing\r\n\r\n" * (http1.MOST_HEAD // 20), "its head has more than"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * (MOST_HEAD + 1), "its head has more than"),
+        (b"HTTP/1.1 102 Processing\r\n\r\n" * (MOST_HEAD // 20), "its head has more than"),
         (CHUNKED + b"5;" + b"x" * 400_000, "its head has more than"),
     ],
 )

@@ -89,8 +89,8 @@ class PostgreSQL:
             async with asyncio.timeout(_CLEANUP_SECONDS):
                 await pool.close()
         except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
-            # Too slow, or the server has ended one by itself; the pool cuts what it could not close.
-            log.warning("connections to a database were cut", connection=self._name, error=repr(error))
+            # Too slow, or ended by the server; the pool cuts what it could not close.
+            log.warning("connections to a database were cut", connection=self._name, error=type(error).__name__)
 
     def placeholder(self, number: int) -> str:
         """Such as ``$1``."""
