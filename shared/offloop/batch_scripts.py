@@ -40,7 +40,7 @@ local function close(batch, whole, ending)
     end
     outcome = cmsgpack.pack(envelope)
   end
-  conclude(batch, ending == 'stopped' and 'failed' or ending, outcome, whole.retention)
+  conclude(batch, read(batch), ending == 'stopped' and 'failed' or ending, outcome, whole.retention)
   redis.call('PEXPIRE', BATCH .. batch, whole.retention)
   local seen = {{}}
   for _, id in ipairs(whole.items) do
@@ -133,11 +133,12 @@ local busy = full(batch, new)
 if busy then return busy end
 
 local time = now()
-write(id, batch, time, 'running', 1)
+local record = draft(batch, time, 'running')
+record.attempt, record.started, record.batch, record.total = 1, time, 'whole', #items.places
+record.succeeded, record.failed, record.cancelled = 0, 0, 0
+if batch.stop ~= '' then record.stop = 1 end
+store(id, record, batch)
 list(id, batch, time)
-redis.call('HSET', RECORD .. id, 'started', time, 'batch', 'whole', 'total', #items.places, 'succeeded', 0, 'failed', 0,
-  'cancelled', 0)
-if batch.stop ~= '' then redis.call('HSET', RECORD .. id, 'stop', 1) end
 redis.call('PEXPIRE', RECORD .. id, BATCHES_KEPT)
 batch.whole.items = {{}}
 for place, number in ipairs(items.places) do
@@ -152,7 +153,7 @@ for number, job in ipairs(items.jobs) do
   local item, state = ids[number], states[number]
   if not state then
     each.key, each.fingerprint = job[3], job[4]
-    accept(item, job[2], each, time)
+    if not hand(item, job[2], each, time) then queue_up(item, job[2], each, time) end
   end
   redis.call('HSET', RECORD .. item, 'batch', 'item')
   redis.call('HINCRBY', RECORD .. item, 'held', 1)

@@ -16,7 +16,7 @@ import msgpack
 from offloop import batch_scripts, scripts, wire
 from offloop.errors import BadInput, Busy, JobError
 from offloop.queue import Bounds, Request, Submission, answering, fingerprint, new_id, submitted
-from offloop.record import Cancelled, Done, Failed, Outcome, Record, State, pack_outcome
+from offloop.record import SHOWN, Cancelled, Done, Failed, Outcome, Record, State, pack_outcome
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -225,26 +225,25 @@ async def _items(redis: ArqRedis, places: list[tuple[int, str]], budget: int) ->
     """Items with their outcomes, as many of these as the budget has bytes for."""
     async with redis.pipeline(transaction=False) as pipe:
         for _, job_id in places:
-            pipe.hgetall(wire.RECORD + job_id)
+            pipe.hmget(wire.RECORD + job_id, SHOWN)
             pipe.strlen(wire.RESULT + job_id)
         found = await pipe.execute()
-    shown: dict[str, bytes | None] = {}
+    fit: list[str] = []
     for (_, job_id), size in zip(places, found[1::2], strict=True):
         if size <= budget:
             budget -= size
-            shown[job_id] = None
-    results = await redis.mget([wire.RESULT + job_id for job_id in shown]) if shown else []
-    shown.update(zip(shown, results, strict=True))
+            fit.append(job_id)
+    results = await redis.mget([wire.RESULT + job_id for job_id in fit]) if fit else []
+    outcomes: dict[str, bytes | None] = dict(zip(fit, results, strict=True))
     return [
-        _item(index, job_id, fields, shown.get(job_id), omitted=job_id not in shown)
-        for (index, job_id), fields in zip(places, found[::2], strict=True)
+        _item(index, job_id, Record.from_redis(job_id, shown, outcomes.get(job_id)), omitted=job_id not in outcomes)
+        for (index, job_id), shown in zip(places, found[::2], strict=True)
     ]
 
 
-def _item(index: int, job_id: str, fields: dict[bytes, bytes], result: bytes | None, *, omitted: bool) -> Item:
-    if not fields:
+def _item(index: int, job_id: str, record: Record | None, *, omitted: bool) -> Item:
+    if record is None:
         return Item(index, job_id, State.FAILED, Failed(_EXPIRED))
-    record = Record.from_redis(job_id, fields, result)
     return Item(index, job_id, record.state, record.outcome, omitted and record.state.terminal)
 
 

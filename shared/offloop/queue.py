@@ -21,7 +21,7 @@ from arq.jobs import serialize_job
 
 from offloop import scripts, wire
 from offloop.errors import BadInput, Busy, Conflict, NotFound
-from offloop.record import Cancelled, Record, State, pack_outcome
+from offloop.record import SHOWN, Cancelled, Record, State, pack_outcome
 from offloop.redis import NET_ERRORS, unavailable
 from offloop.references import Scheme, parse, references
 
@@ -181,9 +181,9 @@ class JobQueue:
             "max_queued_per_principal": self._bounds.max_queued_per_principal,
             "keep": self._pending_ms,
             "allowed": kind.retries + 1,
-            # By its key, or by what it tells at its end, a job is reached however the call ends.
-            "patience": 0 if key or notice or wait_seconds <= 0 else int((wait_seconds + PATIENCE_SECONDS) * 1000),
         }
+        if wait_seconds > 0 and not (key or notice):  # by either a job is reached however the call ends
+            job["patience"] = int((wait_seconds + PATIENCE_SECONDS) * 1000)
         if notice:
             job["notify"] = notice.to_wire(principal, kind.name, keyed=bool(key), keep_ms=self._pending_ms)
         async with answering():
@@ -209,9 +209,7 @@ class JobQueue:
             Unavailable: Redis does not answer.
         """
         async with answering():
-            shot = await self._read(
-                args=[job_id, principal, self._front_end if wait else "", self._pending_ms, int(begin)]
-            )
+            shot = await self._read(args=[job_id, principal, self._front_end if wait else "", int(begin)])
         return _found(job_id, shot)
 
     async def cancel(self, job_id: str, *, principal: str) -> tuple[Record, int]:
@@ -273,12 +271,12 @@ class JobQueue:
         names = [name.decode() for name in ids]
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in names:
-                pipe.hgetall(wire.RECORD + name)
+                pipe.hmget(wire.RECORD + name, SHOWN)
                 pipe.get(wire.RESULT + name)
             found = await pipe.execute()
         return [
-            Record.from_redis(name, fields, result) if fields else None
-            for name, fields, result in zip(names, found[::2], found[1::2], strict=True)
+            Record.from_redis(name, shown, result)
+            for name, shown, result in zip(names, found[::2], found[1::2], strict=True)
         ]
 
 
@@ -344,7 +342,8 @@ def submitted(answer: list[Any], *, queue: str, key: str | None, notice: Notice 
             )
             raise Conflict(message)
         case [status, found, shot]:
-            return Submission(_record(found.decode(), shot), joined=status == b"joined")
+            job_id = found.decode()
+            return Submission(_found(job_id, shot), joined=status == b"joined")
         case [reason, *_] if notice:
             raise notice.declined(reason.decode())
     raise RuntimeError(answer)
@@ -381,21 +380,17 @@ def _cancelled(job_id: str) -> bytes:
     return pack_outcome(Cancelled(), job_id=job_id, kind="", queue="")
 
 
-def _record(job_id: str, shot: list[Any]) -> Record:
-    flat, result = shot
-    return Record.from_redis(job_id, dict(zip(flat[::2], flat[1::2], strict=True)), result)
-
-
 def _found(job_id: str, shot: list[Any] | None) -> Record:
-    if shot is None:
+    record = Record.from_redis(job_id, *shot) if shot else None
+    if record is None:
         raise NotFound.job(job_id)
-    return _record(job_id, shot)
+    return record
 
 
 def read_push(message: bytes) -> tuple[str, Record | None]:
     """Take apart what a front end is sent: the job's id, and its record unless it was too large to push."""
     job_id, shot = wire.unpack_push(message)
-    return job_id, _record(job_id, shot) if shot else None
+    return job_id, Record.from_redis(job_id, *shot) if shot else None
 
 
 _CURSOR_LENGTH = 16

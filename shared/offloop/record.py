@@ -14,12 +14,12 @@ written in the same call. Times are milliseconds since 1970 by Redis's clock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from arq.jobs import deserialize_result, serialize_result
 
@@ -135,6 +135,21 @@ def unpack_outcome(data: bytes) -> Outcome:
     return Failed(JobError(f"the outcome of {found.function} could not be read"))
 
 
+SHOWN: Final = [
+    "principal",
+    "kind",
+    "queue",
+    "state",
+    "attempt",
+    "progress",
+    "created",
+    "started",
+    "finished",
+    "expires",
+]
+"""Those fields of the hash that make a `Record`, in the order in which the scripts answer them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One job as everybody sees it.
@@ -168,24 +183,33 @@ class Record:
     outcome: Outcome | None
 
     @classmethod
-    def from_redis(cls, job_id: str, fields: Mapping[bytes, bytes], result: bytes | None) -> Record:
-        """Read the hash, and arq's result key where the job has ended."""
-        text = {name.decode(): value.decode() for name, value in fields.items() if name != b"progress"}
-        state = State(text["state"])
+    def from_redis(cls, job_id: str, shown: Sequence[Any], result: bytes | None) -> Record | None:
+        """Read the fields of `SHOWN`, and arq's result key where the job has ended; None where there is no such job."""
+        principal, kind, queue, state, attempt, progress, created, started, finished, expires = shown
+        if state is None:
+            return None
+        now = _STATES[state]
         return cls(
             job_id=job_id,
-            principal=text.get("principal", ""),
-            kind=text.get("kind", ""),
-            queue=text.get("queue", ""),
-            state=state,
-            attempt=int(text.get("attempt", 0)),
-            progress=Progress(*unpack(fields[b"progress"])) if b"progress" in fields else None,
-            created=int(text.get("created", 0)),
-            started=int(text["started"]) if "started" in text else None,
-            finished=int(text["finished"]) if "finished" in text else None,
-            expires=int(text.get("expires", 0)),
-            outcome=unpack_outcome(result) if state.terminal and result else None,
+            principal=_text(principal),
+            kind=_text(kind),
+            queue=_text(queue),
+            state=now,
+            attempt=int(attempt or 0),
+            progress=Progress(*unpack(progress)) if progress else None,
+            created=int(created or 0),
+            started=int(started) if started else None,
+            finished=int(finished) if finished else None,
+            expires=int(expires or 0),
+            outcome=unpack_outcome(result) if now.terminal and result else None,
         )
+
+
+_STATES: Final = {state.value.encode(): state for state in State}
+
+
+def _text(value: bytes | None) -> str:
+    return value.decode() if value else ""
 
 
 def timestamp(ms: int) -> str:

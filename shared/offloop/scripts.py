@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from offloop import batch_scripts, webhook_scripts, wire
 from offloop.lua import Script, link
+from offloop.record import SHOWN
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -38,15 +39,15 @@ def load(redis: Redis, script: str) -> Script:
 
 
 _NAMES: Final = f"""
-local PAYLOAD, LEASE, RESULT, TRIES = '{wire.PAYLOAD}', '{wire.LEASE}', '{wire.RESULT}', '{wire.TRIES}'
-local RECORD, WAITERS, FENCE, TURN = '{wire.RECORD}', '{wire.WAITERS}', '{wire.FENCE}', '{wire.TURN}'
+local PAYLOAD, LEASE, RESULT = '{wire.PAYLOAD}', '{wire.LEASE}', '{wire.RESULT}'
+local RECORD, FENCE, TURN = '{wire.RECORD}', '{wire.FENCE}', '{wire.TURN}'
 local JOINED, GONE = '{wire.JOINED}', '{wire.GONE}'
 local REPLY, CONTROL = '{wire.REPLY_CHANNEL}', '{wire.CONTROL_CHANNEL}'
 local QUEUE, LINE, BEATS = '{wire.QUEUE}', '{wire.LINE}', '{wire.BEATS}'
 local IDLE, POOLS, HELD = '{wire.IDLE}', '{wire.POOLS}', '{wire.HELD}'
 local TURNS, DEPTH, LEASES, PACE = '{wire.TURNS}', '{wire.DEPTH}', '{wire.LEASES}', '{wire.PACE}'
 local BATCH, PARENTS, BATCHES_KEPT = '{wire.BATCH}', '{wire.PARENTS}', {batch_scripts.KEPT_MS}
-local LEASE_MS = {LEASE_MS}
+local LEASE_MS, SHOWN = {LEASE_MS}, {{{", ".join(f"'{name}'" for name in SHOWN)}}}
 """
 
 _LIBRARY: Final = """
@@ -63,18 +64,36 @@ local function now()
   return clock
 end
 
+-- A job as everybody is shown it: the fields of `offloop.record.SHOWN`, and the outcome.
 local function snapshot(id)
-  return {redis.call('HGETALL', RECORD .. id), redis.call('GET', RESULT .. id)}
+  return {redis.call('HMGET', RECORD .. id, unpack(SHOWN)), redis.call('GET', RESULT .. id)}
 end
 
--- Push the record as it is now to every front end that waits for it.
-local function tell(id)
-  local waiting = redis.call('SMEMBERS', WAITERS .. id)
-  if #waiting == 0 then return end
-  local shot = snapshot(id)
+-- The same, from a whole record.
+local function shown(record, result)
+  local values = {}
+  for i, name in ipairs(SHOWN) do values[i] = record[name] or false end
+  return {values, result}
+end
+
+-- A whole record by its fields.
+local function read(id)
+  local flat, record = redis.call('HGETALL', RECORD .. id), {}
+  for i = 1, #flat, 2 do record[flat[i]] = flat[i + 1] end
+  return record
+end
+
+-- Push a job to every front end that waits for it.
+local function push(id, waiters, shot)
   if shot[2] and #shot[2] > INLINE then shot = {} end
   local message = cmsgpack.pack({id, shot})
-  for _, front_end in ipairs(waiting) do redis.call('PUBLISH', REPLY .. front_end, message) end
+  for front_end in string.gmatch(waiters, '[^,]+') do redis.call('PUBLISH', REPLY .. front_end, message) end
+end
+
+-- Push it as it is now.
+local function tell(id)
+  local waiters = redis.call('HGET', RECORD .. id, 'waiters')
+  if waiters then push(id, waiters, snapshot(id)) end
 end
 
 -- Put a request into a set. Sets, not counters, say who joined and who gave up: what is sent twice counts once.
@@ -84,10 +103,11 @@ local function note(set, request, keep)
 end
 
 -- Have a front end told of a job's changes while it goes on.
-local function wait(id, front_end, keep)
+local function wait(id, front_end)
   if front_end == '' then return end
-  redis.call('SADD', WAITERS .. id, front_end)
-  redis.call('PEXPIRE', WAITERS .. id, keep)
+  local waiters = redis.call('HGET', RECORD .. id, 'waiters')
+  if waiters and string.find(',' .. waiters .. ',', ',' .. front_end .. ',', 1, true) then return end
+  redis.call('HSET', RECORD .. id, 'waiters', waiters and waiters .. ',' .. front_end or front_end)
 end
 
 -- Count the ids in a principal's lines; a count of zero leaves nothing behind.
@@ -102,12 +122,13 @@ local function owner_of(token)
   return string.match(token, '^(.*):')
 end
 
--- Which of the workers that serve a queue can take most, and hears of it; and its pool. Nil where none can.
-local function idle(queue)
+-- Say something (`compose` answers what, to whom) to the worker that can take most of those who serve a queue. Answers
+-- who has heard it, and its pool; nil where nobody can take anything.
+local function address(queue, compose)
   for _, pool in ipairs(redis.call('ZRANGE', POOLS .. queue, 0, -1)) do
     local owner = redis.call('ZREVRANGE', IDLE .. pool, 0, 0)[1]
     while owner do
-      if redis.call('PUBSUB', 'NUMSUB', CONTROL .. owner)[2] > 0 then return owner, pool end
+      if redis.call('PUBLISH', CONTROL .. owner, compose(owner)) > 0 then return owner, pool end
       redis.call('ZREM', IDLE .. pool, owner)  -- it has left without a word
       owner = redis.call('ZREVRANGE', IDLE .. pool, 0, 0)[1]
     end
@@ -117,67 +138,53 @@ end
 -- Have one more worker look at a queue if something waits in it.
 local function nudge(queue)
   if not redis.call('HGET', DEPTH .. queue, ALL) then return end
-  local owner, pool = idle(queue)
-  if not owner then return end
-  redis.call('ZREM', IDLE .. pool, owner)  -- so that the next is nudged the next time; it offers itself again
-  redis.call('PUBLISH', CONTROL .. owner, cmsgpack.pack({'look'}))
+  local owner, pool = address(queue, function() return cmsgpack.pack({'look'}) end)
+  if owner then redis.call('ZREM', IDLE .. pool, owner) end  -- so the next is nudged next time; it offers itself again
 end
 
--- Offer the places that a worker has beyond what it holds.
-local function offer(want)
-  local places = want.slots - redis.call('SCARD', HELD .. want.owner)
-  if places > 0 then
-    if redis.call('ZADD', IDLE .. want.pool, places, want.owner) == 1 then
-      redis.call('PEXPIRE', IDLE .. want.pool, want.keep)
-    end
-  else
-    redis.call('ZREM', IDLE .. want.pool, want.owner)
-  end
+-- Which token a worker's next attempt has.
+local function new_token(owner)
+  return owner .. ':' .. redis.call('INCR', FENCE)
 end
 
--- Lease a job to a worker. Answers the token that its record is to have.
-local function lease_out(id, owner, queue, time, lease, keep)
-  local token = owner .. ':' .. redis.call('INCR', FENCE)
+-- Lease a job to the worker of a token, which is in the record as well.
+local function lease_out(id, token, queue, time, lease, keep)
   redis.call('SET', LEASE .. id, token, 'PX', lease)
   redis.call('ZADD', LEASES .. queue, time + lease, id)
-  redis.call('SADD', HELD .. owner, id)
-  redis.call('PEXPIRE', HELD .. owner, keep)
-  return token
+  redis.call('SADD', HELD .. owner_of(token), id)
+  redis.call('PEXPIRE', HELD .. owner_of(token), keep)
 end
 
--- Let a job wait in its principal's line (`push` says at which end), and give the principal a turn.
-local function line_up(id, queue, level, principal, push)
+-- Let a job wait in its principal's line, at its front (`side` LPUSH) or end (RPUSH), and give the principal a turn.
+local function line_up(id, queue, level, principal, side)
   local lane = queue .. ':' .. level
-  redis.call(push, LINE .. lane .. ':' .. principal, id)
+  redis.call('ZADD', QUEUE .. queue, now(), id)
+  redis.call(side, LINE .. lane .. ':' .. principal, id)
   if not redis.call('ZSCORE', TURNS .. lane, principal) then  -- behind those whose turn it is before
     redis.call('ZADD', TURNS .. lane, redis.call('INCR', TURN), principal)
   end
   count(queue, principal, 1)
 end
 
--- Make the state final, keep outcome and record for `keep` ms, and forget the rest. An item of a batch that goes on is
--- kept until that ends; what it says of itself, and whether its outcome is shared, goes by `keep` all the same.
-local function conclude(id, state, result, keep)
-  local time = now()
-  local queue, key, started, notify, batch, token = unpack(
-    redis.call('HMGET', RECORD .. id, 'queue', 'key', 'started', 'notify', 'batch', 'token'))
-  local stay = batch == 'item' and redis.call('EXISTS', PARENTS .. id) == 1 and math.max(keep, BATCHES_KEPT) or keep
+-- Make the state of a job final, keep outcome and record for `keep` ms, and forget the rest. An item of a batch that
+-- goes on is kept until that ends; what it says of itself, and whether its outcome is shared, goes by `keep` all the
+-- same.
+local function conclude(id, record, state, result, keep)
+  local time, queue, key, item = now(), record.queue, record.key, record.batch == 'item'
+  local stay = item and redis.call('EXISTS', PARENTS .. id) == 1 and math.max(keep, BATCHES_KEPT) or keep
+  record.state, record.finished, record.expires = state, time, time + keep
   redis.call('SET', RESULT .. id, result, 'PX', stay)
   redis.call('HSET', RECORD .. id, 'state', state, 'finished', time, 'expires', time + keep)
   redis.call('PEXPIRE', RECORD .. id, stay)
   if key and redis.call('GET', key) == id then redis.call('PEXPIRE', key, keep) end
-  redis.call('DEL', PAYLOAD .. id, LEASE .. id, TRIES .. id, JOINED .. id, GONE .. id)
-  redis.call('ZREM', QUEUE .. queue, id)
-  redis.call('ZREM', LEASES .. queue, id)
-  if token then redis.call('SREM', HELD .. owner_of(token), id) end
-  if state == 'completed' and batch ~= 'whole' then  -- how long jobs of this queue take, a moving average in ms
-    local pace = tonumber(redis.call('GET', PACE .. queue) or time - started)
-    redis.call('SET', PACE .. queue, math.floor(0.8 * pace + 0.2 * (time - started)), 'PX', 86400000)
+  redis.call('DEL', PAYLOAD .. id, LEASE .. id, JOINED .. id, GONE .. id)
+  if record.token then
+    redis.call('ZREM', LEASES .. queue, id)
+    redis.call('SREM', HELD .. owner_of(record.token), id)
   end
-  if notify then announce(id, state, time) end
-  tell(id)
-  redis.call('DEL', WAITERS .. id)
-  if batch == 'item' then settle(id, state) end
+  if record.notify then announce(id, state, time) end
+  if record.waiters then push(id, record.waiters, shown(record, result)) end
+  if item then settle(id, state) end
 end
 
 -- A job has waited longer than its record is kept: whoever was to be told of its end is told of that.
@@ -190,32 +197,35 @@ end
 -- One of those who share a job gives it up. With the last one a queued job ends at once, and the worker of a running
 -- one is told to kill its child. Answers how many are left.
 local function give_up(id, who, result, keep)
-  local state, token, queue, level, principal, batch = unpack(
-    redis.call('HMGET', RECORD .. id, 'state', 'token', 'queue', 'level', 'principal', 'batch'))
+  local record = read(id)
+  local state, queue = record.state, record.queue
   if state ~= 'queued' and state ~= 'running' then return 0 end
   note(GONE .. id, who, 86400000)
   local left = 1 + redis.call('SCARD', JOINED .. id) - redis.call('SCARD', GONE .. id)
   if left > 0 then return left end
-  if batch == 'whole' then
+  if record.batch == 'whole' then
     halt(id, 'cancel')
   elseif state == 'queued' then
     -- Out of the line at once, so that lines and counts agree; from the end, where those who give up soon are.
-    local lane = queue .. ':' .. level
-    local line = LINE .. lane .. ':' .. principal
-    count(queue, principal, -redis.call('LREM', line, -1, id))
-    if redis.call('LLEN', line) == 0 then redis.call('ZREM', TURNS .. lane, principal) end
-    conclude(id, 'cancelled', result, keep)
+    local lane = queue .. ':' .. record.level
+    local line = LINE .. lane .. ':' .. record.principal
+    count(queue, record.principal, -redis.call('LREM', line, -1, id))
+    if redis.call('LLEN', line) == 0 then redis.call('ZREM', TURNS .. lane, record.principal) end
+    redis.call('ZREM', QUEUE .. queue, id)
+    conclude(id, record, 'cancelled', result, keep)
   else
     redis.call('HSET', RECORD .. id, 'cancel', 1)
-    redis.call('PUBLISH', CONTROL .. owner_of(token), cmsgpack.pack({'stop', id}))
+    redis.call('PUBLISH', CONTROL .. owner_of(record.token), cmsgpack.pack({'stop', id}))
   end
   return 0
 end
 
--- Send a running job back to the front of its line.
-local function requeue(id, queue)
-  local level, principal, token = unpack(redis.call('HMGET', RECORD .. id, 'level', 'principal', 'token'))
+-- Send a running job back to the front of its line; an execution that does not count is taken off again.
+local function requeue(id, queue, counts)
+  local level, principal, token, tries = unpack(
+    redis.call('HMGET', RECORD .. id, 'level', 'principal', 'token', 'tries'))
   redis.call('HSET', RECORD .. id, 'state', 'queued')
+  if not counts and tonumber(tries or 0) > 0 then redis.call('HINCRBY', RECORD .. id, 'tries', -1) end
   redis.call('HDEL', RECORD .. id, 'token', 'progress', 'started', 'handed')
   if token then redis.call('SREM', HELD .. owner_of(token), id) end
   redis.call('DEL', LEASE .. id)
@@ -224,57 +234,72 @@ local function requeue(id, queue)
   tell(id)
 end
 
--- Take jobs of the lanes, in their order, and in each one principal after the other: a lease, a token and a counted
--- execution each. Jobs that have expired meanwhile are passed over; those whose caller left without knowing them are
--- ended. `want`: owner, pool, slots (jobs it may hold), queues, lanes {{queue, level}…}, most (jobs taken; may be
--- missing), lease (ms), keep (ms), abandoned (packed outcome), retention (ms).
+-- Take so many jobs of the lanes, in their order, and in each one principal after the other: a lease, a token and a
+-- counted execution each. Jobs that have expired meanwhile are passed over; those whose caller left without knowing
+-- them are ended.
 -- → {{id, token, payload or '', executions counted, executions allowed, attempt, principal, kind, queue}…}
-local function take(want)
-  local most = math.min(want.most or want.slots, want.slots - redis.call('SCARD', HELD .. want.owner))
-  local time, taken, passed = now(), {}, 0
-  for _, place in ipairs(most > 0 and want.lanes or {}) do
+local function take(want, places)
+  if places <= 0 or redis.call('EXISTS', unpack(KEYS)) == 0 then return {} end
+  local terms, time, taken, passed = cmsgpack.unpack(want.terms), now(), {}, 0
+  for _, place in ipairs(terms.lanes) do
     local queue, lane = place[1], place[1] .. ':' .. place[2]
-    while #taken < most and passed < 1000 do
+    while #taken < places and passed < 1000 do
       local principal = redis.call('ZRANGE', TURNS .. lane, 0, 0)[1]
       if not principal then break end
       local line = LINE .. lane .. ':' .. principal
       local id = redis.call('LPOP', line)
-      if id then count(queue, principal, -1) end
+      if id then
+        count(queue, principal, -1)
+        redis.call('ZREM', QUEUE .. queue, id)
+      end
       if redis.call('LLEN', line) == 0 then
         redis.call('ZREM', TURNS .. lane, principal)
       else
         redis.call('ZADD', TURNS .. lane, redis.call('INCR', TURN), principal)
       end
-      local state, deadline, ending, allowed, kind, listened = unpack(
-        redis.call('HMGET', RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'kind', 'listened'))
+      local state, deadline, ending, allowed, tries, attempt, kind, listened = unpack(redis.call('HMGET',
+        RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'tries', 'attempt', 'kind', 'listened'))
       if state ~= 'queued' then
         if id and not state then lose(id, queue, time) end
         passed = passed + 1
       elseif ending or (deadline and tonumber(deadline) < time) then
-        conclude(id, 'cancelled', want.abandoned, want.retention)
+        conclude(id, read(id), 'cancelled', terms.abandoned, terms.retention)
         passed = passed + 1
       else
-        local tries = redis.call('INCR', TRIES .. id)
-        local begun = tries <= tonumber(allowed or 1) and 1 or 0  -- one too many is only taken to be ended
-        local attempt = redis.call('HINCRBY', RECORD .. id, 'attempt', begun)
-        local token = lease_out(id, want.owner, queue, time, want.lease, want.keep)
-        redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token)
-        redis.call('PEXPIRE', TRIES .. id, want.keep)
+        allowed, tries, attempt = tonumber(allowed or 1), tonumber(tries or 0) + 1, tonumber(attempt)
+        if tries <= allowed then attempt = attempt + 1 end  -- one too many is only taken to be ended
+        local token = new_token(want.owner)
+        lease_out(id, token, queue, time, terms.lease, want.keep)
+        redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token, 'tries', tries,
+          'attempt', attempt)
         redis.call('PEXPIRE', RECORD .. id, want.keep)
         -- Who only waits, waits for the end, and reads again when tired of it.
         if listened then tell(id) end
-        taken[#taken + 1] = {id, token, redis.call('GET', PAYLOAD .. id) or '', tries, tonumber(allowed or 1), attempt,
-          principal, kind or '', queue}
+        taken[#taken + 1] = {id, token, redis.call('GET', PAYLOAD .. id) or '', tries, allowed, attempt, principal,
+          kind or '', queue}
       end
     end
   end
   return taken
 end
 
+-- What a worker that may be given jobs says first. KEYS the turns of its lanes; ARGV owner, pool, slots (jobs it may
+-- hold), keep (ms), and a map: queues, lanes {{queue, level}…} in the order in which it looks at them, lease (ms),
+-- abandoned (packed outcome), retention (ms).
+local function wanted()
+  return {owner = ARGV[1], pool = ARGV[2], slots = tonumber(ARGV[3]), keep = ARGV[4], terms = ARGV[5]}
+end
+
 -- Give a worker what waits, and offer what places it has left.
 local function fill(want)
-  local taken = take(want)
-  offer(want)
+  local places = want.slots - redis.call('SCARD', HELD .. want.owner)
+  local taken = take(want, places)
+  places = places - #taken
+  if places <= 0 then
+    redis.call('ZREM', IDLE .. want.pool, want.owner)
+  elseif redis.call('ZADD', IDLE .. want.pool, places, want.owner) == 1 then
+    redis.call('PEXPIRE', IDLE .. want.pool, want.keep)
+  end
   return taken
 end
 
@@ -307,9 +332,9 @@ local function share(id, request, keep)
   redis.call('HDEL', RECORD .. id, 'deadline')
 end
 
--- List a job among its principal's.
+-- List a job among its principal's; now and then those are dropped that are kept no longer.
 local function list(id, job, time)
-  redis.call('ZREMRANGEBYSCORE', job.index, '-inf', '(' .. (time - job.keep))
+  if time % 16 == 0 then redis.call('ZREMRANGEBYSCORE', job.index, '-inf', '(' .. (time - job.keep)) end
   redis.call('ZADD', job.index, time, id)
   redis.call('PEXPIRE', job.index, job.keep)
 end
@@ -325,41 +350,59 @@ local function join(request, job)
   return {'joined', other}
 end
 
--- Write what is known of a new job; `...` are fields of its state.
-local function write(id, job, time, state, attempt, ...)
-  redis.call('HSET', RECORD .. id, 'principal', job.principal, 'kind', job.kind, 'queue', job.queue, 'level', job.level,
-    'state', state, 'attempt', attempt, 'created', time, 'expires', time + job.keep, 'fingerprint', job.fingerprint,
-    'allowed', job.allowed, ...)
-  if job.key ~= '' then
-    redis.call('SET', job.key, id, 'PX', job.keep)
-    redis.call('HSET', RECORD .. id, 'key', job.key)
+-- The record of a new job.
+local function draft(job, time, state)
+  return {principal = job.principal, kind = job.kind, queue = job.queue, level = job.level, state = state, attempt = 0,
+    tries = 0, created = time, expires = time + job.keep, fingerprint = job.fingerprint, allowed = job.allowed,
+    key = job.key ~= '' and job.key or nil, deadline = job.patience and time + job.patience, waiters = job.waiters}
+end
+
+-- Write a new job down.
+local function store(id, record, job)
+  local flat = {}
+  for name, value in pairs(record) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
   end
+  redis.call('HSET', RECORD .. id, unpack(flat))
   redis.call('PEXPIRE', RECORD .. id, job.keep)
+  if record.key then redis.call('SET', record.key, id, 'PX', job.keep) end
 end
 
--- Accept a new job: hand it to a worker that has a place, else let it wait in its line. Answers its state.
-local function accept(id, payload, job, time)
+-- Hand a new job to a worker that has a place. Answers its record, or nil where nobody has one.
+-- A job that may be run again counts as executed from now on; any other once its worker says that it begins.
+local function hand(id, payload, job, time)
+  local token
+  local owner, pool = address(job.queue, function(owner)
+    token = new_token(owner)
+    local row = {id, token, #payload <= INLINE and payload, 1, job.allowed, 1, job.principal, job.kind, job.queue}
+    return cmsgpack.pack({'run', row})
+  end)
+  if not owner then return end
+  local record = draft(job, time, 'running')
+  record.attempt, record.tries, record.started, record.token = 1, job.allowed > 1 and 1 or 0, time, token
+  record.handed = 1
   redis.call('SET', PAYLOAD .. id, payload, 'PX', job.keep)
-  redis.call('ZADD', QUEUE .. job.queue, time, id)
-  local owner, pool = idle(job.queue)
-  if not owner then
-    write(id, job, time, 'queued', 0)
-    line_up(id, job.queue, job.level, job.principal, 'RPUSH')
-    return 'queued'
-  end
-  local token = lease_out(id, owner, job.queue, time, LEASE_MS, job.keep)
-  write(id, job, time, 'running', 1, 'started', time, 'token', token, 'handed', 1)
+  store(id, record, job)
+  lease_out(id, token, job.queue, time, LEASE_MS, job.keep)
   if tonumber(redis.call('ZINCRBY', IDLE .. pool, -1, owner)) <= 0 then redis.call('ZREM', IDLE .. pool, owner) end
-  local row = {id, token, #payload <= INLINE and payload, 1, job.allowed, 1, job.principal, job.kind, job.queue}
-  redis.call('PUBLISH', CONTROL .. owner, cmsgpack.pack({'run', row}))
-  return 'running'
+  return record
 end
 
--- Have a job that a submit has found or made, and that is in this state, told of, and answer it.
+-- Let a new job wait in its line. Answers its record.
+local function queue_up(id, payload, job, time)
+  local record = draft(job, time, 'queued')
+  redis.call('SET', PAYLOAD .. id, payload, 'PX', job.keep)
+  store(id, record, job)
+  line_up(id, job.queue, job.level, job.principal, 'RPUSH')
+  return record
+end
+
+-- Have a job that a submit has found told of, and answer it.
 local function attend(answer, job, front_end, state)
   local id = answer[2]
   if job.notify then enlist(id, job.notify, state, now()) end
-  if state == 'queued' or state == 'running' then wait(id, front_end, job.keep) end
+  if state == 'queued' or state == 'running' then wait(id, front_end) end
   return {answer[1], id, snapshot(id)}
 end
 """
@@ -368,37 +411,40 @@ end
 # ARGV id, payload, front end ('' when nobody waits), and a map: principal, kind, queue, level, key ('' for none),
 #      index, fingerprint, fresh (ms a completed job must still be kept to be joined), max_queued,
 #      max_queued_per_principal, keep (ms), allowed (executions), patience (ms after
-#      which a job that is still queued and was not disclosed is dropped; 0: never), notify (whom to tell of its end,
-#      see `offloop.notice`; may be missing)
+#      which a job that is still queued and was not disclosed is dropped; may be missing), notify (whom to tell of its
+#      end, see `offloop.notice`; may be missing)
 # → {'new' | 'joined', id, snapshot}, {'conflict', id}, {'busy', jobs waiting, ms a job takes, 'queue' | 'principal'},
 #   or, because of whom to tell, {'endpoint-gone'}, {'backlog', deliveries waiting} or {'crowded', id}
 SUBMIT: Final = """
-local id, job = ARGV[1], cmsgpack.unpack(ARGV[4])
+local id, payload, front_end, job = ARGV[1], ARGV[2], ARGV[3], cmsgpack.unpack(ARGV[4])
 local declined = job.notify and unwelcome(job.notify)
 if declined then return declined end
 local answer = join(id, job) or {'new', id}
 if answer[1] == 'conflict' or answer[1] == 'crowded' then return answer end
-local state = redis.call('HGET', RECORD .. answer[2], 'state')
-if not state then
+local known = redis.call('HGET', RECORD .. answer[2], 'state')
+if known then return attend(answer, job, front_end, known) end
+local time = now()
+job.waiters = front_end ~= '' and front_end or nil
+local record = hand(id, payload, job, time)
+if not record then
   local busy = full(job, 1)
   if busy then return busy end
-  local time = now()
-  state = accept(id, ARGV[2], job, time)
-  list(id, job, time)
-  if job.patience > 0 then redis.call('HSET', RECORD .. id, 'deadline', time + job.patience) end
+  record = queue_up(id, payload, job, time)
 end
-return attend(answer, job, ARGV[3], state)
+list(id, job, time)
+if job.notify then enlist(id, job.notify, record.state, time) end
+return {'new', id, shown(record, false)}
 """
 
 # Read a job and, while it goes on, have its changes pushed to a front end.
-# ARGV id, principal, front end ('' only reads), keep ms, '1' where it is to be told that the job begins, too
+# ARGV id, principal, front end ('' only reads), '1' where it is to be told that the job begins, too
 # → snapshot, or nil where the principal has no such job
 READ: Final = """
 local id = ARGV[1]
 local owner, state = unpack(redis.call('HMGET', RECORD .. id, 'principal', 'state'))
 if owner ~= ARGV[2] then return nil end
-if state == 'queued' and ARGV[5] == '1' then redis.call('HSET', RECORD .. id, 'listened', 1) end
-if state == 'queued' or state == 'running' then wait(id, ARGV[3], ARGV[4]) end
+if state == 'queued' and ARGV[4] == '1' then redis.call('HSET', RECORD .. id, 'listened', 1) end
+if state == 'queued' or state == 'running' then wait(id, ARGV[3]) end
 return snapshot(id)
 """
 
@@ -424,15 +470,14 @@ if state ~= 'queued' and state ~= 'running' then return 0 end
 return give_up(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])) == 0 and 1 or 0
 """
 
-# Begin a job that was handed over: from now on it counts as executed. ARGV id, token, keep ms
+# Begin a job that was handed over and may not be run again: from now on it counts as executed. ARGV id, token
 # → 1, or 0 where the job is somebody else's by now
 BEGIN: Final = """
 local token, state, handed = unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state', 'handed'))
 if token ~= ARGV[2] or state ~= 'running' then return 0 end
 if handed then
   redis.call('HDEL', RECORD .. ARGV[1], 'handed')
-  redis.call('INCR', TRIES .. ARGV[1])
-  redis.call('PEXPIRE', TRIES .. ARGV[1], ARGV[3])
+  redis.call('HINCRBY', RECORD .. ARGV[1], 'tries', 1)
 end
 return 1
 """
@@ -440,27 +485,34 @@ return 1
 # Show that a worker lives, renew its leases, give it what waits, and offer the places it has. A lease that lapsed is
 # taken again unless the job was given away since. A job that was handed to the worker half a lease ago, and that it
 # knows nothing of, is put back: its message was lost.
-# ARGV a map, as `take` wants it, alive ms, (id, token) of what it holds…
+# KEYS, ARGV as `wanted` says; then alive ms, a map of how long jobs took by queue (ms), (id, token) of what it holds…
 # → {ids lost, ids to be cancelled, what `take` answers}
 BEAT: Final = """
-local want, alive, time = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
-for _, queue in ipairs(want.queues) do
+local want, alive, time = wanted(), ARGV[6], now()
+local terms = cmsgpack.unpack(want.terms)
+for _, queue in ipairs(terms.queues) do
   for set, member in pairs({[BEATS .. queue] = want.owner, [POOLS .. queue] = want.pool}) do
     redis.call('ZREMRANGEBYSCORE', set, '-inf', time)
     redis.call('ZADD', set, time + alive, member)
     redis.call('PEXPIRE', set, alive)
   end
 end
+for queue, took in pairs(cmsgpack.unpack(ARGV[7])) do  -- a moving average
+  local pace = tonumber(redis.call('GET', PACE .. queue) or took)
+  redis.call('SET', PACE .. queue, math.floor(0.8 * pace + 0.2 * took), 'PX', 86400000)
+end
 local lost, cancelled, known = {}, {}, {}
-for i = 3, #ARGV, 2 do
+for i = 8, #ARGV, 2 do
   local id = ARGV[i]
   known[id] = true
-  local token, state, queue, marked = unpack(redis.call('HMGET', RECORD .. id, 'token', 'state', 'queue', 'cancel'))
+  local token, state, queue, marked, handed, allowed = unpack(
+    redis.call('HMGET', RECORD .. id, 'token', 'state', 'queue', 'cancel', 'handed', 'allowed'))
   if token == ARGV[i + 1] and state == 'running' then
-    redis.call('SET', LEASE .. id, token, 'PX', want.lease)
-    redis.call('ZADD', LEASES .. queue, time + want.lease, id)
+    redis.call('SET', LEASE .. id, token, 'PX', terms.lease)
+    redis.call('ZADD', LEASES .. queue, time + terms.lease, id)
     redis.call('PEXPIRE', RECORD .. id, want.keep)
     redis.call('PEXPIRE', PAYLOAD .. id, want.keep)
+    if handed and allowed ~= '1' then redis.call('HDEL', RECORD .. id, 'handed') end
     if marked then cancelled[#cancelled + 1] = id end
   else
     lost[#lost + 1] = id
@@ -472,8 +524,8 @@ for _, id in ipairs(redis.call('SMEMBERS', HELD .. want.owner)) do
       redis.call('HMGET', RECORD .. id, 'token', 'handed', 'started', 'queue'))
     if not token or owner_of(token) ~= want.owner then
       redis.call('SREM', HELD .. want.owner, id)
-    elseif handed and time - started > want.lease / 2 then
-      requeue(id, queue)
+    elseif handed and time - started > terms.lease / 2 then
+      requeue(id, queue, false)
     end
   end
 end
@@ -490,31 +542,28 @@ return 1
 """
 
 # End a job, and take what waits for the place that is free now, or offer it.
-# ARGV id, token, state, packed outcome, keep ms, a map as `take` wants it
+# KEYS, ARGV as `wanted` says; then id, token, state, packed outcome, keep ms
 # → {1, or 0 where the attempt was fenced off; what `take` answers}
 FINISH: Final = """
-local stored, token, state = 0, unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state'))
-if token == ARGV[2] and state == 'running' then
-  conclude(ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]))
+local id, record, stored = ARGV[6], read(ARGV[6]), 0
+if record.token == ARGV[7] and record.state == 'running' then
+  conclude(id, record, ARGV[8], ARGV[9], tonumber(ARGV[10]))
   stored = 1
 end
-return {stored, fill(cmsgpack.unpack(ARGV[6]))}
+return {stored, fill(wanted())}
 """
 
 # Hand a job back to the front of its line; an attempt that a drain cut short does not count as an execution.
-# ARGV id, token, '1' where it counts, a map as `take` wants it
+# KEYS, ARGV as `wanted` says; then id, token, '1' where it counts
 # → {1, or 0 where the attempt was fenced off; what `take` answers}
 RELEASE: Final = """
-local stored, token, state, queue, handed = 0, unpack(
-  redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state', 'queue', 'handed'))
-if token == ARGV[2] and state == 'running' then
-  if ARGV[3] ~= '1' and not handed and redis.call('EXISTS', TRIES .. ARGV[1]) == 1 then
-    redis.call('DECR', TRIES .. ARGV[1])
-  end
-  requeue(ARGV[1], queue)
+local id, stored = ARGV[6], 0
+local token, state, queue = unpack(redis.call('HMGET', RECORD .. id, 'token', 'state', 'queue'))
+if token == ARGV[7] and state == 'running' then
+  requeue(id, queue, ARGV[8] == '1')
   stored = 1
 end
-local taken = fill(cmsgpack.unpack(ARGV[4]))
+local taken = fill(wanted())
 if stored == 1 then nudge(queue) end
 return {stored, taken}
 """
@@ -536,23 +585,24 @@ if last > 0 and time - last > ARGV[3] / 2 then
   end
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES .. queue, '-inf', time, 'LIMIT', 0, 500)) do
-  if redis.call('HGET', RECORD .. id, 'state') ~= 'running' then
+  local state = redis.call('HGET', RECORD .. id, 'state')
+  if state ~= 'running' then
     redis.call('ZREM', LEASES .. queue, id)
+    if not state then lose(id, queue, time) end
   else
-    requeue(id, queue)
+    requeue(id, queue, true)
     nudge(queue)
     found = found + 1
   end
 end
-local leased, waiting = redis.call('ZCARD', LEASES .. queue), tonumber(redis.call('HGET', DEPTH .. queue, ALL) or 0)
-if redis.call('ZCARD', QUEUE .. queue) > leased + waiting then
+if redis.call('ZCARD', QUEUE .. queue) > tonumber(redis.call('HGET', DEPTH .. queue, ALL) or 0) then
   local offset = tonumber(redis.call('GET', KEYS[3]) or 0)
   local page = redis.call('ZRANGEBYSCORE', QUEUE .. queue, '-inf', time, 'LIMIT', offset, 500)
   for _, id in ipairs(page) do
     if redis.call('EXISTS', RECORD .. id) == 0 then
       if redis.call('EXISTS', PAYLOAD .. id) == 1 then
         redis.call('HSET', RECORD .. id, 'principal', '', 'kind', '', 'queue', queue, 'level', 'batch',
-          'state', 'queued', 'attempt', 0, 'created', time, 'expires', time + ARGV[4], 'allowed', 1)
+          'state', 'queued', 'attempt', 0, 'tries', 0, 'created', time, 'expires', time + ARGV[4], 'allowed', 1)
         redis.call('PEXPIRE', RECORD .. id, ARGV[4])
         line_up(id, queue, 'batch', '', 'RPUSH')
         found = found + 1

@@ -1,6 +1,6 @@
 """What travels through Redis: names of keys and channels, and msgpack envelopes. Never pickle.
 
-arq's own keys stay the truth for arq's own data (queue, payload, lease, tries, result), so that its tools, its
+arq's own keys stay the truth for arq's own data (queue, payload, lease, result), so that its tools, its
 `Job.result()` and its `enqueue_job()` go on working; everything that is ours starts with ``offloop:``.
 """
 
@@ -12,17 +12,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgpack
-from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix
 
 from offloop.errors import JobError
 
 PAYLOAD = job_key_prefix
 LEASE = in_progress_key_prefix
 RESULT = result_key_prefix
-TRIES = retry_key_prefix
 
 RECORD = "offloop:job:"
-WAITERS = "offloop:waiters:"
 JOINED = "offloop:joined:"
 GONE = "offloop:gone:"
 FENCE = "offloop:fence"
@@ -53,13 +51,18 @@ _CANCELLED, _FAILED = 1, 2
 
 
 def queue_key(queue: str) -> str:
-    """Arq's sorted set of a queue: job ids by the time they are due."""
+    """Arq's sorted set of a queue: ids of jobs that wait, by the time they are due."""
     return QUEUE + queue
 
 
 def pool_name(queues: Iterable[str]) -> str:
     """The pool of the workers that serve these queues."""
     return ",".join(sorted(queues))
+
+
+def turns_key(queue: str, level: str) -> str:
+    """The sorted set of the principals who wait at a level of a queue, by whose turn it is."""
+    return f"{TURNS}{queue}:{level}"
 
 
 def idle_key(pool: str) -> str:
@@ -157,6 +160,6 @@ def unpack_order(message: bytes) -> list[Any]:
 
 
 def unpack_push(message: bytes) -> tuple[str, Any]:
-    """Decode what the scripts push with Lua's cmsgpack, which knows only byte strings."""
+    """Decode what the scripts push with Lua's cmsgpack, which knows only byte strings: the id, and a snapshot."""
     job_id, shot = msgpack.unpackb(message, raw=True, strict_map_key=False)
     return job_id.decode(), shot

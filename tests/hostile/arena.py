@@ -159,7 +159,7 @@ class Arena:
         zygote = self.children._process
         assert zygote
         strangers = set(_family(zygote.pid)) - set(self.children._all) - {zygote.pid}
-        files = _listed(self.scratch.path().parent)
+        files = _listed(Path(self.scratch.attempt()).parent)
         files += [path for child in _listed(self.temporary) for path in _listed(child)]
         return [*map(str, strangers), *map(str, files)]
 

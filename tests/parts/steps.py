@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ KEEP_MS = 60_000
 ALIVE_MS = 5000
 LEASE_MS = 30_000
 LEVELS = ("interactive", "batch")
+NO_PACES = wire.pack_for_lua({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,13 @@ class Steps:
     async def renew(self, *held: Taken) -> tuple[list[str], list[str]]:
         """Renew leases; answers the ids lost and the ids to be cancelled."""
         parts = [part for taken in held for part in (taken.job_id, taken.token)]
-        lost, cancelled, _ = await self._run("BEAT", [self.want(0), ALIVE_MS, *parts])
+        lost, cancelled, _ = await self._give("BEAT", 0, LEVELS, ALIVE_MS, NO_PACES, *parts)
         return [job_id.decode() for job_id in lost], [job_id.decode() for job_id in cancelled]
 
     async def offer(self, places: int, *held: Taken) -> list[Taken]:
         """Show itself, with so many places beyond what it holds; answers what it is given of what waits."""
         parts = [part for taken in held for part in (taken.job_id, taken.token)]
-        want = self.want(places + len(held), *((self.queue, level) for level in LEVELS))
-        _, _, rows = await self._run("BEAT", [want, ALIVE_MS, *parts])
+        _, _, rows = await self._give("BEAT", places + len(held), LEVELS, ALIVE_MS, NO_PACES, *parts)
         return [_taken(row) for row in rows]
 
     async def places(self) -> int:
@@ -86,7 +86,7 @@ class Steps:
 
     async def begin(self, taken: Taken) -> bool:
         """Begin a job that was handed over."""
-        return bool(await self._run("BEGIN", [taken.job_id, taken.token, KEEP_MS]))
+        return bool(await self._run("BEGIN", [taken.job_id, taken.token]))
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Orders]:
@@ -104,21 +104,20 @@ class Steps:
         """End a job."""
         outcome = outcome or Done({"by": taken.token})
         packed = pack_outcome(outcome, job_id=taken.job_id, kind=taken.kind, queue=self.queue, attempt=taken.attempt)
-        args = [taken.job_id, taken.token, outcome.state.value, packed, KEEP_MS, self.want(0)]
-        stored, _ = await self._run("FINISH", args)
+        what = [taken.job_id, taken.token, outcome.state.value, packed, KEEP_MS]
+        stored, _ = await self._give("FINISH", 0, LEVELS, *what)
         return bool(stored)
 
-    async def finish_and_take(self, done: Taken, *lanes: tuple[str, str], slots: int = 1) -> list[Taken]:
-        """End a job and take the next one of these lanes."""
+    async def finish_and_take(self, done: Taken, *levels: str, slots: int = 1) -> list[Taken]:
+        """End a job and take the next one of these levels."""
         packed = pack_outcome(Done({}), job_id=done.job_id, kind=done.kind, queue=self.queue)
-        args = [done.job_id, done.token, "completed", packed, KEEP_MS, self.want(slots, *lanes)]
-        stored, rows = await self._run("FINISH", args)
+        stored, rows = await self._give("FINISH", slots, levels, done.job_id, done.token, "completed", packed, KEEP_MS)
         assert stored
         return [_taken(row) for row in rows]
 
     async def release(self, taken: Taken, *, counted: bool) -> bool:
         """Hand a job back."""
-        stored, _ = await self._run("RELEASE", [taken.job_id, taken.token, int(counted), self.want(0)])
+        stored, _ = await self._give("RELEASE", 0, LEVELS, taken.job_id, taken.token, int(counted))
         return bool(stored)
 
     async def sweep(self, *, locked: bool = False, idle_ms: int = 0) -> int:
@@ -167,18 +166,39 @@ class Steps:
         seconds, micros = await self._redis.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
+    async def pace(self, milliseconds: int) -> None:
+        """Tell how long the queue's jobs take."""
+        await self._give("BEAT", 0, LEVELS, ALIVE_MS, wire.pack_for_lua({self.queue: milliseconds}))
+
     async def _claim(self, most: int, level: str) -> list[Taken]:
-        want = self.want(1_000_000, (self.queue, level), most=most, queues=[])
-        _, _, rows = await self._run("BEAT", [want, ALIVE_MS])
+        found: Any = self._redis.scard(wire.HELD + self.owner)
+        _, _, rows = await self._give("BEAT", await found + most, (level,), ALIVE_MS, NO_PACES, shown=False)
         await self._redis.delete(wire.idle_key(wire.pool_name([self.queue])))  # these steps offer nothing by the way
         return [_taken(row) for row in rows]
 
-    def want(self, slots: int, *lanes: tuple[str, str], **more: Any) -> bytes:
-        """What the scripts are to give it: jobs of these lanes, so many that it holds no more than `slots`."""
-        abandoned = pack_outcome(Cancelled(), job_id="", kind="", queue="")
-        terms = {"owner": self.owner, "pool": wire.pool_name([self.queue]), "queues": [self.queue], "slots": slots}
-        terms |= {"lease": LEASE_MS, "keep": KEEP_MS, "retention": KEEP_MS, "abandoned": abandoned}
-        return wire.pack_for_lua({**terms, "lanes": lanes, **more})
+    def want(
+        self, slots: int, levels: Sequence[str] = LEVELS, *, shown: bool = True
+    ) -> tuple[list[str], list[str | bytes | int]]:
+        """The keys and first arguments of a script that is to give it jobs: so many that it holds no more than `slots`.
+
+        Args:
+            slots: how many it may hold.
+            levels: where they may come from.
+            shown: whether it is to count as alive.
+        """
+        terms = {
+            "queues": [self.queue] if shown else [],
+            "lanes": [(self.queue, level) for level in levels],
+            "lease": LEASE_MS,
+            "retention": KEEP_MS,
+            "abandoned": pack_outcome(Cancelled(), job_id="", kind="", queue=""),
+        }
+        keys = [wire.turns_key(self.queue, level) for level in levels]
+        return keys, [self.owner, wire.pool_name([self.queue]), slots, KEEP_MS, wire.pack_for_lua(terms)]
+
+    async def _give(self, name: str, slots: int, levels: Sequence[str], *args: Any, shown: bool = True) -> Any:
+        keys, want = self.want(slots, levels, shown=shown)
+        return await self._run(name, [*want, *args], keys)
 
     async def _run(self, name: str, args: list[Any], keys: list[str] | None = None) -> Any:
         return await self._scripts[name](keys=keys or [], args=args)

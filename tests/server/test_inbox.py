@@ -98,7 +98,7 @@ async def test_a_lost_push_is_made_good_by_the_check(
         await _submit(queue)
         taken = await worker.claim_one("a")
         async with redis.pipeline(transaction=True) as pipe:  # so that no check asks to be told in between
-            pipe.delete(wire.WAITERS + "a")
+            pipe.hdel(wire.RECORD + "a", "waiters")
             finish: Any = pipe.evalsha
             finish(*await _finishing(redis, taken.token, worker))
             await pipe.execute()
@@ -111,7 +111,8 @@ async def _finishing(redis: ArqRedis, token: str, worker: Steps) -> tuple[Any, .
     """FINISH as one command of a transaction."""
     sha = await redis.script_load(scripts.load(redis, scripts.FINISH).text)
     packed = pack_outcome(Done({}), job_id="a", kind="do_nothing", queue="default")
-    return sha, 0, "a", token, "completed", packed, 60_000, worker.want(0)
+    keys, want = worker.want(0)
+    return sha, len(keys), *keys, *want, "a", token, "completed", packed, 60_000
 
 
 @pytest.mark.usefixtures("_many_checks")

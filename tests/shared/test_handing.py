@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import Model, declare, wire
+from offloop import Kind, Model, declare, wire
 from offloop.record import Done, State
 from parts.caller import ALICE, Caller, calling
 from parts.steps import LEASE_MS, Steps, Taken
@@ -23,6 +23,7 @@ class Text(Model):
 
 
 kind = declare("do_something", Text, Text, description="d")
+again = declare("do_something_again", Text, Text, description="d", retries=1)
 
 
 @pytest.fixture
@@ -44,9 +45,9 @@ def two(redis: ArqRedis) -> Steps:
     return Steps(redis, "two")
 
 
-async def _submit(caller: Caller, *job_ids: str, text: str = "") -> None:
+async def _submit(caller: Caller, *job_ids: str, text: str = "", what: Kind[Any, Any] = kind) -> None:
     for job_id in job_ids:
-        await caller.submit(kind, Text(text=text), job_id=job_id)
+        await caller.submit(what, Text(text=text), job_id=job_id)
 
 
 async def _handed(order: tuple[str, Any]) -> Taken:
@@ -57,7 +58,7 @@ async def _handed(order: tuple[str, Any]) -> Taken:
 
 
 async def _tries(redis: ArqRedis, job_id: str) -> int:
-    return int(await redis.get(wire.TRIES + job_id) or 0)
+    return int(await redis.hget(wire.RECORD + job_id, "tries") or 0)  # type: ignore[misc]
 
 
 async def test_a_job_goes_straight_to_the_worker_with_most_places(caller: Caller, one: Steps, two: Steps) -> None:
@@ -86,7 +87,7 @@ async def test_no_more_jobs_are_handed_over_than_there_are_places(caller: Caller
         assert await one.line(ALICE) == ["c"]
         assert await one.places() == 0
         assert await one.offer(0, *taken) == [], "a heartbeat counts what it holds"
-        (next_,) = await one.finish_and_take(taken[0], ("default", "interactive"), slots=2)
+        (next_,) = await one.finish_and_take(taken[0], "interactive", slots=2)
         assert next_.job_id == "c"
 
 
@@ -97,7 +98,7 @@ async def test_a_place_is_free_again_when_its_job_has_ended_however_often_that_i
         await one.offer(1)
         await _submit(caller, "a")
         taken = await _handed(await orders.next())
-        await one.finish_and_take(taken, ("default", "interactive"))
+        await one.finish_and_take(taken, "interactive")
         await one.offer(1)
         assert await one.places() == 1
         await _submit(caller, "b")
@@ -152,6 +153,56 @@ async def test_beginning_twice_counts_once(redis: ArqRedis, caller: Caller, one:
         assert await _tries(redis, "a") == 1
         await one.lose("a")
         assert (await one.claim_one("a")).tries == 2
+
+
+async def test_a_job_that_may_be_run_again_counts_when_it_is_handed_over(
+    redis: ArqRedis, caller: Caller, one: Steps
+) -> None:
+    """Its worker need not say that it begins; what was lost with its worker has counted."""
+    async with one.listening() as orders:
+        await one.offer(1)
+        await _submit(caller, "a", what=again)
+        taken = await _handed(await orders.next())
+        assert (taken.tries, taken.allowed, await _tries(redis, "a")) == (1, 2, 1)
+        await one.lose("a")
+        late = await one.claim_one("a")
+        assert (late.tries, late.attempt) == (2, 2)
+        assert not await one.finish(taken)
+        assert await one.finish(late)
+
+
+async def test_a_job_that_may_be_run_again_is_given_its_try_back(redis: ArqRedis, caller: Caller, one: Steps) -> None:
+    """Where a drain cut it short, and where the message was lost that handed it over."""
+    async with one.listening() as orders:
+        await one.offer(1)
+        await _submit(caller, "a", what=again)
+        taken = await _handed(await orders.next())
+        assert await one.release(taken, counted=False)
+        assert await _tries(redis, "a") == 0
+        await one.finish(await one.claim_one("a"))
+        await one.offer(1)
+        await _submit(caller, "b", what=again)
+        await orders.next()
+        await redis.hset(wire.RECORD + "b", "started", "1")  # type: ignore[misc]
+        (second,) = await one.offer(1)
+        assert (second.job_id, second.tries, second.attempt) == ("b", 1, 2)
+
+
+async def test_a_job_that_its_worker_has_named_once_is_not_put_back(
+    redis: ArqRedis, caller: Caller, one: Steps
+) -> None:
+    """One that may not be run again must have begun besides."""
+    async with one.listening() as orders:
+        await one.offer(2)
+        await _submit(caller, "a", what=again)
+        await _submit(caller, "b")
+        taken = [await _handed(await orders.next()) for _ in range(2)]
+        await one.offer(0, *taken)
+        for job_id in ("a", "b"):
+            await redis.hset(wire.RECORD + job_id, "started", "1")  # type: ignore[misc]
+        assert [each.job_id for each in await one.offer(0)] == []
+        assert (await one.line(ALICE), await _tries(redis, "b")) == (["b"], 0)
+        assert await one.finish(taken[0])
 
 
 async def test_a_job_handed_back_before_it_began_was_not_executed(redis: ArqRedis, caller: Caller, one: Steps) -> None:

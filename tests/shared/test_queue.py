@@ -172,7 +172,7 @@ async def test_who_waits_for_an_ended_job_is_not_noted(redis: ArqRedis, caller: 
     job_id = await caller.submit(kind, Text(), wait_seconds=0)
     await worker.finish(await worker.claim_one(job_id))
     assert (await caller.queue.get(job_id, principal=ALICE, wait=True)).state is State.COMPLETED
-    assert not await redis.exists(wire.WAITERS + job_id)
+    assert not await redis.hexists(wire.RECORD + job_id, "waiters")  # type: ignore[misc]
 
 
 async def test_a_queued_job_is_cancelled_at_once(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
@@ -181,7 +181,7 @@ async def test_a_queued_job_is_cancelled_at_once(redis: ArqRedis, caller: Caller
     assert (record.state, record.outcome, record.attempt, left) == (State.CANCELLED, Cancelled(), 0, 0)
     assert await caller.until(job_id) == record
     assert await worker.claim() == []
-    assert await redis.exists(wire.PAYLOAD + job_id, wire.WAITERS + job_id) == 0
+    assert not await redis.exists(wire.PAYLOAD + job_id)
     assert (await caller.queue.cancel(job_id, principal=ALICE)) == (record, 0)
 
 

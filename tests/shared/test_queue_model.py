@@ -265,7 +265,7 @@ class World:
         if (picked := self._pick_job()) and picked[1].state is not State.RUNNING:
             job_id, job = picked
             job.expired = True
-            names = [wire.RECORD + job_id, wire.PAYLOAD + job_id, wire.RESULT + job_id, wire.TRIES + job_id]
+            names = [wire.RECORD + job_id, wire.PAYLOAD + job_id, wire.RESULT + job_id]
             await self.redis.delete(*names, wire.idempotency_key(job.principal, job.key or ""))
 
     async def lapse(self) -> None:
@@ -315,7 +315,7 @@ class World:
         record = await self.queue.get(job_id, principal=job.principal)
         assert (record.state, record.attempt) == (job.state, job.attempt)
         queued = await self.redis.zscore(wire.queue_key("default"), job_id)
-        assert (queued is None) == job.state.terminal
+        assert (queued is None) == (job.state is not State.QUEUED)
         if isinstance(job.outcome, Failed):
             assert isinstance(record.outcome, Failed)
             assert record.outcome.error.to_wire() == job.outcome.error.to_wire()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 from arq.connections import ArqRedis
@@ -11,6 +12,7 @@ from arq.jobs import Job
 from offloop import wire
 from offloop.errors import JobError
 from offloop.record import (
+    SHOWN,
     Cancelled,
     Done,
     Failed,
@@ -75,17 +77,17 @@ async def test_stock_arq_reads_our_results(redis: ArqRedis) -> None:
 
 def test_a_record_is_read_from_its_hash() -> None:
     fields = {
-        b"principal": b"alice",
-        b"kind": b"count_words",
-        b"queue": b"default",
-        b"state": b"running",
-        b"attempt": b"2",
-        b"created": b"1000",
-        b"started": b"2000",
-        b"expires": b"9000",
-        b"progress": Progress(1, None, "half").pack(),
+        "principal": b"alice",
+        "kind": b"count_words",
+        "queue": b"default",
+        "state": b"running",
+        "attempt": b"2",
+        "created": b"1000",
+        "started": b"2000",
+        "expires": b"9000",
+        "progress": Progress(1, None, "half").pack(),
     }
-    assert Record.from_redis("id", fields, _packed(DONE)) == Record(
+    assert Record.from_redis("id", _shown(fields), _packed(DONE)) == Record(
         job_id="id",
         principal="alice",
         kind="count_words",
@@ -99,14 +101,25 @@ def test_a_record_is_read_from_its_hash() -> None:
         expires=9000,
         outcome=None,
     )
-    ended = Record.from_redis("id", {**fields, b"state": b"completed", b"finished": b"3000"}, _packed(DONE))
+    ended = Record.from_redis("id", _shown(fields | {"state": b"completed", "finished": b"3000"}), _packed(DONE))
+    assert ended
     assert (ended.outcome, ended.finished) == (DONE, 3000)
 
 
 def test_a_record_that_stock_arq_began_is_read_too() -> None:
     """A job that arq's own `enqueue_job` put there has only what the claim wrote."""
-    found = Record.from_redis("id", {b"state": b"running", b"attempt": b"1"}, None)
+    found = Record.from_redis("id", _shown({"state": b"running", "attempt": b"1"}), None)
+    assert found
     assert (found.principal, found.kind, found.state) == ("", "", State.RUNNING)
+
+
+def test_what_is_not_there_is_no_record() -> None:
+    assert Record.from_redis("id", _shown({}), None) is None
+
+
+def _shown(fields: Mapping[str, bytes]) -> list[bytes | None]:
+    """The fields of a hash, as the scripts answer them."""
+    return [fields.get(name) for name in SHOWN]
 
 
 def test_only_ended_states_are_terminal() -> None:

@@ -10,7 +10,7 @@ from arq.connections import ArqRedis
 from offloop import Model, declare, wire
 from offloop.record import Cancelled, Done, Progress, State
 from parts.caller import ALICE, Caller, calling
-from parts.steps import LEASE_MS, Steps, Taken
+from parts.steps import LEASE_MS, LEVELS, Steps, Taken
 
 pytestmark = pytest.mark.anyio
 
@@ -172,7 +172,7 @@ async def test_an_ended_job_never_changes_again(redis: ArqRedis, caller: Caller,
 async def test_an_end_keeps_only_record_and_outcome(redis: ArqRedis, caller: Caller, one: Steps) -> None:
     await _submit(caller, "a")
     await one.finish(await one.claim_one("a"))
-    left = {name for name in (wire.PAYLOAD, wire.LEASE, wire.TRIES, wire.WAITERS) if await redis.exists(name + "a")}
+    left = {name for name in (wire.PAYLOAD, wire.LEASE, wire.JOINED, wire.GONE) if await redis.exists(name + "a")}
     assert left == set()
     assert await redis.zcard(wire.queue_key("default")) == 0
     assert (await one.leased(), await one.depth()) == ({}, {})
@@ -194,28 +194,16 @@ async def test_a_job_is_handed_back_to_the_front(caller: Caller, one: Steps, *, 
     assert not await one.finish(taken)
 
 
-async def test_handing_back_after_the_count_has_expired_leaves_no_key_for_ever(
-    redis: ArqRedis, caller: Caller, one: Steps
-) -> None:
-    """The fixture looks for keys without an end."""
-    await _submit(caller, "a")
-    taken = await one.claim_one("a")
-    await redis.delete(wire.TRIES + "a")
-    assert await one.release(taken, counted=False)
-    assert (await one.claim_one("a")).tries == 1
-
-
 async def test_whoever_ends_a_job_takes_the_next_in_the_same_request(caller: Caller, one: Steps) -> None:
     """In the order of the lanes."""
     for number, wait in enumerate((0, 0, 5, 5)):
         await caller.submit(kind, Nothing(), job_id=f"job{number}", wait_seconds=wait)
     first = await one.claim_one("job2")
-    lanes = [("default", "interactive"), ("default", "batch")]
-    (second,) = await one.finish_and_take(first, *lanes)
+    (second,) = await one.finish_and_take(first, *LEVELS)
     assert (second.job_id, second.attempt) == ("job3", 1)
-    (third,) = await one.finish_and_take(second, *lanes)
-    (fourth,) = await one.finish_and_take(third, *lanes)
+    (third,) = await one.finish_and_take(second, *LEVELS)
+    (fourth,) = await one.finish_and_take(third, *LEVELS)
     assert [third.job_id, fourth.job_id] == ["job0", "job1"]
-    assert await one.finish_and_take(fourth, *lanes) == []
+    assert await one.finish_and_take(fourth, *LEVELS) == []
     assert await one.places() == 1
     assert await one.depth() == {}

@@ -69,7 +69,7 @@ def test_the_names_of_keys_do_not_meet() -> None:
         wire.beats_key("a"),
         wire.queue_key("a"),
         wire.artifact_key("a"),
-        *(prefix + "a" for prefix in (wire.RECORD, wire.WAITERS, wire.LEASES, wire.DEPTH, wire.PACE)),
+        *(prefix + "a" for prefix in (wire.RECORD, wire.LEASES, wire.DEPTH, wire.PACE)),
         *(prefix + "a:batch" for prefix in (wire.TURNS, wire.LINE)),
         wire.FENCE,
         wire.TURN,

@@ -157,8 +157,9 @@ async def test_files_are_counted_whoever_makes_them_and_none_is_kept(
         (folder / f"{number}").write_bytes(bytes(500_000))
         told.append({**MADE, "path": str(folder / f"{number}")})
     performer = Performer({}, cast("Any", None), store, cast("Any", None))
+    answer, kind = believed(KIND, done(artifacts=told)), replace(KIND, limits=limits)
     with pytest.raises(LimitExceeded, match=said):
-        await performer._keep(believed(KIND, done(artifacts=told)), replace(KIND, limits=limits), CLAIM, folder.parent)
+        await performer._keep(answer, kind, CLAIM, str(folder.parent))
     assert await store.holdings.ids("alice", 0, 10) == []
 
 

@@ -47,20 +47,18 @@ def test_what_is_called_in_arq_is_what_was_read(function: Callable[..., Any], di
 
 def test_the_names_of_arqs_keys_are_those_that_stay_valid_across_versions() -> None:
     """A worker and a front end of different versions share one Redis during an update."""
-    assert (wire.PAYLOAD, wire.LEASE, wire.RESULT, wire.TRIES, wire.QUEUE) == (
+    assert (wire.PAYLOAD, wire.LEASE, wire.RESULT, wire.QUEUE) == (
         "arq:job:",
         "arq:in-progress:",
         "arq:result:",
-        "arq:retry:",
         "arq:queue:",
     )
     assert (
         constants.job_key_prefix,
         constants.in_progress_key_prefix,
         constants.result_key_prefix,
-        constants.retry_key_prefix,
         constants.default_queue_name + ":",
-    ) == (wire.PAYLOAD, wire.LEASE, wire.RESULT, wire.TRIES, wire.QUEUE)
+    ) == (wire.PAYLOAD, wire.LEASE, wire.RESULT, wire.QUEUE)
 
 
 def test_a_job_survives_arqs_format() -> None:

@@ -19,7 +19,7 @@ from offloop.embedded import EmbeddedRedis
 from offloop.errors import Unavailable
 from offloop.jobs.hashing import FileToHash, hash_file
 from offloop.queue import live_queues
-from offloop.record import Cancelled, Done, Failed, Record, State
+from offloop.record import SHOWN, Cancelled, Done, Failed, Record, State
 from offloop.redis import connect
 from offloop_workers import engine
 from offloop_workers.engine import Worker
@@ -257,7 +257,7 @@ async def test_a_drain_hands_back_what_does_not_end_and_does_not_count_it(
     await worker.drain(0.05)
     assert not alive(int(progress.message))
     assert (await caller.get(job_id)).state is State.QUEUED
-    assert await redis.get(wire.TRIES + job_id) == b"0"
+    assert await redis.hget(wire.RECORD + job_id, "tries") == b"0"  # type: ignore[misc]
     (tmp_path / "go").touch()
     await begin()
     record = await caller.until(job_id)
@@ -320,7 +320,9 @@ async def test_an_input_that_no_longer_fits_is_refused(redis: ArqRedis, caller: 
     await begin()
     for job_id, said in (("stock", "number"), ("worse", "named arguments only")):
         await until(lambda job_id=job_id: redis.exists(wire.RESULT + job_id))  # type: ignore[misc]
-        record = Record.from_redis(job_id, {b"state": b"failed"}, await redis.get(wire.RESULT + job_id))
+        failed = [b"failed" if name == "state" else None for name in SHOWN]
+        record = Record.from_redis(job_id, failed, await redis.get(wire.RESULT + job_id))
+        assert record
         failure = _failure(record)
         assert failure["code"] == "bad_input"
         assert said in failure["message"]

@@ -92,7 +92,7 @@ def perform(hostile: Children, store: ArtifactStore, tmp_path: Path) -> Perform:
         with Scratch(tmp_path / "scratch") as scratch:
             async with Fetching(load(settings)) as fetching, asyncio.timeout(20):
                 outcome = await Performer({kind.name: kind}, hostile, store, scratch, fetching)(claim, print)
-            assert [path.name for path in scratch.path().parent.iterdir()] == []
+            assert [path.name for path in Path(scratch.attempt()).parent.iterdir()] == []
         return outcome
 
     return perform

@@ -15,7 +15,7 @@ _WORKER = """
 import pathlib, sys
 from offloop_workers.scratch import Scratch
 with Scratch(pathlib.Path(sys.argv[1])) as scratch:
-    folder = scratch.path()
+    folder = pathlib.Path(scratch.attempt())
     folder.mkdir()
     (folder / "file").touch()
     print(folder.parent, flush=True)
@@ -25,7 +25,7 @@ with Scratch(pathlib.Path(sys.argv[1])) as scratch:
 
 def test_a_worker_deletes_its_folder_when_it_ends(tmp_path: Path) -> None:
     with Scratch(tmp_path / "all") as scratch:
-        first, second = scratch.path(), scratch.path()
+        first, second = Path(scratch.attempt()), Path(scratch.attempt())
         assert first != second
         assert not first.exists()
         first.mkdir()
@@ -36,7 +36,7 @@ def test_a_worker_deletes_its_folder_when_it_ends(tmp_path: Path) -> None:
 
 def test_asking_before_the_start_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="enter the scratch"):
-        Scratch(tmp_path).path()
+        Scratch(tmp_path).attempt()
 
 
 def test_the_folder_of_a_killed_worker_is_deleted_by_the_next_one(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,10 +31,10 @@ from offloop import logs
 from offloop.artifacts import Artifact
 from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, Unavailable, as_job_error
 from offloop.record import Done, Failed, Progress
-from offloop.references import Scheme, parse, references
+from offloop.references import FileReference, Scheme, parse, references
 from offloop.wire import unpack
 from offloop_workers import waiting
-from offloop_workers.answer import Answer, believed, take
+from offloop_workers.answer import Answer, Made, believed, take
 from offloop_workers.children import Task
 from offloop_workers.fetching import Errand
 
@@ -64,6 +64,7 @@ class Claim:
         allowed: counted executions there may be.
         attempt: number of this execution; unlike `tries` it counts those that a drain cut short.
         principal: who asked.
+        handed: it came without being asked for; see `Worker._receive`.
     """
 
     job_id: str
@@ -75,6 +76,7 @@ class Claim:
     allowed: int
     attempt: int
     principal: str
+    handed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,28 +119,28 @@ class Performer:
 
     async def __call__(self, claim: Claim, on_progress: Callable[[Progress], None]) -> Done | Failed | Again:
         """Run one attempt. A cancellation is raised only when nothing of the attempt is left."""
-        folder = self._scratch.path()
+        folder = self._scratch.attempt()
         try:
             kind, value = self._read(claim)
             began = time.monotonic()
             errand = Errand(self._fetching, kind.name, kind.limits, f"{folder}/fetched")
-            inputs = await self._fetch(value, claim.principal, folder, errand)
+            named = list(references(value))
+            inputs = await self._fetch(named, claim.principal, folder, errand) if named else {}
+            alone = kind.isolation != "none"
             task = Task(
                 kind,
                 claim.job_id,
                 claim.attempt,
-                value.model_dump(mode="json", exclude_unset=True),
+                value.model_dump(mode="json", exclude_unset=True) if alone else {},
                 f"{folder}/work",
                 inputs,
                 errand=errand,
                 spent=time.monotonic() - began,
             )
-            done = (
-                await waiting.perform(task, value, self._roots, on_progress)
-                if kind.isolation == "none"
-                else await self._children.run(task, on_progress)
-            )
-            answer = believed(kind, done)
+            if alone:
+                answer = believed(kind, await self._children.run(task, on_progress))
+            else:
+                answer = await waiting.perform(task, value, self._roots, on_progress)
             return await self._keep(answer, kind, claim, folder)
         except Crashed as error:
             if claim.tries < claim.allowed:
@@ -186,10 +188,12 @@ class Performer:
             message = f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
             raise JobError(message, code="bad_input") from None
 
-    async def _fetch(self, value: Model, principal: str, folder: Path, errand: Errand) -> dict[str, str]:
+    async def _fetch(
+        self, named: Iterable[FileReference], principal: str, folder: str, errand: Errand
+    ) -> dict[str, str]:
         try:
             async with asyncio.timeout(errand.limits.seconds):
-                return await self._bring(value, principal, folder, errand)
+                return await self._bring(named, principal, Path(folder), errand)
         except TimeoutError:
             message = (
                 f"{errand.kind} was stopped after its limit of {errand.limits.seconds:g} seconds, before its files had "
@@ -197,9 +201,11 @@ class Performer:
             )
             raise LimitExceeded(message) from None
 
-    async def _bring(self, value: Model, principal: str, folder: Path, errand: Errand) -> dict[str, str]:
+    async def _bring(
+        self, named: Iterable[FileReference], principal: str, folder: Path, errand: Errand
+    ) -> dict[str, str]:
         paths: dict[str, str] = {}
-        for reference in references(value):
+        for reference in named:
             parsed = parse(reference)
             if parsed.scheme is Scheme.ARTIFACT and reference not in paths:
                 artifact = await self._store.get(parsed.name, principal=principal)
@@ -212,13 +218,19 @@ class Performer:
                 paths[str(reference)], _ = await errand.bring(parsed.name)
         return paths
 
-    async def _keep(self, answer: Answer, kind: Kind[Any, Any], claim: Claim, folder: Path) -> Done:
+    async def _keep(self, answer: Answer, kind: Kind[Any, Any], claim: Claim, folder: str) -> Done:
+        artifacts = await self._store_all(answer.artifacts, kind, claim, Path(folder)) if answer.artifacts else []
+        return Done(answer.output, tuple(each.to_wire() for each in artifacts), tuple(answer.warnings))
+
+    async def _store_all(
+        self, files: Sequence[Made], kind: Kind[Any, Any], claim: Claim, folder: Path
+    ) -> list[Artifact]:
         work = folder / "work"
-        kind.limits.check_artifacts(kind.name, len(answer.artifacts))
+        kind.limits.check_artifacts(kind.name, len(files))
         check = partial(kind.limits.check_total, kind.name)
         artifacts: list[Artifact] = []
         try:
-            for number, made in enumerate(answer.artifacts):
+            for number, made in enumerate(files):
                 copy = folder / f"kept-{number}"
                 taken = sum(kept.size for kept in artifacts)
                 digest = await _to_its_end(asyncio.to_thread(take, Path(made.path), work, copy, check, taken))
@@ -236,7 +248,7 @@ class Performer:
             with contextlib.suppress(Unavailable):
                 await self._store.forget(artifacts, claim.principal)
             raise
-        return Done(answer.output, tuple(each.to_wire() for each in artifacts), tuple(answer.warnings))
+        return artifacts
 
 
 async def _to_its_end(copying: Coroutine[Any, Any, str]) -> str:

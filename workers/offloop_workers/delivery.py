@@ -94,10 +94,8 @@ class Taken:
         if self.event:
             known: dict[str, Any] = wire.unpack(self.event)
             return known
-        flat, result = (*self.snapshot, None)[:2] if self.snapshot else ([], None)
-        if not flat:
-            return late_event(self.job_id, self.kind, self.ended, self.finished)
-        return event(Record.from_redis(self.job_id, dict(zip(flat[::2], flat[1::2], strict=True)), result))
+        record = Record.from_redis(self.job_id, *self.snapshot) if self.snapshot else None
+        return event(record) if record else late_event(self.job_id, self.kind, self.ended, self.finished)
 
 
 class Courier:

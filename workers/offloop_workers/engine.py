@@ -32,7 +32,7 @@ from arq.worker import func
 from offloop import logs, scripts, wire
 from offloop.channel import Channel
 from offloop.queue import PENDING_SECONDS
-from offloop.record import Cancelled, Failed, Outcome, Progress, pack_outcome
+from offloop.record import Cancelled, Done, Failed, Outcome, Progress, pack_outcome
 from offloop.redis import AWAY, connect, connect_blocking, forever
 from offloop_workers.attempt import Again, Claim
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
 
     from offloop.catalogue import Catalogue
+    from offloop.lua import Script
 
 BEAT_SECONDS: Final = 1.0
 ALIVE_MS: Final = 5000
@@ -102,20 +103,18 @@ class Worker(ArqWorker):
         self._queues = list(queues)
         self._keep_ms = retention_seconds * 1000
         self._pending_ms = max(PENDING_SECONDS, retention_seconds) * 1000
+        self._pool_name = wire.pool_name(queues)
         self._terms = {
-            "owner": self.owner,
-            "pool": wire.pool_name(queues),
             "queues": self._queues,
             "lease": scripts.LEASE_MS,
-            "keep": self._pending_ms,
             "abandoned": _ABANDONED,
             "retention": self._keep_ms,
         }
-        self._wants: dict[tuple[int, bool], bytes] = {}
+        self._wants: dict[int, tuple[list[str], bytes]] = {}
+        self._took: dict[str, list[float]] = {}
         self._listening = connect_blocking(redis_url)
         self._look = asyncio.Event()
         self._channel = Channel(self._listening, wire.CONTROL_CHANNEL + self.owner, self._obey, ready=self._look.set)
-        self._confirming: dict[str, asyncio.Task[bool]] = {}
         self._claims: dict[str, Claim] = {}
         self._stopping: dict[str, Stop] = {}
         self._turn = 1
@@ -163,8 +162,6 @@ class Worker(ArqWorker):
         if self.main_task and not self.main_task.done():
             self.main_task.cancel()  # a loop that goes on would open a connection anew, and nobody would close it
             await asyncio.wait([self.main_task])
-        for confirming in self._confirming.values():
-            confirming.cancel()
         with contextlib.suppress(*AWAY):
             for queue in self._queues:
                 await self.pool.zrem(wire.beats_key(queue), self.owner)
@@ -190,18 +187,23 @@ class Worker(ArqWorker):
         levels = ("interactive", "batch") if rest else ("batch", "interactive")
         return [(queue, level) for level in levels for queue in queues]
 
-    def _want(self) -> bytes:
-        """What the scripts are to give this worker now."""
-        order = self._turn % (BATCH_TURN * len(self._queues)), self._draining()
+    async def _call(self, script: Script, *args: Any) -> Any:
+        """Run a script that may give this worker jobs; see `wanted` in `offloop.scripts`."""
+        order = self._turn % (BATCH_TURN * len(self._queues))
         if order not in self._wants:
-            slots = 0 if self._draining() else self.max_jobs
-            self._wants[order] = wire.pack_for_lua({**self._terms, "lanes": self._lanes(), "slots": slots})
-        return self._wants[order]
+            lanes = self._lanes()
+            terms = wire.pack_for_lua({**self._terms, "lanes": lanes})
+            self._wants[order] = [wire.turns_key(*lane) for lane in lanes], terms
+        turns, terms = self._wants[order]
+        slots = 0 if self._draining() else self.max_jobs
+        return await script(turns, [self.owner, self._pool_name, slots, self._pending_ms, terms, *args])
 
     async def _take_stock(self) -> None:
         """Renew the leases, take what waits, offer what places are left; or, where it drains, none."""
         held = [part for claim in self._claims.values() for part in (claim.job_id, claim.token)]
-        lost, cancelled, rows = await self._beat(args=[self._want(), ALIVE_MS, *held])
+        took, self._took = self._took, {}
+        paces = {queue: round(1000 * sum(spent) / len(spent)) for queue, spent in took.items()}
+        lost, cancelled, rows = await self._call(self._beat, ALIVE_MS, wire.pack_for_lua(paces), *held)
         for job_id in lost:
             self._stop(job_id.decode(), Stop.LOST)
         for job_id in cancelled:
@@ -215,28 +217,16 @@ class Worker(ArqWorker):
             self._start(_claim(row))
 
     def _receive(self, row: list[Any]) -> None:
-        """Run a job that was handed over, once the server has been told so.
-
-        Only then does it count as executed: a worker that has gone, or is frozen, costs a job nothing. One that may be
-        run again is begun at once, with the word on its way; any other waits for the answer.
-        """
-        claim = _claim(row)
-        # This task is the first to run of the two that are made here, and what it sends leaves at once.
-        confirming = self.loop.create_task(self._confirm(claim), name=f"confirm {claim.job_id}")
-        self._confirming[claim.token] = confirming
-        confirming.add_done_callback(lambda _: self._confirming.pop(claim.token, None))
-        self._start(claim)
+        """Run a job that was handed over. One that may not be run again is begun once the server has been told so."""
+        self._start(_claim(row, handed=True))
 
     async def _confirm(self, claim: Claim) -> bool:
-        """Whether the job is still this worker's; where it is not, or nobody can tell, it is let go of."""
+        """Whether the job is still this worker's, and counts as executed from now on; False where nobody can tell."""
         try:
-            mine = bool(await self._begun(args=[claim.job_id, claim.token, self._pending_ms]))
+            return bool(await self._begun(args=[claim.job_id, claim.token]))
         except AWAY as error:
             log.warning("a job that was handed over is left to others", job_id=claim.job_id, error=str(error))
-            mine = False
-        if not mine and self._claims.get(claim.job_id) is claim:
-            self._stop(claim.job_id, Stop.LOST)
-        return mine
+            return False
 
     def _start(self, claim: Claim) -> None:
         self._claims[claim.job_id] = claim
@@ -262,16 +252,17 @@ class Worker(ArqWorker):
         """Perform the claimed job and settle it; what arq does in one long function, as two steps."""
         claim = self._claims[job_id]
         outcome: Outcome | Again | Stop
+        began = self.loop.time()
         try:
             # It may have been stopped before this began.
             outcome = self._stopping[job_id] if job_id in self._stopping else await self._attempt(claim)
-            await self._settle(claim, outcome)
+            await self._settle(claim, outcome, self.loop.time() - began)
         finally:
             self.job_counter -= 1  # unless the next job has been taken for this place, and counted
 
     async def _attempt(self, claim: Claim) -> Outcome | Again | Stop:
         job_id = claim.job_id
-        log.info("→ job", job_id=job_id, kind=claim.kind, attempt=claim.attempt, principal=claim.principal)
+        log.debug("→ job", job_id=job_id, kind=claim.kind, attempt=claim.attempt, principal=claim.principal)
         self.job_tasks[job_id] = attempt = asyncio.ensure_future(self._execute(claim))
         try:
             return await asyncio.shield(attempt)
@@ -285,15 +276,14 @@ class Worker(ArqWorker):
             self.job_tasks.pop(job_id, None)
 
     async def _execute(self, claim: Claim) -> Outcome | Again | Stop:
-        confirming = self._confirming.get(claim.token)
-        if confirming and (claim.allowed == 1 or claim.payload is None) and not await confirming:
+        if claim.handed and claim.allowed == 1 and not await self._confirm(claim):
             return Stop.LOST
         if claim.payload is None:
             payload = await self._insist(lambda: self.pool.get(wire.PAYLOAD + claim.job_id))
             claim = replace(claim, payload=payload or b"")
         return await self._perform(claim, lambda progress: self._note(claim.job_id, progress))
 
-    async def _settle(self, claim: Claim, outcome: Outcome | Again | Stop) -> None:
+    async def _settle(self, claim: Claim, outcome: Outcome | Again | Stop, took: float) -> None:
         match outcome:
             case Stop.LOST:
                 log.warning("↯ lease lost, attempt dropped", job_id=claim.job_id, attempt=claim.attempt)
@@ -303,27 +293,36 @@ class Worker(ArqWorker):
                 self.jobs_retried += 1
                 counted = isinstance(outcome, Again)
                 stored, rows = await self._insist(
-                    lambda: self._release(args=[claim.job_id, claim.token, int(counted), self._want()])
+                    lambda: self._call(self._release, claim.job_id, claim.token, int(counted))
                 )
                 state = "queued"
             case _:
                 ending: Outcome = Cancelled() if isinstance(outcome, Stop) else outcome
                 stored, rows = await self._insist(lambda: self._conclude(claim, ending))
                 state = ending.state.value
+                if isinstance(ending, Done):
+                    self._took.setdefault(claim.queue, []).append(took)
                 if isinstance(ending, Failed):
                     self.jobs_failed += 1
                 else:
                     self.jobs_complete += 1
         self._begin(rows)
         if stored:
-            log.info("← job", job_id=claim.job_id, state=state, attempt=claim.attempt)
+            log.info(
+                "← job",
+                job_id=claim.job_id,
+                kind=claim.kind,
+                state=state,
+                attempt=claim.attempt,
+                principal=claim.principal,
+                seconds=round(took, 3),
+            )
         else:
             log.warning("late outcome dropped, another attempt owns the job", job_id=claim.job_id, state=state)
 
     async def _conclude(self, claim: Claim, outcome: Outcome) -> Any:
         packed = pack_outcome(outcome, job_id=claim.job_id, kind=claim.kind, queue=claim.queue, attempt=claim.attempt)
-        args = [claim.job_id, claim.token, outcome.state.value, packed, self._keep_ms, self._want()]
-        return await self._finish(args=args)
+        return await self._call(self._finish, claim.job_id, claim.token, outcome.state.value, packed, self._keep_ms)
 
     async def _insist(self, send: Callable[[], Awaitable[Any]]) -> Any:
         """Offer a write until Redis takes it, and answer its reply; the scripts are safe to repeat.
@@ -331,15 +330,17 @@ class Worker(ArqWorker):
         Raises:
             TimeoutError: it did not for `SETTLE_SECONDS`.
         """
-        delay = 0.05
-        async with asyncio.timeout(SETTLE_SECONDS):
-            while True:
-                try:
-                    return await send()
-                except AWAY as error:
-                    log.warning("Redis does not take an outcome, trying again", error=str(error), delay=delay)
-                    await asyncio.sleep(delay)
-                    delay = min(1.0, delay * 2)
+        delay, deadline = 0.05, self.loop.time() + SETTLE_SECONDS
+        while True:
+            try:
+                return await send()  # which answers, or raises, within the connection's own bounds
+            except AWAY as error:
+                if self.loop.time() + delay > deadline:
+                    late = f"Redis took no outcome for {SETTLE_SECONDS} s"
+                    raise TimeoutError(late) from error
+                log.warning("Redis does not take an outcome, trying again", error=str(error), delay=delay)
+                await asyncio.sleep(delay)
+                delay = min(1.0, delay * 2)
 
     def _note(self, job_id: str, progress: Progress) -> None:
         self._progress[job_id] = progress
@@ -397,7 +398,7 @@ async def _stock_entry(_context: dict[Any, Any], *_positional: Any, **_named: An
     """Stands in arq's table of functions; `Worker.run_job` never calls it."""
 
 
-def _claim(row: list[Any]) -> Claim:
+def _claim(row: list[Any], *, handed: bool = False) -> Claim:
     """What the scripts answer for one job."""
     job_id, token, payload, tries, allowed, attempt, principal, kind, queue = row
     return Claim(
@@ -410,6 +411,7 @@ def _claim(row: list[Any]) -> Claim:
         allowed=allowed,
         attempt=attempt,
         principal=principal.decode(),
+        handed=handed,
     )
 
 

@@ -46,12 +46,19 @@ class Scratch:
             os.close(self._lock)
             self._folder = None
 
-    def path(self, name: str = "") -> Path:
-        """A path for one attempt's folder, or for the worker's own folder of that name; it does not exist yet."""
+    def path(self, name: str) -> Path:
+        """A path for the worker's own folder of that name; it does not exist yet."""
+        return self._entered() / name
+
+    def attempt(self) -> str:
+        """A path for one attempt's folder; it does not exist yet, and most attempts never make it."""
+        return f"{self._entered()}/attempt-{next(self._numbers)}"
+
+    def _entered(self) -> Path:
         if self._folder is None:
             message = "enter the scratch before asking it for paths"
             raise RuntimeError(message)
-        return self._folder / (name or f"attempt-{next(self._numbers)}")
+        return self._folder
 
     def _sweep(self) -> None:
         for folder in self._parent.glob("worker-*"):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from offloop import logs
 from offloop.errors import JobError, OffloopError
 from offloop.record import Progress
+from offloop_workers.answer import Answer, Made
 from offloop_workers.child import failure, made, output_of
 from offloop_workers.children import Task, overdue
 from offloop_workers.context import JobContext
@@ -26,8 +27,8 @@ log = logs.get(__name__)
 
 async def perform(
     task: Task, value: Model, roots: Mapping[str, Path], on_progress: Callable[[Progress], None]
-) -> dict[str, Any]:
-    """Await the work of a task and answer what a child would: ``{output, warnings, artifacts}``.
+) -> Answer:
+    """Await the work of a task and answer what it has done.
 
     Raises:
         JobError: the work failed, or its time was over.
@@ -58,4 +59,4 @@ async def perform(
         if not isinstance(error, OffloopError):
             log.exception("job failed unexpectedly", job_id=task.job_id)
         raise failure(error, kind, kind.limits) from None
-    return {"output": output, "warnings": context.warnings, "artifacts": made(context)}
+    return Answer(output=output, warnings=context.warnings, artifacts=[Made(**each) for each in made(context)])
