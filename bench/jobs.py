@@ -22,21 +22,15 @@ class Place(Model):
     path: str
 
 
-@job()
+@job(retries=1)
 def noop(_value: Nothing) -> Nothing:
-    """Do nothing."""
+    """Do nothing; it may be run again after a loss, like the jobs of the peers."""
     return Nothing()
 
 
 @job(isolation="none", queue="waiting", retries=1)
 async def noop_waiting(_value: Nothing) -> Nothing:
     """Do nothing, on the worker's loop, as a job of the peers does."""
-    return Nothing()
-
-
-@job(retries=1)
-def noop_again(_value: Nothing) -> Nothing:
-    """Do nothing, as a job that may be run again after a loss, like those of the peers."""
     return Nothing()
 
 

@@ -131,7 +131,9 @@ class Batches:
         """
         self._check(len(values))
         # Hundreds of inputs take milliseconds to write down; other calls are served meanwhile.
-        requests = await asyncio.to_thread(lambda: [Request.of(kind, value, principal) for value in values])
+        requests = await asyncio.to_thread(
+            lambda: [Request.of(kind, value, principal, compared=True) for value in values]
+        )
         batch = self._batch(kind, principal, _mark(kind, requests, stop_on_error=stop_on_error), key)
         batch |= {"stop": "1" if stop_on_error else "", "whole": self._whole(kind, job_id, len(values))}
         if notice:

@@ -98,7 +98,7 @@ class Request:
 
     Attributes:
         payload: arq's serialized job.
-        fingerprint: the same for equal requests only.
+        fingerprint: the same for equal requests only; ``""`` where nobody needs it.
         key: under which an equal request finds the job; ``""`` where each is a job of its own.
     """
 
@@ -107,10 +107,12 @@ class Request:
     key: str
 
     @classmethod
-    def of(cls, kind: Kind[Any, Any], value: Model, principal: str, key: str | None = None) -> Request:
-        """A principal's request for a kind, perhaps under an idempotency key."""
+    def of(
+        cls, kind: Kind[Any, Any], value: Model, principal: str, key: str | None = None, *, compared: bool = False
+    ) -> Request:
+        """A principal's request for a kind, perhaps under an idempotency key, or one of several that are compared."""
         arguments = value.model_dump(mode="json", exclude_unset=True)
-        mark = fingerprint(kind.name, arguments)
+        mark = fingerprint(kind.name, arguments) if key or compared or kind.pure else ""
         payload = serialize_job(kind.name, (), arguments, None, 0, serializer=wire.pack)
         return cls(payload or b"", mark, _join_key(kind, value, principal, key, mark))
 

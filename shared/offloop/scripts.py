@@ -353,8 +353,9 @@ end
 -- The record of a new job.
 local function draft(job, time, state)
   return {principal = job.principal, kind = job.kind, queue = job.queue, level = job.level, state = state, attempt = 0,
-    tries = 0, created = time, expires = time + job.keep, fingerprint = job.fingerprint, allowed = job.allowed,
-    key = job.key ~= '' and job.key or nil, deadline = job.patience and time + job.patience, waiters = job.waiters}
+    tries = 0, created = time, expires = time + job.keep, allowed = job.allowed, key = job.key ~= '' and job.key or nil,
+    fingerprint = job.key ~= '' and job.fingerprint or nil, waiters = job.waiters,
+    deadline = job.patience and time + job.patience}
 end
 
 -- Write a new job down.

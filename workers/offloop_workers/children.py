@@ -52,8 +52,7 @@ class _NeverBegunError(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Child:
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    line: frames.Line
     prints: Prints
     forked: asyncio.Future[None]
     ended: asyncio.Future[int]
@@ -139,7 +138,7 @@ class Children:
         for child in list(self._all.values()):
             self._forget(child, -signal.SIGKILL)
         while not self._idle.empty():
-            self._idle.get_nowait().writer.close()
+            self._idle.get_nowait().line.close()
 
     async def run(self, task: Task, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
         """Run a task in the next free child and answer what it has done: ``{output, warnings, artifacts}``.
@@ -166,7 +165,7 @@ class Children:
                 reply = await self._converse(child, task, on_progress)
         except TimeoutError:
             raise overdue(task.kind) from None
-        except (asyncio.IncompleteReadError, ConnectionError, frames.OversizedError):
+        except (EOFError, ConnectionError, frames.OversizedError):
             code = await self._kill(child)
             if child.full:
                 raise LimitExceeded(_full(task)) from None
@@ -175,7 +174,7 @@ class Children:
             self._busy.pop(child.pid, None)
             if reply is None:
                 await asyncio.shield(self._kill(child))
-                child.writer.close()
+                child.line.close()
             else:
                 self._after(child, task, reply)
         if "failed" in reply:
@@ -199,9 +198,8 @@ class Children:
             "last": task.kind.isolation == "fork",
         }
         try:
-            child.writer.write(frames.encode(frame))
-            await child.writer.drain()
-            message = await frames.read(child.reader)
+            child.line.write(frame)
+            message = await child.line.read()
         except ConnectionError:
             # A socket is reset where it is closed with something unread in it, and ends quietly where all was read.
             if child.tasks:
@@ -212,10 +210,10 @@ class Children:
                 case {"progress": told}:
                     on_progress(Progress(told["done"], told["total"], told["message"]))
                 case {"fetch": url} if task.errand:
-                    child.writer.write(frames.encode(await task.errand.answer(url)))
+                    child.line.write(await task.errand.answer(url))
                 case _:
                     return message
-            message = await frames.read(child.reader)
+            message = await child.line.read()
 
     def _after(self, child: _Child, task: Task, reply: dict[str, Any]) -> None:
         child.tasks += 1
@@ -226,15 +224,15 @@ class Children:
             self._idle.put_nowait(child)
 
     def _retire(self, child: _Child) -> None:
-        child.writer.close()  # the child reads the end of its socket and leaves
+        child.line.close()  # the child reads the end of its socket and leaves
         self._order(b"K", child.pid)
         self._forget(child, 0)
 
     async def _next(self, *, unused: bool) -> _Child:
         while True:
             child = await self._idle.get()
-            if child.pid not in self._all or child.ended.done() or child.reader.at_eof():
-                child.writer.close()
+            if child.pid not in self._all or child.ended.done() or child.line.over:
+                child.line.close()
             elif unused and child.tasks:
                 self._retire(child)  # it has given up what this kind may need; another is forked in its place
             else:
@@ -247,7 +245,7 @@ class Children:
         return await child.ended
 
     def _forget(self, child: _Child, code: int) -> None:
-        child.writer.close()
+        child.line.close()
         self._ended(child, code)
 
     def _ended(self, child: _Child, code: int) -> None:
@@ -329,7 +327,7 @@ class Children:
     def _stop_zygote(self) -> None:
         while self._forking:
             child = self._forking.popleft()
-            child.writer.close()
+            child.line.close()
             child.prints.close()
             child.forked.cancel()
         if self._control:
@@ -378,12 +376,12 @@ class Children:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         with theirs:
-            reader, writer = await asyncio.open_connection(sock=ours)
+            _, line = await loop.create_connection(frames.Line, sock=ours)
             if self._control is None:
-                writer.close()
+                line.close()
                 message = "there is no zygote"
                 raise ZygoteError(message)
-            child = _Child(reader, writer, Prints(), loop.create_future(), loop.create_future())
+            child = _Child(line, Prints(), loop.create_future(), loop.create_future())
             self._forking.append(child)
             ends = [theirs.fileno(), child.prints.writing]
             socket.send_fds(self._control, [zygote.MESSAGE.pack(b"F", 0, 0)], ends)
