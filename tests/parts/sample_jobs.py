@@ -30,6 +30,7 @@ class Told(Model):
 
 
 _calls: list[int] = []
+_kept: list[bytes] = []
 
 
 @job(seconds=20, memory_mb=256)
@@ -218,6 +219,13 @@ def crash_at_first(given: Given, context: Context) -> Told:
 def hog(given: Given) -> Told:
     """Take so many MiB of memory."""
     return Told(pid=os.getpid(), number=len(bytearray(given.number << 20)))
+
+
+@job(seconds=20, memory_mb=256)
+def leak(given: Given) -> Told:
+    """Keep so many MiB of memory for good."""
+    _kept.append(b"x" * (given.number << 20))
+    return Told(pid=os.getpid(), number=len(_kept))
 
 
 @job(seconds=20, memory_mb=256, output_mb=1)

@@ -19,6 +19,7 @@ from offloop import Kind
 from offloop.errors import Crashed, JobError, LimitExceeded
 from offloop.record import Progress
 from offloop_workers.children import Children, Task
+from offloop_workers.residue import GROWN_MIB
 from parts import sample_jobs as jobs
 from parts.processes import alive, gone
 
@@ -154,6 +155,12 @@ async def test_memory_has_a_limit_and_its_child_is_not_used_again(run: Runner) -
     assert failed.value.reason == "limit_exceeded"
     assert len({(await run(jobs.echo))["pid"] for _ in range(4)} & before) < len(before)
     assert (await run(jobs.hog, number=16))["number"] == 16 << 20
+
+
+async def test_a_child_that_has_grown_is_not_used_again(run: Runner) -> None:
+    first, second, third = [await run(jobs.leak, number=GROWN_MIB * 2 // 3) for _ in range(3)]
+    assert [told["number"] for told in (first, second, third)] == [1, 2, 1]
+    assert first["pid"] == second["pid"] != third["pid"]
 
 
 async def test_a_file_has_a_limit(run: Runner) -> None:

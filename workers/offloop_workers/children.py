@@ -26,13 +26,14 @@ from offloop.errors import Crashed, JobError, LimitExceeded
 from offloop.job import Kind
 from offloop.record import Progress
 from offloop_workers import frames, kernel, landlock, sandbox, usage, zygote
+from offloop_workers.idle import Idle
 from offloop_workers.prints import Prints
 
 if TYPE_CHECKING:
     from offloop_workers.fetching import Errand
 
-MAX_TASKS: Final = 500
-"""Tasks after which a reused child is replaced, against slow leaks of libraries."""
+MAX_TASKS: Final = 10_000
+"""Tasks after which a reused child is replaced; one that has grown leaves before, see `offloop_workers.residue`."""
 
 START_SECONDS: Final = 60.0
 """Most time a zygote may take to load everything; measured 1.5 s with all shipped families."""
@@ -101,7 +102,7 @@ class Children:
         self._queues = queues
         self._temporary = temporary
         self._tidying: set[asyncio.Task[None]] = set()
-        self._idle: asyncio.Queue[_Child] = asyncio.Queue()
+        self._idle: Idle[_Child] = Idle()
         self._all: dict[int, _Child] = {}
         self._forking: deque[_Child] = deque()
         self._busy: dict[int, Task] = {}
@@ -137,8 +138,8 @@ class Children:
         self._stop_zygote()
         for child in list(self._all.values()):
             self._forget(child, -signal.SIGKILL)
-        while not self._idle.empty():
-            self._idle.get_nowait().line.close()
+        for child in self._idle.empty():
+            child.line.close()
 
     async def run(self, task: Task, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
         """Run a task in the next free child and answer what it has done: ``{output, warnings, artifacts}``.
@@ -221,7 +222,7 @@ class Children:
         if task.kind.isolation == "fork" or reply.get("retire") or child.tasks >= MAX_TASKS:
             self._retire(child)
         else:
-            self._idle.put_nowait(child)
+            self._idle.put(child)
 
     def _retire(self, child: _Child) -> None:
         child.line.close()  # the child reads the end of its socket and leaves
@@ -230,7 +231,7 @@ class Children:
 
     async def _next(self, *, unused: bool) -> _Child:
         while True:
-            child = await self._idle.get()
+            child = await self._idle.take(unused=unused)
             if child.pid not in self._all or child.ended.done() or child.line.over:
                 child.line.close()
             elif unused and child.tasks:
@@ -268,7 +269,7 @@ class Children:
             while True:
                 try:
                     while len(self._all) < self._slots:
-                        self._idle.put_nowait(await self._fork())
+                        self._idle.put(await self._fork(), unused=True)
                     self._wanted.clear()
                     wanted = asyncio.create_task(self._wanted.wait(), name="children-wanted")
                     await asyncio.wait({watch, wanted}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,7 @@
 """What a job changes of its process and the next job would meet: put back, or, where that cannot be, told.
 
-Modules that a job imported, and what they keep, stay: that is what reusing a child is for.
+Modules that a job imported, and what they keep, stay: that is what reusing a child is for. What libraries leak stays
+too, so a process that has grown is not reused for ever.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ _RESOURCES: Final = (
     resource.RLIMIT_STACK,
 )
 
+GROWN_MIB: Final = 128
+"""How much more memory than before its first job a process may hold to be used again."""
+
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
 
 class Residue:
     """How this process was before its first job."""
@@ -50,6 +56,9 @@ class Residue:
         self._streams = sys.stdin, sys.stdout, sys.stderr
         self._depth = sys.getrecursionlimit()
         self._fixed = self._cannot_be_put_back()
+        # Opened once: later the sandbox may not let it be opened, and to read it again is one call of the kernel.
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._most = self._resident() + (GROWN_MIB << 20)
 
     def clear(self) -> bool:
         """Put back what was changed; answers whether all is as before. If not, the next job needs another process."""
@@ -73,9 +82,14 @@ class Residue:
             if locale.setlocale(locale.LC_ALL) != self._locale:
                 locale.setlocale(locale.LC_ALL, self._locale)
             os.chdir(self._folder)
-        except (OSError, locale.Error):
+            grown = self._resident() > self._most
+        except (OSError, ValueError, IndexError, locale.Error):  # a job may have closed, or put in its place, anything
             return False
-        return not company() and self._cannot_be_put_back() == self._fixed
+        return not grown and not company() and self._cannot_be_put_back() == self._fixed
+
+    def _resident(self) -> int:
+        """Bytes of memory that this process holds."""
+        return int(os.pread(self._statm, 100, 0).split()[1]) * _PAGE
 
     def _signals(self) -> dict[int, Any]:
         # Of the module below: `signal` looks for an enum's member to wrap each answer in, a microsecond each.
