@@ -97,7 +97,8 @@ def bound_processes() -> None:
             if folder.stat().st_uid == os.getuid():
                 mine += sum(1 for _ in (folder / "task").iterdir())
     with contextlib.suppress(OSError, ValueError):
-        _limit(resource.RLIMIT_NPROC, mine + _SPARE_PROCESSES)
+        most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        _limit(resource.RLIMIT_NPROC, mine + _SPARE_PROCESSES, None, most)
 
 
 def yield_to_others() -> None:
@@ -114,25 +115,54 @@ def yield_to_others() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def cap(limits: Limits, *, last: bool = False) -> None:
-    """Cap this process for one attempt: address space, CPU time and the size of a file, counted from where it is now.
+class Caps:
+    """The caps of this process for one attempt after the other: address space, CPU time and the size of a file.
 
-    Args:
-        limits: of the attempt.
-        last: nothing is done here afterwards, so the hard limits move too and nobody can lift them again. Without it
-            only the soft ones do, so that the next attempt in the same child gets its own.
+    They count from where the process is when they are put on. That takes longer than a short job, and the next job is
+    mostly of the kind of the last one, so they can be put on before it has come.
     """
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = math.ceil(used.ru_utime + used.ru_stime + limits.seconds) + 1
-    # At the hard limit of CPU time the kernel kills without a word; the soft one tells what it was.
-    _limit(resource.RLIMIT_CPU, seconds, seconds + _LAST_WORDS if last else None)
-    size = limits.output_mb * _MIB
-    _limit(resource.RLIMIT_FSIZE, size, size if last else None)
-    with contextlib.suppress(OSError):
-        with open("/proc/self/statm", "rb", 0) as statm:  # noqa: PTH123 -- for every attempt; pathlib takes four times as long
-            pages = int(statm.read(64).split()[0])
-        space = pages * resource.getpagesize() + limits.memory_mb * _MIB
-        _limit(resource.RLIMIT_AS, space, space if last else None)
+
+    def __init__(self) -> None:
+        """Nothing is capped yet."""
+        self._most = {
+            which: resource.getrlimit(which)[1]
+            for which in (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_AS)
+        }
+        self._ready: Limits | None = None
+
+    def prepare(self, limits: Limits) -> None:
+        """Put them on for an attempt that may come, and may be another one."""
+        self._put_on(limits, last=False)
+        self._ready = limits
+
+    def cap(self, limits: Limits, *, last: bool = False) -> None:
+        """Put them on for one attempt.
+
+        Args:
+            limits: of the attempt.
+            last: nothing is done here afterwards, so the hard limits move too and nobody can lift them again. Without
+                it only the soft ones do, so that the next attempt in the same child gets its own.
+        """
+        if last or limits != self._ready:
+            self._put_on(limits, last=last)
+        self._ready = None  # the attempt may change them
+
+    def _put_on(self, limits: Limits, *, last: bool) -> None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        seconds = math.ceil(used.ru_utime + used.ru_stime + limits.seconds) + 1
+        # At the hard limit of CPU time the kernel kills without a word; the soft one tells what it was.
+        self._limit(resource.RLIMIT_CPU, seconds, seconds + _LAST_WORDS if last else None)
+        size = limits.output_mb * _MIB
+        self._limit(resource.RLIMIT_FSIZE, size, size if last else None)
+        with contextlib.suppress(OSError):
+            with open("/proc/self/statm", "rb", 0) as statm:  # noqa: PTH123 -- for every attempt; pathlib takes four times as long
+                pages = int(statm.read(64).split()[0])
+            space = pages * resource.getpagesize() + limits.memory_mb * _MIB
+            self._limit(resource.RLIMIT_AS, space, space if last else None)
+
+    def _limit(self, which: int, soft: int, hard: int | None) -> None:
+        """Set a soft limit and, where it is given, the hard one; never above the hard one there is."""
+        _limit(which, soft, hard, self._most[which])
 
 
 def _prctl(option: int, value: int) -> int:
@@ -141,9 +171,8 @@ def _prctl(option: int, value: int) -> int:
     return -1
 
 
-def _limit(which: int, soft: int, hard: int | None = None) -> None:
-    """Set a soft limit and, where it is given, the hard one; never above the hard one there is."""
-    _, most = resource.getrlimit(which)
+def _limit(which: int, soft: int, hard: int | None, most: int) -> None:
+    """Set a soft limit and, where it is given, the hard one, whose present value is `most`; never above that."""
     if most != resource.RLIM_INFINITY:
         soft = min(soft, most)
         hard = most if hard is None else min(hard, most)

@@ -27,13 +27,7 @@ _SIGNALS: Final = [
 ]
 """Those that programs set handlers for; each costs a third of a microsecond a job."""
 _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-_RESOURCES: Final = (
-    resource.RLIMIT_AS,
-    resource.RLIMIT_CPU,
-    resource.RLIMIT_FSIZE,
-    resource.RLIMIT_NOFILE,
-    resource.RLIMIT_STACK,
-)
+_CAPPED: Final = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
 
 GROWN_MIB: Final = 128
 """How much more memory than before its first job a process may hold to be used again."""
@@ -61,7 +55,10 @@ class Residue:
         self._most = self._resident() + (GROWN_MIB << 20)
 
     def clear(self) -> bool:
-        """Put back what was changed; answers whether all is as before. If not, the next job needs another process."""
+        """Put back what was changed; answers whether all is as before. If not, the next job needs another process.
+
+        What goes on beside the job is told by `company`.
+        """
         if _encoded() != self._encoded:
             os.environ.clear()
             os.environ.update(self._environment)
@@ -77,7 +74,7 @@ class Residue:
         sys.setrecursionlimit(self._depth)
         socket.setdefaulttimeout(None)
         decimal.setcontext(decimal.Context())
-        random.seed()
+        random.seed(os.urandom(16))
         try:
             if locale.setlocale(locale.LC_ALL) != self._locale:
                 locale.setlocale(locale.LC_ALL, self._locale)
@@ -85,7 +82,7 @@ class Residue:
             grown = self._resident() > self._most
         except (OSError, ValueError, IndexError, locale.Error):  # a job may have closed, or put in its place, anything
             return False
-        return not grown and not company() and self._cannot_be_put_back() == self._fixed
+        return not grown and self._cannot_be_put_back() == self._fixed
 
     def _resident(self) -> int:
         """Bytes of memory that this process holds."""
@@ -96,8 +93,9 @@ class Residue:
         return {number: _signal.getsignal(number) for number in _SIGNALS}
 
     def _cannot_be_put_back(self) -> list[Any]:
-        hard = [resource.getrlimit(which)[1] for which in _RESOURCES]
-        return [*hard, os.getpriority(os.PRIO_PROCESS, 0), os.getuid(), os.geteuid()]
+        hard = [resource.getrlimit(which)[1] for which in _CAPPED]
+        whole = [resource.getrlimit(which) for which in (resource.RLIMIT_NOFILE, resource.RLIMIT_STACK)]
+        return [*hard, *whole, os.getpriority(os.PRIO_PROCESS, 0), os.getuid(), os.geteuid()]
 
 
 def company() -> bool:
