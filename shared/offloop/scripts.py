@@ -11,7 +11,7 @@ and principals take turns. Places are only hints: each heartbeat counts them ane
 
 Words: *payload* arq's serialized job · *lease* a key that lives as long as its worker renews it · *token*
 ``owner:number``, the fence: written into the record at each claim, so that a late write of a lost attempt is refused ·
-*pool* the workers that serve the same queues · *handed* given to a worker that has not begun it yet.
+*pool* the workers that serve the same queues · *handed* given to a worker that has not shown yet that it knows of it.
 
 What a worker is told on its channel: ``{'run', row}`` as `take` answers it (its payload false where it is long),
 ``{'stop', id}``, ``{'look'}``: something waits.
