@@ -20,14 +20,24 @@ _STATEMENT = re.compile(r"^(?=local |\w+ = )", re.MULTILINE)
 _NAMES = re.compile(r"local function (\w+)|(?:local )?(\w+(?:, \w+)*)")
 _WORD = re.compile(r"\w+")
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
+_LITERAL = r"(?:'[^'\n]*'|\d+)"
+_CONSTANTS = re.compile(rf"^local ([A-Z_]+(?:, [A-Z_]+)*) = ({_LITERAL}(?:, {_LITERAL})*)(?: +--.*)?\n", re.MULTILINE)
 
 
 def link(library: str, script: str) -> str:
     """A script behind those statements of a library that it uses, itself or through others.
 
     The server makes every function of a script anew at each call, which for all of the library takes longer than most
-    scripts do. Each statement of the library begins at the beginning of a line, with ``local`` or with a name.
+    scripts do. Each statement of the library begins at the beginning of a line, with ``local`` or with a name. Constants
+    (strings and numbers, in capitals) are written where they are used: each local variable that a function uses is
+    looked for whenever that function is made, and those of a library are mostly constants.
     """
+    constants = {
+        name: literal
+        for names, literals in _CONSTANTS.findall(library)
+        for name, literal in zip(names.split(", "), re.findall(_LITERAL, literals), strict=True)
+    }
+    library = _CONSTANTS.sub("", library)
     statements = [each for each in _STATEMENT.split(_COMMENT.sub("", library)) if each.strip()]
     used, words = [False] * len(statements), set(_WORD.findall(script))
     grown = True
@@ -37,7 +47,8 @@ def link(library: str, script: str) -> str:
             if not used[number] and _names(statement) & words:
                 used[number] = grown = True
                 words.update(_WORD.findall(statement))
-    return "".join(each for each, needed in zip(statements, used, strict=True) if needed) + script
+    linked = "".join(each for each, needed in zip(statements, used, strict=True) if needed) + script
+    return _WORD.sub(lambda word: constants.get(word[0], word[0]), linked)
 
 
 def _names(statement: str) -> set[str]:

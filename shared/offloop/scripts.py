@@ -47,7 +47,8 @@ local QUEUE, LINE, BEATS = '{wire.QUEUE}', '{wire.LINE}', '{wire.BEATS}'
 local IDLE, POOLS, HELD = '{wire.IDLE}', '{wire.POOLS}', '{wire.HELD}'
 local TURNS, DEPTH, LEASES, PACE = '{wire.TURNS}', '{wire.DEPTH}', '{wire.LEASES}', '{wire.PACE}'
 local BATCH, PARENTS, BATCHES_KEPT = '{wire.BATCH}', '{wire.PARENTS}', {batch_scripts.KEPT_MS}
-local LEASE_MS, SHOWN = {LEASE_MS}, {{{", ".join(f"'{name}'" for name in SHOWN)}}}
+local LEASE_MS = {LEASE_MS}
+local SHOWN = {{{", ".join(f"'{name}'" for name in SHOWN)}}}
 """
 
 _LIBRARY: Final = """
