@@ -28,9 +28,9 @@ def link(library: str, script: str) -> str:
     """A script behind those statements of a library that it uses, itself or through others.
 
     The server makes every function of a script anew at each call, which for all of the library takes longer than most
-    scripts do. Each statement of the library begins at the beginning of a line, with ``local`` or with a name. Constants
-    (strings and numbers, in capitals) are written where they are used: each local variable that a function uses is
-    looked for whenever that function is made, and those of a library are mostly constants.
+    scripts do. Each statement of the library begins at the beginning of a line, with ``local`` or with a name.
+    Constants (strings and numbers, in capitals) are written where they are used: each variable outside a function that
+    it uses is looked for whenever the function is made, and those of a library are mostly constants.
     """
     constants = {
         name: literal

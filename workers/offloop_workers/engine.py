@@ -261,19 +261,19 @@ class Worker(ArqWorker):
             self.job_counter -= 1  # unless the next job has been taken for this place, and counted
 
     async def _attempt(self, claim: Claim) -> Outcome | Again | Stop:
+        """Perform it in this very task, which `_stop` may cancel for as long as that takes."""
         job_id = claim.job_id
         log.debug("→ job", job_id=job_id, kind=claim.kind, attempt=claim.attempt, principal=claim.principal)
-        self.job_tasks[job_id] = attempt = asyncio.ensure_future(self._execute(claim))
+        self.job_tasks[job_id] = task = self.tasks[job_id]
         try:
-            return await asyncio.shield(attempt)
+            outcome = await self._execute(claim)
         except asyncio.CancelledError:
-            if task := asyncio.current_task():
-                task.uncancel()  # met here; before 3.11.3 a timeout inside a task still marked as cancelled cancels it
-            attempt.cancel()
-            await asyncio.wait([attempt])
-            return self._stopping.get(job_id, Stop.DRAINED)
+            outcome = Stop.DRAINED
         finally:
-            self.job_tasks.pop(job_id, None)
+            del self.job_tasks[job_id]
+            while task.cancelling():  # met here; before 3.11.3 a timeout in a task still marked as cancelled cancels it
+                task.uncancel()
+        return self._stopping.get(job_id, outcome)
 
     async def _execute(self, claim: Claim) -> Outcome | Again | Stop:
         if claim.handed and claim.allowed == 1 and not await self._confirm(claim):
