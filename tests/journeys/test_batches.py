@@ -206,7 +206,7 @@ async def test_more_than_may_wait_is_refused_whole(new_stack: Callable[..., Stac
         now = await caller.call("run_batch", kind="hold", items=items[:2], wait_seconds=0)
         assert now.is_error
         assert "no room for all 2 items" in now.text
-        assert await stack.waiting_jobs() == 3
+        assert await stack.open_jobs() == 3
         told = await caller.call("run_batch", kind="hold", items=items[:1], wait_seconds=0)
         assert "No worker serves the queue 'default'" in told.text
         stack.worker()

@@ -92,7 +92,7 @@ class Place:
             return not (await self.tasks() - before)
 
         async def nothing_queued() -> bool:
-            return await self.stack.waiting_jobs() == 0
+            return await self.stack.open_jobs() == 0
 
         async def nothing_runs() -> bool:
             return await self.queries() == 0

@@ -181,7 +181,7 @@ async def test_a_valkey_that_goes_while_a_call_waits_does_not_cost_the_caller_th
     own.front_end()
     async with own.client() as caller:
         call = asyncio.create_task(caller.call("nap", wait_seconds=1.5))
-        await eventually(own.waiting_jobs, "the job is queued")
+        await eventually(own.open_jobs, "the job is queued")
         own.valkey.kill()
         answer = await call
         assert (answer.is_error, answer.state) == (False, "queued")

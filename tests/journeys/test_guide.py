@@ -182,7 +182,7 @@ async def test_a_light_tool_is_answered_while_heavy_calls_fill_the_workers(lesso
             await gate.entered(2)
 
             async def queued() -> bool:
-                return await lesson.stack.waiting_jobs() == 20
+                return await lesson.stack.open_jobs() == 20
 
             await eventually(queued, "all heavy calls are queued or run")
             for _ in range(10):

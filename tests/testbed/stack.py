@@ -138,10 +138,10 @@ class Stack:
         async with connected(endpoint, key or self.new_key(), mode) as caller:
             yield caller
 
-    async def waiting_jobs(self) -> int:
-        """How many jobs are in queues, running ones among them."""
+    async def open_jobs(self) -> int:
+        """How many jobs have not ended: those that wait, and those that a worker has."""
         with self.valkey.redis() as redis:
-            return sum(redis.zcard(wire.queue_key(queue)) for queue in QUEUES)
+            return sum(redis.zcard(wire.queue_key(queue)) + redis.zcard(wire.LEASES + queue) for queue in QUEUES)
 
     def environment(self, settings: dict[str, Any] | None = None) -> dict[str, str]:
         """The variables of a process of this stack."""
