@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from bench import jobs
 from bench.measures.plan import Plan, running
@@ -73,17 +73,19 @@ class _Filled:
         await self._queue.submit(jobs.noop, jobs.Nothing(), principal=f"p{number % 10}", job_id=new_id())
 
     async def claim(self, _number: int) -> None:
-        _, _, self._claimed = await self._claim(args=[_want(slots=1), 5000])
+        _, _, self._claimed = await self._claim(_TURNS, [*_want(slots=1), 5000, wire.pack_for_lua({})])
 
     async def finish(self) -> None:
         for row in self._claimed:
-            await self._finish(args=[row[0], row[1], "completed", b"x" * 100, 3_600_000, _want(slots=0)])
+            await self._finish(_TURNS, [*_want(slots=0), row[0], row[1], "completed", b"x" * 100, 3_600_000])
 
 
-def _want(*, slots: int) -> bytes:
-    keep = PENDING_SECONDS * 1000
-    want = {"owner": "bench", "pool": "default", "queues": [], "lease": 4000, "keep": keep, "retention": 3_600_000}
-    return wire.pack_for_lua(want | {"lanes": [("default", "batch")], "slots": slots, "abandoned": b""})
+_TURNS: Final = [wire.turns_key("default", "batch")]
+
+
+def _want(*, slots: int) -> list[Any]:
+    terms = {"queues": [], "lanes": [("default", "batch")], "lease": 4000, "retention": 3_600_000, "abandoned": b""}
+    return ["bench", "default", slots, PENDING_SECONDS * 1000, wire.pack_for_lua(terms)]
 
 
 async def fleet(plan: Plan, figures: Figures) -> None:
