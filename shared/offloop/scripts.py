@@ -14,7 +14,7 @@ Words: *payload* arq's serialized job · *lease* a key that lives as long as its
 *pool* the workers that serve the same queues · *handed* given to a worker that has not shown yet that it knows of it.
 
 What a worker is told on its channel: ``{'run', row}`` as `take` answers it (its payload false where it is long),
-``{'stop', id}``, ``{'look'}``: something waits.
+``{'stop', token}``, ``{'look'}``: something waits.
 """
 
 from __future__ import annotations
@@ -123,13 +123,12 @@ local function owner_of(token)
   return string.match(token, '^(.*):')
 end
 
--- Say something (`compose` answers what, to whom) to the worker that can take most of those who serve a queue. Answers
--- who has heard it, and its pool; nil where nobody can take anything.
-local function address(queue, compose)
+-- Which of the workers that serve a queue can take most, and hears of it; and its pool. Nil where none can.
+local function idle(queue)
   for _, pool in ipairs(redis.call('ZRANGE', POOLS .. queue, 0, -1)) do
     local owner = redis.call('ZREVRANGE', IDLE .. pool, 0, 0)[1]
     while owner do
-      if redis.call('PUBLISH', CONTROL .. owner, compose(owner)) > 0 then return owner, pool end
+      if redis.call('PUBSUB', 'NUMSUB', CONTROL .. owner)[2] > 0 then return owner, pool end
       redis.call('ZREM', IDLE .. pool, owner)  -- it has left without a word
       owner = redis.call('ZREVRANGE', IDLE .. pool, 0, 0)[1]
     end
@@ -139,8 +138,10 @@ end
 -- Have one more worker look at a queue if something waits in it.
 local function nudge(queue)
   if not redis.call('HGET', DEPTH .. queue, ALL) then return end
-  local owner, pool = address(queue, function() return cmsgpack.pack({'look'}) end)
-  if owner then redis.call('ZREM', IDLE .. pool, owner) end  -- so the next is nudged next time; it offers itself again
+  local owner, pool = idle(queue)
+  if not owner then return end
+  redis.call('ZREM', IDLE .. pool, owner)  -- so that the next is nudged the next time; it offers itself again
+  redis.call('PUBLISH', CONTROL .. owner, cmsgpack.pack({'look'}))
 end
 
 -- Which token a worker's next attempt has.
@@ -159,7 +160,7 @@ end
 -- Let a job wait in its principal's line, at its front (`side` LPUSH) or end (RPUSH), and give the principal a turn.
 local function line_up(id, queue, level, principal, side)
   local lane = queue .. ':' .. level
-  redis.call('ZADD', QUEUE .. queue, now(), id)
+  redis.call('ZADD', QUEUE .. queue, 'NX', now(), id)  -- one of stock arq is there already, and keeps its place
   redis.call(side, LINE .. lane .. ':' .. principal, id)
   if not redis.call('ZSCORE', TURNS .. lane, principal) then  -- behind those whose turn it is before
     redis.call('ZADD', TURNS .. lane, redis.call('INCR', TURN), principal)
@@ -216,7 +217,7 @@ local function give_up(id, who, result, keep)
     conclude(id, record, 'cancelled', result, keep)
   else
     redis.call('HSET', RECORD .. id, 'cancel', 1)
-    redis.call('PUBLISH', CONTROL .. owner_of(record.token), cmsgpack.pack({'stop', id}))
+    redis.call('PUBLISH', CONTROL .. owner_of(record.token), cmsgpack.pack({'stop', record.token}))
   end
   return 0
 end
@@ -374,19 +375,17 @@ end
 -- Hand a new job to a worker that has a place. Answers its record, or nil where nobody has one.
 -- A job that may be run again counts as executed from now on; any other once its worker says that it begins.
 local function hand(id, payload, job, time)
-  local token
-  local owner, pool = address(job.queue, function(owner)
-    token = new_token(owner)
-    local row = {id, token, #payload <= INLINE and payload, 1, job.allowed, 1, job.principal, job.kind, job.queue}
-    return cmsgpack.pack({'run', row})
-  end)
+  local owner, pool = idle(job.queue)
   if not owner then return end
+  local token = new_token(owner)
   local record = draft(job, time, 'running')
   record.attempt, record.tries, record.started, record.token = 1, job.allowed > 1 and 1 or 0, time, token
   record.handed = 1
   redis.call('SET', PAYLOAD .. id, payload, 'PX', job.keep)
   store(id, record, job)
   lease_out(id, token, job.queue, time, LEASE_MS, job.keep)
+  local row = {id, token, #payload <= INLINE and payload, 1, job.allowed, 1, job.principal, job.kind, job.queue}
+  redis.call('PUBLISH', CONTROL .. owner, cmsgpack.pack({'run', row}))
   if tonumber(redis.call('ZINCRBY', IDLE .. pool, -1, owner)) <= 0 then redis.call('ZREM', IDLE .. pool, owner) end
   return record
 end
@@ -488,7 +487,7 @@ return 1
 # taken again unless the job was given away since. A job that was handed to the worker half a lease ago, and that it
 # knows nothing of, is put back: its message was lost.
 # KEYS, ARGV as `wanted` says; then alive ms, a map of how long jobs took by queue (ms), (id, token) of what it holds…
-# → {ids lost, ids to be cancelled, what `take` answers}
+# → {tokens of attempts lost, of those to be cancelled, what `take` answers}
 BEAT: Final = """
 local want, alive, time = wanted(), ARGV[6], now()
 local terms = cmsgpack.unpack(want.terms)
@@ -515,9 +514,9 @@ for i = 8, #ARGV, 2 do
     redis.call('PEXPIRE', RECORD .. id, want.keep)
     redis.call('PEXPIRE', PAYLOAD .. id, want.keep)
     if handed and allowed ~= '1' then redis.call('HDEL', RECORD .. id, 'handed') end
-    if marked then cancelled[#cancelled + 1] = id end
+    if marked then cancelled[#cancelled + 1] = token end
   else
-    lost[#lost + 1] = id
+    lost[#lost + 1] = ARGV[i + 1]
   end
 end
 for _, id in ipairs(redis.call('SMEMBERS', HELD .. want.owner)) do

@@ -121,7 +121,7 @@ local function secrets(principal)
   return found
 end
 
-local function take(id, route, principal)
+local function pick(id, route, principal)
   local key = DELIVERY .. id
   local job, kind, url, address, ended, finished, event = unpack(
     redis.call('HMGET', key, 'job', 'kind', 'url', 'address', 'ended', 'finished', 'event'))
@@ -144,7 +144,7 @@ for _, route in ipairs(redis.call('ZRANGEBYSCORE', ROUTES, '-inf', time, 'LIMIT'
   local room = math.min(most - #taken, ARGV[3] - (in_flight[route] or 0), ARGV[4] - (in_flight[principal] or 0))
   if room > 0 then
     local due = redis.call('ZRANGEBYSCORE', ROUTE .. route, '-inf', time, 'LIMIT', 0, room)
-    for _, id in ipairs(due) do take(id, route, principal) end
+    for _, id in ipairs(due) do pick(id, route, principal) end
     rank(route)
   else
     passed = passed + 1

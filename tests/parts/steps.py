@@ -69,9 +69,10 @@ class Steps:
 
     async def renew(self, *held: Taken) -> tuple[list[str], list[str]]:
         """Renew leases; answers the ids lost and the ids to be cancelled."""
+        ids = {taken.token: taken.job_id for taken in held}
         parts = [part for taken in held for part in (taken.job_id, taken.token)]
         lost, cancelled, _ = await self._give("BEAT", 0, LEVELS, ALIVE_MS, NO_PACES, *parts)
-        return [job_id.decode() for job_id in lost], [job_id.decode() for job_id in cancelled]
+        return [ids[token.decode()] for token in lost], [ids[token.decode()] for token in cancelled]
 
     async def offer(self, places: int, *held: Taken) -> list[Taken]:
         """Show itself, with so many places beyond what it holds; answers what it is given of what waits."""
@@ -212,7 +213,7 @@ class Orders:
         self._channel = channel
 
     async def next(self) -> tuple[str, Any]:
-        """The next order, and what it is about: a job taken over, an id, or nothing."""
+        """The next order, and what it is about: a job taken over, the token of one to be stopped, or nothing."""
         message = await self._channel.get_message(timeout=10)
         assert message, "the worker was told nothing"
         order, *what = wire.unpack_order(message["data"])

@@ -192,7 +192,7 @@ async def test_cancelling_a_running_job_tells_its_worker_twice(caller: Caller, w
     async with worker.listening() as orders:
         record, left = await caller.queue.cancel(job_id, principal=ALICE)
         assert (record.state, left) == (State.RUNNING, 0)
-        assert await orders.next() == ("stop", job_id)
+        assert await orders.next() == ("stop", taken.token)
     assert await worker.renew(taken) == ([], [job_id])
     assert await worker.finish(taken, Cancelled())
     assert (await caller.get(job_id)).outcome == Cancelled()

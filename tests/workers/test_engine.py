@@ -213,6 +213,57 @@ async def test_a_lost_lease_ends_the_attempt_and_drops_its_outcome(
     assert (worker.jobs_complete, worker.jobs_failed) == (0, 0)
 
 
+async def test_a_job_that_comes_back_to_the_worker_that_lost_it_is_run_there_and_counts(
+    redis: ArqRedis, caller: Caller, begin: Begin, tmp_path: Path
+) -> None:
+    """For a while the worker has two attempts of one job; the end of the first is nothing to the second."""
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    await begin(slots=2)
+    first = (await caller.progress(job_id)).progress
+    assert first
+    with capture_logs() as logged:
+        await Steps(redis, "other").lose(job_id)
+        await until(lambda: _attempts(caller, job_id, 2))
+        await until(lambda: _gone(int(first.message)))
+        (tmp_path / "go").touch()
+        record = await caller.until(job_id)
+    assert (record.state, record.attempt, _done(record)["number"]) == (State.COMPLETED, 2, 2)
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == []
+
+
+@pytest.mark.parametrize("stop", ["cancel", "lose"])
+async def test_the_second_attempt_of_a_job_in_one_worker_can_be_stopped(
+    redis: ArqRedis, caller: Caller, begin: Begin, tmp_path: Path, stop: str
+) -> None:
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    worker = await begin(slots=2)
+    await caller.progress(job_id)
+    other = Steps(redis, "other")
+    await other.lose(job_id)
+    await until(lambda: _attempts(caller, job_id, 2))
+    await until(lambda: _runs(worker, 1))
+    if stop == "cancel":
+        await caller.queue.cancel(job_id, principal=ALICE)
+    else:
+        worker.allow_pick_jobs = False
+        await other.lose(job_id)
+    await until(lambda: _idle(worker))
+    assert (await caller.get(job_id)).state is (State.CANCELLED if stop == "cancel" else State.QUEUED)
+
+
+async def _attempts(caller: Caller, job_id: str, number: int) -> bool:
+    record = await caller.get(job_id)
+    return (record.state, record.attempt) == (State.RUNNING, number)
+
+
+async def _gone(pid: int) -> bool:
+    return not alive(pid)
+
+
+async def _runs(worker: Worker, count: int) -> bool:
+    return len(worker.job_tasks) == len(worker.tasks) == count
+
+
 async def _idle(worker: Worker) -> bool:
     return not worker.tasks
 

@@ -150,8 +150,8 @@ class Worker(ArqWorker):
             async with asyncio.timeout(grace):
                 while self.tasks:  # one that ends may have taken another, in a request that was under way
                     await asyncio.wait(self.tasks.values())
-        for job_id in list(self._claims):
-            self._stop(job_id, Stop.DRAINED)
+        for token in list(self._claims):
+            self._stop(token, Stop.DRAINED)
         if self.tasks:
             await asyncio.wait(self.tasks.values(), timeout=HAND_BACK_SECONDS)
 
@@ -204,10 +204,10 @@ class Worker(ArqWorker):
         took, self._took = self._took, {}
         paces = {queue: round(1000 * sum(spent) / len(spent)) for queue, spent in took.items()}
         lost, cancelled, rows = await self._call(self._beat, ALIVE_MS, wire.pack_for_lua(paces), *held)
-        for job_id in lost:
-            self._stop(job_id.decode(), Stop.LOST)
-        for job_id in cancelled:
-            self._stop(job_id.decode(), Stop.CANCELLED)
+        for token in lost:
+            self._stop(token.decode(), Stop.LOST)
+        for token in cancelled:
+            self._stop(token.decode(), Stop.CANCELLED)
         self._begin(rows)
 
     def _begin(self, rows: list[list[Any]]) -> None:
@@ -229,18 +229,16 @@ class Worker(ArqWorker):
             return False
 
     def _start(self, claim: Claim) -> None:
-        self._claims[claim.job_id] = claim
-        self._stopping.pop(claim.job_id, None)
+        # By token, here and in all tables: a job may come back while the attempt that lost it is still being ended.
+        self._claims[claim.token] = claim
         self.job_counter += 1
-        task = self.loop.create_task(self.run_job(claim.job_id, claim.attempt), name=f"job {claim.job_id}")
-        self.tasks[claim.job_id] = task
+        task = self.loop.create_task(self.run_job(claim.token, claim.attempt), name=f"job {claim.job_id}")
+        self.tasks[claim.token] = task
         task.add_done_callback(partial(self._over, claim))
 
     def _over(self, claim: Claim, task: asyncio.Task[None]) -> None:
-        # A job that was handed back may have been claimed again by this very worker before this attempt's task ends.
-        if self._claims.get(claim.job_id) is claim:
-            for kept in (self.tasks, self._claims, self._stopping, self._progress):
-                kept.pop(claim.job_id, None)
+        for kept in (self.tasks, self._claims, self._stopping, self._progress):
+            kept.pop(claim.token, None)
         if not task.cancelled() and (error := task.exception()):
             log.error(
                 "outcome not stored; the lease lapses and the job is run again", job_id=claim.job_id, exc_info=error
@@ -249,7 +247,7 @@ class Worker(ArqWorker):
     # --- running one ---
 
     async def run_job(self, job_id: str, score: int) -> None:  # noqa: ARG002 -- arq's signature
-        """Perform the claimed job and settle it; what arq does in one long function, as two steps."""
+        """Perform the claimed job of a token (`job_id`) and settle it: arq's one long function, as two steps."""
         claim = self._claims[job_id]
         outcome: Outcome | Again | Stop
         began = self.loop.time()
@@ -262,18 +260,18 @@ class Worker(ArqWorker):
 
     async def _attempt(self, claim: Claim) -> Outcome | Again | Stop:
         """Perform it in this very task, which `_stop` may cancel for as long as that takes."""
-        job_id = claim.job_id
-        log.debug("→ job", job_id=job_id, kind=claim.kind, attempt=claim.attempt, principal=claim.principal)
-        self.job_tasks[job_id] = task = self.tasks[job_id]
+        token = claim.token
+        log.debug("→ job", job_id=claim.job_id, kind=claim.kind, attempt=claim.attempt, principal=claim.principal)
+        self.job_tasks[token] = task = self.tasks[token]
         try:
             outcome = await self._execute(claim)
         except asyncio.CancelledError:
             outcome = Stop.DRAINED
         finally:
-            del self.job_tasks[job_id]
+            del self.job_tasks[token]
             while task.cancelling():  # met here; before 3.11.3 a timeout in a task still marked as cancelled cancels it
                 task.uncancel()
-        return self._stopping.get(job_id, outcome)
+        return self._stopping.get(token, outcome)
 
     async def _execute(self, claim: Claim) -> Outcome | Again | Stop:
         if claim.handed and claim.allowed == 1 and not await self._confirm(claim):
@@ -281,7 +279,7 @@ class Worker(ArqWorker):
         if claim.payload is None:
             payload = await self._insist(lambda: self.pool.get(wire.PAYLOAD + claim.job_id))
             claim = replace(claim, payload=payload or b"")
-        return await self._perform(claim, lambda progress: self._note(claim.job_id, progress))
+        return await self._perform(claim, lambda progress: self._note(claim.token, progress))
 
     async def _settle(self, claim: Claim, outcome: Outcome | Again | Stop, took: float) -> None:
         match outcome:
@@ -342,16 +340,16 @@ class Worker(ArqWorker):
                 await asyncio.sleep(delay)
                 delay = min(1.0, delay * 2)
 
-    def _note(self, job_id: str, progress: Progress) -> None:
-        self._progress[job_id] = progress
+    def _note(self, token: str, progress: Progress) -> None:
+        self._progress[token] = progress
         self._reported.set()
 
-    def _stop(self, job_id: str, why: Stop) -> None:
+    def _stop(self, token: str, why: Stop) -> None:
         # Only the attempt itself can be stopped; once it has an outcome, the fence decides whether that still counts.
-        if job_id in self._claims and job_id not in self._stopping:
-            self._stopping[job_id] = why
-            if job_id in self.job_tasks:
-                self.tasks[job_id].cancel()
+        if token in self._claims and token not in self._stopping:
+            self._stopping[token] = why
+            if token in self.job_tasks:
+                self.tasks[token].cancel()
 
     # --- the other loops ---
 
@@ -380,9 +378,9 @@ class Worker(ArqWorker):
         await self._reported.wait()
         self._reported.clear()
         latest, self._progress = self._progress, {}
-        for job_id, progress in latest.items():
-            if claim := self._claims.get(job_id):
-                await self._tell(args=[job_id, claim.token, progress.pack()])
+        for token, progress in latest.items():
+            if claim := self._claims.get(token):
+                await self._tell(args=[claim.job_id, token, progress.pack()])
 
     async def _sweep_queues(self) -> None:
         for queue in self._queues:

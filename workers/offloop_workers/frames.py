@@ -72,7 +72,7 @@ class Line(asyncio.Protocol):
         Raises:
             ConnectionError: the child has left, whatever it may have said before.
         """
-        if self.over:
+        if self.over or self._transport.is_closing():
             raise self._error if isinstance(self._error, ConnectionError) else ConnectionResetError
         self._transport.write(encode(value))
 
@@ -111,6 +111,12 @@ class Line(asyncio.Protocol):
         if len(self._data) >= self._wanted and not self._wake() and len(self._data) > _PIECE:
             self._paused = True
             self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Tell the reader, and close."""
+        self.over = True
+        self._wake()
+        return False
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the reader."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from offloop import logs
 from offloop.errors import JobError, OffloopError
 from offloop.record import Progress
-from offloop_workers.answer import Answer, Made
+from offloop_workers.answer import Answer, believed
 from offloop_workers.child import failure, made, output_of
 from offloop_workers.children import Task, overdue
 from offloop_workers.context import JobContext
@@ -59,4 +59,6 @@ async def perform(
         if not isinstance(error, OffloopError):
             log.exception("job failed unexpectedly", job_id=task.job_id)
         raise failure(error, kind, kind.limits) from None
-    return Answer(output=output, warnings=context.warnings, artifacts=[Made(**each) for each in made(context)])
+    if context.artifacts:
+        return believed(kind, {"output": output, "warnings": context.warnings, "artifacts": made(context)})
+    return Answer(output=output, warnings=context.warnings, artifacts=[])
