@@ -7,8 +7,9 @@
       └──── release ─────┘   lost worker, retry, drain
       └──── cancel ──────────────────────▶ cancelled
 
-The record is one Redis hash, changed only by the scripts in `offloop.scripts`; the outcome is arq's own result key,
-written in the same call. Times are milliseconds since 1970 by Redis's clock.
+A job that is handed to a worker at once begins as running. The record is one Redis hash, changed only by the scripts in
+`offloop.scripts`; the outcome is arq's own result key, written in the same call. Times are milliseconds since 1970 by
+Redis's clock.
 """
 
 from __future__ import annotations

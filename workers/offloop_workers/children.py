@@ -1,8 +1,9 @@
 """Child processes for the CPU work: warm, one task at a time, killable at any moment, gone when the worker is.
 
 `Children` keeps one child ready for each slot. They are forked from a `zygote` in which everything heavy has run once,
-so that a new one costs milliseconds. A child that was killed, crashed, ran out of memory, served a ``fork`` kind or did
-`MAX_TASKS` tasks is replaced. Nothing is shared between children but the zygote's read-only pages.
+so that a new one costs milliseconds. A child that was killed, crashed, ran out of memory, served a ``fork`` kind, has
+grown, could not be put back as it was, or did `MAX_TASKS` tasks is replaced. Nothing is shared between children but the
+zygote's read-only pages.
 """
 
 from __future__ import annotations
