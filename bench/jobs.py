@@ -7,9 +7,10 @@ import os
 import time
 from pathlib import Path
 
-from offloop.job import Context, Model, job
 from offloop.jobs.pdf import Page, Pdf
-from offloop.tool import tool
+from offloop.kinds.context import Context
+from offloop.kinds.kind import Model, job
+from offloop.kinds.tool import tool
 
 
 class Nothing(Model):

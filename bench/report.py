@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from bench.venvs import HERE
-from offloop.embedded import find_binary
+from offloop.processes.embedded_redis import find_binary
 
 
 @dataclass(slots=True)

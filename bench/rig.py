@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 
 from bench import venvs
 from bench.peers import PEERS
-from offloop.embedded import find_binary
+from offloop.processes.embedded_redis import find_binary
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process

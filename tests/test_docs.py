@@ -21,7 +21,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from offloop import JobError, catalogue
+from offloop import JobError
+from offloop.kinds import catalogue
 from offloop.settings import Settings, load
 from offloop_server import artifact_tools, batch_tool, job_tools, webhook_tools
 from offloop_server.cli.stack import Stack

@@ -18,7 +18,7 @@ from bench.http import Mcp
 from bench.measures.plan import Plan
 from bench.report import Figures, quantile
 from bench.rig import end, free_port, valkey
-from offloop.leash import leashed
+from offloop.processes.parent_death import leashed
 
 LIMIT = 64
 LATENCY = 0.1

@@ -17,9 +17,9 @@ from bench import jobs
 from bench.measures.plan import Plan, running
 from bench.report import Figures
 from bench.rig import valkey
-from offloop import scripts, wire
-from offloop.queue import PENDING_SECONDS, Bounds, JobQueue, new_id
-from offloop.redis import connect
+from offloop.queue.client import PENDING_SECONDS, Bounds, JobQueue, new_id
+from offloop.redis import codec, schema, scripts
+from offloop.redis.connection import connect
 
 DEPTHS = (10, 1_000, 100_000)
 FLEETS = (1, 4, 16, 64)
@@ -73,19 +73,19 @@ class _Filled:
         await self._queue.submit(jobs.noop, jobs.Nothing(), principal=f"p{number % 10}", job_id=new_id())
 
     async def claim(self, _number: int) -> None:
-        _, _, self._claimed = await self._claim(_TURNS, [*_want(slots=1), 5000, wire.pack_for_lua({})])
+        _, _, self._claimed = await self._claim(_TURNS, [*_want(slots=1), 5000, codec.pack_for_lua({})])
 
     async def finish(self) -> None:
         for row in self._claimed:
             await self._finish(_TURNS, [*_want(slots=0), row[0], row[1], "completed", b"x" * 100, 3_600_000])
 
 
-_TURNS: Final = [wire.turns_key("default", "batch")]
+_TURNS: Final = [schema.turns_key("default", "batch")]
 
 
 def _want(*, slots: int) -> list[Any]:
     terms = {"queues": [], "lanes": [("default", "batch")], "lease": 4000, "retention": 3_600_000, "abandoned": b""}
-    return ["bench", "default", slots, PENDING_SECONDS * 1000, wire.pack_for_lua(terms)]
+    return ["bench", "default", slots, PENDING_SECONDS * 1000, codec.pack_for_lua(terms)]
 
 
 async def fleet(plan: Plan, figures: Figures) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 from bench import jobs
 from bench.documents import invoice, ten_pages
 from bench.peer import Peer
-from offloop import logs, loop, settings
-from offloop.job import Kind, Model
+from offloop import logs, settings
 from offloop.jobs.pdf import Page
-from offloop.queue import Bounds, JobQueue, new_id
-from offloop.record import Progress
-from offloop.redis import connect, connect_blocking
+from offloop.kinds.kind import Kind, Model
+from offloop.processes import event_loop
+from offloop.queue.client import Bounds, JobQueue, new_id
+from offloop.queue.record import Progress
+from offloop.redis.connection import connect, connect_blocking
 from offloop_server.background import Background
 from offloop_server.calls import Calls
 from offloop_server.inbox import Inbox
@@ -38,7 +39,7 @@ class Offloop(Peer):
 
     def run(self, role: str, main: Coroutine[Any, Any, None]) -> None:  # noqa: ARG002 -- the callers are a front end here
         """Run on the product's own loop."""
-        loop.run(main)
+        event_loop.run(main)
 
     async def work(self, redis_url: str, slots: int) -> None:
         """Run the worker as the command does."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.peers.offloop import Offloop
-from offloop import catalogue
-from offloop.record import Done, Progress
+from offloop.kinds import catalogue
+from offloop.queue.record import Done, Progress
 from offloop_workers.attempt import Claim
 from offloop_workers.engine import Worker
 

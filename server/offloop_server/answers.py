@@ -9,9 +9,10 @@ from typing import Any, Final, Generic, TypeVar
 from mcp_types import CallToolResult, ContentBlock, ResourceLink, TextContent
 from pydantic import BaseModel, ConfigDict, Field
 
-from offloop.artifacts import Artifact
-from offloop.links import Links
-from offloop.record import Done, Failed, Record, State, timestamp
+from offloop.artifacts.links import Links
+from offloop.artifacts.store import Artifact
+from offloop.queue.record import Done, Failed, Record, State
+from offloop.redis.codec import timestamp
 
 OutputT = TypeVar("OutputT")
 

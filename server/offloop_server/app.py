@@ -31,16 +31,18 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 import offloop
-from offloop import catalogue, logs
-from offloop.artifacts import ArtifactStore
-from offloop.batches import Batches
+from offloop import logs
+from offloop.artifacts.links import Links, shared_key
+from offloop.artifacts.quota import Quota
+from offloop.artifacts.store import ArtifactStore
 from offloop.errors import OffloopError, SettingsError, Unavailable
-from offloop.holdings import Quota
-from offloop.links import Links, shared_key
-from offloop.queue import Bounds, JobQueue, answering
-from offloop.record import Progress
-from offloop.redis import connect, connect_blocking
-from offloop.webhooks import Webhooks
+from offloop.kinds import catalogue
+from offloop.queue.batches import Batches
+from offloop.queue.client import Bounds, JobQueue
+from offloop.queue.record import Progress
+from offloop.redis.connection import connect, connect_blocking
+from offloop.redis.outage import answering
+from offloop.webhooks.deliveries import Webhooks
 from offloop_server import collector
 from offloop_server.answers import refusal
 from offloop_server.artifact_tools import CreateUpload, DeleteArtifact, ReadArtifact
@@ -80,7 +82,7 @@ if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
     from starlette.types import ASGIApp
 
-    from offloop.catalogue import Catalogue
+    from offloop.kinds.catalogue import Catalogue
     from offloop.settings import Settings
 
 INSTRUCTIONS: Final = """\

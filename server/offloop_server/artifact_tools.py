@@ -8,11 +8,12 @@ from typing import Annotated, Any, Final, Literal
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
 from pydantic import BaseModel, ConfigDict, Field
 
-from offloop.artifacts import Artifact
+from offloop.artifacts.store import Artifact
 from offloop.errors import BadInput, NotFound
-from offloop.job import Model
+from offloop.kinds.kind import Model
 from offloop.paths import safe_name
-from offloop.record import Record, timestamp
+from offloop.queue.record import Record
+from offloop.redis.codec import timestamp
 from offloop_server.glances import MOST_BYTES as MOST_PICTURE
 from offloop_server.glances import Glances, check_arrived
 from offloop_server.light import LightTool

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict, Field
 
-from offloop import batches
-from offloop.artifacts import Artifact
-from offloop.queue import decode_cursor, encode_cursor
-from offloop.record import Done, Failed, State
+from offloop.artifacts.store import Artifact
+from offloop.queue import batches
+from offloop.queue.record import Done, Failed, State
+from offloop.redis.paging import decode_cursor, encode_cursor
 from offloop_server.answers import ArtifactAnswer, ErrorAnswer, JobAnswer, describe, made, next_step
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
 
-    from offloop.batches import BatchPage, Item
-    from offloop.links import Links
-    from offloop.record import Record
+    from offloop.artifacts.links import Links
+    from offloop.queue.batches import BatchPage, Item
+    from offloop.queue.record import Record
 
 _MOST_TOLD: Final = 10
 """Failures and files that the text names; all are in the structure."""

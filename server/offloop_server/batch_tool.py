@@ -10,12 +10,12 @@ from typing import Annotated, Any, Final
 from mcp_types import CallToolResult, Tool
 from pydantic import Field
 
-from offloop import batches
-from offloop.batches import Batches
 from offloop.errors import BadInput, NotFound, OffloopError, Refused
-from offloop.job import Kind, Model
-from offloop.notice import Notice, webhook_policy
-from offloop.queue import Submission
+from offloop.kinds.kind import Kind, Model
+from offloop.queue import batches
+from offloop.queue.batches import Batches
+from offloop.queue.client import Submission
+from offloop.queue.notice import Notice, webhook_policy
 from offloop_server.answers import JobAnswer
 from offloop_server.arguments import schema, validate
 from offloop_server.batch_answers import BatchOutput, batch_answer

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from offloop import logs
 from offloop.errors import NotFound, Unavailable
-from offloop.queue import JobQueue, Submission, new_id
-from offloop.record import Record
+from offloop.queue.client import JobQueue, Submission, new_id
+from offloop.queue.record import Record
 
 if TYPE_CHECKING:
-    from offloop.job import Kind, Model
-    from offloop.notice import Notice
-    from offloop.record import Progress
+    from offloop.kinds.kind import Kind, Model
+    from offloop.queue.notice import Notice
+    from offloop.queue.record import Progress
     from offloop_server.background import Background
     from offloop_server.inbox import Inbox, Watch
 

@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Iterable
 from typing import Final, TypeVar
 
-from offloop import catalogue
+from offloop.kinds import catalogue
 from offloop.settings import FAMILIES
 from offloop_server.tools import AnyTool
 

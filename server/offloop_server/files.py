@@ -11,14 +11,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from offloop.errors import NotFound, OffloopError, Unavailable
 from offloop.paths import safe_name
-from offloop.record import timestamp
+from offloop.redis.codec import timestamp
 from offloop_server.uploads import ENVELOPE, Sink, folder, open_new, receive, sink, too_large
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from offloop.artifacts import Artifact, ArtifactStore
-    from offloop.links import Links
+    from offloop.artifacts.links import Links
+    from offloop.artifacts.store import Artifact, ArtifactStore
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _LENGTH = re.compile(r"[0-9]{1,18}")

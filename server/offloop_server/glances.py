@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from offloop.artifacts import Artifact
+from offloop.artifacts.store import Artifact
 from offloop.errors import BadInput, JobError
-from offloop.job import Kind, Model
-from offloop.record import Done, Failed, Record
+from offloop.kinds.kind import Kind, Model
+from offloop.queue.record import Done, Failed, Record
 from offloop_server.tools import Caller, Services
 
 MOST_BYTES: Final = 512 << 10

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse
 
 from offloop.errors import Unavailable
-from offloop.queue import live_queues
+from offloop.queue.client import live_queues
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis

@@ -11,16 +11,16 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from offloop import wire
-from offloop.channel import Channel
 from offloop.errors import NotFound
-from offloop.queue import JobQueue, read_push
-from offloop.redis import AWAY, forever
+from offloop.queue.client import JobQueue, read_push
+from offloop.redis import schema
+from offloop.redis.outage import AWAY, forever
+from offloop.redis.subscriber import Channel
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
 
-    from offloop.record import Record
+    from offloop.queue.record import Record
     from offloop_server.background import Background
 
 CHECK_SECONDS: Final = 1.0
@@ -105,7 +105,7 @@ class Inbox:
         """Keep what the loops need."""
         self._listening = listening
         self._queue = queue
-        self._channel = Channel(listening, wire.REPLY_CHANNEL + front_end, self._take, self._begin)
+        self._channel = Channel(listening, schema.REPLY_CHANNEL + front_end, self._take, self._begin)
         self._background = background
         self._watches: dict[str, set[Watch]] = {}
         self._subscribed = asyncio.Event()

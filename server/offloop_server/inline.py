@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from mcp_types import ContentBlock, EmbeddedResource, ImageContent, TextResourceContents
 
-from offloop.artifacts import Artifact, ArtifactStore
+from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.errors import NotFound, Unavailable
-from offloop.record import Done
+from offloop.queue.record import Done
 from offloop_server.parts import is_picture, is_text, read
 
 if TYPE_CHECKING:
-    from offloop.record import Record
+    from offloop.queue.record import Record
 
 MOST_TEXT: Final = 64 << 10
 """Bytes of text in one answer; hosts cut what is longer."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from mcp_types import ReadResourceResult, ResourceTemplate, TextResourceContents
 
-from offloop import batches
+from offloop.queue import batches
 from offloop_server.answers import describe
 from offloop_server.batch_answers import batch_answer
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
 
-    from offloop.links import Links
-    from offloop.queue import JobQueue
+    from offloop.artifacts.links import Links
+    from offloop.queue.client import JobQueue
 
 JOB_URI: Final = "offloop://jobs/"
 JOB_TEMPLATE: Final = JOB_URI + "{job_id}"

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from offloop import batches
 from offloop.errors import BadInput
-from offloop.job import Model
-from offloop.queue import JobQueue
-from offloop.record import State
+from offloop.kinds.kind import Model
+from offloop.queue import batches
+from offloop.queue.client import JobQueue
+from offloop.queue.record import State
 from offloop_server.answers import JobAnswer, JobsAnswer, answer, answer_many
 from offloop_server.batch_answers import batch_answer
 from offloop_server.inline import shown

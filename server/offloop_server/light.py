@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from mcp_types import CallToolResult, Tool, ToolAnnotations
 from pydantic import BaseModel
 
-from offloop.job import Model
+from offloop.kinds.kind import Model
 from offloop_server.arguments import output_schema, schema, validate
 from offloop_server.tools import Caller, Services
 

@@ -12,12 +12,12 @@ from mcp_types import CallToolResult, TextContent
 
 from offloop import logs
 from offloop.errors import JobError, LimitExceeded, OffloopError
-from offloop.job import Model
+from offloop.kinds.kind import Model
 from offloop_server.light import LightTool
 from offloop_server.threads import as_failure
 
 if TYPE_CHECKING:
-    from offloop.tool import DeclaredTool
+    from offloop.kinds.tool import DeclaredTool
     from offloop_server.threads import Threads
     from offloop_server.tools import AnyTool, Caller, Services
 

@@ -36,8 +36,8 @@ from offloop_server.resources import principal_of, said
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
 
-    from offloop.queue import JobQueue
-    from offloop.record import Record
+    from offloop.queue.client import JobQueue
+    from offloop.queue.record import Record
     from offloop_server.inbox import Inbox, Watch
 
 MOST_URIS: Final = 100

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from offloop.artifacts import Artifact, ArtifactStore
+from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.errors import BadInput
 
 Encoding = Literal["auto", "text", "base64"]

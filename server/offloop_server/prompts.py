@@ -32,7 +32,7 @@ from offloop_server.workflows import WORKFLOWS, Workflow
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
 
-    from offloop.job import Kind
+    from offloop.kinds.kind import Kind
 
 MOST_COMPLETIONS: Final = 100
 """The protocol's bound."""

@@ -23,8 +23,8 @@ from mcp_types import (
 )
 
 from offloop.errors import BadInput, OffloopError, Unavailable
-from offloop.queue import decode_cursor, encode_cursor
-from offloop.record import timestamp
+from offloop.redis.codec import timestamp
+from offloop.redis.paging import decode_cursor, encode_cursor
 from offloop_server.auth import SCOPE_KEY
 from offloop_server.glances import MOST_BYTES, check_arrived
 from offloop_server.inline import URI
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
     from starlette.requests import Request
 
-    from offloop.artifacts import Artifact, ArtifactStore
-    from offloop.links import Links
+    from offloop.artifacts.links import Links
+    from offloop.artifacts.store import Artifact, ArtifactStore
 
 PAGE: Final = 100
 _LONGEST_URI: Final = 200

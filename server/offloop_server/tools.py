@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from mcp_types import CallToolResult, Tool, ToolAnnotations
 from pydantic import Field
 
-from offloop import batches
 from offloop.errors import BadInput, SettingsError, Unavailable
-from offloop.job import Kind, Model
-from offloop.notice import Notice, webhook_policy
-from offloop.queue import live_queues
-from offloop.record import Progress, State
-from offloop.references import Scheme, parse, references
-from offloop.urls import Policy
+from offloop.kinds.kind import Kind, Model
+from offloop.kinds.references import Scheme, parse, references
+from offloop.outbound.policy import Policy
+from offloop.queue import batches
+from offloop.queue.client import live_queues
+from offloop.queue.notice import Notice, webhook_policy
+from offloop.queue.record import Progress, State
 from offloop_server.answers import JobAnswer, answer
 from offloop_server.arguments import output_schema, schema, split, validate
 from offloop_server.inline import shown
@@ -24,9 +24,9 @@ from offloop_server.inline import shown
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
 
-    from offloop.artifacts import ArtifactStore
-    from offloop.links import Links
-    from offloop.record import Record
+    from offloop.artifacts.links import Links
+    from offloop.artifacts.store import ArtifactStore
+    from offloop.queue.record import Record
     from offloop.settings import Settings
     from offloop_server.calls import Calls
 

@@ -7,9 +7,9 @@ from typing import Annotated
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict, Field
 
-from offloop.job import Model
-from offloop.record import timestamp
-from offloop.webhooks import OVERLAP_SECONDS, Delivery, DeliveryState, Webhooks
+from offloop.kinds.kind import Model
+from offloop.redis.codec import timestamp
+from offloop.webhooks.deliveries import OVERLAP_SECONDS, Delivery, DeliveryState, Webhooks
 from offloop_server.job_tools import JobId
 from offloop_server.light import LightTool
 from offloop_server.tools import Caller, Services

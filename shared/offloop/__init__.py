@@ -1,10 +1,11 @@
 """offloop: heavy work for AI agents, off the event loop. These are the words a job author needs."""
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.job import Context, Kind, Model, declare, job, performs
-from offloop.limits import Limits
-from offloop.references import FileReference
-from offloop.tool import tool
+from offloop.kinds.context import Context
+from offloop.kinds.kind import Kind, Model, declare, job, performs
+from offloop.kinds.limits import Limits
+from offloop.kinds.references import FileReference
+from offloop.kinds.tool import tool
 
 __all__ = [
     "Context",

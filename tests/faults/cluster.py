@@ -21,12 +21,12 @@ from faults import fault_jobs
 from faults.history import TERMINAL
 from faults.processes import Process, eventually, until
 from faults.proxy import Proxy
-from offloop import wire
-from offloop.catalogue import Catalogue, kinds_in
-from offloop.embedded import find_binary
-from offloop.queue import Bounds, JobQueue, new_id
-from offloop.record import Record
-from offloop.redis import connect
+from offloop.kinds.catalogue import Catalogue, kinds_in
+from offloop.processes.embedded_redis import find_binary
+from offloop.queue.client import Bounds, JobQueue, new_id
+from offloop.queue.record import Record
+from offloop.redis import schema
+from offloop.redis.connection import connect
 
 PRINCIPAL = "anonymous"
 KINDS = Catalogue(kinds_in(fault_jobs))
@@ -140,7 +140,7 @@ class Cluster:
 
     async def forget_places(self) -> None:
         """Forget which workers could be handed jobs."""
-        if keys := [key async for key in self.redis.scan_iter(wire.IDLE + "*")]:
+        if keys := [key async for key in self.redis.scan_iter(schema.IDLE + "*")]:
             await self.redis.delete(*keys)
 
     async def submit(self, kind: str, seconds: float = 0.0, **options: Any) -> Record:
@@ -185,8 +185,8 @@ class Cluster:
     async def held_by(self, worker: Process) -> set[str]:
         """The jobs that the worker holds at the moment."""
         held: set[str] = set()
-        for job_id in await self.redis.zrange(wire.LEASES + fault_jobs.QUEUE, 0, -1):
-            token = await self.redis.hget(wire.RECORD + job_id.decode(), "token")  # type: ignore[misc]  # the client is asynchronous
+        for job_id in await self.redis.zrange(schema.LEASES + fault_jobs.QUEUE, 0, -1):
+            token = await self.redis.hget(schema.RECORD + job_id.decode(), "token")  # type: ignore[misc]  # the client is asynchronous
             if token and f".{worker.pid}." in token.decode():
                 held.add(job_id.decode())
         return held
@@ -229,7 +229,7 @@ class Cluster:
     async def _beats(self, process: Process) -> bool:
         assert process.running, f"{process.name} has ended:\n{process.said[-3000:]}"
         with contextlib.suppress(RedisError, OSError):
-            owners = await self.redis.zrange(wire.beats_key(fault_jobs.QUEUE), 0, -1)
+            owners = await self.redis.zrange(schema.beats_key(fault_jobs.QUEUE), 0, -1)
             return any(f".{process.pid}." in owner.decode() for owner in owners)
         return False
 

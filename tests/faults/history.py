@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from offloop.job import Kind
-from offloop.record import Done, Failed, Record
+from offloop.kinds.kind import Kind
+from offloop.queue.record import Done, Failed, Record
 
 TERMINAL: Final = frozenset({"completed", "failed", "cancelled"})
 POISON: Final = {

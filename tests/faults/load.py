@@ -19,7 +19,7 @@ from mcp_types import CallToolResult
 from faults.cluster import KINDS, PRINCIPAL, Cluster
 from faults.history import POISON, TERMINAL, History, Sight
 from offloop.errors import NotFound, OffloopError, Unavailable
-from offloop.queue import JobQueue, new_id
+from offloop.queue.client import JobQueue, new_id
 from offloop_server.client import Offloop
 
 DIRECT_CLIENTS: Final = 14

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from offloop.leash import leashed
+from offloop.processes.parent_death import leashed
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import pytest
 
 from faults.cluster import Cluster
 from faults.processes import until
-from offloop.record import Done, Failed
+from offloop.queue.record import Done, Failed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
 

@@ -10,7 +10,7 @@ import pytest
 from faults.cluster import Cluster
 from faults.processes import until
 from faults.proxy import Mode
-from offloop.record import Done, Record
+from offloop.queue.record import Done, Record
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
 

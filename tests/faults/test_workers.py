@@ -11,7 +11,7 @@ import pytest
 
 from faults.cluster import PRINCIPAL, Cluster
 from faults.processes import Process, alive, kill_pid, until
-from offloop.record import Done, Failed, Record
+from offloop.queue.record import Done, Failed, Record
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
 

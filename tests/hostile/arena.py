@@ -20,11 +20,11 @@ from arq.jobs import serialize_job
 from hostile.cases import Case
 from hostile.pdf import OUTSIDE
 from hostile.reaching import PORT
-from offloop.artifacts import Artifact, ArtifactStore
+from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.errors import BadInput
-from offloop.job import Kind
-from offloop.record import Done, Failed
-from offloop.wire import pack
+from offloop.kinds.kind import Kind
+from offloop.queue.record import Done, Failed
+from offloop.redis.codec import pack
 from offloop_server.arguments import validate
 from offloop_workers import kernel
 from offloop_workers.attempt import Claim, Performer

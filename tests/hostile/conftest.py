@@ -13,10 +13,10 @@ import pytest
 from hostile import hashing
 from hostile.arena import SECRET, Arena
 from hostile.table import LIMITS
-from offloop import catalogue
-from offloop.artifacts import ArtifactStore
-from offloop.job import Kind
-from offloop.redis import connect
+from offloop.artifacts.store import ArtifactStore
+from offloop.kinds import catalogue
+from offloop.kinds.kind import Kind
+from offloop.redis.connection import connect
 from offloop.settings import load
 from offloop_workers.attempt import Performer
 from offloop_workers.children import Children

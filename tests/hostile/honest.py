@@ -13,9 +13,9 @@ from PIL import Image
 
 from hostile import pdf_files
 from hostile.arena import Arena
-from offloop import catalogue
-from offloop.artifacts import Artifact
-from offloop.record import Done
+from offloop.artifacts.store import Artifact
+from offloop.kinds import catalogue
+from offloop.queue.record import Done
 from parts.pictures import corners, encoded, quarters
 from parts.rendered import Document
 

@@ -15,7 +15,7 @@ from hostile.cases import Case
 from hostile.honest import is_done_right
 from hostile.summary import MEASURED
 from hostile.table import CASES
-from offloop import catalogue
+from offloop.kinds import catalogue
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]

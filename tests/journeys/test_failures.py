@@ -11,7 +11,7 @@ from typing import NamedTuple
 import httpx2
 import pytest
 
-from offloop import wire
+from offloop.redis import schema
 from testbed.client import begin_call
 from testbed.gates import Gate
 from testbed.processes import alive
@@ -264,7 +264,7 @@ async def test_a_front_end_that_is_stopped_answers_the_call_that_is_running(new_
         connection.close()
     until(lambda: not front_end.running, "the front end has ended")
     with own.valkey.redis() as redis:
-        (job,) = redis.scan_iter(wire.RECORD + "*")
+        (job,) = redis.scan_iter(schema.RECORD + "*")
         assert redis.hget(job, "state") == b"running"
         gate.open()
         until(lambda: redis.hget(job, "state") == b"completed", "the job ends as if nothing had happened")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from offloop import wire
+from offloop.redis import schema
 from testbed.client import Answer, Caller, begin_call
 from testbed.gates import Gate
 from testbed.processes import alive
@@ -226,7 +226,7 @@ async def test_a_job_whose_id_was_told_goes_on_when_a_waiting_client_leaves(stac
         arguments = {"job_id": job_id, "wait_seconds": 50}
         connection = begin_call(stack.front_ends[0].endpoint, key, "job_status", arguments)
         with stack.valkey.redis() as redis:
-            until(lambda: redis.hexists(wire.RECORD + job_id, "waiters"), "the front end waits for the job")
+            until(lambda: redis.hexists(schema.RECORD + job_id, "waiters"), "the front end waits for the job")
         connection.close()
         still = await caller.call("job_status", job_id=job_id, wait_seconds=0.5)
         assert still.state == "running"

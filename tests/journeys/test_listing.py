@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from offloop import catalogue
+from offloop.kinds import catalogue
 from testbed import bed_jobs
 from testbed.client import Mode
 from testbed.stack import Stack

@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from offloop import wire
+from offloop.redis import schema
 from parts.receiver import LOCAL, NETWORK, Receiver, Reply, receiving
 from testbed.client import Answer, Caller, begin_call
 from testbed.gates import Gate
@@ -235,7 +235,7 @@ async def test_a_job_is_told_of_although_redis_was_killed_and_the_receiver_was_d
         own.valkey.start()
         gate.open()
         with own.valkey.redis() as redis:
-            [delivery] = redis.scan_iter(wire.DELIVERY + "*")
+            [delivery] = redis.scan_iter(schema.DELIVERY + "*")
             until(lambda: b"no connection" in (redis.hget(delivery, "error") or b""), "it was tried in vain", 30)
         receiver.start()
         assert (await settled(caller, job_id))["attempts"] >= 2

@@ -10,10 +10,10 @@ from typing import Any
 from arq.connections import ArqRedis
 from redis.asyncio.client import PubSub
 
-from offloop import wire
-from offloop.job import Kind, Model
-from offloop.queue import Bounds, JobQueue, new_id, read_push
-from offloop.record import Record, State
+from offloop.kinds.kind import Kind, Model
+from offloop.queue.client import Bounds, JobQueue, new_id, read_push
+from offloop.queue.record import Record, State
+from offloop.redis import schema
 
 ALICE = "alice"
 BOUNDS = Bounds(retention_seconds=60, max_queued=10_000, max_queued_per_principal=10_000)
@@ -72,5 +72,5 @@ class Caller:
 async def calling(redis: ArqRedis, name: str = "front") -> AsyncIterator[Caller]:
     """A front end that has subscribed to its channel."""
     async with redis.pubsub() as channel:
-        await channel.subscribe(wire.REPLY_CHANNEL + name)
+        await channel.subscribe(schema.REPLY_CHANNEL + name)
         yield Caller(redis, channel, name)

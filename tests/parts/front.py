@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offloop.job import Model, declare
+from offloop.kinds.kind import Model, declare
 
 FRONT = "front"
 

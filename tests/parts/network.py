@@ -18,7 +18,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from offloop.embedded import find_binary
+from offloop.processes.embedded_redis import find_binary
 from testbed.processes import Process
 from testbed.waiting import until
 

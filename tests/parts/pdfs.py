@@ -13,7 +13,7 @@ import pypdfium2
 import weasyprint
 from PIL import Image
 
-from offloop.job import Work
+from offloop.kinds.kind import Work
 from offloop_workers.context import JobContext
 from offloop_workers.pdf import trees
 

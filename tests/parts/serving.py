@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from offloop.catalogue import Catalogue
-from offloop.record import Outcome, Progress
+from offloop.kinds.catalogue import Catalogue
+from offloop.queue.record import Outcome, Progress
 from offloop_workers.attempt import Again, Claim
 from offloop_workers.engine import Worker
 

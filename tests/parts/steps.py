@@ -10,14 +10,14 @@ from typing import Any
 from arq.connections import ArqRedis
 from redis.asyncio.client import PubSub
 
-from offloop import scripts, wire
-from offloop.record import Cancelled, Done, Outcome, Progress, pack_outcome
+from offloop.queue.record import Cancelled, Done, Outcome, Progress, pack_outcome
+from offloop.redis import codec, schema, scripts
 
 KEEP_MS = 60_000
 ALIVE_MS = 5000
 LEASE_MS = 30_000
 LEVELS = ("interactive", "batch")
-NO_PACES = wire.pack_for_lua({})
+NO_PACES = codec.pack_for_lua({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Steps:
 
     async def places(self) -> int:
         """How many jobs it can be handed."""
-        found: Any = self._redis.zscore(wire.idle_key(wire.pool_name([self.queue])), self.owner)
+        found: Any = self._redis.zscore(schema.idle_key(schema.pool_name([self.queue])), self.owner)
         return int(await found or 0)
 
     async def begin(self, taken: Taken) -> bool:
@@ -93,7 +93,7 @@ class Steps:
     async def listening(self) -> AsyncIterator[Orders]:
         """Hear what it is told."""
         async with self._redis.pubsub() as channel:
-            await channel.subscribe(wire.CONTROL_CHANNEL + self.owner)
+            await channel.subscribe(schema.CONTROL_CHANNEL + self.owner)
             await channel.get_message(timeout=5)
             yield Orders(channel)
 
@@ -128,7 +128,7 @@ class Steps:
             locked: leave the lock of an earlier sweep where it is.
             idle_ms: act as if the last sweep were so long ago.
         """
-        lock, last, _ = keys = wire.sweep_keys(self.queue)
+        lock, last, _ = keys = schema.sweep_keys(self.queue)
         if not locked:
             await self._redis.delete(lock)
         if idle_ms:
@@ -139,8 +139,8 @@ class Steps:
     async def lapse(self, *job_ids: str) -> None:
         """Let the leases of jobs end now."""
         for job_id in job_ids:
-            await self._redis.delete(wire.LEASE + job_id)
-            await self._redis.zadd(wire.LEASES + self.queue, {job_id: 1}, xx=True)
+            await self._redis.delete(schema.LEASE + job_id)
+            await self._redis.zadd(schema.LEASES + self.queue, {job_id: 1}, xx=True)
 
     async def lose(self, *job_ids: str) -> None:
         """Let jobs be taken from their worker: their leases lapse, and a sweep finds that."""
@@ -149,17 +149,17 @@ class Steps:
 
     async def line(self, principal: str, level: str = "interactive") -> list[str]:
         """The ids in a principal's line, the next one first."""
-        found: Any = self._redis.lrange(f"{wire.LINE}{self.queue}:{level}:{principal}", 0, -1)
+        found: Any = self._redis.lrange(f"{schema.LINE}{self.queue}:{level}:{principal}", 0, -1)
         return [job_id.decode() for job_id in await found]
 
     async def depth(self) -> dict[str, int]:
         """How many jobs wait, by principal and (``*``) in all."""
-        found: Any = self._redis.hgetall(wire.DEPTH + self.queue)
+        found: Any = self._redis.hgetall(schema.DEPTH + self.queue)
         return {who.decode(): int(count) for who, count in (await found).items()}
 
     async def leased(self) -> dict[str, int]:
         """Until when each running job is somebody's, in ms."""
-        found = await self._redis.zrange(wire.LEASES + self.queue, 0, -1, withscores=True)
+        found = await self._redis.zrange(schema.LEASES + self.queue, 0, -1, withscores=True)
         return {job_id.decode(): int(until) for job_id, until in found}
 
     async def now(self) -> int:
@@ -169,12 +169,14 @@ class Steps:
 
     async def pace(self, milliseconds: int) -> None:
         """Tell how long the queue's jobs take."""
-        await self._give("BEAT", 0, LEVELS, ALIVE_MS, wire.pack_for_lua({self.queue: milliseconds}))
+        await self._give("BEAT", 0, LEVELS, ALIVE_MS, codec.pack_for_lua({self.queue: milliseconds}))
 
     async def _claim(self, most: int, level: str) -> list[Taken]:
-        found: Any = self._redis.scard(wire.HELD + self.owner)
+        found: Any = self._redis.scard(schema.HELD + self.owner)
         _, _, rows = await self._give("BEAT", await found + most, (level,), ALIVE_MS, NO_PACES, shown=False)
-        await self._redis.delete(wire.idle_key(wire.pool_name([self.queue])))  # these steps offer nothing by the way
+        await self._redis.delete(
+            schema.idle_key(schema.pool_name([self.queue]))
+        )  # these steps offer nothing by the way
         return [_taken(row) for row in rows]
 
     def want(
@@ -194,8 +196,8 @@ class Steps:
             "retention": KEEP_MS,
             "abandoned": pack_outcome(Cancelled(), job_id="", kind="", queue=""),
         }
-        keys = [wire.turns_key(self.queue, level) for level in levels]
-        return keys, [self.owner, wire.pool_name([self.queue]), slots, KEEP_MS, wire.pack_for_lua(terms)]
+        keys = [schema.turns_key(self.queue, level) for level in levels]
+        return keys, [self.owner, schema.pool_name([self.queue]), slots, KEEP_MS, codec.pack_for_lua(terms)]
 
     async def _give(self, name: str, slots: int, levels: Sequence[str], *args: Any, shown: bool = True) -> Any:
         keys, want = self.want(slots, levels, shown=shown)
@@ -216,7 +218,7 @@ class Orders:
         """The next order, and what it is about: a job taken over, the token of one to be stopped, or nothing."""
         message = await self._channel.get_message(timeout=10)
         assert message, "the worker was told nothing"
-        order, *what = wire.unpack_order(message["data"])
+        order, *what = codec.unpack_order(message["data"])
         match order:
             case b"run":
                 return "run", _taken(what[0])

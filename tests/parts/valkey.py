@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import wire
-from offloop.embedded import EmbeddedRedis
-from offloop.redis import connect
+from offloop.processes.embedded_redis import EmbeddedRedis
+from offloop.redis import schema
+from offloop.redis.connection import connect
 from testbed.processes import SESSION
 
-PERMANENT = (wire.FENCE, wire.TURN, "offloop:secret")
+PERMANENT = (schema.FENCE, schema.TURN, "offloop:secret")
 """Keys that live as long as the deployment."""
 
-EMPTIED = (wire.QUEUE, wire.LINE, wire.TURNS, wire.DEPTH, wire.LEASES)
+EMPTIED = (schema.QUEUE, schema.LINE, schema.TURNS, schema.DEPTH, schema.LEASES)
 """Keys that hold waiting or running jobs and are gone with the last one; all others must end by themselves."""
 
 

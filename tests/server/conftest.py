@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from arq.connections import ArqRedis
 
-from offloop.queue import Bounds, JobQueue
+from offloop.queue.client import Bounds, JobQueue
 from parts.front import FRONT
 from parts.steps import Steps
 from parts.valkey import redis, valkey

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
-from offloop.artifacts import Artifact
+from offloop.artifacts.links import Links
+from offloop.artifacts.store import Artifact
 from offloop.errors import JobError
-from offloop.links import Links
-from offloop.record import Cancelled, Done, Failed, Progress, Record, State, timestamp
+from offloop.queue.record import Cancelled, Done, Failed, Progress, Record, State
+from offloop.redis.codec import timestamp
 from offloop_server.answers import JobAnswer, JobsAnswer, answer, answer_many, refusal
 
 links = Links(b"k", "http://test")

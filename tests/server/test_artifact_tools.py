@@ -13,10 +13,10 @@ from mcp_types import CallToolResult, TextContent
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from offloop.artifacts import Artifact, ArtifactStore
+from offloop.artifacts.links import Links
+from offloop.artifacts.quota import Used
+from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.errors import BadInput, NotFound
-from offloop.holdings import Used
-from offloop.links import Links
 from offloop.settings import load
 from offloop_server.artifact_tools import DeleteArtifact
 from offloop_server.calls import Calls

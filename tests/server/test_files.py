@@ -14,9 +14,9 @@ from arq.connections import ArqRedis
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from offloop.artifacts import Artifact, ArtifactStore
-from offloop.links import Links
-from offloop.record import timestamp
+from offloop.artifacts.links import Links
+from offloop.artifacts.store import Artifact, ArtifactStore
+from offloop.redis.codec import timestamp
 from offloop_server.files import Files
 
 pytestmark = pytest.mark.anyio

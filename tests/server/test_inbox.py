@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import scripts, wire
-from offloop.queue import JobQueue
-from offloop.record import Done, Progress, Record, State, pack_outcome
-from offloop.redis import connect_blocking
+from offloop.queue.client import JobQueue
+from offloop.queue.record import Done, Progress, Record, State, pack_outcome
+from offloop.redis import schema, scripts
+from offloop.redis.connection import connect_blocking
 from offloop_server import inbox as inboxes
 from offloop_server.background import Background
 from offloop_server.calls import Calls
@@ -24,7 +24,7 @@ from parts.steps import Steps
 
 pytestmark = pytest.mark.anyio
 
-CHANNEL = wire.REPLY_CHANNEL + FRONT
+CHANNEL = schema.REPLY_CHANNEL + FRONT
 
 
 @asynccontextmanager
@@ -98,7 +98,7 @@ async def test_a_lost_push_is_made_good_by_the_check(
         await _submit(queue)
         taken = await worker.claim_one("a")
         async with redis.pipeline(transaction=True) as pipe:  # so that no check asks to be told in between
-            pipe.hdel(wire.RECORD + "a", "waiters")
+            pipe.hdel(schema.RECORD + "a", "waiters")
             finish: Any = pipe.evalsha
             finish(*await _finishing(redis, taken.token, worker))
             await pipe.execute()
@@ -120,7 +120,7 @@ async def test_a_job_that_is_gone_ends_the_wait(redis: ArqRedis, valkey: str, qu
     async with _open(valkey, queue) as inbox, inbox.watch("a", "alice") as watch:
         await _submit(queue)
         watch.see(await queue.get("a", principal="alice"))
-        await redis.delete(wire.RECORD + "a")
+        await redis.delete(schema.RECORD + "a")
         await _ended(watch)
         assert watch.lost
 
@@ -219,7 +219,7 @@ async def _waiting(inbox: Inbox, count: int) -> bool:
 
 async def _has(redis: ArqRedis, field: str) -> bool:
     """Whether any job but a has that field."""
-    names = [name async for name in redis.scan_iter(wire.RECORD + "*") if name != (wire.RECORD + "a").encode()]
+    names = [name async for name in redis.scan_iter(schema.RECORD + "*") if name != (schema.RECORD + "a").encode()]
     return any([await redis.hexists(name, field) for name in names])  # type: ignore[misc]
 
 

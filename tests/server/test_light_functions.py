@@ -13,8 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from offloop import JobError, Model, tool
+from offloop.artifacts.links import Links
 from offloop.errors import BadInput, LimitExceeded, SettingsError
-from offloop.links import Links
 from offloop_server import light_functions as module
 from offloop_server.background import Background
 from offloop_server.light_functions import LightFunction, light_functions

@@ -15,10 +15,10 @@ from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, ServerNotification, SubscriptionFilter, SubscriptionsListenRequestParams
 
-from offloop import wire
-from offloop.queue import Bounds, JobQueue
-from offloop.record import Progress
-from offloop.redis import connect, connect_blocking
+from offloop.queue.client import Bounds, JobQueue
+from offloop.queue.record import Progress
+from offloop.redis import schema
+from offloop.redis.connection import connect, connect_blocking
 from offloop_server import inbox as inboxes
 from offloop_server import listening as listenings
 from offloop_server.auth import SCOPE_KEY
@@ -155,7 +155,7 @@ async def test_a_job_that_is_gone_is_told_and_ends_its_part(
         await _submit(queue, "a")
         request = asyncio.create_task(_listen(Listening(queue, inbox), reader, "a"))
         await until(lambda: _told(reader, 1))
-        await redis.delete(wire.RECORD + "a")
+        await redis.delete(schema.RECORD + "a")
         await request
         assert reader.told == 2
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from offloop import loop
+from offloop.processes import event_loop
 from offloop_server.watchdog import BEAT_SECONDS, BOUNDS, STALL_SECONDS, Watchdog
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +104,7 @@ def on_uvloop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Non
 
     def run() -> None:
         pytest.importorskip("uvloop")
-        loop.run(test())
+        event_loop.run(test())
 
     run.__name__ = test.__name__
     return run

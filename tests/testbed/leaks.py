@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from offloop import wire
+from offloop.redis import schema
 
 if TYPE_CHECKING:
     from testbed.valkey import Valkey
 
-_FOR_EVER = {wire.FENCE, wire.TURN, "offloop:secret"}
+_FOR_EVER = {schema.FENCE, schema.TURN, "offloop:secret"}
 """Keys of a deployment, not of a job: they stay as long as it does."""
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from offloop.leash import leashed
+from offloop.processes.parent_death import leashed
 
 SESSION = "TESTBED_SESSION"
 """Environment variable that every process begun by one run of the tests inherits."""

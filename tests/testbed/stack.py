@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx2
 
-from offloop import wire
+from offloop.redis import schema
 from testbed import bed_jobs
 from testbed.client import Caller, Mode, connected
 from testbed.leaks import left_in_folders, left_in_redis
@@ -141,7 +141,7 @@ class Stack:
     async def open_jobs(self) -> int:
         """How many jobs have not ended: those that wait, and those that a worker has."""
         with self.valkey.redis() as redis:
-            return sum(redis.zcard(wire.queue_key(queue)) + redis.zcard(wire.LEASES + queue) for queue in QUEUES)
+            return sum(redis.zcard(schema.queue_key(queue)) + redis.zcard(schema.LEASES + queue) for queue in QUEUES)
 
     def environment(self, settings: dict[str, Any] | None = None) -> dict[str, str]:
         """The variables of a process of this stack."""
@@ -205,7 +205,7 @@ class Stack:
     def _beats(self, process: Process) -> bool:
         assert process.running, f"{process.name} has ended:\n{process.said[-3000:]}"
         with self.valkey.redis() as redis:
-            owners = [owner for queue in QUEUES for owner in redis.zrange(wire.beats_key(queue), 0, -1)]
+            owners = [owner for queue in QUEUES for owner in redis.zrange(schema.beats_key(queue), 0, -1)]
         return any(f".{process.pid}." in owner.decode() for owner in owners)
 
 

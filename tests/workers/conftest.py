@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import catalogue
-from offloop.artifacts import ArtifactStore
+from offloop.artifacts.store import ArtifactStore
+from offloop.kinds import catalogue
 from offloop_workers.attempt import Performer
 from offloop_workers.children import Children
 from offloop_workers.engine import Worker

@@ -14,9 +14,9 @@ from pydantic import Field, computed_field
 from structlog.testing import capture_logs
 
 from offloop import Kind, Model
-from offloop.artifacts import ArtifactStore
+from offloop.artifacts.store import ArtifactStore
 from offloop.errors import JobError, LimitExceeded
-from offloop.limits import Limits
+from offloop.kinds.limits import Limits
 from offloop_workers.answer import believed, take
 from offloop_workers.attempt import Claim, Performer
 from offloop_workers.child import MAX_OUTPUT

@@ -13,8 +13,8 @@ import pytest
 from arq import constants, jobs, worker
 from arq.connections import ArqRedis
 
-from offloop import wire
-from offloop.redis import connect
+from offloop.redis import codec, schema
+from offloop.redis.connection import connect
 from offloop_workers import engine
 
 
@@ -47,7 +47,7 @@ def test_what_is_called_in_arq_is_what_was_read(function: Callable[..., Any], di
 
 def test_the_names_of_arqs_keys_are_those_that_stay_valid_across_versions() -> None:
     """A worker and a front end of different versions share one Redis during an update."""
-    assert (wire.PAYLOAD, wire.LEASE, wire.RESULT, wire.QUEUE) == (
+    assert (schema.PAYLOAD, schema.LEASE, schema.RESULT, schema.QUEUE) == (
         "arq:job:",
         "arq:in-progress:",
         "arq:result:",
@@ -58,13 +58,13 @@ def test_the_names_of_arqs_keys_are_those_that_stay_valid_across_versions() -> N
         constants.in_progress_key_prefix,
         constants.result_key_prefix,
         constants.default_queue_name + ":",
-    ) == (wire.PAYLOAD, wire.LEASE, wire.RESULT, wire.QUEUE)
+    ) == (schema.PAYLOAD, schema.LEASE, schema.RESULT, schema.QUEUE)
 
 
 def test_a_job_survives_arqs_format() -> None:
-    packed = jobs.serialize_job("kind", (), {"a": [1, None]}, None, 7, serializer=wire.pack)
-    assert wire.unpack(packed) == {"t": None, "f": "kind", "a": [], "k": {"a": [1, None]}, "et": 7}
-    raw: tuple[Any, ...] = jobs.deserialize_job_raw(packed, deserializer=wire.unpack)
+    packed = jobs.serialize_job("kind", (), {"a": [1, None]}, None, 7, serializer=codec.pack)
+    assert codec.unpack(packed) == {"t": None, "f": "kind", "a": [], "k": {"a": [1, None]}, "et": 7}
+    raw: tuple[Any, ...] = jobs.deserialize_job_raw(packed, deserializer=codec.unpack)
     assert (raw[0], list(raw[1]), *raw[2:]) == ("kind", [], {"a": [1, None]}, None, 7)
 
 

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from offloop import Kind
 from offloop.errors import Crashed, JobError, LimitExceeded
-from offloop.record import Progress
+from offloop.queue.record import Progress
 from offloop_workers.children import Children, Task
 from offloop_workers.residue import GROWN_MIB
 from parts import sample_jobs as jobs

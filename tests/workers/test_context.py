@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.references import FileReference, FolderReference
+from offloop.kinds.references import FileReference, FolderReference
 from offloop_workers.context import JobContext
 
 ARTIFACT = FileReference("artifact:0123456789abcdef")

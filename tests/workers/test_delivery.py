@@ -14,15 +14,16 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 from structlog.testing import capture_logs
 
-from offloop import Model, declare, scripts, webhook_scripts, wire
-from offloop.artifacts import Artifact
+from offloop import Model, declare
+from offloop.artifacts.links import Links, shared_key
+from offloop.artifacts.store import Artifact
 from offloop.errors import BadInput, JobError
-from offloop.links import Links, shared_key
-from offloop.notice import Notice, webhook_policy
-from offloop.queue import new_id
-from offloop.record import Cancelled, Done, Failed, Outcome
+from offloop.queue.client import new_id
+from offloop.queue.notice import Notice, webhook_policy
+from offloop.queue.record import Cancelled, Done, Failed, Outcome
+from offloop.redis import codec, delivery_scripts, schema, scripts
 from offloop.settings import load
-from offloop.webhooks import Delivery, DeliveryState, Webhooks
+from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
 from offloop_workers import posting
 from offloop_workers.delivery import MOST_OF_ROUTE, SCHEDULE, Courier
 from parts.caller import ALICE, Caller
@@ -94,7 +95,7 @@ class Bench:
 
     async def secret(self) -> str:
         """A secret that signs, as only Redis knows it."""
-        return str((await self.redis.zrevrange(wire.SECRETS + ALICE, 0, 0))[0].decode())
+        return str((await self.redis.zrevrange(schema.SECRETS + ALICE, 0, 0))[0].decode())
 
 
 @pytest.fixture
@@ -242,9 +243,9 @@ async def test_after_the_last_retry_a_delivery_has_failed_and_can_be_replayed(be
         failed = await bench.until(job_id, "failed")
         assert (failed.attempts, failed.status, failed.next_attempt) == (len(SOON) + 1, 500, None)
         assert failed.error == "HTTP 500"
-        assert await bench.redis.pttl(wire.DELIVERY + failed.delivery_id) > 86_400_000
+        assert await bench.redis.pttl(schema.DELIVERY + failed.delivery_id) > 86_400_000
         receiver.plan(Reply(500), Reply())
-        await bench.redis.delete(wire.RECORD + job_id, wire.RESULT + job_id)
+        await bench.redis.delete(schema.RECORD + job_id, schema.RESULT + job_id)
         await bench.webhooks.replay(failed.delivery_id, principal=ALICE)
         assert (await bench.until(job_id, "delivered")).attempts == len(SOON) + 3
     assert len({(request.delivery_id, request.body) for request in receiver.received}) == 1
@@ -351,12 +352,12 @@ async def test_a_courier_that_is_lost_in_the_middle_leaves_its_delivery_to_anoth
 ) -> None:
     """Its lease lapses, the other sends the same id; what the lost one says afterwards does not count."""
     job_id = await bench.ended(receiver.url())
-    take = scripts.load(bench.redis, webhook_scripts.TAKE)
-    [row], _, _ = await take(args=[100, 1, 1, 1, wire.pack({}), 60_000])
+    take = scripts.load(bench.redis, delivery_scripts.TAKE)
+    [row], _, _ = await take(args=[100, 1, 1, 1, codec.pack({}), 60_000])
     async with bench.courier():
         delivery = await bench.until(job_id, "delivered")
     assert (delivery.attempts, receiver.received[0].delivery_id) == (2, row[0].decode())
-    settle = scripts.load(bench.redis, webhook_scripts.SETTLE)
+    settle = scripts.load(bench.redis, delivery_scripts.SETTLE)
     assert await settle(args=[row[0], row[1], "failed", 500, "late", 0, 60_000, b"", 0]) == 0
     assert (await bench.delivery(job_id)).state is DeliveryState.DELIVERED
 
@@ -389,7 +390,7 @@ async def test_a_courier_that_stops_hands_back_what_it_cannot_end(bench: Bench, 
 
 async def test_a_job_whose_record_has_expired_is_told_all_the_same(bench: Bench, receiver: Receiver) -> None:
     job_id = await bench.ended(receiver.url())
-    await bench.redis.delete(wire.RECORD + job_id, wire.RESULT + job_id)
+    await bench.redis.delete(schema.RECORD + job_id, schema.RESULT + job_id)
     async with bench.courier():
         await bench.until(job_id, "delivered")
     event = json.loads(receiver.received[0].body)
@@ -402,7 +403,7 @@ async def test_what_cannot_be_put_together_is_a_failed_attempt_of_its_schedule(
 ) -> None:
     """Not one that is begun again whenever its lease lapses; and it holds up no other."""
     poison = await bench.ended(receiver.url())
-    await bench.redis.hset(wire.RECORD + poison, mapping={"created": "no number"})  # type: ignore[misc]
+    await bench.redis.hset(schema.RECORD + poison, mapping={"created": "no number"})  # type: ignore[misc]
     with capture_logs() as logged:
         async with bench.courier():
             good = await bench.ended(receiver.url())

@@ -9,10 +9,10 @@ import pytest
 from arq.connections import ArqRedis
 
 from offloop import Model, declare
-from offloop.catalogue import Catalogue
-from offloop.job import Kind
-from offloop.queue import JobQueue, new_id
-from offloop.record import Done, Outcome, Progress
+from offloop.kinds.catalogue import Catalogue
+from offloop.kinds.kind import Kind
+from offloop.queue.client import JobQueue, new_id
+from offloop.queue.record import Done, Outcome, Progress
 from offloop_workers.attempt import AGAIN, Again, Claim
 from offloop_workers.engine import BATCH_TURN
 from parts.caller import BOUNDS

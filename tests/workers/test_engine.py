@@ -13,14 +13,16 @@ from arq.connections import ArqRedis
 from arq.jobs import JobStatus
 from structlog.testing import capture_logs
 
-from offloop import Kind, Model, declare, wire
-from offloop.artifacts import Artifact, ArtifactStore, digest_of
-from offloop.embedded import EmbeddedRedis
+from offloop import Kind, Model, declare
+from offloop.artifacts.store import Artifact, ArtifactStore, digest_of
 from offloop.errors import Unavailable
 from offloop.jobs.hashing import FileToHash, hash_file
-from offloop.queue import live_queues
-from offloop.record import SHOWN, Cancelled, Done, Failed, Record, State
-from offloop.redis import connect
+from offloop.processes.embedded_redis import EmbeddedRedis
+from offloop.queue.client import live_queues
+from offloop.queue.record import Cancelled, Done, Failed, Record, State
+from offloop.redis import codec, schema
+from offloop.redis.connection import connect
+from offloop.redis.schema import SHOWN
 from offloop_workers import engine
 from offloop_workers.engine import Worker
 from parts import sample_jobs as jobs
@@ -92,7 +94,7 @@ async def test_an_idle_worker_is_handed_a_job_without_looking(
 
 
 async def _offers(redis: ArqRedis, worker: Worker, places: int) -> bool:
-    offered: float | None = await redis.zscore(wire.idle_key(wire.pool_name(["default", "other"])), worker.owner)
+    offered: float | None = await redis.zscore(schema.idle_key(schema.pool_name(["default", "other"])), worker.owner)
     return offered == places
 
 
@@ -106,12 +108,12 @@ async def test_a_job_that_is_no_longer_the_workers_is_let_go_of(
     notes = tmp_path / "notes"
     job_id = await caller.submit(kind, Given(text=str(notes)))
     await until(lambda: _noted(notes, 1))
-    payload = await redis.get(wire.PAYLOAD + job_id)
+    payload = await redis.get(schema.PAYLOAD + job_id)
     await caller.queue.cancel(job_id, principal=ALICE)
     assert (await caller.until(job_id)).state is State.CANCELLED
     row = [job_id, f"{worker.owner}:0", payload, 1, kind.retries + 1, 1, ALICE, kind.name, kind.queue]
     with capture_logs() as logged:
-        await redis.publish(wire.CONTROL_CHANNEL + worker.owner, wire.pack(["run", row]))
+        await redis.publish(schema.CONTROL_CHANNEL + worker.owner, codec.pack(["run", row]))
         await until(lambda: _said(logged, "lease lost"))
         await until(lambda: _idle(worker))
     if not kind.retries:
@@ -188,7 +190,7 @@ async def test_a_cancellation_whose_message_was_lost_comes_with_the_heartbeat(
     job_id = await caller.submit(jobs.spin, Given())
     await begin()
     await caller.progress(job_id)
-    await redis.hset(wire.RECORD + job_id, "cancel", "1")  # type: ignore[misc]
+    await redis.hset(schema.RECORD + job_id, "cancel", "1")  # type: ignore[misc]
     assert (await caller.until(job_id)).outcome == Cancelled()
 
 
@@ -202,7 +204,7 @@ async def test_a_lost_lease_ends_the_attempt_and_drops_its_outcome(
     assert progress
     worker.allow_pick_jobs = False
     other = Steps(redis, "other")
-    await redis.hset(wire.RECORD + job_id, "token", "nobody:0")  # type: ignore[misc]
+    await redis.hset(schema.RECORD + job_id, "token", "nobody:0")  # type: ignore[misc]
     await other.lose(job_id)
     taken = await other.claim_one(job_id)
     await until(lambda: _idle(worker))
@@ -308,7 +310,7 @@ async def test_a_drain_hands_back_what_does_not_end_and_does_not_count_it(
     await worker.drain(0.05)
     assert not alive(int(progress.message))
     assert (await caller.get(job_id)).state is State.QUEUED
-    assert await redis.hget(wire.RECORD + job_id, "tries") == b"0"  # type: ignore[misc]
+    assert await redis.hget(schema.RECORD + job_id, "tries") == b"0"  # type: ignore[misc]
     (tmp_path / "go").touch()
     await begin()
     record = await caller.until(job_id)
@@ -365,14 +367,14 @@ async def test_an_unknown_kind_is_refused_with_what_to_set(caller: Caller, begin
 
 async def test_an_input_that_no_longer_fits_is_refused(redis: ArqRedis, caller: Caller, begin: Begin) -> None:
     """Front end and worker may be of different versions for a while."""
-    await redis.enqueue_job("echo", _job_id="stock", _queue_name=wire.queue_key("default"), number="many")
-    await redis.enqueue_job("echo", "positional", _job_id="worse", _queue_name=wire.queue_key("default"))
+    await redis.enqueue_job("echo", _job_id="stock", _queue_name=schema.queue_key("default"), number="many")
+    await redis.enqueue_job("echo", "positional", _job_id="worse", _queue_name=schema.queue_key("default"))
     await caller.queue.leave("nothing", "nobody")
     await begin()
     for job_id, said in (("stock", "number"), ("worse", "named arguments only")):
-        await until(lambda job_id=job_id: redis.exists(wire.RESULT + job_id))  # type: ignore[misc]
+        await until(lambda job_id=job_id: redis.exists(schema.RESULT + job_id))  # type: ignore[misc]
         failed = [b"failed" if name == "state" else None for name in SHOWN]
-        record = Record.from_redis(job_id, failed, await redis.get(wire.RESULT + job_id))
+        record = Record.from_redis(job_id, failed, await redis.get(schema.RESULT + job_id))
         assert record
         failure = _failure(record)
         assert failure["code"] == "bad_input"
@@ -381,7 +383,7 @@ async def test_an_input_that_no_longer_fits_is_refused(redis: ArqRedis, caller: 
 
 async def test_a_job_of_stock_arq_is_run_and_its_result_is_read_with_arq(redis: ArqRedis, begin: Begin) -> None:
     """Whoever has used arq so far can go on, with the serializer of offloop."""
-    job = await redis.enqueue_job("echo", _queue_name=wire.queue_key("default"), text="from arq")
+    job = await redis.enqueue_job("echo", _queue_name=schema.queue_key("default"), text="from arq")
     assert job
     await begin()
     result = await job.result(timeout=15, poll_delay=0.02)
@@ -396,7 +398,7 @@ async def test_an_unreadable_payload_fails_its_job_and_no_other(
     redis: ArqRedis, caller: Caller, begin: Begin, payload: bytes
 ) -> None:
     job_id = await caller.submit(jobs.echo, Given())
-    await redis.set(wire.PAYLOAD + job_id, payload, px=60_000)
+    await redis.set(schema.PAYLOAD + job_id, payload, px=60_000)
     await begin()
     assert (await caller.until(job_id)).state is State.FAILED
     assert (await caller.until(await caller.submit(jobs.echo, Given()))).state is State.COMPLETED
@@ -404,7 +406,7 @@ async def test_an_unreadable_payload_fails_its_job_and_no_other(
 
 async def test_a_job_that_waited_too_long_says_so(redis: ArqRedis, caller: Caller, begin: Begin) -> None:
     job_id = await caller.submit(jobs.echo, Given())
-    await redis.delete(wire.PAYLOAD + job_id)
+    await redis.delete(schema.PAYLOAD + job_id)
     await begin()
     failure = _failure(await caller.until(job_id))
     assert (failure["code"], failure["retryable"]) == ("expired", True)

@@ -15,11 +15,11 @@ import pytest
 from arq.jobs import serialize_job
 
 from offloop import Kind, Limits
-from offloop.artifacts import ArtifactStore
+from offloop.artifacts.store import ArtifactStore
 from offloop.errors import JobError, LimitExceeded
-from offloop.record import Done, Failed
+from offloop.queue.record import Done, Failed
+from offloop.redis.codec import pack
 from offloop.settings import load
-from offloop.wire import pack
 from offloop_workers.attempt import Claim, Performer
 from offloop_workers.children import Children, Task
 from offloop_workers.fetching import MAX_NAMED, Errand, Fetching

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from offloop import Kind, catalogue
+from offloop import Kind
 from offloop.errors import Crashed, JobError, LimitExceeded
-from offloop.record import Progress
+from offloop.kinds import catalogue
+from offloop.queue.record import Progress
 from offloop_workers import landlock, sandbox, seccomp
 from offloop_workers.children import Children, Task
 from offloop_workers.prints import LOG_BYTES

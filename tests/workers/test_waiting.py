@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from offloop.artifacts import Artifact, ArtifactStore
-from offloop.record import Cancelled, Done, Failed, State
+from offloop.artifacts.store import Artifact, ArtifactStore
+from offloop.queue.record import Cancelled, Done, Failed, State
 from parts import sample_jobs as jobs
 from parts.caller import ALICE, Caller
 from parts.processes import until

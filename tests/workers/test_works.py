@@ -12,9 +12,9 @@ from types import ModuleType
 
 import pytest
 
-from offloop import catalogue
 from offloop.errors import JobError, SettingsError
 from offloop.jobs.pdf import Page
+from offloop.kinds import catalogue
 from offloop_workers import warm, works
 from offloop_workers.context import JobContext
 

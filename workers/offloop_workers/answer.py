@@ -10,16 +10,16 @@ from pydantic import Field
 from pydantic_core import from_json, to_json
 
 from offloop import logs
-from offloop.artifacts import digest_of
+from offloop.artifacts.store import digest_of
 from offloop.errors import JobError, LimitExceeded
-from offloop.job import Model
+from offloop.kinds.kind import Model
 from offloop.paths import open_beneath
-from offloop.wire import pack
+from offloop.redis.codec import pack
 from offloop_workers.child import MAX_OUTPUT
 from offloop_workers.context import MAX_WARNINGS, add_warning
 
 if TYPE_CHECKING:
-    from offloop.job import Kind
+    from offloop.kinds.kind import Kind
 
 _PIECE: Final = 1 << 20
 

@@ -28,11 +28,11 @@ from arq.jobs import DeserializationError, deserialize_job_raw
 from pydantic import ValidationError
 
 from offloop import logs
-from offloop.artifacts import Artifact
+from offloop.artifacts.store import Artifact
 from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, Unavailable, as_job_error
-from offloop.record import Done, Failed, Progress
-from offloop.references import FileReference, Scheme, parse, references
-from offloop.wire import unpack
+from offloop.kinds.references import FileReference, Scheme, parse, references
+from offloop.queue.record import Done, Failed, Progress
+from offloop.redis.codec import unpack
 from offloop_workers import waiting
 from offloop_workers.answer import Answer, Made, believed, take
 from offloop_workers.children import Task
@@ -41,8 +41,8 @@ from offloop_workers.fetching import Errand
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from offloop.artifacts import ArtifactStore
-    from offloop.job import Kind, Model
+    from offloop.artifacts.store import ArtifactStore
+    from offloop.kinds.kind import Kind, Model
     from offloop_workers.children import Children
     from offloop_workers.fetching import Fetching
     from offloop_workers.scratch import Scratch

@@ -21,9 +21,9 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from offloop.errors import JobError, LimitExceeded, OffloopError, as_job_error
-from offloop.job import Kind, Model, Work
-from offloop.limits import Limits
-from offloop.wire import pack
+from offloop.kinds.kind import Kind, Model, Work
+from offloop.kinds.limits import Limits
+from offloop.redis.codec import pack
 from offloop_workers import frames, kernel, refusals
 from offloop_workers.context import JobContext
 from offloop_workers.residue import Residue, company

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from offloop import logs
 from offloop.errors import Crashed, JobError, LimitExceeded
-from offloop.job import Kind
-from offloop.record import Progress
+from offloop.kinds.kind import Kind
+from offloop.queue.record import Progress
 from offloop_workers import frames, kernel, landlock, sandbox, usage, zygote
 from offloop_workers.idle import Idle
 from offloop_workers.prints import Prints

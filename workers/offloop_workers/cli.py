@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from offloop import logs, loop, settings
+from offloop import logs, settings
 from offloop.cli.extras import installed, need
 from offloop.errors import SettingsError
+from offloop.processes import event_loop
 
 
 def commands(app: typer.Typer) -> None:
@@ -37,4 +38,4 @@ def worker(
     logs.configure(loaded, role="worker")
     from offloop_workers.process import run  # noqa: PLC0415 -- imports that --help does without
 
-    loop.run(run(loaded))
+    event_loop.run(run(loaded))

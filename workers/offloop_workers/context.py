@@ -1,4 +1,4 @@
-"""What the work may ask for while it runs in a child: `offloop.job.Context`, made real."""
+"""What the work may ask for while it runs in a child: `offloop.kinds.context.Context`, made real."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.job import Fetched
-from offloop.limits import Limits
+from offloop.kinds.context import Fetched
+from offloop.kinds.limits import Limits
+from offloop.kinds.references import FileReference, FolderReference, Scheme, parse
 from offloop.paths import open_beneath, open_folder_beneath, safe_name, unreadable, unreadable_folder
-from offloop.references import FileReference, FolderReference, Scheme, parse
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -16,14 +16,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from offloop import logs, scripts, webhook_scripts, wire
-from offloop.dialling import guarded_client
-from offloop.links import Links, shared_key
-from offloop.notice import webhook_policy
-from offloop.record import Record
-from offloop.redis import AWAY, BLOCK_SECONDS, connect, connect_blocking, forever
-from offloop.webhook_events import body, event, headers, late_event, new_secret
-from offloop.webhooks import SECRET_MS
+from offloop import logs
+from offloop.artifacts.links import Links, shared_key
+from offloop.outbound.transport import guarded_client
+from offloop.queue.notice import webhook_policy
+from offloop.queue.record import Record
+from offloop.redis import codec, delivery_scripts, schema, scripts
+from offloop.redis.connection import BLOCK_SECONDS, connect, connect_blocking
+from offloop.redis.outage import AWAY, forever
+from offloop.webhooks.deliveries import SECRET_MS
+from offloop.webhooks.events import body, event, headers, late_event, new_secret
 from offloop_workers.posting import CUT_SHORT, SECONDS, Postman, Verdict
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ class Taken:
     def told(self) -> dict[str, Any]:
         """What to tell: as it was told before, or read from the job's record, or the little that is known."""
         if self.event:
-            known: dict[str, Any] = wire.unpack(self.event)
+            known: dict[str, Any] = codec.unpack(self.event)
             return known
         record = Record.from_redis(self.job_id, *self.snapshot) if self.snapshot else None
         return event(record) if record else late_event(self.job_id, self.kind, self.ended, self.finished)
@@ -116,10 +118,10 @@ class Courier:
         self._kept_ms = settings.retention_seconds * 1000
         self._client = guarded_client(webhook_policy(settings))
         self._postman = Postman(self._client, schedule, seconds)
-        self._take = scripts.load(self._redis, webhook_scripts.TAKE)
-        self._hold = scripts.load(self._redis, webhook_scripts.HOLD)
-        self._settle = scripts.load(self._redis, webhook_scripts.SETTLE)
-        self._signers = scripts.load(self._redis, webhook_scripts.SIGNERS)
+        self._take = scripts.load(self._redis, delivery_scripts.TAKE)
+        self._hold = scripts.load(self._redis, delivery_scripts.HOLD)
+        self._settle = scripts.load(self._redis, delivery_scripts.SETTLE)
+        self._signers = scripts.load(self._redis, delivery_scripts.SIGNERS)
         self._links: Links | None = None
         self._loops: list[asyncio.Task[Any]] = []
         self._sending: dict[asyncio.Task[None], Taken] = {}
@@ -157,7 +159,7 @@ class Courier:
         routes = Counter(taken.route for taken in self._sending.values())
         routes.update(taken.principal for taken in self._sending.values())
         rows, wait_ms, passed = await self._take(
-            args=[LEASE_MS, room, MOST_OF_ROUTE, MOST_OF_PRINCIPAL, wire.pack(dict(routes)), SECRET_MS]
+            args=[LEASE_MS, room, MOST_OF_ROUTE, MOST_OF_PRINCIPAL, codec.pack(dict(routes)), SECRET_MS]
         )
         for row in rows:
             self._begin(Taken.read(row))
@@ -167,7 +169,7 @@ class Courier:
     async def _until_due(self, seconds: float, *, over: bool) -> None:
         """Wait for a token, for the next retry, and where something due was passed over, for an attempt to end."""
         waits: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(self._blocking.blpop([wire.SENDERS], max(0.05, seconds)))  # type: ignore[arg-type]
+            asyncio.ensure_future(self._blocking.blpop([schema.SENDERS], max(0.05, seconds)))  # type: ignore[arg-type]
         ]
         if over:
             waits.append(asyncio.ensure_future(self._over.wait()))
@@ -211,7 +213,7 @@ class Courier:
             status=verdict.status,
             error=verdict.error,
         )
-        await self._note(taken, verdict, wire.pack(told))
+        await self._note(taken, verdict, codec.pack(told))
 
     async def _told(self, taken: Taken) -> dict[str, Any]:
         large = any(isinstance(part, bytes) and len(part) > _LARGE for part in taken.snapshot)

@@ -29,18 +29,20 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from arq.worker import Worker as ArqWorker
 from arq.worker import func
 
-from offloop import logs, scripts, wire
-from offloop.channel import Channel
-from offloop.queue import PENDING_SECONDS
-from offloop.record import Cancelled, Done, Failed, Outcome, Progress, pack_outcome
-from offloop.redis import AWAY, connect, connect_blocking, forever
+from offloop import logs
+from offloop.queue.client import PENDING_SECONDS
+from offloop.queue.record import Cancelled, Done, Failed, Outcome, Progress, pack_outcome
+from offloop.redis import codec, schema, scripts
+from offloop.redis.connection import connect, connect_blocking
+from offloop.redis.outage import AWAY, forever
+from offloop.redis.subscriber import Channel
 from offloop_workers.attempt import Again, Claim
 
 if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
 
-    from offloop.catalogue import Catalogue
-    from offloop.lua import Script
+    from offloop.kinds.catalogue import Catalogue
+    from offloop.redis.lua import Script
 
 BEAT_SECONDS: Final = 1.0
 ALIVE_MS: Final = 5000
@@ -91,19 +93,19 @@ class Worker(ArqWorker):
         redis = connect(redis_url)
         super().__init__(
             [func(_STOCK_ENTRY, name=kind.name, timeout=kind.limits.seconds) for kind in kinds.values()],
-            queue_name=wire.queue_key(queues[0]),
+            queue_name=schema.queue_key(queues[0]),
             redis_pool=redis,
             handle_signals=False,
             max_jobs=slots,
-            job_serializer=wire.pack,
-            job_deserializer=wire.unpack,
+            job_serializer=codec.pack,
+            job_deserializer=codec.unpack,
         )
         self.owner = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         self._perform = perform
         self._queues = list(queues)
         self._keep_ms = retention_seconds * 1000
         self._pending_ms = max(PENDING_SECONDS, retention_seconds) * 1000
-        self._pool_name = wire.pool_name(queues)
+        self._pool_name = schema.pool_name(queues)
         self._terms = {
             "queues": self._queues,
             "lease": scripts.LEASE_MS,
@@ -114,7 +116,7 @@ class Worker(ArqWorker):
         self._took: dict[str, list[float]] = {}
         self._listening = connect_blocking(redis_url)
         self._look = asyncio.Event()
-        self._channel = Channel(self._listening, wire.CONTROL_CHANNEL + self.owner, self._obey, ready=self._look.set)
+        self._channel = Channel(self._listening, schema.CONTROL_CHANNEL + self.owner, self._obey, ready=self._look.set)
         self._claims: dict[str, Claim] = {}
         self._stopping: dict[str, Stop] = {}
         self._turn = 1
@@ -164,7 +166,7 @@ class Worker(ArqWorker):
             await asyncio.wait([self.main_task])
         with contextlib.suppress(*AWAY):
             for queue in self._queues:
-                await self.pool.zrem(wire.beats_key(queue), self.owner)
+                await self.pool.zrem(schema.beats_key(queue), self.owner)
         await self._listening.aclose(close_connection_pool=True)
         await self.pool.aclose(close_connection_pool=True)
         self._pool = None
@@ -188,12 +190,12 @@ class Worker(ArqWorker):
         return [(queue, level) for level in levels for queue in queues]
 
     async def _call(self, script: Script, *args: Any) -> Any:
-        """Run a script that may give this worker jobs; see `wanted` in `offloop.scripts`."""
+        """Run a script that may give this worker jobs; see `wanted` in `offloop.redis.scripts`."""
         order = self._turn % (BATCH_TURN * len(self._queues))
         if order not in self._wants:
             lanes = self._lanes()
-            terms = wire.pack_for_lua({**self._terms, "lanes": lanes})
-            self._wants[order] = [wire.turns_key(*lane) for lane in lanes], terms
+            terms = codec.pack_for_lua({**self._terms, "lanes": lanes})
+            self._wants[order] = [schema.turns_key(*lane) for lane in lanes], terms
         turns, terms = self._wants[order]
         slots = 0 if self._draining() else self.max_jobs
         return await script(turns, [self.owner, self._pool_name, slots, self._pending_ms, terms, *args])
@@ -203,7 +205,7 @@ class Worker(ArqWorker):
         held = [part for claim in self._claims.values() for part in (claim.job_id, claim.token)]
         took, self._took = self._took, {}
         paces = {queue: round(1000 * sum(spent) / len(spent)) for queue, spent in took.items()}
-        lost, cancelled, rows = await self._call(self._beat, ALIVE_MS, wire.pack_for_lua(paces), *held)
+        lost, cancelled, rows = await self._call(self._beat, ALIVE_MS, codec.pack_for_lua(paces), *held)
         for token in lost:
             self._stop(token.decode(), Stop.LOST)
         for token in cancelled:
@@ -277,7 +279,7 @@ class Worker(ArqWorker):
         if claim.handed and claim.allowed == 1 and not await self._confirm(claim):
             return Stop.LOST
         if claim.payload is None:
-            payload = await self._insist(lambda: self.pool.get(wire.PAYLOAD + claim.job_id))
+            payload = await self._insist(lambda: self.pool.get(schema.PAYLOAD + claim.job_id))
             claim = replace(claim, payload=payload or b"")
         return await self._perform(claim, lambda progress: self._note(claim.token, progress))
 
@@ -365,7 +367,7 @@ class Worker(ArqWorker):
         await self._channel.listen()
 
     def _obey(self, message: bytes) -> None:
-        order, *rest = wire.unpack_order(message)
+        order, *rest = codec.unpack_order(message)
         match order:
             case b"run":
                 self._receive(*rest)
@@ -385,7 +387,8 @@ class Worker(ArqWorker):
     async def _sweep_queues(self) -> None:
         for queue in self._queues:
             found = await self._sweep(
-                keys=wire.sweep_keys(queue), args=[queue, int(SWEEP_SECONDS * 500), scripts.LEASE_MS, self._pending_ms]
+                keys=schema.sweep_keys(queue),
+                args=[queue, int(SWEEP_SECONDS * 500), scripts.LEASE_MS, self._pending_ms],
             )
             if found > 0:
                 log.info("found forgotten jobs", queue=queue, count=found)

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from offloop.dialling import guarded_client
 from offloop.errors import BadInput, FetchFailed, JobError, LimitExceeded, OffloopError, Refused, as_job_error
-from offloop.fetching import Ask, Bounds, fetch_to
-from offloop.urls import Policy, short
+from offloop.outbound.fetch import Ask, Bounds, fetch_to
+from offloop.outbound.policy import Policy, short
+from offloop.outbound.transport import guarded_client
 
 if TYPE_CHECKING:
     import httpx2
 
-    from offloop.fetching import Fetched
-    from offloop.limits import Limits
+    from offloop.kinds.limits import Limits
+    from offloop.outbound.fetch import Fetched
     from offloop.settings import Settings
 
 MAX_NAMED: Final = 100

@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import Any, Final, cast
 
-from offloop.wire import pack, unpack
+from offloop.redis.codec import pack, unpack
 
 _LENGTH: Final = struct.Struct("!I")
 _PIECE: Final = 1 << 16

@@ -13,8 +13,8 @@ import httpx2
 
 import offloop
 from offloop import logs
-from offloop.asking import pause_asked_for
 from offloop.errors import Refused
+from offloop.outbound.redirects import pause_asked_for
 
 SECONDS: Final = 15.0
 """How long one attempt may take in all."""
@@ -52,7 +52,7 @@ class Postman:
     """Sends to whoever the client may ask.
 
     Args:
-        client: of `offloop.dialling.guarded_client`; it follows no redirects.
+        client: of `offloop.outbound.transport.guarded_client`; it follows no redirects.
         schedule: seconds before each retry; after the last one the delivery has failed.
         seconds: how long one attempt may take.
     """

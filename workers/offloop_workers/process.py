@@ -8,11 +8,12 @@ import random
 import signal
 from typing import TYPE_CHECKING, Final
 
-from offloop import catalogue, logs
-from offloop.artifacts import ArtifactStore
+from offloop import logs
+from offloop.artifacts.quota import Quota
+from offloop.artifacts.store import ArtifactStore
 from offloop.errors import SettingsError, Unavailable
-from offloop.holdings import Quota
-from offloop.redis import connect
+from offloop.kinds import catalogue
+from offloop.redis.connection import connect
 from offloop_workers.attempt import Performer
 from offloop_workers.children import Children
 from offloop_workers.delivery import Courier
@@ -23,7 +24,7 @@ from offloop_workers.scratch import Scratch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from offloop.catalogue import Catalogue
+    from offloop.kinds.catalogue import Catalogue
     from offloop.settings import Settings
 
 COLLECT_SECONDS: Final = 600

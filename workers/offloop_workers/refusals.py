@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from offloop.job import Kind
+    from offloop.kinds.kind import Kind
 
 _DEPTH: Final = 20
 _STARTERS: Final = frozenset({"_execute_child", "_posix_spawn", "_fork_exec", "_launch", "fork", "forkpty"})

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 import offloop
-from offloop.references import Scheme, parse, references
+from offloop.kinds.references import Scheme, parse, references
 from offloop.settings import SQL_PREFIX, Settings
 from offloop_workers import kernel, landlock, seccomp
 
 if TYPE_CHECKING:
-    from offloop.job import Kind, Model
+    from offloop.kinds.kind import Kind, Model
 
 _SIGNALS_SINCE: Final = 6
 _DIALS_SINCE: Final = 4

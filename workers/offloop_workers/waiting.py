@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from offloop import logs
 from offloop.errors import JobError, OffloopError
-from offloop.record import Progress
+from offloop.queue.record import Progress
 from offloop_workers.answer import Answer, believed
 from offloop_workers.child import failure, made, output_of
 from offloop_workers.children import Task, overdue
 from offloop_workers.context import JobContext
 
 if TYPE_CHECKING:
-    from offloop.job import Model
+    from offloop.kinds.kind import Model
 
 log = logs.get(__name__)
 

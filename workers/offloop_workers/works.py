@@ -9,9 +9,10 @@ from importlib import metadata
 from types import ModuleType
 from typing import Any
 
-from offloop.catalogue import ENTRY_POINTS, import_module, kinds_in
 from offloop.errors import JobError, SettingsError
-from offloop.job import Context, Kind, Model, Work
+from offloop.kinds.catalogue import ENTRY_POINTS, import_module, kinds_in
+from offloop.kinds.context import Context
+from offloop.kinds.kind import Kind, Model, Work
 
 FAMILIES = ("hashing", "images", "pdf")
 """The folders beside this file that hold work; each has its contract in ``offloop.jobs`` under the same name."""

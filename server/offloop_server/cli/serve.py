@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from offloop import logs, loop, settings
+from offloop import logs, settings
 from offloop.cli.extras import need
 from offloop.errors import SettingsError
+from offloop.processes import event_loop
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on (OFFLOOP_HOST).", show_default=False)]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one (OFFLOOP_PORT).")]
@@ -29,4 +30,4 @@ def serve(*, host: Host = None, port: Port = None, insecure: Insecure = False) -
     logs.configure(loaded, role="server")
     from offloop_server.app import run  # noqa: PLC0415 -- a second of imports that --help does without
 
-    loop.run(run(loaded))
+    event_loop.run(run(loaded))

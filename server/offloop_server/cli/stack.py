@@ -17,10 +17,10 @@ import httpx2
 import typer
 
 from offloop.cli.running import Running
-from offloop.embedded import EmbeddedRedis
 from offloop.errors import SettingsError
+from offloop.processes.embedded_redis import EmbeddedRedis
+from offloop.processes.supervisor import MISCONFIGURED, Program, Supervisor
 from offloop.settings import PREFIX, Settings
-from offloop.supervisor import MISCONFIGURED, Program, Supervisor
 
 READY_SECONDS = 60.0
 _ANY = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, not bound to

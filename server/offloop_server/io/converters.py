@@ -10,7 +10,7 @@ from typing import Final, Literal, Self
 
 from offloop import logs
 from offloop.errors import FetchFailed
-from offloop.leash import leashed
+from offloop.processes.parent_death import leashed
 from offloop.settings import PREFIX
 from offloop_server.places import Places
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from offloop import logs
 from offloop.errors import FetchFailed, OffloopError
-from offloop.fetching import Ask
-from offloop.job import Model
+from offloop.kinds.kind import Model
+from offloop.outbound.fetch import Ask
 from offloop_server.io.http import Effort, Fetcher
 from offloop_server.io.http_tools import Extract, Headers, Url
 from offloop_server.io.sql.answers import INLINE_ROWS, QueryArguments, Sql, Values

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO, Final, Self
 
-from offloop.asking import pause_asked_for
-from offloop.connections import Connections
-from offloop.dialling import GuardedTransport, Resolve, client_of
 from offloop.errors import BadInput, FetchFailed
-from offloop.fetching import Ask, Bounds, Fetched, fetch_to
+from offloop.outbound.fetch import Ask, Bounds, Fetched, fetch_to
+from offloop.outbound.policy import Policy
+from offloop.outbound.pool import Connections
+from offloop.outbound.redirects import pause_asked_for
+from offloop.outbound.transport import GuardedTransport, Resolve, client_of
 from offloop.settings import Settings
-from offloop.urls import Policy
 from offloop_server.io.converters import Converters
 from offloop_server.io.pages import Page, read
 from offloop_server.io.turns import Turns

@@ -10,9 +10,9 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from offloop.errors import BadInput
-from offloop.fetching import Ask
-from offloop.job import Model
-from offloop.urls import MAX_URL
+from offloop.kinds.kind import Model
+from offloop.outbound.fetch import Ask
+from offloop.outbound.policy import MAX_URL
 from offloop_server.io.bulk import bulk
 from offloop_server.io.http import Effort, Fetcher
 from offloop_server.io.http_answers import BulkAnswer, HttpAnswer, result, results

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from offloop.errors import BadInput, FetchFailed
-from offloop.fetching import Fetched
+from offloop.outbound.fetch import Fetched
 from offloop_server.io.converters import MOST_HTML
 from offloop_server.io.nesting import DEEPEST, too_deep
 

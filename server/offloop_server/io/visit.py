@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from offloop.artifacts import Artifact, ArtifactStore
+from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.errors import BadInput
-from offloop.fetching import Ask, Fetched
+from offloop.outbound.fetch import Ask, Fetched
 from offloop.paths import safe_name
 from offloop_server.answers import made
 from offloop_server.io.http import Answered, Effort, Fetcher

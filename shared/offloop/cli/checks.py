@@ -18,14 +18,15 @@ from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
-from offloop import catalogue
-from offloop.artifacts import ArtifactStore
+from offloop.artifacts.store import ArtifactStore
 from offloop.cli import running
 from offloop.cli.extras import installed
-from offloop.embedded import EmbeddedRedis, find_binary
 from offloop.errors import OffloopError
-from offloop.queue import live_queues
-from offloop.redis import NET_ERRORS, connect
+from offloop.kinds import catalogue
+from offloop.processes.embedded_redis import EmbeddedRedis, find_binary
+from offloop.queue.client import live_queues
+from offloop.redis.connection import connect
+from offloop.redis.outage import NET_ERRORS
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from offloop.job import Model
-from offloop.references import FileReference
+from offloop.kinds.kind import Model
+from offloop.kinds.references import FileReference
 
 
 class ImageToDescribe(Model):

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from offloop.job import Model, declare
 from offloop.jobs.edits import Operation, Password, Ranges
-from offloop.references import FileReference
+from offloop.kinds.kind import Model, declare
+from offloop.kinds.references import FileReference
 
 MAX_FILE_BYTES = 256 << 20
 MAX_PAGES = 10_000

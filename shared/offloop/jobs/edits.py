@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from offloop.job import Model
-from offloop.references import FileReference
+from offloop.kinds.kind import Model
+from offloop.kinds.references import FileReference
 
 MAX_PASSWORD_BYTES = 127
 Password = Annotated[str, Field(max_length=MAX_PASSWORD_BYTES)]

@@ -6,8 +6,8 @@ from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from offloop.job import Model, declare
-from offloop.references import FileReference, FolderReference
+from offloop.kinds.kind import Model, declare
+from offloop.kinds.references import FileReference, FolderReference
 
 Algorithm = Literal[
     "md5",

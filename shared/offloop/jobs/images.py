@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from offloop.job import Model, declare
 from offloop.jobs.description import Camera, Description, ImageToDescribe, Location, PaletteColour
 from offloop.jobs.transformation import (
     FORMATS,
@@ -23,7 +22,8 @@ from offloop.jobs.transformation import (
     Side,
     Transformation,
 )
-from offloop.references import FileReference
+from offloop.kinds.kind import Model, declare
+from offloop.kinds.references import FileReference
 
 __all__ = [
     "FORMATS",

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from offloop.job import Model, declare
-from offloop.references import FileReference
+from offloop.kinds.kind import Model, declare
+from offloop.kinds.references import FileReference
 
 Text = Annotated[str, Field(max_length=2_000_000)]
 Line = Annotated[str, Field(max_length=500)]

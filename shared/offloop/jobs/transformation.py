@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from offloop.job import Model
-from offloop.references import FileReference
+from offloop.kinds.kind import Model
+from offloop.kinds.references import FileReference
 
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 16_384

@@ -14,9 +14,9 @@ from arq.connections import ArqRedis
 from structlog.testing import capture_logs
 
 from offloop import settings as configuration
-from offloop.artifacts import ArtifactStore
+from offloop.artifacts.links import Links
+from offloop.artifacts.store import ArtifactStore
 from offloop.errors import BadInput, Unavailable
-from offloop.links import Links
 from offloop_server.io.gather import GatherSources, gather, gather_tools
 from offloop_server.io.http import Fetcher
 from offloop_server.io.sql.databases import Databases

@@ -17,10 +17,10 @@ import pytest
 from arq.connections import ArqRedis
 from mcp_types import CallToolResult, TextContent
 
-from offloop.artifacts import ArtifactStore
+from offloop.artifacts.links import Links
+from offloop.artifacts.store import ArtifactStore
 from offloop.errors import BadInput, FetchFailed, OffloopError, Refused
-from offloop.fetching import Ask
-from offloop.links import Links
+from offloop.outbound.fetch import Ask
 from offloop.settings import Settings, load
 from offloop_server.io.http import Effort, Fetcher
 from offloop_server.io.http_tools import http_tools

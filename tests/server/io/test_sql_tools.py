@@ -17,9 +17,9 @@ from arq.connections import ArqRedis
 from mcp_types import CallToolResult, TextContent
 
 from offloop import settings as configuration
-from offloop.artifacts import ArtifactStore
+from offloop.artifacts.links import Links
+from offloop.artifacts.store import ArtifactStore
 from offloop.errors import BadInput, LimitExceeded
-from offloop.links import Links
 from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
 from offloop_server.io.sql.tools import sql_tools

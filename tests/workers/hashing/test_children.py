@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from offloop.jobs.hashing import find_duplicates, hash_tree
-from offloop.record import Progress
+from offloop.queue.record import Progress
 from offloop_workers.children import Children, Task
 from parts.processes import gone
 

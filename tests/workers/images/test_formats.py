@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offloop.references import FileReference
+from offloop.kinds.references import FileReference
 from offloop_workers.images.formats import file_name
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.limits import Limits
+from offloop.kinds.limits import Limits
 from offloop_workers.context import JobContext
 from parts.pictures import Run, animation, colour_at, encoded, quarters
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.documents import Edit, Edited
-from offloop.limits import Limits
+from offloop.kinds.limits import Limits
 from offloop_workers.context import JobContext
 from offloop_workers.pdf import claims, trees
 from offloop_workers.pdf.edit import edit

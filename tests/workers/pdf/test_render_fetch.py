@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from offloop.errors import JobError
-from offloop.job import Fetched
 from offloop.jobs.pdf import Page
+from offloop.kinds.context import Fetched
 from offloop_workers.context import JobContext
 from offloop_workers.pdf.render import render
 from parts.rendered import Document, data, picture, warned

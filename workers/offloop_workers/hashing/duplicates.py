@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import BinaryIO, Final, NamedTuple
 
-from offloop.job import Context, performs
 from offloop.jobs.hashing import Duplicates, DuplicatesFound, DuplicatesToFind, Trouble, find_duplicates
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
 from offloop_workers.hashing import manifest
 from offloop_workers.hashing.pace import Pace
 from offloop_workers.hashing.readers import Wish, results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from offloop.job import Context
+from offloop.kinds.context import Context
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _SETTLED = 1.0  # seconds after which the speed so far says something about the rest

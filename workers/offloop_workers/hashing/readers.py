@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from offloop.errors import Crashed, JobError
 from offloop.jobs.hashing import MAX_GIB
-from offloop.wire import pack, unpack
+from offloop.redis.codec import pack, unpack
 from offloop_workers import kernel
 from offloop_workers.hashing.digest import digest
 from offloop_workers.hashing.pace import Pace

@@ -6,8 +6,9 @@ import hmac
 import os
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.job import Context, performs
 from offloop.jobs.hashing import MAX_GIB, NOT_FOR_SECURITY, Digests, FileToHash, hash_file
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
 from offloop_workers.hashing.digest import Digest, digest, keyed
 from offloop_workers.hashing.pace import Pace
 from offloop_workers.hashing.read import BLOCK, ChangedError, TooLargeError, read

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
 from offloop.errors import JobError
-from offloop.job import Context
 from offloop.jobs.hashing import Files
+from offloop.kinds.context import Context
+from offloop.kinds.references import FileReference
 from offloop.paths import enter, open_regular
-from offloop.references import FileReference
 from offloop_workers.hashing.globs import Globs
 from offloop_workers.hashing.walk import Found, Listing, Walk
 

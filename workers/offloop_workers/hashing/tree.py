@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from offloop.errors import LimitExceeded
-from offloop.job import Context, performs
 from offloop.jobs.hashing import MAX_GIB, NOT_FOR_SECURITY, TreeDigest, TreeToHash, Trouble, hash_tree
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
 from offloop_workers.hashing import hashdeep, manifest
 from offloop_workers.hashing.digest import digest
 from offloop_workers.hashing.entries import LINK, Entry

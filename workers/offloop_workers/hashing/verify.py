@@ -12,9 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from offloop.job import Context, performs
 from offloop.jobs.hashing import DIGITS, NOT_FOR_SECURITY, Moved, ToVerify, Verdict, verify_manifest
-from offloop.references import FileReference, parse
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
+from offloop.kinds.references import FileReference, parse
 from offloop_workers.hashing import manifest
 from offloop_workers.hashing.entries import LINK, Contents, Entry
 from offloop_workers.hashing.pace import Pace

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from offloop.job import Context
 from offloop.jobs.images import MAX_MOVING_PIXELS, MAX_MOVING_RESULT, MAX_PIXELS
+from offloop.kinds.context import Context
 
 
 def still(context: Context) -> int:

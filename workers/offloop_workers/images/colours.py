@@ -8,7 +8,7 @@ from typing import cast
 
 from PIL import Image, ImageCms, ImageColor
 
-from offloop.job import Context
+from offloop.kinds.context import Context
 
 _GREY_16 = {"I;16", "I;16B", "I;16L", "I;16N", "I"}
 _SRGB = ImageCms.createProfile("sRGB")

@@ -7,8 +7,8 @@ from typing import Final
 
 from PIL import Image
 
-from offloop.job import Context
 from offloop.jobs.images import Transformation
+from offloop.kinds.context import Context
 from offloop_workers.images import bounds, colours, effects, metadata
 from offloop_workers.images.anchors import Box, anchor_of
 from offloop_workers.images.overlays import Overlays

@@ -6,8 +6,9 @@ import hashlib
 
 from PIL import Image
 
-from offloop.job import Context, performs
 from offloop.jobs.images import Description, ImageToDescribe, PaletteColour, describe_image
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
 from offloop_workers.images import bounds, colours, fingerprints, formats, metadata, moving, reading, thumbnails
 
 _LOOKED_AT = (512, 512)

@@ -9,9 +9,9 @@ from typing import Any, BinaryIO, Final
 from PIL import Image, TiffImagePlugin
 
 from offloop.errors import JobError
-from offloop.job import Context
 from offloop.jobs.images import Format
 from offloop.jobs.transformation import Encoding
+from offloop.kinds.context import Context
 from offloop_workers.images import colours
 from offloop_workers.images.formats import TRAITS
 from offloop_workers.images.moving import Film

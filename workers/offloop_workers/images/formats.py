@@ -9,9 +9,9 @@ from typing import Final, cast
 
 from PIL import Image
 
-from offloop.job import Context
 from offloop.jobs.images import FORMATS, Format
-from offloop.references import FileReference, Scheme, parse
+from offloop.kinds.context import Context
+from offloop.kinds.references import FileReference, Scheme, parse
 
 
 @dataclass(frozen=True, slots=True)

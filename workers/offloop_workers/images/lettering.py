@@ -10,8 +10,8 @@ from typing import Any, Final
 from PIL import ImageFont
 
 from offloop.errors import JobError
-from offloop.job import Context
-from offloop.references import FileReference
+from offloop.kinds.context import Context
+from offloop.kinds.references import FileReference
 
 _LARGEST_FONT: Final = 20 << 20
 _FONTS: Final = (b"\x00\x01\x00\x00", b"OTTO", b"true")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from offloop.errors import JobError
-from offloop.job import Context
 from offloop.jobs.images import Failure
-from offloop.references import FileReference
+from offloop.kinds.context import Context
+from offloop.kinds.references import FileReference
 from offloop_workers.images import formats, reading
 
 ResultT = TypeVar("ResultT")

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from PIL import ExifTags, Image
 
-from offloop.job import Context
 from offloop.jobs.images import Camera, Location, Transformation
+from offloop.kinds.context import Context
 
 _BASE, _IFD, _GPS = ExifTags.Base, ExifTags.IFD, ExifTags.GPS
 # Of everything else (maker notes, serial numbers, thumbnails of the unredacted picture, free texts) nothing stays.

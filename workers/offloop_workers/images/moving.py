@@ -9,8 +9,8 @@ from typing import Final
 from PIL import Image
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.job import Context
 from offloop.jobs.images import Transformation
+from offloop.kinds.context import Context
 from offloop_workers.images import bounds
 from offloop_workers.images.reading import Source, check_size
 

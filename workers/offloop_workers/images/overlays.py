@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw
 
-from offloop.job import Context
 from offloop.jobs.transformation import ImageOverlay, TextOverlay, Transformation
+from offloop.kinds.context import Context
 from offloop_workers.images import colours, lettering, reading
 from offloop_workers.images.anchors import spot_of
 

@@ -13,9 +13,9 @@ import pillow_heif
 from PIL import AvifImagePlugin, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from offloop.errors import JobError, LimitExceeded, OffloopError
-from offloop.job import Context
 from offloop.jobs.images import MAX_PIXELS
-from offloop.references import FileReference
+from offloop.kinds.context import Context
+from offloop.kinds.references import FileReference
 from offloop_workers.images import bounds, sniffing
 
 MAX_TEXT = 4 << 20

@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from offloop.job import Context, performs
 from offloop.jobs.images import Responsive, ResponsiveSet, Variant, responsive_images
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
 from offloop_workers.images import encoding, formats, metadata, moving, reading
 from offloop_workers.images.moving import Film
 from offloop_workers.images.thumbnails import thumbnail, upright_size

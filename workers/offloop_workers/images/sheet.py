@@ -8,9 +8,10 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageOps
 
 from offloop.errors import LimitExceeded
-from offloop.job import Context, performs
 from offloop.jobs.images import MAX_SIDE, Sheet, SheetOfImages, contact_sheet
-from offloop.references import FileReference, Scheme, parse
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
+from offloop.kinds.references import FileReference, Scheme, parse
 from offloop_workers.images import bounds, colours, encoding, formats, metadata, reading, thumbnails
 from offloop_workers.images.lettering import shipped_font
 from offloop_workers.images.many import look_at

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from offloop.job import Context, performs
 from offloop.jobs.images import ImagesToCompare, Likeness, Similar, find_similar_images
-from offloop.references import FileReference
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
+from offloop.kinds.references import FileReference
 from offloop_workers.images import fingerprints, formats, metadata, reading, thumbnails
 from offloop_workers.images.many import look_at
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from offloop.job import Context
+from offloop.kinds.context import Context
 from offloop_workers.images import colours, metadata
 from offloop_workers.images.plan import Size
 from offloop_workers.images.reading import Source

@@ -8,8 +8,9 @@ from typing import Final
 from PIL import Image
 
 from offloop.errors import LimitExceeded
-from offloop.job import Context, performs
 from offloop.jobs.images import FORMATS, Format, Picture, Transformation, transform_image
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
 from offloop_workers.images import bounds, encoding, formats, metadata, moving, reading
 from offloop_workers.images.darkroom import Darkroom
 

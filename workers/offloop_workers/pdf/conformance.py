@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from offloop.job import Context
 from offloop.jobs.pdf import Variant
+from offloop.kinds.context import Context
 from offloop_workers.pdf import tagging
 
 

@@ -12,7 +12,6 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name, Stream, String
 from pikepdf.models.metadata import decode_pdf_date
 
-from offloop.job import Context, performs
 from offloop.jobs.documents import (
     Bookmark,
     Description,
@@ -23,6 +22,8 @@ from offloop.jobs.documents import (
     ToDescribe,
     describe_pdf,
 )
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
 from offloop_workers.pdf import claims, opening, resources, trees
 from offloop_workers.pdf.edit import fields, signatures
 from offloop_workers.pdf.editing.document import denied

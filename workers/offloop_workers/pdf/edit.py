@@ -10,10 +10,11 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name
 
 from offloop.errors import JobError
-from offloop.job import Context, performs
 from offloop.jobs.documents import Edit, Edited, EditedPdf, Source, edit_pdf
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
+from offloop.kinds.references import Scheme, parse
 from offloop.paths import safe_name
-from offloop.references import Scheme, parse
 from offloop_workers.pdf import opening, trees
 from offloop_workers.pdf.editing.document import Document, denied
 from offloop_workers.pdf.editing.operations import STEPS, take

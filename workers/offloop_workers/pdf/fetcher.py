@@ -14,8 +14,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 from weasyprint.urls import URLFetcher, URLFetcherResponse
 
 from offloop.errors import JobError
-from offloop.job import Context
-from offloop.references import FileReference, Scheme, parse
+from offloop.kinds.context import Context
+from offloop.kinds.references import FileReference, Scheme, parse
 from offloop_workers.pdf import pictures
 
 BASE = "https://assets.offloop.invalid/"

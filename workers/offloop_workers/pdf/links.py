@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from offloop.job import Context
+from offloop.kinds.context import Context
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

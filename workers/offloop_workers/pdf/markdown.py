@@ -17,7 +17,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
-from offloop.job import Context
+from offloop.kinds.context import Context
 from offloop_workers.pdf.rawhtml import Filter
 
 _DEEPEST = 6

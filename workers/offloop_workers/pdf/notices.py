@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from offloop.job import Context
+from offloop.kinds.context import Context
 from offloop_workers.pdf import scripts
 from offloop_workers.pdf.fetcher import BASE, Refused
 

@@ -12,9 +12,9 @@ import pypdfium2
 from pikepdf.settings import set_qpdf_limits
 
 from offloop.errors import JobError, LimitExceeded, OffloopError
-from offloop.job import Context
 from offloop.jobs.documents import MAX_FILE_BYTES, MAX_PAGES
-from offloop.references import FileReference
+from offloop.kinds.context import Context
+from offloop.kinds.references import FileReference
 
 _HEAD = 1024
 """Readers look for the header in this many bytes, because some programs write others before it."""

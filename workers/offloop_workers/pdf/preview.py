@@ -9,7 +9,6 @@ import pypdfium2
 from PIL import Image
 
 from offloop.errors import LimitExceeded
-from offloop.job import Context, performs
 from offloop.jobs.documents import (
     MAX_ALL_PREVIEW_PIXELS,
     MAX_PREVIEW_PIXELS,
@@ -19,6 +18,8 @@ from offloop.jobs.documents import (
     ToPreview,
     preview_pdf,
 )
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
 from offloop_workers.pdf import opening, ranges
 
 _LONGEST = 16_383

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.job import Context
 from offloop.jobs.documents import MAX_PAGES
+from offloop.kinds.context import Context
 
 _PART = re.compile(r"(?P<first>-?\d{1,12})(?:(?P<to>-)(?P<last>-?\d{1,12})?)?")
 _HINT = "Write page numbers such as '1-3,7,-1' (-1 is the last page), '5-', 'odd', 'even' or 'all'."

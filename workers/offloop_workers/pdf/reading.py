@@ -7,8 +7,9 @@ from typing import Any
 
 import pypdfium2
 
-from offloop.job import Context, performs
 from offloop.jobs.documents import PageText, PdfText, ToRead, extract_pdf_text
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
 from offloop_workers.pdf import opening, ranges
 
 _WORD_END = re.compile("[\ufffe\x02]\r?\n?")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from offloop.errors import JobError
-from offloop.job import Context
+from offloop.kinds.context import Context
 
 _MAX_LISTED = 20
 

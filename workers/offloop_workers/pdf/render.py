@@ -18,8 +18,9 @@ from weasyprint.urls import URLFetchingError
 
 from offloop import logs
 from offloop.errors import JobError, LimitExceeded, OffloopError
-from offloop.job import Context, performs
 from offloop.jobs.pdf import MAX_PAGES, Page, Pdf, Timings, render_pdf
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
 from offloop_workers.context import JobContext
 from offloop_workers.pdf import conformance, links, pictures, recorder, source, standard, styles, tagging
 from offloop_workers.pdf.fetcher import BASE, JobFetcher

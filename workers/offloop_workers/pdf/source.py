@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from offloop.job import Context
 from offloop.jobs.pdf import Source
+from offloop.kinds.context import Context
 from offloop_workers.pdf import templates
 from offloop_workers.pdf.fetcher import JobFetcher
 from offloop_workers.pdf.markdown import to_html

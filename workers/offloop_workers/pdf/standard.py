@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import weasyprint
 
-from offloop.job import Context
 from offloop.jobs.pdf import FACTURX_FILES, Page
+from offloop.kinds.context import Context
 from offloop_workers.pdf import tagging, xmp
 from offloop_workers.pdf.fetcher import BASE
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from offloop.job import Model
+from offloop.kinds.kind import Model
 from offloop_server.answers import ArtifactAnswer
 from offloop_server.io.sql.driver import Parameters
 from offloop_server.io.sql.export import Format

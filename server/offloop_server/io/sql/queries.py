@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from offloop.artifacts import Artifact
+from offloop.artifacts.store import Artifact
 from offloop.errors import LimitExceeded
 from offloop_server.answers import made
 from offloop_server.io.sql.answers import (
@@ -25,7 +25,7 @@ from offloop_server.io.sql.rows import Rows
 from offloop_server.io.sql.select import select
 
 if TYPE_CHECKING:
-    from offloop.artifacts import ArtifactStore
+    from offloop.artifacts.store import ArtifactStore
     from offloop_server.io.sql.databases import Databases
     from offloop_server.tools import Caller
 

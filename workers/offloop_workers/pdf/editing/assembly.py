@@ -14,7 +14,7 @@ from typing import Any
 import pikepdf
 from pikepdf import Array, Dictionary, Name, Object, String
 
-from offloop.job import Context
+from offloop.kinds.context import Context
 from offloop_workers.pdf import claims, trees
 from offloop_workers.pdf.editing.destinations import Destinations
 from offloop_workers.pdf.editing.document import Document

@@ -17,9 +17,9 @@ from weasyprint.text.fonts import FontConfiguration
 from weasyprint.urls import URLFetcher
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.job import Context
 from offloop.jobs.edits import Stamp
-from offloop.references import FileReference
+from offloop.kinds.context import Context
+from offloop.kinds.references import FileReference
 from offloop_workers.pdf import opening
 from offloop_workers.pdf.editing.placing import sides
 

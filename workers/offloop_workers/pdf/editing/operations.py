@@ -12,9 +12,9 @@ import pikepdf
 from pikepdf import AttachedFileSpec, Dictionary, Name, String
 
 from offloop.errors import LimitExceeded
-from offloop.job import Context
 from offloop.jobs import edits
 from offloop.jobs.documents import MAX_DOCUMENTS, MAX_PAGES
+from offloop.kinds.context import Context
 from offloop.paths import safe_name
 from offloop_workers.pdf import claims, ranges, trees
 from offloop_workers.pdf.editing import flattening, safety, stamping

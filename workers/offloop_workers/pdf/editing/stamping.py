@@ -8,8 +8,8 @@ import pikepdf
 from pikepdf import Dictionary, Name
 
 from offloop.errors import LimitExceeded
-from offloop.job import Context
 from offloop.jobs.edits import Stamp
+from offloop.kinds.context import Context
 from offloop_workers.pdf.editing import inks
 from offloop_workers.pdf.editing.document import Document
 from offloop_workers.pdf.editing.placing import place, view

@@ -1,0 +1,1 @@
+"""Artifacts: storage, quotas and signed links."""

@@ -1,0 +1,263 @@
+"""What each principal keeps: which artifacts, how many bytes, and how much of both is allowed.
+
+The counts lie in Redis, so they hold over every front end and worker. An artifact is counted from before its bytes are
+kept until it expires; a process that dies in between leaves it counted until then, and no longer. So a quota may for a
+while be stricter than it says, but never laxer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from offloop.errors import NotFound, QuotaExceeded
+from offloop.redis import schema
+from offloop.redis.codec import timestamp
+from offloop.redis.lua import Script
+from offloop.redis.outage import answering
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arq.connections import ArqRedis
+
+    from offloop.settings import Settings
+
+_COUNT: Final = """
+local ids, sizes = KEYS[1], KEYS[2]
+
+local function drop(id)
+  local size = redis.call('HGET', sizes, id)
+  if size then
+    redis.call('HINCRBY', sizes, '*', -size)
+    redis.call('HDEL', sizes, id)
+  end
+  redis.call('ZREM', ids, id)
+end
+
+local t = redis.call('TIME')
+local gone = redis.call('ZRANGEBYSCORE', ids, '-inf', t[1] * 1000 + math.floor(t[2] / 1000))
+for _, id in ipairs(gone) do drop(id) end
+local count, bytes = redis.call('ZCARD', ids), tonumber(redis.call('HGET', sizes, '*') or 0)
+"""
+
+_ADMIT: Final = (
+    _COUNT
+    + """
+if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 0 then return {'gone', 0, 0, '0'} end
+local expires, most, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local added, more = 0, 0
+for i = 4, #ARGV, 2 do
+  local old = redis.call('HGET', sizes, ARGV[i])
+  if not old then added = added + 1 end
+  more = more + math.max(0, ARGV[i + 1] - (old or 0))
+end
+if count + added > most or (more > 0 and bytes + more > room) then
+  local oldest = redis.call('ZRANGE', ids, 0, 0, 'WITHSCORES')
+  return {count + added > most and 'artifacts' or 'bytes', count, bytes, oldest[2] or '0'}
+end
+for i = 4, #ARGV, 2 do
+  local old = redis.call('HGET', sizes, ARGV[i])
+  if not old or ARGV[i + 1] - old > 0 then redis.call('HSET', sizes, ARGV[i], ARGV[i + 1]) end
+  redis.call('ZADD', ids, 'GT', expires, ARGV[i])
+end
+redis.call('HINCRBY', sizes, '*', more)
+local last = redis.call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2]
+redis.call('PEXPIREAT', ids, last)
+redis.call('PEXPIREAT', sizes, last)
+return {'admitted', count + added, bytes + more, last}
+"""
+)
+"""Count artifacts in, all or none.
+
+KEYS ids, sizes, perhaps a record that must be there · ARGV expires, most artifacts, most bytes, then id and size each.
+
+Sent twice it counts once. The size of an id that is known only grows: of two uploads to one place, whichever is kept,
+the larger one counts.
+"""
+
+_DROP: Final = _COUNT + "for _, id in ipairs(ARGV) do drop(id) end"
+
+_DELETE: Final = (
+    _COUNT
+    + f"""
+local RECORD, SAME = '{schema.RECORD}', '{schema.same_input_key("", "")[:-1]}'
+"""
+    + """
+local function unshare(job)
+  local key = redis.call('HGET', RECORD .. job, 'key')
+  if key and string.sub(key, 1, #SAME) == SAME and redis.call('GET', key) == job then redis.call('DEL', key) end
+end
+
+local deleted = {}
+for i = 2, #ARGV do
+  local owner, job = unpack(redis.call('HMGET', KEYS[i + 1], 'principal', 'job'))
+  if owner == ARGV[1] then
+    if job then unshare(job) end
+    redis.call('DEL', KEYS[i + 1])
+    drop(ARGV[i])
+    deleted[#deleted + 1] = ARGV[i]
+  end
+end
+return deleted
+"""
+)
+"""Delete records and count them out. KEYS ids, sizes, then each record · ARGV principal, then the id of each record.
+
+A job that made one is not shared by equal input any more: it would be answered without its file. By an idempotency key
+it still is, for a key starts one job only. An id without a record is not counted out: its file may be on the way into
+the store, and would then not be counted.
+"""
+
+_USED: Final = _COUNT + "return {count, bytes}"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one principal may keep.
+
+    Attributes:
+        artifacts: how many; an upload that has not arrived counts as one.
+        bytes: of all of them together.
+    """
+
+    artifacts: int = 10_000
+    bytes: int = 10_240 << 20
+
+    @classmethod
+    def of(cls, settings: Settings) -> Quota:
+        """What the operator allows."""
+        return cls(settings.max_artifacts_per_principal, settings.max_stored_mb_per_principal << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a principal keeps now."""
+
+    artifacts: int
+    bytes: int
+
+
+class Holdings:
+    """The artifacts of every principal, counted.
+
+    Args:
+        redis: where the counts are.
+        quota: what one principal may keep.
+    """
+
+    def __init__(self, redis: ArqRedis, quota: Quota) -> None:
+        """Prepare the scripts; nothing is sent yet."""
+        self._redis = redis
+        self._quota = quota
+        self._admit = Script(redis, _ADMIT)
+        self._drop = Script(redis, _DROP)
+        self._delete = Script(redis, _DELETE)
+        self._used = Script(redis, _USED)
+
+    async def admit(self, principal: str, sizes: dict[str, int], *, expires: int) -> None:
+        """Count artifacts in, all of them or none; one that is counted already may grow.
+
+        Args:
+            principal: the owner.
+            sizes: bytes by artifact id.
+            expires: until when they are kept, in ms.
+
+        Raises:
+            QuotaExceeded: that would be more than the quota; nothing was counted.
+            Unavailable: Redis does not answer.
+        """
+        await self._admitted(principal, sizes, expires)
+
+    async def grow(self, principal: str, artifact_id: str, size: int, *, expires: int) -> None:
+        """Count the bytes of an upload, now that they have come, unless it was deleted meanwhile.
+
+        Raises:
+            NotFound: it has no record any more; nothing was counted.
+            QuotaExceeded: that would be more than the quota; nothing was counted.
+            Unavailable: Redis does not answer.
+        """
+        if not await self._admitted(principal, {artifact_id: size}, expires, schema.artifact_key(artifact_id)):
+            raise NotFound.artifact(artifact_id)
+
+    async def delete(self, principal: str, ids: Sequence[str]) -> list[str]:
+        """Delete the records of a principal's artifacts and count them out, in one step; answers which there were.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        keys = [*schema.holdings_keys(principal), *map(schema.artifact_key, ids)]
+        async with answering():
+            deleted = await self._delete(keys=keys, args=[principal, *ids])
+        return [artifact_id.decode() for artifact_id in deleted]
+
+    async def drop(self, principal: str, ids: Sequence[str]) -> None:
+        """Count artifacts out.
+
+        Raises:
+            Unavailable: Redis does not answer; they are counted until they expire.
+        """
+        async with answering():
+            await self._drop(keys=schema.holdings_keys(principal), args=[*ids])
+
+    async def used(self, principal: str) -> Used:
+        """What a principal keeps now.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        async with answering():
+            count, held = await self._used(keys=schema.holdings_keys(principal))
+        return Used(count, held)
+
+    async def check_room(self, principal: str, size: int) -> None:
+        """Refuse a file that cannot fit, before its bytes are taken in.
+
+        Raises:
+            QuotaExceeded: it would be more than the quota.
+            Unavailable: Redis does not answer.
+        """
+        used = await self.used(principal)
+        if used.bytes + size > self._quota.bytes:
+            raise self._over(used, size)
+
+    async def ids(self, principal: str, start: int, count: int) -> list[str]:
+        """The ids of a principal's artifacts, those that expire last first, from `start`.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        async with answering():
+            found = await self._redis.zrevrange(schema.holdings_keys(principal)[0], start, start + count - 1)
+        return [artifact_id.decode() for artifact_id in found]
+
+    async def _admitted(self, principal: str, sizes: dict[str, int], expires: int, *records: str) -> bool:
+        quota = self._quota
+        pairs = [part for item in sizes.items() for part in item]
+        async with answering():
+            answer = await self._admit(
+                keys=[*schema.holdings_keys(principal), *records],
+                args=[expires, quota.artifacts, quota.bytes, *pairs],
+            )
+        status, count, held, oldest = answer
+        if status in (b"artifacts", b"bytes"):
+            asked = 0 if status == b"artifacts" else sum(sizes.values())
+            raise self._over(Used(count, held), asked, full=not asked, oldest=int(float(oldest)))
+        return bool(status == b"admitted")
+
+    def _over(self, used: Used, asked: int, *, full: bool = False, oldest: int = 0) -> QuotaExceeded:
+        if full:
+            limit = f"{self._quota.artifacts} files may be kept at a time (OFFLOOP_MAX_ARTIFACTS_PER_PRINCIPAL)"
+            state = f"{used.artifacts} are"
+        else:
+            limit = f"{_mib(self._quota.bytes)} MiB may be kept at a time (OFFLOOP_MAX_STORED_MB_PER_PRINCIPAL)"
+            state = f"{_mib(used.bytes)} MiB are, and this needs {_mib(asked)} more"
+        when = f" The oldest file goes at {timestamp(oldest)}." if oldest else ""
+        return QuotaExceeded(
+            f"Your storage is full: {limit}; {state}. Nothing was kept.{when} Try again when files have expired, "
+            "delete some with delete_artifact, make fewer or smaller ones, or ask the operator to raise the limit."
+        )
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):.10g}" if size % (1 << 20) == 0 else f"{size / (1 << 20):.2f}"

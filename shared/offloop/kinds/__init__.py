@@ -1,0 +1,1 @@
+"""Kinds of jobs and light tools: contract, limits, context, references."""

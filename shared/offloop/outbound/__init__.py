@@ -1,0 +1,1 @@
+"""Requests to hosts outside: address policy, transport, redirects, bounds."""

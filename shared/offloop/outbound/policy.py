@@ -1,0 +1,155 @@
+"""The one guard for URLs that lead outside: who may be asked is settled here, for tools, workers and webhooks alike.
+
+A `Policy` says which hosts, ports and networks are allowed. `offloop.outbound.transport` makes an HTTP client that
+holds to it, `offloop.outbound.fetch` asks with it and reads answers within bounds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Final, Self
+
+import httpx2
+
+from offloop import logs
+from offloop.errors import Refused
+from offloop.outbound.addresses import Address, Network, literal, special
+
+if TYPE_CHECKING:
+    from offloop.settings import Settings
+
+PORTS: Final = {"http": 80, "https": 443}
+MAX_URL: Final = 8192
+MAX_PORT: Final = 65535
+_NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may be asked.
+
+    Attributes:
+        hosts: names, ``*.`` and a name for everything under it, addresses, or ``*`` for any; none switches all off.
+        networks: what may be asked although it is not public, on any port.
+        ports: of public hosts.
+        setting: what an operator changes to allow another host, as a refusal says it.
+    """
+
+    hosts: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
+    ports: frozenset[int] = frozenset(PORTS.values())
+    setting: str = "OFFLOOP_FETCH_HOSTS"
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the settings say."""
+        return cls(
+            tuple(host.lower() for host in settings.fetch_hosts),
+            tuple(ip_network(network) for network in settings.fetch_networks),
+            frozenset(settings.fetch_ports),
+        )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything may be asked at all."""
+        return bool(self.hosts)
+
+    def check(self, url: str) -> httpx2.URL:
+        """The URL taken apart, without its fragment, once its form, scheme, host and port are found to be allowed.
+
+        Raises:
+            Refused: they are not. Where the host's addresses lead is seen only when it is dialled.
+        """
+        parsed = _parsed(url)
+        host = parsed.raw_host.decode("ascii")
+        self._check_host(host)
+        port = PORTS[parsed.scheme] if parsed.port is None else parsed.port
+        if literal(host):
+            self.checked(host, port, [host])
+        elif port not in self.ports and not self.networks:
+            raise self._port(host, port)
+        return parsed
+
+    def checked(self, host: str, port: int, addresses: Iterable[str]) -> list[Address]:
+        """The addresses of a host as they may be dialled; all must be allowed, so that no order of them matters.
+
+        Raises:
+            Refused: one is not public, or the port is not allowed.
+        """
+        self._check_host(host)
+        found = [ip_address(address) for address in dict.fromkeys(addresses)]
+        outside = [address for address in found if not any(address in network for network in self.networks)]
+        for address in outside:
+            if meaning := special(address):
+                log.warning("refused an address that is not public", host=host, address=str(address))
+                message = (
+                    f"{short(host)} was not asked: it leads to an address that is not public ({meaning}). Ask a "
+                    "public host; only the operator can allow a network, in OFFLOOP_FETCH_NETWORKS."
+                )
+                raise Refused(message)
+        if outside and port not in self.ports:
+            raise self._port(host, port)
+        return found
+
+    def _check_host(self, host: str) -> None:
+        if not any(_matches(host, pattern) for pattern in self.hosts):
+            allowed = ", ".join(self.hosts[:10]) or "none"
+            message = f"{short(host)} was not asked: {self.setting} allows {allowed}. Ask the operator to add the host."
+            raise Refused(message)
+
+    def _port(self, host: str, port: int) -> Refused:
+        allowed = ", ".join(map(str, sorted(self.ports)))
+        return Refused(f"{short(host)} was not asked on port {port}: OFFLOOP_FETCH_PORTS allows {allowed}.")
+
+
+@lru_cache(1024)  # one fetch asks up to three times
+def _parsed(url: str) -> httpx2.URL:
+    """The URL, where all programs read it the same way.
+
+    Raises:
+        Refused: they may not; the message says what is wrong with it.
+    """
+    if len(url) > MAX_URL:
+        message = f"The URL has {len(url)} characters, {MAX_URL} are allowed."
+        raise Refused(message)
+    if "\\" in url or any(character <= " " or character == "\x7f" for character in url):
+        raise _unfit(url, "it has a space, a control character or a backslash; encode them")
+    try:
+        parsed = httpx2.URL(url)
+        host = parsed.raw_host.decode("ascii")
+    except (httpx2.InvalidURL, ValueError):
+        raise _unfit(url, "it is not a URL") from None
+    if not 1 <= (1 if parsed.port is None else parsed.port) <= MAX_PORT:
+        raise _unfit(url, "there is no such port")
+    if parsed.scheme not in PORTS:
+        raise _unfit(url, "it must begin with https:// or http://")
+    if parsed.userinfo or "@" in re.split(r"[/?#]", url.partition("//")[2], maxsplit=1)[0]:
+        raise _unfit(url.partition("//")[0] + "//…", "it holds a user name or password; send a header instead")
+    try:
+        named = literal(host) is None
+    except ValueError:
+        raise _unfit(url, "its host is a number in an unusual form; write a name, or an address as 192.0.2.1") from None
+    if named and not _NAME.fullmatch(host):
+        raise _unfit(url, "its host is not a host name")
+    return parsed.copy_with(fragment=None) if "#" in url else parsed
+
+
+def _unfit(url: str, why: str) -> Refused:
+    return Refused(f"{short(url)!r} was not asked: {why}.")
+
+
+def _matches(host: str, pattern: str) -> bool:
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:]) and host != pattern[1:]
+    return pattern in ("*", host)
+
+
+def short(text: str) -> str:
+    """A host or URL as a message shows it."""
+    return text if len(text) <= 100 else text[:99] + "…"  # noqa: PLR2004 -- a line of a terminal

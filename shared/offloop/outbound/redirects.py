@@ -1,0 +1,113 @@
+"""A request to the outside, and what becomes of it when its host redirects.
+
+Never from https to http, and with none of the caller's own headers or body to another origin.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx2
+
+from offloop.errors import BadInput, Refused
+from offloop.outbound.policy import Policy
+
+_OURS: Final = frozenset({
+    "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization",
+    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+})  # fmt: skip
+_HARMLESS: Final = frozenset({"accept", "accept-language", "user-agent"})
+"""Headers of a caller that another origin may see too."""
+_SAFE: Final = ("GET", "HEAD")
+"""Methods that another origin may be asked with because the first one says so: they change nothing there."""
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+LONGEST_VALUE: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request.
+
+    Attributes:
+        url: http or https.
+        method: in upper case.
+        headers: as the caller wishes; those that frame a message are refused.
+        content: the body.
+    """
+
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] | None = None
+    content: bytes | None = None
+
+
+def checked(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers in lower case.
+
+    Raises:
+        BadInput: one cannot be sent; neither names nor values can hold what would begin another header.
+    """
+    passed: dict[str, str] = {}
+    for name, value in headers.items():
+        shown = repr(name[:60])
+        if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
+            message = f"The header {shown} cannot be set: it frames the message, or is no header's name. Leave it out."
+            raise BadInput(message)
+        if len(value) > LONGEST_VALUE or not all(" " <= character <= "~" or character == "\t" for character in value):
+            message = f"The value of header {shown} must be at most {LONGEST_VALUE} printable ASCII characters."
+            raise BadInput(message)
+        passed[name.lower()] = value.strip()
+    return passed
+
+
+def next_hop(policy: Policy, url: httpx2.URL, ask: Ask, response: httpx2.Response) -> tuple[httpx2.URL, Ask]:
+    """Where a redirect leads, and what is sent there.
+
+    Raises:
+        Refused: it leads where the policy does not.
+    """
+    where = response.headers["location"]
+    try:
+        target = policy.check(str(url.join(where)))
+    except (Refused, httpx2.InvalidURL, ValueError) as error:
+        reason = error.message if isinstance(error, Refused) else "That is not a URL."
+        message = f"{url.host} redirects to {where[:100]!r}. {reason}"
+        raise Refused(message) from None
+    if url.scheme == "https" and target.scheme == "http":
+        message = f"{url.host} redirects from https to http, to {target.host}; that is not followed."
+        raise Refused(message)
+    method, content, headers = ask.method, ask.content, dict(ask.headers or {})
+    changed = response.status_code == 303 or (response.status_code in (301, 302) and method == "POST")  # noqa: PLR2004 -- RFC 9110
+    if changed and method != "HEAD":
+        method, content = "GET", None
+        headers = {name: value for name, value in headers.items() if not name.startswith("content-")}
+    if _origin(url) != _origin(target):
+        if content is not None:
+            message = f"{url.host} redirects a {method} with a body to {target.host}; that is not followed."
+            raise Refused(message)
+        if method not in _SAFE:
+            message = f"{url.host} redirects a {method} to another origin, {target.host}; only GET and HEAD follow."
+            raise Refused(message)
+        headers = {name: value for name, value in headers.items() if name in _HARMLESS}
+    return target, Ask(str(target), method, headers, content)
+
+
+def pause_asked_for(header: str) -> float | None:
+    """Seconds that a ``Retry-After`` asks to wait, given as a number or as a date; None where it is neither."""
+    text = header.strip()[:40]
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _origin(url: httpx2.URL) -> tuple[str, bytes, int | None]:
+    return url.scheme, url.raw_host, url.port

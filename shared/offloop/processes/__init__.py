@@ -1,0 +1,1 @@
+"""Local processes: supervision, embedded Redis, event loop."""

@@ -1,0 +1,1 @@
+"""The job queue in Redis, as its clients see it."""

@@ -1,0 +1,365 @@
+"""The client side of the queue: submit a job, read it, list, cancel; and whether anybody works.
+
+Every method answers within the connection's own bounds and raises `Unavailable` where Redis does not answer, so callers
+need not know about Redis. Waiting for changes is the business of whoever owns the reply channel (the server's inbox).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from arq.jobs import serialize_job
+
+from offloop.errors import Busy, Conflict, NotFound
+from offloop.kinds.references import Scheme, parse, references
+from offloop.queue.record import Cancelled, Record, State, pack_outcome
+from offloop.redis import codec, schema, scripts
+from offloop.redis.outage import answering
+from offloop.redis.paging import decode_cursor, encode_cursor
+from offloop.redis.schema import SHOWN
+
+if TYPE_CHECKING:
+    from arq.connections import ArqRedis
+
+    from offloop.kinds.kind import Kind, Model
+    from offloop.queue.notice import Notice
+
+PENDING_SECONDS = 24 * 3600
+"""How long a job may wait to be run before it is forgotten; renewed while it runs."""
+
+PATIENCE_SECONDS = 10
+"""How much longer than its caller waits a job may be queued, before it is taken for abandoned."""
+
+
+PAGE = 100
+"""Records read from Redis in one go when jobs are listed."""
+
+
+def new_id() -> str:
+    """A job id: 128 random bits, url-safe."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of a request: the job's record, and whether it already was there."""
+
+    record: Record
+    joined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some of a principal's jobs, newest first, and where the next page begins (None at the end)."""
+
+    records: list[Record]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may be asked for and how long it is kept.
+
+    Attributes:
+        retention_seconds: how long an ended job can be read.
+        max_queued: jobs that may wait in one queue.
+        max_queued_per_principal: jobs of one principal that may wait in one queue.
+    """
+
+    retention_seconds: int
+    max_queued: int
+    max_queued_per_principal: int
+
+    @property
+    def pending_ms(self) -> int:
+        """How long a job may wait to be run."""
+        return max(PENDING_SECONDS, self.retention_seconds) * 1000
+
+    @property
+    def fresh_ms(self) -> int:
+        """Who joins by the same input, and knows of no earlier job, gets results that are not about to expire."""
+        return self.retention_seconds * 500
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for, as it travels.
+
+    Attributes:
+        payload: arq's serialized job.
+        fingerprint: the same for equal requests only; ``""`` where nobody needs it.
+        key: under which an equal request finds the job; ``""`` where each is a job of its own.
+    """
+
+    payload: bytes
+    fingerprint: str
+    key: str
+
+    @classmethod
+    def of(
+        cls, kind: Kind[Any, Any], value: Model, principal: str, key: str | None = None, *, compared: bool = False
+    ) -> Request:
+        """A principal's request for a kind, perhaps under an idempotency key, or one of several that are compared."""
+        arguments = value.model_dump(mode="json", exclude_unset=True)
+        mark = fingerprint(kind.name, arguments) if key or compared or kind.pure else ""
+        payload = serialize_job(kind.name, (), arguments, None, 0, serializer=codec.pack)
+        return cls(payload or b"", mark, _join_key(kind, value, principal, key, mark))
+
+
+class JobQueue:
+    """Jobs as a front end handles them; one per process.
+
+    Args:
+        redis: commands go here.
+        bounds: how much, and how long.
+        front_end: the name under which this process is told of changes; ``""`` for one that never waits.
+    """
+
+    def __init__(self, redis: ArqRedis, bounds: Bounds, *, front_end: str = "") -> None:
+        """Prepare the scripts; nothing is sent yet."""
+        self._redis = redis
+        self._bounds = bounds
+        self._front_end = front_end
+        self._keep_ms = bounds.retention_seconds * 1000
+        self._pending_ms = bounds.pending_ms
+        self._submit = scripts.load(redis, scripts.SUBMIT)
+        self._read = scripts.load(redis, scripts.READ)
+        self._disclose = scripts.load(redis, scripts.DISCLOSE)
+        self._cancel = scripts.load(redis, scripts.CANCEL)
+        self._leave = scripts.load(redis, scripts.LEAVE)
+
+    async def submit(  # noqa: PLR0913 -- all named, each with its meaning below
+        self,
+        kind: Kind[Any, Any],
+        value: Model,
+        *,
+        principal: str,
+        job_id: str,
+        key: str | None = None,
+        wait_seconds: float = 0,
+        notice: Notice | None = None,
+    ) -> Submission:
+        """Accept a job, or join one: that of the same idempotency key, or of the same input where the kind is pure.
+
+        Args:
+            kind: what to do.
+            value: its validated input.
+            principal: who asks.
+            job_id: from `new_id`; the caller makes it, so that it can listen before it asks.
+            key: the caller's idempotency key.
+            wait_seconds: how long the caller waits. Above 0 the job goes before those nobody waits for, this process
+                is told of its changes, and unless it is disclosed or has a key it is dropped where it was not begun
+                when the wait is long over.
+            notice: whom to tell of the job's end; with one, the job is never dropped.
+
+        Raises:
+            BadInput: the URL to be told has asked for nothing more, or too many are told of this job already.
+            Busy: the queue is full, or too much waits for the host to be told; nothing was queued.
+            Conflict: the key was used for a different request.
+            Unavailable: Redis does not answer. Sending the same again is safe.
+        """
+        request = Request.of(kind, value, principal, key)
+        job: dict[str, Any] = {
+            "principal": principal,
+            "kind": kind.name,
+            "queue": kind.queue,
+            "level": "interactive" if wait_seconds > 0 else "batch",
+            "key": request.key,
+            "index": schema.index_key(principal),
+            "fingerprint": request.fingerprint,
+            "fresh": 0 if key else self._bounds.fresh_ms,
+            "max_queued": self._bounds.max_queued,
+            "max_queued_per_principal": self._bounds.max_queued_per_principal,
+            "keep": self._pending_ms,
+            "allowed": kind.retries + 1,
+        }
+        if wait_seconds > 0 and not (key or notice):  # by either a job is reached however the call ends
+            job["patience"] = int((wait_seconds + PATIENCE_SECONDS) * 1000)
+        if notice:
+            job["notify"] = notice.to_wire(principal, kind.name, keyed=bool(key), keep_ms=self._pending_ms)
+        async with answering():
+            answer = await self._submit(
+                args=[job_id, request.payload, self._front_end if wait_seconds > 0 else "", codec.pack(job)]
+            )
+        return submitted(answer, queue=kind.queue, key=key, notice=notice)
+
+    async def disclose(self, job_id: str) -> None:
+        """Note that the caller is told the id, before it is: from now on the job is run however long it waits.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        async with answering():
+            await self._disclose(args=[job_id])
+
+    async def get(self, job_id: str, *, principal: str, wait: bool = False, begin: bool = False) -> Record:
+        """Read a job; with `wait`, this process is told of its progress and end from now on, with `begin` of its start.
+
+        Raises:
+            NotFound: the principal has no such job.
+            Unavailable: Redis does not answer.
+        """
+        async with answering():
+            shot = await self._read(args=[job_id, principal, self._front_end if wait else "", int(begin)])
+        return _found(job_id, shot)
+
+    async def cancel(self, job_id: str, *, principal: str) -> tuple[Record, int]:
+        """Ask for a job to stop. A queued one ends at once; a running one is ``cancelled`` when its child is gone.
+
+        Returns:
+            The job, and how many other requests share it; while there are any, it goes on.
+
+        Raises:
+            NotFound: the principal has no such job.
+            Unavailable: Redis does not answer.
+        """
+        async with answering():
+            answer = await self._cancel(args=[job_id, principal, new_id(), _cancelled(job_id), self._keep_ms])
+        shot, left = answer or (None, 0)
+        return _found(job_id, shot), left
+
+    async def leave(self, job_id: str, request_id: str) -> bool:
+        """Give up a job whose id the caller was not told; answers whether that ends it, for nobody else shares it."""
+        async with answering():
+            return bool(await self._leave(args=[job_id, request_id, _cancelled(job_id), self._keep_ms]))
+
+    async def jobs(
+        self,
+        *,
+        principal: str,
+        state: State | None = None,
+        kind: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """A principal's jobs, newest first.
+
+        Args:
+            principal: whose.
+            state: only jobs in this state.
+            kind: only jobs of this kind.
+            limit: most jobs in the answer.
+            cursor: where to go on, from the page before.
+
+        Raises:
+            BadInput: the cursor is not one of ours.
+            Unavailable: Redis does not answer.
+        """
+        start = decode_cursor(cursor, "list_jobs")
+        page = PAGE if state or kind else min(PAGE, limit)  # unfiltered, no more need be read than is answered
+        records: list[Record] = []
+        async with answering():
+            while ids := await self._redis.zrevrange(schema.index_key(principal), start, start + page - 1):
+                for record in await self._records(ids):
+                    start += 1
+                    if record and (state in (None, record.state)) and (kind in (None, record.kind)):
+                        records.append(record)
+                        if len(records) == limit:
+                            return JobPage(records, encode_cursor(start))
+        return JobPage(records, None)
+
+    async def _records(self, ids: Iterable[bytes]) -> list[Record | None]:
+        names = [name.decode() for name in ids]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hmget(schema.RECORD + name, SHOWN)
+                pipe.get(schema.RESULT + name)
+            found = await pipe.execute()
+        return [
+            Record.from_redis(name, shown, result)
+            for name, shown, result in zip(names, found[::2], found[1::2], strict=True)
+        ]
+
+
+async def live_queues(redis: ArqRedis, queues: Iterable[str] | None = None) -> set[str]:
+    """Those of the queues (default: all that ever had a worker) that a living worker serves now.
+
+    Raises:
+        Unavailable: Redis does not answer.
+    """
+    async with answering():
+        if queues is None:
+            prefix = schema.beats_key("")
+            queues = [key.decode().removeprefix(prefix) async for key in redis.scan_iter(prefix + "*")]
+        names = list(queues)
+        seconds, micros = await redis.time()
+        async with redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.zcount(schema.beats_key(name), seconds * 1000 + micros // 1000, "+inf")
+            counts = await pipe.execute()
+    return {name for name, count in zip(names, counts, strict=True) if count}
+
+
+def submitted(answer: list[Any], *, queue: str, key: str | None, notice: Notice | None) -> Submission:
+    """What the scripts answer to a submit.
+
+    Raises:
+        BadInput: the URL to be told has asked for nothing more, or too many are told of this job already.
+        Busy: the queue is full, or too much waits for the host to be told; nothing was queued.
+        Conflict: the key was used for a different request.
+    """
+    match answer:
+        case [b"busy", waiting, pace, whose]:
+            raise _busy(queue, waiting, pace / 1000, mine=whose == b"principal")
+        case [b"conflict", other]:
+            message = (
+                f"idempotency_key {str(key)[:80]!r} already names job {other.decode()} with other arguments: send "
+                "the same arguments to join it, or a new key."
+            )
+            raise Conflict(message)
+        case [status, found, shot]:
+            job_id = found.decode()
+            return Submission(_found(job_id, shot), joined=status == b"joined")
+        case [reason, *_] if notice:
+            raise notice.declined(reason.decode())
+    raise RuntimeError(answer)
+
+
+def fingerprint(kind: str, arguments: dict[str, Any]) -> str:
+    """A digest that equal requests share."""
+    text = json.dumps([kind, arguments], sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _join_key(kind: Kind[Any, Any], value: Model, principal: str, key: str | None, mark: str) -> str:
+    """Under which name an equal request finds the job; ``""`` where each request is a job of its own."""
+    if key:
+        return schema.idempotency_key(principal, key)
+    # What lies under a root or at a URL may change from one job to the next: its reference is not the input itself.
+    changing = (Scheme.ROOT, Scheme.URL)
+    if kind.pure and all(parse(reference).scheme not in changing for reference in references(value)):
+        return schema.same_input_key(principal, mark)
+    return ""
+
+
+def _busy(queue: str, waiting: int, pace: float, *, mine: bool) -> Busy:
+    seconds = math.ceil(min(60.0, max(1.0, pace)))
+    whose = "of your jobs" if mine else "jobs"
+    message = (
+        f"The queue {queue!r} is full ({waiting} {whose} wait in it); nothing was queued. "
+        f"Try again in {seconds} seconds, or wait for a job of yours to end."
+    )
+    return Busy(message, retry_after=seconds)
+
+
+def _cancelled(job_id: str) -> bytes:
+    return pack_outcome(Cancelled(), job_id=job_id, kind="", queue="")
+
+
+def _found(job_id: str, shot: list[Any] | None) -> Record:
+    record = Record.from_redis(job_id, *shot) if shot else None
+    if record is None:
+        raise NotFound.job(job_id)
+    return record
+
+
+def read_push(message: bytes) -> tuple[str, Record | None]:
+    """Take apart what a front end is sent: the job's id, and its record unless it was too large to push."""
+    job_id, shot = codec.unpack_push(message)
+    return job_id, Record.from_redis(job_id, *shot) if shot else None

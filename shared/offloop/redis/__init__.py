@@ -1,0 +1,1 @@
+"""Redis: connections, key schema, codec and scripts."""

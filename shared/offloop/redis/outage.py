@@ -1,0 +1,87 @@
+"""Outages of Redis: which errors count, how long a call waits, what its caller is told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import NoReturn
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from offloop import logs
+from offloop.errors import Unavailable
+
+log = logs.get(__name__)
+
+ANSWER_SECONDS = 8.0
+"""How long a step may wait for Redis, all retries included; a restart or failover takes a few seconds."""
+
+
+class answering:  # noqa: N801 -- a context manager, read as a sentence; a generator's takes three times as long
+    """Turn what a missing, frozen or failing Redis raises into `Unavailable`, after `ANSWER_SECONDS` at most."""
+
+    async def __aenter__(self) -> None:
+        """Start the clock."""
+        # A frozen server accepts connections and says nothing: every retry of every step would wait anew.
+        self._time = asyncio.timeout(ANSWER_SECONDS)
+        await self._time.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it.
+
+        Raises:
+            Unavailable: the server is away, or the time was over.
+        """
+        try:
+            await self._time.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            raise unavailable(late) from late
+        if isinstance(error, NET_ERRORS):
+            raise unavailable(error) from error
+
+
+NET_ERRORS: tuple[type[Exception], ...] = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    ReadOnlyError,
+    OSError,
+    asyncio.TimeoutError,
+)
+"""What a server that is away, restarting, frozen or failing over looks like from here."""
+
+
+AWAY: tuple[type[Exception], ...] = (*NET_ERRORS, RedisError, Unavailable)
+"""All of that, and what a server says while it loads, is full, or has lost a script."""
+
+
+async def forever(step: Callable[[], Awaitable[None]], *, pause: float = 2.0) -> NoReturn:
+    """Run a step again and again; a server that is away only makes it wait, for about `pause` s between two tries."""
+    delay = 0.05
+    while True:
+        heed_cancellation()
+        try:
+            await step()
+            delay = 0.05
+        except AWAY as error:
+            log.warning("Redis does not answer, trying again", step=step.__name__, error=str(error), delay=delay)
+            await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 -- spreads load, guards nothing
+            delay = min(pause, delay * 2)
+
+
+def heed_cancellation() -> None:
+    """Raise a cancellation that redis-py has lost: one that arrives while it connects is swallowed there."""
+    if (task := asyncio.current_task()) and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def unavailable(error: BaseException) -> Unavailable:
+    """The failure a caller sees when Redis does not answer."""
+    what = "is busy or read-only" if isinstance(error, RedisError) and "READONLY" in str(error) else "does not answer"
+    message = f"The job store (Redis) {what}; nothing was lost. Try again in a few seconds."
+    return Unavailable(message)

@@ -1,0 +1,119 @@
+"""What travels through Redis: names of keys and channels, and msgpack envelopes. Never pickle.
+
+arq's own keys stay the truth for arq's own data (queue, payload, lease, result), so that its tools, its
+`Job.result()` and its `enqueue_job()` go on working; everything that is ours starts with ``offloop:``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix
+
+PAYLOAD = job_key_prefix
+LEASE = in_progress_key_prefix
+RESULT = result_key_prefix
+
+RECORD = "offloop:job:"
+JOINED = "offloop:joined:"
+GONE = "offloop:gone:"
+FENCE = "offloop:fence"
+TURN = "offloop:turn"
+QUEUE = "arq:queue:"
+IDLE = "offloop:idle:"
+POOLS = "offloop:pools:"
+HELD = "offloop:held:"
+LINE = "offloop:line:"
+TURNS = "offloop:turns:"
+DEPTH = "offloop:depth:"
+LEASES = "offloop:leases:"
+PACE = "offloop:pace:"
+BEATS = "offloop:beats:"
+BATCH = "offloop:batch:"
+PARENTS = "offloop:parents:"
+DELIVERY = "offloop:delivery:"
+TELLS = "offloop:tells:"
+ROUTE = "offloop:route:"
+ROUTES = "offloop:routes"
+SENDERS = "offloop:senders"
+SECRETS = "offloop:secrets:"
+ENDPOINT_GONE = "offloop:endpoint-gone:"
+REPLY_CHANNEL = "offloop:reply:"
+CONTROL_CHANNEL = "offloop:control:"
+
+
+def queue_key(queue: str) -> str:
+    """Arq's sorted set of a queue: ids of jobs that wait, by the time they are due."""
+    return QUEUE + queue
+
+
+def pool_name(queues: Iterable[str]) -> str:
+    """The pool of the workers that serve these queues."""
+    return ",".join(sorted(queues))
+
+
+def turns_key(queue: str, level: str) -> str:
+    """The sorted set of the principals who wait at a level of a queue, by whose turn it is."""
+    return f"{TURNS}{queue}:{level}"
+
+
+def idle_key(pool: str) -> str:
+    """The sorted set of a pool's workers that can take jobs, by how many each can take."""
+    return IDLE + pool
+
+
+def sweep_keys(queue: str) -> list[str]:
+    """The lock of the one process that sweeps a queue now, when it was swept last, and where it goes on."""
+    return [f"offloop:sweep:{queue}", f"offloop:swept:{queue}", f"offloop:scan:{queue}"]
+
+
+def beats_key(queue: str) -> str:
+    """The sorted set of workers that serve a queue, by the time until which each counts as alive."""
+    return BEATS + queue
+
+
+def index_key(principal: str) -> str:
+    """The sorted set of a principal's job ids by time of submission."""
+    return f"offloop:jobs:{principal}"
+
+
+def idempotency_key(principal: str, key: str) -> str:
+    """Where the job of an idempotency key is noted; the caller's text is hashed, so it may be anything."""
+    return f"offloop:key:{principal}:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+
+
+def same_input_key(principal: str, fingerprint: str) -> str:
+    """Where a principal's job of a pure kind is noted by its input."""
+    return f"offloop:same:{principal}:{fingerprint}"
+
+
+def deliveries_key(principal: str) -> str:
+    """The sorted set of a principal's delivery ids by time of submission."""
+    return f"offloop:deliveries:{principal}"
+
+
+def artifact_key(artifact_id: str) -> str:
+    """The record of an artifact."""
+    return f"offloop:artifact:{artifact_id}"
+
+
+def holdings_keys(principal: str) -> list[str]:
+    """The sorted set of a principal's artifact ids by expiry, and the hash of their sizes with the sum under ``*``."""
+    return [f"offloop:artifacts:{principal}", f"offloop:sizes:{principal}"]
+
+
+SHOWN: Final = [
+    "principal",
+    "kind",
+    "queue",
+    "state",
+    "attempt",
+    "progress",
+    "created",
+    "started",
+    "finished",
+    "expires",
+]
+"""Those fields of the hash that make a `Record`, in the order in which the scripts answer them."""

@@ -1,0 +1,199 @@
+"""Deliveries as the principal sees them whose jobs they tell of, and the secrets that sign them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from offloop.errors import Conflict, NotFound
+from offloop.redis import delivery_scripts, schema, scripts
+from offloop.redis.outage import answering
+from offloop.redis.paging import decode_cursor, encode_cursor
+from offloop.webhooks.events import new_secret
+
+if TYPE_CHECKING:
+    from arq.connections import ArqRedis
+
+OVERLAP_SECONDS: Final = 24 * 3600
+"""How long a secret that was replaced goes on signing."""
+
+SECRET_MS: Final = 400 * 86_400_000
+"""How long secrets that sign nothing are kept."""
+
+_SHOWN: Final = ["job", "kind", "url", "state", "attempts", "status", "error", "created", "next"]
+_PAGE: Final = 100
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery is in its life."""
+
+    WAITING = "waiting"
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One delivery.
+
+    Attributes:
+        delivery_id: what receivers see as ``webhook-id``.
+        job_id: the job it tells of.
+        kind: of the job.
+        url: where to, without the query, which may hold secrets.
+        state: ``waiting`` for the job to end, ``pending`` (to be sent, now or again), ``delivered``, ``failed`` (after
+            the last retry) or ``disabled`` (the URL has answered 410).
+        attempts: how often it was sent.
+        status: the last HTTP status, if there was an answer.
+        error: what went wrong the last time, ``""`` where nothing did.
+        created: when the job was submitted, in ms.
+        next_attempt: when it is sent next, in ms, while it is pending.
+    """
+
+    delivery_id: str
+    job_id: str
+    kind: str
+    url: str
+    state: DeliveryState
+    attempts: int
+    status: int | None
+    error: str
+    created: int
+    next_attempt: int | None
+
+    @classmethod
+    def from_redis(cls, delivery_id: str, fields: Mapping[str, str]) -> Delivery:
+        """Read the hash, as text."""
+        state = DeliveryState(fields["state"])
+        return cls(
+            delivery_id=delivery_id,
+            job_id=fields["job"],
+            kind=fields["kind"],
+            url=_without_query(fields["url"]),
+            state=state,
+            attempts=int(fields["attempts"]),
+            status=int(fields.get("status", 0)) or None,
+            error=fields.get("error", ""),
+            created=int(fields["created"]),
+            next_attempt=int(fields["next"]) if state is DeliveryState.PENDING else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    """Some of a principal's deliveries, newest first, and where the next page begins (None at the end)."""
+
+    deliveries: list[Delivery]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """A secret, which is shown this once.
+
+    Attributes:
+        secret: ``whsec_…``.
+        until: when the last of the secrets before it stops to sign, in ms; None where there is none.
+    """
+
+    secret: str
+    until: int | None
+
+
+class Webhooks:
+    """What a front end does with deliveries.
+
+    Args:
+        redis: where they are.
+    """
+
+    def __init__(self, redis: ArqRedis) -> None:
+        """Prepare the scripts; nothing is sent yet."""
+        self._redis = redis
+        self._replay = scripts.load(redis, delivery_scripts.REPLAY)
+        self._rotate = scripts.load(redis, delivery_scripts.ROTATE)
+
+    async def deliveries(
+        self,
+        *,
+        principal: str,
+        job_id: str | None = None,
+        state: DeliveryState | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> DeliveryPage:
+        """A principal's deliveries, newest first.
+
+        Args:
+            principal: whose.
+            job_id: only those of this job.
+            state: only those in this state.
+            limit: most deliveries in the answer.
+            cursor: where to go on, from the page before.
+
+        Raises:
+            BadInput: the cursor is not one of ours.
+            Unavailable: Redis does not answer.
+        """
+        start = decode_cursor(cursor, "list_deliveries")
+        page = _PAGE if job_id or state else min(_PAGE, limit)  # unfiltered, no more need be read than is answered
+        found: list[Delivery] = []
+        async with answering():
+            while ids := await self._redis.zrevrange(schema.deliveries_key(principal), start, start + page - 1):
+                for delivery in await self._read([name.decode() for name in ids]):
+                    start += 1
+                    if delivery and job_id in (None, delivery.job_id) and state in (None, delivery.state):
+                        found.append(delivery)
+                        if len(found) == limit:
+                            return DeliveryPage(found, encode_cursor(start))
+        return DeliveryPage(found, None)
+
+    async def replay(self, delivery_id: str, *, principal: str) -> Delivery:
+        """Send a delivery again, under the same id; a URL that had answered 410 counts as back.
+
+        Raises:
+            NotFound: the principal has no such delivery.
+            Conflict: its job goes on, so there is nothing to tell yet.
+            Unavailable: Redis does not answer.
+        """
+        async with answering():
+            before = await self._replay(args=[delivery_id, principal])
+            delivery = (await self._read([delivery_id]))[0] if before else None
+        if delivery is None:
+            raise NotFound.delivery(delivery_id)
+        if before == b"waiting":
+            message = (
+                f"delivery {delivery_id} waits for job {delivery.job_id} to end, and is sent then. "
+                f'Call job_status(job_id="{delivery.job_id}") to see how far it is.'
+            )
+            raise Conflict(message)
+        return delivery
+
+    async def rotate(self, *, principal: str, overlap_seconds: int = OVERLAP_SECONDS) -> NewSecret:
+        """Give a principal a new secret; those before it go on signing for `overlap_seconds`.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        secret = new_secret()
+        async with answering():
+            untils = await self._rotate(args=[principal, secret, overlap_seconds * 1000, SECRET_MS])
+        return NewSecret(secret, int(float(untils[0])) if untils else None)
+
+    async def _read(self, ids: list[str]) -> list[Delivery | None]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in ids:
+                pipe.hmget(schema.DELIVERY + name, _SHOWN)
+            rows = await pipe.execute()
+        texts = [{name: value.decode() for name, value in zip(_SHOWN, row, strict=True) if value} for row in rows]
+        return [Delivery.from_redis(name, text) if text else None for name, text in zip(ids, texts, strict=True)]
+
+
+def _without_query(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}" + ("?…" if parts.query else "")

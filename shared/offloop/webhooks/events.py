@@ -1,0 +1,141 @@
+"""What a delivery says, and its signature: Standard Webhooks 1.0, https://www.standardwebhooks.com.
+
+The event is made once, when the delivery is first sent, and kept with it, so that a retry says the same although the
+job's record may have expired meanwhile. Only the links to files are made anew each time: they hold for minutes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from offloop.artifacts.store import Artifact
+from offloop.queue.record import Done, Failed, Record
+from offloop.redis.codec import timestamp
+
+if TYPE_CHECKING:
+    from offloop.artifacts.links import Links
+
+MAX_BODY: Final = 20_000 - 1
+"""Bytes of a body; receivers may refuse larger ones."""
+
+_PREFIX: Final = "whsec_"
+_EXPIRED: Final = {
+    "code": "expired",
+    "message": "The job waited longer than jobs are kept, or its record expired before this could be sent.",
+    "retryable": True,
+}
+
+
+def new_secret() -> str:
+    """A signing secret: 256 random bits in base64, behind ``whsec_``."""
+    return _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def headers(delivery_id: str, seconds: int, signers: Sequence[str], body: bytes) -> dict[str, str]:
+    """The headers of one attempt.
+
+    Args:
+        delivery_id: the same at every attempt.
+        seconds: the time of this attempt, since 1970.
+        signers: the secrets that sign, newest first.
+        body: as it is sent.
+    """
+    signed = f"{delivery_id}.{seconds}.".encode() + body
+    return {
+        "content-type": "application/json",
+        "webhook-id": delivery_id,
+        "webhook-timestamp": str(seconds),
+        "webhook-signature": " ".join(f"v1,{_signature(secret, signed)}" for secret in signers),
+    }
+
+
+def event(record: Record) -> dict[str, Any]:
+    """What is to be told of a job that has ended, as plain data of a bounded size; without the links."""
+    done = record.outcome if isinstance(record.outcome, Done) else None
+    return _event(
+        record.job_id,
+        record.kind,
+        record.state.value,
+        finished=record.finished or record.created,
+        attempt=record.attempt,
+        created_at=timestamp(record.created),
+        started_at=timestamp(record.started) if record.started else None,
+        expires_at=timestamp(record.expires),
+        output=done.output if done else None,
+        artifacts=[_plain(Artifact(**made)) for made in (done.artifacts if done else ())],
+        warnings=list(done.warnings) if done else [],
+        error=record.outcome.error.to_wire() if isinstance(record.outcome, Failed) else None,
+    )
+
+
+def late_event(job_id: str, kind: str, state: str, finished: int) -> dict[str, Any]:
+    """The little that is known of a job whose record has expired."""
+    lost: dict[str, Any] = {"output": None, "artifacts": [], "warnings": [], "error": _EXPIRED}
+    return _event(job_id, kind, state, finished=finished, **lost)
+
+
+def body(told: dict[str, Any], links: Links | None) -> bytes:
+    """The event as JSON of at most `MAX_BODY` bytes; what is too large is left out, and named in ``data.omitted``.
+
+    Args:
+        told: from `event`.
+        links: makes links to the files, where clients have an address to reach them by.
+    """
+    artifacts = [_linked(made, links) for made in told["data"]["artifacts"]]
+    return _json(_bounded({**told, "data": {**told["data"], "artifacts": artifacts}}))
+
+
+def _signature(secret: str, signed: bytes) -> str:
+    key = base64.b64decode(secret.removeprefix(_PREFIX))
+    return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+
+
+def _event(job_id: str, kind: str, state: str, *, finished: int, **more: Any) -> dict[str, Any]:
+    at = timestamp(finished)
+    data = {"job_id": job_id, "kind": kind, "state": state, "finished_at": at, **more, "omitted": []}
+    return _bounded({"type": f"job.{state}", "timestamp": at, "data": data})
+
+
+def _bounded(told: dict[str, Any]) -> dict[str, Any]:
+    """The event without what makes it too large, or what no JSON can hold."""
+    for name in ("output", "warnings", "artifacts", "error"):
+        try:
+            if len(_json(told)) <= MAX_BODY:
+                break
+        except ValueError:
+            pass  # a number in the output that is none, such as NaN
+        data = told["data"]
+        if data[name]:
+            told = {**told, "data": {**data, name: _less(data[name]), "omitted": [*data["omitted"], name]}}
+    return told
+
+
+def _plain(artifact: Artifact) -> dict[str, Any]:
+    return {name: value for name, value in artifact.to_wire().items() if name != "blob"}
+
+
+def _linked(made: dict[str, Any], links: Links | None) -> dict[str, Any]:
+    shown = {**made, "expires_at": timestamp(made["expires"])}
+    del shown["expires"]
+    if links:
+        shown["download_url"] = links.download(Artifact(**made, blob=""))
+    return shown
+
+
+def _less(value: Any) -> Any:
+    match value:
+        case list():
+            return []
+        case {"code": code, "retryable": retryable}:
+            return {"code": code, "message": "job_status tells the reason.", "retryable": retryable}
+    return None
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()

@@ -1,0 +1,287 @@
+"""Holdings: what a principal keeps is counted over every process, bounded, and forgotten with the artifacts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from arq.connections import ArqRedis
+
+from offloop.artifacts.quota import Holdings, Quota, Used
+from offloop.artifacts.store import Artifact, ArtifactStore, digest_of
+from offloop.errors import Conflict, NotFound, OffloopError, QuotaExceeded, Unavailable
+from offloop.redis import schema
+
+pytestmark = pytest.mark.anyio
+
+MIB = 1 << 20
+
+
+def soon(seconds: float = 60) -> int:
+    """A time in ms."""
+    return int((time.time() + seconds) * 1000)
+
+
+@pytest.fixture
+def holdings(redis: ArqRedis) -> Holdings:
+    """With room for three files and one MiB."""
+    return Holdings(redis, Quota(artifacts=3, bytes=MIB))
+
+
+async def test_what_fits_is_counted_and_what_does_not_is_not(holdings: Holdings) -> None:
+    await holdings.admit("alice", {"a": MIB // 2}, expires=soon())
+    with pytest.raises(QuotaExceeded, match=r"1 MiB may be kept .* 0\.50 MiB are, and this needs 0\.50 more"):
+        await holdings.admit("alice", {"b": MIB // 2 + 1}, expires=soon())
+    await holdings.admit("alice", {"b": MIB // 4, "c": MIB // 4}, expires=soon())
+    assert await holdings.used("alice") == Used(3, MIB)
+    with pytest.raises(
+        QuotaExceeded, match=r"3 files may be kept .* 3 are\. Nothing was kept\. The oldest file goes at"
+    ):
+        await holdings.admit("alice", {"d": 0}, expires=soon())
+    assert await holdings.used("alice") == Used(3, MIB)
+
+
+async def test_many_are_counted_all_or_none(holdings: Holdings) -> None:
+    with pytest.raises(QuotaExceeded):
+        await holdings.admit("alice", {"a": 1, "b": MIB}, expires=soon())
+    assert await holdings.used("alice") == Used(0, 0)
+
+
+async def test_the_same_file_counts_once_and_only_grows(holdings: Holdings) -> None:
+    for size in (0, 100, 100, 50):
+        await holdings.admit("alice", {"a": size}, expires=soon())
+    assert await holdings.used("alice") == Used(1, 100)
+
+
+async def test_another_principal_is_not_affected(holdings: Holdings) -> None:
+    await holdings.admit("alice", {"a": MIB}, expires=soon())
+    await holdings.admit("bob", {"a": MIB}, expires=soon())
+    assert await holdings.used("bob") == Used(1, MIB)
+    assert await holdings.ids("bob", 0, 10) == ["a"]
+
+
+async def test_what_has_expired_or_was_dropped_makes_room(holdings: Holdings, redis: ArqRedis) -> None:
+    await holdings.admit("alice", {"old": MIB // 2}, expires=soon(60))
+    await holdings.admit("alice", {"a": MIB // 2}, expires=soon(60))
+    await redis.zadd(schema.holdings_keys("alice")[0], {"old": soon(-1)})
+    assert await holdings.used("alice") == Used(1, MIB // 2)
+    await holdings.drop("alice", ["a", "a", "unknown"])
+    assert await holdings.used("alice") == Used(0, 0)
+    await holdings.admit("alice", {"b": MIB}, expires=soon(60))
+
+
+async def test_the_counts_go_with_the_last_artifact(holdings: Holdings, redis: ArqRedis) -> None:
+    await holdings.admit("alice", {"a": 1}, expires=soon(60))
+    await holdings.admit("alice", {"b": 1}, expires=soon(20))
+    for key in schema.holdings_keys("alice"):
+        assert 50_000 < await redis.pttl(key) <= 60_000
+
+
+async def test_many_front_ends_together_admit_no_more_than_the_quota(redis: ArqRedis) -> None:
+    several = [Holdings(redis, Quota(artifacts=100, bytes=10 * MIB)) for _ in range(4)]
+    tries = [several[n % 4].admit("alice", {f"file{n}": MIB}, expires=soon()) for n in range(40)]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(result is None for result in results) == 10
+    assert await several[0].used("alice") == Used(10, 10 * MIB)
+
+
+@pytest.fixture
+def store(redis: ArqRedis, tmp_path: Path) -> ArtifactStore:
+    """A store with room for three files and one MiB."""
+    quota = Quota(artifacts=3, bytes=MIB)
+    return ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=7200, quota=quota)
+
+
+async def put(store: ArtifactStore, tmp_path: Path, size: int) -> Artifact:
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(size))
+    return await store.put(path, principal="alice", name="n", mime_type="x/y", digest=digest_of(path))
+
+
+async def test_a_file_that_the_store_does_not_take_is_not_counted(store: ArtifactStore, tmp_path: Path) -> None:
+    (tmp_path / "artifacts").rmdir()
+    (tmp_path / "artifacts").write_text("no folder any more")
+    with pytest.raises(Unavailable):
+        await put(store, tmp_path, 10)
+    assert await store.holdings.used("alice") == Used(0, 0)
+
+
+async def test_files_that_are_taken_back_are_gone_and_not_counted(store: ArtifactStore, tmp_path: Path) -> None:
+    made = [await put(store, tmp_path, 10) for _ in range(2)]
+    await store.forget(made, "alice")
+    await store.forget([], "alice")
+    assert await store.holdings.used("alice") == Used(0, 0)
+    with pytest.raises(NotFound):
+        await store.get(made[0].artifact_id, principal="alice")
+    assert await store.page("alice", 0, 10) == ([], None)
+
+
+async def test_deleting_frees_room_at_once_and_touches_nothing_of_others(
+    store: ArtifactStore, redis: ArqRedis, tmp_path: Path
+) -> None:
+    """Unknown, foreign and repeated ids are left out of the answer; so is one that only looks like the sum's name."""
+    first, second = [await put(store, tmp_path, MIB // 2) for _ in range(2)]
+    path = tmp_path / "file"
+    theirs = await store.put(path, principal="bob", name="n", mime_type="x/y", digest=digest_of(path))
+    with pytest.raises(QuotaExceeded):
+        await put(store, tmp_path, 1)
+    asked = [first.artifact_id, "unknown", theirs.artifact_id, first.artifact_id, "*", "x\0y"]
+    assert await store.delete(asked, principal="alice") == [first.artifact_id]
+    assert await store.holdings.used("alice") == Used(1, MIB // 2)
+    assert await store.holdings.used("bob") == Used(1, MIB // 2)
+    assert (await store.get(theirs.artifact_id, principal="bob")) == theirs
+    assert await store.page("alice", 0, 10) == ([second], None)
+    assert await store.delete(asked, principal="alice") == []
+    assert await store.delete([], principal="alice") == []
+    again = await put(store, tmp_path, MIB // 2)
+    assert {*await store.delete([again.artifact_id, second.artifact_id], principal="alice")} == {
+        again.artifact_id,
+        second.artifact_id,
+    }
+    assert await store.holdings.used("alice") == Used(0, 0)
+    assert [await redis.ttl(key) for key in schema.holdings_keys("alice") if await redis.ttl(key) == -1] == []
+
+
+async def test_a_count_without_a_record_is_not_deleted(store: ArtifactStore) -> None:
+    """It may be that of a file on its way into the store, whose id is in the list of ids already."""
+    await store.holdings.admit("alice", {"coming": 100}, expires=soon())
+    assert await store.delete(["coming"], principal="alice") == []
+    assert await store.holdings.used("alice") == Used(1, 100)
+
+
+@pytest.mark.parametrize("key", ["same input", "idempotency key", "same input, a later job"])
+async def test_a_job_whose_file_is_deleted_is_found_by_its_idempotency_key_but_not_by_equal_input(
+    store: ArtifactStore, redis: ArqRedis, tmp_path: Path, key: str
+) -> None:
+    """Who asks for the same again wants the file; a key, though, starts no second job."""
+    noted = (
+        schema.idempotency_key("alice", "k") if key == "idempotency key" else schema.same_input_key("alice", "print")
+    )
+    now = "later" if key == "same input, a later job" else "made-it"
+    await redis.hset(f"{schema.RECORD}made-it", mapping={"key": noted})  # type: ignore[misc]
+    await redis.set(noted, now, px=60_000)
+    await redis.pexpire(f"{schema.RECORD}made-it", 60_000)
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    made = await store.put(path, principal="alice", name="n", mime_type="x/y", digest=digest_of(path), job="made-it")
+    assert await store.get(made.artifact_id, principal="alice") == made
+    assert await store.delete([made.artifact_id], principal="bob") == []
+    assert await redis.get(noted) == now.encode()
+    assert await store.delete([made.artifact_id], principal="alice") == [made.artifact_id]
+    assert await redis.get(noted) == (None if key == "same input" else now.encode())
+
+
+class Meanwhile(ArtifactStore):
+    """A store whose uploads are deleted while their bytes are written."""
+
+    async def _keep(self, path: Path, artifact: Artifact) -> str:
+        blob = await super()._keep(path, artifact)
+        assert await self.delete([artifact.artifact_id], principal="alice") == [artifact.artifact_id]
+        return blob
+
+
+class MeanwhileCounted(Holdings):
+    """Counts whose uploads are deleted just before their bytes are counted."""
+
+    async def grow(self, principal: str, artifact_id: str, size: int, *, expires: int) -> None:
+        """Too late."""
+        assert await self.delete(principal, [artifact_id]) == [artifact_id]
+        await super().grow(principal, artifact_id, size, expires=expires)
+
+
+@pytest.mark.parametrize("moment", ["before it is counted", "while it is written"])
+async def test_an_upload_that_is_deleted_while_it_comes_is_refused_and_not_counted(
+    redis: ArqRedis, tmp_path: Path, moment: str
+) -> None:
+    kind = ArtifactStore if moment == "before it is counted" else Meanwhile
+    store = kind((tmp_path / "artifacts").as_uri(), redis, retention_seconds=7200)
+    if kind is ArtifactStore:
+        store.holdings = MeanwhileCounted(redis, Quota())
+    reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100)
+    with pytest.raises(NotFound, match=reserved.artifact_id):
+        await store.complete(reserved.artifact_id, path, digest=digest_of(path))
+    assert await store.holdings.used("alice") == Used(0, 0)
+    assert await store.holdings.ids("alice", 0, 10) == []
+    assert not await redis.exists(schema.artifact_key(reserved.artifact_id))
+
+
+async def test_however_uploads_and_deletions_meet_what_is_counted_is_what_there_is(
+    redis: ArqRedis, tmp_path: Path
+) -> None:
+    store = ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=7200)
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100)
+    digest = digest_of(path)
+    for turn in range(40):
+        reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
+
+        async def delete(artifact_id: str = reserved.artifact_id, later: int = turn % 20) -> list[str]:
+            for _ in range(later):
+                await asyncio.to_thread(path.stat)
+            return await store.delete([artifact_id], principal="alice")
+
+        filled, deleted = await asyncio.gather(
+            store.complete(reserved.artifact_id, path, digest=digest), delete(), return_exceptions=True
+        )
+        assert deleted == [reserved.artifact_id]
+        assert isinstance(filled, Artifact | NotFound)
+        assert await store.holdings.used("alice") == Used(0, 0)
+        assert not await redis.exists(schema.artifact_key(reserved.artifact_id))
+
+
+async def test_an_upload_counts_from_the_start_and_is_waited_for_an_hour(store: ArtifactStore, tmp_path: Path) -> None:
+    """Its retention begins when its bytes have come."""
+    reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
+    assert await store.holdings.used("alice") == Used(1, 0)
+    assert soon(3500) < reserved.expires <= soon(3600)
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100)
+    filled = await store.complete(reserved.artifact_id, path, digest=digest_of(path))
+    assert soon(7100) < filled.expires <= soon(7200)
+    assert await store.holdings.used("alice") == Used(1, 100)
+    assert (await store.get(filled.artifact_id, principal="alice")) == filled
+
+
+async def test_of_two_uploads_to_one_place_one_is_kept_and_the_larger_one_counts(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
+    paths = [tmp_path / "one", tmp_path / "two"]
+    for path, size in zip(paths, (10, 500_000), strict=True):
+        path.write_bytes(b"x" * size)
+    both = [store.complete(reserved.artifact_id, path, digest=digest_of(path)) for path in paths]
+    results = await asyncio.gather(*both, return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["Artifact", Conflict.__name__]
+    kept = await store.get(reserved.artifact_id, principal="alice")
+    assert kept in results
+    assert (await store.holdings.used("alice")).bytes >= kept.size
+
+
+@pytest.mark.parametrize("url", ["file", "memory:///"])
+async def test_expired_hours_are_collected_from_folders_and_from_object_storage(
+    redis: ArqRedis, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory stands for S3: it has no folders. Pending uploads have no bytes, so nothing of them is left."""
+    folder = tmp_path / "artifacts"
+    store = ArtifactStore(folder.as_uri() if url == "file" else url, redis, retention_seconds=60)
+    await store.reserve(principal="alice", name="never comes", mime_type="x/y")
+    first, second = [await put(store, tmp_path, 10) for _ in range(2)]
+    if url == "file":
+        (folder / first.blob).with_name("half#1").write_bytes(b"of a process that was killed while it wrote")
+    assert await store.collect() == 0
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 4 * 3600)
+    assert await store.collect() == 2
+    assert await store.collect() == 0
+    for artifact in (first, second):
+        with pytest.raises(OffloopError):
+            [piece async for piece in store.stream(artifact)]
+    if url == "file":
+        hour = datetime.fromtimestamp(first.expires / 1000, UTC).strftime("%Y%m%d%H")
+        assert not (folder / hour).exists()

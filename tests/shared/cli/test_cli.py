@@ -1,0 +1,137 @@
+"""The command line: help, settings, doctor, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from offloop.cli import running, table
+from offloop.processes.embedded_redis import EmbeddedRedis
+from offloop.settings import Settings, load
+
+
+def _offloop(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")}
+    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "NO_COLOR": "1", "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", "offloop", *words],
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def test_help_names_every_command() -> None:
+    """Each import root has brought its own."""
+    shown = _offloop("--help")
+    assert shown.returncode == 0
+    for command in ("up", "serve", "worker", "call", "demo", "doctor", "settings"):
+        assert f" {command} " in shown.stdout
+
+
+def test_an_unknown_setting_is_one_line_with_a_suggestion_and_exit_code_2() -> None:
+    """A typing mistake in the environment never goes unnoticed."""
+    ended = _offloop("settings", OFFLOOP_PROT="1")
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr == "error: OFFLOOP_PROT is not a setting. Did you mean OFFLOOP_PORT?\n"
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_part_alone_needs_a_redis_and_says_so(command: str) -> None:
+    """Only `up` starts a Redis of its own."""
+    ended = _offloop(command)
+    assert ended.returncode == 2
+    assert "OFFLOOP_REDIS_URL" in ended.stderr
+    assert "offloop up" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_command_whose_libraries_are_missing_says_what_to_install(tmp_path: Path) -> None:
+    """The commands of a missing extra are not listed, and asked for they name the extra."""
+    # An environment without the extra is not made in a second; a library that cannot be found looks the same.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name == 'mcp' else find(name, package)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    assert " serve " not in _offloop("--help", PYTHONPATH=path).stdout
+    ended = _offloop("serve", PYTHONPATH=path)
+    assert ended.returncode == 2
+    assert "pip install 'offloop[server]'" in ended.stderr
+
+
+def test_doctor_without_any_redis_tries_the_embedded_one(tmp_path: Path) -> None:
+    """Nothing has to run for the first examination; standard output holds the JSON and nothing else."""
+    ended = _offloop("doctor", "--json", OFFLOOP_STATE_DIR=str(tmp_path))
+    report = json.loads(ended.stdout)
+    checks = {check["name"]: check for check in report["checks"]}
+    assert checks["python"]["status"] == "ok"
+    assert checks["redis"]["status"] == "ok"
+    assert "embed" in checks["redis"]["found"]
+    assert checks["artifacts"]["status"] == "ok"
+    assert checks["workers"]["status"] == "warn"
+    assert report["ok"] == (ended.returncode == 0)
+
+
+def test_doctor_examines_the_redis_that_is_set(tmp_path: Path) -> None:
+    """A server that forgets on restart is a warning, and queues that nobody serves are a failure."""
+
+    async def scenario() -> subprocess.CompletedProcess[str]:
+        async with EmbeddedRedis(tmp_path / "redis", persistent=False) as server:
+            return await asyncio.to_thread(
+                _offloop, "doctor", "--json", OFFLOOP_REDIS_URL=server.url, OFFLOOP_STATE_DIR=str(tmp_path)
+            )
+
+    ended = asyncio.run(scenario())
+    checks = {check["name"]: check for check in json.loads(ended.stdout)["checks"]}
+    assert checks["redis"]["status"] == "ok"
+    assert checks["redis appendonly"]["status"] == "warn"
+    assert checks["redis maxmemory-policy"]["status"] == "ok"
+    assert checks["workers"]["status"] == "fail"
+    assert "offloop worker --queues" in checks["workers"]["advice"]
+    assert ended.returncode == 1
+
+
+def test_doctor_masks_the_password_of_a_redis_that_does_not_answer(tmp_path: Path) -> None:
+    """The failure says where it looked, not with which secret."""
+    ended = _offloop("doctor", OFFLOOP_REDIS_URL="redis://me:s3cret@127.0.0.1:1", OFFLOOP_STATE_DIR=str(tmp_path))
+    assert ended.returncode == 1
+    assert "redis://me:***@127.0.0.1:1" in ended.stdout
+    assert "s3cret" not in ended.stdout + ended.stderr
+
+
+def test_settings_are_shown_without_their_secrets() -> None:
+    """Keys and passwords are masked in every form of output."""
+    given = {"OFFLOOP_API_KEYS": "alice:k3y,bob:0ther", "OFFLOOP_REDIS_URL": "redis://:s3cret@h:1"}
+    for words in (("settings",), ("settings", "--json")):
+        ended = _offloop(*words, **given)
+        assert ended.returncode == 0
+        assert not [secret for secret in ("k3y", "0ther", "s3cret") if secret in ended.stdout]
+    rows = {row["name"]: row for row in table.describe(load(given))}
+    assert rows["OFFLOOP_API_KEYS"]["value"] == "alice:***,bob:***"
+    assert rows["OFFLOOP_REDIS_URL"]["value"] == "redis://:***@h:1"
+    assert set(rows) == {Settings.variable(name) for name in Settings.model_fields}
+
+
+def test_only_a_living_up_is_found(tmp_path: Path) -> None:
+    """A file that a killed process left behind counts for nothing; only its own writer takes it away."""
+    own = running.Running(os.getpid(), "unix:///nowhere", "http://127.0.0.1:1/mcp")
+    own.announce(tmp_path)
+    assert running.find(tmp_path) == own
+    running.Running(os.getpid(), "unix:///elsewhere", "http://127.0.0.1:1/mcp").withdraw(tmp_path)
+    assert running.find(tmp_path) == own
+    own.withdraw(tmp_path)
+    assert running.find(tmp_path) is None
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait(10)
+    running.Running(gone.pid, "unix:///nowhere", "http://127.0.0.1:1/mcp").announce(tmp_path)
+    assert running.find(tmp_path) is None

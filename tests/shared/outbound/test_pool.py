@@ -1,0 +1,226 @@
+"""The ways to Redis that a deployment has: a user with few rights, TLS, and sentinels that change the primary."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+
+from offloop import Model, declare
+from offloop.errors import Unavailable
+from offloop.kinds.catalogue import Catalogue
+from offloop.queue.client import Bounds, JobQueue, live_queues, new_id
+from offloop.queue.record import Done, Outcome, Progress, State
+from offloop.redis import schema
+from offloop.redis.connection import connect
+from offloop_workers import engine
+from offloop_workers.attempt import Claim
+from parts.network import LOCAL, Node, tls_in_front_of
+from parts.processes import until
+from parts.serving import serving
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+
+BOUNDS = Bounds(retention_seconds=60, max_queued=100, max_queued_per_principal=100)
+RIGHTS = "~arq:* ~offloop:* &arq:* &offloop:* +@all -@admin -@dangerous +info"
+"""What docs/operations.md tells an operator to grant."""
+
+
+class Nothing(Model):
+    """An input without fields."""
+
+
+kind = declare("do_nothing", Nothing, Nothing, description="d", retries=3)
+
+
+class Slow:
+    """Work that tells progress, and ends when it is let."""
+
+    def __init__(self) -> None:
+        """Nothing has begun."""
+        self.begun = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def __call__(self, claim: Claim, tell: Callable[[Progress], None]) -> Outcome:
+        """Perform one attempt."""
+        tell(Progress(1, 2, claim.job_id))
+        self.begun.set()
+        await self.let.wait()
+        return Done({"attempt": claim.attempt})
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens every second happens more often."""
+    monkeypatch.setattr(engine, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "SWEEP_SECONDS", 0.1)
+
+
+@pytest.fixture
+def node(temporary: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Node]]:
+    """Starts servers, and ends them after the test."""
+    with ExitStack() as stack:
+
+        def start(name: str, *options: str, sentinel: bool = False) -> Node:
+            made = Node(temporary / f"{abs(hash(request.node.nodeid)):x}" / name, *options, sentinel=sentinel)
+            stack.callback(made.kill)
+            return made
+
+        yield start
+
+
+@asynccontextmanager
+async def _open(url: str) -> AsyncIterator[ArqRedis]:
+    redis = connect(url)
+    try:
+        yield redis
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+def _kinds() -> Catalogue:
+    return Catalogue([kind])
+
+
+async def _submit(queue: JobQueue, **options: Any) -> str:
+    options = {"principal": "alice", "job_id": new_id(), **options}
+    return (await queue.submit(kind, Nothing(), **options)).record.job_id
+
+
+async def _state(queue: JobQueue, job_id: str, *states: State) -> bool:
+    try:
+        return (await queue.get(job_id, principal="alice")).state in states
+    except Unavailable:
+        return False
+
+
+async def _whole_life(url: str) -> None:
+    """Submit, join, list, claim, tell, finish; cancel in the queue and while it runs; take over what was lost."""
+    slow = Slow()
+    async with _open(url) as redis:
+        queue = JobQueue(redis, BOUNDS, front_end="front")
+        first = await _submit(queue, key="mine", wait_seconds=5)
+        assert await _submit(queue, key="mine") == first
+        cancelled = await _submit(queue)
+        await queue.cancel(cancelled, principal="alice")
+        async with serving(_kinds(), slow, url):
+            await slow.begun.wait()
+            await until(lambda: _progress(queue, first))
+            slow.let.set()
+            await until(lambda: _state(queue, first, State.COMPLETED))
+            slow.let.clear()
+            running = await _submit(queue)
+            await until(lambda: _state(queue, running, State.RUNNING))
+            await queue.cancel(running, principal="alice")
+            await until(lambda: _state(queue, running, State.CANCELLED))
+            lost = await _submit(queue)
+            await until(lambda: _state(queue, lost, State.RUNNING))
+            await redis.hset(schema.RECORD + lost, "token", "nobody:0")  # type: ignore[misc]
+            await redis.zadd(schema.LEASES + "default", {lost: 1})
+            slow.let.set()
+            await until(lambda: _state(queue, lost, State.COMPLETED))
+            assert await live_queues(redis) == {"default"}
+        found = (await queue.jobs(principal="alice")).records
+        assert {record.job_id for record in found} == {first, cancelled, running, lost}
+
+
+async def _progress(queue: JobQueue, job_id: str) -> bool:
+    return (await queue.get(job_id, principal="alice")).progress is not None
+
+
+async def test_a_user_with_the_documented_rights_can_do_all_there_is(node: Callable[..., Node]) -> None:
+    server = node("valkey", f"user offloop on >secret {RIGHTS}", "user default on nopass ~* &* +@all")
+    await _whole_life(f"redis://offloop:secret@{LOCAL}:{server.port}")
+    assert server.ask("ACL", "LOG") == []
+
+
+async def test_a_user_with_fewer_rights_is_refused(node: Callable[..., Node]) -> None:
+    """So the test above shows something: rights are checked inside the scripts as well."""
+    few = RIGHTS.replace("~arq:*", "")
+    server = node("valkey", f"user offloop on >secret {few}", "user default on nopass ~* &* +@all")
+    async with _open(f"redis://offloop:secret@{LOCAL}:{server.port}") as redis:
+        with pytest.raises(Exception, match="key"):
+            await _submit(JobQueue(redis, BOUNDS))
+
+
+def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate that vouches for itself, and its key."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", f"/CN={name}"]
+    command += ["-addext", f"subjectAltName=DNS:{name}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=20)
+    return certificate, key
+
+
+async def test_tls_carries_everything_where_the_certificate_is_known(node: Callable[..., Node], tmp_path: Path) -> None:
+    certificate, key = _certificate(tmp_path, "localhost")
+    server = node("valkey")
+    async with tls_in_front_of(server.port, certificate, key) as port:
+        await _whole_life(f"rediss://localhost:{port}?ssl_ca_certs={certificate}")
+
+
+@pytest.mark.parametrize("name", ["localhost", "elsewhere.example"])
+async def test_tls_with_an_unknown_certificate_or_another_name_is_refused(
+    node: Callable[..., Node], tmp_path: Path, name: str
+) -> None:
+    """Known but made for another host, or made for this host but not known: neither is talked to."""
+    certificate, key = _certificate(tmp_path, name)
+    known = f"?ssl_ca_certs={certificate}" if name != "localhost" else ""
+    server = node("valkey")
+    async with (
+        tls_in_front_of(server.port, certificate, key) as port,
+        _open(f"rediss://localhost:{port}{known}") as redis,
+    ):
+        with pytest.raises(Unavailable):
+            await _submit(JobQueue(redis, BOUNDS))
+    assert server.ask("DBSIZE") == 0
+
+
+async def test_a_new_primary_is_found_and_what_was_replicated_is_done(node: Callable[..., Node]) -> None:
+    """One job runs and one waits when the primary is killed; both end at the replica that takes its place."""
+    primary = node("primary")
+    replica = node("replica", f"replicaof {LOCAL} {primary.port}")
+    sentinels = [node(f"sentinel{number}", *_watching(primary), sentinel=True) for number in range(3)]
+    await until(lambda: _watched(sentinels), 30)
+    names = ",".join(f"{LOCAL}:{sentinel.port}" for sentinel in sentinels)
+    url = f"redis+sentinel://{names}/main"
+    slow = Slow()
+    async with _open(url) as redis, serving(_kinds(), slow, url, slots=1):
+        queue = JobQueue(redis, BOUNDS)
+        running = await _submit(queue)
+        await slow.begun.wait()
+        waiting = await _submit(queue)
+        await redis.execute_command("WAIT", 1, 5000)  # type: ignore[no-untyped-call]
+        primary.kill()
+        slow.let.set()
+        for job_id in (running, waiting):
+            await until(lambda job_id=job_id: _state(queue, job_id, State.COMPLETED), 60)  # type: ignore[misc]
+        assert isinstance((await queue.get(running, principal="alice")).outcome, Done)
+        later = await _submit(queue)
+        await until(lambda: _state(queue, later, State.COMPLETED))
+    assert replica.ask("ROLE")[0] == b"master"  # type: ignore[index]
+
+
+def _watching(primary: Node) -> list[str]:
+    return [
+        f"sentinel monitor main {LOCAL} {primary.port} 2",
+        "sentinel down-after-milliseconds main 500",
+        "sentinel failover-timeout main 5000",
+    ]
+
+
+async def _watched(sentinels: list[Node]) -> bool:
+    """Whether each sentinel knows the replica and the other two."""
+    for sentinel in sentinels:
+        told: Any = sentinel.ask("SENTINEL", "MASTER", "main")
+        found = dict(zip(told[::2], told[1::2], strict=True))
+        if (found[b"num-slaves"], found[b"num-other-sentinels"]) != (b"1", b"2"):
+            return False
+    return True

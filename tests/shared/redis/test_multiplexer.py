@@ -1,0 +1,129 @@
+"""One connection for all commands: order, cancellation, loss, silence and large values."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from offloop.processes.embedded_redis import EmbeddedRedis
+from offloop.redis import multiplexer as pipe
+from offloop.redis.connection import connect
+from offloop.redis.lua import Script
+from offloop.redis.multiplexer import PipedRedis
+
+pytestmark = pytest.mark.anyio
+
+
+async def _say(redis: ArqRedis, *command: str | bytes | int) -> Any:
+    """The reply to one command, as the pipe gives it."""
+    assert isinstance(redis, PipedRedis)
+    return await redis.execute_command(*command)
+
+
+async def _echo(redis: ArqRedis, value: str | bytes) -> Any:
+    return await _say(redis, "ECHO", value)
+
+
+async def _connections(redis: ArqRedis) -> int:
+    """How many connections the server has, this one included."""
+    return len(await redis.client_list())
+
+
+async def test_many_callers_share_one_connection_and_each_gets_its_own_reply(redis: ArqRedis) -> None:
+    before = await _connections(redis)
+    replies = await asyncio.gather(*(_echo(redis, f"{number}") for number in range(500)))
+    assert replies == [b"%d" % number for number in range(500)]
+    assert await _connections(redis) == before
+
+
+async def test_a_reply_has_the_form_that_redis_py_gives_it(redis: ArqRedis) -> None:
+    await _say(redis, "HSET", "offloop:job:a", "x", 1)
+    await redis.pexpire("offloop:job:a", 60_000)
+    assert await _say(redis, "HGETALL", "offloop:job:a") == {b"x": b"1"}
+    assert isinstance((await redis.info())["redis_version"], str)
+    assert await redis.exists("offloop:job:b") == 0
+
+
+async def test_a_refusal_reaches_its_caller_and_nobody_else(redis: ArqRedis) -> None:
+    calls = (("ECHO", "a"), ("INCRBY", "offloop:none", "x"), ("EVALSHA", "0" * 40, 0), ("ECHO", "b"))
+    said, refused, unknown, after = await asyncio.gather(
+        *(_say(redis, *call) for call in calls), return_exceptions=True
+    )
+    assert (said, after) == (b"a", b"b")
+    assert isinstance(refused, ResponseError)
+    assert isinstance(unknown, NoScriptError)
+
+
+async def test_a_caller_that_leaves_takes_nothing_with_it(redis: ArqRedis) -> None:
+    """The connection stays, and the reply it did not wait for is given to nobody else."""
+    await _echo(redis, "warm")
+    number = await redis.client_id()
+    leaving = [asyncio.create_task(_echo(redis, f"left {n}")) for n in range(50)]
+    staying = [asyncio.create_task(_echo(redis, f"stays {n}")) for n in range(50)]
+    await asyncio.sleep(0)  # all have been sent
+    for task in leaving:
+        task.cancel()
+    assert await asyncio.gather(*staying) == [b"stays %d" % n for n in range(50)]
+    assert await redis.client_id() == number
+
+
+async def test_large_values_go_both_ways_beside_small_ones(redis: ArqRedis) -> None:
+    """Far more than the transport's write buffer holds."""
+    big = os.urandom(6_000_000)
+    replies = await asyncio.gather(*(_echo(redis, value) for value in (big, b"a", big, b"b", big)))
+    assert replies == [big, b"a", big, b"b", big]
+
+
+async def test_commands_are_sent_again_after_the_server_was_killed(tmp_path: Path) -> None:
+    async with EmbeddedRedis(tmp_path / "own") as server:
+        redis = connect(server.url, retries=30)
+        await _echo(redis, "a")
+        before = server.pid
+        assert before
+        os.kill(before, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            assert await asyncio.gather(*(_echo(redis, f"{n}") for n in range(20))) == [b"%d" % n for n in range(20)]
+        assert server.pid != before
+        await redis.aclose(close_connection_pool=True)
+
+
+async def test_a_frozen_server_is_given_up_after_a_bound_and_works_again_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipe, "SILENT_SECONDS", 0.2)
+    async with EmbeddedRedis(tmp_path / "own") as server:
+        redis = connect(server.url, retries=0)
+        await _echo(redis, "a")
+        assert server.pid
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(RedisTimeoutError, match="no reply for"):
+                await _echo(redis, "b")
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        assert await _echo(redis, "c") == b"c"
+        await redis.aclose(close_connection_pool=True)
+
+
+async def test_a_client_can_be_closed_twice_and_used_again(valkey: str) -> None:
+    redis = connect(valkey)
+    await _echo(redis, "a")
+    await redis.aclose(close_connection_pool=True)
+    await redis.aclose(close_connection_pool=True)
+    assert await _echo(redis, "b") == b"b"
+    await redis.aclose(close_connection_pool=True)
+
+
+async def test_a_script_that_the_server_forgets_again_and_again_is_run_all_the_same(redis: ArqRedis) -> None:
+    script = Script(redis, "return ARGV[1] .. KEYS[1]")
+    for number in range(20):
+        _, said = await asyncio.gather(redis.script_flush(), script(keys=["b"], args=[number]))
+        assert said == b"%db" % number

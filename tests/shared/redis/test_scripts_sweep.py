@@ -1,0 +1,187 @@
+"""What no message told of is found: lines that nobody looks at, jobs of lost workers, jobs that stock arq enqueued."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from arq.connections import ArqRedis
+
+from offloop import Model, declare
+from offloop.queue.record import Done, State
+from offloop.redis import schema
+from parts.caller import ALICE, Caller, calling
+from parts.steps import LEASE_MS, Steps
+
+pytestmark = pytest.mark.anyio
+
+
+class Nothing(Model):
+    """An input without fields."""
+
+
+kind = declare("do_nothing", Nothing, Nothing, description="d", retries=2)
+
+
+@pytest.fixture
+async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
+    """Alice, behind a front end."""
+    async with calling(redis) as found:
+        yield found
+
+
+@pytest.fixture
+def one(redis: ArqRedis) -> Steps:
+    """A worker."""
+    return Steps(redis, "one")
+
+
+@pytest.fixture
+def two(redis: ArqRedis) -> Steps:
+    """Another worker."""
+    return Steps(redis, "two")
+
+
+async def _submit(caller: Caller, *job_ids: str) -> None:
+    for job_id in job_ids:
+        await caller.submit(kind, Nothing(), job_id=job_id)
+
+
+async def test_a_line_that_nobody_looks_at_is_shown_to_one_worker_with_a_place(
+    redis: ArqRedis, caller: Caller, one: Steps, two: Steps
+) -> None:
+    """Each sweep tells the next of them."""
+    await _submit(caller, "a")
+    async with one.listening() as first, two.listening() as second:
+        for worker in (one, two):
+            await worker.offer(0)
+        await redis.zadd(schema.idle_key("default"), {"one": 2, "two": 1})
+        await one.sweep()
+        assert await first.next() == ("look", None)
+        await second.none()
+        await one.sweep()
+        assert await second.next() == ("look", None)
+        await one.sweep()
+        await first.none()
+    assert [taken.job_id for taken in await one.offer(1)] == ["a"]
+
+
+async def test_a_job_of_a_lost_worker_is_swept_up_when_its_lease_has_lapsed(
+    caller: Caller, one: Steps, two: Steps
+) -> None:
+    await _submit(caller, "a")
+    await one.claim_one("a")
+    assert await two.sweep() == 0
+    assert (await caller.get("a")).state is State.RUNNING
+    await one.lapse("a")
+    assert await two.sweep() == 1
+    assert (await two.line(ALICE), await two.leased()) == (["a"], {})
+    record = await caller.get("a")
+    assert (record.state, record.attempt, record.started) == (State.QUEUED, 1, None)
+    assert await two.sweep() == 0
+
+
+async def test_jobs_of_a_lost_worker_go_before_those_that_have_waited_less(
+    caller: Caller, one: Steps, two: Steps
+) -> None:
+    await _submit(caller, "a", "b", "c")
+    await one.claim(2)
+    await one.lose("a", "b")
+    assert (await two.line(ALICE))[-1] == "c"
+    assert {taken.job_id for taken in await two.claim(2)} == {"a", "b"}
+
+
+async def test_after_a_pause_of_all_sweeps_living_workers_have_half_a_lease_to_show_themselves(
+    caller: Caller, one: Steps, two: Steps
+) -> None:
+    """A server that was frozen would take every job from its worker otherwise."""
+    await _submit(caller, "kept", "lost")
+    kept, lost = await one.claim(2)
+    await one.lapse("kept", "lost")
+    assert await two.sweep(idle_ms=LEASE_MS // 2 + 1000) == 0
+    now = await two.now()
+    assert all(abs(until - now - LEASE_MS // 2) < 5000 for until in (await two.leased()).values())
+    assert await one.renew(kept) == ([], [])
+    assert (await two.leased())["kept"] > (await two.leased())["lost"]
+    await one.lapse("lost")
+    assert await two.sweep() == 1
+    assert await one.renew(kept, lost) == (["lost"], [])
+
+
+async def test_a_short_pause_of_the_sweeps_gives_no_grace(caller: Caller, one: Steps, two: Steps) -> None:
+    await _submit(caller, "a")
+    await one.claim_one("a")
+    await one.lapse("a")
+    assert await two.sweep(idle_ms=LEASE_MS // 2 - 5000) == 1
+
+
+async def test_grace_never_shortens_a_lease(caller: Caller, one: Steps) -> None:
+    await _submit(caller, "a")
+    await one.claim_one("a")
+    before = await one.leased()
+    await one.sweep(idle_ms=LEASE_MS)
+    assert await one.leased() == before
+
+
+async def test_a_lease_of_a_job_that_is_gone_is_cleared_away(redis: ArqRedis, caller: Caller, one: Steps) -> None:
+    await _submit(caller, "a")
+    await one.claim_one("a")
+    await redis.delete(schema.RECORD + "a", schema.PAYLOAD + "a")
+    await one.lapse("a")
+    assert await one.sweep() == 0
+    assert await one.leased() == {}
+
+
+async def test_only_one_process_sweeps_at_a_time(redis: ArqRedis, caller: Caller, one: Steps, two: Steps) -> None:
+    await _submit(caller, "a")
+    await one.claim_one("a")
+    assert await one.sweep() == 0
+    await one.lapse("a")
+    assert await two.sweep(locked=True) == -1
+    assert await two.line(ALICE) == []
+    assert 0 < await redis.pttl(schema.sweep_keys("default")[0]) <= 60_000
+
+
+async def test_a_job_of_stock_arq_is_taken_and_ended(redis: ArqRedis, one: Steps) -> None:
+    """Arq's own `enqueue_job` writes no record; the sweep makes one, among those nobody waits for."""
+    # Due for some seconds: arq takes the time from the client's clock, which may be ahead of the server's.
+    job = await redis.enqueue_job("do_nothing", _queue_name=schema.queue_key("default"), _defer_by=-5)
+    assert job is not None
+    assert await one.sweep() == 1
+    assert await one.sweep() == 0
+    assert await one.line("", "batch") == [job.job_id]
+    taken = await one.claim_one(job.job_id)
+    assert (taken.kind, taken.principal, taken.allowed, taken.payload != b"") == ("", "", 1, True)
+    assert await one.finish(taken, Done({"words": 1}))
+    assert (await job.result(timeout=5))["output"] == {"words": 1}
+    assert (await one.depth(), await one.leased()) == ({}, {})
+
+
+async def test_a_job_of_stock_arq_that_is_not_due_waits(redis: ArqRedis, one: Steps) -> None:
+    job = await redis.enqueue_job("do_nothing", _queue_name=schema.queue_key("default"), _defer_by=3600)
+    assert job is not None
+    assert await one.sweep() == 0
+    assert await one.claim() == []
+    await redis.zadd(schema.queue_key("default"), {job.job_id: 1})
+    assert await one.sweep() == 1
+    await one.claim_one(job.job_id)
+
+
+async def test_jobs_of_stock_arq_are_found_behind_a_long_queue(redis: ArqRedis, one: Steps) -> None:
+    """A sweep looks at 500 at most and goes on there the next time."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for number in range(700):
+            pipe.zadd(schema.queue_key("default"), {f"{number}": 1_000_000 + number})
+            pipe.hset(schema.RECORD + f"{number}", "state", "queued")
+            pipe.pexpire(schema.RECORD + f"{number}", 60_000)
+        await pipe.execute()
+    await redis.enqueue_job("do_nothing", _job_id="stock", _queue_name=schema.queue_key("default"), _defer_by=-5)
+    assert [await one.sweep() for _ in range(3)] == [0, 1, 0]
+    assert await one.line("", "batch") == ["stock"]
+
+
+async def test_a_job_of_stock_arq_whose_payload_has_expired_is_forgotten(redis: ArqRedis, one: Steps) -> None:
+    await redis.enqueue_job("do_nothing", _job_id="stock", _queue_name=schema.queue_key("default"), _defer_by=-5)
+    await redis.delete(schema.PAYLOAD + "stock")
+    assert await one.sweep() == 0
+    assert await redis.zcard(schema.queue_key("default")) == 0

@@ -1,0 +1,116 @@
+"""One subscription: order, breaks, silence, and that everything said before is heard."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from arq.connections import ArqRedis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from offloop.processes.embedded_redis import EmbeddedRedis
+from offloop.redis import subscriber as channel
+from offloop.redis.connection import connect, connect_blocking
+from offloop.redis.outage import forever
+from offloop.redis.subscriber import Channel
+from parts.processes import until
+
+pytestmark = pytest.mark.anyio
+
+
+class Ear:
+    """Listens, and keeps what it hears."""
+
+    def __init__(self, url: str) -> None:
+        """Nothing is heard yet."""
+        self.heard: list[bytes] = []
+        self.begun = 0
+        self.redis = connect_blocking(url)
+        self.channel = Channel(self.redis, "news", self.heard.append, self._begin)
+
+    def _begin(self) -> None:
+        self.begun += 1
+
+    async def has_begun(self, times: int = 1) -> bool:
+        """Whether it has subscribed so often."""
+        return self.begun >= times
+
+
+@asynccontextmanager
+async def _listening(url: str) -> AsyncIterator[Ear]:
+    ear = Ear(url)
+    task = asyncio.create_task(forever(ear.channel.listen))
+    try:
+        await until(ear.has_begun)
+        yield ear
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await ear.redis.aclose(close_connection_pool=True)
+
+
+async def test_messages_are_heard_in_their_order(redis: ArqRedis, valkey: str) -> None:
+    async with _listening(valkey) as ear:
+        said = [b"%d" % number for number in range(500)] + [b"x" * 1_000_000]
+        for text in said:
+            await redis.publish("news", text)
+        await ear.channel.hear_all()
+        assert ear.heard == said
+
+
+async def test_who_does_not_listen_has_heard_all(valkey: str) -> None:
+    ear = Ear(valkey)
+    await ear.channel.hear_all()
+    await ear.redis.aclose(close_connection_pool=True)
+
+
+async def test_a_broken_subscription_begins_again_and_leaves_no_connection(redis: ArqRedis, valkey: str) -> None:
+    async with _listening(valkey) as ear:
+        before = len(await redis.client_list())
+        await redis.client_kill_filter(_type="pubsub")
+        await until(lambda: ear.has_begun(2))
+        assert len(await redis.client_list()) == before
+        await redis.publish("news", b"again")
+        await ear.channel.hear_all()
+        assert ear.heard == [b"again"]
+
+
+async def test_a_break_is_raised(redis: ArqRedis, valkey: str) -> None:
+    ear = Ear(valkey)
+    listening = asyncio.create_task(ear.channel.listen())
+    await until(ear.has_begun)
+    await redis.client_kill_filter(_type="pubsub")
+    with pytest.raises(RedisConnectionError):
+        await listening
+    await ear.redis.aclose(close_connection_pool=True)
+
+
+async def test_an_idle_subscription_is_asked_and_a_silent_one_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that nobody closed looks idle for ever."""
+    monkeypatch.setattr(channel, "SILENT_SECONDS", 0.2)
+    async with EmbeddedRedis(tmp_path) as server:
+        ear, redis = Ear(server.url), connect(server.url)
+        listening = asyncio.create_task(ear.channel.listen())
+        await until(ear.has_begun)
+        assert server.pid
+
+        async def asked() -> bool:
+            return int((await redis.info("commandstats")).get("cmdstat_ping", {}).get("calls", 0)) > 0
+
+        await until(asked)
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(RedisTimeoutError, match="gone silent"):
+                await listening
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        for used in (ear.redis, redis):
+            await used.aclose(close_connection_pool=True)

@@ -1,0 +1,441 @@
+"""Webhooks in the store: a delivery is written with its job, due with the job's end, and belongs to its principal."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import pytest
+from arq.connections import ArqRedis
+from standardwebhooks import Webhook
+
+from offloop import Model, declare
+from offloop.errors import BadInput, Busy, Conflict, JobError, NotFound
+from offloop.queue.client import new_id
+from offloop.queue.notice import Notice, webhook_policy
+from offloop.queue.record import Cancelled, Done, Failed, Record
+from offloop.redis import codec, delivery_scripts, schema, scripts
+from offloop.settings import load
+from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
+from offloop.webhooks.events import MAX_BODY, body, event, headers, late_event, new_secret
+from parts.caller import ALICE, Caller, calling
+from parts.steps import KEEP_MS, Steps
+
+pytestmark = pytest.mark.anyio
+URL = "https://example.org/hook?token=hidden"
+OTHER = "https://example.org/other"
+ANY = webhook_policy(load({}))
+
+
+class Text(Model):
+    """An input."""
+
+    text: str = ""
+
+
+kind = declare("count_words", Text, Text, description="d", retries=2)
+pure = declare("pure_words", Text, Text, description="d", pure=True)
+
+
+@pytest.fixture
+async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
+    """Alice, behind a front end."""
+    async with calling(redis) as found:
+        yield found
+
+
+@pytest.fixture
+def worker(redis: ArqRedis) -> Steps:
+    """A worker whose steps are taken by hand."""
+    return Steps(redis)
+
+
+@pytest.fixture
+def webhooks(redis: ArqRedis) -> Webhooks:
+    """What a front end does with deliveries."""
+    return Webhooks(redis)
+
+
+async def told(webhooks: Webhooks, job_id: str) -> list[tuple[str, str]]:
+    """State and URL of each delivery of a job, the oldest first."""
+    page = await webhooks.deliveries(principal=ALICE, job_id=job_id)
+    return sorted((each.state.value, each.url) for each in page.deliveries)
+
+
+async def due(redis: ArqRedis) -> list[dict[str, Any]]:
+    """What a courier would send now."""
+    rows, _, _ = await scripts.load(redis, delivery_scripts.TAKE)(args=[5000, 99, 99, 99, codec.pack({}), 60_000])
+    return [{"id": row[0].decode(), "job": row[4].decode(), "ended": row[7].decode()} for row in rows]
+
+
+async def test_a_delivery_waits_with_its_job_and_is_due_with_its_end(
+    redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
+) -> None:
+    notice = Notice.to(URL, ANY)
+    job_id = await caller.submit(kind, Text(), notice=notice)
+    [waiting] = (await webhooks.deliveries(principal=ALICE)).deliveries
+    assert (waiting.delivery_id, waiting.job_id, waiting.kind) == (notice.delivery_id, job_id, "count_words")
+    assert (waiting.state, waiting.attempts, waiting.next_attempt) == (DeliveryState.WAITING, 0, None)
+    assert waiting.url == "https://example.org/hook?…", "a query may hold a secret"
+    assert await due(redis) == []
+    await worker.finish(await worker.claim_one(job_id))
+    assert [delivery["job"] for delivery in await due(redis)] == [job_id]
+    assert await due(redis) == [], "a second courier finds it leased"
+
+
+async def test_a_job_that_nobody_is_told_of_leaves_no_trace_of_webhooks(
+    redis: ArqRedis, caller: Caller, worker: Steps
+) -> None:
+    job_id = await caller.submit(kind, Text())
+    await worker.finish(await worker.claim_one(job_id))
+    keys = [key.decode() async for key in redis.scan_iter()]
+    ours = (
+        schema.DELIVERY,
+        schema.TELLS,
+        schema.ROUTE,
+        schema.ROUTES,
+        schema.SENDERS,
+        schema.SECRETS,
+        schema.deliveries_key(""),
+    )
+    assert [key for key in keys if key.startswith(ours)] == []
+
+
+class Scene(NamedTuple):
+    """Who may end a job."""
+
+    caller: Caller
+    worker: Steps
+
+
+async def _finished(scene: Scene, job_id: str) -> str:
+    await scene.worker.finish(await scene.worker.claim_one(job_id), Done({}))
+    return "completed"
+
+
+async def _failed(scene: Scene, job_id: str) -> str:
+    await scene.worker.finish(await scene.worker.claim_one(job_id), Failed(JobError("no")))
+    return "failed"
+
+
+async def _cancelled_in_its_line(scene: Scene, job_id: str) -> str:
+    await scene.caller.queue.cancel(job_id, principal=ALICE)
+    return "cancelled"
+
+
+async def _cancelled_while_it_ran(scene: Scene, job_id: str) -> str:
+    taken = await scene.worker.claim_one(job_id)
+    await scene.caller.queue.cancel(job_id, principal=ALICE)
+    await scene.worker.finish(taken, Cancelled())
+    return "cancelled"
+
+
+async def _left(scene: Scene, job_id: str) -> str:
+    assert await scene.caller.queue.leave(job_id, job_id)
+    return "cancelled"
+
+
+async def _dropped_at_its_claim(scene: Scene, job_id: str) -> str:
+    await scene.worker._redis.hset(schema.RECORD + job_id, "deadline", "1")  # type: ignore[misc]
+    assert await scene.worker.claim() == []
+    return "cancelled"
+
+
+async def _expired_in_its_line(scene: Scene, job_id: str) -> str:
+    await scene.worker._redis.delete(schema.RECORD + job_id, schema.PAYLOAD + job_id)
+    assert await scene.worker.claim() == []
+    return "failed"
+
+
+async def _swept_away(scene: Scene, job_id: str) -> str:
+    line = f"{schema.LINE}default:interactive:{ALICE}"
+    await scene.worker._redis.delete(schema.RECORD + job_id, schema.PAYLOAD + job_id, line, schema.DEPTH + "default")
+    await scene.worker._redis.delete(f"{schema.TURNS}default:interactive")
+    await scene.worker.sweep()
+    return "failed"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        _finished,
+        _failed,
+        _cancelled_in_its_line,
+        _cancelled_while_it_ran,
+        _left,
+        _dropped_at_its_claim,
+        _expired_in_its_line,
+        _swept_away,
+    ],
+    ids=lambda end: end.__name__.strip("_"),
+)
+async def test_however_a_job_ends_its_delivery_is_due(redis: ArqRedis, caller: Caller, worker: Steps, end: Any) -> None:
+    notice = Notice.to(URL, ANY)
+    job_id = await caller.submit(kind, Text(), notice=notice)
+    state = await end(Scene(caller, worker), job_id)
+    assert await due(redis) == [{"id": notice.delivery_id, "job": job_id, "ended": state}]
+
+
+async def test_a_job_that_is_sent_back_to_its_line_is_not_told_of(
+    redis: ArqRedis, caller: Caller, worker: Steps
+) -> None:
+    """Neither by a worker that drains, nor by one that is lost."""
+    job_id = await caller.submit(kind, Text(), notice=Notice.to(URL, ANY))
+    await worker.release(await worker.claim_one(job_id), counted=True)
+    assert await due(redis) == []
+    await worker.claim_one(job_id)
+    await worker.lose(job_id)
+    assert await due(redis) == []
+
+
+async def test_a_submit_that_is_sent_twice_has_one_delivery(
+    redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
+) -> None:
+    notice = Notice.to(URL, ANY)
+    for _ in range(2):
+        await caller.submit(kind, Text(), job_id="same", notice=notice)
+    await worker.finish(await worker.claim_one("same"))
+    await caller.submit(kind, Text(), job_id="same", notice=notice)
+    assert len(await due(redis)) == 1
+    assert len((await webhooks.deliveries(principal=ALICE)).deliveries) == 1
+
+
+async def test_requests_that_share_a_job_are_each_told_at_their_own_url(
+    redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
+) -> None:
+    """A URL that is named twice is told once: one job has one end."""
+    ids = [await caller.submit(pure, Text(), notice=Notice.to(url, ANY)) for url in (URL, OTHER, URL)]
+    assert len(set(ids)) == 1
+    await caller.submit(pure, Text())
+    assert await told(webhooks, ids[0]) == [("waiting", "https://example.org/hook?…"), ("waiting", OTHER)]
+    await worker.finish(await worker.claim_one(ids[0]))
+    assert len(await due(redis)) == 2
+
+
+async def test_a_request_that_joins_a_job_that_has_ended_is_told_at_once(
+    redis: ArqRedis, caller: Caller, worker: Steps
+) -> None:
+    job_id = await caller.submit(pure, Text(), notice=Notice.to(URL, ANY))
+    await worker.finish(await worker.claim_one(job_id))
+    assert len(await due(redis)) == 1
+    assert await caller.submit(pure, Text(), notice=Notice.to(URL, ANY)) == job_id
+    assert [delivery["job"] for delivery in await due(redis)] == [job_id], "a new request of its own"
+
+
+async def test_a_request_that_is_repeated_under_its_key_is_not_told_again(
+    redis: ArqRedis, caller: Caller, worker: Steps
+) -> None:
+    job_id = await caller.submit(kind, Text(), key="k", notice=Notice.to(URL, ANY))
+    await worker.finish(await worker.claim_one(job_id))
+    assert len(await due(redis)) == 1
+    for url, more in ((URL, 0), (OTHER, 1)):
+        assert await caller.submit(kind, Text(), key="k", notice=Notice.to(url, ANY)) == job_id
+        assert len(await due(redis)) == more
+
+
+async def test_a_job_that_somebody_is_told_of_is_never_dropped_for_its_callers_patience(
+    redis: ArqRedis, caller: Caller
+) -> None:
+    reached = await caller.submit(kind, Text(), notice=Notice.to(URL, ANY), wait_seconds=1)
+    assert not await redis.hexists(schema.RECORD + reached, "deadline")  # type: ignore[misc]
+    unreached = await caller.submit(kind, Text(), wait_seconds=1)
+    assert await redis.hexists(schema.RECORD + unreached, "deadline")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://example.org/hook", "must begin with https"),
+        ("ftp://example.org/hook", "https"),
+        ("example.org/hook", "https"),
+        ("https://user:secret@example.org/", "user name or password"),
+        ("https://127.0.0.1/hook", "not public"),
+        ("https://[::1]/hook", "not public"),
+        ("https://169.254.169.254/latest", "not public"),
+        ("https://[::ffff:10.0.0.1]/", "not public"),
+        ("https://2130706433/", "unusual form"),
+        ("https://example.org:22/", "port 22"),
+        ("https://example.org/\nX-Header: 1", "control character"),
+        ("https://example.org/" + "a" * 2048, "2048 are allowed"),
+        ("", "https"),
+    ],
+)
+def test_a_url_that_may_not_be_told_is_refused_with_the_reason(url: str, why: str) -> None:
+    with pytest.raises(BadInput, match=why) as refused:
+        Notice.to(url, ANY)
+    assert "othing was queued" in refused.value.message
+    assert "secret@" not in refused.value.message
+
+
+def test_the_operator_says_which_hosts_may_be_told_and_which_in_the_clear() -> None:
+    policy = webhook_policy(
+        load({}).replaced(webhook_hosts=("*.example.org", "10.1.2.3"), fetch_networks=("10.0.0.0/8",))
+    )
+    for url in ("https://a.example.org/", "http://a.example.org/", "http://10.1.2.3:8080/x"):
+        assert Notice.to(url, policy).url == url
+    for url in ("https://example.com/", "https://10.1.2.4/"):
+        with pytest.raises(BadInput, match="OFFLOOP_WEBHOOK_HOSTS"):
+            Notice.to(url, policy)
+    with pytest.raises(BadInput, match="OFFLOOP_WEBHOOK_HOSTS allows none"):
+        Notice.to(URL, webhook_policy(load({}).replaced(webhook_hosts=())))
+
+
+async def test_too_many_urls_of_one_job_are_refused_and_do_not_count_as_sharing_it(caller: Caller) -> None:
+    job_id = ""
+    for number in range(delivery_scripts.MOST_URLS):
+        job_id = await caller.submit(pure, Text(), notice=Notice.to(f"{OTHER}/{number}", ANY))
+    with pytest.raises(BadInput, match="20 URLs are told"):
+        await caller.submit(pure, Text(), notice=Notice.to(URL, ANY))
+    assert await caller.submit(pure, Text(), notice=Notice.to(f"{OTHER}/0", ANY)) == job_id
+    assert (await caller.queue.cancel(job_id, principal=ALICE))[1] == delivery_scripts.MOST_URLS
+
+
+async def test_a_host_for_which_too_much_waits_is_busy(redis: ArqRedis, caller: Caller) -> None:
+    """Only for the principal who has it wait there; nothing is queued."""
+    notice = Notice.to(URL, ANY)
+    route = schema.ROUTE + f"example.org|{ALICE}"
+    await redis.zadd(route, {str(number): 9e12 for number in range(delivery_scripts.MOST_WAITING)})
+    await redis.expire(route, 60)
+    with pytest.raises(Busy, match=r"10000 deliveries of yours wait for example\.org"):
+        await caller.submit(kind, Text(), job_id="refused", notice=notice)
+    assert not await redis.exists(schema.RECORD + "refused")
+    await caller.submit(kind, Text(), notice=notice, principal="bob")
+
+
+async def test_a_delivery_of_another_principal_is_one_that_never_was(
+    caller: Caller, worker: Steps, webhooks: Webhooks
+) -> None:
+    job_id = await caller.submit(kind, Text(), notice=Notice.to(URL, ANY))
+    await worker.finish(await worker.claim_one(job_id))
+    [delivery] = (await webhooks.deliveries(principal=ALICE)).deliveries
+    assert (await webhooks.deliveries(principal="bob")).deliveries == []
+    assert (await webhooks.deliveries(principal="bob", job_id=job_id)).deliveries == []
+    foreign, unknown = [], "msg_" + "A" * 22
+    for delivery_id in (delivery.delivery_id, unknown):
+        with pytest.raises(NotFound) as missing:
+            await webhooks.replay(delivery_id, principal="bob")
+        foreign.append(missing.value.message.replace(delivery_id, "?"))
+    assert foreign[0] == foreign[1]
+    assert (await webhooks.replay(delivery.delivery_id, principal=ALICE)).state is DeliveryState.PENDING
+
+
+async def test_a_delivery_whose_job_goes_on_cannot_be_replayed(caller: Caller, webhooks: Webhooks) -> None:
+    notice = Notice.to(URL, ANY)
+    job_id = await caller.submit(kind, Text(), notice=notice)
+    with pytest.raises(Conflict, match=f"waits for job {job_id} to end"):
+        await webhooks.replay(notice.delivery_id, principal=ALICE)
+
+
+async def test_what_is_just_being_sent_is_not_sent_beside_itself(
+    redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
+) -> None:
+    notice = Notice.to(URL, ANY)
+    await worker.finish(await worker.claim_one(await caller.submit(kind, Text(), notice=notice)))
+    assert len(await due(redis)) == 1
+    await webhooks.replay(notice.delivery_id, principal=ALICE)
+    assert await due(redis) == []
+
+
+async def test_deliveries_are_listed_newest_first_in_pages_and_filtered(
+    redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
+) -> None:
+    made, now = [], await worker.now()
+    for number in range(5):
+        notice = Notice.to(f"{OTHER}/{number}", ANY)
+        await caller.submit(kind, Text(), notice=notice, job_id=f"job{number}")
+        await redis.zadd(schema.deliveries_key(ALICE), {notice.delivery_id: now + number})  # in order, however quick
+        made.append(notice.delivery_id)
+    await worker.finish(await worker.claim_one("job0"))
+    seen: list[Delivery] = []
+    cursor = None
+    while True:
+        page = await webhooks.deliveries(principal=ALICE, limit=2, cursor=cursor)
+        seen += page.deliveries
+        if (cursor := page.cursor) is None:
+            break
+    assert [delivery.delivery_id for delivery in seen] == made[::-1]
+    pending = await webhooks.deliveries(principal=ALICE, state=DeliveryState.PENDING)
+    assert [delivery.job_id for delivery in pending.deliveries] == ["job0"]
+    with pytest.raises(BadInput, match="list_deliveries gave"):
+        await webhooks.deliveries(principal=ALICE, cursor="nonsense")
+
+
+async def test_a_delivery_that_has_expired_is_listed_no_more(
+    redis: ArqRedis, caller: Caller, webhooks: Webhooks
+) -> None:
+    for notice in (notices := [Notice.to(URL, ANY), Notice.to(URL, ANY)]):
+        await caller.submit(kind, Text(), notice=notice, job_id=new_id())
+    await redis.delete(schema.DELIVERY + notices[0].delivery_id)
+    found = (await webhooks.deliveries(principal=ALICE)).deliveries
+    assert [delivery.delivery_id for delivery in found] == [notices[1].delivery_id]
+
+
+async def test_every_rotation_gives_another_secret_and_five_sign_at_most(redis: ArqRedis, webhooks: Webhooks) -> None:
+    secrets = [(await webhooks.rotate(principal=ALICE)).secret for _ in range(7)]
+    assert len(set(secrets)) == 7
+    signers = scripts.load(redis, delivery_scripts.SIGNERS)
+    kept = [secret.decode() for secret in await signers(args=[ALICE, new_secret(), KEEP_MS])]
+    assert (kept[0], len(kept)) == (secrets[-1], 5)
+    [bobs] = await signers(args=["bob", new_secret(), KEEP_MS])
+    assert bobs.decode() not in secrets
+
+
+def test_a_signature_is_what_the_reference_library_expects() -> None:
+    old, new = new_secret(), new_secret()
+    packed = json.dumps({"type": "job.completed", "data": {"é": "ü"}}).encode()
+    sent = headers("msg_1", int(time.time()), [new, old], packed)
+    for secret in (old, new):
+        assert Webhook(secret).verify(packed, sent)["type"] == "job.completed"
+    assert sent["webhook-signature"].count("v1,") == 2
+    assert len(new.removeprefix("whsec_")) == 44
+
+
+def _record(outcome: Done | Failed | Cancelled, **changes: Any) -> Record:
+    values: dict[str, Any] = {
+        "job_id": "j",
+        "principal": ALICE,
+        "kind": "count_words",
+        "queue": "default",
+        "state": outcome.state,
+        "attempt": 1,
+        "progress": None,
+        "created": 1,
+        "started": 2,
+        "finished": 3,
+        "expires": 4,
+        "outcome": outcome,
+    }
+    return Record(**{**values, **changes})
+
+
+_FILE = {"artifact_id": "a" * 22, "mime_type": "x/y", "size": 1, "sha256": "0" * 64, "expires": 5, "blob": "b"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "omitted"),
+    [
+        (Done({"text": "short"}), []),
+        (Done({"text": "x" * 50_000}), ["output"]),
+        (Done({"number": float("nan")}), ["output"]),
+        (Done({}, (), ("w" * 1000,) * 50), ["warnings"]),
+        (Done({"a": 1}, tuple({**_FILE, "name": "n" * 255} for _ in range(100))), ["output", "artifacts"]),
+        (Failed(JobError("é" * 10_000)), ["error"]),
+        (Cancelled(), []),
+    ],
+    ids=["short", "large output", "not a number", "warnings", "many files", "long error", "cancelled"],
+)
+def test_a_body_is_json_below_twenty_kilobytes_whatever_the_job_says(
+    outcome: Done | Failed | Cancelled, omitted: list[str]
+) -> None:
+    packed = body(event(_record(outcome)), None)
+    assert len(packed) <= MAX_BODY < 20_000
+    data = json.loads(packed, parse_constant=pytest.fail)["data"]
+    assert (data["omitted"], data["job_id"], data["state"]) == (omitted, "j", outcome.state)
+
+
+def test_of_a_job_whose_record_has_expired_the_end_is_told_all_the_same() -> None:
+    told = json.loads(body(late_event("j", "count_words", "failed", 1_700_000_000_123), None))
+    assert (told["type"], told["timestamp"]) == ("job.failed", "2023-11-14T22:13:20.123Z")
+    assert told["data"]["error"]["code"] == "expired"
