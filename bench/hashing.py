@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from offloop.jobs.hashing import FileToHash, TreeToHash
-from offloop_workers.context import JobContext
+from offloop_workers.children.context import JobContext
 from offloop_workers.hashing import single, tree
 
 

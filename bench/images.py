@@ -70,7 +70,7 @@ def _timed(interpreter: Path, name: str, picture: Path, count: int) -> float:
 def _offloop(picture: Path, *, progressive: bool) -> Callable[[], None]:
     sys.path.insert(0, str(Path(__file__).parent.parent))
     from offloop.jobs.images import Transformation  # noqa: PLC0415 -- only in the process that does the work
-    from offloop_workers.context import JobContext  # noqa: PLC0415 -- the same
+    from offloop_workers.children.context import JobContext  # noqa: PLC0415 -- the same
     from offloop_workers.images.transform import transform  # noqa: PLC0415 -- the same
 
     asked = {"image": f"root:in/{picture.name}", "width": WIDTH, "quality": QUALITY, "progressive": progressive}

@@ -73,7 +73,7 @@ def render_fork(page: Page, context: Context) -> Pdf:
 
 
 def _render(page: Page, context: Context) -> Pdf:
-    from offloop_workers.pdf.render import render  # noqa: PLC0415 -- heavy; the front end imports this module too
+    from offloop_workers.pdf.rendering.render import render  # noqa: PLC0415 -- heavy; the front end imports this module too
 
     pdf: Pdf = render(page, context)
     return pdf

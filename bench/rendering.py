@@ -9,8 +9,8 @@ from pathlib import Path
 def render(html: str) -> int:
     """Render with the product's own function into a file, and answer the file's size."""
     from offloop.jobs.pdf import Page  # noqa: PLC0415 -- heavy: only processes that render load it
-    from offloop_workers.context import JobContext  # noqa: PLC0415 -- the same
-    from offloop_workers.pdf.render import render as work  # noqa: PLC0415 -- the same
+    from offloop_workers.children.context import JobContext  # noqa: PLC0415 -- the same
+    from offloop_workers.pdf.rendering.render import render as work  # noqa: PLC0415 -- the same
 
     with tempfile.TemporaryDirectory() as folder:
         context = JobContext(

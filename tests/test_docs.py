@@ -29,8 +29,8 @@ from offloop_server.cli.stack import Stack
 from offloop_server.io import gather, http_tools
 from offloop_server.io.sql import tools as sql_tools
 from offloop_server.light import LightTool
-from offloop_workers import works
-from offloop_workers.context import JobContext
+from offloop_workers.children import registry
+from offloop_workers.children.context import JobContext
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -150,7 +150,7 @@ def context(folder: Path, inputs: dict[str, Path] | None = None) -> JobContext:
 def test_the_job_of_the_readme_is_a_kind_that_works(modules: Path) -> None:
     name = saved(modules, "my_jobs", block("README.md", "python", "@job("))
     kind = catalogue.load([name])["count_words"]
-    made = works.load([name], queues=[])["count_words"]
+    made = registry.load([name], queues=[])["count_words"]
     value = kind.input.model_validate({"text": "one two three"})
     for answer in (kind(value, context(modules)), made(value, context(modules))):
         assert answer.model_dump() == {"words": 3, "longest": "three"}
@@ -162,7 +162,7 @@ def test_the_jobs_of_the_guide_work(modules: Path) -> None:
     contract = saved(modules, "shapes_contract", block("docs/jobs.md", "python", "# shapes_contract.py"))
     work = saved(modules, "shapes_work", block("docs/jobs.md", "python", "# shapes_work.py"))
     assert catalogue.load([contract])["square_area"].work is None
-    found = works.load([counting, packing, contract, work], queues=[])
+    found = registry.load([counting, packing, contract, work], queues=[])
 
     def done(kind: str, given: dict[str, Any], asked: JobContext) -> Any:
         return found[kind](found[kind].kind.input.model_validate(given), asked).model_dump()
@@ -176,7 +176,7 @@ def test_the_jobs_of_the_guide_work(modules: Path) -> None:
 
 def test_the_light_tools_of_the_guide_work_and_need_no_worker(modules: Path) -> None:
     name = saved(modules, "prices", block("docs/jobs.md", "python", "# prices.py"))
-    assert name not in str(works.load([name], queues=[]))
+    assert name not in str(registry.load([name], queues=[]))
     tools = catalogue.load([name]).tools
     look_up, ask = tools["look_up_price"], tools["ask_the_till"]
     assert look_up(look_up.input.model_validate({"name": "tea"})).euros == 3.5

@@ -85,7 +85,7 @@ async def _renderer(name: str) -> AsyncIterator[Callable[[], Coroutine[None, Non
 async def _in_children() -> None:
     """Seconds from handing the task to a waiting child until its file lies there."""
     from offloop.jobs.pdf import render_pdf  # noqa: PLC0415 -- the other call does without
-    from offloop_workers.children import Children, Task  # noqa: PLC0415 -- the same
+    from offloop_workers.children.pool import Children, Task  # noqa: PLC0415 -- the same
 
     with tempfile.TemporaryDirectory() as folder:
         async with Children(1, ("pdf",), Path(folder) / "temporary") as children:

@@ -9,8 +9,8 @@ from typing import Any
 from bench.peers.offloop import Offloop
 from offloop.kinds import catalogue
 from offloop.queue.record import Done, Progress
-from offloop_workers.attempt import Claim
-from offloop_workers.engine import Worker
+from offloop_workers.engine.attempt import Claim
+from offloop_workers.engine.worker import Worker
 
 
 class Fleet(Offloop):

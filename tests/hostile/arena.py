@@ -26,10 +26,10 @@ from offloop.kinds.kind import Kind
 from offloop.queue.record import Done, Failed
 from offloop.redis.codec import pack
 from offloop_server.arguments import validate
-from offloop_workers import kernel
-from offloop_workers.attempt import Claim, Performer
-from offloop_workers.children import Children
-from offloop_workers.scratch import Scratch
+from offloop_workers.children.pool import Children
+from offloop_workers.children.scratch import Scratch
+from offloop_workers.engine.attempt import Claim, Performer
+from offloop_workers.sandbox import kernel
 from parts.outside import Outside
 from parts.rendered import Document
 

@@ -23,7 +23,7 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
     "documents that never end: huge letters": ("render_pdf: a letter*",),
     "documents that never end: deep nesting": ("render_pdf: elements five thousand deep", "render_pdf: spans fifty*"),
     "more pages than allowed end before they are written": (
-        "tests/workers/test_pdf.py::test_more_pages_than_allowed_end_the_layout",
+        "tests/workers/pdf/rendering/test_render.py::test_more_pages_than_allowed_end_the_layout",
     ),
     "files of the worker through markup": ("render_pdf: a file of the worker in*",),
     "addresses through markup": ("render_pdf: an address in*",),
@@ -31,7 +31,9 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
         "render_pdf: an attachment that is a path",
         "render_pdf: a style sheet that ends its element",
     ),
-    "fonts of the machine": ("tests/workers/test_pdf.py::test_fonts_of_the_machine_are_not_read_through_local",),
+    "fonts of the machine": (
+        "tests/workers/pdf/rendering/test_render.py::test_fonts_of_the_machine_are_not_read_through_local",
+    ),
     "links that run scripts": ("render_pdf: links that run scripts or open files",),
     "cut pictures that pass because another library allowed it": (
         "transform_image: the first half of*",
@@ -102,7 +104,7 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
     "templates that reach out of their sandbox": ("render_pdf: a template that asks for*",),
     "templates that never end": ("render_pdf: a loop*", "render_pdf: a macro that calls itself"),
     "raw HTML in Markdown": (
-        "tests/workers/test_pdf.py::test_raw_html_in_markdown_keeps_structure_and_loses_the_rest",
+        "tests/workers/pdf/rendering/test_render.py::test_raw_html_in_markdown_keeps_structure_and_loses_the_rest",
     ),
     "names of files that are paths or headers": (
         "transform_image: a name that climbs",
@@ -112,15 +114,15 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "patterns and manifests that take long": ("hash_tree: stars without end", "verify_manifest: a JSON manifest*"),
     "a disk that is filled": (
-        "tests/workers/test_sandbox.py::test_a_full_folder_ends_the_job",
-        "tests/workers/test_sandbox.py::test_deleted_files_that_are_held_open_count",
+        "tests/workers/sandbox/test_policy.py::test_a_full_folder_ends_the_job",
+        "tests/workers/sandbox/test_policy.py::test_deleted_files_that_are_held_open_count",
     ),
     "printing without end": (
-        "tests/workers/test_sandbox.py::test_what_floods_the_log_is_dropped_and_counted",
-        "tests/workers/test_sandbox.py::test_who_prints_for_ever_is_ended_by_its_time_and_its_neighbours_are_served",
+        "tests/workers/sandbox/test_policy.py::test_what_floods_the_log_is_dropped_and_counted",
+        "tests/workers/sandbox/test_policy.py::test_who_prints_for_ever_is_ended_by_its_time_and_its_neighbours_are_served",
     ),
     "state from one job in the next": (
-        "tests/workers/test_sandbox.py::test_nothing_that_a_job_changed_is_met_by_the_next",
-        "tests/workers/test_pdf.py::test_fonts_of_the_document_do_not_outlive_its_job",
+        "tests/workers/sandbox/test_policy.py::test_nothing_that_a_job_changed_is_met_by_the_next",
+        "tests/workers/pdf/rendering/test_render.py::test_fonts_of_the_document_do_not_outlive_its_job",
     ),
 }

@@ -18,10 +18,10 @@ from offloop.kinds import catalogue
 from offloop.kinds.kind import Kind
 from offloop.redis.connection import connect
 from offloop.settings import load
-from offloop_workers.attempt import Performer
-from offloop_workers.children import Children
-from offloop_workers.fetching import Fetching
-from offloop_workers.scratch import Scratch
+from offloop_workers.children.fetching import Fetching
+from offloop_workers.children.pool import Children
+from offloop_workers.children.scratch import Scratch
+from offloop_workers.engine.attempt import Performer
 from parts.outside import outside
 from parts.valkey import lasting, valkey
 

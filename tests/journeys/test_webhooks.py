@@ -1,7 +1,7 @@
 """Webhooks as users have them: named in a call, sent by whichever worker is alive, verified with the reference library.
 
-What the receivers do to single deliveries is told in ``tests/workers/test_delivery.py``; here are the tools, and the
-processes that go away in between.
+What the receivers do to single deliveries is told in ``tests/workers/webhooks/test_dispatcher.py``; here are the tools,
+and the processes that go away in between.
 """
 
 from __future__ import annotations

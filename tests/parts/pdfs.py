@@ -14,8 +14,8 @@ import weasyprint
 from PIL import Image
 
 from offloop.kinds.kind import Work
-from offloop_workers.context import JobContext
-from offloop_workers.pdf import trees
+from offloop_workers.children.context import JobContext
+from offloop_workers.pdf.reading import trees
 
 Run = Callable[..., Any]
 

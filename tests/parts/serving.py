@@ -9,8 +9,8 @@ from typing import Protocol
 
 from offloop.kinds.catalogue import Catalogue
 from offloop.queue.record import Outcome, Progress
-from offloop_workers.attempt import Again, Claim
-from offloop_workers.engine import Worker
+from offloop_workers.engine.attempt import Again, Claim
+from offloop_workers.engine.worker import Worker
 
 Perform = Callable[[Claim, Callable[[Progress], None]], Awaitable[Outcome | Again]]
 

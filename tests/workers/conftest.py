@@ -12,10 +12,10 @@ from arq.connections import ArqRedis
 
 from offloop.artifacts.store import ArtifactStore
 from offloop.kinds import catalogue
-from offloop_workers.attempt import Performer
-from offloop_workers.children import Children
-from offloop_workers.engine import Worker
-from offloop_workers.scratch import Scratch
+from offloop_workers.children.pool import Children
+from offloop_workers.children.scratch import Scratch
+from offloop_workers.engine.attempt import Performer
+from offloop_workers.engine.worker import Worker
 from parts.caller import Caller, calling
 from parts.serving import Begin, serving
 from parts.valkey import lasting, redis, valkey

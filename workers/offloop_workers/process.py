@@ -14,12 +14,12 @@ from offloop.artifacts.store import ArtifactStore
 from offloop.errors import SettingsError, Unavailable
 from offloop.kinds import catalogue
 from offloop.redis.connection import connect
-from offloop_workers.attempt import Performer
-from offloop_workers.children import Children
-from offloop_workers.delivery import Courier
-from offloop_workers.engine import Worker
-from offloop_workers.fetching import Fetching
-from offloop_workers.scratch import Scratch
+from offloop_workers.children.fetching import Fetching
+from offloop_workers.children.pool import Children
+from offloop_workers.children.scratch import Scratch
+from offloop_workers.engine.attempt import Performer
+from offloop_workers.engine.worker import Worker
+from offloop_workers.webhooks.dispatcher import Courier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

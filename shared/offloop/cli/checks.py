@@ -112,7 +112,9 @@ def subset() -> Check:
 
 async def sandbox() -> Check:
     """How far jobs can be held back here; tried in another process."""
-    code, output = await _ended(sys.executable, "-c", "from offloop_workers import sandbox; print(sandbox.describe())")
+    code, output = await _ended(
+        sys.executable, "-c", "from offloop_workers.sandbox import policy; print(policy.describe())"
+    )
     try:
         found = json.loads(output.splitlines()[-1])
     except (ValueError, IndexError):

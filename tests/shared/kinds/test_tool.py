@@ -17,7 +17,7 @@ from offloop.errors import SettingsError
 from offloop.kinds import catalogue
 from offloop.kinds.catalogue import Catalogue
 from offloop.kinds.tool import DeclaredTool
-from offloop_workers import works
+from offloop_workers.children import registry
 
 _TOOLS = '''
 from offloop import Model, tool
@@ -59,7 +59,7 @@ def test_a_module_of_tools_alone_is_enough_for_both_sides_and_workers_pass_them_
     assert list(found.tools) == ["double_number", "triple_number"]
     assert found.queues == catalogue.load().queues
     assert not {"double_number", "triple_number"} & set(found)
-    assert not {"double_number", "triple_number"} & set(works.load(["own_tools_of_a_test"], queues=[]))
+    assert not {"double_number", "triple_number"} & set(registry.load(["own_tools_of_a_test"], queues=[]))
 
 
 def test_a_tool_says_what_its_function_says(folder: Path) -> None:

@@ -19,8 +19,8 @@ from offloop.queue.client import Bounds, JobQueue, live_queues, new_id
 from offloop.queue.record import Done, Outcome, Progress, State
 from offloop.redis import schema
 from offloop.redis.connection import connect
-from offloop_workers import engine
-from offloop_workers.attempt import Claim
+from offloop_workers.engine import worker as engine
+from offloop_workers.engine.attempt import Claim
 from parts.network import LOCAL, Node, tls_in_front_of
 from parts.processes import until
 from parts.serving import serving

@@ -172,7 +172,7 @@ def test_sigkill_of_the_supervising_process_leaves_nothing_behind(tmp_path: Path
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + _noting(log, "time.sleep(60)")
     parent = f"""
 import asyncio, sys
-from offloop.supervisor import Program, Supervisor
+from offloop.processes.supervisor import Program, Supervisor
 async def main():
     async with Supervisor([Program(name, (sys.executable, "-I", "-c", {code!r})) for name in "ab"]):
         await asyncio.sleep(60)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from offloop_workers.context import JobContext
+from offloop_workers.children.context import JobContext
 
 MakeContext = Callable[[], JobContext]
 

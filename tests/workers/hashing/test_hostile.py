@@ -15,7 +15,7 @@ from hostile.cases import Case
 from hostile.hashing import CASES, prepare
 from offloop.errors import JobError
 from offloop.jobs import hashing
-from offloop_workers.context import JobContext
+from offloop_workers.children.context import JobContext
 from offloop_workers.hashing import duplicates, single, tree, verify
 
 WORKS: Final[dict[str, tuple[type[Any], Callable[..., Any]]]] = {

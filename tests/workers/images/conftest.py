@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from offloop.jobs.images import Transformation
-from offloop_workers.context import JobContext
+from offloop_workers.children.context import JobContext
 from offloop_workers.images import transform as module
 from parts.pictures import Keep, Run
 

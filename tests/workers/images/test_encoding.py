@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from offloop.errors import JobError
-from offloop_workers.context import JobContext
+from offloop_workers.children.context import JobContext
 from parts.pictures import PHOTO, Run, animation, encoded, quarters
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from offloop.jobs.pdf import Page, Pdf
-from offloop_workers.context import JobContext
-from offloop_workers.pdf.render import render
+from offloop_workers.children.context import JobContext
+from offloop_workers.pdf.rendering.render import render
 from parts.rendered import Document
 
 Rendered = tuple[Pdf, Document]

@@ -20,12 +20,12 @@ from typing import Any, Final, NamedTuple
 from offloop.errors import Crashed, JobError
 from offloop.jobs.hashing import MAX_GIB
 from offloop.redis.codec import pack, unpack
-from offloop_workers import kernel
 from offloop_workers.hashing.digest import digest
 from offloop_workers.hashing.pace import Pace
 from offloop_workers.hashing.read import BLOCK, ChangedError, TooLargeError, read
 from offloop_workers.hashing.sources import Openable
 from offloop_workers.hashing.walk import reason
+from offloop_workers.sandbox import kernel
 
 MAX_READERS: Final = 16
 _FILE_COST: Final = 64 * 1024  # bytes that are hashed in the time that opening one more file takes

@@ -9,7 +9,7 @@ from PIL import Image
 from offloop.jobs.images import Description, ImageToDescribe, PaletteColour, describe_image
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import bounds, colours, fingerprints, formats, metadata, moving, reading, thumbnails
+from offloop_workers.images import animation, bounds, colours, fingerprints, formats, metadata, reading, thumbnails
 
 _LOOKED_AT = (512, 512)
 _PALETTE_AT = (128, 128)
@@ -31,7 +31,7 @@ def describe(request: ImageToDescribe, context: Context) -> Description:
         info, mode, alpha = dict(picture.info), picture.mode, picture.has_transparency_data
         size = thumbnails.upright_size(picture, exif)
         small = thumbnails.thumbnail(source, exif, _LOOKED_AT, context)
-        frames, moves = moving.count(source), moving.moves(source)
+        frames, moves = animation.count(source), animation.moves(source)
         profile = info.get("icc_profile")
         seen = fingerprints.fingerprint(small)
         return Description(
@@ -94,7 +94,7 @@ def _duration(source: reading.Source, frames: int, context: Context) -> int | No
     if width * height * frames > bounds.moving(context):
         context.warn(f"The animation is too large to be played through ({frames:,} frames); its duration is not known.")
         return None
-    film = moving.Film()
-    for _ in moving.frames(source, frames, film):
+    film = animation.Film()
+    for _ in animation.frames(source, frames, film):
         pass
     return sum(film.durations)

@@ -13,8 +13,8 @@ from offloop.jobs.images import Format
 from offloop.jobs.transformation import Encoding
 from offloop.kinds.context import Context
 from offloop_workers.images import colours
+from offloop_workers.images.animation import Film
 from offloop_workers.images.formats import TRAITS
-from offloop_workers.images.moving import Film
 
 _LOWEST_QUALITY: Final = 5
 _FEWER_COLOURS: Final = (256, 128, 64, 32, 16, 8)

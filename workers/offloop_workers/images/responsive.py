@@ -12,8 +12,8 @@ from PIL import Image
 from offloop.jobs.images import Responsive, ResponsiveSet, Variant, responsive_images
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import encoding, formats, metadata, moving, reading
-from offloop_workers.images.moving import Film
+from offloop_workers.images import animation, encoding, formats, metadata, reading
+from offloop_workers.images.animation import Film
 from offloop_workers.images.thumbnails import thumbnail, upright_size
 
 
@@ -26,7 +26,7 @@ def make_set(request: ResponsiveSet, context: Context) -> Responsive:
         JobError: it is not an accepted picture, or damaged.
     """
     with reading.opened(request.image, context) as source, reading.decoding():
-        if moving.moves(source):
+        if animation.moves(source):
             context.warn("The source is an animation; its first frame was used. transform_image keeps it moving.")
         exif = metadata.exif_of(source.picture, context)
         size = upright_size(source.picture, exif)

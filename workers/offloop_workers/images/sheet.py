@@ -13,9 +13,9 @@ from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference, Scheme, parse
 from offloop_workers.images import bounds, colours, encoding, formats, metadata, reading, thumbnails
+from offloop_workers.images.animation import Film
 from offloop_workers.images.lettering import shipped_font
 from offloop_workers.images.many import look_at
-from offloop_workers.images.moving import Film
 
 _EMPTY = "#e6e6e6"
 

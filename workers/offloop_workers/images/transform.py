@@ -11,8 +11,8 @@ from offloop.errors import LimitExceeded
 from offloop.jobs.images import FORMATS, Format, Picture, Transformation, transform_image
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import bounds, encoding, formats, metadata, moving, reading
-from offloop_workers.images.darkroom import Darkroom
+from offloop_workers.images import animation, bounds, encoding, formats, metadata, reading
+from offloop_workers.images.pipeline import Darkroom
 
 _STEPS: Final = 100
 
@@ -29,9 +29,9 @@ def transform(request: Transformation, context: Context) -> Picture:
         context.progress(0, _STEPS, "decoding")
         form = formats.chosen(request.format, source.format, context)
         with reading.decoding():
-            kept = moving.wanted(source, request, form or "webp", context)
+            kept = animation.wanted(source, request, form or "webp", context)
             room = Darkroom(source, request, context)
-            film = moving.Film()
+            film = animation.Film()
             frames = _developed(room, source, kept, film, context)
         form = form or ("webp" if kept > 1 else formats.suited(frames[0]))
         frames = [encoding.fitted(frame, form, request.background, context) for frame in frames]
@@ -58,12 +58,12 @@ def transform(request: Transformation, context: Context) -> Picture:
 
 
 def _developed(
-    room: Darkroom, source: reading.Source, kept: int, film: moving.Film, context: Context
+    room: Darkroom, source: reading.Source, kept: int, film: animation.Film, context: Context
 ) -> list[Image.Image]:
     if kept == 1:
         return [room.develop_still()]
     made: list[Image.Image] = []
-    for number, frame in enumerate(moving.frames(source, kept, film), start=1):
+    for number, frame in enumerate(animation.frames(source, kept, film), start=1):
         made.append(room.develop(frame))
         pixels = made[0].width * made[0].height
         if pixels * kept > (most := bounds.moving_result(context)):

@@ -24,11 +24,11 @@ from offloop.jobs.documents import (
 )
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.pdf import claims, opening, resources, trees
-from offloop_workers.pdf.edit import fields, signatures
 from offloop_workers.pdf.editing.document import denied
+from offloop_workers.pdf.editing.edit import fields, signatures
 from offloop_workers.pdf.editing.placing import view
 from offloop_workers.pdf.editing.safety import active
+from offloop_workers.pdf.reading import claims, opening, resources, trees
 
 _MAX_BOOKMARKS = 200
 _MAX_LISTED = 100

@@ -15,11 +15,11 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name, Object, String
 
 from offloop.kinds.context import Context
-from offloop_workers.pdf import claims, trees
 from offloop_workers.pdf.editing.destinations import Destinations
 from offloop_workers.pdf.editing.document import Document
 from offloop_workers.pdf.editing.labels import Label, labels, write_labels
 from offloop_workers.pdf.editing.layers import Layers
+from offloop_workers.pdf.reading import claims, trees
 
 _KEPT_FROM_FIRST = ("/ViewerPreferences", "/PageLayout", "/PageMode")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pikepdf
 from pikepdf import Array, Dictionary, Name, String
 
-from offloop_workers.pdf import trees
+from offloop_workers.pdf.reading import trees
 
 _MAX_ANNOTATIONS = 10_000
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pikepdf
 from pikepdf import Array, Dictionary, Name, String
 
-from offloop_workers.pdf import trees
+from offloop_workers.pdf.reading import trees
 
 
 @dataclass(frozen=True, slots=True)

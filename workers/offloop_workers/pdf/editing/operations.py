@@ -16,10 +16,10 @@ from offloop.jobs import edits
 from offloop.jobs.documents import MAX_DOCUMENTS, MAX_PAGES
 from offloop.kinds.context import Context
 from offloop.paths import safe_name
-from offloop_workers.pdf import claims, ranges, trees
 from offloop_workers.pdf.editing import flattening, safety, stamping
 from offloop_workers.pdf.editing.assembly import Part, assemble, unused
 from offloop_workers.pdf.editing.document import Document, permissions
+from offloop_workers.pdf.reading import claims, ranges, trees
 
 Documents = list[Document]
 _MAX_ATTACHMENT = 64 << 20

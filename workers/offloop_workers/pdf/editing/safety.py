@@ -9,7 +9,7 @@ from typing import Any
 import pikepdf
 from pikepdf import Array, Dictionary, Name, Stream, String, sanitize
 
-from offloop_workers.pdf import trees
+from offloop_workers.pdf.reading import trees
 
 # Actions that run something, leave the document or send data; a link to the web is one only where that is asked for.
 ACTIVE = frozenset(

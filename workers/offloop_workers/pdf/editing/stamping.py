@@ -10,7 +10,7 @@ from pikepdf import Dictionary, Name
 from offloop.errors import LimitExceeded
 from offloop.jobs.edits import Stamp
 from offloop.kinds.context import Context
-from offloop_workers.pdf.editing import inks
+from offloop_workers.pdf.editing import stamp_content
 from offloop_workers.pdf.editing.document import Document
 from offloop_workers.pdf.editing.placing import place, view
 
@@ -26,9 +26,9 @@ def draw(stamp: Stamp, document: Document, indices: Sequence[int], context: Cont
     """
     pdf = document.pdf
     indices = list(dict.fromkeys(indices))
-    chosen: dict[int, inks.Ink] = {}
+    chosen: dict[int, stamp_content.Ink] = {}
     if stamp.file is not None:
-        chosen = dict.fromkeys(indices, inks.of_file(stamp.file, stamp.file_page, pdf, context))
+        chosen = dict.fromkeys(indices, stamp_content.of_file(stamp.file, stamp.file_page, pdf, context))
     elif stamp.text is not None:
         lines = {index: _numbered(stamp.text, index + 1, len(document.pages)) for index in indices}
         different = list(dict.fromkeys(lines.values()))
@@ -38,7 +38,7 @@ def draw(stamp: Stamp, document: Document, indices: Sequence[int], context: Cont
                 "use several stamp steps, each with a part of the pages."
             )
             raise LimitExceeded(message)
-        by_line = dict(zip(different, inks.texts(stamp, different, pdf, context), strict=True))
+        by_line = dict(zip(different, stamp_content.texts(stamp, different, pdf, context), strict=True))
         chosen = {index: by_line[line] for index, line in lines.items()}
     state = pdf.make_indirect(Dictionary(Type=Name.ExtGState, ca=stamp.opacity, CA=stamp.opacity))
     names = _Names()
@@ -46,7 +46,7 @@ def draw(stamp: Stamp, document: Document, indices: Sequence[int], context: Cont
         _draw(stamp, document.pages[index], ink, state, names)
 
 
-def _draw(stamp: Stamp, page: pikepdf.Page, ink: inks.Ink, state: pikepdf.Object, names: _Names) -> None:
+def _draw(stamp: Stamp, page: pikepdf.Page, ink: stamp_content.Ink, state: pikepdf.Object, names: _Names) -> None:
     matrix = place(stamp, (ink.width, ink.height), view(page))
     form = page.add_resource(ink.drawn, Name.XObject, names.unused(page), replace_existing=False)
     look = page.add_resource(state, Name.ExtGState, names.unused(page), replace_existing=False)

@@ -1,0 +1,108 @@
+"""What children print: whole lines in the worker's log, a bound for each job, and a count of what was dropped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from offloop_workers.children.output import LOG_BYTES, Prints
+from parts.processes import until
+
+pytestmark = pytest.mark.anyio
+
+
+class Log:
+    """What has reached standard error so far."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
+        """Begin with nothing."""
+        self._capfd = capfd
+        self._text = ""
+
+    def __call__(self) -> str:
+        """All of it."""
+        self._text += self._capfd.readouterr().err
+        return self._text
+
+    async def has(self, wanted: str) -> None:
+        """Wait until it is exactly this."""
+
+        async def same() -> bool:
+            return self() == wanted
+
+        await until(same)
+
+
+@pytest.fixture
+def log(capfd: pytest.CaptureFixture[str]) -> Log:
+    """What has reached standard error."""
+    return Log(capfd)
+
+
+@pytest.fixture
+async def prints() -> AsyncIterator[Prints]:
+    """A pipe whose other end the test writes into."""
+    made = Prints()
+    made.begin("a-job")
+    yield made
+    made.close()
+
+
+async def test_lines_stay_whole(prints: Prints, log: Log) -> None:
+    """What others write comes in between lines, never inside one."""
+    os.write(prints.writing, b"one\ntw")
+    await log.has("one\n")
+    os.write(prints.writing, b"o\n")
+    await log.has("one\ntwo\n")
+
+
+async def test_the_end_of_a_job_ends_its_last_line(prints: Prints, log: Log) -> None:
+    os.write(prints.writing, b"one\ntwo")
+    await log.has("one\n")
+    prints.end()
+    assert log() == "one\ntwo\n"
+
+
+async def test_the_last_words_of_a_child_are_written_when_it_is_gone(prints: Prints, log: Log) -> None:
+    os.write(prints.writing, b"free(): invalid pointer")
+    prints.close()
+    assert log() == "free(): invalid pointer\n"
+
+
+async def test_each_job_has_a_bound_of_its_own_and_is_told_what_was_dropped(prints: Prints, log: Log) -> None:
+    line = b"x" * 1023 + b"\n"
+    for job_id in ("first", "second"):
+        prints.begin(job_id)
+        with capture_logs() as logged:
+            for _ in range(3 * LOG_BYTES // len(line)):
+                await _write(prints, line)
+            prints.end()
+        assert logged == [
+            {
+                "event": "a job printed more than the log takes, the rest was dropped",
+                "log_level": "warning",
+                "job_id": job_id,
+                "kept": LOG_BYTES,
+                "dropped": 2 * LOG_BYTES,
+            }
+        ]
+    assert len(log()) == 2 * LOG_BYTES
+    prints.begin("third")
+    os.write(prints.writing, b"as ever\n")
+    await log.has(line.decode() * (2 * LOG_BYTES // len(line)) + "as ever\n")
+
+
+async def _write(prints: Prints, line: bytes) -> None:
+    """Write as a child does that waits where the pipe is full."""
+    os.set_blocking(prints.writing, False)
+
+    async def written() -> bool:
+        try:
+            return os.write(prints.writing, line) == len(line)
+        except BlockingIOError:
+            return False
+
+    await until(written)

@@ -1,0 +1,442 @@
+"""A worker with real children on a real Valkey: it serves, cancels, drains, retries, and lets go of what is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+from arq.jobs import JobStatus
+from structlog.testing import capture_logs
+
+from offloop import Kind, Model, declare
+from offloop.artifacts.store import Artifact, ArtifactStore, digest_of
+from offloop.errors import Unavailable
+from offloop.jobs.hashing import FileToHash, hash_file
+from offloop.processes.embedded_redis import EmbeddedRedis
+from offloop.queue.client import live_queues
+from offloop.queue.record import Cancelled, Done, Failed, Record, State
+from offloop.redis import codec, schema
+from offloop.redis.connection import connect
+from offloop.redis.schema import SHOWN
+from offloop_workers.engine import worker as engine
+from offloop_workers.engine.worker import Worker
+from parts import sample_jobs as jobs
+from parts.caller import ALICE, Caller, calling
+from parts.processes import alive, until
+from parts.sample_jobs import Given
+from parts.serving import Begin
+from parts.steps import Steps
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens every second happens more often, so that tests need not wait for it."""
+    monkeypatch.setattr(engine, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "SWEEP_SECONDS", 0.1)
+
+
+def _done(record: Record) -> dict[str, Any]:
+    assert isinstance(record.outcome, Done), record
+    return record.outcome.output
+
+
+def _failure(record: Record) -> dict[str, Any]:
+    assert isinstance(record.outcome, Failed), record
+    return record.outcome.error.to_wire()
+
+
+async def test_a_submitted_job_is_run(caller: Caller, begin: Begin) -> None:
+    worker = await begin()
+    record = await caller.until(await caller.submit(jobs.echo, Given(text="a")))
+    assert (record.state, record.attempt, _done(record)["text"]) == (State.COMPLETED, 1, "a")
+    assert isinstance(record.outcome, Done)
+    assert record.outcome.warnings == ("an echo",)
+    await until(lambda: _idle(worker))
+    assert (worker.jobs_complete, worker.jobs_failed) == (1, 0)
+
+
+async def test_progress_is_told_while_the_job_runs(caller: Caller, begin: Begin, tmp_path: Path) -> None:
+    """The latest step; those that came too fast for anybody to see are left out."""
+    await begin()
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    told = await caller.progress(job_id)
+    assert told.progress
+    assert (told.state, told.progress.done, told.progress.total) == (State.RUNNING, 1, None)
+    (tmp_path / "go").touch()
+    assert (await caller.until(job_id)).state is State.COMPLETED
+
+
+async def test_a_job_that_waited_before_there_was_a_worker_is_run(caller: Caller, begin: Begin) -> None:
+    job_id = await caller.submit(jobs.echo, Given(text="a"))
+    await begin()
+    assert (await caller.until(job_id)).state is State.COMPLETED
+
+
+async def test_an_idle_worker_is_handed_a_job_without_looking(
+    redis: ArqRedis, caller: Caller, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a heartbeat nor a sweep comes while this goes on; a long job is read by the worker itself."""
+    for name in ("BEAT_SECONDS", "SWEEP_SECONDS"):
+        monkeypatch.setattr(engine, name, 60)
+    worker = await begin(slots=1)
+    await until(lambda: _offers(redis, worker, 1))
+    for number, text in enumerate(("a", "x" * 100_000, "b")):
+        record = await caller.until(await caller.submit(jobs.echo, Given(text=text), job_id=f"job{number}"))
+        assert (record.state, record.attempt, _done(record)["text"]) == (State.COMPLETED, 1, text)
+    assert await _offers(redis, worker, 1)
+
+
+async def _offers(redis: ArqRedis, worker: Worker, places: int) -> bool:
+    offered: float | None = await redis.zscore(schema.idle_key(schema.pool_name(["default", "other"])), worker.owner)
+    return offered == places
+
+
+@pytest.mark.parametrize("kind", [jobs.note_runs, jobs.note_runs_again], ids=lambda kind: f"retries {kind.retries}")
+async def test_a_job_that_is_no_longer_the_workers_is_let_go_of(
+    redis: ArqRedis, caller: Caller, begin: Begin, tmp_path: Path, kind: Kind[Given, jobs.Told]
+) -> None:
+    """A message may be read much too late. What may not run twice is not begun, what may is ended."""
+    worker = await begin()
+    await until(lambda: _offers(redis, worker, 2))
+    notes = tmp_path / "notes"
+    job_id = await caller.submit(kind, Given(text=str(notes)))
+    await until(lambda: _noted(notes, 1))
+    payload = await redis.get(schema.PAYLOAD + job_id)
+    await caller.queue.cancel(job_id, principal=ALICE)
+    assert (await caller.until(job_id)).state is State.CANCELLED
+    row = [job_id, f"{worker.owner}:0", payload, 1, kind.retries + 1, 1, ALICE, kind.name, kind.queue]
+    with capture_logs() as logged:
+        await redis.publish(schema.CONTROL_CHANNEL + worker.owner, codec.pack(["run", row]))
+        await until(lambda: _said(logged, "lease lost"))
+        await until(lambda: _idle(worker))
+    if not kind.retries:
+        assert notes.read_text() == "1\n"
+    assert (await caller.get(job_id)).state is State.CANCELLED
+    assert await _offers(redis, worker, 2)
+
+
+async def _noted(notes: Path, runs: int) -> bool:
+    return os.path.exists(notes) and os.stat(notes).st_size == 2 * runs  # noqa: ASYNC240, PTH110, PTH116 -- no time
+
+
+async def _said(logged: list[Any], what: str) -> bool:
+    return any(what in line["event"] for line in logged)
+
+
+async def test_a_worker_shows_which_queues_it_serves_until_it_closes(redis: ArqRedis, begin: Begin) -> None:
+    worker = await begin()
+    await until(lambda: live_queues(redis))
+    assert await live_queues(redis) == {"default", "other"}
+    await worker.drain(0)
+    await worker.close()
+    assert await live_queues(redis) == set()
+
+
+async def test_files_come_in_and_go_out_for_their_principal_only(
+    caller: Caller, begin: Begin, store: ArtifactStore, tmp_path: Path
+) -> None:
+    await begin()
+    record = await caller.until(await caller.submit(jobs.make_file, Given(text="content")))
+    assert isinstance(record.outcome, Done)
+    made = Artifact(**record.outcome.artifacts[0])
+    path = await store.local_path(await store.get(made.artifact_id, principal=ALICE), tmp_path)
+    assert path.read_text() == "content"
+    assert made.sha256 == digest_of(path)
+    foreign = await caller.submit(
+        hash_file,
+        FileToHash.model_validate({"file": f"artifact:{made.artifact_id}", "algorithms": ["md5"]}),
+        principal="bob",
+        job_id="of-bob",
+    )
+    await begin(queues=("hash",))
+    assert _failure(await caller.until(foreign))["code"] == "not_found"
+    assert list((tmp_path / "scratch").glob("worker-*/*")) == []
+
+
+async def test_a_queued_job_that_was_cancelled_is_not_run(caller: Caller, begin: Begin, tmp_path: Path) -> None:
+    first = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    second = await caller.submit(jobs.echo, Given())
+    await begin(slots=1)
+    await caller.progress(first)
+    await caller.queue.cancel(second, principal=ALICE)
+    (tmp_path / "go").touch()
+    assert (await caller.until(first)).state is State.COMPLETED
+    record = await caller.get(second)
+    assert (record.state, record.attempt, record.outcome) == (State.CANCELLED, 0, Cancelled())
+
+
+async def test_a_running_job_that_is_cancelled_ends_when_its_child_is_gone(caller: Caller, begin: Begin) -> None:
+    job_id = await caller.submit(jobs.spin, Given())
+    await begin()
+    progress = (await caller.progress(job_id)).progress
+    assert progress
+    pid = int(progress.message)
+    assert alive(pid)
+    await caller.queue.cancel(job_id, principal=ALICE)
+    assert (await caller.until(job_id)).outcome == Cancelled()
+    assert not alive(pid)
+
+
+async def test_a_cancellation_whose_message_was_lost_comes_with_the_heartbeat(
+    redis: ArqRedis, caller: Caller, begin: Begin
+) -> None:
+    job_id = await caller.submit(jobs.spin, Given())
+    await begin()
+    await caller.progress(job_id)
+    await redis.hset(schema.RECORD + job_id, "cancel", "1")  # type: ignore[misc]
+    assert (await caller.until(job_id)).outcome == Cancelled()
+
+
+async def test_a_lost_lease_ends_the_attempt_and_drops_its_outcome(
+    redis: ArqRedis, caller: Caller, begin: Begin
+) -> None:
+    """Another worker has taken the job over; only its outcome counts."""
+    job_id = await caller.submit(jobs.spin, Given())
+    worker = await begin(slots=1)
+    progress = (await caller.progress(job_id)).progress
+    assert progress
+    worker.allow_pick_jobs = False
+    other = Steps(redis, "other")
+    await redis.hset(schema.RECORD + job_id, "token", "nobody:0")  # type: ignore[misc]
+    await other.lose(job_id)
+    taken = await other.claim_one(job_id)
+    await until(lambda: _idle(worker))
+    assert not alive(int(progress.message))
+    assert (await caller.get(job_id)).state is State.RUNNING
+    assert await other.finish(taken, Done({"by": "other"}))
+    assert (await caller.get(job_id)).outcome == Done({"by": "other"})
+    assert (worker.jobs_complete, worker.jobs_failed) == (0, 0)
+
+
+async def test_a_job_that_comes_back_to_the_worker_that_lost_it_is_run_there_and_counts(
+    redis: ArqRedis, caller: Caller, begin: Begin, tmp_path: Path
+) -> None:
+    """For a while the worker has two attempts of one job; the end of the first is nothing to the second."""
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    await begin(slots=2)
+    first = (await caller.progress(job_id)).progress
+    assert first
+    with capture_logs() as logged:
+        await Steps(redis, "other").lose(job_id)
+        await until(lambda: _attempts(caller, job_id, 2))
+        await until(lambda: _gone(int(first.message)))
+        (tmp_path / "go").touch()
+        record = await caller.until(job_id)
+    assert (record.state, record.attempt, _done(record)["number"]) == (State.COMPLETED, 2, 2)
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == []
+
+
+@pytest.mark.parametrize("stop", ["cancel", "lose"])
+async def test_the_second_attempt_of_a_job_in_one_worker_can_be_stopped(
+    redis: ArqRedis, caller: Caller, begin: Begin, tmp_path: Path, stop: str
+) -> None:
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    worker = await begin(slots=2)
+    await caller.progress(job_id)
+    other = Steps(redis, "other")
+    await other.lose(job_id)
+    await until(lambda: _attempts(caller, job_id, 2))
+    await until(lambda: _runs(worker, 1))
+    if stop == "cancel":
+        await caller.queue.cancel(job_id, principal=ALICE)
+    else:
+        worker.allow_pick_jobs = False
+        await other.lose(job_id)
+    await until(lambda: _idle(worker))
+    assert (await caller.get(job_id)).state is (State.CANCELLED if stop == "cancel" else State.QUEUED)
+
+
+async def _attempts(caller: Caller, job_id: str, number: int) -> bool:
+    record = await caller.get(job_id)
+    return (record.state, record.attempt) == (State.RUNNING, number)
+
+
+async def _gone(pid: int) -> bool:
+    return not alive(pid)
+
+
+async def _runs(worker: Worker, count: int) -> bool:
+    return len(worker.job_tasks) == len(worker.tasks) == count
+
+
+async def _idle(worker: Worker) -> bool:
+    return not worker.tasks
+
+
+async def test_a_result_that_comes_too_late_is_dropped(
+    redis: ArqRedis, caller: Caller, begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The heartbeat has not told the worker yet; the fence refuses its outcome all the same."""
+    monkeypatch.setattr(engine, "BEAT_SECONDS", 60)
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    worker = await begin(slots=1)
+    await caller.progress(job_id)
+    worker.allow_pick_jobs = False
+    other = Steps(redis, "other")
+    await other.lose(job_id)
+    await other.claim_one(job_id)
+    with capture_logs() as logged:
+        (tmp_path / "go").touch()
+        await until(lambda: _idle(worker))
+    assert any("late outcome dropped" in line["event"] for line in logged)
+    assert (await caller.get(job_id)).state is State.RUNNING
+
+
+async def test_a_drain_lets_work_end_in_time(caller: Caller, begin: Begin, tmp_path: Path) -> None:
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    worker = await begin()
+    await caller.progress(job_id)
+    draining = asyncio.create_task(worker.drain(20))
+    (tmp_path / "go").touch()
+    await draining
+    assert (await caller.get(job_id)).state is State.COMPLETED
+
+
+async def test_a_drain_hands_back_what_does_not_end_and_does_not_count_it(
+    redis: ArqRedis, caller: Caller, begin: Begin, tmp_path: Path
+) -> None:
+    """The next worker runs it with all its tries, although its kind allows none more."""
+    job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+    worker = await begin()
+    progress = (await caller.progress(job_id)).progress
+    assert progress
+    await worker.drain(0.05)
+    assert not alive(int(progress.message))
+    assert (await caller.get(job_id)).state is State.QUEUED
+    assert await redis.hget(schema.RECORD + job_id, "tries") == b"0"  # type: ignore[misc]
+    (tmp_path / "go").touch()
+    await begin()
+    record = await caller.until(job_id)
+    assert (record.state, record.attempt) == (State.COMPLETED, 2)
+
+
+async def test_a_crash_without_retries_fails_at_once_and_is_named(caller: Caller, begin: Begin) -> None:
+    await begin()
+    record = await caller.until(await caller.submit(jobs.crash, Given()))
+    failure = _failure(record)
+    assert (failure["code"], record.attempt) == ("crashed", 1)
+    assert "SIGSEGV" in failure["message"]
+
+
+@pytest.mark.parametrize(("crashes", "state", "attempts"), [(2, State.COMPLETED, 3), (9, State.FAILED, 3)])
+async def test_a_crash_is_retried_as_often_as_the_kind_allows(
+    caller: Caller, begin: Begin, crashes: int, state: State, attempts: int
+) -> None:
+    await begin()
+    record = await caller.until(await caller.submit(jobs.crash_at_first, Given(number=crashes)))
+    assert (record.state, record.attempt) == (state, attempts)
+
+
+async def test_a_job_that_was_lost_with_its_workers_is_not_run_for_ever(
+    redis: ArqRedis, caller: Caller, begin: Begin
+) -> None:
+    """It may be what ended them."""
+    jobs_lost = {kind.name: await caller.submit(kind, Given()) for kind in (jobs.echo, jobs.wait_for_file)}
+    dead = Steps(redis, "dead")
+    await dead.claim(2)
+    await dead.lose(jobs_lost["wait_for_file"])
+    await dead.claim_one(jobs_lost["wait_for_file"])
+    await dead.lose(*jobs_lost.values())
+    await begin()
+    once = _failure(await caller.until(jobs_lost["echo"]))
+    assert (once["code"], once["retryable"]) == ("crashed", True)
+    assert "lost with its worker 1 time(s)" in once["message"]
+    assert "allows no retries" in once["message"]
+    twice = _failure(await caller.until(jobs_lost["wait_for_file"]))
+    assert (twice["code"], twice["retryable"]) == ("crashed", False)
+    assert "lost with its worker 2 time(s)" in twice["message"]
+
+
+async def test_an_unknown_kind_is_refused_with_what_to_set(caller: Caller, begin: Begin) -> None:
+    class Nothing(Model):
+        pass
+
+    await begin()
+    unknown = declare("not_known_here", Nothing, Nothing, description="d")
+    failure = _failure(await caller.until(await caller.submit(unknown, Nothing())))
+    assert failure["code"] == "unknown_kind"
+    assert "OFFLOOP_JOB_MODULES" in failure["message"]
+
+
+async def test_an_input_that_no_longer_fits_is_refused(redis: ArqRedis, caller: Caller, begin: Begin) -> None:
+    """Front end and worker may be of different versions for a while."""
+    await redis.enqueue_job("echo", _job_id="stock", _queue_name=schema.queue_key("default"), number="many")
+    await redis.enqueue_job("echo", "positional", _job_id="worse", _queue_name=schema.queue_key("default"))
+    await caller.queue.leave("nothing", "nobody")
+    await begin()
+    for job_id, said in (("stock", "number"), ("worse", "named arguments only")):
+        await until(lambda job_id=job_id: redis.exists(schema.RESULT + job_id))  # type: ignore[misc]
+        failed = [b"failed" if name == "state" else None for name in SHOWN]
+        record = Record.from_redis(job_id, failed, await redis.get(schema.RESULT + job_id))
+        assert record
+        failure = _failure(record)
+        assert failure["code"] == "bad_input"
+        assert said in failure["message"]
+
+
+async def test_a_job_of_stock_arq_is_run_and_its_result_is_read_with_arq(redis: ArqRedis, begin: Begin) -> None:
+    """Whoever has used arq so far can go on, with the serializer of offloop."""
+    job = await redis.enqueue_job("echo", _queue_name=schema.queue_key("default"), text="from arq")
+    assert job
+    await begin()
+    result = await job.result(timeout=15, poll_delay=0.02)
+    assert result["output"]["text"] == "from arq"
+    info = await job.result_info()
+    assert info
+    assert (info.success, info.function, await job.status()) == (True, "", JobStatus.complete)
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xc1 no msgpack", b"\x80", b"\x93\x01\x02\x03"])
+async def test_an_unreadable_payload_fails_its_job_and_no_other(
+    redis: ArqRedis, caller: Caller, begin: Begin, payload: bytes
+) -> None:
+    job_id = await caller.submit(jobs.echo, Given())
+    await redis.set(schema.PAYLOAD + job_id, payload, px=60_000)
+    await begin()
+    assert (await caller.until(job_id)).state is State.FAILED
+    assert (await caller.until(await caller.submit(jobs.echo, Given()))).state is State.COMPLETED
+
+
+async def test_a_job_that_waited_too_long_says_so(redis: ArqRedis, caller: Caller, begin: Begin) -> None:
+    job_id = await caller.submit(jobs.echo, Given())
+    await redis.delete(schema.PAYLOAD + job_id)
+    await begin()
+    failure = _failure(await caller.until(job_id))
+    assert (failure["code"], failure["retryable"]) == ("expired", True)
+
+
+async def test_a_worker_survives_the_loss_of_its_server(begin: Begin, tmp_path: Path) -> None:
+    """The server is killed while a job runs; it comes back with its data, and that job and the next one end."""
+    async with EmbeddedRedis(tmp_path / "own") as server:
+        redis = connect(server.url)
+        async with calling(redis) as caller:
+            running = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
+            worker = await begin(url=server.url)
+            await caller.progress(running)
+            before = server.pid
+            assert before
+            os.kill(before, signal.SIGKILL)
+            (tmp_path / "go").touch()
+            await until(lambda: _has_ended(caller, running))
+            assert server.pid not in (None, before)
+            await caller.submit(jobs.echo, Given(), job_id="next", wait_seconds=0)
+            await until(lambda: _has_ended(caller, "next"))
+            for job_id in (running, "next"):
+                assert (await caller.get(job_id)).state is State.COMPLETED
+        await worker.drain(0)
+        await worker.close()
+        await redis.aclose(close_connection_pool=True)
+
+
+async def _has_ended(caller: Caller, job_id: str) -> bool:
+    try:
+        return (await caller.get(job_id)).state.terminal
+    except Unavailable:  # the server is not back yet
+        return False

@@ -1,0 +1,113 @@
+"""Animations in and out: frames, durations, repetitions, bounds."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from offloop.errors import JobError, LimitExceeded
+from offloop.kinds.limits import Limits
+from offloop_workers.children.context import JobContext
+from parts.pictures import Run, animation, colour_at, encoded, quarters
+
+
+def seen(context: JobContext) -> tuple[list[int], list[tuple[int, ...]], dict[Any, Any]]:
+    """Durations, a colour and the head of what was made last."""
+    with Image.open(context.artifacts[-1].path) as made:
+        durations, colours = [], []
+        for number in range(made.n_frames):  # type: ignore[attr-defined]
+            made.seek(number)
+            made.load()
+            durations.append(round(made.info["duration"]))
+            colours.append(colour_at(made, 0.95, 0.5))
+        return durations, colours, dict(made.info)
+
+
+@pytest.mark.parametrize("source", ["GIF", "WEBP", "PNG", "AVIF"])
+@pytest.mark.parametrize("form", ["gif", "webp", "png", "avif"])
+def test_frames_and_durations_survive_every_way(run: Run, context: JobContext, source: str, form: str) -> None:
+    content = animation(source, 4, duration=[100, 200, 300, 400])
+    made = run(content, source.lower(), format=form, animated=True, width=30)[0]
+    assert (made.frames, made.width, made.height) == (4, 30, 20)
+    durations, colours, _ = seen(context)
+    assert durations == [100, 200, 300, 400]
+    assert [abs(colour[0] - 64 * (number + 1)) < 24 for number, colour in enumerate(colours)] == [True] * 4
+
+
+@pytest.mark.parametrize(("loop", "in_webp"), [(0, 0), (None, 1), (2, 3)])
+def test_repetitions_are_kept_although_formats_count_differently(
+    run: Run, context: JobContext, loop: int | None, in_webp: int
+) -> None:
+    asked: dict[str, Any] = {} if loop is None else {"loop": loop}
+    content = animation("GIF", **asked)
+    run(content, "gif", format="webp")
+    assert seen(context)[2]["loop"] == in_webp
+    run(content, "gif")
+    assert seen(context)[2].get("loop") == loop
+
+
+def test_an_animation_stays_one_where_the_format_moves(run: Run, context: JobContext) -> None:
+    assert run(animation("GIF"), "gif")[0].frames == 4
+    assert run(animation("PNG"), "png")[0].frames == 4
+    assert context.warnings == []
+    assert run(animation("GIF"), "gif", format="jpeg")[0].frames == 1
+    assert context.warnings == ["The source has 4 frames or pages; the first was used."]
+
+
+def test_one_frame_can_be_taken(run: Run) -> None:
+    made = run(animation("GIF"), "gif", animated=False, page=3, format="png")
+    assert made[0].frames == 1
+    assert abs(colour_at(made[1], 0.95, 0.5)[0] - 191) < 10
+
+
+def test_the_number_of_frames_can_be_capped(run: Run, context: JobContext) -> None:
+    assert run(animation("GIF", 10), "gif", max_frames=3)[0].frames == 3
+    assert context.warnings == ["The animation has 10 frames; the first 3 were kept (max_frames)."]
+
+
+def test_every_frame_gets_the_same_treatment(run: Run, context: JobContext) -> None:
+    overlay = {"text": "x", "size": 12, "colour": "#00ff00"}
+    box = {"left": 50, "top": 0, "width": 10, "height": 40, "colour": "#0000ff"}
+    run(animation("GIF"), "gif", format="webp", lossless=True, redact=[box], text_overlays=[overlay], rotate=180)
+    with Image.open(context.artifacts[-1].path) as made:
+        for number in range(4):
+            made.seek(number)
+            assert colour_at(made, 0.02, 0.5) == (0, 0, 255)
+
+
+def test_transparent_frames_stay_transparent(run: Run, context: JobContext) -> None:
+    frames = []
+    for number in range(3):
+        frame = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
+        frame.paste("#ff0000", (number * 10, 0, number * 10 + 10, 40))
+        frames.append(frame)
+    content = encoded("PNG", frames[0], save_all=True, append_images=frames[1:], duration=50)
+    for form in ("png", "gif", "webp"):
+        run(content, "png", format=form, animated=True)
+        with Image.open(context.artifacts[-1].path) as made:
+            for number in range(3):
+                made.seek(number)
+                alphas = [made.convert("RGBA").getpixel((x, 20))[3] for x in (5, 15, 25)]  # type: ignore[index]
+                assert alphas == [255 if place == number else 0 for place in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "said"),
+    [(encoded("PNG", quarters()), "webp", "one frame only"), (animation("GIF"), "jpeg", "jpeg cannot move")],
+)
+def test_asking_for_movement_where_there_is_none_fails(run: Run, content: bytes, form: str, said: str) -> None:
+    with pytest.raises(JobError, match=said) as failed:
+        run(content, format=form, animated=True)
+    assert failed.value.reason == "not_animated"
+
+
+def test_frames_times_pixels_are_bounded_and_the_operator_may_lower_it(run: Run, context: JobContext) -> None:
+    context.limits = dataclasses.replace(Limits(), pixels=60 * 40 * 5)
+    assert run(animation("GIF", 5), "gif")[0].frames == 5
+    with pytest.raises(LimitExceeded, match=r"12,000 that one job decodes: send max_frames=5 or less"):
+        run(animation("GIF", 6), "gif")
+    with pytest.raises(LimitExceeded, match=r"10,000 = .* more than the 12,000"):
+        run(Image.new("L", (2, 10_000)), "png")

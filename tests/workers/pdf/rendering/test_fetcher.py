@@ -1,0 +1,81 @@
+"""Resources from the network: only where the request allows it, and only through the context."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offloop.errors import JobError
+from offloop.jobs.pdf import Page
+from offloop.kinds.context import Fetched
+from offloop_workers.children.context import JobContext
+from offloop_workers.pdf.rendering.render import render
+from parts.rendered import Document, data, picture, warned
+
+RED = "https://example.org/pictures/red.png"
+
+
+class Online(JobContext):
+    """A context whose worker fetches one picture and refuses everything else."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing was asked for yet."""
+        report: Any = lambda _message: None  # noqa: E731 -- nobody listens to progress here
+        super().__init__(job_id="job", attempt=1, folder=folder, inputs={}, roots={}, output_bytes=2**26, report=report)
+        self.asked: list[str] = []
+
+    def fetch(self, url: str) -> Fetched:
+        """The picture, or the guard's refusal."""
+        self.asked.append(url)
+        if url != RED:
+            message = "10.0.0.1 is not a public address: send the file itself."
+            raise JobError(message, code="refused_url")
+        path = self.folder / "fetched.png"
+        path.write_bytes(picture("#ff0000"))
+        return Fetched(path, "image/png", url)
+
+
+@pytest.fixture
+def online(tmp_path: Path) -> Online:
+    """A context that can fetch."""
+    return Online(tmp_path / "job")
+
+
+def rendered(context: Online, **page: Any) -> Document:
+    """What came out."""
+    render(Page.model_validate(page), context)
+    return Document(context.artifacts[-1].path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "html", [f"<img src='{RED}'>", "<base href='https://example.org/pictures/'><img src='red.png'>"]
+)
+def test_a_resource_is_fetched_where_the_request_allows_it(online: Online, html: str) -> None:
+    assert rendered(online, html=html, allow_fetch=True).has((255, 0, 0))
+    assert (online.asked, online.warnings) == ([RED], [])
+
+
+def test_nothing_is_asked_for_without_leave(online: Online) -> None:
+    assert not rendered(online, html=f"<base href='https://example.org/pictures/'><img src='{RED}'>").has((255, 0, 0))
+    assert online.asked == []
+    assert warned(online, "red.png", "may not fetch anything")
+
+
+def test_what_the_guard_refuses_is_left_out_in_its_words(online: Online) -> None:
+    rendered(online, html="<img src='https://inside.example/x.png'><p>text", allow_fetch=True)
+    assert warned(online, "'https://inside.example/x.png' was left out", "10.0.0.1 is not a public address")
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/x", "gopher://example.org", "unknown.png"])
+def test_other_schemes_never_reach_the_guard(online: Online, url: str) -> None:
+    rendered(online, html=f"<img src='{url}'>", allow_fetch=True)
+    assert online.asked == []
+    assert online.warnings
+
+
+def test_an_asset_goes_before_the_network(online: Online) -> None:
+    own = data(picture("#0000ff"), "image/png")
+    assert rendered(online, html=f"<img src='{RED}'>", allow_fetch=True, assets={RED: own}).has((0, 0, 255))
+    assert online.asked == []

@@ -1,0 +1,1 @@
+"""Child processes: pool, zygote, frames, context, results."""

@@ -1,0 +1,1 @@
+"""Engine: how jobs arrive, how one runs, the worker's life."""

@@ -1,0 +1,64 @@
+"""Work that waits for others instead of computing: it runs on the worker's own loop, beside the other jobs.
+
+It is one of the worker's own tasks, so nothing limits its memory, shuts it off, or ends it where it does not let itself
+be cancelled; and what blocks in it, blocks the worker. Its kind has asked for that with ``isolation="none"``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offloop import logs
+from offloop.errors import JobError, OffloopError
+from offloop.queue.record import Progress
+from offloop_workers.children.child import failure, made, output_of
+from offloop_workers.children.context import JobContext
+from offloop_workers.children.pool import Task, overdue
+from offloop_workers.children.result import Answer, believed
+
+if TYPE_CHECKING:
+    from offloop.kinds.kind import Model
+
+log = logs.get(__name__)
+
+
+async def perform(
+    task: Task, value: Model, roots: Mapping[str, Path], on_progress: Callable[[Progress], None]
+) -> Answer:
+    """Await the work of a task and answer what it has done.
+
+    Raises:
+        JobError: the work failed, or its time was over.
+    """
+    kind = task.kind
+    context = JobContext(
+        job_id=task.job_id,
+        attempt=task.attempt,
+        folder=Path(task.folder),
+        inputs={reference: Path(path) for reference, path in task.inputs.items()},
+        roots=roots,
+        output_bytes=kind.limits.output_mb << 20,
+        report=lambda message: on_progress(Progress(**message["progress"])),
+        limits=kind.limits,
+        kind=kind.name,
+    )
+    try:
+        async with asyncio.timeout(kind.limits.seconds - task.spent) as time:
+            output = output_of(kind, await kind(value, context))
+    except asyncio.CancelledError:
+        if (attempt := asyncio.current_task()) and attempt.cancelling():
+            raise
+        message = f"{kind.name} gave itself up: something that it waited for was cancelled."
+        raise JobError(message) from None
+    except Exception as error:
+        if time.expired():
+            raise overdue(kind) from None
+        if not isinstance(error, OffloopError):
+            log.exception("job failed unexpectedly", job_id=task.job_id)
+        raise failure(error, kind, kind.limits) from None
+    if context.artifacts:
+        return believed(kind, {"output": output, "warnings": context.warnings, "artifacts": made(context)})
+    return Answer(output=output, warnings=context.warnings, artifacts=[])

@@ -1,0 +1,113 @@
+"""Editing: PDFs go through a list of steps, in order, and what comes out are artifacts."""
+
+from __future__ import annotations
+
+import io
+from contextlib import ExitStack
+from pathlib import PurePosixPath
+
+import pikepdf
+from pikepdf import Array, Dictionary, Name
+
+from offloop.errors import JobError
+from offloop.jobs.documents import Edit, Edited, EditedPdf, Source, edit_pdf
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
+from offloop.kinds.references import Scheme, parse
+from offloop.paths import safe_name
+from offloop_workers.pdf.editing.document import Document, denied
+from offloop_workers.pdf.editing.operations import STEPS, take
+from offloop_workers.pdf.reading import opening, trees
+
+_MAX_FIELDS = 10_000
+
+
+@performs(edit_pdf)
+def edit(request: Edit, context: Context) -> Edited:
+    """Open all sources, take the steps, write what is there at the end.
+
+    Raises:
+        LimitExceeded: too many pages, documents or bytes.
+        JobError: a source cannot be opened or may not be changed, or a step does not fit it.
+    """
+    steps = len(request.operations) + 2
+    with ExitStack() as opened:
+        size, documents = 0, []
+        for number, source in enumerate(request.sources, 1):
+            data = opening.content(source.file, context)
+            size += len(data)
+            pdf = opened.enter_context(opening.opened(data, source.password, context))
+            documents.append(_document(pdf, source, number, context))
+        for number, operation in enumerate(request.operations, 1):
+            context.progress(number, steps, operation.op)
+            with opening.damage():
+                documents = STEPS[type(operation)](operation, documents, context)
+        context.progress(steps - 1, steps, "writing")
+        made = [_write(document, name, context) for document, name in _named(documents, request.name)]
+    context.progress(steps, steps, "done")
+    pages, written = sum(one.pages for one in made), sum(one.size for one in made)
+    return Edited(documents=made, pages=pages, size=written, source_size=size)
+
+
+def _document(pdf: pikepdf.Pdf, source: Source, number: int, context: Context) -> Document:
+    title = source.title or trees.text(pdf.docinfo.get("/Title")) or _file_name(source, number)
+    if rights := denied(pdf):
+        message = (
+            f"The owner of {title!r} does not permit to {', '.join(rights)}: send the owner password instead of the "
+            "user password."
+        )
+        if "modify" in rights:
+            raise JobError(message, code="not_permitted")
+        context.warn(
+            f"The owner of {title!r} does not permit to {', '.join(rights)}, and the result no longer says so: make "
+            "sure that you may do this, or deny it again with {'op': 'encrypt', 'allow': [...], ...}."
+        )
+    if signatures(pdf):
+        context.warn(f"{title!r} is digitally signed; the signatures do not hold for a changed file.")
+    document = Document(pdf, title, locked=pdf.is_encrypted)
+    return take(document, source.pages, context) if source.pages else document
+
+
+def signatures(pdf: pikepdf.Pdf) -> int:
+    """How many form fields hold a digital signature."""
+    return sum(1 for field in fields(pdf) if field.get("/FT") == Name.Sig and isinstance(field.get("/V"), Dictionary))
+
+
+def fields(pdf: pikepdf.Pdf) -> list[pikepdf.Object]:
+    """The nodes of the form's tree that have a name or a type of their own; circles are cut."""
+    form = pdf.Root.get("/AcroForm")
+    top = form.get("/Fields") if isinstance(form, Dictionary) else None
+    waiting = list(top)[::-1] if isinstance(top, Array) else []
+    found: list[pikepdf.Object] = []
+    seen: set[tuple[int, int]] = set()
+    while waiting and len(found) < _MAX_FIELDS:
+        node = waiting.pop()
+        if not isinstance(node, Dictionary) or (node.is_indirect and node.objgen in seen):
+            continue
+        seen.add(node.objgen)
+        found.append(node)
+        kids = node.get("/Kids")
+        waiting += list(kids)[::-1] if isinstance(kids, Array) else []
+    return found
+
+
+def _file_name(source: Source, number: int) -> str:
+    parsed = parse(source.file)
+    return PurePosixPath(parsed.path).stem if parsed.scheme is Scheme.ROOT else f"Document {number}"
+
+
+def _named(documents: list[Document], name: str) -> list[tuple[Document, str]]:
+    stem = safe_name(name, "document.pdf")
+    stem = stem[:-4] if stem.lower().endswith(".pdf") else stem
+    if len(documents) == 1:
+        return [(documents[0], f"{stem}.pdf")]
+    digits = len(str(len(documents)))
+    return [(document, f"{stem}-{number:0{digits}}.pdf") for number, document in enumerate(documents, 1)]
+
+
+def _write(document: Document, name: str, context: Context) -> EditedPdf:
+    with context.create(name, "application/pdf") as file:
+        with opening.damage():
+            document.save(file)
+        size = file.seek(0, io.SEEK_END)
+    return EditedPdf(name=name, pages=len(document.pages), size=size)

@@ -1,0 +1,189 @@
+"""What stamps are made of: a text, a picture or a page, each as something a page can draw."""
+
+from __future__ import annotations
+
+import html
+import io
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import pikepdf
+import weasyprint
+from pikepdf import Dictionary, Name, Object
+from PIL import Image, ImageFile, ImageOps
+from weasyprint.text.fonts import FontConfiguration
+from weasyprint.urls import URLFetcher
+
+from offloop.errors import JobError, LimitExceeded
+from offloop.jobs.edits import Stamp
+from offloop.kinds.context import Context
+from offloop.kinds.references import FileReference
+from offloop_workers.pdf.editing.placing import sides
+from offloop_workers.pdf.reading import opening
+
+_FORMATS = ("JPEG", "PNG", "WEBP")
+_MAX_PIXELS = 40_000_000
+_POINTS_PER_PIXEL = 0.75
+_PAPER = 5_000
+"""Pixels a side that a text is laid out on; CSS has 96 of them to an inch."""
+_STYLE = """
+@page {{ size: {paper}px; margin: 0 }}
+body {{ margin: 0; font: {weight} {size}pt 'Source Sans 3', sans-serif; color: {color} }}
+div {{ float: left; clear: both; white-space: pre; break-before: page; line-height: 1.2 }}
+div:first-child {{ break-before: auto }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """Something to draw: a form or picture inside the target document, and its size in points."""
+
+    drawn: Object
+    width: float
+    height: float
+
+
+def texts(stamp: Stamp, lines: list[str], pdf: pikepdf.Pdf, context: Context) -> list[Ink]:
+    """Each text as an ink; shaped and with fonts embedded, so that every script has its glyphs."""
+    body = "".join(f'<div id="t{number}">{html.escape(line)}</div>' for number, line in enumerate(lines))
+    style = _STYLE.format(
+        paper=_PAPER, weight="bold" if stamp.bold else "normal", size=stamp.font_size, color=stamp.color
+    )
+    missing = _Missing()
+    with missing:
+        document = weasyprint.HTML(string=f"<style>{style}</style>{body}", url_fetcher=_Nothing()).render(
+            font_config=FontConfiguration()
+        )
+        data = document.write_pdf()
+    if missing.found:
+        context.warn(
+            f"No font has {', '.join(list(missing.found)[:10])}: drawn as empty boxes. Stamp a picture or PDF instead."
+        )
+    with pikepdf.open(io.BytesIO(data)) as source:
+        inks = []
+        for number, (laid_out, page) in enumerate(zip(document.pages, source.pages, strict=True)):
+            left, top, right, bottom = (value * _POINTS_PER_PIXEL for value in laid_out.anchors[f"t{number}"])
+            height = _PAPER * _POINTS_PER_PIXEL
+            box = pikepdf.Array([left, height - bottom, max(right, left + 1), height - top])
+            page.mediabox = page.cropbox = page.trimbox = box
+            inks.append(_of_page(page, pdf))
+        return inks
+
+
+def of_file(reference: FileReference, number: int, pdf: pikepdf.Pdf, context: Context) -> Ink:
+    """A picture, or a page of another PDF.
+
+    Raises:
+        JobError: it is neither, or has no such page.
+    """
+    with context.open(reference) as file:
+        head = file.read(1024)
+    if b"%PDF-" not in head:
+        return _of_picture(reference, pdf, context)
+    with opening.opened(opening.content(reference, context), None, context) as source:
+        if number > len(source.pages):
+            message = f"stamp: there is no page {number}: the stamp's file has {len(source.pages)}."
+            raise JobError(message, code="bad_input")
+        return _of_page(source.pages[number - 1], pdf)
+
+
+def _of_page(page: pikepdf.Page, pdf: pikepdf.Pdf) -> Ink:
+    form = page.as_form_xobject()
+    # A group is blended as a whole: what overlaps inside a faint stamp does not show.
+    form.Group = Dictionary(S=Name.Transparency)
+    left, bottom, right, top = sides(page.trimbox)
+    width, height = right - left, top - bottom
+    if page.rotation % 180:
+        width, height = height, width
+    copy = pdf.copy_foreign(form)
+    return Ink(_moved_to_origin(copy, pdf), max(width, 1), max(height, 1))
+
+
+def _moved_to_origin(form: Object, pdf: pikepdf.Pdf) -> Object:
+    """A form draws where its box is; wrapped in another, its visible corner is the origin."""
+    box, matrix = sides(form.BBox), pikepdf.Matrix(form.get("/Matrix") or pikepdf.Array([1, 0, 0, 1, 0, 0]))
+    seen = matrix.transform(pikepdf.Rectangle(*box))
+    wrapper = pdf.make_stream(pikepdf.Matrix(1, 0, 0, 1, -seen.llx, -seen.lly).encode() + b" cm /Inner Do")
+    wrapper.Type, wrapper.Subtype = Name.XObject, Name.Form
+    wrapper.BBox = pikepdf.Array([0, 0, seen.urx - seen.llx, seen.ury - seen.lly])
+    wrapper.Group = Dictionary(S=Name.Transparency)
+    wrapper.Resources = Dictionary(XObject=Dictionary(Inner=form))
+    return pdf.make_indirect(wrapper)
+
+
+def _of_picture(reference: FileReference, pdf: pikepdf.Pdf, context: Context) -> Ink:
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # WeasyPrint turns it on for the whole process
+    Image.MAX_IMAGE_PIXELS = None  # ours is checked below, with a sentence of its own
+    try:
+        with context.open(reference) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on odd metadata, which is dropped anyway
+            picture: Image.Image = Image.open(file, formats=_FORMATS)
+            _check_pixels(picture)
+            picture = ImageOps.exif_transpose(picture).convert("RGBA")
+    except (JobError, MemoryError):
+        raise
+    except Exception as error:
+        message = "The stamp's file is neither a PDF nor a PNG, JPEG or WebP picture, or it is damaged: send another."
+        raise JobError(message, code="bad_stamp") from error
+    drawn = pdf.make_stream(picture.convert("RGB").tobytes(), **_pixels(picture, Name.DeviceRGB))
+    opacity = picture.getchannel("A")
+    if min(opacity.tobytes()) < 255:  # noqa: PLR2004 -- solid
+        drawn.SMask = pdf.make_stream(opacity.tobytes(), **_pixels(picture, Name.DeviceGray))
+    wrapper = pdf.make_stream(b"%d 0 0 %d 0 0 cm /Inner Do" % picture.size)
+    wrapper.Type, wrapper.Subtype = Name.XObject, Name.Form
+    wrapper.BBox = pikepdf.Array([0, 0, *picture.size])
+    wrapper.Resources = Dictionary(XObject=Dictionary(Inner=pdf.make_indirect(drawn)))
+    wrapper.Matrix = pikepdf.Array([_POINTS_PER_PIXEL, 0, 0, _POINTS_PER_PIXEL, 0, 0])
+    return Ink(pdf.make_indirect(wrapper), picture.width * _POINTS_PER_PIXEL, picture.height * _POINTS_PER_PIXEL)
+
+
+def _check_pixels(picture: Image.Image) -> None:
+    if picture.width * picture.height > _MAX_PIXELS:
+        message = f"The stamp's picture has more than {_MAX_PIXELS:,} pixels: send a smaller one."
+        raise LimitExceeded(message)
+
+
+def _pixels(picture: Image.Image, space: Object) -> dict[str, Any]:
+    return {
+        "Type": Name.XObject,
+        "Subtype": Name.Image,
+        "Width": picture.width,
+        "Height": picture.height,
+        "ColorSpace": space,
+        "BitsPerComponent": 8,
+    }
+
+
+class _Nothing(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
+    """A stamp's text loads nothing."""
+
+    def fetch(self, url: str, headers: object = None) -> Any:  # noqa: ARG002 -- WeasyPrint's signature
+        """Refuse."""
+        message = "a stamp loads nothing"
+        raise ValueError(message)
+
+
+class _Missing(logging.Handler):
+    """Characters that no font has, from WeasyPrint's log, which nobody else sees meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: dict[str, None] = {}
+        self._log = logging.getLogger("weasyprint")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the code point of a missing glyph."""
+        text = record.getMessage()
+        if ".notdef glyph" in text and "U+" in text:
+            self.found["U+" + text.rsplit("U+", 1)[1].split(")")[0]] = None
+
+    def __enter__(self) -> None:
+        self._before = self._log.propagate
+        self._log.addHandler(self)
+        self._log.propagate = False
+
+    def __exit__(self, *_: object) -> None:
+        self._log.removeHandler(self)
+        self._log.propagate = self._before

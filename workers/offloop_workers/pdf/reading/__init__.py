@@ -1,0 +1,1 @@
+"""Reading PDFs of unknown origin."""

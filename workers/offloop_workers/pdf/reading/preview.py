@@ -1,0 +1,111 @@
+"""Previews: pages of a PDF as pictures."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pypdfium2
+from PIL import Image
+
+from offloop.errors import LimitExceeded
+from offloop.jobs.documents import (
+    MAX_ALL_PREVIEW_PIXELS,
+    MAX_PREVIEW_PIXELS,
+    MAX_PREVIEWS,
+    Preview,
+    Previews,
+    ToPreview,
+    preview_pdf,
+)
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
+from offloop_workers.pdf.reading import opening, ranges
+
+_LONGEST = 16_383
+"""Pixels a side that each of the formats can hold."""
+_POINTS_PER_INCH = 72
+_MIN_SIDE = 1e-3
+
+
+@performs(preview_pdf)
+def preview(request: ToPreview, context: Context) -> Previews:
+    """Draw the pages asked for, forms and annotations included.
+
+    Raises:
+        LimitExceeded: too many pages or pixels; checked before any is drawn.
+        JobError: the PDF cannot be opened, or has no such page.
+    """
+    data = opening.content(request.file, context)
+    with opening.drawn(data, request.password, context) as document:
+        count = len(document)
+        wanted = ranges.pages(request.pages, count, context)
+        if len(wanted) > MAX_PREVIEWS:
+            message = (
+                f"pages names {len(wanted):,} pages, more than the {MAX_PREVIEWS} that one call draws: "
+                "ask for them in parts."
+            )
+            raise LimitExceeded(message)
+        scales = _scales(request, document, wanted, context.limits.pixels or MAX_ALL_PREVIEW_PIXELS)
+        document.init_forms()
+        made = []
+        for step, (index, scale) in enumerate(zip(wanted, scales, strict=True)):
+            context.progress(step, len(wanted), f"page {index + 1}")
+            made.append(_draw(request, document, index, scale, context))
+    context.progress(len(wanted), len(wanted), "done")
+    return Previews(previews=made, pages=count)
+
+
+def _scales(request: ToPreview, document: pypdfium2.PdfDocument, wanted: list[int], most: int) -> list[float]:
+    """Pixels per point of each page."""
+    scales, pixels = [], 0.0
+    for index in wanted:
+        with opening.damage():
+            width, height = document.get_page_size(index)
+        if min(width, height) < _MIN_SIDE:
+            reason = f"page {index + 1} has no size"
+            raise opening.damaged(reason)
+        scale = request.width / width if request.width else request.dpi / _POINTS_PER_INCH
+        across, down = width * scale, height * scale
+        pixels += across * down
+        if across * down > MAX_PREVIEW_PIXELS or max(across, down) > _LONGEST:
+            message = (
+                f"Page {index + 1} measures {width:,.0f} x {height:,.0f} points and would become {across:,.0f} x "
+                f"{down:,.0f} pixels, more than {MAX_PREVIEW_PIXELS:,} or than {_LONGEST:,} a side: ask for a smaller "
+                "width or dpi."
+            )
+            raise LimitExceeded(message)
+        scales.append(scale)
+    if pixels > most:
+        message = (
+            f"The pictures would have {pixels:,.0f} pixels together, more than {most:,}: ask for "
+            "fewer pages, or a smaller width or dpi."
+        )
+        raise LimitExceeded(message)
+    return scales
+
+
+def _draw(request: ToPreview, document: pypdfium2.PdfDocument, index: int, scale: float, context: Context) -> Preview:
+    picture = _picture(document, index, scale)
+    name = f"{request.name}-{index + 1}.{request.format.replace('jpeg', 'jpg')}"
+    options: dict[str, Any] = {"png": {"compress_level": 6}, "webp": {"quality": request.quality, "method": 4}}.get(
+        request.format, {"quality": request.quality}
+    )
+    with context.create(name, f"image/{request.format}") as file:
+        picture.save(file, request.format.upper(), **options)
+        size = file.seek(0, io.SEEK_END)
+    return Preview(page=index + 1, name=name, width=picture.width, height=picture.height, size=size)
+
+
+def _picture(document: pypdfium2.PdfDocument, index: int, scale: float) -> Image.Image:
+    with opening.damage():
+        page = document[index]
+        try:
+            bitmap = page.render(scale=scale, may_draw_forms=True, rev_byteorder=True, limit_image_cache=True)
+            try:
+                picture: Image.Image = bitmap.to_pil().convert("RGB")
+            finally:
+                bitmap.close()
+        finally:
+            page.close()
+    return picture.copy()

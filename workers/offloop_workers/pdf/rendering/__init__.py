@@ -1,0 +1,1 @@
+"""Rendering: from HTML, Markdown or a template to a PDF."""

@@ -1,0 +1,160 @@
+"""What a document may load: its own assets and ``data:`` URLs. Never a file of the worker.
+
+The network only where the request allows it, and then through the context, whose guard decides; WeasyPrint itself is
+never given a connection.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Mapping
+from contextlib import closing
+from urllib.parse import unquote, urljoin, urlsplit
+
+from weasyprint.urls import URLFetcher, URLFetcherResponse
+
+from offloop.errors import JobError
+from offloop.kinds.context import Context
+from offloop.kinds.references import FileReference, Scheme, parse
+from offloop_workers.pdf.rendering import pictures
+
+BASE = "https://assets.offloop.invalid/"
+"""Where relative URLs point; a name that no resolver knows, and that nobody asks."""
+
+_MAX_SHOWN = 120
+_MAX_TEXT = 20_000_000
+
+
+class Refused(ValueError):  # noqa: N818 -- WeasyPrint logs the name of the class, and `notices` looks for it
+    """A resource the document may not load, or that was not given."""
+
+
+class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
+    """The fetcher of one job.
+
+    Everything WeasyPrint loads for a document passes here, except what is given to it as a file name or as a string
+    to guess at; offloop never does that.
+
+    Attributes:
+        base: what relative names that are no assets are relative to, once the document has said so.
+    """
+
+    def __init__(self, assets: Mapping[str, FileReference], context: Context, *, allow_fetch: bool = False) -> None:
+        """Serve the assets by the names the document uses for them, and perhaps what the context fetches."""
+        super().__init__(allowed_protocols=("data",), allow_redirects=False)
+        self._assets = {_plain(name): (name, reference) for name, reference in assets.items()}
+        self._context = context
+        self._used: set[str] = set()
+        self._allow_fetch = allow_fetch
+        self.base = ""
+
+    @property
+    def unused(self) -> list[str]:
+        """Assets that the document did not ask for, in the order they were given."""
+        return [name for name, _ in self._assets.values() if name not in self._used]
+
+    def serves(self, href: str) -> bool:
+        """Whether the target of a link in the document would be loaded."""
+        href = href.strip()
+        return href[:5].lower() == "data:" or any(key in self._assets for key in _keys(_absolute(href)))
+
+    def text(self, name: str) -> str | None:
+        """An asset that is text, such as a template; None where there is none of that name.
+
+        Raises:
+            JobError: ``unreadable_file``: it is no UTF-8.
+        """
+        found = self._assets.get(_plain(name))
+        if not found:
+            return None
+        self._used.add(found[0])
+        with self._context.open(found[1]) as file:
+            try:
+                return file.read(_MAX_TEXT).decode("utf-8-sig")
+            except UnicodeDecodeError:
+                message = f"The asset {_short(name)!r} is used as a template but is not text in UTF-8: save it as such."
+                raise JobError(message, code="unreadable_file") from None
+
+    def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> URLFetcherResponse:
+        """Answer with the asset or the decoded ``data:`` URL.
+
+        Raises:
+            Refused: anything else; the answer gets a warning that names it.
+        """
+        if url[:5].lower() == "data:":
+            with closing(super().fetch(url, headers)) as response:
+                return self._checked(url, response.read(), dict(response.headers), url)
+        for key in _keys(url):
+            if found := self._assets.get(key):
+                return self._serve(url, *found)
+        if self._allow_fetch and (remote := self._remote(url)):
+            return self._from_network(remote)
+        raise self._refuse(url)
+
+    def _remote(self, url: str) -> str:
+        """The address of a resource that is no asset; ``""`` for none."""
+        relative = url.removeprefix(BASE)
+        absolute = url if relative == url else urljoin(self.base, relative) if self.base else ""
+        return absolute if absolute[:8].lower().startswith(("http://", "https://")) else ""
+
+    def _from_network(self, url: str) -> URLFetcherResponse:
+        try:
+            fetched = self._context.fetch(url)
+            content = fetched.path.read_bytes()
+        except JobError as error:
+            self._context.warn(f"{_short(url)!r} was left out: {error.message}")
+            raise Refused(_short(url)) from None
+        return self._checked(url, content, {"Content-Type": fetched.mime_type}, url)
+
+    def _serve(self, url: str, name: str, reference: FileReference) -> URLFetcherResponse:
+        self._used.add(name)
+        with self._context.open(reference) as file:
+            return self._checked(url, file.read(), {"Content-Type": _mime_type(name, reference)}, name)
+
+    def _checked(self, url: str, content: bytes, headers: Mapping[str, str], name: str) -> URLFetcherResponse:
+        if fault := pictures.fault(content):
+            self._context.warn(f"{_short(name)!r} was left out: {fault}.")
+            raise Refused(fault)
+        return URLFetcherResponse(url, content, headers)
+
+    def _refuse(self, url: str) -> Refused:
+        relative = url.removeprefix(BASE)
+        shown = _short(unquote(relative) if relative != url else url)
+        reason = "a document may not fetch anything" if relative == url else "no asset has that name"
+        self._context.warn(
+            f"{shown!r} was left out: {reason}. Pass the file in assets under the name the document uses for it, "
+            "or inside the document as a data: URL."
+        )
+        return Refused(shown)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _MAX_SHOWN else name[: _MAX_SHOWN - 3] + "..."
+
+
+def _absolute(href: str) -> str:
+    try:
+        return urljoin(BASE, href)
+    except ValueError:
+        return href
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("./").lstrip("/")
+
+
+def _keys(url: str) -> list[str]:
+    """The names an asset may have for this URL, the most exact first."""
+    relative = url.removeprefix(BASE)
+    if relative == url:
+        return [url]
+    path = urlsplit(url).path.lstrip("/")
+    return [relative, unquote(relative), path, unquote(path)]
+
+
+def _mime_type(name: str, reference: FileReference) -> str:
+    guessed, _ = mimetypes.guess_type(name)
+    if guessed:
+        return guessed
+    parsed = parse(reference)
+    return parsed.name if parsed.scheme is Scheme.DATA else "application/octet-stream"

@@ -1,0 +1,84 @@
+"""What WeasyPrint says in its log, as warnings for the caller, and its steps, as progress."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from offloop.kinds.context import Context
+from offloop_workers.pdf.rendering import missing_glyphs
+from offloop_workers.pdf.rendering.fetcher import BASE, Refused
+
+_PROPERTY = re.compile(r"(?:Ignored|Deprecated) `\s*([\w-]+)\s*:")
+_GLYPH = re.compile(r"\.notdef glyph .*\(U\+([0-9A-F]+)\)", re.DOTALL)
+_PAGE = re.compile(r"Creating layout - Page (\d+)")
+_PLACE = re.compile(r" at \d+:\d+")
+# About WeasyPrint's own insides: nothing a caller could change.
+_INTERNAL = ("Unable to subset", "Too many glyphs", "Unknown bitmap", "Unable to save emoji", "Error when closing")
+_MAX_NAMED = 20
+_MAX_OTHERS = 20
+_MAX_GLYPHS = 2_000
+
+
+class Notices(logging.Handler):
+    """Collects the log of one rendering; `tell` makes a few useful lines of what may be thousands."""
+
+    def __init__(self, on_page: Callable[[int], None]) -> None:
+        """Call `on_page` with the number of each page whose layout begins; what it raises ends the layout."""
+        super().__init__(logging.INFO)
+        self._on_page = on_page
+        self._properties: Counter[str] = Counter()
+        self._glyphs: dict[int, None] = {}
+        self._others: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Sort one record; nothing is written anywhere."""
+        text = record.getMessage()
+        if record.levelno < logging.WARNING:
+            if page := _PAGE.search(text):
+                self._on_page(int(page[1]))
+        elif found := _GLYPH.match(text):
+            if len(self._glyphs) < _MAX_GLYPHS:
+                self._glyphs[int(found[1], 16)] = None
+        elif found := _PROPERTY.match(text):
+            self._properties[found[1]] += 1
+        # The fetcher has already said which resources it refused, and why.
+        elif Refused.__name__ not in text and not text.startswith(_INTERNAL) and len(self._others) <= _MAX_OTHERS:
+            self._others[_PLACE.sub("", text.replace(BASE, ""))] = None
+
+    def tell(self, context: Context) -> None:
+        """Give the caller the warnings."""
+        for sentence in missing_glyphs.missing(self._glyphs):
+            context.warn(sentence)
+        if self._properties:
+            names = [f"{name} ({count}x)" if count > 1 else name for name, count in self._properties.most_common()]
+            context.warn(f"CSS that the renderer does not know or cannot use was ignored: {_some(names)}.")
+        for text in list(self._others)[:_MAX_OTHERS]:
+            context.warn(text)
+
+
+def _some(names: dict[str, None] | list[str]) -> str:
+    shown = ", ".join(list(names)[:_MAX_NAMED])
+    return f"{shown} and more" if len(names) > _MAX_NAMED else shown
+
+
+@contextmanager
+def collected(notices: Notices) -> Iterator[None]:
+    """Let WeasyPrint's loggers speak to `notices`, and to nobody else, while the block runs."""
+    loggers = [logging.getLogger(name) for name in ("weasyprint", "weasyprint.progress")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(notices)
+        logger.propagate = False
+    loggers[0].setLevel(logging.WARNING)
+    loggers[1].setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.removeHandler(notices)
+            logger.setLevel(level)
+            logger.propagate = propagate

@@ -1,0 +1,207 @@
+"""Rendering: a page of HTML, of Markdown, or of a template and its data becomes a PDF."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from weasyprint.text.fonts import FontConfiguration
+from weasyprint.urls import URLFetchingError
+
+from offloop import logs
+from offloop.errors import JobError, LimitExceeded, OffloopError
+from offloop.jobs.pdf import MAX_PAGES, Page, Pdf, Timings, render_pdf
+from offloop.kinds.context import Context
+from offloop.kinds.kind import performs
+from offloop_workers.children.context import JobContext
+from offloop_workers.pdf.rendering import conformance, links, pictures, recorder, source, standard, styles, tagging
+from offloop_workers.pdf.rendering.box_flattening import Html
+from offloop_workers.pdf.rendering.fetcher import BASE, JobFetcher
+from offloop_workers.pdf.rendering.notices import Notices, collected
+
+_log = logs.get(__name__)
+_WARM = "# Warm\n\n| a | b |\n|---|---|\n| *x* | `y` |\n\n```python\nprint('z')\n```\n"
+
+
+@performs(render_pdf)
+def render(page: Page, context: Context) -> Pdf:
+    """Lay the document out, count its pages, and write it.
+
+    Raises:
+        LimitExceeded: it has more pages than allowed.
+        JobError: an asset cannot be read, the template cannot be filled, the markup is nested too deep, or there is
+            something to warn of and the caller wants none of that.
+    """
+    context, told = recorder.recording(context)
+    for reference in (*page.assets.values(), *(attachment.file for attachment in page.attachments)):
+        context.open(reference).close()
+    fetcher = JobFetcher(page.assets, context, allow_fetch=page.allow_fetch)
+    notices = Notices(lambda number: _begin_page(number, page, context))
+    try:
+        with (
+            collected(notices),
+            pictures.guarded(),
+            _temporary_files_in(context.folder),
+            _few_collections(),
+            ExitStack() as files,
+        ):
+            clock = [time.perf_counter()]
+            html = _parse(page, fetcher, context)
+            clock.append(time.perf_counter())
+            document = _lay_out(html, page, context)
+            clock.append(time.perf_counter())
+            standard.embed(document, page, context, files)
+            context.progress(len(document.pages), len(document.pages) + 1, "writing the file")
+            with context.create(_file_name(page.name), "application/pdf") as file:
+                _write(document, page, context, file)
+                size = file.tell()
+                clock.append(time.perf_counter())
+                standard.check(document, page, html.etree_element, context)
+                _tell(html, page, fetcher, notices, context)
+                if page.strict:
+                    recorder.refuse(told)
+    except RecursionError:
+        message = "The document's elements are nested too deep to lay out: flatten them."
+        raise JobError(message, code="too_complex") from None
+    context.progress(len(document.pages) + 1, len(document.pages) + 1, "done")
+    return _result(document, html, page, size, clock)
+
+
+def _parse(page: Page, fetcher: JobFetcher, context: Context) -> Html:
+    html = Html(string=source.html(page, fetcher, context) or "<p></p>", base_url=BASE, url_fetcher=fetcher)
+    html.base_url = BASE  # a <base> of the document speaks of links, not of assets
+    html.layout = page.layout
+    root = html.etree_element
+    if page.language:
+        root.set("lang", page.language)
+    fetcher.base = links.settle(root, context)
+    return html
+
+
+def _lay_out(html: Html, page: Page, context: Context) -> Any:
+    root = html.etree_element
+    sheets = styles.user_sheets(page.theme, own=page.markdown is None and styles.has_own(root, html.url_fetcher.serves))
+    styles.add_last(root, styles.asked_for(page, standard.title(page, root) or "") + (page.css or ""))
+    # Fonts and images of one job must not be seen by the next: nothing is shared but the parsed theme.
+    with _failures():
+        document = html.render(font_config=FontConfiguration(), stylesheets=sheets, cache={}, **standard.options(page))
+    _limit(len(document.pages), page, context)
+    standard.describe(document, page, root)
+    if page.tags or page.variant:
+        tagging.prepare(root)
+    return document
+
+
+def _write(document: Any, page: Page, context: Context, file: BinaryIO) -> None:
+    with _failures(), warnings.catch_warnings():
+        # WeasyPrint opens its colour profile for archives and leaves closing it to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        document.write_pdf(file, finisher=conformance.finisher(page.variant, context), **standard.options(page))
+
+
+def _tell(html: Html, page: Page, fetcher: JobFetcher, notices: Notices, context: Context) -> None:
+    """Give the caller the warnings that only the end of the work knows."""
+    notices.tell(context)
+    if html.flattened and page.layout == "auto":
+        context.warn(
+            f"Flex or grid boxes around whole pages, which take very long to lay out, became plain blocks: "
+            f"{html.flattened}. Set layout to as_is to keep them, or to print_safe to agree."
+        )
+    if unused := fetcher.unused:
+        names = ", ".join(map(repr, unused[:10]))
+        context.warn(f"Assets the document never used: {names}. Give each the name that the document uses for it.")
+
+
+def _result(document: Any, html: Html, page: Page, size: int, clock: list[float]) -> Pdf:
+    parse, layout, write = (round(end - begin, 3) for begin, end in pairwise(clock))
+    return Pdf(
+        pages=len(document.pages),
+        size=size,
+        title=document.metadata.title,
+        variant=page.variant,
+        layout="print_safe" if html.flattened else "as_is",
+        fonts=sorted({font.family for font in document.fonts.values()})[:100],
+        timings=Timings(parse=parse, layout=layout, write=write),
+    )
+
+
+def _begin_page(number: int, page: Page, context: Context) -> None:
+    _limit(number, page, context)
+    context.progress(number - 1, None, f"laying out page {number}")
+
+
+def _limit(pages: int, page: Page, context: Context) -> None:
+    most = min(context.limits.pages or MAX_PAGES, MAX_PAGES)
+    if pages > min(most, page.max_pages):
+        why = "as max_pages says" if page.max_pages < most else "the most that one job renders"
+        message = f"The document has more than {min(most, page.max_pages):,} pages, {why}: split it and send the parts."
+        raise LimitExceeded(message)
+
+
+def _file_name(name: str) -> str:
+    return name if name.lower().endswith(".pdf") else f"{name}.pdf"
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """WeasyPrint trips over many absurd documents; that is the document's failure, and not a fault of the worker."""
+    try:
+        yield
+    except (OffloopError, RecursionError, MemoryError, OSError) as error:
+        if not isinstance(error, URLFetchingError):
+            raise
+        message = "A colour profile that the document names could not be loaded: pass it in assets."
+        raise JobError(message, code="missing_asset") from None
+    except Exception as error:  # noqa: BLE001 -- whatever it trips over is said to the caller and logged
+        _log.warning("the renderer failed", error=type(error).__name__, traceback=traceback.format_exc()[-4000:])
+        message = (
+            f"The renderer failed on this document ({type(error).__name__}): it has a length, a number or a picture "
+            "that makes no sense. Leave out parts of it, beginning with its CSS, to find which."
+        )
+        raise JobError(message, code="unrenderable") from None
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Fonts of the document are unpacked to files; a killed child must leave them where they get deleted."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Boxes and styles all live until the file is written, so looking for garbage among them is a sixth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def warm() -> None:
+    """Render one small page, so that the first job finds everything loaded: parsers, fonts, lexers, the theme."""
+    pages = [{"markdown": _WARM}, {"template": "{% for x in xs %}<p>{{ x|number }}{% endfor %}", "data": {"xs": [1]}}]
+    with tempfile.TemporaryDirectory() as folder:
+        context = JobContext(
+            job_id="warm",
+            attempt=1,
+            folder=Path(folder),
+            inputs={},
+            roots={},
+            output_bytes=2**24,
+            report=lambda _message: None,
+        )
+        for page in pages:
+            render(Page.model_validate(page), context)

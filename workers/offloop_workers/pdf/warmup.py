@@ -1,0 +1,48 @@
+"""A small run of every kind that works on PDFs, so that the first job finds all of it loaded."""
+
+from __future__ import annotations
+
+import base64
+import io
+import tempfile
+from pathlib import Path
+
+import pikepdf
+
+from offloop.jobs.documents import Edit, ToDescribe, ToPreview, ToRead
+from offloop_workers.children.context import JobContext
+from offloop_workers.pdf.describe import describe
+from offloop_workers.pdf.editing.edit import edit
+from offloop_workers.pdf.reading.preview import preview
+from offloop_workers.pdf.reading.text import read
+
+_STEPS = [
+    {"op": "merge"},
+    {"op": "stamp", "text": "{page}"},
+    {"op": "metadata", "title": "Warm"},
+    {"op": "sanitise"},
+    {"op": "optimise"},
+]
+
+
+def warm() -> None:
+    """Edit a blank page, draw it, read it and describe it."""
+    blank = io.BytesIO()
+    with pikepdf.new() as pdf:
+        pdf.add_blank_page()
+        pdf.save(blank)
+    file = "data:application/pdf;base64," + base64.b64encode(blank.getvalue()).decode()
+    with tempfile.TemporaryDirectory() as folder:
+        context = JobContext(
+            job_id="warm",
+            attempt=1,
+            folder=Path(folder),
+            inputs={},
+            roots={},
+            output_bytes=2**24,
+            report=lambda _message: None,
+        )
+        edit(Edit.model_validate({"sources": [{"file": file}] * 2, "operations": _STEPS}), context)
+        preview(ToPreview.model_validate({"file": file, "width": 64}), context)
+        read(ToRead.model_validate({"file": file}), context)
+        describe(ToDescribe.model_validate({"file": file}), context)

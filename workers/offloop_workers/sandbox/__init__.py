@@ -1,0 +1,1 @@
+"""Sandbox of a child: policy, seccomp, Landlock, kernel limits."""

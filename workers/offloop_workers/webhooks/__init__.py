@@ -1,0 +1,1 @@
+"""Webhook deliveries: dispatcher and sender."""
