@@ -24,11 +24,15 @@ import pytest
 from offloop import JobError
 from offloop.kinds import catalogue
 from offloop.settings import Settings, load
-from offloop_server import artifact_tools, batch_tool, job_tools, webhook_tools
 from offloop_server.cli.stack import Stack
-from offloop_server.io import gather, http_tools
+from offloop_server.io import gather
+from offloop_server.io.http import tools as http_tools
 from offloop_server.io.sql import tools as sql_tools
-from offloop_server.light import LightTool
+from offloop_server.toolkit.light_tool import LightTool
+from offloop_server.tools import artifacts as artifact_tools
+from offloop_server.tools import batch as batch_tool
+from offloop_server.tools import jobs as job_tools
+from offloop_server.tools import webhooks as webhook_tools
 from offloop_workers.children import registry
 from offloop_workers.children.context import JobContext
 

@@ -21,9 +21,9 @@ from offloop.processes import event_loop
 from offloop.queue.client import Bounds, JobQueue, new_id
 from offloop.queue.record import Progress
 from offloop.redis.connection import connect, connect_blocking
-from offloop_server.background import Background
-from offloop_server.calls import Calls
-from offloop_server.inbox import Inbox
+from offloop_server.runtime.background import Background
+from offloop_server.waiting.calls import Calls
+from offloop_server.waiting.inbox import Inbox
 
 PRINCIPAL = "bench"
 WAIT = 50.0

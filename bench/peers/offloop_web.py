@@ -25,7 +25,7 @@ class OffloopWeb(Offloop):
 
     async def serve(self, redis_url: str, port: int) -> None:
         """Run the front end as the command does."""
-        from offloop_server.app import run  # noqa: PLC0415 -- a caller's process does without
+        from offloop_server.server import run  # noqa: PLC0415 -- a caller's process does without
 
         configured = settings.load({**os.environ, "OFFLOOP_REDIS_URL": redis_url, "OFFLOOP_PORT": str(port)})
         logs.configure(configured, role="server")

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import secrets
-import signal
-import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
-import uvicorn
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.server.transport_security import TransportSecurityMiddleware
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
@@ -26,7 +21,6 @@ from mcp_types import (
     SubscriptionsListenRequestParams,
     SubscriptionsListenResult,
 )
-from sse_starlette.sse import AppStatus
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -35,50 +29,45 @@ from offloop import logs
 from offloop.artifacts.links import Links, shared_key
 from offloop.artifacts.quota import Quota
 from offloop.artifacts.store import ArtifactStore
-from offloop.errors import OffloopError, SettingsError, Unavailable
-from offloop.kinds import catalogue
+from offloop.errors import OffloopError, SettingsError
 from offloop.queue.batches import Batches
 from offloop.queue.client import Bounds, JobQueue
 from offloop.queue.record import Progress
 from offloop.redis.connection import connect, connect_blocking
 from offloop.redis.outage import answering
 from offloop.webhooks.deliveries import Webhooks
-from offloop_server import collector
-from offloop_server.answers import refusal
-from offloop_server.artifact_tools import CreateUpload, DeleteArtifact, ReadArtifact
-from offloop_server.auth import SCOPE_KEY, Principals, check_binding
-from offloop_server.background import Background
-from offloop_server.batch_tool import batch_tools
-from offloop_server.calls import Calls
-from offloop_server.endpoint import MAX_BODY, Endpoint
-from offloop_server.families import Families
-from offloop_server.files import Files
-from offloop_server.glances import Glances
-from offloop_server.health import Health, Vitals
-from offloop_server.inbox import Inbox
 from offloop_server.io.gather import gather_tools
-from offloop_server.io.http import Fetcher
-from offloop_server.io.http_tools import http_tools
+from offloop_server.io.http.client import Fetcher
+from offloop_server.io.http.tools import http_tools
 from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
 from offloop_server.io.sql.tools import sql_tools
-from offloop_server.job_resources import JobResources
-from offloop_server.job_tools import CancelJob, JobStatus, ListJobs, WaitForJobs
-from offloop_server.light_functions import light_functions
-from offloop_server.listening import Listening, ListeningServer
-from offloop_server.prompts import Prompts
-from offloop_server.protocol import HttpProtocol
-from offloop_server.resources import Resources
-from offloop_server.threads import Threads
-from offloop_server.tools import AnyTool, Caller, HeavyTool, Services, toolbox
-from offloop_server.tracing import drop_unseen_traces
-from offloop_server.uploads import sweep
-from offloop_server.watchdog import Watchdog
-from offloop_server.webhook_tools import ListDeliveries, ReplayDelivery, RotateWebhookSecret
+from offloop_server.resources.artifacts import Resources
+from offloop_server.resources.jobs import JobResources
+from offloop_server.resources.prompts import Prompts
+from offloop_server.resources.subscriptions import Listening, ListeningServer
+from offloop_server.runtime.background import Background
+from offloop_server.runtime.loop_monitor import Watchdog
+from offloop_server.runtime.threads import Threads
+from offloop_server.runtime.tuning import drop_unseen_traces
+from offloop_server.toolkit.answers import refusal
+from offloop_server.toolkit.families import Families
+from offloop_server.toolkit.job_tool import AnyTool, Caller, HeavyTool, Services, toolbox
+from offloop_server.tools.artifacts import CreateUpload, DeleteArtifact, ReadArtifact
+from offloop_server.tools.batch import batch_tools
+from offloop_server.tools.functions import light_functions
+from offloop_server.tools.jobs import CancelJob, JobStatus, ListJobs, WaitForJobs
+from offloop_server.tools.previews import Glances
+from offloop_server.tools.webhooks import ListDeliveries, ReplayDelivery, RotateWebhookSecret
+from offloop_server.waiting.calls import Calls
+from offloop_server.waiting.inbox import Inbox
+from offloop_server.web.auth import SCOPE_KEY, Principals, check_binding
+from offloop_server.web.endpoint import MAX_BODY, Endpoint, transport_security
+from offloop_server.web.files import Files
+from offloop_server.web.health import Health, Vitals
+from offloop_server.web.uploads import sweep
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from mcp.server.context import ServerRequestContext
     from starlette.types import ASGIApp
 
@@ -176,7 +165,7 @@ class FrontEnd:
             stateless_http=True,
             json_response=False,
             max_request_body_size=MAX_BODY,
-            transport_security=_transport_security(self._settings),
+            transport_security=transport_security(self._settings),
             custom_starlette_routes=[
                 Route("/files", self._add_file, methods=["POST"]),
                 Route("/files/{artifact_id}", self._files, methods=["GET", "PUT"]),
@@ -292,7 +281,7 @@ class FrontEnd:
 
     async def _add_file(self, request: Request) -> Any:
         # A page in a browser can post a form to any address: where there are no keys, only these headers tell.
-        refused = await TransportSecurityMiddleware(_transport_security(self._settings)).validate_request(request)
+        refused = await TransportSecurityMiddleware(transport_security(self._settings)).validate_request(request)
         return refused or await self._routes(request).add(request, request.scope[SCOPE_KEY])
 
     def _routes(self, request: Request) -> Files:
@@ -305,73 +294,3 @@ class FrontEnd:
 def _routed_by(schema: Mapping[str, Any]) -> bool:
     """Whether a tool's schema names headers that repeat arguments; few do, and the SDK would look at each call."""
     return "x-mcp-header" in json.dumps(schema)
-
-
-def _transport_security(settings: Settings) -> TransportSecuritySettings:
-    """Which Host and Origin headers are answered: local names, the bound address, and the public URL's.
-
-    A page in a browser can reach a loopback port under a name of its own (DNS rebinding); the Host header tells.
-    """
-    hosts = {"127.0.0.1", "localhost", "[::1]", settings.host if ":" not in settings.host else f"[{settings.host}]"}
-    allowed = [name for host in sorted(hosts) for name in (host, f"{host}:*")]
-    origins = [f"{scheme}://{name}" for scheme in ("http", "https") for name in allowed]
-    if settings.public_url:
-        public = urlsplit(settings.public_url)
-        allowed += [public.netloc, public.hostname or ""]
-        origins += [f"{public.scheme}://{public.netloc}"]
-    return TransportSecuritySettings(
-        enable_dns_rebinding_protection=True, allowed_hosts=allowed, allowed_origins=origins
-    )
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn, which lets open requests end; ours are told to."""
-
-    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
-        """Keep what is told."""
-        super().__init__(config)
-        self._on_exit = on_exit
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say where: with port 0 nobody knows else."""
-        await super().startup(sockets)
-        for server in getattr(self, "servers", []):
-            for bound in server.sockets:
-                host, port = bound.getsockname()[:2]
-                log.info("listening", host=host, port=port)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take in SIGTERM or SIGINT."""
-        asyncio.get_running_loop().call_soon_threadsafe(self._on_exit)
-        super().handle_exit(sig, frame)
-
-
-async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; running calls are answered first, for as long as the drain lasts.
-
-    Raises:
-        SettingsError: the settings do not work together.
-    """
-    front_end = FrontEnd(settings, catalogue.load(settings.job_modules, tightened=settings.limits))
-    config = uvicorn.Config(
-        front_end.app(),
-        host=settings.host,
-        port=settings.port,
-        http=HttpProtocol,
-        log_config=None,
-        access_log=False,
-        lifespan="on",
-        timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
-        server_header=False,
-    )
-    # The SDK's streams would else be cut at the signal; here they end by themselves, once their calls are answered.
-    AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
-    server = _Uvicorn(config, front_end.stop_waiting)
-    # uvicorn raises the signal again once it has shut down; an orderly stop ends with 0, as a worker's does.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    collector.calm()  # all is loaded, nobody has called yet, and no watchdog looks
-    with contextlib.suppress(KeyboardInterrupt):
-        await server.serve()
-    if not server.started:
-        message = "The front end could not start; the lines above say why."
-        raise Unavailable(message)

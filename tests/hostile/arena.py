@@ -25,7 +25,7 @@ from offloop.errors import BadInput
 from offloop.kinds.kind import Kind
 from offloop.queue.record import Done, Failed
 from offloop.redis.codec import pack
-from offloop_server.arguments import validate
+from offloop_server.toolkit.arguments import validate
 from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Claim, Performer

@@ -84,22 +84,22 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
     "links out of a root": ("hash_file: a link out of the root", "hash_file: through a link to a folder"),
     "pipes, sockets and devices": ("hash_file: a pipe*", "hash_file: a socket", "hash_file: an endless device*"),
     "SQLite: writing, attaching, leaving the file": (
-        "tests/server/io/test_sql_sqlite.py::test_no_way_to_write_or_to_leave_the_file_is_open",
+        "tests/server/io/sql/test_sqlite.py::test_no_way_to_write_or_to_leave_the_file_is_open",
     ),
     "SQLite: names that swallow the mode": (
-        "tests/server/io/test_sql_sqlite.py::test_every_name_of_a_file_is_taken_as_it_is",
+        "tests/server/io/sql/test_sqlite.py::test_every_name_of_a_file_is_taken_as_it_is",
     ),
-    "SQLite: queries without end": ("tests/server/io/test_sql_sqlite.py::test_bombs_end_in_time_and_in_words",),
+    "SQLite: queries without end": ("tests/server/io/sql/test_sqlite.py::test_bombs_end_in_time_and_in_words",),
     "PostgreSQL: writing, several statements": (
-        "tests/server/io/test_sql_postgres.py::test_no_way_to_write_or_to_leave_the_database_is_open",
-        "tests/server/io/test_sql_drivers.py::test_what_is_not_one_statement_that_reads_is_refused_in_words",
+        "tests/server/io/sql/test_postgres.py::test_no_way_to_write_or_to_leave_the_database_is_open",
+        "tests/server/io/sql/test_drivers.py::test_what_is_not_one_statement_that_reads_is_refused_in_words",
     ),
     "PostgreSQL: queries and rows without end": (
-        "tests/server/io/test_sql_postgres.py::test_bombs_end_in_time_and_in_words",
-        "tests/server/io/test_sql_postgres.py::test_endless_rows_are_read_up_to_the_cap",
+        "tests/server/io/sql/test_postgres.py::test_bombs_end_in_time_and_in_words",
+        "tests/server/io/sql/test_postgres.py::test_endless_rows_are_read_up_to_the_cap",
     ),
     "PostgreSQL: what a session remembers": (
-        "tests/server/io/test_sql_postgres.py::test_a_connection_remembers_nothing_of_the_query_before",
+        "tests/server/io/sql/test_postgres.py::test_a_connection_remembers_nothing_of_the_query_before",
     ),
     "templates that reach out of their sandbox": ("render_pdf: a template that asks for*",),
     "templates that never end": ("render_pdf: a loop*", "render_pdf: a macro that calls itself"),
@@ -110,7 +110,7 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
         "transform_image: a name that climbs",
         "transform_image: a name that splits headers",
         "edit_pdf: a file named like a path*",
-        "tests/server/test_files.py::test_a_download_is_whole_and_cannot_do_harm_in_a_browser",
+        "tests/server/web/test_files.py::test_a_download_is_whole_and_cannot_do_harm_in_a_browser",
     ),
     "patterns and manifests that take long": ("hash_tree: stars without end", "verify_manifest: a JSON manifest*"),
     "a disk that is filled": (

@@ -16,7 +16,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import ResourceTemplateReference
 
-from offloop_server.resources import TEMPLATE
+from offloop_server.resources.artifacts import TEMPLATE
 from testbed.client import Answer, Caller, Mode
 from testbed.gates import Gate
 from testbed.stack import Stack

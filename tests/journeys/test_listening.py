@@ -17,7 +17,7 @@ from mcp.client.subscriptions import ResourceUpdated, Subscription
 from mcp.shared.exceptions import MCPError
 from mcp_types import TextResourceContents
 
-from offloop_server.listening import MOST_OF_ONE, MOST_OPEN, MOST_URIS
+from offloop_server.resources.subscriptions import MOST_OF_ONE, MOST_OPEN, MOST_URIS
 from testbed import bed_tools
 from testbed.client import Caller, Mode, begin_call
 from testbed.gates import Gate

@@ -76,7 +76,7 @@ async def test_only_the_families_that_are_switched_on_are_listed_and_can_be_call
 
 async def test_every_tool_of_the_server_is_in_a_family_or_always_there(stack: Stack) -> None:
     """Whoever adds one decides: a shipped kind without a family could not be switched off."""
-    from offloop_server.families import Families  # noqa: PLC0415 -- beside what it is compared with
+    from offloop_server.toolkit.families import Families  # noqa: PLC0415 -- beside what it is compared with
 
     families = Families(())
     assert [name for name in catalogue.load() if families.of(name) is None] == []

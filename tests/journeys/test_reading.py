@@ -18,7 +18,7 @@ from mcp_types import (
 )
 from PIL import Image
 
-from offloop_server.resources import PAGE
+from offloop_server.resources.artifacts import PAGE
 from testbed.client import Answer, Caller, Mode
 from testbed.stack import Stack
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from offloop_server.protocol import HttpProtocol
+from offloop_server.web.http_protocol import HttpProtocol
 
 
 @asynccontextmanager

@@ -16,13 +16,13 @@ from offloop import logs
 from offloop.errors import FetchFailed, OffloopError
 from offloop.kinds.kind import Model
 from offloop.outbound.fetch import Ask
-from offloop_server.io.http import Effort, Fetcher
-from offloop_server.io.http_tools import Extract, Headers, Url
+from offloop_server.io.http.client import Effort, Fetcher
+from offloop_server.io.http.request import View, Visits
+from offloop_server.io.http.tools import Extract, Headers, Url
 from offloop_server.io.sql.answers import INLINE_ROWS, QueryArguments, Sql, Values
 from offloop_server.io.sql.queries import Queries
-from offloop_server.io.visit import View, Visits
-from offloop_server.light import LightTool
-from offloop_server.tools import AnyTool, Caller, Services
+from offloop_server.toolkit.job_tool import AnyTool, Caller, Services
+from offloop_server.toolkit.light_tool import LightTool
 
 _SHOWN = 8000
 """Characters of the answer's text; the structure has all."""

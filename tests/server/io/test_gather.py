@@ -18,10 +18,10 @@ from offloop.artifacts.links import Links
 from offloop.artifacts.store import ArtifactStore
 from offloop.errors import BadInput, Unavailable
 from offloop_server.io.gather import GatherSources, gather, gather_tools
-from offloop_server.io.http import Fetcher
+from offloop_server.io.http.client import Fetcher
 from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
-from offloop_server.tools import Caller, Services
+from offloop_server.toolkit.job_tool import Caller, Services
 from parts.postgres import Postgres
 from parts.processes import until
 

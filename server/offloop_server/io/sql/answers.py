@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from offloop.kinds.kind import Model
-from offloop_server.answers import ArtifactAnswer
 from offloop_server.io.sql.driver import Parameters
 from offloop_server.io.sql.export import Format
 from offloop_server.io.sql.rows import Limit
+from offloop_server.toolkit.answers import ArtifactAnswer
 
 MAX_SQL = 100_000
 MAX_NAME = 255

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from offloop.artifacts.store import Artifact
 from offloop.errors import LimitExceeded
-from offloop_server.answers import made
 from offloop_server.io.sql.answers import (
     INLINE_BYTES,
     SAVED_BYTES,
@@ -23,11 +22,12 @@ from offloop_server.io.sql.driver import Driver, Query, Sort
 from offloop_server.io.sql.export import MIME, SUFFIX, Format, exported
 from offloop_server.io.sql.rows import Rows
 from offloop_server.io.sql.select import select
+from offloop_server.toolkit.answers import made
 
 if TYPE_CHECKING:
     from offloop.artifacts.store import ArtifactStore
     from offloop_server.io.sql.databases import Databases
-    from offloop_server.tools import Caller
+    from offloop_server.toolkit.job_tool import Caller
 
 MAX_CELL: Final = 16_384
 """Characters of a value that an answer shows; a file has all of them."""

@@ -1,0 +1,1 @@
+"""HTTP tools: http_get, call_api, bulk_fetch."""

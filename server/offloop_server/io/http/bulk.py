@@ -1,0 +1,96 @@
+"""Many URLs at once, without one host in the way of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import httpx2
+
+from offloop import logs
+from offloop.errors import FetchFailed, OffloopError
+from offloop_server.io.http.answers import BulkAnswer, HttpAnswer, failed
+from offloop_server.io.http.client import Fetcher
+
+log = logs.get(__name__)
+
+
+async def bulk(
+    urls: Sequence[str], fetch: Callable[[str], Awaitable[HttpAnswer]], fetcher: Fetcher, seconds: float
+) -> BulkAnswer:
+    """Fetch each distinct URL once.
+
+    Each host has lanes, as many as it may have requests in flight, so that a host that hangs holds its own URLs up and
+    no others.
+
+    Args:
+        urls: in any order, with repetitions.
+        fetch: answers one of them.
+        fetcher: says which are the same, and who may be asked.
+        seconds: after which what is not finished is answered as such.
+    """
+    began = time.monotonic()
+    done: dict[str, HttpAnswer] = {}
+    keys: dict[str, str] = {}
+    known: set[str] = set()
+    hosts: defaultdict[str, deque[str]] = defaultdict(deque)
+    lanes: Counter[str] = Counter()
+
+    async def lane(host: str) -> None:
+        while hosts[host]:
+            url = hosts[host].popleft()
+            done[url] = await _told(url, fetch)
+        lanes[host] -= 1
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+            for url in dict.fromkeys(urls):
+                # Others have their turn in between; and hundreds that begin at one moment would end at one.
+                await asyncio.sleep(0)
+                try:
+                    parsed = fetcher.policy.check(url)
+                except OffloopError as error:
+                    done[url] = failed(url, error)
+                    continue
+                key = keys[url] = str(parsed)
+                if key in known:
+                    continue
+                known.add(key)
+                hosts[parsed.host].append(key)
+                if lanes[parsed.host] < fetcher.per_host:
+                    lanes[parsed.host] += 1
+                    group.create_task(lane(parsed.host))
+    answers = [_named(url, done.get(keys.get(url, url)), seconds) for url in urls]
+    return BulkAnswer(
+        results=answers,
+        total=len(answers),
+        succeeded=sum(answer.ok for answer in answers),
+        total_ms=round((time.monotonic() - began) * 1000),
+    )
+
+
+def _named(url: str, found: HttpAnswer | None, seconds: float) -> HttpAnswer:
+    """An answer under the URL as it was asked for."""
+    if found is None:
+        return failed(url, _unfinished(seconds))
+    return found if found.url == url else found.model_copy(update={"url": url})
+
+
+async def _told(url: str, fetch: Callable[[str], Awaitable[HttpAnswer]]) -> HttpAnswer:
+    """An answer, or why there is none; whatever it is, it is not the others'."""
+    try:
+        return await fetch(url)
+    except OffloopError as error:
+        return failed(url, error)
+    except Exception:
+        log.exception("one of many URLs failed", host=httpx2.URL(url).host)
+        message = "It failed inside the server; the operator's log has the reason."
+        return failed(url, FetchFailed(message, code="internal", retryable=False))
+
+
+def _unfinished(seconds: float) -> FetchFailed:
+    message = f"not finished within deadline_seconds={seconds:g}. Ask for it again, or allow more time."
+    return FetchFailed(message, code="timeout")

@@ -1,0 +1,109 @@
+"""Processes that convert pages, so that neither the loop nor its interpreter's lock is held by somebody's HTML."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from typing import Final, Literal, Self
+
+from offloop import logs
+from offloop.errors import FetchFailed
+from offloop.processes.parent_death import leashed
+from offloop.settings import PREFIX
+from offloop_server.runtime.fair_limiter import Places
+
+MOST_HTML: Final = 2 << 20
+"""Bytes of a page that are converted; the rest is left out."""
+SECONDS: Final = 10.0
+_PROCESSES: Final = 2
+
+log = logs.get(__name__)
+
+
+class Converters:
+    """Up to two processes, killed when a page takes too long: one waits for the first page, more begin when needed.
+
+    An async context manager; its end kills them.
+    """
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._places = Places(_PROCESSES)
+        self._idle: list[asyncio.subprocess.Process] = []
+
+    async def __aenter__(self) -> Self:
+        """Begin the first: it takes longer to load than most pages take to read."""
+        self._idle.append(await _begin())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End them; called when nobody converts any more."""
+        while self._idle:
+            await _end(self._idle.pop())
+
+    async def convert(self, html: bytes, to: Literal["markdown", "text"], *, principal: str) -> str:
+        """The readable part of a page, given in UTF-8; principals take turns.
+
+        Raises:
+            FetchFailed: it takes too long, or more memory than it may.
+        """
+        await self._places.take(principal)
+        try:
+            return await self._convert(html, to)
+        finally:
+            self._places.free()
+
+    async def _convert(self, html: bytes, to: str) -> str:
+        while self._idle and self._idle[-1].returncode is not None:
+            self._idle.pop()  # somebody has killed it while it waited
+        process = self._idle.pop() if self._idle else await _begin()
+        try:
+            async with asyncio.timeout(SECONDS):
+                answer = await _ask(process, to[:1].encode() + html)
+        except (TimeoutError, OSError, asyncio.IncompleteReadError):
+            await _end(process)
+            message = (
+                f"The page cannot be read as {to} within {SECONDS:g} s and 1 GiB. Call again with extract=raw, or "
+                "with save=true to keep it as a file."
+            )
+            raise FetchFailed(message, code="too_large", retryable=False) from None
+        except BaseException:
+            await _end(process)
+            raise
+        self._idle.append(process)
+        return answer
+
+
+async def _begin() -> asyncio.subprocess.Process:
+    # Whatever the settings hold, such as keys, is not for a process that reads strangers' pages.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return await asyncio.create_subprocess_exec(
+        *leashed((sys.executable, "-m", "offloop_server.io.http.convert")),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=environment,
+    )
+
+
+async def _ask(process: asyncio.subprocess.Process, request: bytes) -> str:
+    if process.stdin is None or process.stdout is None:
+        message = "a converter has no pipes"
+        raise RuntimeError(message)
+    process.stdin.write(len(request).to_bytes(4) + request)
+    await process.stdin.drain()
+    length = int.from_bytes(await process.stdout.readexactly(4))
+    return (await process.stdout.readexactly(length)).decode()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.stdin and not process.stdin.is_closing():
+        process.stdin.transport.abort()  # before the other end is gone: what is not written yet would fail
+    if process.returncode is None:
+        process.kill()
+    if process.stdin:
+        with contextlib.suppress(OSError):  # where it had failed already: asyncio would report it as never looked at
+            await process.stdin.wait_closed()
+    await process.wait()

@@ -1,0 +1,1 @@
+"""MCP beside tools: resources, subscriptions, prompts."""

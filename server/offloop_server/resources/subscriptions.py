@@ -1,0 +1,187 @@
+"""``subscriptions/listen``: a client is told that jobs of its own have changed, and reads them when it likes.
+
+To listen is not to wait: it neither keeps a job alive nor ends it, whoever leaves. What is told is only which job has
+changed, so a slow reader misses nothing: of each job there is one newest record, and it is told once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY, ResourceUpdated, event_to_notification
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    ServerCapabilities,
+    ServerNotification,
+    SubscriptionFilter,
+    SubscriptionsAcknowledgedNotification,
+    SubscriptionsAcknowledgedNotificationParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+)
+
+from offloop.errors import NotFound
+from offloop_server.resources.artifacts import principal_of, said
+from offloop_server.resources.jobs import JOB_URI, id_in
+
+if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
+
+    from offloop.queue.client import JobQueue
+    from offloop.queue.record import Record
+    from offloop_server.waiting.inbox import Inbox, Watch
+
+MOST_URIS: Final = 100
+"""In one request."""
+MOST_OF_ONE: Final = 16
+"""Requests of one principal that may be open at a front end."""
+MOST_OPEN: Final = 256
+"""Requests that may be open at a front end."""
+LONGEST_SECONDS: Final = 3600.0
+"""After which a request is ended in good order; the client may listen again."""
+
+_Tell = Callable[[ServerNotification], Awaitable[None]]
+
+
+class Listening:
+    """The handler; one per front end.
+
+    Args:
+        queue: reads jobs, and has their changes pushed to this front end.
+        inbox: takes the pushes in.
+    """
+
+    def __init__(self, queue: JobQueue, inbox: Inbox) -> None:
+        """Nobody listens yet."""
+        self._queue = queue
+        self._inbox = inbox
+        self._open: Counter[str] = Counter()
+
+    async def __call__(
+        self, context: ServerRequestContext[Any], params: SubscriptionsListenRequestParams
+    ) -> SubscriptionsListenResult:
+        """Acknowledge the caller's own jobs, tell of each at once and of every change, until all have ended.
+
+        Raises:
+            MCPError: too much is asked for or open already, or Redis does not answer.
+        """
+        request_id = context.request_id
+        if request_id is None:
+            message = "subscriptions/listen is a request: send it with an id."
+            raise MCPError(INVALID_REQUEST, message)
+        meta = {SUBSCRIPTION_ID_META_KEY: request_id}
+
+        async def tell(notification: ServerNotification) -> None:
+            await context.session.send_notification(notification, related_request_id=request_id)
+
+        principal = principal_of(context)
+        uris = _asked(params.notifications)
+        with self._place(principal):
+            async with AsyncExitStack() as stack:
+                async with said():
+                    changed = asyncio.Event()
+                    watches = await self._watch(uris, principal, changed, stack)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LONGEST_SECONDS):
+                        await tell(_acknowledged([*watches], meta))
+                        await _tell_changes(watches, changed, tell, meta)
+        return SubscriptionsListenResult(_meta=meta)
+
+    @contextmanager
+    def _place(self, principal: str) -> Iterator[None]:
+        if self._open[principal] >= MOST_OF_ONE:
+            message = (
+                f"You listen {MOST_OF_ONE} times already, the most there may be: end one, or name more jobs in each "
+                f"(up to {MOST_URIS})."
+            )
+            raise MCPError(INTERNAL_ERROR, message)
+        if self._open.total() >= MOST_OPEN:
+            message = (
+                f"{MOST_OPEN} clients listen to this server, the most there may be: try again later, or wait with "
+                "job_status or wait_for_jobs."
+            )
+            raise MCPError(INTERNAL_ERROR, message)
+        self._open[principal] += 1
+        try:
+            yield
+        finally:
+            self._open[principal] -= 1
+            self._open += Counter()  # drops those who do not listen any more
+
+    async def _watch(
+        self, uris: list[str], principal: str, changed: asyncio.Event, stack: AsyncExitStack
+    ) -> dict[str, Watch]:
+        """Watch those of the URIs that name jobs of the principal; the stack ends that."""
+        watches: dict[str, Watch] = {}
+        for uri in uris:
+            job_id = id_in(uri, JOB_URI)
+            if job_id is None:
+                continue
+            with contextlib.suppress(NotFound):
+                async with AsyncExitStack() as opened:
+                    watch = await opened.enter_async_context(self._inbox.watch(job_id, principal, changed))
+                    watch.see(await self._queue.get(job_id, principal=principal, wait=True, begin=True))
+                    watches[uri] = watch
+                    stack.push_async_exit(opened.pop_all())
+        return watches
+
+
+class ListeningServer(Server[Any]):
+    """The SDK's server, which says of ``subscriptions/listen`` what is true here: jobs change, lists do not."""
+
+    def get_capabilities(self, *args: Any, **options: Any) -> ServerCapabilities:
+        """What the server can, as it tells clients of that protocol version."""
+        found = super().get_capabilities(*args, **options)
+        for one in (found.tools, found.prompts, found.resources):
+            if one:
+                one.list_changed = False
+        return found
+
+
+def _asked(wanted: SubscriptionFilter) -> list[str]:
+    """The URIs that are asked for, each once.
+
+    Raises:
+        MCPError: they are too many.
+    """
+    uris = wanted.resource_subscriptions or []
+    if len(uris) > MOST_URIS:
+        message = (
+            f"resourceSubscriptions has {len(uris)} URIs, and {MOST_URIS} may be listened to in one request: "
+            "listen to the others in another."
+        )
+        raise MCPError(INVALID_PARAMS, message)
+    return list(dict.fromkeys(uris))
+
+
+def _acknowledged(uris: list[str], meta: dict[str, Any]) -> SubscriptionsAcknowledgedNotification:
+    honored = SubscriptionFilter(resource_subscriptions=uris or None)
+    return SubscriptionsAcknowledgedNotification(
+        params=SubscriptionsAcknowledgedNotificationParams(notifications=honored, _meta=meta)
+    )
+
+
+async def _tell_changes(watches: dict[str, Watch], changed: asyncio.Event, tell: _Tell, meta: dict[str, Any]) -> None:
+    """Tell of each job once, and of its changes until all have ended or the front end stops."""
+    told: dict[str, Record | None] = {}
+    while True:
+        changed.clear()  # before looking: what changes while something is told is found in the next round
+        for uri, watch in watches.items():
+            now = None if watch.lost else watch.record
+            if uri not in told or told[uri] is not now:
+                told[uri] = now
+                await tell(event_to_notification(ResourceUpdated(uri), meta))
+        if all(record is None or record.state.terminal for record in told.values()):
+            return
+        if any(watch.over for watch in watches.values()):
+            return
+        await changed.wait()

@@ -1,0 +1,1 @@
+"""The front end's process: background tasks, threads, limiter, loop monitor, tuning."""

@@ -1,0 +1,1 @@
+"""Parts that tools are made of: arguments, answers, job tools, light tools."""

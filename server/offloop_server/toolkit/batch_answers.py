@@ -1,0 +1,168 @@
+"""What a client is answered about a batch: the shape of all jobs, with the items in the output from the start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp_types import CallToolResult, TextContent
+from pydantic import BaseModel, ConfigDict, Field
+
+from offloop.artifacts.store import Artifact
+from offloop.queue import batches
+from offloop.queue.record import Done, Failed, State
+from offloop.redis.paging import decode_cursor, encode_cursor
+from offloop_server.toolkit.answers import ArtifactAnswer, ErrorAnswer, JobAnswer, describe, made, next_step
+
+if TYPE_CHECKING:
+    from arq.connections import ArqRedis
+
+    from offloop.artifacts.links import Links
+    from offloop.queue.batches import BatchPage, Item
+    from offloop.queue.record import Record
+
+_MOST_TOLD: Final = 10
+"""Failures and files that the text names; all are in the structure."""
+_LONGEST: Final = 500
+"""Characters of one failure in the text."""
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class BatchItem(_Answer):
+    """What became of one item."""
+
+    index: int = Field(description="Its place in items, from 0.")
+    job_id: str = Field(description="Of the job that does it; equal items may share one.")
+    state: State
+    output: dict[str, Any] | None
+    artifacts: list[ArtifactAnswer]
+    warnings: list[str]
+    error: ErrorAnswer | None
+    omitted: bool = Field(description="It has ended, and its result is too large for this answer: job_status shows it.")
+
+
+class BatchFailure(_Answer):
+    """An item that failed."""
+
+    index: int
+    job_id: str
+    error: ErrorAnswer | None
+
+
+class BatchOutput(_Answer):
+    """How far a batch is, and a page of its items."""
+
+    total: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    items: list[BatchItem] = Field(description=f"In their order, at most {batches.PAGE} in one answer.")
+    failures: list[BatchFailure] = Field(description=f"The first {batches.MOST_FAILURES} items that failed.")
+    cursor: str | None = Field(description="Pass it to job_status for the next items; null at the end.")
+
+
+async def batch_answer(
+    record: Record, redis: ArqRedis, links: Links, *, notes: tuple[str, ...] = (), cursor: str | None = None
+) -> CallToolResult:
+    """A batch as the result of a tool call.
+
+    Args:
+        record: of the batch.
+        redis: where its items are.
+        links: makes download URLs.
+        notes: sentences to add to the text.
+        cursor: where to go on, from an answer before.
+
+    Raises:
+        BadInput: the cursor is not one of ours.
+        Unavailable: Redis does not answer.
+    """
+    start = decode_cursor(cursor, "job_status", first="first item")
+    page = await batches.read(redis, record.job_id, start=start)
+    job = describe(record, links)
+    lines = [next_step(job)]
+    if page:
+        output = _output(page, links)
+        job = job.model_copy(update={"output": output.model_dump(mode="json")})
+        lines = [_summary(job, page), *_failures(output), *_files(output), *_more(job, output)]
+    return CallToolResult(
+        content=[TextContent(text="\n".join([*lines, *notes]))],
+        structured_content=job.model_dump(mode="json"),
+        is_error=record.state is State.FAILED,
+    )
+
+
+def _output(page: BatchPage, links: Links) -> BatchOutput:
+    return BatchOutput(
+        total=page.total,
+        succeeded=page.succeeded,
+        failed=page.failed,
+        cancelled=page.cancelled,
+        items=[_item(item, links) for item in page.items],
+        failures=[BatchFailure(index=item.index, job_id=item.job_id, error=_error(item)) for item in page.failures],
+        cursor=None if page.after is None else encode_cursor(page.after),
+    )
+
+
+def _item(item: Item, links: Links) -> BatchItem:
+    done = item.outcome if isinstance(item.outcome, Done) else None
+    return BatchItem(
+        index=item.index,
+        job_id=item.job_id,
+        state=item.state,
+        output=done.output if done else None,
+        artifacts=[made(Artifact(**fields), links) for fields in (done.artifacts if done else ())],
+        warnings=list(done.warnings) if done else [],
+        error=_error(item),
+        omitted=item.omitted,
+    )
+
+
+def _error(item: Item) -> ErrorAnswer | None:
+    return ErrorAnswer(**item.outcome.error.to_wire()) if isinstance(item.outcome, Failed) else None
+
+
+def _summary(job: JobAnswer[Any], page: BatchPage) -> str:
+    counts = f"{page.succeeded} of {page.total} items succeeded, {page.failed} failed"
+    counts += f", {page.cancelled} were cancelled" if page.cancelled else ""
+    what = f"{job.kind} {job.job_id}"
+    match job.state:
+        case State.COMPLETED:
+            return f"{what} is completed: {counts}."
+        case State.CANCELLED:
+            return f"{what} was cancelled: {counts}."
+        case State.FAILED:
+            return f"{next_step(job)} {counts}."
+    return (
+        f"{what} is running: so far {counts}. It goes on in the background and nothing is lost. "
+        f'Call job_status(job_id="{job.job_id}", wait_seconds=20) to wait for its end, or cancel_job to stop all of it.'
+    )
+
+
+def _failures(output: BatchOutput) -> list[str]:
+    told = output.failures[:_MOST_TOLD]
+    lines = [
+        f"Item {one.index} failed: {one.error.message[:_LONGEST] if one.error else 'job_status tells why'}"
+        for one in told
+    ]
+    if output.failed and output.succeeded:
+        lines.append("To repeat those that failed, correct them and send them as a new batch.")
+    return lines
+
+
+def _files(output: BatchOutput) -> list[str]:
+    files = [(item.index, file) for item in output.items for file in item.artifacts]
+    lines = [
+        f"Item {index}: {file.name} ({file.mime_type}, {file.size} bytes): pass it on as artifact:{file.artifact_id} "
+        f"or download {file.download_url}"
+        for index, file in files[:_MOST_TOLD]
+    ]
+    return [*lines, "The other files are in the structured items."] if len(files) > _MOST_TOLD else lines
+
+
+def _more(job: JobAnswer[Any], output: BatchOutput) -> list[str]:
+    if output.cursor is None:
+        return []
+    return [f'There are more items: call job_status(job_id="{job.job_id}", cursor="{output.cursor}").']

@@ -1,0 +1,64 @@
+"""A light tool: one that the front end answers itself, without a worker."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
+
+from mcp_types import CallToolResult, Tool, ToolAnnotations
+from pydantic import BaseModel
+
+from offloop.kinds.kind import Model
+from offloop_server.toolkit.arguments import output_schema, schema, validate
+from offloop_server.toolkit.job_tool import Caller, Services
+
+ModelT = TypeVar("ModelT", bound=Model)
+
+
+class LightTool(ABC, Generic[ModelT]):
+    """A tool that the front end answers itself; a subclass says what it takes and does.
+
+    Args:
+        services: what it works with.
+    """
+
+    name: str
+    description: str
+    arguments: type[ModelT]
+    answers: type[BaseModel]
+    read_only: bool = True
+    destructive: bool = False
+    idempotent: bool = True
+    open_world: bool = False
+
+    def __init__(self, services: Services) -> None:
+        """Keep them."""
+        self._services = services
+
+    def describe(self) -> Tool:
+        """As it is listed."""
+        return Tool(
+            name=self.name,
+            title=self.name.replace("_", " ").capitalize(),
+            description=self.description,
+            input_schema=schema(self.arguments),
+            output_schema=output_schema(self.answers),
+            annotations=ToolAnnotations(
+                read_only_hint=self.read_only,
+                destructive_hint=self.destructive,
+                idempotent_hint=self.idempotent,
+                open_world_hint=self.open_world,
+            ),
+        )
+
+    async def call(self, arguments: dict[str, Any], caller: Caller) -> CallToolResult:
+        """Validate, then do it.
+
+        Raises:
+            OffloopError: refused; the message is for the caller.
+        """
+        return await self.do(validate(self.name, self.arguments, arguments), caller)
+
+    @abstractmethod
+    async def do(self, value: ModelT, caller: Caller) -> CallToolResult:
+        """What the tool does."""

@@ -1,0 +1,270 @@
+"""The tools around files: a place to upload to, reading for clients that cannot follow a link, and deleting."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any, Final, Literal
+
+from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
+from pydantic import BaseModel, ConfigDict, Field
+
+from offloop.artifacts.store import Artifact
+from offloop.errors import BadInput, NotFound
+from offloop.kinds.kind import Model
+from offloop.paths import safe_name
+from offloop.queue.record import Record
+from offloop.redis.codec import timestamp
+from offloop_server.toolkit.job_tool import Caller, Services, WaitSeconds, notes
+from offloop_server.toolkit.light_tool import LightTool
+from offloop_server.toolkit.parts import MOST_BYTES, Encoding, Part, is_picture, part, read, span_of_lines
+from offloop_server.tools.previews import MOST_BYTES as MOST_PICTURE
+from offloop_server.tools.previews import Glances, check_arrived
+from offloop_server.web.uploads import MIME_TYPE
+
+ArtifactId = Annotated[str, Field(min_length=1, max_length=64)]
+_MOST_SAID: Final = 5
+"""Sentences about unknown ids in one text; all ids are in the structure."""
+MimeType = Annotated[str, Field(pattern=MIME_TYPE, examples=["image/jpeg"])]
+
+
+class CreateUploadArguments(Model):
+    """What will be uploaded."""
+
+    name: Annotated[str, Field(min_length=1, max_length=255)] = Field(description="The file's name, for display.")
+    mime_type: MimeType = Field("application/octet-stream", description="Such as image/jpeg.")
+
+
+class UploadAnswer(BaseModel):
+    """Where to put the file, and how to name it afterwards."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    artifact_id: str = Field(description="Use it as artifact:<artifact_id> once the bytes are there.")
+    upload_url: str = Field(description="PUT the bytes here, once.")
+    upload_expires_at: str = Field(description="Until when the URL takes them.")
+    expires_at: str = Field(
+        description="Until when the bytes are waited for; the answer to the PUT says how it goes on."
+    )
+    max_bytes: int
+
+
+class CreateUpload(LightTool[CreateUploadArguments]):
+    """Makes a signed PUT URL."""
+
+    name = "create_upload"
+    description = (
+        "Get a URL that takes a file by one HTTP PUT, for files too large for a data: reference; then pass "
+        "artifact:<artifact_id> to other tools."
+    )
+    arguments = CreateUploadArguments
+    answers = UploadAnswer
+    read_only = False
+    idempotent = False
+
+    async def do(self, value: CreateUploadArguments, caller: Caller) -> CallToolResult:
+        """Reserve the artifact."""
+        artifact = await self._services.store.reserve(
+            principal=caller.principal, name=safe_name(value.name, "upload"), mime_type=value.mime_type
+        )
+        url = caller.links.upload(artifact)
+        structured = UploadAnswer(
+            artifact_id=artifact.artifact_id,
+            upload_url=url,
+            upload_expires_at=timestamp(caller.links.expires(artifact) * 1000),
+            expires_at=timestamp(artifact.expires),
+            max_bytes=self._services.settings.max_upload_mb << 20,
+        )
+        text = (
+            f"Upload {artifact.name} with: curl -T FILE '{url}' - then use artifact:{artifact.artifact_id} as the "
+            "file argument of other tools."
+        )
+        return CallToolResult(content=[TextContent(text=text)], structured_content=structured.model_dump(mode="json"))
+
+
+class ReadArtifactArguments(Model):
+    """Which artifact, and which part of it."""
+
+    artifact_id: ArtifactId = Field(description="From a job's artifacts, or from create_upload.")
+    offset: Annotated[int, Field(ge=0)] = Field(0, description="Byte to begin at.")
+    length: Annotated[int, Field(ge=1, le=MOST_BYTES)] = Field(16_384, description="Most bytes to read.")
+    line: Annotated[int, Field(ge=1)] | None = Field(None, description="Line to begin at, instead of offset.")
+    lines: Annotated[int, Field(ge=1, le=2000)] = Field(200, description="Most lines to read, with line.")
+    page: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="Look at this page of a PDF (or picture) as an image, instead of reading bytes."
+    )
+    encoding: Encoding = Field("auto", description="auto: text where it is text, else base64.")
+    wait_seconds: WaitSeconds = Field(20, description="How long to wait for an image that must be drawn.")
+
+
+class PartAnswer(BaseModel):
+    """A part of an artifact."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    artifact_id: str
+    name: str
+    mime_type: str
+    size: int = Field(description="Bytes of the whole artifact.")
+    sha256: str
+    offset: int
+    length: int = Field(description="Bytes in this part.")
+    next_offset: int | None = Field(description="Where to go on; null at the end.")
+    next_line: int | None = Field(description="The same, where a line was asked for.")
+    encoding: Literal["text", "base64", "image", "pending"] = Field(
+        description="image: shown as an image block, not in content. pending: being drawn, call again."
+    )
+    charset: str | None = Field(description="Of the text as it was in the file.")
+    content: str
+    download_url: str
+
+
+class ReadArtifact(LightTool[ReadArtifactArguments]):
+    """Reads a part, or looks at a page.
+
+    Args:
+        services: what tools work with.
+        glances: draws what is to be looked at.
+    """
+
+    name = "read_artifact"
+    description = (
+        "Read a file in parts, by bytes or lines, as text or base64; look at a picture, or with page=1 at a page of a "
+        "PDF. To give the file to the user use its download_url, to hand it to another tool artifact:<id>."
+    )
+    arguments = ReadArtifactArguments
+    answers = PartAnswer
+
+    def __init__(self, services: Services, glances: Glances) -> None:
+        """Keep both."""
+        super().__init__(services)
+        self._glances = glances
+
+    async def do(self, value: ReadArtifactArguments, caller: Caller) -> CallToolResult:
+        """Read and encode, or have it drawn."""
+        if sum((value.offset > 0, value.line is not None, value.page is not None)) > 1:
+            message = "read_artifact was not run: send only one of offset, line and page, and call it again."
+            raise BadInput(message)
+        artifact = check_arrived(await self._services.store.get(value.artifact_id, principal=caller.principal))
+        if value.page is not None:
+            return await self._drawn(artifact, value.page, value.wait_seconds, caller)
+        if value.offset == 0 and value.line is None and value.encoding == "auto":
+            if shown := await self._picture(artifact, caller):
+                return shown
+            if artifact.mime_type.startswith("image/") and self._glances.draws(artifact):
+                return await self._drawn(artifact, 1, value.wait_seconds, caller)
+        return await self._part(artifact, value, caller)
+
+    async def _part(self, artifact: Artifact, value: ReadArtifactArguments, caller: Caller) -> CallToolResult:
+        start, end = value.offset, value.offset + value.length
+        if value.offset > artifact.size:
+            message = f"offset {value.offset} is beyond the end: {artifact.name} has {artifact.size} bytes."
+            raise BadInput(message)
+        if value.line is not None:
+            start, end = await span_of_lines(self._services.store, artifact, value.line, value.lines)
+        found = await part(self._services.store, artifact, start, end, value.encoding)
+        return _answer(artifact, caller, TextContent(text=found.content), found, line=value.line)
+
+    async def _picture(
+        self, artifact: Artifact, caller: Caller, *, of: Artifact | None = None
+    ) -> CallToolResult | None:
+        """The whole file as an image block, where a model can look at it as it is."""
+        if not artifact.mime_type.startswith("image/") or artifact.size > MOST_PICTURE:
+            return None
+        data = await read(self._services.store, artifact, 0, artifact.size)
+        if not is_picture(artifact.mime_type, data):
+            return None
+        block = ImageContent(data=base64.b64encode(data).decode(), mime_type=artifact.mime_type)
+        return _answer(of or artifact, caller, block, None)
+
+    async def _drawn(self, artifact: Artifact, page: int, wait: float, caller: Caller) -> CallToolResult:
+        drawn = await self._glances.draw(artifact, page, wait, caller)
+        if isinstance(drawn, Record):
+            text = f"The image of {artifact.name} is being drawn: call read_artifact again with the same arguments."
+            told = "\n".join([text, *await notes(drawn, self._services)])
+            return _answer(artifact, caller, TextContent(text=told), None, pending=True)
+        shown = await self._picture(drawn, caller, of=artifact)
+        if shown is None:
+            message = (
+                f"The image of {artifact.name} has {drawn.size} bytes, too many to show: read it from "
+                f"{caller.links.download(drawn)}, or make it smaller with transform_image."
+            )
+            raise BadInput(message)
+        return shown
+
+
+class DeleteArtifactArguments(Model):
+    """Which artifacts."""
+
+    artifact_ids: Annotated[list[ArtifactId], Field(min_length=1, max_length=100)] = Field(
+        description="1 to 100 ids, from a job's artifacts or from create_upload."
+    )
+
+
+class DeletedAnswer(BaseModel):
+    """What became of each id."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    deleted: list[str] = Field(description="Gone, and not counted in your storage any more.")
+    unknown: list[str] = Field(description="Not there: deleted before, expired, or never yours.")
+
+
+class DeleteArtifact(LightTool[DeleteArtifactArguments]):
+    """Makes room."""
+
+    name = "delete_artifact"
+    description = (
+        "Delete files of yours for good, also uploads that have not come: room in your storage at once. Links to them "
+        "end, and jobs that still need them fail. The bytes themselves, which equal files share, leave the disk a few "
+        "hours after they would have expired."
+    )
+    arguments = DeleteArtifactArguments
+    answers = DeletedAnswer
+    read_only = False
+    destructive = True
+
+    async def do(self, value: DeleteArtifactArguments, caller: Caller) -> CallToolResult:
+        """Delete those that there are."""
+        deleted = await self._services.store.delete(value.artifact_ids, principal=caller.principal)
+        unknown = [one for one in dict.fromkeys(value.artifact_ids) if one not in set(deleted)]
+        lines = (
+            [f"Deleted {len(deleted)} file{'s' if len(deleted) > 1 else ''}; their room is free."] if deleted else []
+        )
+        lines += [NotFound.artifact(one).message for one in unknown[:_MOST_SAID]]
+        if len(unknown) > _MOST_SAID:
+            lines.append(f"The same goes for {len(unknown) - _MOST_SAID} more ids: they are in unknown.")
+        return CallToolResult(
+            content=[TextContent(text="\n".join(lines))],
+            structured_content=DeletedAnswer(deleted=deleted, unknown=unknown).model_dump(mode="json"),
+            is_error=not deleted,
+        )
+
+
+def _answer(  # noqa: PLR0913 -- the last two are named
+    artifact: Artifact,
+    caller: Caller,
+    block: ContentBlock,
+    found: Part | None,
+    *,
+    line: int | None = None,
+    pending: bool = False,
+) -> CallToolResult:
+    """The one shape of an answer; without a part, it is about the whole file as an image."""
+    fields: dict[str, Any] = {"offset": 0, "length": artifact.size, "content": "", "charset": None}
+    fields |= {"encoding": "pending" if pending else "image", "next_offset": None, "next_line": None}
+    if found:
+        end = found.offset + found.length
+        fields |= {"offset": found.offset, "length": found.length, "content": found.content, "charset": found.charset}
+        fields["encoding"] = "text" if found.charset else "base64"
+        if end < artifact.size:
+            fields |= {"next_offset": end, "next_line": line + found.lines if line and found.lines else None}
+    structured = PartAnswer(
+        artifact_id=artifact.artifact_id,
+        name=artifact.name,
+        mime_type=artifact.mime_type,
+        size=artifact.size,
+        sha256=artifact.sha256,
+        download_url=caller.links.download(artifact),
+        **fields,
+    )
+    return CallToolResult(content=[block], structured_content=structured.model_dump(mode="json"))

@@ -1,0 +1,135 @@
+"""Developers' functions as light tools: ``async def`` on the loop, ``def`` in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp_types import CallToolResult, TextContent
+
+from offloop import logs
+from offloop.errors import JobError, LimitExceeded, OffloopError
+from offloop.kinds.kind import Model
+from offloop_server.runtime.threads import as_failure
+from offloop_server.toolkit.light_tool import LightTool
+
+if TYPE_CHECKING:
+    from offloop.kinds.tool import DeclaredTool
+    from offloop_server.runtime.threads import Threads
+    from offloop_server.toolkit.job_tool import AnyTool, Caller, Services
+
+MAX_ANSWER: Final = 1 << 20
+"""Bytes of one answer: it is written on the loop, and read by a model. Larger results are a job's artifacts."""
+
+log = logs.get(__name__)
+
+
+class LightFunction(LightTool[Model]):
+    """The tool of one declared function.
+
+    Args:
+        declared: the function, and what it says of itself.
+        services: what every light tool has.
+        threads: where a ``def`` is called.
+    """
+
+    def __init__(self, declared: DeclaredTool[Any, Any], services: Services, threads: Threads) -> None:
+        """Take over what it declares."""
+        super().__init__(services)
+        self.name = declared.name
+        self.description = declared.description
+        self.arguments = declared.input
+        self.answers = declared.output
+        self.read_only = declared.read_only
+        self.destructive = declared.destructive
+        self.idempotent = declared.idempotent
+        self.open_world = declared.open_world
+        self._declared = declared
+        self._threads = threads
+
+    async def do(self, value: Model, caller: Caller) -> CallToolResult:
+        """Call the function."""
+        try:
+            answer = await (self._awaited(value) if self._declared.asynchronous else self._threaded(value, caller))
+        except BaseExceptionGroup as group:
+            causes = list(_leaves(group))
+            if not all(isinstance(cause, Exception) for cause in causes):
+                raise
+            raise self._each(causes) from None
+        if not isinstance(answer, self.answers):
+            message = f"{self.name} returned {type(answer).__name__} instead of {self.answers.__name__}"
+            raise TypeError(message)
+        text = answer.model_dump_json()
+        if len(text) > MAX_ANSWER:
+            message = f"The answer of {self.name} has {len(text)} characters; {MAX_ANSWER} may be sent. Ask for less."
+            raise LimitExceeded(message)
+        return CallToolResult(content=[TextContent(text=text)], structured_content=answer.model_dump(mode="json"))
+
+    async def _awaited(self, value: Model) -> Any:
+        seconds = self._declared.seconds
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                with _unmarked():
+                    return await self._declared.function(value)
+        except SystemExit as error:
+            raise as_failure(error) from error
+        except TimeoutError:
+            if not limit.expired():
+                raise  # the function's own
+            message = f"{self.name} did not answer within its {seconds:g} s and was stopped. Ask for less."
+            raise LimitExceeded(message) from None
+
+    async def _threaded(self, value: Model, caller: Caller) -> Any:
+        return await self._threads.run(
+            partial(self._declared.function, value),
+            name=self.name,
+            principal=caller.principal,
+            seconds=self._declared.seconds,
+        )
+
+    def _each(self, causes: list[BaseException]) -> JobError:
+        """Several failures at once: a message for each cause that was foreseen, one sentence for the others."""
+        messages = [cause.message for cause in causes if isinstance(cause, OffloopError)]
+        crashes = [cause for cause in causes if not isinstance(cause, OffloopError)]
+        for crash in crashes:
+            log.error("tool failed", tool=self.name, exc_info=crash)
+        if crashes:
+            messages.append(f"{self.name} failed inside the server; the operator's log has the reason.")
+        return JobError("\n".join(dict.fromkeys(messages)))
+
+
+def light_functions(
+    declared: Mapping[str, DeclaredTool[Any, Any]], services: Services, threads: Threads
+) -> list[AnyTool]:
+    """A tool for each of them."""
+    return [LightFunction(one, services, threads) for one in declared.values()]
+
+
+@contextlib.contextmanager
+def _unmarked() -> Iterator[None]:
+    """Leave the task marked as cancelled only by a cancellation that goes on.
+
+    A failure that reaches an ``asyncio.TaskGroup`` while it waits for its last tasks leaves a mark on the task; before
+    Python 3.11.3 the next timeout in that task, which is the server's, would then end as a cancellation.
+    """
+    task = asyncio.current_task()
+    marks = task.cancelling() if task else 0
+    try:
+        yield
+    except asyncio.CancelledError:
+        marks += 1  # of whoever cancels, such as the time limit, who takes it back
+        raise
+    finally:
+        while task and task.cancelling() > marks:
+            task.uncancel()
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for one in group.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves(one)
+        else:
+            yield one

@@ -1,0 +1,143 @@
+"""The tools around jobs: look, wait, list, cancel. They never run work themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from mcp_types import CallToolResult
+from pydantic import Field
+
+from offloop.errors import BadInput
+from offloop.kinds.kind import Model
+from offloop.queue import batches
+from offloop.queue.client import JobQueue
+from offloop.queue.record import State
+from offloop_server.toolkit.answers import JobAnswer, JobsAnswer, answer, answer_many
+from offloop_server.toolkit.batch_answers import batch_answer
+from offloop_server.toolkit.inline import shown
+from offloop_server.toolkit.job_tool import Caller, Services, WaitSeconds, notes
+from offloop_server.toolkit.light_tool import LightTool
+
+JobId = Annotated[str, Field(min_length=1, max_length=64, description="The job_id of an earlier answer.")]
+CANCEL_SECONDS = 5.0
+"""How long cancel_job waits for a running child to be gone before it answers."""
+
+
+class JobStatusArguments(Model):
+    """Which job, and how long to wait for it."""
+
+    job_id: JobId
+    wait_seconds: WaitSeconds = Field(0, description="Wait for the job to end, at most so many seconds.")
+    cursor: Annotated[str, Field(max_length=100)] | None = Field(
+        None, description="Of a run_batch: from its answer before, for the next items."
+    )
+
+
+class JobStatus(LightTool[JobStatusArguments]):
+    """The polling tool."""
+
+    name = "job_status"
+    description = (
+        "Look at a job that another tool started; carries its output and files once it is completed. "
+        "With wait_seconds=20 one call replaces many."
+    )
+    arguments = JobStatusArguments
+    answers = JobAnswer[dict[str, Any]]
+
+    async def do(self, value: JobStatusArguments, caller: Caller) -> CallToolResult:
+        """Read, perhaps wait."""
+        record = await self._services.calls.status(
+            value.job_id, principal=caller.principal, wait=value.wait_seconds, relay=caller.relay
+        )
+        said = await notes(record, self._services)
+        if record.kind == batches.KIND:
+            return await batch_answer(record, self._services.redis, caller.links, notes=said, cursor=value.cursor)
+        if value.cursor:
+            message = f"cursor: job {value.job_id} is no run_batch; leave it out."
+            raise BadInput(message)
+        return answer(
+            record,
+            caller.links,
+            notes=said,
+            shown=await shown(record, self._services.store),
+        )
+
+
+class WaitForJobsArguments(Model):
+    """Which jobs, and what to wait for."""
+
+    job_ids: Annotated[list[JobId], Field(min_length=1, max_length=50)] = Field(description="1 to 50 job ids.")
+    wait_seconds: WaitSeconds = Field(20, description="Wait at most so many seconds.")
+    until: Literal["any", "all"] = Field("all", description="Answer when any or when all of them have ended.")
+
+
+class WaitForJobs(LightTool[WaitForJobsArguments]):
+    """Long-poll for several jobs."""
+
+    name = "wait_for_jobs"
+    description = "Wait for several jobs at once; answers all of them as they are when any or all have ended."
+    arguments = WaitForJobsArguments
+    answers = JobsAnswer
+
+    async def do(self, value: WaitForJobsArguments, caller: Caller) -> CallToolResult:
+        """Wait, then describe each."""
+        ids = list(dict.fromkeys(value.job_ids))
+        records = await self._services.calls.wait_for(
+            ids, principal=caller.principal, wait=value.wait_seconds, until=value.until
+        )
+        return answer_many(records, caller.links)
+
+
+class ListJobsArguments(Model):
+    """Which jobs."""
+
+    state: State | None = Field(None, description="Only jobs in this state.")
+    kind: Annotated[str, Field(max_length=63)] | None = Field(None, description="Only jobs of this tool.")
+    limit: Annotated[int, Field(ge=1, le=100)] = Field(20, description="Most jobs in one answer.")
+    cursor: Annotated[str, Field(max_length=100)] | None = Field(None, description="From the answer before.")
+
+
+class ListJobs(LightTool[ListJobsArguments]):
+    """The jobs of the caller."""
+
+    name = "list_jobs"
+    description = "List your jobs, newest first, with their state; finds a job whose id was lost."
+    arguments = ListJobsArguments
+    answers = JobsAnswer
+
+    def __init__(self, services: Services, queue: JobQueue) -> None:
+        """Keep both."""
+        super().__init__(services)
+        self._queue = queue
+
+    async def do(self, value: ListJobsArguments, caller: Caller) -> CallToolResult:
+        """One page."""
+        page = await self._queue.jobs(
+            principal=caller.principal, state=value.state, kind=value.kind, limit=value.limit, cursor=value.cursor
+        )
+        return answer_many(page.records, caller.links, cursor=page.cursor)
+
+
+class CancelJobArguments(Model):
+    """Which job."""
+
+    job_id: JobId
+
+
+class CancelJob(LightTool[CancelJobArguments]):
+    """Stops a job."""
+
+    name = "cancel_job"
+    description = "Stop a queued or running job; answers cancelled only when its process is gone."
+    arguments = CancelJobArguments
+    answers = JobAnswer[dict[str, Any]]
+    read_only = False
+    destructive = True
+
+    async def do(self, value: CancelJobArguments, caller: Caller) -> CallToolResult:
+        """Ask, and wait for the end."""
+        record, shared = await self._services.calls.cancel(
+            value.job_id, principal=caller.principal, wait=CANCEL_SECONDS
+        )
+        note = f"It goes on: {shared} other request(s) of yours share it; call cancel_job again to end it for them too."
+        return answer(record, caller.links, notes=(note,) if shared else ())

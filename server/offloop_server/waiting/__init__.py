@@ -1,0 +1,1 @@
+"""The wait budget: calls that wait for their jobs, and the pushes that resolve them."""

@@ -1,0 +1,200 @@
+"""One subscription per front end resolves every waiting call: the scripts push a job's record whenever it changes.
+
+No push is load-bearing. After a broken subscription every awaited job is read again, and a job that has been awaited
+for more than a second is read once a second besides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from offloop.errors import NotFound
+from offloop.queue.client import JobQueue, read_push
+from offloop.redis import schema
+from offloop.redis.outage import AWAY, forever
+from offloop.redis.subscriber import Channel
+
+if TYPE_CHECKING:
+    from arq.connections import ArqRedis
+
+    from offloop.queue.record import Record
+    from offloop_server.runtime.background import Background
+
+CHECK_SECONDS: Final = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class Watch:
+    """One call's view of one job.
+
+    Attributes:
+        record: the newest record seen, None before the first.
+        lost: the job cannot be found any more.
+        over: the front end stops, so the wait ends with what is known.
+    """
+
+    principal: str
+    record: Record | None = None
+    lost: bool = False
+    waited: bool = False
+    over: bool = False
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the job can change no more."""
+        return self.lost or (self.record is not None and self.record.state.terminal)
+
+    def see(self, record: Record) -> None:
+        """Take in a record, unless it is older than the one seen, or says the same."""
+        known = self.record
+        if known is None or not (known.state.terminal or record.attempt < known.attempt or record == known):
+            self.record = record
+            self._changed.set()
+
+    def lose(self) -> None:
+        """Take in that the job is gone."""
+        self.lost = True
+        self._changed.set()
+
+    def end(self) -> None:
+        """Take in that the front end stops."""
+        self.over = True
+        self._changed.set()
+
+    async def change(self) -> None:
+        """Return when something was taken in since the last time this returned."""
+        await self._changed.wait()
+        self._changed.clear()
+
+
+class Watching:
+    """A watch while its block runs: an async context manager; a generator's would take three times as long."""
+
+    def __init__(self, all_: dict[str, set[Watch]], job_id: str, watch: Watch) -> None:
+        """Prepare; nothing is watched yet."""
+        self._all, self._job_id, self._watch = all_, job_id, watch
+
+    async def __aenter__(self) -> Watch:
+        """Begin to watch."""
+        self._all.setdefault(self._job_id, set()).add(self._watch)
+        return self._watch
+
+    async def __aexit__(self, *_: object) -> None:
+        """End it."""
+        watches = self._all[self._job_id]
+        watches.discard(self._watch)
+        if not watches:
+            del self._all[self._job_id]
+
+
+class Inbox:
+    """The waiting calls of one front end: an async context manager.
+
+    Args:
+        listening: where the connection of the subscription comes from.
+        queue: reads jobs when pushes may have been lost.
+        front_end: the name of this front end's channel.
+        background: runs the two loops.
+    """
+
+    def __init__(self, listening: ArqRedis, queue: JobQueue, front_end: str, background: Background) -> None:
+        """Keep what the loops need."""
+        self._listening = listening
+        self._queue = queue
+        self._channel = Channel(listening, schema.REPLY_CHANNEL + front_end, self._take, self._begin)
+        self._background = background
+        self._watches: dict[str, set[Watch]] = {}
+        self._subscribed = asyncio.Event()
+        self._loops: list[asyncio.Task[Any]] = []
+        self._stopping = False
+
+    async def __aenter__(self) -> Self:
+        """Subscribe; a Redis that is away only delays this by a moment, the loops go on trying."""
+        self._loops = [
+            self._background.start(forever(self._channel.listen), name="inbox"),
+            self._background.start(forever(self._check), name="inbox-check"),
+        ]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._subscribed.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the loops and close the subscription's connection. Safe to call twice."""
+        left = set(self._loops)
+        while left:  # a cancellation that arrives while redis-py connects is lost inside it, so it may take another
+            for loop in left:
+                loop.cancel()
+            left = (await asyncio.wait(left, timeout=0.2))[1]
+        with contextlib.suppress(*AWAY):
+            await self._listening.aclose(close_connection_pool=True)
+
+    def watch(self, job_id: str, principal: str, changed: asyncio.Event | None = None) -> Watching:
+        """Take in the pushes of a job while the block runs. Enter before asking for them, so that none is missed.
+
+        Args:
+            job_id: which.
+            principal: who asks.
+            changed: is set with each change, for one who looks at many jobs.
+        """
+        watch = Watch(principal, over=self._stopping, _changed=changed or asyncio.Event())
+        return Watching(self._watches, job_id, watch)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the front end is about to stop."""
+        return self._stopping
+
+    def stop_waiting(self) -> None:
+        """End all waits now: open calls are answered with their jobs as they are, before the front end stops."""
+        self._stopping = True
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.end()
+
+    def _begin(self) -> None:
+        self._subscribed.set()
+        self._background.hand_over(self._read(list(self._watches)), name="inbox-begin")
+
+    def _take(self, data: bytes) -> None:
+        job_id, record = read_push(data)
+        if record is None:
+            self._background.hand_over(self._read([job_id]), name=f"read {job_id}")
+            return
+        for watch in self._watches.get(job_id, ()):
+            watch.see(record)
+
+    async def _check(self) -> None:
+        await asyncio.sleep(CHECK_SECONDS)
+        stale = [job_id for job_id, watches in self._watches.items() if any(watch.waited for watch in watches)]
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.waited = True
+        await self._read(stale)
+
+    async def _read(self, job_ids: list[str]) -> None:
+        """Read jobs anew, all at once: they share a connection, so a thousand cost little more than one."""
+        wanted = {
+            (job_id, watch.principal)
+            for job_id in job_ids
+            for watch in self._watches.get(job_id, ())
+            if not watch.settled
+        }
+        await asyncio.gather(*(self._look(job_id, principal) for job_id, principal in wanted))
+
+    async def _look(self, job_id: str, principal: str) -> None:
+        try:
+            record = await self._queue.get(job_id, principal=principal, wait=True)
+        except NotFound:
+            record = None
+        for watch in self._watches.get(job_id, ()):
+            if watch.principal != principal:
+                continue
+            if record:
+                watch.see(record)
+            elif watch.record is not None:
+                watch.lose()

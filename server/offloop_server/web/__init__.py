@@ -1,0 +1,1 @@
+"""Plain HTTP: endpoint, authentication, files, uploads, health."""

@@ -1,0 +1,499 @@
+"""http_get, call_api and bulk_fetch against a real server that counts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+import pytest
+from arq.connections import ArqRedis
+from mcp_types import CallToolResult, TextContent
+
+from offloop.artifacts.links import Links
+from offloop.artifacts.store import ArtifactStore
+from offloop.errors import BadInput, FetchFailed, OffloopError, Refused
+from offloop.outbound.fetch import Ask
+from offloop.settings import Settings, load
+from offloop_server.io.http.client import Effort, Fetcher
+from offloop_server.io.http.tools import http_tools
+from offloop_server.toolkit.job_tool import Caller, Services
+from parts.outside import Outside, outside
+from parts.valkey import redis, valkey
+from testbed.waiting import eventually
+
+__all__ = ["redis", "valkey"]
+pytestmark = pytest.mark.anyio
+
+LIMIT = 10
+ALLOWED = {
+    "OFFLOOP_FETCH_HOSTS": "*",
+    "OFFLOOP_FETCH_NETWORKS": "127.0.0.0/8",
+    "OFFLOOP_FETCH_CONCURRENCY": str(LIMIT),
+    "OFFLOOP_FETCH_PER_HOST": str(LIMIT),
+    "OFFLOOP_FETCH_MAX_MB": "8",
+    "OFFLOOP_FETCH_READ_SECONDS": "0.5",
+    "OFFLOOP_FETCH_TOTAL_SECONDS": "10",
+}
+
+
+def allowed(**changes: str) -> Settings:
+    """Settings that let a test ask its own server."""
+    return load({**ALLOWED, **{f"OFFLOOP_FETCH_{name.upper()}": value for name, value in changes.items()}})
+
+
+@dataclass
+class Tools:
+    """The tools of one front end, called as one principal."""
+
+    fetcher: Fetcher
+    store: ArtifactStore
+    services: Services
+
+    async def call(self, name: str, *, principal: str = "alice", **arguments: Any) -> CallToolResult:
+        """Call one of them, as the front end does."""
+
+        async def relay(_progress: object) -> None:
+            """Tell nobody."""
+
+        caller = Caller(principal, Links(bytes(32), "http://front.test/"), relay)
+        tools = {tool.name: tool for tool in http_tools(self.services, self.fetcher)}
+        return await tools[name].call(arguments, caller)
+
+    async def get(self, url: str, **arguments: Any) -> dict[str, Any]:
+        """http_get, the structured part."""
+        return structured(await self.call("http_get", url=url, **arguments))
+
+
+def structured(result: CallToolResult) -> dict[str, Any]:
+    return cast("dict[str, Any]", result.structured_content)
+
+
+def text(result: CallToolResult) -> str:
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+async def comes(condition: Callable[[], bool], what: str) -> None:
+    """Wait until it is true."""
+
+    async def true() -> bool:
+        return condition()
+
+    await eventually(true, what)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Outside]:
+    async with outside() as made:
+        yield made
+
+
+@pytest.fixture
+async def tools(server: Outside, redis: ArqRedis, tmp_path: Path) -> AsyncIterator[Tools]:
+    settings = allowed()
+    store = ArtifactStore(tmp_path.as_uri(), redis, retention_seconds=60)
+    services = Services(settings, redis, store, cast("Any", None))
+    async with Fetcher(settings, resolve=server.resolve) as fetcher:
+        yield Tools(fetcher, store, services)
+
+
+@pytest.fixture
+async def fetcher(server: Outside) -> AsyncIterator[Fetcher]:
+    async with Fetcher(allowed(), resolve=server.resolve) as made:
+        yield made
+
+
+async def test_without_hosts_that_may_be_asked_there_are_no_such_tools() -> None:
+    async with Fetcher(load({})) as fetcher:
+        assert http_tools(cast("Any", None), fetcher) == []
+
+
+async def test_json_is_parsed_and_text_is_shown(tools: Tools, server: Outside) -> None:
+    answer = await tools.get(server.url('/as?type=application/json&body={"a":[1,2]}'))
+    assert (answer["form"], answer["data"], answer["content"]) == ("json", {"a": [1, 2]}, None)
+    result = await tools.call("http_get", url=server.url("/hello"))
+    assert "/hello says hello" in text(result)
+    answer = structured(result)
+    assert (answer["ok"], answer["status"], answer["form"], answer["mime_type"]) == (True, 200, "text", "text/plain")
+    assert answer["sha256"] == hashlib.sha256(b"/hello says hello").hexdigest()
+    assert answer["timings"]["attempts"] == 1
+
+
+async def test_a_page_is_read_as_markdown_or_text_or_source(tools: Tools, server: Outside) -> None:
+    page = "<title>T</title><script>no()</script><h1>Head</h1><p>Some <b>bold</b> <a href='/x'>link</a></p>"
+    url = server.url(f"/as?type=text/html&body={quote(page)}")
+    answer = await tools.get(url)
+    assert (answer["form"], answer["content"]) == ("markdown", "# T\n\n# Head\n\nSome **bold** [link](/x)")
+    plain = (await tools.get(url, extract="text"))["content"]
+    assert "Head" in plain
+    assert "no()" not in plain
+    assert "*" not in plain
+    assert (await tools.get(url, extract="raw"))["content"] == page
+    with pytest.raises(FetchFailed, match="not JSON"):
+        await tools.get(url, extract="json")
+
+
+async def test_a_page_that_is_nested_without_end_is_read_all_the_same(tools: Tools, server: Outside) -> None:
+    """And does not hold the loop: it is read in a process of its own."""
+    for levels in (1000, 100_000):
+        answer = await tools.get(server.url(f"/deep?levels={levels}"))
+        assert answer["content"] == "deep"
+
+
+async def test_a_page_that_takes_too_long_is_given_up_and_its_process_killed(
+    tools: Tools, server: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offloop_server.io.http.converters.SECONDS", 0.0)
+    with pytest.raises(FetchFailed, match="extract=raw"):
+        await tools.get(server.url("/as?type=text/html&body=<p>x"))
+    monkeypatch.undo()
+    assert (await tools.get(server.url("/as?type=text/html&body=<p>x")))["content"] == "x"
+
+
+async def test_the_first_page_finds_a_process_that_waits_for_it_and_one_that_was_killed_is_not_asked(
+    tools: Tools, server: Outside
+) -> None:
+    [waiting] = tools.fetcher._converters._idle
+    url = server.url("/as?type=text/html&body=<p>x")
+    assert (await tools.get(url))["content"] == "x"
+    assert tools.fetcher._converters._idle == [waiting]
+    waiting.kill()
+    await waiting.wait()
+    assert (await tools.get(url))["content"] == "x"
+
+
+async def test_charsets_are_known_by_mark_header_and_page(tools: Tools, server: Outside) -> None:
+    for mime, body, expected in (
+        ("text/plain; charset=iso-8859-1", "caf%C3%A9", "café"),  # the server sends latin-1
+        ("text/plain; charset=nonsense", "caf", "caf"),
+        ("text/plain; charset=unicode_escape", "%5Cx41", "\\x41"),
+        ("text/plain", "%C3%AF%C2%BB%C2%BFmark", "mark"),
+        ("text/plain; charset=utf-7", "%2BAGEAYg-", "+AGEAYg-"),
+    ):
+        assert (await tools.get(server.url(f"/as?type={mime.replace(' ', '%20')}&body={body}")))["content"] == expected
+
+
+async def test_a_long_text_comes_in_parts(tools: Tools, server: Outside) -> None:
+    url = server.url("/big?size=25000")
+    first = await tools.get(url)
+    assert (len(first["content"]), first["length"], first["next_offset"]) == (20_000, 25_000, 20_000)
+    rest = await tools.get(url, offset=20_000)
+    assert (len(rest["content"]), rest["next_offset"]) == (5000, None)
+    with pytest.raises(BadInput, match="beyond the end"):
+        await tools.get(url, offset=25_000)
+    large = await tools.get(server.url(f"/as?type=application/json&body=[{'1,' * 600}1]"), max_chars=1000)
+    assert (large["form"], large["data"], large["next_offset"]) == ("json", None, 1000)
+
+
+async def test_a_binary_is_described_and_any_body_can_be_kept_as_a_file(tools: Tools, server: Outside) -> None:
+    answer = await tools.get(server.url("/as?type=image/png&body=%C3%BF%C3%BE"))
+    assert (answer["form"], answer["content"], answer["size"]) == ("binary", None, 2)
+    assert "save=true" in answer["notes"][0]
+    answer = await tools.get(server.url("/x/report.bin?a=b"), save=True)
+    artifact = await tools.store.get(answer["artifact"]["artifact_id"], principal="alice")
+    assert (artifact.name, artifact.size, artifact.sha256) == ("report.bin", answer["size"], answer["sha256"])
+    big = await tools.get(server.url("/big?size=6000000"), save=True)
+    assert big["artifact"]["size"] == 6_000_000
+    with pytest.raises(FetchFailed, match="larger than 4 MiB"):
+        await tools.get(server.url("/big?size=6000000"))
+    with pytest.raises(FetchFailed, match="larger than 8 MiB"):
+        await tools.get(server.url("/big?size=9000000"), save=True)
+    failed = await tools.call("http_get", url=server.url("/status/500"), save=True)
+    assert failed.is_error
+    assert structured(failed)["artifact"] is None
+
+
+async def test_an_errors_status_is_an_error_with_a_short_excerpt(tools: Tools, server: Outside) -> None:
+    result = await tools.call("http_get", url=server.url("/status/503"), retries=0)
+    assert result.is_error
+    assert text(result).startswith(f"HTTP 503 from 127.0.0.1:{server.port}: please come again")
+    answer = structured(result)
+    assert (answer["ok"], answer["error"]["code"], answer["error"]["retryable"]) == (False, "http_error", True)
+    assert not structured(await tools.call("http_get", url=server.url("/status/404")))["error"]["retryable"]
+    assert server.asked["/status/404"] == 1
+
+
+async def test_what_may_be_repeated_is_repeated_and_retry_after_is_honoured(tools: Tools, server: Outside) -> None:
+    began = time.monotonic()
+    answer = await tools.get(server.url("/status/503?times=1&after=1"))
+    assert (answer["status"], answer["timings"]["attempts"]) == (200, 2)
+    assert time.monotonic() - began >= 1
+    for strange in ("%C2%B2", "1%20Jan%2099999999999999999999%2000:00:00%20GMT"):
+        result = await tools.call("http_get", url=server.url(f"/status/503?times=1&after={strange}"), retries=0)
+        assert structured(result)["status"] in (200, 503), "what nobody can read asks for nothing"
+    answer = await tools.get(server.url("/status/429?after=3600"))
+    assert (answer["status"], answer["timings"]["attempts"]) == (429, 1), "it would take longer than there is time"
+    assert "Retry-After 3600" in answer["error"]["message"]
+    with pytest.raises(FetchFailed, match="asked 3 times"):
+        await tools.get(server.url("/cut"))
+    assert server.asked["/cut"] == 3
+    for method in ("POST", "PATCH"):
+        result = await tools.call("call_api", method=method, url=server.url(f"/status/502?{method}"), retries=5)
+        assert structured(result)["timings"]["attempts"] == 1
+    assert (await tools.call("call_api", method="PUT", url=server.url("/status/504?times=1"))).is_error is False
+
+
+async def test_all_attempts_share_one_deadline(tools: Tools, server: Outside) -> None:
+    began = time.monotonic()
+    with pytest.raises(FetchFailed):
+        await tools.get(server.url("/hang"), timeout_seconds=1, retries=5)
+    assert time.monotonic() - began < 2
+    with pytest.raises(BadInput, match=r"at most 10 .*OFFLOOP_FETCH_TOTAL_SECONDS"):
+        await tools.get(server.url("/hang"), timeout_seconds=11)
+
+
+async def test_what_has_not_changed_is_not_sent_again(tools: Tools, server: Outside) -> None:
+    first = await tools.get(server.url("/etag"))
+    result = await tools.call("http_get", url=server.url("/etag"), etag=first["headers"]["etag"])
+    assert not result.is_error
+    assert (structured(result)["status"], structured(result)["content"]) == (304, None)
+    seen = (await tools.get(server.url("/echo"), if_modified_since="Fri, 20 Nov 2026 00:00:00 GMT"))["data"]
+    assert seen["if-modified-since"] == "Fri, 20 Nov 2026 00:00:00 GMT"
+
+
+async def test_redirects_are_listed(tools: Tools, server: Outside) -> None:
+    answer = await tools.get(server.url("/redirect?to=/ok"))
+    assert (answer["final_url"], answer["redirects"]) == (server.url("/ok"), [server.url("/redirect?to=/ok")])
+
+
+async def test_an_api_is_called_with_json_or_another_body(tools: Tools, server: Outside) -> None:
+    async def echoed(**arguments: Any) -> dict[str, Any]:
+        result = await tools.call("call_api", url=server.url("/echo"), **arguments)
+        return cast("dict[str, Any]", structured(result)["data"])
+
+    seen = await echoed(method="POST", json={"a": "é"}, headers={"X-Mine": "1"})
+    assert json.loads(seen[":body"].encode()) == {"a": "é"}
+    assert (seen["content-type"], seen["x-mine"]) == ("application/json", "1")
+    assert (await echoed(method="PUT", json=None))[":body"] == "null"
+    assert (await echoed(method="PATCH", body="a=b", headers={"content-type": "text/x"}))["content-type"] == "text/x"
+    assert "content-type" not in await echoed(method="DELETE")
+    with pytest.raises(BadInput, match="not both"):
+        await echoed(method="POST", json=1, body="1")
+    head = structured(await tools.call("call_api", method="HEAD", url=server.url("/big?size=99999999")))
+    assert (head["status"], head["size"], head["content"]) == (200, 0, None)
+
+
+@pytest.mark.parametrize("bad", ["\ud800", float("nan"), float("inf"), {"a": [{"\udfff": 1}]}])
+async def test_json_that_cannot_be_sent_is_a_bad_argument(tools: Tools, server: Outside, bad: Any) -> None:
+    with pytest.raises(BadInput, match="json cannot be sent"):
+        await tools.call("call_api", method="POST", url=server.url("/echo"), json=bad)
+    with pytest.raises(BadInput, match="call_api was not run: body"):
+        await tools.call("call_api", method="POST", url=server.url("/echo"), body="\ud800")
+    assert not server.asked
+
+
+async def test_only_headers_on_the_list_are_sent(tools: Tools, server: Outside) -> None:
+    for name in ("Host", "X-Forwarded-For", "X-aws-ec2-metadata-token", "Metadata-Flavor", "Upgrade", "Via"):
+        with pytest.raises(BadInput, match=name):
+            await tools.get(server.url("/ok"), headers={name: "x"})
+        with pytest.raises(BadInput, match=name):
+            await tools.call("bulk_fetch", urls=[server.url("/ok")], headers={name: "x"})
+    assert not server.asked
+
+
+async def test_the_guard_is_the_tools_guard(tools: Tools) -> None:
+    for url in ("http://169.254.169.254/latest/meta-data", "http://[::1]/", "http://10.0.0.1/", "file:///etc/passwd"):
+        with pytest.raises(Refused):
+            await tools.get(url)
+    answer = structured(await tools.call("bulk_fetch", urls=["http://10.0.0.1/", "nonsense"]))
+    assert [one["error"]["code"] for one in answer["results"]] == ["refused", "refused"]
+
+
+async def test_many_urls_from_many_callers_stay_within_the_limit_and_reuse_connections(
+    tools: Tools, server: Outside
+) -> None:
+    """200 URLs for each of 5 callers at once: never more than the limit in flight, all answered, in order."""
+    urls = [server.url(f"/item/{number}?delay=0.01") for number in range(200)]
+    results = await asyncio.gather(*(tools.call("bulk_fetch", urls=urls) for _ in range(5)))
+    for result in results:
+        answer = structured(result)
+        assert (answer["total"], answer["succeeded"]) == (200, 200)
+        assert [one["url"] for one in answer["results"]] == urls
+        assert all(f"/item/{number} says" in one["content"] for number, one in enumerate(answer["results"]))
+    assert server.peak[""] == LIMIT
+    attempts = [one["timings"]["attempts"] for result in results for one in structured(result)["results"]]
+    assert 1000 == len(attempts) <= sum(server.asked.values()) <= sum(attempts)  # once each, unless it says so
+    assert server.accepted <= LIMIT
+    waited = [one["timings"]["waited_ms"] for one in structured(results[-1])["results"]]
+    assert max(waited) > 0
+    assert (tools.fetcher.turns.in_flight, tools.fetcher.turns.waiting) == (0, 0)
+
+
+async def test_each_host_has_a_limit_of_its_own(server: Outside) -> None:
+    async with Fetcher(allowed(per_host="3"), resolve=server.resolve) as fetcher:
+
+        async def ask(number: int) -> None:
+            ask = Ask(server.url("/ok?delay=0.01", f"host{number % 2}.test"))
+            await fetcher.send(ask, principal="alice")
+
+        await asyncio.gather(*(ask(number) for number in range(60)))
+    assert (server.peak["host0.test"], server.peak["host1.test"], server.peak[""]) == (3, 3, 6)
+
+
+async def test_waiting_for_a_turn_is_told_and_takes_nothing_from_a_requests_time(server: Outside) -> None:
+    async with Fetcher(allowed(concurrency="1", read_seconds="5"), resolve=server.resolve) as fetcher:
+        asks = [fetcher.send(Ask(server.url("/ok?delay=0.5")), Effort(1.4, 0), principal="alice") for _ in range(4)]
+        answers = await asyncio.gather(*asks)
+    assert server.peak[""] == 1
+    assert max(answer.waited for answer in answers) >= 1.5
+    assert all(answer.seconds < 1.4 for answer in answers)
+
+
+async def test_principals_take_turns_so_one_request_does_not_wait_for_anothers_thousands(
+    tools: Tools, server: Outside
+) -> None:
+    """Of those that wait, one of the other's goes first at most; as many as the limit may be on their way already."""
+    urls = [server.url(f"/item/{number}?delay=0.05") for number in range(500)]
+    async with asyncio.TaskGroup() as group:
+        call = partial(tools.call, "bulk_fetch", principal="mallory", urls=urls)
+        flood = [group.create_task(call()) for _ in range(5)]
+        await comes(lambda: tools.fetcher.turns.waiting == 4 * LIMIT, "as many as it has lanes, less those in flight")
+        before = len(server.order)
+        assert (await tools.get(server.url("/mine")))["status"] == 200
+        assert server.order.index("/mine") - before <= LIMIT + 1
+        for one in flood:
+            one.cancel()
+    assert server.peak[""] == LIMIT
+    assert (tools.fetcher.turns.in_flight, tools.fetcher.turns.waiting) == (0, 0)
+
+
+async def test_principals_take_turns_for_the_processes_that_convert_pages(tools: Tools, server: Outside) -> None:
+    done: list[str] = []
+
+    async def read(principal: str, url: str) -> None:
+        await tools.call("http_get", principal=principal, url=url)
+        done.append(principal)
+
+    async with asyncio.TaskGroup() as group:
+        urls = [server.url(f"/as?type=text/html&body=<p>x&repeat=3000&{number}") for number in range(10)]
+        flood = [group.create_task(read("mallory", url)) for url in urls]
+        await comes(lambda: len(server.order) == 10 and not tools.fetcher.turns.in_flight, "all pages are there")
+        before = len(done)
+        await read("alice", server.url("/as?type=text/html&body=<p>x"))
+        assert done.index("alice") - before <= 2 + 1 + 1, "two are being read, one is first, one ends beside hers"
+        for one in flood:
+            one.cancel()
+
+
+async def test_a_redirect_waits_for_the_turn_of_the_host_it_leads_to(server: Outside) -> None:
+    async with Fetcher(allowed(per_host="2"), resolve=server.resolve) as fetcher:
+        to = server.url("/ok?delay=0.02", "target.test")
+        url = "/redirect?to=" + to.replace("?", "%3F")
+        urls = [server.url(url, f"from{number}.test") for number in range(8)]
+        answers = await asyncio.gather(*(fetcher.send(Ask(url), principal="alice") for url in urls))
+    assert {answer.fetched.url for answer in answers} == {to}
+    assert server.peak["target.test"] == 2
+
+
+async def test_equal_urls_are_asked_for_once(tools: Tools, server: Outside) -> None:
+    urls = [server.url("/same"), server.url("/same#part"), server.url("/other"), server.url("/same")]
+    answer = structured(await tools.call("bulk_fetch", urls=urls))
+    assert [one["url"] for one in answer["results"]] == urls
+    assert answer["succeeded"] == 4
+    assert (server.asked["/same"], server.asked["/other"]) == (1, 1)
+
+
+async def test_bad_hosts_are_reported_in_time_without_hurting_the_others(tools: Tools, server: Outside) -> None:
+    """Slow, failing, redirecting, endless, packed, silent and absent hosts beside forty good ones."""
+    bad = {
+        server.url("/hang", "hangs.test"): "timeout",
+        server.url("/drip", "drips.test"): "timeout",
+        server.url("/endless", "endless.test"): "too_large",
+        server.url("/bomb", "bomb.test"): "too_large",
+        server.url("/status/500", "fails.test"): "http_error",
+        server.url("/cut", "cuts.test"): "fetch_failed",
+        server.url("/redirect?to=http://10.0.0.1/", "redirects.test"): "refused",
+        "http://127.0.0.1:1/": "connect_failed",
+        "http://192.168.0.1/": "refused",
+    }
+    good = [server.url(f"/good/{number}", "good.test") for number in range(40)]
+    began = time.monotonic()
+    answer = structured(
+        await tools.call("bulk_fetch", urls=[*bad, *good], retries=0, timeout_seconds=1.5, deadline_seconds=5)
+    )
+    took = time.monotonic() - began
+    results = answer["results"]
+    assert {one["url"]: one["error"] and one["error"]["code"] for one in results[: len(bad)]} == bad
+    assert answer["succeeded"] == 40
+    assert max(one["timings"]["total_ms"] + one["timings"]["waited_ms"] for one in results[len(bad) :]) < 1500
+    assert took < 4
+    assert (tools.fetcher.turns.in_flight, tools.fetcher.turns.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("body", ["[" * 300 + "]" * 300, '"\\ud800"', "[1e999]"])
+async def test_json_that_no_answer_can_carry_is_shown_as_text_and_spoils_no_other(
+    tools: Tools, server: Outside, body: str
+) -> None:
+    """Too deep, half a character, a number beyond all bounds."""
+    strange, good = server.url(f"/as?type=application/json&body={quote(body)}"), server.url("/ok")
+    answer = structured(await tools.call("bulk_fetch", urls=[strange, good]))
+    assert [one["ok"] for one in answer["results"]] == [True, True]
+    assert (answer["results"][0]["data"], answer["results"][0]["content"]) == (None, body)
+    json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+    with pytest.raises(FetchFailed, match="is not JSON"):
+        await tools.get(strange, extract="json")
+
+
+async def test_what_is_not_finished_at_the_deadline_is_said_and_the_rest_is_answered(
+    tools: Tools, server: Outside
+) -> None:
+    urls = [server.url("/ok"), server.url("/status/503?after=5", "slow.test"), server.url("/fine")]
+    answer = structured(await tools.call("bulk_fetch", urls=urls, deadline_seconds=0.5))
+    assert [one["ok"] for one in answer["results"]] == [True, False, True]
+    assert "deadline_seconds=0.5" in answer["results"][1]["error"]["message"]
+    assert answer["total_ms"] < 2000
+
+
+async def test_a_bulk_answer_has_a_size_that_can_be_sent(tools: Tools, server: Outside) -> None:
+    with pytest.raises(BadInput, match="max_chars may be at most 4000"):
+        await tools.call("bulk_fetch", urls=[server.url(f"/{n}") for n in range(500)], max_chars=50_000)
+
+
+CUT: dict[str, Callable[[Tools, Outside], Awaitable[Any]]] = {
+    "silent": lambda tools, server: tools.get(server.url("/hang")),
+    "endless": lambda tools, server: tools.get(server.url("/drip"), save=True),
+    "bulk": lambda tools, server: tools.call("bulk_fetch", urls=[server.url(f"/hang?{n}") for n in range(50)]),
+    "waiting to try again": lambda tools, server: tools.get(server.url("/status/503?after=5")),
+    "converting": lambda tools, server: tools.get(server.url("/as?type=text/html&body=<p>x&repeat=400000")),
+}
+
+
+@pytest.mark.parametrize("phase", CUT)
+async def test_a_call_that_is_cut_leaves_no_task_connection_or_turn(phase: str, tools: Tools, server: Outside) -> None:
+    """The temporary folder and the processes are looked at after each test of this repository."""
+    before = asyncio.all_tasks()
+    call = asyncio.ensure_future(CUT[phase](tools, server))
+    await asyncio.wait_for(server.begun.wait(), 5)
+    await asyncio.sleep(0.05)  # somewhere inside the phase, which lasts for seconds
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert (tools.fetcher.turns.in_flight, tools.fetcher.turns.waiting) == (0, 0)
+    assert tools.fetcher.connections.busy == 0
+    async with asyncio.timeout(5):
+        while left := {task for task in asyncio.all_tasks() - before if "Outside" not in repr(task.get_coro())}:
+            await asyncio.wait(left, timeout=0.1)
+
+
+async def test_the_client_is_closed_with_the_server(server: Outside) -> None:
+    async with Fetcher(allowed()) as fetcher:
+        answered = await fetcher.send(Ask(server.url("/ok")), principal="alice")
+        assert (answered.fetched.status, server.open) == (200, 1)
+    await asyncio.wait_for(server.emptied.wait(), 5)
+
+
+async def test_other_parts_of_the_server_fetch_with_one_call(fetcher: Fetcher, server: Outside) -> None:
+    """The seam: an answer read by its type, or a failure in words."""
+    url = server.url("/as?type=application/json&body=[1]")
+    answered, page = await fetcher.get(url, principal="alice", effort=Effort(seconds=5))
+    assert (answered.fetched.status, page.data) == (200, [1])
+    for path in ("/status/404", "/hang"):
+        with pytest.raises(OffloopError):
+            await fetcher.get(server.url(path), principal="alice", effort=Effort(seconds=1, retries=0))

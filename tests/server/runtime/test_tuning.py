@@ -1,0 +1,50 @@
+"""Traces: made where somebody collects them; else no call pays for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from mcp.server.lowlevel import Server
+from opentelemetry import trace
+
+from offloop_server.runtime.tuning import drop_unseen_traces
+
+
+class Provider(trace.TracerProvider):
+    """What an operator installs."""
+
+    def get_tracer(self, *_arguments: Any, **_named: Any) -> trace.Tracer:
+        """A tracer; what it does is of no matter here."""
+        return trace.NoOpTracer()
+
+
+async def _other(ctx: Any, call_next: Any) -> Any:
+    return await call_next(ctx)
+
+
+@pytest.fixture
+def server() -> Server[Any]:
+    """A server of the SDK, with a middleware besides its own."""
+    server: Server[Any] = Server("traced")
+    assert len(server.middleware) == 1, "the SDK has another middleware of its own: is it known under its name?"
+    server.middleware.append(_other)
+    return server
+
+
+@pytest.mark.parametrize("provider", [trace.ProxyTracerProvider(), trace.NoOpTracerProvider()], ids=["api", "off"])
+def test_where_nobody_collects_traces_none_are_made(
+    server: Server[Any], provider: trace.TracerProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    drop_unseen_traces(server)
+    assert server.middleware == [_other]
+
+
+def test_where_an_operator_collects_them_the_sdk_makes_them(
+    server: Server[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = list(server.middleware)
+    monkeypatch.setattr(trace, "get_tracer_provider", Provider)
+    drop_unseen_traces(server)
+    assert server.middleware == before

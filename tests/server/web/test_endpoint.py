@@ -1,0 +1,70 @@
+"""Which path leads where: calls straight to the SDK, all else through Starlette."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.responses import PlainTextResponse
+
+from offloop_server.web.auth import Principals
+from offloop_server.web.endpoint import MAX_BODY, Endpoint
+from parts.http import served
+
+pytestmark = pytest.mark.anyio
+
+KEY = "alice-key-0123456789"
+SHOWN = {"Authorization": f"Bearer {KEY}"}
+
+
+async def mcp(scope: Any, receive: Any, send: Any) -> None:
+    """What answers calls; one of them fails."""
+    if (b"fail", b"yes") in scope["headers"]:
+        message = "no call is answered like this"
+        raise RuntimeError(message)
+    await PlainTextResponse("mcp")(scope, receive, send)
+
+
+async def others(scope: Any, receive: Any, send: Any) -> None:
+    """What answers everything else."""
+    await PlainTextResponse("others")(scope, receive, send)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the endpoint, as uvicorn serves it."""
+    async with served(Endpoint(mcp, others, Principals({"alice": KEY}))) as port:
+        client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+        async with client:
+            yield client
+
+
+@pytest.mark.parametrize(
+    ("path", "by"), [("/mcp", "mcp"), ("/mcp/", "others"), ("/files", "others"), ("/healthz", "others")]
+)
+async def test_only_the_very_path_leads_straight_to_the_sdk(http: httpx2.AsyncClient, path: str, by: str) -> None:
+    assert (await http.post(path, headers=SHOWN)).text == by
+
+
+@pytest.mark.parametrize(("path", "status"), [("/mcp", 401), ("/mcp/", 401), ("/files", 401), ("/healthz", 200)])
+async def test_a_key_is_asked_for_where_work_is_taken(http: httpx2.AsyncClient, path: str, status: int) -> None:
+    assert (await http.post(path)).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/mcp/"])
+async def test_what_the_sdk_need_not_see_is_refused_before_it(http: httpx2.AsyncClient, path: str) -> None:
+    assert (await http.get(path, headers=SHOWN)).status_code == 405
+    assert (await http.post(path, headers=SHOWN, content=b" " * (MAX_BODY + 1))).status_code == 413
+
+
+async def test_an_exception_is_logged_and_answered_with_500(
+    http: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    answer = await http.post("/mcp", headers={**SHOWN, "fail": "yes"})
+    assert (answer.status_code, answer.text) == (500, "Internal Server Error")
+    assert "no call is answered like this" in caplog.text
+    assert (await http.post("/mcp", headers=SHOWN)).text == "mcp"
