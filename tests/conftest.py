@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 
 from hostile.summary import pytest_terminal_summary
-from testbed import stack as stacks
-from testbed.processes import SESSION, STACK, marked, wait_gone
-from testbed.stack import Stack
-from testbed.waiting import until
+from support.processes import SESSION, STACK, marked, wait_gone
+from support.stack import stack as stacks
+from support.stack.stack import Stack
+from support.waiting import until
 
 __all__ = ["pytest_terminal_summary"]
 

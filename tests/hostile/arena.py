@@ -30,8 +30,8 @@ from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Claim, Performer
 from offloop_workers.sandbox import kernel
-from parts.outside import Outside
-from parts.rendered import Document
+from support.files.rendered import Document
+from support.hosts.outside import Outside
 
 SECRET: Final = "canary-of-the-environment-51c2"  # noqa: S105 -- it stands in the worker's environment, to be missed
 NEVER: Final = (SECRET, "Traceback", "site-packages", "offloop_workers", "root:x:0")

@@ -22,8 +22,8 @@ from offloop_workers.children.fetching import Fetching
 from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Performer
-from parts.outside import outside
-from parts.valkey import lasting, valkey
+from support.hosts.outside import outside
+from support.redis import lasting, valkey
 
 __all__ = ["arena", "valkey"]
 

@@ -16,8 +16,8 @@ from hostile.arena import Arena
 from offloop.artifacts.store import Artifact
 from offloop.kinds import catalogue
 from offloop.queue.record import Done
-from parts.pictures import corners, encoded, quarters
-from parts.rendered import Document
+from support.files.pictures import corners, encoded, quarters
+from support.files.rendered import Document
 
 _WORDS: Final = "An honest page"
 

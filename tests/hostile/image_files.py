@@ -12,7 +12,7 @@ from typing import Any
 import pillow_heif
 from PIL import Image
 
-from parts.pictures import encoded, png_chunk, png_head, quarters
+from support.files.pictures import encoded, png_chunk, png_head, quarters
 
 pillow_heif.register_heif_opener()
 Image.init()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from hostile import image_files as files
 from hostile.cases import Case
 from hostile.image_files import data
-from parts.pictures import encoded
+from support.files.pictures import encoded
 
 _DONE: Final = frozenset({"completed"})
 _LIMIT: Final = frozenset({"limit_exceeded"})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.gates import Gate
+from support.stack.gates import Gate
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from testbed.stack import Stack
+from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 ACCEPT = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
@@ -125,7 +125,7 @@ async def test_a_bad_argument_is_named_in_a_sentence_and_nothing_is_queued(stack
 
 
 async def test_every_tool_is_among_the_bad_calls(stack: Stack) -> None:
-    """So that a new tool gets its lines above; the test bed's own jobs stand for all of their kind."""
+    """So that a new tool gets its lines above; the stack's own jobs stand for all of their kind."""
     async with stack.client() as caller:
         shipped = set(await caller.tools()) - {tool for tool in await caller.tools() if tool in _OF_THE_TEST_BED}
     assert shipped <= {bad.tool for bad in BAD}

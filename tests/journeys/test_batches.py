@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from testbed.client import Answer, Caller
-from testbed.gates import Gate
-from testbed.processes import alive
-from testbed.stack import Stack
-from testbed.waiting import eventually
+from support.processes import alive
+from support.stack.client import Answer, Caller
+from support.stack.gates import Gate
+from support.stack.stack import Stack
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from testbed.client import Caller
-from testbed.gates import Gate
-from testbed.stack import Stack
+from support.stack.client import Caller
+from support.stack.gates import Gate
+from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 

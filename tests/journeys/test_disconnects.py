@@ -1,6 +1,6 @@
 """A client that leaves, in every phase of every tool: no task, connection, query, job, process, key or file stays.
 
-A front end is looked into with a tool of the test bed that names its tasks. The other ends are looked at themselves: a
+A front end is looked into with a tool of the stack that names its tasks. The other ends are looked at themselves: a
 web server knows its connections, PostgreSQL its queries, a stack its jobs, keys and files (`Stack.check`, after each
 test).
 """
@@ -23,13 +23,13 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from parts.outside import Outside, outside
-from parts.postgres import Postgres, postgres
-from testbed import bed_tools
-from testbed.client import Caller, begin_call
-from testbed.gates import Gate
-from testbed.stack import Stack
-from testbed.waiting import eventually, until
+from support.hosts.outside import Outside, outside
+from support.jobs import stack_tools
+from support.postgres import Postgres, postgres
+from support.stack.client import Caller, begin_call
+from support.stack.gates import Gate
+from support.stack.stack import Stack
+from support.waiting import eventually, until
 
 __all__ = ["postgres"]
 pytestmark = pytest.mark.anyio
@@ -118,7 +118,7 @@ def lively(temporary: Path, postgres: Postgres) -> Iterator[Stack]:
     asyncio.run(_new_database(postgres))
     stack = Stack(
         folder,
-        job_modules="bed_jobs,bed_tools",
+        job_modules="stack_jobs,stack_tools",
         slots=1,
         tool_threads=1,
         fetch_hosts="*",
@@ -131,7 +131,7 @@ def lively(temporary: Path, postgres: Postgres) -> Iterator[Stack]:
         query_seconds=50,
     )
     try:
-        shutil.copy(str(bed_tools.__file__), folder / "modules" / "bed_tools.py")
+        shutil.copy(str(stack_tools.__file__), folder / "modules" / "stack_tools.py")
         worker, front_end = stack.begin_worker(), stack.begin_front_end()
         stack.await_front_end(front_end)
         stack.await_worker(worker)
@@ -415,8 +415,8 @@ async def test_a_front_end_that_stops_does_not_wait_for_a_thread_that_never_ends
     new_stack: Callable[..., Stack], gate: Gate
 ) -> None:
     """With its caller still there, and with its caller gone; the log names what is cut short."""
-    own = new_stack(job_modules="bed_tools")
-    shutil.copy(str(bed_tools.__file__), own.folder / "modules" / "bed_tools.py")
+    own = new_stack(job_modules="stack_tools")
+    shutil.copy(str(stack_tools.__file__), own.folder / "modules" / "stack_tools.py")
     front_end = own.front_end()
     runs = Path(f"{gate.argument}.runs")
     health = f"{front_end.base}/healthz"

@@ -12,11 +12,11 @@ import httpx2
 import pytest
 
 from offloop.redis import schema
-from testbed.client import begin_call
-from testbed.gates import Gate
-from testbed.processes import alive
-from testbed.stack import Stack, log_lines
-from testbed.waiting import eventually, until
+from support.processes import alive
+from support.stack.client import begin_call
+from support.stack.gates import Gate
+from support.stack.stack import Stack, log_lines
+from support.waiting import eventually, until
 
 pytestmark = pytest.mark.anyio
 NewStack = Callable[..., Stack]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from parts.outside import outside
-from testbed.client import begin_call
-from testbed.stack import Stack
+from support.hosts.outside import outside
+from support.stack.client import begin_call
+from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 NAMES = {"http_get", "call_api", "bulk_fetch"}

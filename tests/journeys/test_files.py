@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import pytest
 from PIL import Image
 
-from testbed.client import Caller
-from testbed.stack import MAX_UPLOAD_MB, Stack
+from support.stack.client import Caller
+from support.stack.stack import MAX_UPLOAD_MB, Stack
 
 pytestmark = pytest.mark.anyio
 CONTENT = random.Random(11).randbytes(100_000)  # noqa: S311 -- any bytes will do

@@ -22,14 +22,14 @@ import httpx2
 import pytest
 from bench.measures import ALL
 
-from parts.outside import outside
-from parts.postgres import Postgres, postgres
-from parts.receiver import Receiver
-from testbed import bed_tools
-from testbed.gates import Gate
-from testbed.processes import STACK
-from testbed.stack import Stack, log_lines
-from testbed.waiting import eventually, until
+from support.hosts.outside import outside
+from support.hosts.receiver import Receiver
+from support.jobs import stack_tools
+from support.postgres import Postgres, postgres
+from support.processes import STACK
+from support.stack.gates import Gate
+from support.stack.stack import Stack, log_lines
+from support.waiting import eventually, until
 
 __all__ = ["postgres"]
 pytestmark = pytest.mark.anyio
@@ -97,7 +97,7 @@ def lesson(temporary: Path, postgres: Postgres) -> Iterator[Lesson]:
     stack = Stack(
         temporary / "guide",
         keys=False,
-        job_modules="bed_jobs,bed_tools,guide_tools",
+        job_modules="stack_jobs,stack_tools,guide_tools",
         fetch_hosts="*",
         fetch_networks="127.0.0.0/8",
         webhook_hosts="127.0.0.1",
@@ -115,7 +115,7 @@ def lesson(temporary: Path, postgres: Postgres) -> Iterator[Lesson]:
         port = int(site.stdout.readline().split()[-1])
         modules = stack.folder / "modules"
         (modules / "guide_tools.py").write_text(file_of("guide_tools.py"), "utf-8")
-        shutil.copy(str(bed_tools.__file__), modules / "bed_tools.py")
+        shutil.copy(str(stack_tools.__file__), modules / "stack_tools.py")
         worker, front_end = stack.begin_worker(), stack.begin_front_end()
         stack.await_front_end(front_end)
         stack.await_worker(worker)

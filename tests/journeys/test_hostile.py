@@ -13,8 +13,8 @@ from hostile import hashing, honest
 from hostile.arena import NEVER
 from hostile.cases import Case
 from hostile.table import CASES
-from testbed.client import Caller
-from testbed.stack import Stack
+from support.stack.client import Caller
+from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 

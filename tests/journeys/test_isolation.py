@@ -17,10 +17,10 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import ResourceTemplateReference
 
 from offloop_server.resources.artifacts import TEMPLATE
-from testbed.client import Answer, Caller, Mode
-from testbed.gates import Gate
-from testbed.stack import Stack
-from testbed.valkey import Valkey
+from support.stack.client import Answer, Caller, Mode
+from support.stack.gates import Gate
+from support.stack.stack import Stack
+from support.stack.valkey import Valkey
 
 pytestmark = pytest.mark.anyio
 

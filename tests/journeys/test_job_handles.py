@@ -8,11 +8,11 @@ import time
 import pytest
 
 from offloop.redis import schema
-from testbed.client import Answer, Caller, begin_call
-from testbed.gates import Gate
-from testbed.processes import alive
-from testbed.stack import Stack
-from testbed.waiting import eventually, until
+from support.processes import alive
+from support.stack.client import Answer, Caller, begin_call
+from support.stack.gates import Gate
+from support.stack.stack import Stack
+from support.waiting import eventually, until
 
 pytestmark = pytest.mark.anyio
 

@@ -18,11 +18,11 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import TextResourceContents
 
 from offloop_server.resources.subscriptions import MOST_OF_ONE, MOST_OPEN, MOST_URIS
-from testbed import bed_tools
-from testbed.client import Caller, Mode, begin_call
-from testbed.gates import Gate
-from testbed.stack import Stack
-from testbed.waiting import eventually
+from support.jobs import stack_tools
+from support.stack.client import Caller, Mode, begin_call
+from support.stack.gates import Gate
+from support.stack.stack import Stack
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -249,8 +249,8 @@ async def test_the_frames_are_the_acknowledgement_then_changes_then_the_result(s
 
 
 async def test_who_leaves_leaves_nothing_and_the_job_goes_on(new_stack: Callable[..., Stack], gate: Gate) -> None:
-    stack = new_stack(job_modules="bed_jobs,bed_tools")
-    shutil.copy(str(bed_tools.__file__), stack.folder / "modules" / "bed_tools.py")
+    stack = new_stack(job_modules="stack_jobs,stack_tools")
+    shutil.copy(str(stack_tools.__file__), stack.folder / "modules" / "stack_tools.py")
     front_end = stack.front_end()
     stack.worker()
     async with stack.client() as caller:

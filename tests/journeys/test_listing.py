@@ -9,9 +9,9 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from offloop.kinds import catalogue
-from testbed import bed_jobs
-from testbed.client import Mode
-from testbed.stack import Stack
+from support.jobs import stack_jobs
+from support.stack.client import Mode
+from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +48,7 @@ async def test_all_tools_together_are_short_enough_to_be_shown(new_stack: Callab
     stack.front_end()
     async with stack.client() as caller:
         result = await caller.client.list_tools()
-    beds = {kind.name for kind in catalogue.kinds_in(bed_jobs)}
+    beds = {kind.name for kind in catalogue.kinds_in(stack_jobs)}
     tools = [tool for tool in result.tools if tool.name not in beds]
     assert {"http_get", "query_records", "query_postgres", "gather_sources"} <= {tool.name for tool in tools}
     assert sum(len(tool.model_dump_json(by_alias=True, exclude_none=True)) for tool in tools) <= MOST_BYTES

@@ -11,9 +11,9 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from testbed.client import Mode
-from testbed.documents import Document, documents
-from testbed.stack import Stack
+from support.files.documents import Document, documents
+from support.stack.client import Mode
+from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 MODES: tuple[Mode, ...] = ("auto", "legacy")
@@ -115,7 +115,7 @@ async def test_a_job_in_one_new_file_outside_the_repo_is_a_tool(stack: Stack) ->
         tool = (await caller.tools())["nap"]
         answer = await caller.call("nap")
     repo = Path(__file__).parents[2]
-    assert not (stack.folder / "modules" / "bed_jobs.py").is_relative_to(repo)
+    assert not (stack.folder / "modules" / "stack_jobs.py").is_relative_to(repo)
     assert (tool.description or "").startswith("Sleep, and tell how far.")
     assert set(tool.input_schema["properties"]) == {"seconds", "steps", "wait_seconds", "idempotency_key", "notify_url"}
     assert tool.output_schema

@@ -16,8 +16,8 @@ import httpx2
 import pypdfium2
 import pytest
 
-from testbed.documents import documents
-from testbed.stack import Stack
+from support.files.documents import documents
+from support.stack.stack import Stack
 
 CLIENTS = Path(__file__).parents[1] / "clients"
 

@@ -7,8 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from testbed.client import Answer
-from testbed.stack import Stack
+from support.stack.client import Answer
+from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 

@@ -19,8 +19,8 @@ from mcp_types import (
 from PIL import Image
 
 from offloop_server.resources.artifacts import PAGE
-from testbed.client import Answer, Caller, Mode
-from testbed.stack import Stack
+from support.stack.client import Answer, Caller, Mode
+from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.stack import Stack
+from support.stack.stack import Stack
 
 HEAVY = ("weasyprint", "PIL", "pydyf", "fontTools", "blake3", "xxhash", "markdown_it", "offloop_workers")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from parts.postgres import Postgres, postgres
-from testbed.client import begin_call
-from testbed.stack import Stack
+from support.postgres import Postgres, postgres
+from support.stack.client import begin_call
+from support.stack.stack import Stack
 
 __all__ = ["postgres"]
 pytestmark = pytest.mark.anyio

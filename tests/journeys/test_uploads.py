@@ -10,8 +10,8 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
-from testbed.client import Caller
-from testbed.stack import MAX_UPLOAD_MB, Stack
+from support.stack.client import Caller
+from support.stack.stack import MAX_UPLOAD_MB, Stack
 
 pytestmark = pytest.mark.anyio
 

@@ -18,12 +18,12 @@ import httpx2
 import pytest
 
 from offloop.redis import schema
-from parts.receiver import LOCAL, NETWORK, Receiver, Reply, receiving
-from testbed.client import Answer, Caller, begin_call
-from testbed.gates import Gate
-from testbed.processes import Process, listening_ports
-from testbed.stack import FrontEnd, Stack
-from testbed.waiting import eventually, until
+from support.hosts.receiver import LOCAL, NETWORK, Receiver, Reply, receiving
+from support.processes import Process, listening_ports
+from support.stack.client import Answer, Caller, begin_call
+from support.stack.gates import Gate
+from support.stack.stack import FrontEnd, Stack
+from support.waiting import eventually, until
 
 pytestmark = pytest.mark.anyio
 NewStack = Callable[..., Stack]

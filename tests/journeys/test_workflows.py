@@ -17,8 +17,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, TextContent
 from PIL import Image
 
-from testbed.client import Caller, Mode
-from testbed.stack import Stack
+from support.stack.client import Caller, Mode
+from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 

@@ -6,9 +6,9 @@ import pytest
 from arq.connections import ArqRedis
 
 from offloop.queue.client import Bounds, JobQueue
-from parts.front import FRONT
-from parts.steps import Steps
-from parts.valkey import redis, valkey
+from support.front import FRONT
+from support.redis import redis, valkey
+from support.steps import Steps
 
 __all__ = ["redis", "valkey"]
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from parts.valkey import redis, valkey
+from support.redis import redis, valkey
 
 __all__ = ["redis", "valkey"]

@@ -16,13 +16,13 @@ from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Performer
 from offloop_workers.engine.worker import Worker
-from parts.caller import Caller, calling
-from parts.serving import Begin, serving
-from parts.valkey import lasting, redis, valkey
+from support.caller import Caller, calling
+from support.redis import lasting, redis, valkey
+from support.serving import Begin, serving
 
 __all__ = ["begin", "caller", "children", "job_modules", "redis", "store", "valkey"]
 
-JOBS = "parts.sample_jobs"
+JOBS = "support.jobs.sample_jobs"
 
 
 @pytest.fixture

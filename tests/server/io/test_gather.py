@@ -22,8 +22,8 @@ from offloop_server.io.http.client import Fetcher
 from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
 from offloop_server.toolkit.job_tool import Caller, Services
-from parts.postgres import Postgres
-from parts.processes import until
+from support.postgres import Postgres
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -175,7 +175,7 @@ async def test_with_all_or_nothing_the_first_failure_stops_the_rest(
     async def none() -> bool:
         return await postgres.fetch(running + " AND pid <> pg_backend_pid()") == [(0,)]
 
-    await until(none)
+    await eventually(none)
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ from offloop_server.runtime.background import Background
 from offloop_server.waiting import inbox as inboxes
 from offloop_server.waiting.inbox import Inbox
 from offloop_server.web.auth import SCOPE_KEY
-from parts.front import FRONT, Nothing, kind
-from parts.processes import until
-from parts.steps import Steps
+from support.front import FRONT, Nothing, kind
+from support.steps import Steps
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -87,11 +87,11 @@ async def test_a_slow_reader_is_told_once_of_many_changes(valkey: str, queue: Jo
         await _submit(queue, "a")
         request = asyncio.create_task(_listen(Listening(queue, inbox), reader, "a"))
         taken = await worker.claim_one("a")
-        await until(lambda: _seen(inbox, "a"))
+        await eventually(lambda: _seen(inbox, "a"))
         for done in range(1, 100):
             await worker.progress(taken, Progress(done, 100, ""))
         await worker.finish(taken)
-        await until(lambda: _settled(inbox, "a"))
+        await eventually(lambda: _settled(inbox, "a"))
         reader.reads.set()
         result = await request
         assert reader.frames == ["notifications/subscriptions/acknowledged", UPDATED]
@@ -109,9 +109,9 @@ async def test_that_a_job_begins_is_told_at_once(
     async with _open(valkey, queue) as inbox:
         await _submit(queue, "a")
         request = asyncio.create_task(_listen(Listening(queue, inbox), reader, "a"))
-        await until(lambda: _told(reader, 1))
+        await eventually(lambda: _told(reader, 1))
         taken = await worker.claim_one("a")
-        await until(lambda: _told(reader, 2))
+        await eventually(lambda: _told(reader, 2))
         await worker.finish(taken)
         await request
         assert reader.told == 3
@@ -154,7 +154,7 @@ async def test_a_job_that_is_gone_is_told_and_ends_its_part(
     async with _open(valkey, queue) as inbox:
         await _submit(queue, "a")
         request = asyncio.create_task(_listen(Listening(queue, inbox), reader, "a"))
-        await until(lambda: _told(reader, 1))
+        await eventually(lambda: _told(reader, 1))
         await redis.delete(schema.RECORD + "a")
         await request
         assert reader.told == 2
@@ -174,9 +174,9 @@ async def test_who_is_cut_leaves_no_watch_and_no_place_taken(valkey: str, queue:
             if reads:
                 reader.reads.set()
             request = asyncio.create_task(_listen(listening, reader, "a", "b"))
-            await until(lambda: _seen(inbox, "a"))
+            await eventually(lambda: _seen(inbox, "a"))
             if reads:
-                await until(lambda reader=reader: _told(reader, 1))  # type: ignore[misc]
+                await eventually(lambda reader=reader: _told(reader, 1))  # type: ignore[misc]
             request.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await request

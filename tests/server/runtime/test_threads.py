@@ -15,7 +15,7 @@ from offloop.errors import Busy, JobError, LimitExceeded
 from offloop_server.runtime import threads as module
 from offloop_server.runtime.background import Background
 from offloop_server.runtime.threads import Threads
-from testbed.waiting import eventually
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

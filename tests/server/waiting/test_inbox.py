@@ -18,9 +18,9 @@ from offloop_server.runtime.background import Background
 from offloop_server.waiting import inbox as inboxes
 from offloop_server.waiting.calls import Calls
 from offloop_server.waiting.inbox import Inbox, Watch
-from parts.front import FRONT, Nothing, kind
-from parts.processes import until
-from parts.steps import Steps
+from support.front import FRONT, Nothing, kind
+from support.steps import Steps
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -140,7 +140,7 @@ async def test_a_broken_subscription_is_made_again_and_what_was_missed_is_read(
         await redis.client_kill_filter(_type="pubsub")
         await worker.finish(first)
         await _ended(missed)
-        await until(lambda: _subscribed(redis))
+        await eventually(lambda: _subscribed(redis))
         await worker.finish(await worker.claim_one("b"))
         await _ended(next_one)
 
@@ -201,8 +201,8 @@ async def test_a_stop_answers_open_calls_with_their_jobs_and_leaves_the_jobs_alo
         running = asyncio.create_task(calls.status("a", principal="alice", wait=60, relay=_relay))
         called = asyncio.create_task(calls.run(kind, Nothing(), principal="alice", wait=60, key=None, relay=_relay))
         several = asyncio.create_task(calls.wait_for(["a"], principal="alice", wait=60, until="all"))
-        await until(lambda: _waiting(inbox, 3))
-        await until(lambda: _has(redis, "deadline"))
+        await eventually(lambda: _waiting(inbox, 3))
+        await eventually(lambda: _has(redis, "deadline"))
         inbox.stop_waiting()
         assert (await running).state is State.RUNNING
         queued = await called
@@ -242,12 +242,12 @@ async def test_a_call_cut_while_the_front_end_stops_does_not_cancel_its_job(
             called = asyncio.create_task(
                 _calls(queue, inbox).run(kind, Nothing(), principal="alice", wait=60, key=None, relay=_relay)
             )
-            await until(lambda: _read(queue))
+            await eventually(lambda: _read(queue))
             inbox._stopping = stopping
             called.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await called
-            await until(lambda: _settled(inbox))
+            await eventually(lambda: _settled(inbox))
             record = await _read(queue)
             assert record
             assert record.state is state

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 
 from offloop_server.web.auth import Principals
 from offloop_server.web.endpoint import MAX_BODY, Endpoint
-from parts.http import served
+from support.hosts.asgi import served
 
 pytestmark = pytest.mark.anyio
 

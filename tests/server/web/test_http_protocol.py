@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from offloop_server.web.http_protocol import MOST_HEAD, MOST_WAITING
-from parts.http import served
-from parts.processes import until
+from support.hosts.asgi import served
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -208,7 +208,7 @@ async def test_a_request_that_offers_another_protocol_keeps_its_body(client: Cli
     client.writer.write(OFFER if pieces == 2 else OFFER + INNER)
     await client.writer.drain()
     if pieces == 2:
-        await until(echo.was_asked)
+        await eventually(echo.was_asked)
         client.writer.write(INNER)
     assert await client.answer() == b"HTTP/1.1 200 OK POST 34"
     client.writer.write(LINE + b"Content-Length: 2\r\n\r\nxy")
@@ -227,6 +227,6 @@ async def test_an_offer_behind_a_request_that_runs_is_refused(client: Client, ec
 async def test_a_client_that_leaves_is_noticed_by_the_first_of_its_requests(client: Client, echo: Echo) -> None:
     echo.left.clear()
     client.writer.write(LINE + b"Content-Length: 1\r\nwait: for-end\r\n\r\nx" + b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
-    await until(echo.was_asked)
+    await eventually(echo.was_asked)
     client.writer.close()
     await asyncio.wait_for(echo.left.wait(), 10)

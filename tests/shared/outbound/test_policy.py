@@ -20,7 +20,7 @@ from offloop.outbound.fetch import Ask, Bounds, Fetched, fetch_to
 from offloop.outbound.policy import Policy
 from offloop.outbound.transport import guarded_client
 from offloop.settings import load
-from parts.outside import LOCAL, Outside, bomb, outside
+from support.hosts.outside import LOCAL, Outside, bomb, outside
 
 ANY = Policy(hosts=("*",))
 HERE = Policy(hosts=("*",), networks=(ip_network("127.0.0.0/8"),))

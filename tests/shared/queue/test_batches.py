@@ -17,9 +17,9 @@ from offloop.queue.client import Bounds, new_id
 from offloop.queue.notice import Notice
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Record, State
 from offloop.redis import batch_scripts, schema
-from parts.caller import ALICE, BOUNDS, Caller, calling
-from parts.steps import KEEP_MS, Steps, Taken
-from parts.valkey import endless, immortal
+from support.caller import ALICE, BOUNDS, Caller, calling
+from support.redis import endless, immortal
+from support.steps import KEEP_MS, Steps, Taken
 
 pytestmark = pytest.mark.anyio
 

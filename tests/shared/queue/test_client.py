@@ -12,9 +12,9 @@ from offloop.errors import BadInput, Busy, Conflict, JobError, NotFound
 from offloop.queue.client import Bounds, JobQueue, live_queues, new_id
 from offloop.queue.record import Cancelled, Done, Failed, Progress, State
 from offloop.redis import schema
-from parts.caller import ALICE, Caller, calling
-from parts.steps import KEEP_MS, Steps
-from parts.valkey import endless, immortal
+from support.caller import ALICE, Caller, calling
+from support.redis import endless, immortal
+from support.steps import KEEP_MS, Steps
 
 pytestmark = pytest.mark.anyio
 

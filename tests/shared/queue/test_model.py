@@ -17,7 +17,7 @@ from offloop.errors import Busy, JobError
 from offloop.queue.client import Bounds, JobQueue, new_id
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Progress, State
 from offloop.redis import schema
-from parts.steps import LEASE_MS, LEVELS, Steps, Taken
+from support.steps import LEASE_MS, LEVELS, Steps, Taken
 
 JOBS = "abcdefghijkl"
 STEPS = 240

@@ -13,8 +13,8 @@ from offloop.processes.embedded_redis import EmbeddedRedis
 from offloop.queue.client import JobQueue, live_queues
 from offloop.redis.connection import connect
 from offloop.redis.outage import forever
-from parts.caller import BOUNDS
-from parts.processes import until
+from support.caller import BOUNDS
+from support.waiting import eventually
 
 
 @pytest.mark.anyio
@@ -41,7 +41,7 @@ async def test_a_command_rides_over_a_restart_of_the_server(tmp_path: Path) -> N
             pid = server.pid
             assert pid
             os.kill(pid, signal.SIGKILL)
-            await until(lambda: _none(server))
+            await eventually(lambda: _none(server))
             await live_queues(redis)
         finally:
             await redis.aclose(close_connection_pool=True)

@@ -10,8 +10,8 @@ from arq.connections import ArqRedis
 from offloop import Model, declare
 from offloop.queue.record import Cancelled, Done, Progress, State
 from offloop.redis import schema
-from parts.caller import ALICE, Caller, calling
-from parts.steps import LEASE_MS, LEVELS, Steps, Taken
+from support.caller import ALICE, Caller, calling
+from support.steps import LEASE_MS, LEVELS, Steps, Taken
 
 pytestmark = pytest.mark.anyio
 

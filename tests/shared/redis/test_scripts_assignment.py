@@ -11,8 +11,8 @@ from arq.connections import ArqRedis
 from offloop import Kind, Model, declare
 from offloop.queue.record import Done, State
 from offloop.redis import schema
-from parts.caller import ALICE, Caller, calling
-from parts.steps import LEASE_MS, Steps, Taken
+from support.caller import ALICE, Caller, calling
+from support.steps import LEASE_MS, Steps, Taken
 
 pytestmark = pytest.mark.anyio
 

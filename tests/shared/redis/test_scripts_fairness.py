@@ -9,8 +9,8 @@ from offloop import Model, declare
 from offloop.errors import Busy
 from offloop.queue.client import Bounds, JobQueue
 from offloop.redis import schema
-from parts.caller import BOUNDS
-from parts.steps import Steps
+from support.caller import BOUNDS
+from support.steps import Steps
 
 pytestmark = pytest.mark.anyio
 

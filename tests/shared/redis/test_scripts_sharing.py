@@ -12,8 +12,8 @@ from offloop.errors import JobError
 from offloop.queue.client import PATIENCE_SECONDS, new_id
 from offloop.queue.record import Cancelled, Done, Failed, State
 from offloop.redis import schema
-from parts.caller import ALICE, Caller, calling
-from parts.steps import Steps
+from support.caller import ALICE, Caller, calling
+from support.steps import Steps
 
 pytestmark = pytest.mark.anyio
 

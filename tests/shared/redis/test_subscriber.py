@@ -19,7 +19,7 @@ from offloop.redis import subscriber as channel
 from offloop.redis.connection import connect, connect_blocking
 from offloop.redis.outage import forever
 from offloop.redis.subscriber import Channel
-from parts.processes import until
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +47,7 @@ async def _listening(url: str) -> AsyncIterator[Ear]:
     ear = Ear(url)
     task = asyncio.create_task(forever(ear.channel.listen))
     try:
-        await until(ear.has_begun)
+        await eventually(ear.has_begun)
         yield ear
     finally:
         task.cancel()
@@ -74,7 +74,7 @@ async def test_a_broken_subscription_begins_again_and_leaves_no_connection(redis
     async with _listening(valkey) as ear:
         before = len(await redis.client_list())
         await redis.client_kill_filter(_type="pubsub")
-        await until(lambda: ear.has_begun(2))
+        await eventually(lambda: ear.has_begun(2))
         assert len(await redis.client_list()) == before
         await redis.publish("news", b"again")
         await ear.channel.hear_all()
@@ -84,7 +84,7 @@ async def test_a_broken_subscription_begins_again_and_leaves_no_connection(redis
 async def test_a_break_is_raised(redis: ArqRedis, valkey: str) -> None:
     ear = Ear(valkey)
     listening = asyncio.create_task(ear.channel.listen())
-    await until(ear.has_begun)
+    await eventually(ear.has_begun)
     await redis.client_kill_filter(_type="pubsub")
     with pytest.raises(RedisConnectionError):
         await listening
@@ -99,13 +99,13 @@ async def test_an_idle_subscription_is_asked_and_a_silent_one_is_given_up(
     async with EmbeddedRedis(tmp_path) as server:
         ear, redis = Ear(server.url), connect(server.url)
         listening = asyncio.create_task(ear.channel.listen())
-        await until(ear.has_begun)
+        await eventually(ear.has_begun)
         assert server.pid
 
         async def asked() -> bool:
             return int((await redis.info("commandstats")).get("cmdstat_ping", {}).get("calls", 0)) > 0
 
-        await until(asked)
+        await eventually(asked)
         os.kill(server.pid, signal.SIGSTOP)
         try:
             with pytest.raises(RedisTimeoutError, match="gone silent"):

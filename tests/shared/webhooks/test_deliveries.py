@@ -20,8 +20,8 @@ from offloop.redis import codec, delivery_scripts, schema, scripts
 from offloop.settings import load
 from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
 from offloop.webhooks.events import MAX_BODY, body, event, headers, late_event, new_secret
-from parts.caller import ALICE, Caller, calling
-from parts.steps import KEEP_MS, Steps
+from support.caller import ALICE, Caller, calling
+from support.steps import KEEP_MS, Steps
 
 pytestmark = pytest.mark.anyio
 URL = "https://example.org/hook?token=hidden"

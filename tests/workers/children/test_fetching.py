@@ -24,8 +24,8 @@ from offloop_workers.children.fetching import MAX_NAMED, Errand, Fetching
 from offloop_workers.children.pool import Children, Task
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Claim, Performer
-from parts import hostile_jobs as jobs
-from parts.valkey import lasting
+from support.jobs import hostile_jobs as jobs
+from support.redis import lasting
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +69,7 @@ async def hostile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chi
     folder = tmp_path_factory.mktemp("fetching")
     pool = Children(1, ("default",), folder / "temporary")
     with lasting(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OFFLOOP_JOB_MODULES", "parts.hostile_jobs")
+        patch.setenv("OFFLOOP_JOB_MODULES", "support.jobs.hostile_jobs")
         patch.syspath_prepend(Path(__file__).parent.parent)
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         await pool.__aenter__()

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from offloop_workers.children.output import LOG_BYTES, Prints
-from parts.processes import until
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +33,7 @@ class Log:
         async def same() -> bool:
             return self() == wanted
 
-        await until(same)
+        await eventually(same)
 
 
 @pytest.fixture
@@ -105,4 +105,4 @@ async def _write(prints: Prints, line: bytes) -> None:
         except BlockingIOError:
             return False
 
-    await until(written)
+    await eventually(written)

@@ -20,8 +20,8 @@ from offloop.errors import Crashed, JobError, LimitExceeded
 from offloop.queue.record import Progress
 from offloop_workers.children.pool import Children, Task
 from offloop_workers.children.process_state import GROWN_MIB
-from parts import sample_jobs as jobs
-from parts.processes import alive, gone
+from support.jobs import sample_jobs as jobs
+from support.processes import alive, gone
 
 pytestmark = pytest.mark.anyio
 

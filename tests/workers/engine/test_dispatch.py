@@ -15,9 +15,9 @@ from offloop.queue.client import JobQueue, new_id
 from offloop.queue.record import Done, Outcome, Progress
 from offloop_workers.engine.attempt import AGAIN, Again, Claim
 from offloop_workers.engine.worker import BATCH_TURN
-from parts.caller import BOUNDS
-from parts.processes import until
-from parts.serving import serving
+from support.caller import BOUNDS
+from support.serving import serving
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -133,8 +133,8 @@ async def test_an_attempt_that_ends_does_not_forget_the_next_one(redis: ArqRedis
         async def all_is_over() -> bool:
             return not worker.tasks
 
-        await until(first_is_over)
+        await eventually(first_is_over)
         assert [claim.attempt for claim in worker._claims.values()] == [2]
         let.set()
-        await until(all_is_over)
+        await eventually(all_is_over)
         assert worker.jobs_complete == 1

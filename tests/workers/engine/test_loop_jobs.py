@@ -9,11 +9,11 @@ import pytest
 
 from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.queue.record import Cancelled, Done, Failed, State
-from parts import sample_jobs as jobs
-from parts.caller import ALICE, Caller
-from parts.processes import until
-from parts.sample_jobs import Given
-from parts.serving import Begin
+from support.caller import ALICE, Caller
+from support.jobs import sample_jobs as jobs
+from support.jobs.sample_jobs import Given
+from support.serving import Begin
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +75,7 @@ async def test_whatever_it_raises_is_an_outcome(caller: Caller, begin: Begin, ho
     async def idle() -> bool:
         return not worker.tasks
 
-    await until(idle)
+    await eventually(idle)
 
 
 async def test_its_files_are_kept_and_bounded(

@@ -25,12 +25,13 @@ from offloop.redis.connection import connect
 from offloop.redis.schema import SHOWN
 from offloop_workers.engine import worker as engine
 from offloop_workers.engine.worker import Worker
-from parts import sample_jobs as jobs
-from parts.caller import ALICE, Caller, calling
-from parts.processes import alive, until
-from parts.sample_jobs import Given
-from parts.serving import Begin
-from parts.steps import Steps
+from support.caller import ALICE, Caller, calling
+from support.jobs import sample_jobs as jobs
+from support.jobs.sample_jobs import Given
+from support.processes import alive
+from support.serving import Begin
+from support.steps import Steps
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +59,7 @@ async def test_a_submitted_job_is_run(caller: Caller, begin: Begin) -> None:
     assert (record.state, record.attempt, _done(record)["text"]) == (State.COMPLETED, 1, "a")
     assert isinstance(record.outcome, Done)
     assert record.outcome.warnings == ("an echo",)
-    await until(lambda: _idle(worker))
+    await eventually(lambda: _idle(worker))
     assert (worker.jobs_complete, worker.jobs_failed) == (1, 0)
 
 
@@ -86,7 +87,7 @@ async def test_an_idle_worker_is_handed_a_job_without_looking(
     for name in ("BEAT_SECONDS", "SWEEP_SECONDS"):
         monkeypatch.setattr(engine, name, 60)
     worker = await begin(slots=1)
-    await until(lambda: _offers(redis, worker, 1))
+    await eventually(lambda: _offers(redis, worker, 1))
     for number, text in enumerate(("a", "x" * 100_000, "b")):
         record = await caller.until(await caller.submit(jobs.echo, Given(text=text), job_id=f"job{number}"))
         assert (record.state, record.attempt, _done(record)["text"]) == (State.COMPLETED, 1, text)
@@ -104,18 +105,18 @@ async def test_a_job_that_is_no_longer_the_workers_is_let_go_of(
 ) -> None:
     """A message may be read much too late. What may not run twice is not begun, what may is ended."""
     worker = await begin()
-    await until(lambda: _offers(redis, worker, 2))
+    await eventually(lambda: _offers(redis, worker, 2))
     notes = tmp_path / "notes"
     job_id = await caller.submit(kind, Given(text=str(notes)))
-    await until(lambda: _noted(notes, 1))
+    await eventually(lambda: _noted(notes, 1))
     payload = await redis.get(schema.PAYLOAD + job_id)
     await caller.queue.cancel(job_id, principal=ALICE)
     assert (await caller.until(job_id)).state is State.CANCELLED
     row = [job_id, f"{worker.owner}:0", payload, 1, kind.retries + 1, 1, ALICE, kind.name, kind.queue]
     with capture_logs() as logged:
         await redis.publish(schema.CONTROL_CHANNEL + worker.owner, codec.pack(["run", row]))
-        await until(lambda: _said(logged, "lease lost"))
-        await until(lambda: _idle(worker))
+        await eventually(lambda: _said(logged, "lease lost"))
+        await eventually(lambda: _idle(worker))
     if not kind.retries:
         assert notes.read_text() == "1\n"
     assert (await caller.get(job_id)).state is State.CANCELLED
@@ -132,7 +133,7 @@ async def _said(logged: list[Any], what: str) -> bool:
 
 async def test_a_worker_shows_which_queues_it_serves_until_it_closes(redis: ArqRedis, begin: Begin) -> None:
     worker = await begin()
-    await until(lambda: live_queues(redis))
+    await eventually(lambda: live_queues(redis))
     assert await live_queues(redis) == {"default", "other"}
     await worker.drain(0)
     await worker.close()
@@ -207,7 +208,7 @@ async def test_a_lost_lease_ends_the_attempt_and_drops_its_outcome(
     await redis.hset(schema.RECORD + job_id, "token", "nobody:0")  # type: ignore[misc]
     await other.lose(job_id)
     taken = await other.claim_one(job_id)
-    await until(lambda: _idle(worker))
+    await eventually(lambda: _idle(worker))
     assert not alive(int(progress.message))
     assert (await caller.get(job_id)).state is State.RUNNING
     assert await other.finish(taken, Done({"by": "other"}))
@@ -225,8 +226,8 @@ async def test_a_job_that_comes_back_to_the_worker_that_lost_it_is_run_there_and
     assert first
     with capture_logs() as logged:
         await Steps(redis, "other").lose(job_id)
-        await until(lambda: _attempts(caller, job_id, 2))
-        await until(lambda: _gone(int(first.message)))
+        await eventually(lambda: _attempts(caller, job_id, 2))
+        await eventually(lambda: _gone(int(first.message)))
         (tmp_path / "go").touch()
         record = await caller.until(job_id)
     assert (record.state, record.attempt, _done(record)["number"]) == (State.COMPLETED, 2, 2)
@@ -242,14 +243,14 @@ async def test_the_second_attempt_of_a_job_in_one_worker_can_be_stopped(
     await caller.progress(job_id)
     other = Steps(redis, "other")
     await other.lose(job_id)
-    await until(lambda: _attempts(caller, job_id, 2))
-    await until(lambda: _runs(worker, 1))
+    await eventually(lambda: _attempts(caller, job_id, 2))
+    await eventually(lambda: _runs(worker, 1))
     if stop == "cancel":
         await caller.queue.cancel(job_id, principal=ALICE)
     else:
         worker.allow_pick_jobs = False
         await other.lose(job_id)
-    await until(lambda: _idle(worker))
+    await eventually(lambda: _idle(worker))
     assert (await caller.get(job_id)).state is (State.CANCELLED if stop == "cancel" else State.QUEUED)
 
 
@@ -284,7 +285,7 @@ async def test_a_result_that_comes_too_late_is_dropped(
     await other.claim_one(job_id)
     with capture_logs() as logged:
         (tmp_path / "go").touch()
-        await until(lambda: _idle(worker))
+        await eventually(lambda: _idle(worker))
     assert any("late outcome dropped" in line["event"] for line in logged)
     assert (await caller.get(job_id)).state is State.RUNNING
 
@@ -372,7 +373,7 @@ async def test_an_input_that_no_longer_fits_is_refused(redis: ArqRedis, caller: 
     await caller.queue.leave("nothing", "nobody")
     await begin()
     for job_id, said in (("stock", "number"), ("worse", "named arguments only")):
-        await until(lambda job_id=job_id: redis.exists(schema.RESULT + job_id))  # type: ignore[misc]
+        await eventually(lambda job_id=job_id: redis.exists(schema.RESULT + job_id))  # type: ignore[misc]
         failed = [b"failed" if name == "state" else None for name in SHOWN]
         record = Record.from_redis(job_id, failed, await redis.get(schema.RESULT + job_id))
         assert record
@@ -424,10 +425,10 @@ async def test_a_worker_survives_the_loss_of_its_server(begin: Begin, tmp_path: 
             assert before
             os.kill(before, signal.SIGKILL)
             (tmp_path / "go").touch()
-            await until(lambda: _has_ended(caller, running))
+            await eventually(lambda: _has_ended(caller, running))
             assert server.pid not in (None, before)
             await caller.submit(jobs.echo, Given(), job_id="next", wait_seconds=0)
-            await until(lambda: _has_ended(caller, "next"))
+            await eventually(lambda: _has_ended(caller, "next"))
             for job_id in (running, "next"):
                 assert (await caller.get(job_id)).state is State.COMPLETED
         await worker.drain(0)

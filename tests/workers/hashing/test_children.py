@@ -14,7 +14,7 @@ import pytest
 from offloop.jobs.hashing import find_duplicates, hash_tree
 from offloop.queue.record import Progress
 from offloop_workers.children.pool import Children, Task
-from parts.processes import gone
+from support.processes import gone
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from PIL import Image
 from offloop.jobs.images import Transformation
 from offloop_workers.children.context import JobContext
 from offloop_workers.images import transform as module
-from parts.pictures import Keep, Run
+from support.files.pictures import Keep, Run
 
 
 @pytest.fixture

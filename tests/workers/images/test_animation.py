@@ -11,7 +11,7 @@ from PIL import Image
 from offloop.errors import JobError, LimitExceeded
 from offloop.kinds.limits import Limits
 from offloop_workers.children.context import JobContext
-from parts.pictures import Run, animation, colour_at, encoded, quarters
+from support.files.pictures import Run, animation, colour_at, encoded, quarters
 
 
 def seen(context: JobContext) -> tuple[list[int], list[tuple[int, ...]], dict[Any, Any]]:

@@ -13,7 +13,7 @@ from offloop.jobs.images import Description, ImageToDescribe
 from offloop_workers.children.context import JobContext
 from offloop_workers.images.describe import describe
 from offloop_workers.images.fingerprints import blurhash, fingerprint
-from parts.pictures import PHOTO, Keep, animation, encoded, quarters
+from support.files.pictures import PHOTO, Keep, animation, encoded, quarters
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image, ImageStat
 
 from offloop.errors import JobError
 from offloop_workers.children.context import JobContext
-from parts.pictures import Keep, Run, colour_at, corners, encoded, quarters
+from support.files.pictures import Keep, Run, colour_at, corners, encoded, quarters
 
 
 def test_greyscale_has_no_colour(run: Run) -> None:

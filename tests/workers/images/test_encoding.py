@@ -9,7 +9,7 @@ from PIL import Image, ImageCms, ImageDraw
 
 from offloop.errors import JobError
 from offloop_workers.children.context import JobContext
-from parts.pictures import PHOTO, Run, animation, encoded, quarters
+from support.files.pictures import PHOTO, Run, animation, encoded, quarters
 
 
 @pytest.mark.parametrize("form", ["jpeg", "webp", "avif"])

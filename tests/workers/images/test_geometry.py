@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.images import Transformation
 from offloop_workers.children.context import JobContext
-from parts.pictures import Run, colour_at, corners, quarters
+from support.files.pictures import Run, colour_at, corners, quarters
 
 DATA = "data:image/png;base64,"
 

@@ -15,7 +15,7 @@ from offloop_workers.children.context import JobContext
 from offloop_workers.images.responsive import make_set
 from offloop_workers.images.sheet import make_sheet
 from offloop_workers.images.similar import find_similar
-from parts.pictures import Keep, colour_at, corners, encoded, quarters
+from support.files.pictures import Keep, colour_at, corners, encoded, quarters
 
 
 def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:

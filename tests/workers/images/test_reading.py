@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from offloop.errors import JobError, LimitExceeded
-from parts.pictures import Run, encoded, png_chunk, png_head
+from support.files.pictures import Run, encoded, png_chunk, png_head
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "TIFF", "BMP", "ICO"])

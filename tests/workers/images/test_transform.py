@@ -11,7 +11,7 @@ from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.images import FORMATS, Transformation
 from offloop_workers.children.context import JobContext
 from offloop_workers.images import transform as module
-from parts.pictures import Run, corners, encoded, quarters
+from support.files.pictures import Run, corners, encoded, quarters
 
 
 @pytest.mark.parametrize("form", FORMATS)

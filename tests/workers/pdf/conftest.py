@@ -11,7 +11,7 @@ import pytest
 from offloop.jobs.pdf import Page, Pdf
 from offloop_workers.children.context import JobContext
 from offloop_workers.pdf.rendering.render import render
-from parts.rendered import Document
+from support.files.rendered import Document
 
 Rendered = tuple[Pdf, Document]
 

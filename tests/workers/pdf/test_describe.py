@@ -11,7 +11,7 @@ from pikepdf import Array, Dictionary, Name, String
 
 from offloop_workers.children.context import JobContext
 from offloop_workers.pdf.describe import describe
-from parts import pdfs
+from support.files import pdfs
 
 
 @pytest.fixture

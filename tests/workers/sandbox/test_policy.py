@@ -23,9 +23,10 @@ from offloop.queue.record import Progress
 from offloop_workers.children.output import LOG_BYTES
 from offloop_workers.children.pool import Children, Task
 from offloop_workers.sandbox import landlock, policy, seccomp
-from parts import hostile_jobs as jobs
-from parts.processes import alive, gone, until
-from parts.valkey import lasting
+from support.jobs import hostile_jobs as jobs
+from support.processes import alive, gone
+from support.redis import lasting
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="asks for what Linux has")]
 
@@ -42,7 +43,7 @@ async def hostile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chi
     (folder / "root" / "shut").write_text("shut")
     pool = Children(2, ("default",), folder / "temporary")
     with lasting(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OFFLOOP_JOB_MODULES", "parts.hostile_jobs")
+        patch.setenv("OFFLOOP_JOB_MODULES", "support.jobs.hostile_jobs")
         patch.syspath_prepend(Path(__file__).parents[2])
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         patch.setenv("OFFLOOP_FILE_ROOTS", f"docs={folder / 'root'}")
@@ -238,7 +239,7 @@ async def test_a_program_ends_when_its_job_is_cancelled(run: Run) -> None:
     async def told() -> bool:
         return bool(pids)
 
-    await until(told)
+    await eventually(told)
     assert all(map(alive, pids))
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -257,7 +258,7 @@ async def test_a_bomb_is_gone_with_its_job(run: Run, tmp_path: Path) -> None:
     async def none() -> bool:
         return not _mentioning(str(count))
 
-    await until(none)
+    await eventually(none)
 
 
 def _mentioning(path: str) -> list[int]:
@@ -391,7 +392,7 @@ async def test_programs_of_jobs_end_with_a_killed_worker_or_zygote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
     """The kernel ends the children; the programs they had started it does not."""
-    monkeypatch.setenv("OFFLOOP_JOB_MODULES", "parts.hostile_jobs")
+    monkeypatch.setenv("OFFLOOP_JOB_MODULES", "support.jobs.hostile_jobs")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]))
     owner = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _OWNER, str(tmp_path / "job"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

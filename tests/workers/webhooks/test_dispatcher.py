@@ -26,10 +26,10 @@ from offloop.settings import load
 from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
 from offloop_workers.webhooks import sender
 from offloop_workers.webhooks.dispatcher import MOST_OF_ROUTE, SCHEDULE, Courier
-from parts.caller import ALICE, Caller
-from parts.receiver import LOCAL, NETWORK, Receiver, Reply, receiving
-from parts.steps import Steps
-from testbed.waiting import eventually
+from support.caller import ALICE, Caller
+from support.hosts.receiver import LOCAL, NETWORK, Receiver, Reply, receiving
+from support.steps import Steps
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 SOON = (0.02, 0.02, 0.02)

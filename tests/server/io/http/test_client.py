@@ -25,9 +25,9 @@ from offloop.settings import Settings, load
 from offloop_server.io.http.client import Effort, Fetcher
 from offloop_server.io.http.tools import http_tools
 from offloop_server.toolkit.job_tool import Caller, Services
-from parts.outside import Outside, outside
-from parts.valkey import redis, valkey
-from testbed.waiting import eventually
+from support.hosts.outside import Outside, outside
+from support.redis import redis, valkey
+from support.waiting import eventually
 
 __all__ = ["redis", "valkey"]
 pytestmark = pytest.mark.anyio

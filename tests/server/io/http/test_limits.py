@@ -9,7 +9,7 @@ import pytest
 
 from offloop.errors import Busy
 from offloop_server.io.http.limits import Turns
-from testbed.waiting import eventually
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from offloop_server.io.sql.postgres import PostgreSQL
 from offloop_server.io.sql.rows import Rows, from_json, rendered
 from offloop_server.io.sql.select import select
 from offloop_server.io.sql.sqlite import SQLite, SQLiteThreads
-from parts.postgres import Postgres
+from support.postgres import Postgres
 
 pytestmark = pytest.mark.anyio
 

@@ -22,8 +22,9 @@ from offloop.errors import BadInput, Busy, LimitExceeded, Unavailable
 from offloop_server.io.sql.driver import Deadline, Query
 from offloop_server.io.sql.postgres import PostgreSQL
 from offloop_server.io.sql.rows import Rows
-from parts.postgres import OWNER, READER, Postgres
-from parts.processes import gone, until
+from support.postgres import OWNER, READER, Postgres
+from support.processes import gone
+from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +89,7 @@ async def nothing_runs(server: Postgres) -> None:
     async def none() -> bool:
         return await server.fetch(BACKENDS, DATABASE) == [(0,)]
 
-    await until(none)
+    await eventually(none)
 
 
 HOSTILE = [
@@ -374,7 +375,7 @@ async def test_a_server_that_starts_anew_is_found_again(database: PostgreSQL, se
             return False
 
     await asyncio.to_thread(gone, pids)
-    await until(answers)
+    await eventually(answers)
     ones = await asyncio.gather(*(read(database, "SELECT 1") for _ in range(30)))
     assert [one.rows for one in ones] == [[[1]]] * 30
 
@@ -411,7 +412,7 @@ class Cut(Rows):
             return bool(self.session.is_closed())
 
         asyncio.run(self.server.execute(CUT.replace("$1", f"'{DATABASE}'")))
-        asyncio.run(until(closed))
+        asyncio.run(eventually(closed))
         return super().add(rows)
 
 
@@ -461,7 +462,7 @@ async def test_callers_of_one_role_neither_see_nor_end_each_other_once_the_opera
             async def sleeps() -> bool:
                 return bool(await server.fetch(running))
 
-            await until(sleeps)
+            await eventually(sleeps)
             seen = [row for peek in PEEKS for row in (await read(database, peek)).rows]
             [(pid,)] = await server.fetch(running)
             for end in (f"SELECT pg_cancel_backend({pid})", f"SELECT pg_terminate_backend({pid})"):

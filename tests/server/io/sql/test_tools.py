@@ -24,7 +24,7 @@ from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
 from offloop_server.io.sql.tools import sql_tools
 from offloop_server.toolkit.job_tool import AnyTool, Caller, Services, toolbox
-from parts.postgres import Postgres
+from support.postgres import Postgres
 
 pytestmark = pytest.mark.anyio
 

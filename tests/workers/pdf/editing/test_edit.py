@@ -20,7 +20,7 @@ from offloop.kinds.limits import Limits
 from offloop_workers.children.context import JobContext
 from offloop_workers.pdf.editing.edit import edit
 from offloop_workers.pdf.reading import claims, trees
-from parts import pdfs
+from support.files import pdfs
 
 EditAll = Callable[..., Edited]
 

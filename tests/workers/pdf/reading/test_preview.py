@@ -13,7 +13,7 @@ from PIL import Image
 from offloop.errors import JobError, LimitExceeded
 from offloop_workers.children.context import JobContext
 from offloop_workers.pdf.reading.preview import preview
-from parts import pdfs
+from support.files import pdfs
 
 A = pdfs.written("Alpha")
 

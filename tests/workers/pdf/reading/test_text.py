@@ -11,7 +11,7 @@ from offloop.errors import JobError
 from offloop_workers.children.context import JobContext
 from offloop_workers.pdf.reading import ranges
 from offloop_workers.pdf.reading.text import read
-from parts import pdfs
+from support.files import pdfs
 
 A = pdfs.written("Alpha")
 TABLE = """<table style='width:100%'><tr><td>Apples</td><td>12</td><td>3.40</td></tr>

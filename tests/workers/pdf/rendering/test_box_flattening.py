@@ -9,7 +9,7 @@ import pytest
 from offloop.errors import JobError
 from offloop.jobs.pdf import Pdf
 from offloop_workers.children.context import JobContext
-from parts.rendered import Document, warned
+from support.files.rendered import Document, warned
 
 Run = Callable[..., tuple[Pdf, Document]]
 

@@ -16,7 +16,7 @@ import pytest
 
 from offloop.jobs.pdf import Pdf
 from offloop_workers.children.context import JobContext
-from parts.rendered import Document, data, picture, warned
+from support.files.rendered import Document, data, picture, warned
 
 validator = pytest.importorskip(
     "page", reason="needs-page-validation: no wheel of it for this machine, nothing was validated"

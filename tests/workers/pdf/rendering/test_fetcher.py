@@ -12,7 +12,7 @@ from offloop.jobs.pdf import Page
 from offloop.kinds.context import Fetched
 from offloop_workers.children.context import JobContext
 from offloop_workers.pdf.rendering.render import render
-from parts.rendered import Document, data, picture, warned
+from support.files.rendered import Document, data, picture, warned
 
 RED = "https://example.org/pictures/red.png"
 

@@ -21,7 +21,7 @@ from offloop_workers.children.context import JobContext
 from offloop_workers.pdf import typefaces
 from offloop_workers.pdf.rendering import render as module
 from offloop_workers.pdf.rendering import styles
-from parts.rendered import Document, data, picture, warned
+from support.files.rendered import Document, data, picture, warned
 
 Run = Callable[..., tuple[Pdf, Document]]
 

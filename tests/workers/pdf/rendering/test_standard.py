@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from offloop.jobs.pdf import Page, Pdf, Variant
 from offloop_workers.children.context import JobContext
-from parts.rendered import Document, data, picture, warned
+from support.files.rendered import Document, data, picture, warned
 
 Run = Callable[..., tuple[Pdf, Document]]
 

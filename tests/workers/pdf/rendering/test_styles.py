@@ -16,7 +16,7 @@ from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.pdf import Page, Pdf
 from offloop_workers.children.context import JobContext
 from offloop_workers.pdf.rendering import styles
-from parts.rendered import Document, data, warned
+from support.files.rendered import Document, data, warned
 
 Run = Callable[..., tuple[Pdf, Document]]
 TWO = "<title>A title</title><p>one<p style='break-before: page'>two"

@@ -11,7 +11,7 @@ from offloop.errors import JobError
 from offloop.jobs.pdf import Pdf
 from offloop_workers.children.context import JobContext
 from offloop_workers.pdf.rendering import templates
-from parts.rendered import Document, data
+from support.files.rendered import Document, data
 
 Run = Callable[..., tuple[Pdf, Document]]
 

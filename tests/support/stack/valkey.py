@@ -10,8 +10,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from offloop.processes.embedded_redis import find_binary
-from testbed.processes import STACK, Process
-from testbed.waiting import until
+from support.processes import STACK, Process
+from support.waiting import until
 
 
 class Valkey:

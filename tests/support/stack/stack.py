@@ -17,12 +17,12 @@ from typing import Any
 import httpx2
 
 from offloop.redis import schema
-from testbed import bed_jobs
-from testbed.client import Caller, Mode, connected
-from testbed.leaks import left_in_folders, left_in_redis
-from testbed.processes import STACK, Process, listening_ports, wait_gone
-from testbed.valkey import Valkey
-from testbed.waiting import until
+from support.jobs import stack_jobs
+from support.processes import STACK, Process, listening_ports, wait_gone
+from support.stack.client import Caller, Mode, connected
+from support.stack.leaks import left_in_folders, left_in_redis
+from support.stack.valkey import Valkey
+from support.waiting import until
 
 QUEUES = ("default", "hash", "image", "pdf")
 DRAIN_SECONDS = 2
@@ -68,7 +68,7 @@ class Stack:
         self.root = folder / "root"
         for name in ("modules", "root", "tmp", "logs"):
             (folder / name).mkdir(parents=True)
-        shutil.copy(str(bed_jobs.__file__), folder / "modules" / "bed_jobs.py")
+        shutil.copy(str(stack_jobs.__file__), folder / "modules" / "stack_jobs.py")
         self.valkey = Valkey(folder / "redis", mark=self.mark, persistent=persistent)
         self.front_ends: list[FrontEnd] = []
         self.workers: list[Process] = []
@@ -79,7 +79,7 @@ class Stack:
             "state_dir": folder / "state",
             "port": 0,
             "slots": 2,
-            "job_modules": "bed_jobs",
+            "job_modules": "stack_jobs",
             "file_roots": f"bed={self.root}",
             "drain_seconds": DRAIN_SECONDS,
             "max_upload_mb": MAX_UPLOAD_MB,

@@ -1,4 +1,4 @@
-"""Processes of the test bed: on a leash, logging to a file, and recognisable wherever they or their children end up."""
+"""Processes that tests start: ended with their parent, logging to a file, marked through the environment."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from offloop.processes.parent_death import leashed
 
-SESSION = "TESTBED_SESSION"
+SESSION = "TESTS_SESSION"
 """Environment variable that every process begun by one run of the tests inherits."""
-STACK = "TESTBED_STACK"
+STACK = "TESTS_STACK"
 """The same for the processes of one stack."""
 
 
@@ -106,6 +106,15 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def gone(pids: Iterable[int], seconds: float = 5) -> bool:
+    """Whether they all end within some seconds: the kernel takes a moment to end what was killed."""
+    deadline = time.monotonic() + seconds
+    left = list(pids)
+    while (left := [pid for pid in left if alive(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not left
 
 
 def wait_gone(name: str, value: str, seconds: float = 5.0) -> dict[int, str]:

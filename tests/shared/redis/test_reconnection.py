@@ -21,9 +21,9 @@ from offloop.redis import schema
 from offloop.redis.connection import connect
 from offloop_workers.engine import worker as engine
 from offloop_workers.engine.attempt import Claim
-from parts.network import LOCAL, Node, tls_in_front_of
-from parts.processes import until
-from parts.serving import serving
+from support.hosts.network import LOCAL, Node, tls_in_front_of
+from support.serving import serving
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -111,20 +111,20 @@ async def _whole_life(url: str) -> None:
         await queue.cancel(cancelled, principal="alice")
         async with serving(_kinds(), slow, url):
             await slow.begun.wait()
-            await until(lambda: _progress(queue, first))
+            await eventually(lambda: _progress(queue, first))
             slow.let.set()
-            await until(lambda: _state(queue, first, State.COMPLETED))
+            await eventually(lambda: _state(queue, first, State.COMPLETED))
             slow.let.clear()
             running = await _submit(queue)
-            await until(lambda: _state(queue, running, State.RUNNING))
+            await eventually(lambda: _state(queue, running, State.RUNNING))
             await queue.cancel(running, principal="alice")
-            await until(lambda: _state(queue, running, State.CANCELLED))
+            await eventually(lambda: _state(queue, running, State.CANCELLED))
             lost = await _submit(queue)
-            await until(lambda: _state(queue, lost, State.RUNNING))
+            await eventually(lambda: _state(queue, lost, State.RUNNING))
             await redis.hset(schema.RECORD + lost, "token", "nobody:0")  # type: ignore[misc]
             await redis.zadd(schema.LEASES + "default", {lost: 1})
             slow.let.set()
-            await until(lambda: _state(queue, lost, State.COMPLETED))
+            await eventually(lambda: _state(queue, lost, State.COMPLETED))
             assert await live_queues(redis) == {"default"}
         found = (await queue.jobs(principal="alice")).records
         assert {record.job_id for record in found} == {first, cancelled, running, lost}
@@ -188,7 +188,7 @@ async def test_a_new_primary_is_found_and_what_was_replicated_is_done(node: Call
     primary = node("primary")
     replica = node("replica", f"replicaof {LOCAL} {primary.port}")
     sentinels = [node(f"sentinel{number}", *_watching(primary), sentinel=True) for number in range(3)]
-    await until(lambda: _watched(sentinels), 30)
+    await eventually(lambda: _watched(sentinels), seconds=30)
     names = ",".join(f"{LOCAL}:{sentinel.port}" for sentinel in sentinels)
     url = f"redis+sentinel://{names}/main"
     slow = Slow()
@@ -201,10 +201,10 @@ async def test_a_new_primary_is_found_and_what_was_replicated_is_done(node: Call
         primary.kill()
         slow.let.set()
         for job_id in (running, waiting):
-            await until(lambda job_id=job_id: _state(queue, job_id, State.COMPLETED), 60)  # type: ignore[misc]
+            await eventually(lambda job_id=job_id: _state(queue, job_id, State.COMPLETED), seconds=60)  # type: ignore[misc]
         assert isinstance((await queue.get(running, principal="alice")).outcome, Done)
         later = await _submit(queue)
-        await until(lambda: _state(queue, later, State.COMPLETED))
+        await eventually(lambda: _state(queue, later, State.COMPLETED))
     assert replica.ask("ROLE")[0] == b"master"  # type: ignore[index]
 
 

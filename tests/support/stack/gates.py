@@ -6,12 +6,12 @@ import asyncio
 import time
 from pathlib import Path
 
-from testbed.processes import alive
-from testbed.waiting import SECONDS
+from support.processes import alive
+from support.waiting import SECONDS
 
 
 class Gate:
-    """What the jobs ``hold``, ``hold_again`` and ``spin`` of the test bed take as `gate`."""
+    """What the jobs ``hold``, ``hold_again`` and ``spin`` of the stack take as `gate`."""
 
     def __init__(self, path: Path) -> None:
         """Remember where; the gate is shut."""

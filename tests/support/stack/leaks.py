@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from offloop.redis import schema
 
 if TYPE_CHECKING:
-    from testbed.valkey import Valkey
+    from support.stack.valkey import Valkey
 
 _FOR_EVER = {schema.FENCE, schema.TURN, "offloop:secret"}
 """Keys of a deployment, not of a job: they stay as long as it does."""

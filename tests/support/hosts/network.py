@@ -19,8 +19,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from offloop.processes.embedded_redis import find_binary
-from testbed.processes import Process
-from testbed.waiting import until
+from support.processes import Process
+from support.waiting import until
 
 LOCAL = "127.0.0.1"
 

@@ -1,4 +1,4 @@
-"""Jobs that do on purpose what jobs do by accident. The test bed copies this ONE file to a folder outside the repo."""
+"""Jobs that do on purpose what jobs do by accident. The stack copies this ONE file to a folder outside the repo."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def until(condition: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
     return answer
 
 
-async def eventually(condition: Callable[[], Awaitable[T]], what: str, seconds: float = SECONDS) -> T:
+async def eventually(condition: Callable[[], Awaitable[T]], what: str = "", seconds: float = SECONDS) -> T:
     """The same for a condition that is awaited.
 
     Raises:
@@ -38,7 +38,7 @@ async def eventually(condition: Callable[[], Awaitable[T]], what: str, seconds: 
     end = time.monotonic() + seconds
     while not (answer := await condition()):
         if time.monotonic() > end:
-            message = f"not within {seconds:g} s: {what} (last seen: {answer!r})"
+            message = f"not within {seconds:g} s: {what or condition} (last seen: {answer!r})"
             raise AssertionError(message)
         await asyncio.sleep(PAUSE)
     return answer

@@ -14,7 +14,7 @@ from arq.connections import ArqRedis
 from offloop.processes.embedded_redis import EmbeddedRedis
 from offloop.redis import schema
 from offloop.redis.connection import connect
-from testbed.processes import SESSION
+from support.processes import SESSION
 
 PERMANENT = (schema.FENCE, schema.TURN, "offloop:secret")
 """Keys that live as long as the deployment."""

@@ -1,6 +1,6 @@
 """Light tools that do on purpose what tools do by accident, and one that looks around inside its front end.
 
-The test bed copies this ONE file to a folder outside the repo.
+The stack copies this ONE file to a folder outside the repo.
 """
 
 from __future__ import annotations

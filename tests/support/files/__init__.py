@@ -1,0 +1,1 @@
+"""Files that tests read: PDFs, pictures, documents."""

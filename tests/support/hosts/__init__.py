@@ -1,0 +1,1 @@
+"""Hosts and servers that tests talk to."""

@@ -1,0 +1,1 @@
+"""A running offloop: real Valkey, front ends, workers and clients."""
