@@ -34,7 +34,7 @@ class Caller(Protocol):
         """
 
     async def close(self) -> None:
-        """Disconnect."""
+        pass
 
 
 CLIENT: Final = "BENCH_MCP_CLIENT"
@@ -57,12 +57,10 @@ class Sdk:
     """The official client, with the newest revision of the protocol that both sides know."""
 
     def __init__(self, address: str) -> None:
-        """Keep the address, ``host:port``."""
         self._client = Client(f"http://{address}/mcp")
         self._stack = AsyncExitStack()
 
     async def open(self) -> None:
-        """Connect."""
         await self._stack.enter_async_context(self._client)
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +75,6 @@ class Sdk:
         return {"structuredContent": result.structured_content}
 
     async def close(self) -> None:
-        """Disconnect."""
         await self._stack.aclose()
 
 
@@ -85,7 +82,6 @@ class Mcp:
     """A lean client: kept-alive connections, as many as there are calls at once, one POST a call."""
 
     def __init__(self, address: str) -> None:
-        """Keep the address, ``host:port``."""
         self._host, _, self._port = address.partition(":")
         self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._ids = itertools.count(1)

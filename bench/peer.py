@@ -15,7 +15,6 @@ class Peer:
     """
 
     def __init__(self, name: str) -> None:
-        """Keep the name; nothing is opened."""
         self.name = name
 
     def run(self, role: str, main: Coroutine[Any, Any, None]) -> None:  # noqa: ARG002 -- some choose by it
@@ -41,7 +40,7 @@ class Peer:
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Disconnect."""
+        pass
 
     async def noop(self) -> None:
         """Submit the job that does nothing, and return when its result is here."""

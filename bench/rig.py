@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import AsyncIterator
 
-LONGEST_ORDER: Final = 300.0
+MAX_ORDER: Final = 300.0
 """Seconds after which an order counts as hung; the stack is then reported as failed, and the others go on."""
 
 
@@ -68,7 +68,7 @@ class Rig:
             raise OrderError(self.name)
         client.stdin.write(json.dumps({"do": do, **values}).encode() + b"\n")
         try:
-            async with asyncio.timeout(LONGEST_ORDER):
+            async with asyncio.timeout(MAX_ORDER):
                 line = await client.stdout.readline()
         except TimeoutError:
             line = b""

@@ -18,7 +18,7 @@ from bench.http import Mcp
 from bench.measures.plan import Plan
 from bench.report import Figures, quantile
 from bench.rig import end, free_port, valkey
-from offloop.processes.parent_death import leashed
+from offloop.processes.parent_death import die_with_parent_command
 
 LIMIT = 64
 LATENCY = 0.1
@@ -57,7 +57,7 @@ async def _beside(tool: str, count: int, figures: Figures) -> None:
     async with _front_end(IN_FLIGHT) as (mcp, host, port):
         alone = await _light(mcp, count)
         callers = await asyncio.create_subprocess_exec(
-            *leashed((sys.executable, "-m", "bench.crowd", tool, str(port), host)), cwd=venvs.ROOT
+            *die_with_parent_command((sys.executable, "-m", "bench.crowd", tool, str(port), host)), cwd=venvs.ROOT
         )
         try:
             await asyncio.sleep(8)  # the crowd comes all at once, and disperses
@@ -106,14 +106,14 @@ async def _front_end(limit: int) -> AsyncIterator[tuple[Mcp, str, int]]:
         environment = {**kept, **{f"OFFLOOP_{name}": value for name, value in settings.items()}}
         log = stack.enter_context((folder / "log").open("wb"))
         outside = await asyncio.create_subprocess_exec(
-            *leashed((sys.executable, "-m", "bench.outside")),
+            *die_with_parent_command((sys.executable, "-m", "bench.outside")),
             cwd=venvs.ROOT,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
         stack.push_async_callback(end, outside)
         front_end = await asyncio.create_subprocess_exec(
-            *leashed((sys.executable, "-m", "offloop", "serve")),
+            *die_with_parent_command((sys.executable, "-m", "offloop", "serve")),
             env=environment,
             stdout=log,
             stderr=log,

@@ -39,7 +39,6 @@ class ArqWeb(WebPeer):
         await worker.async_run()
 
     async def serve(self, redis_url: str, port: int) -> None:
-        """Serve."""
         pool = await create_pool(RedisSettings.from_dsn(redis_url))
 
         async def run(name: str, arguments: dict[str, Any]) -> Any:

@@ -28,13 +28,11 @@ class DocketStack(Peer):
                 await worker.run_forever()
 
     async def open(self, target: str) -> None:
-        """Connect."""
         self._docket = Docket(name="bench", url=target)
         await self._docket.__aenter__()
         self._docket.register(noop)
 
     async def close(self) -> None:
-        """Disconnect."""
         await self._docket.__aexit__(None, None, None)
 
     async def noop(self) -> None:

@@ -37,7 +37,6 @@ class DocketWeb(WebPeer):
                 await worker.run_forever()
 
     async def serve(self, redis_url: str, port: int) -> None:
-        """Serve."""
         async with Docket(name="bench", url=redis_url) as docket:
             server: Any = FastMCP("peer")
 

@@ -20,7 +20,6 @@ class Floor(Peer):
             await redis.rpush("pong", message)
 
     async def open(self, target: str) -> None:
-        """Connect."""
         self._redis: Any = Redis(connection_pool=ConnectionPool.from_url(target))
 
     async def noop(self) -> None:

@@ -33,7 +33,6 @@ class Offloop(Peer):
     """Submit with `Calls`, hear of the result through the `Inbox`; the worker is the one of ``offloop worker``."""
 
     def __init__(self, name: str) -> None:
-        """Know which of the two it is."""
         super().__init__(name)
         self._waiting = name == "offloop-waiting"
 
@@ -64,7 +63,6 @@ class Offloop(Peer):
         self._calls = Calls(self._queue, self._inbox, background)
 
     async def close(self) -> None:
-        """Close them."""
         await self._stack.aclose()
 
     async def noop(self) -> None:

@@ -17,7 +17,6 @@ class Fleet(Offloop):
     """As many workers as there are slots."""
 
     async def work(self, redis_url: str, slots: int) -> None:
-        """Run them."""
         kinds = catalogue.load(("bench.jobs",))
 
         def worker() -> Worker:

@@ -36,7 +36,6 @@ class OffloopWeb(Offloop):
         self._mcp = await connect(target, "list_jobs")
 
     async def close(self) -> None:
-        """Disconnect."""
         await self._mcp.close()
 
     async def noop(self) -> None:

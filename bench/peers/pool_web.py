@@ -21,7 +21,6 @@ class PoolWeb(WebPeer):
     """The official SDK's low-level server, stateless, as offloop's own."""
 
     async def serve(self, redis_url: str, port: int) -> None:  # noqa: ARG002 -- it has no queue
-        """Serve."""
         with ProcessPoolExecutor(POOL, initializer=rendering.warm) as pool:
             loop = asyncio.get_running_loop()
 

@@ -25,12 +25,10 @@ class SaqStack(Peer):
         await Worker(queue, functions=[("noop", noop)], concurrency=SLOTS).start()
 
     async def open(self, target: str) -> None:
-        """Connect."""
         self._queue = Queue.from_url(target)
         await self._queue.connect()
 
     async def close(self) -> None:
-        """Disconnect."""
         await self._queue.disconnect()
 
     async def noop(self) -> None:

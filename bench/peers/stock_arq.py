@@ -41,7 +41,6 @@ class StockArq(Peer):
         await worker.async_run()
 
     async def open(self, target: str) -> None:
-        """Connect."""
         self._arq: ArqRedis = await create_pool(RedisSettings.from_dsn(target))
 
     async def noop(self) -> None:

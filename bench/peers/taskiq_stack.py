@@ -35,12 +35,10 @@ class TaskiqStack(Peer):
         await run_receiver_task(broker, run_startup=True)
 
     async def open(self, target: str) -> None:
-        """Connect."""
         self._broker, self._noop = _broker(target)
         await self._broker.startup()
 
     async def close(self) -> None:
-        """Disconnect."""
         await self._broker.shutdown()
 
     async def noop(self) -> None:

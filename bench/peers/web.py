@@ -17,7 +17,6 @@ class WebPeer(Peer):
         self._mcp = await connect(target, "light")
 
     async def close(self) -> None:
-        """Disconnect."""
         await self._mcp.close()
 
     async def noop(self) -> None:

@@ -57,14 +57,14 @@ from offloop_server.tools.artifacts import CreateUpload, DeleteArtifact, ReadArt
 from offloop_server.tools.batch import batch_tools
 from offloop_server.tools.functions import light_functions
 from offloop_server.tools.jobs import CancelJob, JobStatus, ListJobs, WaitForJobs
-from offloop_server.tools.previews import Glances
+from offloop_server.tools.previews import Previews
 from offloop_server.tools.webhooks import ListDeliveries, ReplayDelivery, RotateWebhookSecret
 from offloop_server.waiting.calls import Calls
 from offloop_server.waiting.inbox import Inbox
 from offloop_server.web.auth import SCOPE_KEY, Principals, check_binding
 from offloop_server.web.endpoint import MAX_BODY, Endpoint, transport_security
 from offloop_server.web.files import Files
-from offloop_server.web.health import Health, Vitals
+from offloop_server.web.health import Health, Metrics
 from offloop_server.web.uploads import sweep
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class FrontEnd:
                 CancelJob(services),
                 *batch_tools(services, Batches(self._redis, self._bounds, front_end=front_end), self._offered),
                 CreateUpload(services),
-                ReadArtifact(services, Glances(services, self._kinds)),
+                ReadArtifact(services, Previews(services, self._kinds)),
                 DeleteArtifact(services),
                 *http_tools(services, fetcher),
                 *sql_tools(services, queries),
@@ -230,9 +230,9 @@ class FrontEnd:
         if self._running:
             self._running.inbox.stop_waiting()
 
-    def _vitals(self) -> Vitals:
+    def _vitals(self) -> Metrics:
         running = self._serving()
-        return Vitals(running.watchdog.lag, running.background.counts, running.threads)
+        return Metrics(running.watchdog.lag, running.background.counts, running.threads)
 
     def _serving(self) -> _Running:
         if self._running is None:

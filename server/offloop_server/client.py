@@ -37,7 +37,6 @@ class Offloop:
     """A connection to one front end, used as an async context manager."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
-        """Plan to connect to the MCP endpoint `url`, with an API key where the front end wants one."""
         self.url = url
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._status = 200

@@ -27,7 +27,6 @@ class _Uvicorn(uvicorn.Server):
     """uvicorn, which lets open requests end; ours are told to."""
 
     def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
-        """Keep what is told."""
         super().__init__(config)
         self._on_exit = on_exit
 

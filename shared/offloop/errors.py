@@ -38,7 +38,6 @@ class OffloopError(Exception):
     retryable: bool = False
 
     def __init__(self, message: str, *, code: str | None = None, retryable: bool | None = None) -> None:
-        """Keep the message; `code` and `retryable` default to those of the class."""
         super().__init__(message)
         self.message = message
         self.reason = code or self.code
@@ -100,7 +99,6 @@ class Busy(OffloopError):
     retryable = True
 
     def __init__(self, message: str, *, retry_after: float) -> None:
-        """Keep how long to wait beside the message."""
         super().__init__(message)
         self.retry_after = retry_after
 

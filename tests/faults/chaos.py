@@ -35,7 +35,6 @@ class Chaos:
     """
 
     def __init__(self, cluster: Cluster, seed: int) -> None:
-        """Prepare; nothing is broken yet."""
         self._cluster = cluster
         self._seed = seed
         self.faults: Counter[str] = Counter()

@@ -47,7 +47,6 @@ class Cluster:
     """
 
     def __init__(self) -> None:
-        """Make the folder."""
         self.folder = Path(tempfile.mkdtemp(prefix="faults-"))
         self.runs = self.folder / "runs"
         self.workers: list[Process] = []

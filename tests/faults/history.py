@@ -97,7 +97,6 @@ class Violation:
     detail: str
 
     def __str__(self) -> str:
-        """One line."""
         return f"{self.rule}: job {self.job_id}: {self.detail}"
 
 

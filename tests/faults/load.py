@@ -59,7 +59,6 @@ class Load:
     """
 
     def __init__(self, cluster: Cluster, history: History, *, jobs: int, seconds: float, seed: int) -> None:
-        """Prepare; nothing is sent yet."""
         self._cluster = cluster
         self._history = history
         self._jobs = jobs

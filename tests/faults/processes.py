@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from offloop.processes.parent_death import leashed
+from offloop.processes.parent_death import die_with_parent_command
 
 T = TypeVar("T")
 
@@ -28,14 +28,17 @@ class Process:
     """
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Start it."""
         self.name = name
         self.log = log
         self.via_proxy = False
         self.address = ""
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
-                leashed(command), env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                die_with_parent_command(command),
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
         self.pid = self._popen.pid
 

@@ -35,7 +35,6 @@ class Proxy:
     """
 
     def __init__(self, upstream: Path) -> None:
-        """Plan it; nothing is opened."""
         self._upstream = upstream
         self._server: asyncio.Server | None = None
         self._links: dict[asyncio.Task[None], _Link] = {}
@@ -49,12 +48,10 @@ class Proxy:
         return f"redis://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        """Listen."""
         await self.set(Mode.CALM)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Cut everything."""
         await self.set(Mode.REFUSE)
 
     async def set(self, mode: Mode) -> None:

@@ -16,7 +16,7 @@ from offloop.queue.record import Done, Failed, Record
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
 
 LONGER_THAN_A_LEASE = 8.0
-MOST = 3
+MAX_JOBS = 3
 """Slots of the worker that is to get the job: one more than the other has."""
 
 
@@ -30,7 +30,7 @@ async def _running_on(cluster: Cluster, kind: str, seconds: float, worker: Proce
 
 async def test_a_killed_workers_job_runs_elsewhere_within_six_seconds(cluster: Cluster) -> None:
     """However long the job: this one is far longer than a lease."""
-    first = await cluster.worker(slots=MOST)
+    first = await cluster.worker(slots=MAX_JOBS)
     await cluster.worker()
     record = await _running_on(cluster, "nap_again", LONGER_THAN_A_LEASE, first)
     first.kill()
@@ -54,7 +54,7 @@ async def test_nothing_of_a_killed_worker_goes_on(cluster: Cluster) -> None:
 
 async def test_a_killed_workers_job_that_may_not_be_retried_fails_and_says_so(cluster: Cluster) -> None:
     """It is not known how far it came, so it is never run twice."""
-    first = await cluster.worker(slots=MOST)
+    first = await cluster.worker(slots=MAX_JOBS)
     await cluster.worker()
     record = await _running_on(cluster, "nap", LONGER_THAN_A_LEASE, first)
     first.kill()
@@ -68,7 +68,7 @@ async def test_a_killed_workers_job_that_may_not_be_retried_fails_and_says_so(cl
 
 async def test_a_stopped_workers_late_result_is_dropped(cluster: Cluster) -> None:
     """A worker paused past its lease wakes up with a result, while another attempt owns the job."""
-    zombie = await cluster.worker(slots=MOST)
+    zombie = await cluster.worker(slots=MAX_JOBS)
     await cluster.worker()
     record = await _running_on(cluster, "nap_again", 3.0, zombie)
     zombie.signal(signal.SIGSTOP)  # its child goes on, and ends while the worker sleeps

@@ -181,7 +181,6 @@ class _Watch:
 
     @property
     def resident(self) -> int:
-        """Bytes."""
         return sum(self._seen.values())
 
     async def __call__(self) -> None:

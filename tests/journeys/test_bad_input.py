@@ -16,7 +16,7 @@ from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 ACCEPT = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
-MOST_BODY = 4 << 20
+MAX_BODY = 4 << 20
 PIXEL = "data:image/png;base64," + base64.b64encode(b"not a picture").decode()
 
 
@@ -186,21 +186,21 @@ def large(size: int) -> bytes:
 
 
 async def test_a_request_body_over_4_mib_is_413_and_says_what_to_do(stack: Stack) -> None:
-    response = post(stack, large(MOST_BODY + 1))
+    response = post(stack, large(MAX_BODY + 1))
     assert response.status_code == 413
     assert "create_upload" in response.text
-    assert str(MOST_BODY) in response.text
+    assert str(MAX_BODY) in response.text
 
 
 async def test_a_request_body_of_4_mib_is_read(stack: Stack) -> None:
-    response = post(stack, large(MOST_BODY))
+    response = post(stack, large(MAX_BODY))
     assert response.status_code == 200
     assert "file is missing" in response.text
 
 
 async def test_a_large_body_of_unknown_length_is_413_as_well(stack: Stack) -> None:
     def pieces() -> Any:
-        for _ in range(MOST_BODY // 65_536 + 2):
+        for _ in range(MAX_BODY // 65_536 + 2):
             yield b" " * 65_536
 
     headers = {**ACCEPT, "Content-Type": "application/json", "Authorization": f"Bearer {stack.new_key()}"}

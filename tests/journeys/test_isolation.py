@@ -32,7 +32,6 @@ class Owned:
     """What one principal has: a job with a file, an upload, and one that waits for its bytes."""
 
     def __init__(self, job: Answer, upload: str, pending: dict[str, Any]) -> None:
-        """Keep the ids."""
         self.job_id = job.job_id
         self.artifact = job.data["artifacts"][0]
         self.artifact_id = str(self.artifact["artifact_id"])

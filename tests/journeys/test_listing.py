@@ -15,11 +15,11 @@ from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 
-MOST_WORDS = 360
+MAX_WORDS = 360
 """Characters of a description; the longest is that of a job, with the line that all jobs have."""
-MOST_BYTES = 200_000
+MAX_BYTES = 200_000
 """Of the shipped tools in tools/list, everything switched on; half of it are the schemas of answers."""
-MOST_SHOWN = 90_000
+MAX_SHOWN = 90_000
 """Of what models are shown of them: names, descriptions and the schemas of arguments."""
 ALWAYS = {"job_status", "wait_for_jobs", "list_jobs", "cancel_job"} | {
     "create_upload",
@@ -51,11 +51,11 @@ async def test_all_tools_together_are_short_enough_to_be_shown(new_stack: Callab
     beds = {kind.name for kind in catalogue.kinds_in(stack_jobs)}
     tools = [tool for tool in result.tools if tool.name not in beds]
     assert {"http_get", "query_records", "query_postgres", "gather_sources"} <= {tool.name for tool in tools}
-    assert sum(len(tool.model_dump_json(by_alias=True, exclude_none=True)) for tool in tools) <= MOST_BYTES
+    assert sum(len(tool.model_dump_json(by_alias=True, exclude_none=True)) for tool in tools) <= MAX_BYTES
     shown = [(tool.name, tool.description, tool.input_schema) for tool in tools]
-    assert len(json.dumps(shown)) <= MOST_SHOWN
+    assert len(json.dumps(shown)) <= MAX_SHOWN
     described = {tool.name: tool.description or "" for tool in result.tools}
-    assert {name: len(text) for name, text in described.items() if not 20 <= len(text) <= MOST_WORDS} == {}
+    assert {name: len(text) for name, text in described.items() if not 20 <= len(text) <= MAX_WORDS} == {}
     assert len({*described.values()}) == len(described)
 
 

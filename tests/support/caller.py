@@ -28,7 +28,6 @@ class Caller:
     """
 
     def __init__(self, redis: ArqRedis, channel: PubSub, name: str) -> None:
-        """Keep the subscribed channel."""
         self.queue = JobQueue(redis, BOUNDS, front_end=name)
         self.seen: list[Record] = []
         self._channel = channel

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from offloop.processes.parent_death import leashed
+from offloop.processes.parent_death import die_with_parent_command
 
 SESSION = "TESTS_SESSION"
 """Environment variable that every process begun by one run of the tests inherits."""
@@ -29,12 +29,11 @@ class Process:
     """
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Start it."""
         self.name = name
         self.log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
-                leashed(command),
+                die_with_parent_command(command),
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -44,7 +44,6 @@ class Steps:
     """
 
     def __init__(self, redis: ArqRedis, owner: str = "worker", queue: str = "default") -> None:
-        """Load the scripts."""
         self.owner = owner
         self.queue = queue
         self._redis = redis
@@ -98,7 +97,6 @@ class Steps:
             yield Orders(channel)
 
     async def progress(self, taken: Taken, progress: Progress) -> bool:
-        """Tell progress."""
         return bool(await self._run("PROGRESS", [taken.job_id, taken.token, progress.pack()]))
 
     async def finish(self, taken: Taken, outcome: Outcome | None = None) -> bool:
@@ -211,7 +209,6 @@ class Orders:
     """What a worker is told, in order."""
 
     def __init__(self, channel: PubSub) -> None:
-        """Nothing is heard yet."""
         self._channel = channel
 
     async def next(self) -> tuple[str, Any]:

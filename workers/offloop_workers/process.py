@@ -19,7 +19,7 @@ from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Performer
 from offloop_workers.engine.worker import Worker
-from offloop_workers.webhooks.dispatcher import Courier
+from offloop_workers.webhooks.dispatcher import WebhookDispatcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ async def run(settings: Settings) -> None:
             async with (
                 Children(_children(kinds, queues, settings.slots), tuple(queues), scratch.path("children")) as children,
                 Fetching(settings) as fetching,
-                Courier(settings),
+                WebhookDispatcher(settings),
             ):
                 worker = Worker(
                     kinds,

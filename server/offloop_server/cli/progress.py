@@ -14,7 +14,6 @@ class Bar:
     """One bar for one job after another; use as a context manager, and as the callback of a call."""
 
     def __init__(self) -> None:
-        """Prepare the display."""
         terminal = console()
         self._progress = Progress(
             TextColumn("{task.description:<24}"),
@@ -29,14 +28,12 @@ class Bar:
         self._task = self._progress.add_task("", total=None, words="", start=False, visible=False)
 
     def __enter__(self) -> Self:
-        """Show it."""
         self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove it."""
         self._progress.stop()
 
     def begin(self, name: str) -> None:

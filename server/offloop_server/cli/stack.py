@@ -30,7 +30,6 @@ class Stack:
     """Starts everything when the context is entered and ends everything when it is left, within 10 seconds."""
 
     def __init__(self, settings: Settings) -> None:
-        """Plan to run what `settings` say; port 0 takes a free one."""
         self.settings = settings
         self._supervisor = Supervisor(())
         self._opened = AsyncExitStack()
@@ -68,7 +67,6 @@ class Stack:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End everything."""
         await self._opened.__aexit__(kind, error, trace)
 
     async def ready(self, seconds: float = READY_SECONDS) -> str:

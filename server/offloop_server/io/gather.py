@@ -109,7 +109,6 @@ class GatherSources(LightTool[GatherArguments]):
     open_world = True
 
     def __init__(self, services: Services, fetcher: Fetcher, queries: Queries) -> None:
-        """Keep what asks."""
         super().__init__(services)
         self._visits = Visits(fetcher, services.store)
         self._queries = queries

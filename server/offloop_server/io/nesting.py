@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-DEEPEST: Final = 100
+MAX_DEPTH: Final = 100
 """Levels of lists and objects."""
 
 
 def too_deep(value: Any) -> bool:
     """Whether a parsed JSON value has more levels than an answer can carry."""
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         level = [
             inner
             for outer in level

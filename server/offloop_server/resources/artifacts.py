@@ -28,7 +28,7 @@ from offloop.redis.paging import decode_cursor, encode_cursor
 from offloop_server.resources.jobs import JOB_TEMPLATE, JOB_URI, JobResources, id_in
 from offloop_server.toolkit.inline import URI
 from offloop_server.toolkit.parts import decoded, is_text, read
-from offloop_server.tools.previews import MOST_BYTES, check_arrived
+from offloop_server.tools.previews import MAX_BYTES, check_arrived
 from offloop_server.web.auth import SCOPE_KEY
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from offloop.artifacts.store import Artifact, ArtifactStore
 
 PAGE: Final = 100
-_LONGEST_URI: Final = 200
-_LONGEST_ID: Final = _LONGEST_URI - len(URI)
+_MAX_URI: Final = 200
+_MAX_ID: Final = _MAX_URI - len(URI)
 TEMPLATE: Final = URI + "{artifact_id}"
 
 
@@ -54,7 +54,6 @@ class Resources:
     """
 
     def __init__(self, store: ArtifactStore, jobs: JobResources, links: Callable[[Request], Links]) -> None:
-        """Keep all three."""
         self._store = store
         self._jobs = jobs
         self._links = links
@@ -77,7 +76,7 @@ class Resources:
             name="artifact",
             title="File",
             uri_template=TEMPLATE,
-            description=f"A file you uploaded or a job of yours made, up to {MOST_BYTES} bytes; "
+            description=f"A file you uploaded or a job of yours made, up to {MAX_BYTES} bytes; "
             "read_artifact reads larger ones in parts.",
         )
         return ListResourceTemplatesResult(resource_templates=[template, self._jobs.template])
@@ -91,9 +90,9 @@ class Resources:
                 return await self._jobs.read(uri, job_id, principal=principal_of(context), links=links)
         async with said():
             artifact = check_arrived(await self._store.get(_artifact_id(uri), principal=principal_of(context)))
-            if artifact.size > MOST_BYTES:
+            if artifact.size > MAX_BYTES:
                 message = (
-                    f"{artifact.name} has {artifact.size} bytes, and {MOST_BYTES} can be read at once: "
+                    f"{artifact.name} has {artifact.size} bytes, and {MAX_BYTES} can be read at once: "
                     f'read it in parts with read_artifact(artifact_id="{artifact.artifact_id}").'
                 )
                 raise BadInput(message)
@@ -120,10 +119,10 @@ def principal_of(context: ServerRequestContext[Any]) -> str:
 
 
 def _artifact_id(uri: str) -> str:
-    artifact_id = id_in(uri, URI, _LONGEST_ID)
+    artifact_id = id_in(uri, URI, _MAX_ID)
     if artifact_id is None:
         message = (
-            f"{uri[:_LONGEST_URI]!r} is not a resource of this server: files are named {TEMPLATE}, jobs {JOB_TEMPLATE}."
+            f"{uri[:_MAX_URI]!r} is not a resource of this server: files are named {TEMPLATE}, jobs {JOB_TEMPLATE}."
         )
         raise BadInput(message)
     return artifact_id

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 JOB_URI: Final = "offloop://jobs/"
 JOB_TEMPLATE: Final = JOB_URI + "{job_id}"
 MIME_TYPE: Final = "application/json"
-_LONGEST_ID: Final = 64
+_MAX_ID: Final = 64
 
 
-def id_in(uri: str, prefix: str, longest: int = _LONGEST_ID) -> str | None:
+def id_in(uri: str, prefix: str, longest: int = _MAX_ID) -> str | None:
     """The id that a URI has after its prefix; None where it has none."""
     found = uri.removeprefix(prefix)
     return None if found == uri or not found or len(found) > longest or "/" in found else found
@@ -38,7 +38,6 @@ class JobResources:
     """
 
     def __init__(self, queue: JobQueue, redis: ArqRedis) -> None:
-        """Keep both."""
         self._queue = queue
         self._redis = redis
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from offloop.kinds.kind import Kind
 
-MOST_COMPLETIONS: Final = 100
+MAX_COMPLETIONS: Final = 100
 """The protocol's bound."""
 _WAIT: Final = (
     "Where the answer's state is queued or running, call job_status(job_id, wait_seconds=20) until it is completed. "
@@ -53,7 +53,6 @@ class Prompts:
     """
 
     def __init__(self, kinds: Mapping[str, Kind[Any, Any]], ids: Ids) -> None:
-        """Choose the workflows."""
         self._kinds = kinds
         self._ids = ids
         self._workflows = {workflow.name: workflow for workflow in WORKFLOWS if workflow.tool in kinds}
@@ -87,11 +86,11 @@ class Prompts:
             before, comma, last = begun.rpartition(",") if params.argument.name == "formats" else ("", "", begun)
             found = [f"{before}{comma}{one}" for one in choices if one.lower().startswith(last.strip().lower())]
         elif params.ref.uri == TEMPLATE and params.argument.name == "artifact_id":
-            found = await self._ids(context, begun, MOST_COMPLETIONS)
+            found = await self._ids(context, begun, MAX_COMPLETIONS)
         else:
             found = []
-        more = len(found) > MOST_COMPLETIONS
-        return CompleteResult(completion=Completion(values=found[:MOST_COMPLETIONS], total=len(found), has_more=more))
+        more = len(found) > MAX_COMPLETIONS
+        return CompleteResult(completion=Completion(values=found[:MAX_COMPLETIONS], total=len(found), has_more=more))
 
     def _find(self, name: str) -> Workflow:
         workflow = self._workflows.get(name)

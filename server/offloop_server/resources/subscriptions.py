@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from offloop.queue.record import Record
     from offloop_server.waiting.inbox import Inbox, Watch
 
-MOST_URIS: Final = 100
+MAX_URIS: Final = 100
 """In one request."""
-MOST_OF_ONE: Final = 16
+MAX_OF_ONE: Final = 16
 """Requests of one principal that may be open at a front end."""
-MOST_OPEN: Final = 256
+MAX_OPEN: Final = 256
 """Requests that may be open at a front end."""
-LONGEST_SECONDS: Final = 3600.0
+MAX_SECONDS: Final = 3600.0
 """After which a request is ended in good order; the client may listen again."""
 
 _Tell = Callable[[ServerNotification], Awaitable[None]]
@@ -61,7 +61,6 @@ class Listening:
     """
 
     def __init__(self, queue: JobQueue, inbox: Inbox) -> None:
-        """Nobody listens yet."""
         self._queue = queue
         self._inbox = inbox
         self._open: Counter[str] = Counter()
@@ -91,22 +90,22 @@ class Listening:
                     changed = asyncio.Event()
                     watches = await self._watch(uris, principal, changed, stack)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LONGEST_SECONDS):
+                    async with asyncio.timeout(MAX_SECONDS):
                         await tell(_acknowledged([*watches], meta))
                         await _tell_changes(watches, changed, tell, meta)
         return SubscriptionsListenResult(_meta=meta)
 
     @contextmanager
     def _place(self, principal: str) -> Iterator[None]:
-        if self._open[principal] >= MOST_OF_ONE:
+        if self._open[principal] >= MAX_OF_ONE:
             message = (
-                f"You listen {MOST_OF_ONE} times already, the most there may be: end one, or name more jobs in each "
-                f"(up to {MOST_URIS})."
+                f"You listen {MAX_OF_ONE} times already, the most there may be: end one, or name more jobs in each "
+                f"(up to {MAX_URIS})."
             )
             raise MCPError(INTERNAL_ERROR, message)
-        if self._open.total() >= MOST_OPEN:
+        if self._open.total() >= MAX_OPEN:
             message = (
-                f"{MOST_OPEN} clients listen to this server, the most there may be: try again later, or wait with "
+                f"{MAX_OPEN} clients listen to this server, the most there may be: try again later, or wait with "
                 "job_status or wait_for_jobs."
             )
             raise MCPError(INTERNAL_ERROR, message)
@@ -154,9 +153,9 @@ def _asked(wanted: SubscriptionFilter) -> list[str]:
         MCPError: they are too many.
     """
     uris = wanted.resource_subscriptions or []
-    if len(uris) > MOST_URIS:
+    if len(uris) > MAX_URIS:
         message = (
-            f"resourceSubscriptions has {len(uris)} URIs, and {MOST_URIS} may be listened to in one request: "
+            f"resourceSubscriptions has {len(uris)} URIs, and {MAX_URIS} may be listened to in one request: "
             "listen to the others in another."
         )
         raise MCPError(INVALID_PARAMS, message)

@@ -40,14 +40,12 @@ class Background:
     """
 
     def __init__(self, grace: float) -> None:
-        """No task yet."""
         self._grace = grace
         self._endless: set[asyncio.Task[Any]] = set()
         self._finite: set[asyncio.Task[Any]] = set()
         self._finished = self._failed = self._cancelled = 0
 
     async def __aenter__(self) -> Self:
-        """Begin."""
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Places that are scarce: a bounded number, at each spot and altogether, which principals take in turn."""
+"""FairLimiter that are scarce: a bounded number, at each spot and altogether, which principals take in turn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict, deque
 
 
-class Places:
+class FairLimiter:
     """So many places, where there are fewer than callers.
 
     Whoever waits holds nothing: a place among all and one at the spot are taken in the same moment, so that those who
@@ -19,13 +19,12 @@ class Places:
     """
 
     def __init__(self, total: int, at_spot: int | None = None) -> None:
-        """All are free."""
         self.taken = 0
         self.waiting = 0
         self._total = total
         self._at_spot = at_spot or total
-        self._spots: dict[str, _Spot] = {}
-        self._turns: OrderedDict[str, OrderedDict[_Spot, None]] = OrderedDict()
+        self._spots: dict[str, _Key] = {}
+        self._turns: OrderedDict[str, OrderedDict[_Key, None]] = OrderedDict()
         """The spots that each principal waits at; who has waited for their turn the longest is first."""
 
     async def take(self, principal: str, spot: str = "", *, seconds: float | None = None) -> None:
@@ -39,7 +38,7 @@ class Places:
         Raises:
             TimeoutError: none came in time.
         """
-        here = self._spots.setdefault(spot, _Spot())
+        here = self._spots.setdefault(spot, _Key())
         if self.taken < self._total and here.taken < self._at_spot:
             self._give(here)
             return
@@ -63,25 +62,25 @@ class Places:
             self._serve(following)
         self._forget(spot)
 
-    def _give(self, here: _Spot) -> None:
+    def _give(self, here: _Key) -> None:
         self.taken += 1
         here.taken += 1
 
-    def _line_up(self, principal: str, here: _Spot) -> asyncio.Future[None]:
+    def _line_up(self, principal: str, here: _Key) -> asyncio.Future[None]:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         here.lines.setdefault(principal, deque()).append(turn)
         self._turns.setdefault(principal, OrderedDict())[here] = None
         self.waiting += 1
         return turn
 
-    def _following(self) -> _Spot | None:
+    def _following(self) -> _Key | None:
         """Where the next place is to be given: the first spot with room of the first principal who waits at one.
 
         It passes over spots without room only, and no more of them can be than the total fills.
         """
         return next((here for spots in self._turns.values() for here in spots if here.taken < self._at_spot), None)
 
-    def _serve(self, here: _Spot) -> None:
+    def _serve(self, here: _Key) -> None:
         principal, line = next(iter(here.lines.items()))
         turn = line.popleft()
         self._stepped_out(principal, here)
@@ -99,7 +98,7 @@ class Places:
         self._stepped_out(principal, here)
         self._forget(spot)
 
-    def _stepped_out(self, principal: str, here: _Spot) -> None:
+    def _stepped_out(self, principal: str, here: _Key) -> None:
         """One caller less waits; lines that are empty now are taken away."""
         self.waiting -= 1
         if here.lines[principal]:
@@ -114,7 +113,7 @@ class Places:
             del self._spots[spot]
 
 
-class _Spot:
+class _Key:
     """One spot, kept while anybody is or waits there."""
 
     def __init__(self) -> None:

@@ -75,7 +75,6 @@ class Watchdog:
     """
 
     def __init__(self) -> None:
-        """Watch nothing yet."""
         self.lag = Lag()
         self._selector: Any = None
         self._beat: asyncio.TimerHandle | None = None
@@ -90,7 +89,6 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin."""
         loop = asyncio.get_running_loop()
         self._watched = threading.get_ident()
         self._selector = getattr(loop, "_selector", None)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from offloop.errors import Busy, LimitExceeded
-from offloop_server.runtime.fair_limiter import Places
+from offloop_server.runtime.fair_limiter import FairLimiter
 
 if TYPE_CHECKING:
     from offloop_server.runtime.background import Background
@@ -39,10 +39,9 @@ class Threads:
     """
 
     def __init__(self, count: int, background: Background) -> None:
-        """Start none: each is started with its call."""
         self._count = count
         self._background = background
-        self._places = Places(count)
+        self._places = FairLimiter(count)
 
     @property
     def running(self) -> int:

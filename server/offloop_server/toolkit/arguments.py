@@ -25,7 +25,6 @@ class _Untitled(GenerateJsonSchema):
     """Without the generated titles: they repeat the names, and a model pays for each word."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 -- pydantic's signature
-        """No."""
         return False
 
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from offloop.queue.batches import BatchPage, Item
     from offloop.queue.record import Record
 
-_MOST_TOLD: Final = 10
+_MAX_TOLD: Final = 10
 """Failures and files that the text names; all are in the structure."""
-_LONGEST: Final = 500
+_MAX_ERROR: Final = 500
 """Characters of one failure in the text."""
 
 
@@ -59,7 +59,7 @@ class BatchOutput(_Answer):
     failed: int
     cancelled: int
     items: list[BatchItem] = Field(description=f"In their order, at most {batches.PAGE} in one answer.")
-    failures: list[BatchFailure] = Field(description=f"The first {batches.MOST_FAILURES} items that failed.")
+    failures: list[BatchFailure] = Field(description=f"The first {batches.MAX_FAILURES} items that failed.")
     cursor: str | None = Field(description="Pass it to job_status for the next items; null at the end.")
 
 
@@ -142,9 +142,9 @@ def _summary(job: JobAnswer[Any], page: BatchPage) -> str:
 
 
 def _failures(output: BatchOutput) -> list[str]:
-    told = output.failures[:_MOST_TOLD]
+    told = output.failures[:_MAX_TOLD]
     lines = [
-        f"Item {one.index} failed: {one.error.message[:_LONGEST] if one.error else 'job_status tells why'}"
+        f"Item {one.index} failed: {one.error.message[:_MAX_ERROR] if one.error else 'job_status tells why'}"
         for one in told
     ]
     if output.failed and output.succeeded:
@@ -157,9 +157,9 @@ def _files(output: BatchOutput) -> list[str]:
     lines = [
         f"Item {index}: {file.name} ({file.mime_type}, {file.size} bytes): pass it on as artifact:{file.artifact_id} "
         f"or download {file.download_url}"
-        for index, file in files[:_MOST_TOLD]
+        for index, file in files[:_MAX_TOLD]
     ]
-    return [*lines, "The other files are in the structured items."] if len(files) > _MOST_TOLD else lines
+    return [*lines, "The other files are in the structured items."] if len(files) > _MAX_TOLD else lines
 
 
 def _more(job: JobAnswer[Any], output: BatchOutput) -> list[str]:

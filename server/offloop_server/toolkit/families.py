@@ -47,7 +47,6 @@ class Families:
     """
 
     def __init__(self, chosen: Iterable[str]) -> None:
-        """Keep them, and learn which kind is of which family."""
         self._chosen = frozenset(chosen) or frozenset(FAMILIES)
         self._families = dict(_LIGHT)
         for module, family in _CONTRACTS.items():

@@ -16,10 +16,10 @@ from offloop_server.toolkit.parts import is_picture, is_text, read
 if TYPE_CHECKING:
     from offloop.queue.record import Record
 
-MOST_TEXT: Final = 64 << 10
+MAX_TEXT: Final = 64 << 10
 """Bytes of text in one answer; hosts cut what is longer."""
-MOST_PICTURE: Final = 64 << 10
-MOST_PICTURES: Final = 384 << 10
+MAX_PICTURE: Final = 64 << 10
+MAX_PICTURES: Final = 384 << 10
 """Bytes of the pictures in one answer; with the text, and as base64, they stay under 700 KiB."""
 
 URI: Final = "offloop://artifacts/"
@@ -30,10 +30,10 @@ async def shown(record: Record, store: ArtifactStore) -> list[ContentBlock]:
     if not isinstance(record.outcome, Done):
         return []
     blocks: list[ContentBlock] = []
-    text, pictures = MOST_TEXT, MOST_PICTURES
+    text, pictures = MAX_TEXT, MAX_PICTURES
     for fields in record.outcome.artifacts:
         artifact = Artifact(**fields)
-        room = text if is_text(artifact.mime_type) else min(pictures, MOST_PICTURE)
+        room = text if is_text(artifact.mime_type) else min(pictures, MAX_PICTURE)
         if not 0 < artifact.size <= room or not (
             is_text(artifact.mime_type) or artifact.mime_type.startswith("image/")
         ):

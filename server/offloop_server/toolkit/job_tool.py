@@ -15,8 +15,8 @@ from offloop.kinds.references import Scheme, parse, references
 from offloop.outbound.policy import Policy
 from offloop.queue import batches
 from offloop.queue.client import live_queues
-from offloop.queue.notice import Notice, webhook_policy
 from offloop.queue.record import Progress, State
+from offloop.queue.subscription import WebhookSubscription, webhook_policy
 from offloop_server.toolkit.answers import JobAnswer, answer
 from offloop_server.toolkit.arguments import output_schema, schema, split, validate
 from offloop_server.toolkit.inline import shown
@@ -63,7 +63,7 @@ class AnyTool(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        pass
 
     def describe(self) -> Tool:
         """As it is listed."""
@@ -101,7 +101,6 @@ class HeavyTool:
     """
 
     def __init__(self, kind: Kind[Any, Any], services: Services) -> None:
-        """Keep both."""
         self._kind = kind
         self._services = services
         self._may_be_told = webhook_policy(services.settings)
@@ -137,7 +136,7 @@ class HeavyTool:
         mine, rest = split(arguments, Budget)
         budget = validate(self.name, Budget, mine)
         value: Model = validate(self.name, self._kind.input, rest)
-        notice = Notice.to(budget.notify_url, self._may_be_told) if budget.notify_url else None
+        notice = WebhookSubscription.to(budget.notify_url, self._may_be_told) if budget.notify_url else None
         await check_references(value, caller.principal, self._services)
         record = await self._services.calls.run(
             self._kind,

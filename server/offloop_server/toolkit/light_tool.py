@@ -32,7 +32,6 @@ class LightTool(ABC, Generic[ModelT]):
     open_world: bool = False
 
     def __init__(self, services: Services) -> None:
-        """Keep them."""
         self._services = services
 
     def describe(self) -> Tool:

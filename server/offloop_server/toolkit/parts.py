@@ -14,9 +14,9 @@ from offloop.errors import BadInput
 
 Encoding = Literal["auto", "text", "base64"]
 
-MOST_BYTES: Final = 65_536
+MAX_BYTES: Final = 65_536
 """Of one part; longer answers are cut by hosts."""
-MOST_SEARCHED: Final = 64 << 20
+MAX_SEARCHED: Final = 64 << 20
 """Bytes that are looked through for a line; further on, a part is found by its offset."""
 
 _TEXT: Final = re.compile(
@@ -121,23 +121,21 @@ def _whole_units(data: bytes, charset: str) -> int:
 
 
 async def span_of_lines(store: ArtifactStore, artifact: Artifact, first: int, count: int) -> tuple[int, int]:
-    """Where `count` lines from line `first` (from 1) begin and end, in bytes; the end is bounded by `MOST_BYTES`.
+    """Where `count` lines from line `first` (from 1) begin and end, in bytes; the end is bounded by `MAX_BYTES`.
 
     Raises:
         BadInput: the file has fewer lines, or the line is too far in to look for it.
         Unavailable: the store does not answer.
     """
-    start = await _line_start(store.stream(artifact, 0, min(artifact.size, MOST_SEARCHED)), first - 1)
+    start = await _line_start(store.stream(artifact, 0, min(artifact.size, MAX_SEARCHED)), first - 1)
     if start is None:
-        where = (
-            "has fewer lines" if artifact.size <= MOST_SEARCHED else f"is not within the first {MOST_SEARCHED} bytes"
-        )
+        where = "has fewer lines" if artifact.size <= MAX_SEARCHED else f"is not within the first {MAX_SEARCHED} bytes"
         message = (
             f"line {first} of {artifact.name} cannot be read: it {where}. Send a smaller line, or an offset in bytes "
             f"(the file has {artifact.size})."
         )
         raise BadInput(message)
-    data = await read(store, artifact, start, start + MOST_BYTES)
+    data = await read(store, artifact, start, start + MAX_BYTES)
     length = 0
     for _ in range(count):
         found = data.find(b"\n", length)

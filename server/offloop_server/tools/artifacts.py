@@ -16,13 +16,13 @@ from offloop.queue.record import Record
 from offloop.redis.codec import timestamp
 from offloop_server.toolkit.job_tool import Caller, Services, WaitSeconds, notes
 from offloop_server.toolkit.light_tool import LightTool
-from offloop_server.toolkit.parts import MOST_BYTES, Encoding, Part, is_picture, part, read, span_of_lines
-from offloop_server.tools.previews import MOST_BYTES as MOST_PICTURE
-from offloop_server.tools.previews import Glances, check_arrived
+from offloop_server.toolkit.parts import MAX_BYTES, Encoding, Part, is_picture, part, read, span_of_lines
+from offloop_server.tools.previews import MAX_BYTES as MAX_PICTURE
+from offloop_server.tools.previews import Previews, check_arrived
 from offloop_server.web.uploads import MIME_TYPE
 
 ArtifactId = Annotated[str, Field(min_length=1, max_length=64)]
-_MOST_SAID: Final = 5
+_MAX_SAID: Final = 5
 """Sentences about unknown ids in one text; all ids are in the structure."""
 MimeType = Annotated[str, Field(pattern=MIME_TYPE, examples=["image/jpeg"])]
 
@@ -86,7 +86,7 @@ class ReadArtifactArguments(Model):
 
     artifact_id: ArtifactId = Field(description="From a job's artifacts, or from create_upload.")
     offset: Annotated[int, Field(ge=0)] = Field(0, description="Byte to begin at.")
-    length: Annotated[int, Field(ge=1, le=MOST_BYTES)] = Field(16_384, description="Most bytes to read.")
+    length: Annotated[int, Field(ge=1, le=MAX_BYTES)] = Field(16_384, description="Most bytes to read.")
     line: Annotated[int, Field(ge=1)] | None = Field(None, description="Line to begin at, instead of offset.")
     lines: Annotated[int, Field(ge=1, le=2000)] = Field(200, description="Most lines to read, with line.")
     page: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
@@ -134,8 +134,7 @@ class ReadArtifact(LightTool[ReadArtifactArguments]):
     arguments = ReadArtifactArguments
     answers = PartAnswer
 
-    def __init__(self, services: Services, glances: Glances) -> None:
-        """Keep both."""
+    def __init__(self, services: Services, glances: Previews) -> None:
         super().__init__(services)
         self._glances = glances
 
@@ -168,7 +167,7 @@ class ReadArtifact(LightTool[ReadArtifactArguments]):
         self, artifact: Artifact, caller: Caller, *, of: Artifact | None = None
     ) -> CallToolResult | None:
         """The whole file as an image block, where a model can look at it as it is."""
-        if not artifact.mime_type.startswith("image/") or artifact.size > MOST_PICTURE:
+        if not artifact.mime_type.startswith("image/") or artifact.size > MAX_PICTURE:
             return None
         data = await read(self._services.store, artifact, 0, artifact.size)
         if not is_picture(artifact.mime_type, data):
@@ -230,9 +229,9 @@ class DeleteArtifact(LightTool[DeleteArtifactArguments]):
         lines = (
             [f"Deleted {len(deleted)} file{'s' if len(deleted) > 1 else ''}; their room is free."] if deleted else []
         )
-        lines += [NotFound.artifact(one).message for one in unknown[:_MOST_SAID]]
-        if len(unknown) > _MOST_SAID:
-            lines.append(f"The same goes for {len(unknown) - _MOST_SAID} more ids: they are in unknown.")
+        lines += [NotFound.artifact(one).message for one in unknown[:_MAX_SAID]]
+        if len(unknown) > _MAX_SAID:
+            lines.append(f"The same goes for {len(unknown) - _MAX_SAID} more ids: they are in unknown.")
         return CallToolResult(
             content=[TextContent(text="\n".join(lines))],
             structured_content=DeletedAnswer(deleted=deleted, unknown=unknown).model_dump(mode="json"),

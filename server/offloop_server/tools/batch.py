@@ -15,14 +15,14 @@ from offloop.kinds.kind import Kind, Model
 from offloop.queue import batches
 from offloop.queue.batches import Batches
 from offloop.queue.client import Submission
-from offloop.queue.notice import Notice, webhook_policy
+from offloop.queue.subscription import WebhookSubscription, webhook_policy
 from offloop_server.toolkit.answers import JobAnswer
 from offloop_server.toolkit.arguments import schema, validate
 from offloop_server.toolkit.batch_answers import BatchOutput, batch_answer
 from offloop_server.toolkit.job_tool import Budget, Caller, Services, check_references, notes
 from offloop_server.toolkit.light_tool import LightTool
 
-_MOST_FAULTS: Final = 3
+_MAX_FAULTS: Final = 3
 """Wrong items that one refusal names."""
 
 
@@ -30,8 +30,8 @@ class RunBatchArguments(Budget):
     """Which tool, with which inputs."""
 
     kind: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="The tool to run on every item.")
-    items: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=batches.MOST_ITEMS)] = Field(
-        description=f"The tool's own arguments, once for each item; 1 to {batches.MOST_ITEMS} items."
+    items: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=batches.MAX_ITEMS)] = Field(
+        description=f"The tool's own arguments, once for each item; 1 to {batches.MAX_ITEMS} items."
     )
     common: dict[str, Any] = Field(
         default_factory=dict, description="Arguments that all items share; an item's own go before them."
@@ -60,7 +60,6 @@ class RunBatch(LightTool[RunBatchArguments]):
     idempotent = False
 
     def __init__(self, services: Services, accepting: Batches, kinds: Mapping[str, Kind[Any, Any]]) -> None:
-        """Keep them."""
         super().__init__(services)
         self._batches = accepting
         self._kinds = kinds
@@ -78,7 +77,7 @@ class RunBatch(LightTool[RunBatchArguments]):
     async def do(self, value: RunBatchArguments, caller: Caller) -> CallToolResult:
         """Check every item, submit all of them, and wait within the budget."""
         kind = self._kind(value.kind)
-        notice = Notice.to(value.notify_url, self._may_be_told) if value.notify_url else None
+        notice = WebhookSubscription.to(value.notify_url, self._may_be_told) if value.notify_url else None
         values = await asyncio.to_thread(_checked, kind, value)
         await self._check_references(values, caller.principal)
 
@@ -154,5 +153,5 @@ _CORRECT: Final = " Correct the arguments and call it again."
 
 
 def _refusal(faults: list[str]) -> OffloopError:
-    more = f" (and {len(faults) - _MOST_FAULTS} more items)" if len(faults) > _MOST_FAULTS else ""
-    return BadInput(f"run_batch: {' '.join(faults[:_MOST_FAULTS])}{more} Nothing was queued.")
+    more = f" (and {len(faults) - _MAX_FAULTS} more items)" if len(faults) > _MAX_FAULTS else ""
+    return BadInput(f"run_batch: {' '.join(faults[:_MAX_FAULTS])}{more} Nothing was queued.")

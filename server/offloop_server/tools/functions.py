@@ -37,7 +37,6 @@ class LightFunction(LightTool[Model]):
     """
 
     def __init__(self, declared: DeclaredTool[Any, Any], services: Services, threads: Threads) -> None:
-        """Take over what it declares."""
         super().__init__(services)
         self.name = declared.name
         self.description = declared.description

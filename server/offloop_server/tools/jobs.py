@@ -106,12 +106,10 @@ class ListJobs(LightTool[ListJobsArguments]):
     answers = JobsAnswer
 
     def __init__(self, services: Services, queue: JobQueue) -> None:
-        """Keep both."""
         super().__init__(services)
         self._queue = queue
 
     async def do(self, value: ListJobsArguments, caller: Caller) -> CallToolResult:
-        """One page."""
         page = await self._queue.jobs(
             principal=caller.principal, state=value.state, kind=value.kind, limit=value.limit, cursor=value.cursor
         )

@@ -11,15 +11,15 @@ from offloop.kinds.kind import Kind, Model
 from offloop.queue.record import Done, Failed, Record
 from offloop_server.toolkit.job_tool import Caller, Services
 
-MOST_BYTES: Final = 512 << 10
+MAX_BYTES: Final = 512 << 10
 """Bytes of a picture that is shown; as base64 it fits into one message of 700 KiB."""
 _PAGE_WIDTH: Final = 1024
-_LONGEST: Final = 1568
+_MAX_SIDE: Final = 1568
 """Pixels: what models look at is scaled down to about this anyway."""
 _SMALL: Final = 400_000
 
 
-class Glances:
+class Previews:
     """Draws what a model wants to look at, as jobs of the kinds that there are.
 
     Args:
@@ -28,7 +28,6 @@ class Glances:
     """
 
     def __init__(self, services: Services, kinds: Mapping[str, Kind[Any, Any]]) -> None:
-        """Keep what is needed."""
         self._services = services
         self._page = kinds.get("preview_pdf")
         self._picture = kinds.get("transform_image")
@@ -68,7 +67,7 @@ class Glances:
             return self._page, self._page.input.model_validate(asked)
         if artifact.mime_type.startswith("image/") and self._picture:
             asked = {"image": file, "page": page, "animated": False, "format": "webp", "max_bytes": _SMALL}
-            return self._picture, self._picture.input.model_validate(asked | {"width": _LONGEST, "height": _LONGEST})
+            return self._picture, self._picture.input.model_validate(asked | {"width": _MAX_SIDE, "height": _MAX_SIDE})
         message = f"{artifact.name} ({artifact.mime_type}) has no pages to show: leave page out to read it as text."
         raise BadInput(message)
 

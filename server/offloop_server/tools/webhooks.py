@@ -85,12 +85,10 @@ class ListDeliveries(LightTool[ListDeliveriesArguments]):
     answers = DeliveriesAnswer
 
     def __init__(self, services: Services, webhooks: Webhooks) -> None:
-        """Keep both."""
         super().__init__(services)
         self._webhooks = webhooks
 
     async def do(self, value: ListDeliveriesArguments, caller: Caller) -> CallToolResult:
-        """One page."""
         page = await self._webhooks.deliveries(
             principal=caller.principal, job_id=value.job_id, state=value.state, limit=value.limit, cursor=value.cursor
         )
@@ -115,7 +113,6 @@ class ReplayDelivery(LightTool[ReplayDeliveryArguments]):
     open_world = True
 
     def __init__(self, services: Services, webhooks: Webhooks) -> None:
-        """Keep both."""
         super().__init__(services)
         self._webhooks = webhooks
 
@@ -141,7 +138,6 @@ class RotateWebhookSecret(LightTool[RotateWebhookSecretArguments]):
     idempotent = False
 
     def __init__(self, services: Services, webhooks: Webhooks) -> None:
-        """Keep both."""
         super().__init__(services)
         self._webhooks = webhooks
 

@@ -20,8 +20,8 @@ from offloop.queue.record import Record
 
 if TYPE_CHECKING:
     from offloop.kinds.kind import Kind, Model
-    from offloop.queue.notice import Notice
     from offloop.queue.record import Progress
+    from offloop.queue.subscription import WebhookSubscription
     from offloop_server.runtime.background import Background
     from offloop_server.waiting.inbox import Inbox, Watch
 
@@ -38,7 +38,6 @@ class Calls:
     """What the tools do with jobs; one per front end."""
 
     def __init__(self, queue: JobQueue, inbox: Inbox, background: Background) -> None:
-        """Keep what the calls need."""
         self._queue = queue
         self._inbox = inbox
         self._background = background
@@ -52,7 +51,7 @@ class Calls:
         wait: float,
         key: str | None,
         relay: Relay,
-        notice: Notice | None = None,
+        notice: WebhookSubscription | None = None,
     ) -> Record:
         """Submit a job and wait for it.
 

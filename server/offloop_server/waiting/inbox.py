@@ -15,7 +15,7 @@ from offloop.errors import NotFound
 from offloop.queue.client import JobQueue, read_push
 from offloop.redis import schema
 from offloop.redis.outage import AWAY, forever
-from offloop.redis.subscriber import Channel
+from offloop.redis.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -75,16 +75,13 @@ class Watching:
     """A watch while its block runs: an async context manager; a generator's would take three times as long."""
 
     def __init__(self, all_: dict[str, set[Watch]], job_id: str, watch: Watch) -> None:
-        """Prepare; nothing is watched yet."""
         self._all, self._job_id, self._watch = all_, job_id, watch
 
     async def __aenter__(self) -> Watch:
-        """Begin to watch."""
         self._all.setdefault(self._job_id, set()).add(self._watch)
         return self._watch
 
     async def __aexit__(self, *_: object) -> None:
-        """End it."""
         watches = self._all[self._job_id]
         watches.discard(self._watch)
         if not watches:
@@ -102,10 +99,9 @@ class Inbox:
     """
 
     def __init__(self, listening: ArqRedis, queue: JobQueue, front_end: str, background: Background) -> None:
-        """Keep what the loops need."""
         self._listening = listening
         self._queue = queue
-        self._channel = Channel(listening, schema.REPLY_CHANNEL + front_end, self._take, self._begin)
+        self._channel = Subscriber(listening, schema.REPLY_CHANNEL + front_end, self._take, self._begin)
         self._background = background
         self._watches: dict[str, set[Watch]] = {}
         self._subscribed = asyncio.Event()

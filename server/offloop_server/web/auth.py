@@ -32,7 +32,6 @@ class Principals:
     """The principals of a deployment, by the hash of their keys."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
-        """Keep name → key; only the hash of the key stays in memory."""
         self._names = {hashlib.sha256(key.encode()).digest(): name for name, key in keys.items()}
 
     @classmethod
@@ -90,12 +89,10 @@ class RequirePrincipal:
     """ASGI: put the principal into the scope, or answer 401. Guards the MCP endpoint."""
 
     def __init__(self, app: ASGIApp, principals: Principals) -> None:
-        """Keep both."""
         self._app = app
         self._principals = principals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

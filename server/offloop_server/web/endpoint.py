@@ -32,7 +32,6 @@ class Endpoint:
     """
 
     def __init__(self, mcp: ASGIApp, others: ASGIApp, principals: Principals) -> None:
-        """Keep the applications, with and without the guard."""
         self._mcp = RequirePrincipal(mcp, principals)
         self._others = others
         self._guarded = RequirePrincipal(others, principals)

@@ -35,7 +35,6 @@ class Files:
     """
 
     def __init__(self, store: ArtifactStore, links: Links, max_bytes: int) -> None:
-        """Keep them."""
         self._store = store
         self._links = links
         self._max_bytes = max_bytes

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class Metrics:
     """How a front end feels.
 
     Attributes:
@@ -44,8 +44,7 @@ class Health:
         vitals: looks at the front end itself.
     """
 
-    def __init__(self, redis: ArqRedis, queues: Sequence[str], vitals: Callable[[], Vitals]) -> None:
-        """Keep them."""
+    def __init__(self, redis: ArqRedis, queues: Sequence[str], vitals: Callable[[], Metrics]) -> None:
         self._redis = redis
         self._queues = queues
         self._vitals = vitals

@@ -15,9 +15,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
-MOST_HEAD: Final = 64 << 10
+MAX_HEAD: Final = 64 << 10
 """Bytes before a request, or the next piece of its body: the line, headers, the length of a chunk, trailers."""
-MOST_WAITING: Final = 32
+MAX_WAITING: Final = 32
 """Requests that a client may send on one connection before the first is answered."""
 
 
@@ -25,7 +25,6 @@ class HttpProtocol(HttpToolsProtocol):
     """One connection."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        """As uvicorn makes it."""
         super().__init__(*arguments, **named)
         self._head = 0
         self._running: RequestResponseCycle | None = None
@@ -41,8 +40,8 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse("Invalid HTTP request received.")
         else:
-            if self._head > MOST_HEAD:
-                self._refuse(f"The head of a request may have {MOST_HEAD} bytes.")
+            if self._head > MAX_HEAD:
+                self._refuse(f"The head of a request may have {MAX_HEAD} bytes.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that runs; uvicorn tells the one that came last."""
@@ -55,7 +54,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin the request, or have it wait for those before it."""
         if self.parser.should_upgrade():
             return
-        if len(self.pipeline) >= MOST_WAITING:
+        if len(self.pipeline) >= MAX_WAITING:
             message = "too many requests wait on this connection"
             raise ValueError(message)  # the parser stops, and the client is refused
         super().on_headers_complete()

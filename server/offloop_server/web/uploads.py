@@ -49,7 +49,6 @@ class Sink:
     """
 
     def __init__(self, file: BinaryIO, max_bytes: int) -> None:
-        """Nothing is written yet."""
         self._file = file
         self._max_bytes = max_bytes
         self._digest = hashlib.sha256()

@@ -41,7 +41,6 @@ class Links:
     """
 
     def __init__(self, key: bytes, base_url: str | Callable[[], str]) -> None:
-        """Keep the key and the base."""
         self._key = key
         self._base_url = base_url
 

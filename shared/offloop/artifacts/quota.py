@@ -138,7 +138,7 @@ class Used:
     bytes: int
 
 
-class Holdings:
+class Quotas:
     """The artifacts of every principal, counted.
 
     Args:
@@ -147,7 +147,6 @@ class Holdings:
     """
 
     def __init__(self, redis: ArqRedis, quota: Quota) -> None:
-        """Prepare the scripts; nothing is sent yet."""
         self._redis = redis
         self._quota = quota
         self._admit = Script(redis, _ADMIT)

@@ -26,7 +26,7 @@ from obstore.exceptions import BaseError as StoreError
 from obstore.store import LocalStore, from_url
 
 from offloop import logs
-from offloop.artifacts.quota import Holdings, Quota
+from offloop.artifacts.quota import Quota, Quotas
 from offloop.errors import Conflict, NotFound, SettingsError, Unavailable
 from offloop.redis import schema
 from offloop.redis.lua import Script
@@ -97,7 +97,7 @@ class ArtifactStore:
         """
         self._redis = redis
         self._retention = retention_seconds
-        self.holdings = Holdings(redis, quota or Quota())
+        self.holdings = Quotas(redis, quota or Quota())
         self._fill = Script(redis, _FILL)
         self._store, self._folder = _open(url)
 

@@ -52,7 +52,6 @@ class Catalogue(Mapping[str, Kind[Any, Any]]):
         return self._kinds[name]
 
     def __iter__(self) -> Iterator[str]:
-        """The names, sorted."""
         return iter(self._kinds)
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from offloop.errors import FetchFailed
 ACCEPTED: Final = "gzip, deflate"
 """What servers are told they may send: what can be unpacked up to a bound."""
 PIECE: Final = 64 << 10
-_MOST_EMPTY: Final = 100
+_MAX_EMPTY: Final = 100
 """Packed members without any content, which would cost time and count for nothing."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _BARE: Final = -zlib.MAX_WBITS
@@ -28,7 +28,6 @@ class Decoder:
     """
 
     def __init__(self, encoding: str) -> None:
-        """Nothing was fed yet."""
         self._encoding = encoding.strip().lower().removeprefix("x-") or "identity"
         if self._encoding not in ("identity", "gzip", "deflate"):
             message = f"its body is packed as {encoding[:40]!r}, and only {ACCEPTED} were asked for"
@@ -88,7 +87,7 @@ class Decoder:
         """
         self._empty += not self._filled
         self._filled = False
-        if self._empty > _MOST_EMPTY:
+        if self._empty > _MAX_EMPTY:
             message = "its body is packed in too many parts without content"
             raise FetchFailed(message, code="bad_answer", retryable=False)
 

@@ -21,7 +21,7 @@ import offloop
 from offloop.errors import FetchFailed
 from offloop.outbound import decompress
 from offloop.outbound.policy import Policy
-from offloop.outbound.redirects import LONGEST_VALUE, Ask, checked, next_hop
+from offloop.outbound.redirects import MAX_VALUE, Ask, checked, next_hop
 
 __all__ = ["SHOWN", "Ask", "Bounds", "Fetched", "Turn", "fetch_to", "no_turn"]
 
@@ -232,7 +232,7 @@ def _too_large(most: int) -> FetchFailed:
 def _fetched(
     response: httpx2.Response, size: int, digest: str, passed: list[str], seconds: tuple[float, float]
 ) -> Fetched:
-    headers = {name: response.headers[name][:LONGEST_VALUE] for name in SHOWN if name in response.headers}
+    headers = {name: response.headers[name][:MAX_VALUE] for name in SHOWN if name in response.headers}
     mime_type, _, parameters = headers.get("content-type", "").partition(";")
     mime_type = mime_type.strip().lower()
     charset = re.search(r"charset\s*=\s*\"?([A-Za-z0-9_.:-]{1,40})", parameters, re.IGNORECASE)

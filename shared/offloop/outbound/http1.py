@@ -24,7 +24,6 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(self, forget: Callable[[Connection], None]) -> None:
-        """Not connected yet; the event loop calls `connection_made`."""
         self.idle_since = 0.0
         self._forget = forget
         self._transport: asyncio.Transport | None = None

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import httptools
 import httpx2
 
-MOST_HEAD: Final = 100 << 10
+MAX_HEAD: Final = 100 << 10
 """Bytes before the body of an answer, or before its next piece: the line, headers, the length of a chunk, trailers."""
 
 AHEAD: Final = 256 << 10
@@ -44,7 +44,6 @@ class Answer(httpx2.AsyncByteStream):
     def __init__(
         self, connection: Carrier, release: Callable[[], None], silence: float | None, *, bodiless: bool
     ) -> None:
-        """Nothing has come yet."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self._connection = connection
@@ -130,8 +129,8 @@ class Answer(httpx2.AsyncByteStream):
         except httptools.HttpParserError as error:
             self._fail(httpx2.RemoteProtocolError(f"it is not HTTP/1.1: {error}"))
         else:
-            if self._head > MOST_HEAD:
-                self._fail(httpx2.RemoteProtocolError(f"its head has more than {MOST_HEAD} bytes"))
+            if self._head > MAX_HEAD:
+                self._fail(httpx2.RemoteProtocolError(f"its head has more than {MAX_HEAD} bytes"))
         if self._unread > AHEAD and not (self._paused or self._complete):
             self._paused = True
             self._connection.read_on(on=False)

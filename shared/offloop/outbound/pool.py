@@ -34,7 +34,6 @@ class Connections:
     """
 
     def __init__(self, dial: Dial, keep: int) -> None:
-        """None is open yet."""
         self._dial = dial
         self._keep = keep
         self._open: set[Connection] = set()

@@ -26,7 +26,7 @@ _HARMLESS: Final = frozenset({"accept", "accept-language", "user-agent"})
 _SAFE: Final = ("GET", "HEAD")
 """Methods that another origin may be asked with because the first one says so: they change nothing there."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-LONGEST_VALUE: Final = 8192
+MAX_VALUE: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ def checked(headers: Mapping[str, str]) -> dict[str, str]:
         if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
             message = f"The header {shown} cannot be set: it frames the message, or is no header's name. Leave it out."
             raise BadInput(message)
-        if len(value) > LONGEST_VALUE or not all(" " <= character <= "~" or character == "\t" for character in value):
-            message = f"The value of header {shown} must be at most {LONGEST_VALUE} printable ASCII characters."
+        if len(value) > MAX_VALUE or not all(" " <= character <= "~" or character == "\t" for character in value):
+            message = f"The value of header {shown} must be at most {MAX_VALUE} printable ASCII characters."
             raise BadInput(message)
         passed[name.lower()] = value.strip()
     return passed

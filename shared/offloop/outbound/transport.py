@@ -57,7 +57,6 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     def __init__(
         self, policy: Policy, *, keep: int = 64, resolve: Resolve | None = None, verify: SSLContext | None = None
     ) -> None:
-        """Nothing is opened yet."""
         self._policy = policy
         self._system = None if resolve else SystemResolver()
         # Where the operator's certificates lie (SSL_CERT_FILE) is no way around the guard; a proxy would be one.
@@ -93,7 +92,6 @@ class Dialler:
     """
 
     def __init__(self, policy: Policy, resolve: Resolve, context: SSLContext) -> None:
-        """Keep them."""
         self._policy = policy
         self._resolve = resolve
         self._context = context
@@ -162,7 +160,6 @@ class SystemResolver:
     """The system's resolver, in threads of its own: names that hang keep nobody else's threads busy."""
 
     def __init__(self) -> None:
-        """No thread yet."""
         self._threads = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="offloop-names")
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
@@ -184,7 +181,7 @@ class _NoCookies(httpx2.Cookies):
     """What one caller's answer sets must not be sent with another's request."""
 
     def extract_cookies(self, response: httpx2.Response) -> None:
-        """Take none."""
+        pass
 
 
 def _addresses(host: str, port: int) -> list[str]:

@@ -62,7 +62,6 @@ class EmbeddedRedis:
     """
 
     def __init__(self, folder: Path, *, binary: Path | None = None, persistent: bool = True) -> None:
-        """Plan a server whose data, log and lock are in `folder`; not `persistent` means all in memory."""
         self.folder = folder.absolute()
         self.persistent = persistent
         self._binary = binary
@@ -103,7 +102,6 @@ class EmbeddedRedis:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop it."""
         await self.stop()
 
     async def start(self) -> None:

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from offloop import logs
-from offloop.processes.parent_death import leashed
+from offloop.processes.parent_death import die_with_parent_command
 
 MISCONFIGURED = 2
 """Exit code of a program that cannot start as configured: starting it again would not help."""
@@ -55,7 +55,6 @@ class Supervisor:
     """Runs programs until it is stopped; one that ends is started again, after a pause that grows from 0.1 s to 5 s."""
 
     def __init__(self, programs: Iterable[Program], *, grace: float = 7.0) -> None:
-        """Plan to run `programs`; `grace` is how many seconds each has to end after SIGTERM, before SIGKILL."""
         self.programs = tuple(programs)
         self.deaths: Counter[str] = Counter()
         self._grace = grace
@@ -71,14 +70,12 @@ class Supervisor:
         return {name: process.pid for name, process in self._processes.items()}
 
     async def __aenter__(self) -> Self:
-        """Start every program."""
         self.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop every program."""
         await self.stop()
 
     def start(self) -> None:
@@ -135,7 +132,7 @@ class Supervisor:
         output = asyncio.subprocess.DEVNULL if program.quiet else None
         try:
             process = await asyncio.create_subprocess_exec(
-                *leashed(program.command),
+                *die_with_parent_command(program.command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

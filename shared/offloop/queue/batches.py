@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from arq.connections import ArqRedis
 
     from offloop.kinds.kind import Kind, Model
-    from offloop.queue.notice import Notice
+    from offloop.queue.subscription import WebhookSubscription
 
 KIND: Final = "run_batch"
 """The kind of the record of a batch; no job may be named so."""
 
-MOST_ITEMS: Final = 500
+MAX_ITEMS: Final = 500
 """Items of one batch: all are accepted, and cancelled, in one step of Redis, which takes up to 20 ms for so many."""
 
 PAGE: Final = 50
@@ -38,7 +38,7 @@ PAGE: Final = 50
 PAGE_BYTES: Final = 262_144
 """Bytes of all outcomes in one answer; a client may refuse a megabyte, and a model is not helped by it."""
 
-MOST_FAILURES: Final = 20
+MAX_FAILURES: Final = 20
 """Failed items that are named in every answer, whichever page it shows."""
 
 _EXPIRED: Final = JobError("it waited longer than jobs are kept; send it again", code="expired", retryable=True)
@@ -96,7 +96,6 @@ class Batches:
     """
 
     def __init__(self, redis: ArqRedis, bounds: Bounds, *, front_end: str = "") -> None:
-        """Prepare the script; nothing is sent yet."""
         self._bounds = bounds
         self._front_end = front_end
         self._submit = scripts.load(redis, batch_scripts.SUBMIT_BATCH)
@@ -110,14 +109,14 @@ class Batches:
         job_id: str,
         key: str | None = None,
         wait: bool = False,
-        notice: Notice | None = None,
+        notice: WebhookSubscription | None = None,
         stop_on_error: bool = False,
     ) -> Submission:
         """Accept a batch with all its items, or nothing of it; or join the one its idempotency key names.
 
         Args:
             kind: what to do with each item.
-            values: the items' validated inputs, 1 to `MOST_ITEMS`.
+            values: the items' validated inputs, 1 to `MAX_ITEMS`.
             principal: who asks.
             job_id: of the batch, from `offloop.queue.client.new_id`.
             key: the caller's idempotency key.
@@ -151,7 +150,7 @@ class Batches:
             raise Busy(message, retry_after=error.retry_after) from None
 
     def _check(self, count: int) -> None:
-        most = min(MOST_ITEMS, self._bounds.max_queued, self._bounds.max_queued_per_principal)
+        most = min(MAX_ITEMS, self._bounds.max_queued, self._bounds.max_queued_per_principal)
         if not 1 <= count <= most:
             message = (
                 f"items: a batch has 1 to {most} items, {count} were sent: send several batches. Nothing was queued."
@@ -259,7 +258,7 @@ async def _failures(redis: ArqRedis, ids: list[str]) -> list[Item]:
     places = [
         place for place, state in zip(enumerate(ids), states, strict=True) if state in (None, State.FAILED.encode())
     ]
-    return await _items(redis, places[:MOST_FAILURES], PAGE_BYTES)
+    return await _items(redis, places[:MAX_FAILURES], PAGE_BYTES)
 
 
 def _mark(kind: Kind[Any, Any], requests: Sequence[Request], *, stop_on_error: bool) -> str:

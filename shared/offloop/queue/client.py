@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from arq.connections import ArqRedis
 
     from offloop.kinds.kind import Kind, Model
-    from offloop.queue.notice import Notice
+    from offloop.queue.subscription import WebhookSubscription
 
 PENDING_SECONDS = 24 * 3600
 """How long a job may wait to be run before it is forgotten; renewed while it runs."""
@@ -122,7 +122,6 @@ class JobQueue:
     """
 
     def __init__(self, redis: ArqRedis, bounds: Bounds, *, front_end: str = "") -> None:
-        """Prepare the scripts; nothing is sent yet."""
         self._redis = redis
         self._bounds = bounds
         self._front_end = front_end
@@ -143,7 +142,7 @@ class JobQueue:
         job_id: str,
         key: str | None = None,
         wait_seconds: float = 0,
-        notice: Notice | None = None,
+        notice: WebhookSubscription | None = None,
     ) -> Submission:
         """Accept a job, or join one: that of the same idempotency key, or of the same input where the kind is pure.
 
@@ -296,7 +295,7 @@ async def live_queues(redis: ArqRedis, queues: Iterable[str] | None = None) -> s
     return {name for name, count in zip(names, counts, strict=True) if count}
 
 
-def submitted(answer: list[Any], *, queue: str, key: str | None, notice: Notice | None) -> Submission:
+def submitted(answer: list[Any], *, queue: str, key: str | None, notice: WebhookSubscription | None) -> Submission:
     """What the scripts answer to a submit.
 
     Raises:

@@ -22,7 +22,7 @@ from typing import Final
 KEPT_MS: Final = 8 * 86_400_000
 """How long a batch that goes on is kept after each change, and its ended items with it."""
 
-MOST_PARENTS: Final = 20
+MAX_PARENTS: Final = 20
 """Batches that may wait for one job; the next gets a job of its own."""
 
 TELL_MS: Final = 250
@@ -125,7 +125,7 @@ if known then return attend(answer, batch, ARGV[2], known) end
 local ids, states, new, places = {{}}, {{}}, 0, {{}}
 for number, job in ipairs(items.jobs) do
   local other, state = shareable(job[3], job[1], items.fresh)
-  if other and redis.call('HLEN', PARENTS .. other) >= {MOST_PARENTS} then other, job[3] = nil, '' end
+  if other and redis.call('HLEN', PARENTS .. other) >= {MAX_PARENTS} then other, job[3] = nil, '' end
   ids[number], states[number] = other or job[1], state
   if not other then states[number], new = false, new + 1 end
 end

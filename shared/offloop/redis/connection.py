@@ -22,7 +22,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from offloop import logs
 from offloop.errors import SettingsError
 from offloop.redis.codec import pack, unpack
-from offloop.redis.multiplexer import PipedRedis
+from offloop.redis.multiplexer import MultiplexedRedis
 
 log = logs.get(__name__)
 
@@ -56,8 +56,10 @@ def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
     retry = Retry(ExponentialBackoff(cap=1, base=0.05), retries, (*_RETRIED, OSError))  # type: ignore[arg-type]
     options = {"socket_timeout": 5, "health_check_interval": 15, "retry": retry, "retry_on_error": list(_RETRIED)}
     if "+sentinel:" in url:
-        return PipedRedis(_sentinel_pool(url, options), retry)
-    return PipedRedis(_pool(url, BlockingConnectionPool, max_connections=connections, timeout=5, **options), retry)
+        return MultiplexedRedis(_sentinel_pool(url, options), retry)
+    return MultiplexedRedis(
+        _pool(url, BlockingConnectionPool, max_connections=connections, timeout=5, **options), retry
+    )
 
 
 def connect_blocking(url: str) -> ArqRedis:

@@ -24,17 +24,18 @@ from offloop.redis.connection import BLOCK_SECONDS
 KEPT_MS: Final = 7 * 86_400_000
 """How long a delivery is kept beyond its job's time in the queue, and beyond each attempt to send it."""
 
-MOST_URLS: Final = 20
+MAX_URLS: Final = 20
 """URLs that may be told of one job."""
 
-MOST_WAITING: Final = 10_000
+MAX_WAITING: Final = 10_000
 """Deliveries of one principal that may wait for one host."""
 
 # `scripts.load` puts this before everything that uses it; RECORD is one of its names.
 LIBRARY: Final = f"""
-local DELIVERY, TELLS, ROUTE, ROUTES = '{schema.DELIVERY}', '{schema.TELLS}', '{schema.ROUTE}', '{schema.ROUTES}'
+local DELIVERY, DELIVERIES_OF_JOB = '{schema.DELIVERY}', '{schema.DELIVERIES_OF_JOB}'
+local ROUTE, ROUTES = '{schema.ROUTE}', '{schema.ROUTES}'
 local SENDERS, SECRETS, ENDPOINT_GONE = '{schema.SENDERS}', '{schema.SECRETS}', '{schema.ENDPOINT_GONE}'
-local DELIVERY_KEPT, MOST_URLS, MOST_WAITING = {KEPT_MS}, {MOST_URLS}, {MOST_WAITING}
+local DELIVERY_KEPT, MAX_URLS, MAX_WAITING = {KEPT_MS}, {MAX_URLS}, {MAX_WAITING}
 
 -- Have a route looked at when the first of its deliveries may be taken.
 local function rank(route)
@@ -62,7 +63,7 @@ end
 
 -- A job has ended: what waited for that is due.
 local function announce(job, state, time)
-  for _, id in ipairs(redis.call('HVALS', TELLS .. job)) do
+  for _, id in ipairs(redis.call('HVALS', DELIVERIES_OF_JOB .. job)) do
     local stage, route = unpack(redis.call('HMGET', DELIVERY .. id, 'state', 'route'))
     if stage == 'waiting' then
       redis.call('HSET', DELIVERY .. id, 'ended', state, 'finished', time)
@@ -77,19 +78,19 @@ local function unwelcome(notice)
     return {{'endpoint-gone'}}
   end
   local waiting = redis.call('ZCARD', ROUTE .. notice.route)
-  if waiting >= MOST_WAITING then return {{'backlog', waiting}} end
+  if waiting >= MAX_WAITING then return {{'backlog', waiting}} end
 end
 
 -- Whether as many URLs as may be are told of a job already, and this is not one of them.
 local function crowded(job, notice)
-  return notice and redis.call('HLEN', TELLS .. job) >= MOST_URLS
-    and redis.call('HEXISTS', TELLS .. job, notice.address) == 0
+  return notice and redis.call('HLEN', DELIVERIES_OF_JOB .. job) >= MAX_URLS
+    and redis.call('HEXISTS', DELIVERIES_OF_JOB .. job, notice.address) == 0
 end
 
 -- Have a URL told of a job's end: once, however many requests name it while the job goes on. What has ended already is
 -- told at once, but not again to a request that only repeats an earlier one under its key.
 local function enlist(job, notice, state, time)
-  local key, ended = TELLS .. job, state ~= 'queued' and state ~= 'running'
+  local key, ended = DELIVERIES_OF_JOB .. job, state ~= 'queued' and state ~= 'running'
   local known = redis.call('HGET', key, notice.address)
   if known == notice.id or (known and (notice.keyed or not ended)) then return end
   redis.call('HSET', key, notice.address, notice.id)

@@ -69,7 +69,6 @@ class Script:
     """
 
     def __init__(self, redis: Redis, text: str) -> None:
-        """Keep both; nothing is sent yet."""
         self.text = text
         self._redis = redis
         self._digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -21,7 +21,7 @@ from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from offloop.redis.codec import pack, unpack
-from offloop.redis.raw_connection import Takeover, broken
+from offloop.redis.raw_connection import RawConnection, broken
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool
@@ -32,8 +32,8 @@ SILENT_SECONDS = 5.0
 """A server that does not answer a command for this long is taken for dead, and the connection with it."""
 
 
-class PipedRedis(ArqRedis):
-    """arq's client, whose single commands go through a `Pipe`; pipelines and subscriptions are redis-py's own.
+class MultiplexedRedis(ArqRedis):
+    """arq's client, whose single commands go through a `Multiplexer`; pipelines and subscriptions are redis-py's own.
 
     Args:
         pool: where connections come from.
@@ -41,9 +41,8 @@ class PipedRedis(ArqRedis):
     """
 
     def __init__(self, pool: ConnectionPool, retry: Retry) -> None:
-        """Prepare; nothing is opened yet."""
         super().__init__(pool, job_serializer=pack, job_deserializer=unpack)
-        self._pipe = Pipe(pool, retry)
+        self._pipe = Multiplexer(pool, retry)
 
     async def execute_command(self, *command: Any, **options: Any) -> Any:
         """Send one command and answer its reply, in the form redis-py gives it.
@@ -64,11 +63,10 @@ class PipedRedis(ArqRedis):
         await super().aclose(close_connection_pool)
 
 
-class Pipe:
+class Multiplexer:
     """The shared connection; it is opened when it is first needed, and again after it broke."""
 
     def __init__(self, pool: ConnectionPool, retry: Retry) -> None:
-        """Keep where connections come from."""
         self._pool = pool
         self._retry = retry
         self._opening = asyncio.Lock()
@@ -113,7 +111,7 @@ class Pipe:
             await self._pool.release(connection)
 
 
-class _Replies(Takeover):
+class _Replies(RawConnection):
     """Sends commands over the connection, and gives each its reply."""
 
     def __init__(self, connection: AbstractConnection) -> None:

@@ -25,7 +25,6 @@ class answering:  # noqa: N801 -- a context manager, read as a sentence; a gener
     """Turn what a missing, frozen or failing Redis raises into `Unavailable`, after `ANSWER_SECONDS` at most."""
 
     async def __aenter__(self) -> None:
-        """Start the clock."""
         # A frozen server accepts connections and says nothing: every retry of every step would wait anew.
         self._time = asyncio.timeout(ANSWER_SECONDS)
         await self._time.__aenter__()

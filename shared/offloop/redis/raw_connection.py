@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 
-class Takeover(asyncio.Protocol):
+class RawConnection(asyncio.Protocol):
     """What is said over one connection; redis-py only connects it, and closes it in the end.
 
     Attributes:
@@ -22,7 +22,6 @@ class Takeover(asyncio.Protocol):
     """
 
     def __init__(self, connection: AbstractConnection) -> None:
-        """Take the transport over."""
         self.over = False
         self._reader = hiredis.Reader(replyError=BaseParser.parse_error)
         writer = cast("asyncio.StreamWriter", connection._writer)  # noqa: SLF001 -- redis is pinned, a test holds this
@@ -58,7 +57,6 @@ class Takeover(asyncio.Protocol):
             self.abort()  # not Redis's protocol, or a reply that nobody asked for
 
     def eof_received(self) -> bool:
-        """Close."""
         return False
 
     def connection_lost(self, error: Exception | None) -> None:

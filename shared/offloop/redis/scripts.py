@@ -413,7 +413,7 @@ end
 #      index, fingerprint, fresh (ms a completed job must still be kept to be joined), max_queued,
 #      max_queued_per_principal, keep (ms), allowed (executions), patience (ms after
 #      which a job that is still queued and was not disclosed is dropped; may be missing), notify (whom to tell of its
-#      end, see `offloop.queue.notice`; may be missing)
+#      end, see `offloop.queue.subscription`; may be missing)
 # → {'new' | 'joined', id, snapshot}, {'conflict', id}, {'busy', jobs waiting, ms a job takes, 'queue' | 'principal'},
 #   or, because of whom to tell, {'endpoint-gone'}, {'backlog', deliveries waiting} or {'crowded', id}
 SUBMIT: Final = """

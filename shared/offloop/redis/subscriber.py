@@ -15,7 +15,7 @@ import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from offloop.redis.raw_connection import Takeover
+from offloop.redis.raw_connection import RawConnection
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -25,7 +25,7 @@ SILENT_SECONDS: Final = 5.0
 """After so long a silence the server is asked whether it is there; it has as long to answer."""
 
 
-class Channel:
+class Subscriber:
     """Listens to one channel.
 
     Args:
@@ -38,7 +38,6 @@ class Channel:
     def __init__(
         self, redis: ArqRedis, name: str, hear: Callable[[bytes], object], ready: Callable[[], object]
     ) -> None:
-        """Prepare; nothing is opened yet."""
         self._pool = redis.connection_pool
         self._name = name
         self._hear = hear
@@ -72,7 +71,7 @@ class Channel:
             await self._messages.ask()
 
 
-class _Messages(Takeover):
+class _Messages(RawConnection):
     """What comes over the connection."""
 
     def __init__(

@@ -113,7 +113,6 @@ class Webhooks:
     """
 
     def __init__(self, redis: ArqRedis) -> None:
-        """Prepare the scripts; nothing is sent yet."""
         self._redis = redis
         self._replay = scripts.load(redis, delivery_scripts.REPLAY)
         self._rotate = scripts.load(redis, delivery_scripts.ROTATE)

@@ -130,7 +130,7 @@ async def test_a_request_ends_in_good_order_after_the_longest_time(
     valkey: str, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, *, reads: bool
 ) -> None:
     """Also where the client does not read; the job is left as it was."""
-    monkeypatch.setattr(listenings, "LONGEST_SECONDS", 0.3)
+    monkeypatch.setattr(listenings, "MAX_SECONDS", 0.3)
     reader = Reader()
     if reads:
         reader.reads.set()

@@ -1,4 +1,4 @@
-"""Places that are scarce: exact bounds, principals in turn at each spot and altogether, and none lost."""
+"""FairLimiter that are scarce: exact bounds, principals in turn at each spot and altogether, and none lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from offloop_server.runtime.fair_limiter import Places
+from offloop_server.runtime.fair_limiter import FairLimiter
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +23,7 @@ async def settle() -> None:
 class Crowd:
     """Callers of a test, named by their principal and a number of theirs: ``a1``, ``a2``, ``b1``."""
 
-    def __init__(self, places: Places) -> None:
-        """Nobody came yet."""
+    def __init__(self, places: FairLimiter) -> None:
         self.places = places
         self.served: list[str] = []
         self._spots: dict[str, str] = {}
@@ -65,13 +64,13 @@ class Crowd:
 
 
 async def test_principals_take_turns_so_a_flood_delays_only_its_own() -> None:
-    crowd = Crowd(Places(1))
+    crowd = Crowd(FairLimiter(1))
     await crowd.come("m0", "m1", "m2", "m3", "a1", "b1", "b2")
     assert await crowd.all_go() == ["m0", "m1", "a1", "b1", "m2", "b2", "m3"]
 
 
 async def test_principals_take_turns_at_each_spot() -> None:
-    crowd = Crowd(Places(10, 1))
+    crowd = Crowd(FairLimiter(10, 1))
     await crowd.come("m0", "m1", "m2", "a1", spot="x")
     await crowd.come("a2", "a3", "m4", spot="y")
     assert crowd.served == ["m0", "a2"]
@@ -79,7 +78,7 @@ async def test_principals_take_turns_at_each_spot() -> None:
 
 
 async def test_a_busy_spot_takes_no_place_from_another() -> None:
-    crowd = Crowd(Places(2, 1))
+    crowd = Crowd(FairLimiter(2, 1))
     await crowd.come("m0", "m1", "m2", spot="x")
     await crowd.come("a1", spot="y")
     assert crowd.served == ["m0", "a1"]
@@ -87,7 +86,7 @@ async def test_a_busy_spot_takes_no_place_from_another() -> None:
 
 async def test_a_flood_that_waits_for_its_place_among_all_takes_none_at_a_spot() -> None:
     """Else another's request to that spot would wait behind all of the flood's, wherever these lead."""
-    crowd = Crowd(Places(1, 1))
+    crowd = Crowd(FairLimiter(1, 1))
     await crowd.come("m0", spot="x")
     for number in range(1, 9):
         await crowd.come(f"m{number}", spot=f"x{number}")
@@ -98,7 +97,7 @@ async def test_a_flood_that_waits_for_its_place_among_all_takes_none_at_a_spot()
 
 async def test_who_is_often_served_elsewhere_has_turns_at_a_scarce_spot_all_the_same() -> None:
     """The total is short too, and whenever the spot has room, somebody who wants nothing else is first in the total."""
-    crowd = Crowd(Places(2, 1))
+    crowd = Crowd(FairLimiter(2, 1))
     await crowd.come("m0", spot="x")
     await crowd.come("a0", spot="a")
     await crowd.come("m1", "m2", "m3", "a9", spot="x")
@@ -110,7 +109,7 @@ async def test_who_is_often_served_elsewhere_has_turns_at_a_scarce_spot_all_the_
 
 
 async def test_who_leaves_while_waiting_is_passed_over_and_who_was_just_given_a_place_gives_it_on() -> None:
-    crowd = Crowd(Places(1, 1))
+    crowd = Crowd(FairLimiter(1, 1))
     await crowd.come("a1", "b1", "a2", "c1")
     await crowd.cancel("a2")
     crowd.places.free()  # that of a1: given to b1, which is cancelled before it knows
@@ -123,7 +122,7 @@ async def test_who_leaves_while_waiting_is_passed_over_and_who_was_just_given_a_
 
 async def test_a_place_that_becomes_free_while_the_next_is_just_being_cancelled_is_not_lost() -> None:
     """Nobody can know yet that they leave: the place is given to them, and they give it on."""
-    crowd = Crowd(Places(1, 1))
+    crowd = Crowd(FairLimiter(1, 1))
     await crowd.come("a1", "b1", "c1")
     cancelled = asyncio.ensure_future(crowd.cancel("b1"))
     await asyncio.sleep(0)  # the task is told, and has not run
@@ -135,7 +134,7 @@ async def test_a_place_that_becomes_free_while_the_next_is_just_being_cancelled_
 
 
 async def test_who_waits_too_long_is_told_and_leaves_no_trace() -> None:
-    places = Places(1, 1)
+    places = FairLimiter(1, 1)
     await places.take("a", "x")
     for spot in ("x", "y"):
         with pytest.raises(TimeoutError):
@@ -148,7 +147,7 @@ async def test_who_waits_too_long_is_told_and_leaves_no_trace() -> None:
 @pytest.mark.parametrize("seed", range(5))
 async def test_bounds_are_exact_and_no_place_is_lost_or_idle_whoever_leaves_when(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 -- keeps no secret
-    places, taken, waiting = Places(7, 3), Counter[str](), Counter[str]()
+    places, taken, waiting = FairLimiter(7, 3), Counter[str](), Counter[str]()
 
     def check() -> None:
         assert max(taken.values(), default=0) <= 3

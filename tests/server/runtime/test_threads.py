@@ -24,7 +24,6 @@ class Door:
     """Functions of a test wait at it."""
 
     def __init__(self) -> None:
-        """It is shut."""
         self.opened = threading.Event()
         self.inside = threading.Semaphore(0)
         self.order: list[str] = []

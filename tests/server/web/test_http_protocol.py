@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from offloop_server.web.http_protocol import MOST_HEAD, MOST_WAITING
+from offloop_server.web.http_protocol import MAX_HEAD, MAX_WAITING
 from support.hosts.asgi import served
 from support.waiting import eventually
 
@@ -23,7 +23,6 @@ class Echo:
     """An application that answers how long the body was, once `gate` is open."""
 
     def __init__(self) -> None:
-        """Answer at once."""
         self.gate = asyncio.Event()
         self.gate.set()
         self.left = asyncio.Event()
@@ -34,7 +33,6 @@ class Echo:
         return self.asked > 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request."""
         self.asked += 1
         length, more = 0, True
         while more:
@@ -71,7 +69,6 @@ class Client:
     """Bytes to and from the server."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Over an open connection."""
         self.reader, self.writer = reader, writer
 
     async def flood(self, piece: bytes, most: int) -> int:
@@ -134,14 +131,14 @@ async def test_what_does_not_end_is_refused(client: Client, what: str) -> None:
 
 
 async def test_a_refusal_says_what_the_limit_is(client: Client) -> None:
-    client.writer.write(LINE + b"a: " + b"x" * MOST_HEAD)
+    client.writer.write(LINE + b"a: " + b"x" * MAX_HEAD)
     assert await client.answer() == b"HTTP/1.1 400 Bad Request The head of a request may have 65536 bytes."
     assert await client.end() == b""
 
 
 async def test_a_head_that_is_long_but_ends_is_a_request(client: Client) -> None:
     for _ in range(2):
-        for piece in (LINE, b"a: " + b"x" * (MOST_HEAD // 2), b"\r\nContent-Length: 3\r\n\r\n", b"abc"):
+        for piece in (LINE, b"a: " + b"x" * (MAX_HEAD // 2), b"\r\nContent-Length: 3\r\n\r\n", b"abc"):
             client.writer.write(piece)
             await client.writer.drain()
         assert await client.answer() == b"HTTP/1.1 200 OK POST 3"
@@ -160,16 +157,16 @@ async def test_a_body_in_many_chunks_is_not_a_head(client: Client, size: int) ->
 
 async def test_few_requests_may_wait_on_one_connection(client: Client, echo: Echo) -> None:
     echo.gate.clear()
-    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * MOST_WAITING)
+    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * MAX_WAITING)
     await client.writer.drain()
     echo.gate.set()
-    for _ in range(MOST_WAITING):
+    for _ in range(MAX_WAITING):
         assert await client.answer() == b"HTTP/1.1 200 OK GET 0"
     echo.gate.clear()
-    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * (MOST_WAITING * 20))
+    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * (MAX_WAITING * 20))
     await client.writer.drain()
     assert b"400 Bad Request" in await client.end()
-    assert echo.asked <= MOST_WAITING + 1
+    assert echo.asked <= MAX_WAITING + 1
     echo.gate.set()
 
 

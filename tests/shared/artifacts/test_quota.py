@@ -1,4 +1,4 @@
-"""Holdings: what a principal keeps is counted over every process, bounded, and forgotten with the artifacts."""
+"""Quotas: what a principal keeps is counted over every process, bounded, and forgotten with the artifacts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from arq.connections import ArqRedis
 
-from offloop.artifacts.quota import Holdings, Quota, Used
+from offloop.artifacts.quota import Quota, Quotas, Used
 from offloop.artifacts.store import Artifact, ArtifactStore, digest_of
 from offloop.errors import Conflict, NotFound, OffloopError, QuotaExceeded, Unavailable
 from offloop.redis import schema
@@ -27,12 +27,12 @@ def soon(seconds: float = 60) -> int:
 
 
 @pytest.fixture
-def holdings(redis: ArqRedis) -> Holdings:
+def holdings(redis: ArqRedis) -> Quotas:
     """With room for three files and one MiB."""
-    return Holdings(redis, Quota(artifacts=3, bytes=MIB))
+    return Quotas(redis, Quota(artifacts=3, bytes=MIB))
 
 
-async def test_what_fits_is_counted_and_what_does_not_is_not(holdings: Holdings) -> None:
+async def test_what_fits_is_counted_and_what_does_not_is_not(holdings: Quotas) -> None:
     await holdings.admit("alice", {"a": MIB // 2}, expires=soon())
     with pytest.raises(QuotaExceeded, match=r"1 MiB may be kept .* 0\.50 MiB are, and this needs 0\.50 more"):
         await holdings.admit("alice", {"b": MIB // 2 + 1}, expires=soon())
@@ -45,26 +45,26 @@ async def test_what_fits_is_counted_and_what_does_not_is_not(holdings: Holdings)
     assert await holdings.used("alice") == Used(3, MIB)
 
 
-async def test_many_are_counted_all_or_none(holdings: Holdings) -> None:
+async def test_many_are_counted_all_or_none(holdings: Quotas) -> None:
     with pytest.raises(QuotaExceeded):
         await holdings.admit("alice", {"a": 1, "b": MIB}, expires=soon())
     assert await holdings.used("alice") == Used(0, 0)
 
 
-async def test_the_same_file_counts_once_and_only_grows(holdings: Holdings) -> None:
+async def test_the_same_file_counts_once_and_only_grows(holdings: Quotas) -> None:
     for size in (0, 100, 100, 50):
         await holdings.admit("alice", {"a": size}, expires=soon())
     assert await holdings.used("alice") == Used(1, 100)
 
 
-async def test_another_principal_is_not_affected(holdings: Holdings) -> None:
+async def test_another_principal_is_not_affected(holdings: Quotas) -> None:
     await holdings.admit("alice", {"a": MIB}, expires=soon())
     await holdings.admit("bob", {"a": MIB}, expires=soon())
     assert await holdings.used("bob") == Used(1, MIB)
     assert await holdings.ids("bob", 0, 10) == ["a"]
 
 
-async def test_what_has_expired_or_was_dropped_makes_room(holdings: Holdings, redis: ArqRedis) -> None:
+async def test_what_has_expired_or_was_dropped_makes_room(holdings: Quotas, redis: ArqRedis) -> None:
     await holdings.admit("alice", {"old": MIB // 2}, expires=soon(60))
     await holdings.admit("alice", {"a": MIB // 2}, expires=soon(60))
     await redis.zadd(schema.holdings_keys("alice")[0], {"old": soon(-1)})
@@ -74,7 +74,7 @@ async def test_what_has_expired_or_was_dropped_makes_room(holdings: Holdings, re
     await holdings.admit("alice", {"b": MIB}, expires=soon(60))
 
 
-async def test_the_counts_go_with_the_last_artifact(holdings: Holdings, redis: ArqRedis) -> None:
+async def test_the_counts_go_with_the_last_artifact(holdings: Quotas, redis: ArqRedis) -> None:
     await holdings.admit("alice", {"a": 1}, expires=soon(60))
     await holdings.admit("alice", {"b": 1}, expires=soon(20))
     for key in schema.holdings_keys("alice"):
@@ -82,7 +82,7 @@ async def test_the_counts_go_with_the_last_artifact(holdings: Holdings, redis: A
 
 
 async def test_many_front_ends_together_admit_no_more_than_the_quota(redis: ArqRedis) -> None:
-    several = [Holdings(redis, Quota(artifacts=100, bytes=10 * MIB)) for _ in range(4)]
+    several = [Quotas(redis, Quota(artifacts=100, bytes=10 * MIB)) for _ in range(4)]
     tries = [several[n % 4].admit("alice", {f"file{n}": MIB}, expires=soon()) for n in range(40)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(result is None for result in results) == 10
@@ -184,11 +184,10 @@ class Meanwhile(ArtifactStore):
         return blob
 
 
-class MeanwhileCounted(Holdings):
+class MeanwhileCounted(Quotas):
     """Counts whose uploads are deleted just before their bytes are counted."""
 
     async def grow(self, principal: str, artifact_id: str, size: int, *, expires: int) -> None:
-        """Too late."""
         assert await self.delete(principal, [artifact_id]) == [artifact_id]
         await super().grow(principal, artifact_id, size, expires=expires)
 

@@ -10,7 +10,7 @@ from ipaddress import ip_network
 import httpx2
 import pytest
 
-from offloop.outbound.http1_response import MOST_HEAD
+from offloop.outbound.http1_response import MAX_HEAD
 from offloop.outbound.policy import Policy
 from offloop.outbound.transport import GuardedTransport
 
@@ -35,7 +35,6 @@ class Host:
     """
 
     def __init__(self, *answers: bytes | Speak) -> None:
-        """Prepare."""
         self.url = ""
         self.accepted = 0
         self.heads: list[bytes] = []
@@ -43,7 +42,6 @@ class Host:
         self._answers = list(answers)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
         self.accepted += 1
         self.serving.add(asyncio.current_task())
         try:
@@ -165,8 +163,8 @@ async def test_a_body_without_a_length_ends_with_the_connection() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "not HTTP/1.1"),
         (CHUNKED + b"xyz\r\n", "not HTTP/1.1"),
         (b"HTTP/1.1 101 Over\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", "protocol that was not asked for"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * (MOST_HEAD + 1), "its head has more than"),
-        (b"HTTP/1.1 102 Processing\r\n\r\n" * (MOST_HEAD // 20), "its head has more than"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * (MAX_HEAD + 1), "its head has more than"),
+        (b"HTTP/1.1 102 Processing\r\n\r\n" * (MAX_HEAD // 20), "its head has more than"),
         (CHUNKED + b"5;" + b"x" * 400_000, "its head has more than"),
     ],
 )

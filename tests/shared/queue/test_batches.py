@@ -12,10 +12,10 @@ from arq.connections import ArqRedis
 from offloop import FileReference, Model, declare
 from offloop.errors import BadInput, Busy, Conflict, JobError, NotFound
 from offloop.queue import batches
-from offloop.queue.batches import MOST_FAILURES, MOST_ITEMS, PAGE, Batches, BatchPage
+from offloop.queue.batches import MAX_FAILURES, MAX_ITEMS, PAGE, Batches, BatchPage
 from offloop.queue.client import Bounds, new_id
-from offloop.queue.notice import Notice
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Record, State
+from offloop.queue.subscription import WebhookSubscription
 from offloop.redis import batch_scripts, schema
 from support.caller import ALICE, BOUNDS, Caller, calling
 from support.redis import endless, immortal
@@ -161,7 +161,7 @@ async def test_a_batch_without_room_for_all_is_refused_and_leaves_nothing(
 
 
 async def test_what_could_never_wait_is_refused_with_the_number_that_could(redis: ArqRedis) -> None:
-    for bounds, most in ((BOUNDS, MOST_ITEMS), (Bounds(60, 2, 99), 2), (Bounds(60, 99, 3), 3)):
+    for bounds, most in ((BOUNDS, MAX_ITEMS), (Bounds(60, 2, 99), 2), (Bounds(60, 99, 3), 3)):
         with pytest.raises(BadInput, match=f"1 to {most} items"):
             await begin(redis, texts(*map(str, range(most + 1))), bounds=bounds)
     with pytest.raises(BadInput, match="1 to"):
@@ -174,8 +174,8 @@ async def test_the_largest_batch_is_accepted_and_cancelled_without_holding_up_re
 ) -> None:
     await redis.config_set("slowlog-log-slower-than", 200_000)
     await redis.slowlog_reset()
-    batch = await begin(redis, texts(*map(str, range(MOST_ITEMS))))
-    assert await worker.depth() == {ALICE: MOST_ITEMS, "*": MOST_ITEMS}
+    batch = await begin(redis, texts(*map(str, range(MAX_ITEMS))))
+    assert await worker.depth() == {ALICE: MAX_ITEMS, "*": MAX_ITEMS}
     await caller.queue.cancel(batch.job_id, principal=ALICE)
     assert await worker.depth() == {}
     assert (await caller.get(batch.job_id)).state is State.CANCELLED
@@ -219,14 +219,16 @@ async def test_items_join_what_waits_runs_or_is_done(redis: ArqRedis, caller: Ca
 async def test_a_batch_whose_items_are_all_done_already_is_done(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     done = await caller.submit(pure, Text(text="a"))
     await worker.finish(await worker.claim_one(done))
-    notice = Notice("msg_1", "https://example.com/", "example.com")
+    notice = WebhookSubscription("msg_1", "https://example.com/", "example.com")
     batch = await begin(redis, texts("a", "a"), pure, notice=notice)
     assert (batch.state, await counts(redis, batch)) == (State.COMPLETED, (2, 0, 0))
     assert await redis.hget(schema.DELIVERY + "msg_1", "state") == b"pending"  # type: ignore[misc]
 
 
 async def test_the_url_is_told_when_the_batch_ends_and_not_before(redis: ArqRedis, worker: Steps) -> None:
-    batch = await begin(redis, texts("a", "b"), notice=Notice("msg_1", "https://example.com/", "example.com"))
+    batch = await begin(
+        redis, texts("a", "b"), notice=WebhookSubscription("msg_1", "https://example.com/", "example.com")
+    )
     for state, taken in zip(("waiting", "pending"), await worker.claim(2), strict=True):
         await worker.finish(taken)
         assert await redis.hget(schema.DELIVERY + "msg_1", "state") == state.encode()  # type: ignore[misc]
@@ -244,10 +246,10 @@ async def test_one_job_counts_for_every_batch_that_waits_for_it(redis: ArqRedis,
 
 async def test_a_job_that_many_batches_wait_for_is_done_again_for_the_next(redis: ArqRedis) -> None:
     """Its end would have to be counted in all of them, in one step."""
-    found = [await ids(redis, await begin(redis, texts("a"), pure)) for _ in range(batch_scripts.MOST_PARENTS + 2)]
+    found = [await ids(redis, await begin(redis, texts("a"), pure)) for _ in range(batch_scripts.MAX_PARENTS + 2)]
     jobs = [job_id for (job_id,) in found]
     assert len(set(jobs)) == 3
-    assert len(set(jobs[: batch_scripts.MOST_PARENTS])) == 1
+    assert len(set(jobs[: batch_scripts.MAX_PARENTS])) == 1
 
 
 async def test_cancelling_ends_queued_items_at_once_and_the_batch_with_the_last_child(
@@ -425,7 +427,7 @@ async def test_items_are_shown_in_pages_and_large_results_by_themselves(redis: A
     assert [item.index for item in first.items + rest.items] == list(range(PAGE + 5))
     assert [item.index for item in first.items if item.omitted] == [2]
     assert first.items[2].outcome is None
-    assert [item.index for item in rest.failures] == list(range(21, 21 + MOST_FAILURES))
+    assert [item.index for item in rest.failures] == list(range(21, 21 + MAX_FAILURES))
     assert (await seen(redis, batch, 999)).items == []
 
 
@@ -464,7 +466,6 @@ class Mix:
     """
 
     def __init__(self, redis: ArqRedis, caller: Caller, worker: Steps, seed: int) -> None:
-        """Begin with nothing."""
         self.sizes: dict[str, int] = {}
         self.held: list[Taken] = []
         self._redis = redis

@@ -21,8 +21,8 @@ from support.steps import LEASE_MS, LEVELS, Steps, Taken
 
 JOBS = "abcdefghijkl"
 STEPS = 240
-MOST = 4
-MOST_OF_ONE = 3
+MAX_JOBS = 4
+MAX_OF_ONE = 3
 
 
 class Nothing(Model):
@@ -156,7 +156,7 @@ class World:
         job = self.jobs.get(job_id) or Expected.named(job_id)
         if job.expired:
             return
-        full = self._waiting() >= MOST or self._waiting(job.principal) >= MOST_OF_ONE
+        full = self._waiting() >= MAX_JOBS or self._waiting(job.principal) >= MAX_OF_ONE
         wait_seconds = 5 if job.level == "interactive" else 0
         try:
             sent = await self.queue.submit(
@@ -333,7 +333,7 @@ async def test_no_interleaving_breaks_the_life_of_a_job(redis: ArqRedis, seed: i
     """
     world = World(
         redis,
-        JobQueue(redis, Bounds(retention_seconds=60, max_queued=MOST, max_queued_per_principal=MOST_OF_ONE)),
+        JobQueue(redis, Bounds(retention_seconds=60, max_queued=MAX_JOBS, max_queued_per_principal=MAX_OF_ONE)),
         (Steps(redis, "one"), Steps(redis, "two")),
         random.Random(seed),  # noqa: S311 -- the same steps each time
     )

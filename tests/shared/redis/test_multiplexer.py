@@ -17,14 +17,14 @@ from offloop.processes.embedded_redis import EmbeddedRedis
 from offloop.redis import multiplexer as pipe
 from offloop.redis.connection import connect
 from offloop.redis.lua import Script
-from offloop.redis.multiplexer import PipedRedis
+from offloop.redis.multiplexer import MultiplexedRedis
 
 pytestmark = pytest.mark.anyio
 
 
 async def _say(redis: ArqRedis, *command: str | bytes | int) -> Any:
     """The reply to one command, as the pipe gives it."""
-    assert isinstance(redis, PipedRedis)
+    assert isinstance(redis, MultiplexedRedis)
     return await redis.execute_command(*command)
 
 

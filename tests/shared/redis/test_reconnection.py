@@ -43,12 +43,10 @@ class Slow:
     """Work that tells progress, and ends when it is let."""
 
     def __init__(self) -> None:
-        """Nothing has begun."""
         self.begun = asyncio.Event()
         self.let = asyncio.Event()
 
     async def __call__(self, claim: Claim, tell: Callable[[Progress], None]) -> Outcome:
-        """Perform one attempt."""
         tell(Progress(1, 2, claim.job_id))
         self.begun.set()
         await self.let.wait()

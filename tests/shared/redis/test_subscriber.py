@@ -18,7 +18,7 @@ from offloop.processes.embedded_redis import EmbeddedRedis
 from offloop.redis import subscriber as channel
 from offloop.redis.connection import connect, connect_blocking
 from offloop.redis.outage import forever
-from offloop.redis.subscriber import Channel
+from offloop.redis.subscriber import Subscriber
 from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -28,11 +28,10 @@ class Ear:
     """Listens, and keeps what it hears."""
 
     def __init__(self, url: str) -> None:
-        """Nothing is heard yet."""
         self.heard: list[bytes] = []
         self.begun = 0
         self.redis = connect_blocking(url)
-        self.channel = Channel(self.redis, "news", self.heard.append, self._begin)
+        self.channel = Subscriber(self.redis, "news", self.heard.append, self._begin)
 
     def _begin(self) -> None:
         self.begun += 1

@@ -14,8 +14,8 @@ from standardwebhooks import Webhook
 from offloop import Model, declare
 from offloop.errors import BadInput, Busy, Conflict, JobError, NotFound
 from offloop.queue.client import new_id
-from offloop.queue.notice import Notice, webhook_policy
 from offloop.queue.record import Cancelled, Done, Failed, Record
+from offloop.queue.subscription import WebhookSubscription, webhook_policy
 from offloop.redis import codec, delivery_scripts, schema, scripts
 from offloop.settings import load
 from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
@@ -73,7 +73,7 @@ async def due(redis: ArqRedis) -> list[dict[str, Any]]:
 async def test_a_delivery_waits_with_its_job_and_is_due_with_its_end(
     redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
-    notice = Notice.to(URL, ANY)
+    notice = WebhookSubscription.to(URL, ANY)
     job_id = await caller.submit(kind, Text(), notice=notice)
     [waiting] = (await webhooks.deliveries(principal=ALICE)).deliveries
     assert (waiting.delivery_id, waiting.job_id, waiting.kind) == (notice.delivery_id, job_id, "count_words")
@@ -93,7 +93,7 @@ async def test_a_job_that_nobody_is_told_of_leaves_no_trace_of_webhooks(
     keys = [key.decode() async for key in redis.scan_iter()]
     ours = (
         schema.DELIVERY,
-        schema.TELLS,
+        schema.DELIVERIES_OF_JOB,
         schema.ROUTE,
         schema.ROUTES,
         schema.SENDERS,
@@ -172,7 +172,7 @@ async def _swept_away(scene: Scene, job_id: str) -> str:
     ids=lambda end: end.__name__.strip("_"),
 )
 async def test_however_a_job_ends_its_delivery_is_due(redis: ArqRedis, caller: Caller, worker: Steps, end: Any) -> None:
-    notice = Notice.to(URL, ANY)
+    notice = WebhookSubscription.to(URL, ANY)
     job_id = await caller.submit(kind, Text(), notice=notice)
     state = await end(Scene(caller, worker), job_id)
     assert await due(redis) == [{"id": notice.delivery_id, "job": job_id, "ended": state}]
@@ -182,7 +182,7 @@ async def test_a_job_that_is_sent_back_to_its_line_is_not_told_of(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
     """Neither by a worker that drains, nor by one that is lost."""
-    job_id = await caller.submit(kind, Text(), notice=Notice.to(URL, ANY))
+    job_id = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY))
     await worker.release(await worker.claim_one(job_id), counted=True)
     assert await due(redis) == []
     await worker.claim_one(job_id)
@@ -193,7 +193,7 @@ async def test_a_job_that_is_sent_back_to_its_line_is_not_told_of(
 async def test_a_submit_that_is_sent_twice_has_one_delivery(
     redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
-    notice = Notice.to(URL, ANY)
+    notice = WebhookSubscription.to(URL, ANY)
     for _ in range(2):
         await caller.submit(kind, Text(), job_id="same", notice=notice)
     await worker.finish(await worker.claim_one("same"))
@@ -206,7 +206,7 @@ async def test_requests_that_share_a_job_are_each_told_at_their_own_url(
     redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
     """A URL that is named twice is told once: one job has one end."""
-    ids = [await caller.submit(pure, Text(), notice=Notice.to(url, ANY)) for url in (URL, OTHER, URL)]
+    ids = [await caller.submit(pure, Text(), notice=WebhookSubscription.to(url, ANY)) for url in (URL, OTHER, URL)]
     assert len(set(ids)) == 1
     await caller.submit(pure, Text())
     assert await told(webhooks, ids[0]) == [("waiting", "https://example.org/hook?…"), ("waiting", OTHER)]
@@ -217,28 +217,28 @@ async def test_requests_that_share_a_job_are_each_told_at_their_own_url(
 async def test_a_request_that_joins_a_job_that_has_ended_is_told_at_once(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
-    job_id = await caller.submit(pure, Text(), notice=Notice.to(URL, ANY))
+    job_id = await caller.submit(pure, Text(), notice=WebhookSubscription.to(URL, ANY))
     await worker.finish(await worker.claim_one(job_id))
     assert len(await due(redis)) == 1
-    assert await caller.submit(pure, Text(), notice=Notice.to(URL, ANY)) == job_id
+    assert await caller.submit(pure, Text(), notice=WebhookSubscription.to(URL, ANY)) == job_id
     assert [delivery["job"] for delivery in await due(redis)] == [job_id], "a new request of its own"
 
 
 async def test_a_request_that_is_repeated_under_its_key_is_not_told_again(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
-    job_id = await caller.submit(kind, Text(), key="k", notice=Notice.to(URL, ANY))
+    job_id = await caller.submit(kind, Text(), key="k", notice=WebhookSubscription.to(URL, ANY))
     await worker.finish(await worker.claim_one(job_id))
     assert len(await due(redis)) == 1
     for url, more in ((URL, 0), (OTHER, 1)):
-        assert await caller.submit(kind, Text(), key="k", notice=Notice.to(url, ANY)) == job_id
+        assert await caller.submit(kind, Text(), key="k", notice=WebhookSubscription.to(url, ANY)) == job_id
         assert len(await due(redis)) == more
 
 
 async def test_a_job_that_somebody_is_told_of_is_never_dropped_for_its_callers_patience(
     redis: ArqRedis, caller: Caller
 ) -> None:
-    reached = await caller.submit(kind, Text(), notice=Notice.to(URL, ANY), wait_seconds=1)
+    reached = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY), wait_seconds=1)
     assert not await redis.hexists(schema.RECORD + reached, "deadline")  # type: ignore[misc]
     unreached = await caller.submit(kind, Text(), wait_seconds=1)
     assert await redis.hexists(schema.RECORD + unreached, "deadline")  # type: ignore[misc]
@@ -264,7 +264,7 @@ async def test_a_job_that_somebody_is_told_of_is_never_dropped_for_its_callers_p
 )
 def test_a_url_that_may_not_be_told_is_refused_with_the_reason(url: str, why: str) -> None:
     with pytest.raises(BadInput, match=why) as refused:
-        Notice.to(url, ANY)
+        WebhookSubscription.to(url, ANY)
     assert "othing was queued" in refused.value.message
     assert "secret@" not in refused.value.message
 
@@ -274,29 +274,29 @@ def test_the_operator_says_which_hosts_may_be_told_and_which_in_the_clear() -> N
         load({}).replaced(webhook_hosts=("*.example.org", "10.1.2.3"), fetch_networks=("10.0.0.0/8",))
     )
     for url in ("https://a.example.org/", "http://a.example.org/", "http://10.1.2.3:8080/x"):
-        assert Notice.to(url, policy).url == url
+        assert WebhookSubscription.to(url, policy).url == url
     for url in ("https://example.com/", "https://10.1.2.4/"):
         with pytest.raises(BadInput, match="OFFLOOP_WEBHOOK_HOSTS"):
-            Notice.to(url, policy)
+            WebhookSubscription.to(url, policy)
     with pytest.raises(BadInput, match="OFFLOOP_WEBHOOK_HOSTS allows none"):
-        Notice.to(URL, webhook_policy(load({}).replaced(webhook_hosts=())))
+        WebhookSubscription.to(URL, webhook_policy(load({}).replaced(webhook_hosts=())))
 
 
 async def test_too_many_urls_of_one_job_are_refused_and_do_not_count_as_sharing_it(caller: Caller) -> None:
     job_id = ""
-    for number in range(delivery_scripts.MOST_URLS):
-        job_id = await caller.submit(pure, Text(), notice=Notice.to(f"{OTHER}/{number}", ANY))
+    for number in range(delivery_scripts.MAX_URLS):
+        job_id = await caller.submit(pure, Text(), notice=WebhookSubscription.to(f"{OTHER}/{number}", ANY))
     with pytest.raises(BadInput, match="20 URLs are told"):
-        await caller.submit(pure, Text(), notice=Notice.to(URL, ANY))
-    assert await caller.submit(pure, Text(), notice=Notice.to(f"{OTHER}/0", ANY)) == job_id
-    assert (await caller.queue.cancel(job_id, principal=ALICE))[1] == delivery_scripts.MOST_URLS
+        await caller.submit(pure, Text(), notice=WebhookSubscription.to(URL, ANY))
+    assert await caller.submit(pure, Text(), notice=WebhookSubscription.to(f"{OTHER}/0", ANY)) == job_id
+    assert (await caller.queue.cancel(job_id, principal=ALICE))[1] == delivery_scripts.MAX_URLS
 
 
 async def test_a_host_for_which_too_much_waits_is_busy(redis: ArqRedis, caller: Caller) -> None:
     """Only for the principal who has it wait there; nothing is queued."""
-    notice = Notice.to(URL, ANY)
+    notice = WebhookSubscription.to(URL, ANY)
     route = schema.ROUTE + f"example.org|{ALICE}"
-    await redis.zadd(route, {str(number): 9e12 for number in range(delivery_scripts.MOST_WAITING)})
+    await redis.zadd(route, {str(number): 9e12 for number in range(delivery_scripts.MAX_WAITING)})
     await redis.expire(route, 60)
     with pytest.raises(Busy, match=r"10000 deliveries of yours wait for example\.org"):
         await caller.submit(kind, Text(), job_id="refused", notice=notice)
@@ -307,7 +307,7 @@ async def test_a_host_for_which_too_much_waits_is_busy(redis: ArqRedis, caller: 
 async def test_a_delivery_of_another_principal_is_one_that_never_was(
     caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
-    job_id = await caller.submit(kind, Text(), notice=Notice.to(URL, ANY))
+    job_id = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY))
     await worker.finish(await worker.claim_one(job_id))
     [delivery] = (await webhooks.deliveries(principal=ALICE)).deliveries
     assert (await webhooks.deliveries(principal="bob")).deliveries == []
@@ -322,7 +322,7 @@ async def test_a_delivery_of_another_principal_is_one_that_never_was(
 
 
 async def test_a_delivery_whose_job_goes_on_cannot_be_replayed(caller: Caller, webhooks: Webhooks) -> None:
-    notice = Notice.to(URL, ANY)
+    notice = WebhookSubscription.to(URL, ANY)
     job_id = await caller.submit(kind, Text(), notice=notice)
     with pytest.raises(Conflict, match=f"waits for job {job_id} to end"):
         await webhooks.replay(notice.delivery_id, principal=ALICE)
@@ -331,7 +331,7 @@ async def test_a_delivery_whose_job_goes_on_cannot_be_replayed(caller: Caller, w
 async def test_what_is_just_being_sent_is_not_sent_beside_itself(
     redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
-    notice = Notice.to(URL, ANY)
+    notice = WebhookSubscription.to(URL, ANY)
     await worker.finish(await worker.claim_one(await caller.submit(kind, Text(), notice=notice)))
     assert len(await due(redis)) == 1
     await webhooks.replay(notice.delivery_id, principal=ALICE)
@@ -343,7 +343,7 @@ async def test_deliveries_are_listed_newest_first_in_pages_and_filtered(
 ) -> None:
     made, now = [], await worker.now()
     for number in range(5):
-        notice = Notice.to(f"{OTHER}/{number}", ANY)
+        notice = WebhookSubscription.to(f"{OTHER}/{number}", ANY)
         await caller.submit(kind, Text(), notice=notice, job_id=f"job{number}")
         await redis.zadd(schema.deliveries_key(ALICE), {notice.delivery_id: now + number})  # in order, however quick
         made.append(notice.delivery_id)
@@ -365,7 +365,7 @@ async def test_deliveries_are_listed_newest_first_in_pages_and_filtered(
 async def test_a_delivery_that_has_expired_is_listed_no_more(
     redis: ArqRedis, caller: Caller, webhooks: Webhooks
 ) -> None:
-    for notice in (notices := [Notice.to(URL, ANY), Notice.to(URL, ANY)]):
+    for notice in (notices := [WebhookSubscription.to(URL, ANY), WebhookSubscription.to(URL, ANY)]):
         await caller.submit(kind, Text(), notice=notice, job_id=new_id())
     await redis.delete(schema.DELIVERY + notices[0].delivery_id)
     found = (await webhooks.deliveries(principal=ALICE)).deliveries

@@ -35,7 +35,6 @@ class Node:
     """
 
     def __init__(self, folder: Path, *options: str, sentinel: bool = False) -> None:
-        """Start it and wait until it answers."""
         folder.mkdir(parents=True)
         self.port = _free_port()
         lines = [f"port {self.port}", f"bind {LOCAL}", f"dir {folder}", 'save ""', *options]

@@ -37,7 +37,6 @@ class Outside:
     """
 
     def __init__(self) -> None:
-        """Nobody came yet."""
         self.port = 0
         self.accepted = 0
         self.open = 0

@@ -27,7 +27,6 @@ class Received:
 
     @property
     def delivery_id(self) -> str:
-        """Its ``webhook-id``."""
         return self.headers["webhook-id"]
 
     def verified(self, secret: str) -> dict[str, Any]:
@@ -65,7 +64,6 @@ class Receiver:
     """
 
     def __init__(self, host: str = LOCAL) -> None:
-        """Start it."""
         self.received: list[Received] = []
         self.most_at_once = 0
         self._host = host
@@ -162,4 +160,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST  # noqa: N815 -- the library's name
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        pass

@@ -32,7 +32,6 @@ class Answer:
 
     @property
     def content(self) -> list[ContentBlock]:
-        """Its blocks."""
         return self.result.content
 
     @property
@@ -67,7 +66,6 @@ class Caller:
     """One principal, connected to one front end."""
 
     def __init__(self, client: Client, http: httpx2.AsyncClient, key: str | None) -> None:
-        """Keep the connection and what it was made with."""
         self.client = client
         self.http = http
         self.key = key

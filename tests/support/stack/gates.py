@@ -14,7 +14,6 @@ class Gate:
     """What the jobs ``hold``, ``hold_again`` and ``spin`` of the stack take as `gate`."""
 
     def __init__(self, path: Path) -> None:
-        """Remember where; the gate is shut."""
         self._path = path
         self.argument = str(path)
 

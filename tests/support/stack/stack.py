@@ -62,7 +62,6 @@ class Stack:
     """
 
     def __init__(self, folder: Path, *, persistent: bool = False, keys: bool = True, **settings: object) -> None:
-        """Make the folder and start the Valkey."""
         self.folder = folder
         self.mark = secrets.token_hex(8)
         self.root = folder / "root"

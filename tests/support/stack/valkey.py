@@ -18,7 +18,6 @@ class Valkey:
     """A server on a Unix socket in `folder`, whose path must be short; `persistent` keeps an append-only file."""
 
     def __init__(self, folder: Path, *, mark: str, persistent: bool) -> None:
-        """Plan it; nothing is started."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._mark = mark

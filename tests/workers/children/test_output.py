@@ -18,12 +18,10 @@ class Log:
     """What has reached standard error so far."""
 
     def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
-        """Begin with nothing."""
         self._capfd = capfd
         self._text = ""
 
     def __call__(self) -> str:
-        """All of it."""
         self._text += self._capfd.readouterr().err
         return self._text
 

@@ -30,7 +30,6 @@ class Runner:
     """Runs tasks with folders of their own."""
 
     def __init__(self, children: Children, folder: Path) -> None:
-        """Count the folders."""
         self.told: list[Progress] = []
         self.begun = asyncio.Event()
         self._children = children

@@ -34,7 +34,6 @@ class Noting:
     """Work that notes who had it done, one after the other, once it is let."""
 
     def __init__(self, enough: int) -> None:
-        """Nothing is done; `enough` jobs are all that is wanted."""
         self.done: list[str] = []
         self.begun = asyncio.Event()
         self.let = asyncio.Event()
@@ -42,7 +41,6 @@ class Noting:
         self._enough = enough
 
     async def __call__(self, claim: Claim, _tell: Callable[[Progress], None]) -> Outcome:
-        """Perform one attempt."""
         self.begun.set()
         await self.let.wait()
         self.done.append(claim.principal)

@@ -75,12 +75,10 @@ class Found(HTMLParser):
     """Elements with their attributes."""
 
     def __init__(self) -> None:
-        """None yet."""
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep it."""
         self.elements.append((tag, dict(attrs)))
 
 

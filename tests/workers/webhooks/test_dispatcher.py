@@ -19,13 +19,13 @@ from offloop.artifacts.links import Links, shared_key
 from offloop.artifacts.store import Artifact
 from offloop.errors import BadInput, JobError
 from offloop.queue.client import new_id
-from offloop.queue.notice import Notice, webhook_policy
 from offloop.queue.record import Cancelled, Done, Failed, Outcome
+from offloop.queue.subscription import WebhookSubscription, webhook_policy
 from offloop.redis import codec, delivery_scripts, schema, scripts
 from offloop.settings import load
 from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
 from offloop_workers.webhooks import sender
-from offloop_workers.webhooks.dispatcher import MOST_OF_ROUTE, SCHEDULE, Courier
+from offloop_workers.webhooks.dispatcher import MAX_PER_DESTINATION, SCHEDULE, WebhookDispatcher
 from support.caller import ALICE, Caller
 from support.hosts.receiver import LOCAL, NETWORK, Receiver, Reply, receiving
 from support.steps import Steps
@@ -49,7 +49,6 @@ class Bench:
     """A principal who submits, a worker who ends jobs at once, and couriers."""
 
     def __init__(self, redis: ArqRedis, caller: Caller, url: str) -> None:
-        """Keep them."""
         self.redis = redis
         self.webhooks = Webhooks(redis)
         self.settings = load({}).replaced(redis_url=url, webhook_hosts=(LOCAL, "127.0.0.2"), fetch_networks=(NETWORK,))
@@ -58,7 +57,7 @@ class Bench:
 
     async def submit(self, url: str, principal: str = ALICE) -> str:
         """Queue a job whose end is told to the URL."""
-        notice = Notice.to(url, webhook_policy(self.settings))
+        notice = WebhookSubscription.to(url, webhook_policy(self.settings))
         return await self._caller.submit(
             kind, Text(), notice=notice, wait_seconds=0, principal=principal, job_id=new_id()
         )
@@ -72,9 +71,9 @@ class Bench:
     @asynccontextmanager
     async def courier(
         self, schedule: tuple[float, ...] = SOON, seconds: float = 5, **settings: Any
-    ) -> AsyncIterator[Courier]:
+    ) -> AsyncIterator[WebhookDispatcher]:
         """A courier that sends while the block is open."""
-        async with Courier(self.settings.replaced(**settings), schedule=schedule, seconds=seconds) as courier:
+        async with WebhookDispatcher(self.settings.replaced(**settings), schedule=schedule, seconds=seconds) as courier:
             yield courier
 
     async def delivery(self, job_id: str, principal: str = ALICE) -> Delivery:
@@ -216,11 +215,11 @@ async def test_a_slow_host_holds_up_no_other(bench: Bench, receiver: Receiver) -
     """A few of its deliveries are in flight, the rest waits for them; whoever else is told, is told at once."""
     receiver.plan(Reply(hangs=True))
     async with bench.courier():
-        slow = [await bench.ended(receiver.url()) for _ in range(MOST_OF_ROUTE + 3)]
+        slow = [await bench.ended(receiver.url()) for _ in range(MAX_PER_DESTINATION + 3)]
         with receiving("127.0.0.2") as quick:
             for _ in range(3):
                 await bench.until(await bench.ended(quick.url()), "delivered")
-        assert len(receiver.received) == receiver.most_at_once == MOST_OF_ROUTE
+        assert len(receiver.received) == receiver.most_at_once == MAX_PER_DESTINATION
         receiver.release()
         for job_id in slow:
             assert (await bench.until(job_id, "delivered")).attempts == 1
@@ -229,7 +228,7 @@ async def test_a_slow_host_holds_up_no_other(bench: Bench, receiver: Receiver) -
 async def test_principals_do_not_hold_up_each_other_at_one_host(bench: Bench, receiver: Receiver) -> None:
     receiver.plan(Reply(hangs=True), path="/slow")
     async with bench.courier():
-        for _ in range(MOST_OF_ROUTE + 1):
+        for _ in range(MAX_PER_DESTINATION + 1):
             await bench.ended(receiver.url("/slow"))
         await bench.until(await bench.ended(receiver.url("/quick"), principal="bob"), "delivered", principal="bob")
         receiver.release()

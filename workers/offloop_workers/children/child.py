@@ -26,7 +26,7 @@ from offloop.kinds.limits import Limits
 from offloop.redis.codec import pack
 from offloop_workers.children import frames
 from offloop_workers.children.context import JobContext
-from offloop_workers.children.process_state import Residue, company
+from offloop_workers.children.process_state import ProcessState, has_survivors
 from offloop_workers.sandbox import hints, kernel
 from offloop_workers.sandbox.policy import Sandbox
 
@@ -52,19 +52,19 @@ def serve(sock: socket.socket, prints: int, known: Works, sandbox: Sandbox, root
     _print_into(prints)
     random.seed()  # else every fork would draw the zygote's numbers
     child = _Child(sock, roots, _temporary_folder(), sandbox)
-    before: Residue | None = None
+    before: ProcessState | None = None
     while True:
         try:
             task = frames.receive(sock)
         except (EOFError, ConnectionError):
             return
-        before = None if task["last"] else before or Residue()
+        before = None if task["last"] else before or ProcessState()
         if work := known.get(task["kind"]):
             answer = child.attempt(work, task)
         else:
             answer = {"failed": _without_work(task["kind"]).to_wire()}
         _flush()
-        if not task["last"] and company():
+        if not task["last"] and has_survivors():
             answer["retire"] = True  # what goes on could speak into the next task
         frames.send(sock, answer)
         # Nobody waits for what follows; a task that has come meanwhile and is not read goes to another child.

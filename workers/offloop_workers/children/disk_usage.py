@@ -13,12 +13,12 @@ from offloop_workers.sandbox import kernel
 LOOK_SECONDS: Final = 0.5
 """How often jobs that run longer than this are looked at."""
 
-MOST_FILES: Final = 100_000
+MAX_FILES: Final = 100_000
 _BLOCK: Final = 512
 
 
 def exceeds(folders: Iterable[str], leader: int, most: int) -> bool:
-    """Whether a job takes more than `most` bytes of the disk, or has more than `MOST_FILES` files.
+    """Whether a job takes more than `most` bytes of the disk, or has more than `MAX_FILES` files.
 
     Args:
         folders: all files in them count.
@@ -28,7 +28,7 @@ def exceeds(folders: Iterable[str], leader: int, most: int) -> bool:
     taken = 0
     for count, size in enumerate(itertools.chain(_named(folders), _nameless(leader)), 1):
         taken += size
-        if taken > most or count > MOST_FILES:
+        if taken > most or count > MAX_FILES:
             return True
     return False
 

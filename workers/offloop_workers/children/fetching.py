@@ -40,7 +40,6 @@ class Fetching:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is opened before the first URL."""
         self._policy = Policy.of(settings)
         self._bounds = Bounds(
             connect=settings.fetch_connect_seconds,
@@ -51,7 +50,6 @@ class Fetching:
         self._client: httpx2.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
-        """Ready."""
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -47,7 +47,7 @@ def receive(sock: socket.socket) -> dict[str, Any]:
     return found
 
 
-class Line(asyncio.Protocol):
+class FrameStream(asyncio.Protocol):
     """The worker's end of a child's socket, read by one task at a time.
 
     Streams would do; they take twice as long for an answer of a few bytes, for each frame wakes its reader twice.
@@ -57,7 +57,6 @@ class Line(asyncio.Protocol):
     """
 
     def __init__(self) -> None:
-        """Prepare for the connection."""
         self.over = False
         self._loop = asyncio.get_running_loop()
         self._data = bytearray()
@@ -102,7 +101,6 @@ class Line(asyncio.Protocol):
         self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:

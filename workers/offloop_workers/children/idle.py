@@ -17,7 +17,6 @@ class Idle(Generic[Child]):
     """
 
     def __init__(self) -> None:
-        """Nobody is idle, and nobody waits."""
         self._children: deque[Child] = deque()
         self._waiting: deque[asyncio.Future[Child]] = deque()
 

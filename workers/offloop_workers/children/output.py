@@ -34,7 +34,6 @@ class Prints:
     """
 
     def __init__(self) -> None:
-        """Open the pipe, and read what comes."""
         self._reading, self.writing = os.pipe()
         os.set_blocking(self._reading, False)
         self._loop = asyncio.get_running_loop()

@@ -56,7 +56,7 @@ class _NeverBegunError(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Child:
-    line: frames.Line
+    line: frames.FrameStream
     prints: Prints
     forked: asyncio.Future[None]
     ended: asyncio.Future[int]
@@ -100,7 +100,6 @@ class Children:
     """
 
     def __init__(self, slots: int, queues: tuple[str, ...], temporary: Path) -> None:
-        """Remember the sizes; nothing is started yet."""
         self._slots = slots
         self._queues = queues
         self._temporary = temporary
@@ -387,7 +386,7 @@ class Children:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         with theirs:
-            _, line = await loop.create_connection(frames.Line, sock=ours)
+            _, line = await loop.create_connection(frames.FrameStream, sock=ours)
             if self._control is None:
                 line.close()
                 message = "there is no zygote"

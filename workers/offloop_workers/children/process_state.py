@@ -35,11 +35,10 @@ GROWN_MIB: Final = 128
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
-class Residue:
+class ProcessState:
     """How this process was before its first job."""
 
     def __init__(self) -> None:
-        """Remember how things are now."""
         self._environment = dict(os.environ)
         self._encoded = dict(_encoded())
         self._handlers = self._signals()
@@ -57,7 +56,7 @@ class Residue:
     def clear(self) -> bool:
         """Put back what was changed; answers whether all is as before. If not, the next job needs another process.
 
-        What goes on beside the job is told by `company`.
+        What goes on beside the job is told by `has_survivors`.
         """
         if _encoded() != self._encoded:
             os.environ.clear()
@@ -98,7 +97,7 @@ class Residue:
         return [*hard, *whole, os.getpriority(os.PRIO_PROCESS, 0), os.getuid(), os.geteuid()]
 
 
-def company() -> bool:
+def has_survivors() -> bool:
     """Whether threads of Python, or processes, go on that a job has started."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:

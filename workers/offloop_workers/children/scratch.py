@@ -19,7 +19,6 @@ class Scratch:
     """
 
     def __init__(self, parent: Path | None = None) -> None:
-        """Remember where; nothing is made yet. Default: a folder of this user's under the system's temporary one."""
         self._parent = parent or Path(tempfile.gettempdir()) / f"offloop-{os.getuid()}"
         self._folder: Path | None = None
         self._lock = -1

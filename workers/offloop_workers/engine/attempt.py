@@ -109,7 +109,6 @@ class Performer:
         *,
         roots: Mapping[str, Path] | None = None,
     ) -> None:
-        """Keep what the steps need."""
         self._roots = roots or {}
         self._fetching = fetching
         self._kinds = kinds

@@ -35,7 +35,7 @@ from offloop.queue.record import Cancelled, Done, Failed, Outcome, Progress, pac
 from offloop.redis import codec, schema, scripts
 from offloop.redis.connection import connect, connect_blocking
 from offloop.redis.outage import AWAY, forever
-from offloop.redis.subscriber import Channel
+from offloop.redis.subscriber import Subscriber
 from offloop_workers.engine.attempt import Again, Claim
 
 if TYPE_CHECKING:
@@ -89,7 +89,6 @@ class Worker(ArqWorker):
         redis_url: str,
         retention_seconds: int,
     ) -> None:
-        """Prepare; nothing is sent yet."""
         redis = connect(redis_url)
         super().__init__(
             [func(_STOCK_ENTRY, name=kind.name, timeout=kind.limits.seconds) for kind in kinds.values()],
@@ -116,7 +115,9 @@ class Worker(ArqWorker):
         self._took: dict[str, list[float]] = {}
         self._listening = connect_blocking(redis_url)
         self._look = asyncio.Event()
-        self._channel = Channel(self._listening, schema.CONTROL_CHANNEL + self.owner, self._obey, ready=self._look.set)
+        self._channel = Subscriber(
+            self._listening, schema.CONTROL_CHANNEL + self.owner, self._obey, ready=self._look.set
+        )
         self._claims: dict[str, Claim] = {}
         self._stopping: dict[str, Stop] = {}
         self._turn = 1

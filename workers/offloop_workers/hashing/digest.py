@@ -29,7 +29,6 @@ class Crc32:
     """CRC-32 as zip, gzip and PNG use it."""
 
     def __init__(self) -> None:
-        """Start at zero."""
         self._value = 0
 
     def update(self, data: memoryview, /) -> None:

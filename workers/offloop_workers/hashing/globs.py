@@ -29,7 +29,6 @@ class Glob:
     """
 
     def __init__(self, pattern: str) -> None:
-        """Turn it into bits."""
         text = pattern.removeprefix("./").rstrip("/")
         text = text.removeprefix("/") if "/" in text else f"**/{text}"
         self._literal: dict[str, int] = {}
@@ -111,7 +110,6 @@ class Globs:
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        """Make each one a `Glob`."""
         self._globs = [Glob(pattern) for pattern in dict.fromkeys(patterns)]
         self.start = tuple(glob.start for glob in self._globs)
 

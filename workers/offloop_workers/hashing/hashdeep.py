@@ -25,7 +25,6 @@ class Lines:
     """Understands the lines of one manifest, in their order."""
 
     def __init__(self) -> None:
-        """No column is known yet."""
         self._columns: list[str] = []
         self._folder = b""
 

@@ -19,7 +19,6 @@ class Pace:
     """
 
     def __init__(self, context: Context, total: int) -> None:
-        """Tell that it begins."""
         self._context = context
         self._total = total
         self._done = 0

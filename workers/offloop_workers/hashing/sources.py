@@ -49,7 +49,6 @@ class Folder:
     """
 
     def __init__(self, descriptor: int, wanted: Files) -> None:
-        """Nothing is read yet."""
         self._descriptor = descriptor
         self._wanted = wanted
         self._at = ""

@@ -68,7 +68,6 @@ class Walk:
     """
 
     def __init__(self, wanted: Files) -> None:
-        """Prepare the patterns."""
         self._wanted = wanted
         self._include = Globs(wanted.include)
         self._exclude = Globs(wanted.exclude)

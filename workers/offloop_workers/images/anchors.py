@@ -71,7 +71,6 @@ class Busy:
     """
 
     def __init__(self, picture: Image.Image, size: tuple[int, int]) -> None:
-        """Look at a small copy once."""
         small = picture.convert("RGB")
         small.thumbnail((_LOOKED_AT, _LOOKED_AT), Image.Resampling.BOX)
         edges = small.convert("L").filter(ImageFilter.GaussianBlur(0.7)).filter(ImageFilter.FIND_EDGES)

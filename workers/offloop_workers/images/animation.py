@@ -20,7 +20,7 @@ _USUAL_MS: Final = 100
 
 
 @dataclass(slots=True)
-class Film:
+class Animation:
     """What a run of frames has beside its pixels.
 
     Attributes:
@@ -77,7 +77,7 @@ def wanted(source: Source, request: Transformation, form: str, context: Context)
     return kept
 
 
-def frames(source: Source, kept: int, film: Film) -> Iterator[Image.Image]:
+def frames(source: Source, kept: int, film: Animation) -> Iterator[Image.Image]:
     """Each frame whole, as a picture of its own; fills `film` while it goes."""
     film.plays = _plays(source)
     for number in range(kept):

@@ -94,7 +94,7 @@ def _duration(source: reading.Source, frames: int, context: Context) -> int | No
     if width * height * frames > bounds.moving(context):
         context.warn(f"The animation is too large to be played through ({frames:,} frames); its duration is not known.")
         return None
-    film = animation.Film()
+    film = animation.Animation()
     for _ in animation.frames(source, frames, film):
         pass
     return sum(film.durations)

@@ -13,7 +13,7 @@ from offloop.jobs.images import Format
 from offloop.jobs.transformation import Encoding
 from offloop.kinds.context import Context
 from offloop_workers.images import colours
-from offloop_workers.images.animation import Film
+from offloop_workers.images.animation import Animation
 from offloop_workers.images.formats import TRAITS
 
 _LOWEST_QUALITY: Final = 5
@@ -39,7 +39,7 @@ class Result:
     frames: list[Image.Image]
     form: Format
     encoding: Encoding
-    film: Film = field(default_factory=Film)
+    film: Animation = field(default_factory=Animation)
     extras: dict[str, Any] = field(default_factory=dict)
 
 

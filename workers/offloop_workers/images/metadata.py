@@ -34,8 +34,8 @@ _KEPT_OF_CAMERA: Final = frozenset(
         _BASE.LensModel,
     }
 )
-_LONGEST: Final = 1_000
-_MOST_EXIF: Final = 60_000
+_MAX_TEXT: Final = 1_000
+_MAX_EXIF: Final = 60_000
 """Bytes; a JPEG has room for 65,533 in one segment."""
 
 UPRIGHT: MappingProxyType[int, Image.Transpose] = MappingProxyType(
@@ -87,7 +87,7 @@ def kept(exif: Image.Exif, info: Mapping[Any, Any], request: Transformation, con
         made[_BASE.Orientation] = orientation(exif)
     if len(made) or made.get_ifd(_IFD.Exif) or made.get_ifd(_IFD.GPSInfo):
         content = _packed(made)
-        if content is None or len(content) > _MOST_EXIF:
+        if content is None or len(content) > _MAX_EXIF:
             context.warn("The camera's metadata is damaged or too long to keep; it was left out.")
         else:
             options["exif"] = content
@@ -147,7 +147,7 @@ def location(exif: Image.Exif) -> Location | None:
 def _copy(source: Any, target: Any, tags: frozenset[Any]) -> None:
     for tag in tags:
         value = source.get(int(tag))
-        if value is not None and not (isinstance(value, (str, bytes)) and len(value) > _LONGEST):
+        if value is not None and not (isinstance(value, (str, bytes)) and len(value) > _MAX_TEXT):
             target[int(tag)] = value
 
 

@@ -26,7 +26,6 @@ class Overlays:
     """
 
     def __init__(self, request: Transformation, size: tuple[int, int], context: Context) -> None:
-        """Read and draw them."""
         self._layers: list[Layer] = [_of_image(overlay, size, context) for overlay in request.image_overlays]
         self._layers += [_of_text(overlay, size, context) for overlay in request.text_overlays]
 

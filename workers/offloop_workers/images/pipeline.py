@@ -23,7 +23,7 @@ _SWAPPING: Final = frozenset(
 )
 
 
-class Darkroom:
+class FramePipeline:
     """Develops the frames of one source.
 
     Args:
@@ -39,7 +39,6 @@ class Darkroom:
     """
 
     def __init__(self, source: Source, request: Transformation, context: Context) -> None:
-        """Read the metadata; no pixel yet, but for formats that hide it behind them."""
         self._source, self._request, self._context = source, request, context
         self.exif = metadata.exif_of(source.picture, context)
         self.info = dict(source.picture.info)
@@ -56,7 +55,7 @@ class Darkroom:
         self._overlays: Overlays | None = None
 
     def develop_still(self) -> Image.Image:
-        """Decode the one frame that is wanted, no larger than is needed, and develop it."""
+        """Decode the one frame that is wanted, no larger than is needed, and process it."""
         picture = self._source.picture
         if self._request.trim is None:
             most = bounds.still(self._context)
@@ -65,9 +64,9 @@ class Darkroom:
                 # The decoder can leave out what would be thrown away.
                 picture.draft(picture.mode, (ceil(picture.width * first.factor), ceil(picture.height * first.factor)))
         picture.load()
-        return self.develop(picture)
+        return self.process(picture)
 
-    def develop(self, picture: Image.Image) -> Image.Image:
+    def process(self, picture: Image.Image) -> Image.Image:
         """One frame, from the source's pixels to the result's."""
         request = self._request
         late = not request.redact and picture.mode not in {"CMYK", "LAB"}  # only a profile says what these mean

@@ -12,14 +12,14 @@ from offloop.jobs.images import FORMATS, Format, Picture, Transformation, transf
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.images import animation, bounds, encoding, formats, metadata, reading
-from offloop_workers.images.pipeline import Darkroom
+from offloop_workers.images.pipeline import FramePipeline
 
 _STEPS: Final = 100
 
 
 @performs(transform_image)
 def transform(request: Transformation, context: Context) -> Picture:
-    """Open, shrink while decoding where the format can, develop each frame, encode.
+    """Open, shrink while decoding where the format can, process each frame, encode.
 
     Raises:
         LimitExceeded: source or result have too many pixels or frames.
@@ -30,9 +30,9 @@ def transform(request: Transformation, context: Context) -> Picture:
         form = formats.chosen(request.format, source.format, context)
         with reading.decoding():
             kept = animation.wanted(source, request, form or "webp", context)
-            room = Darkroom(source, request, context)
-            film = animation.Film()
-            frames = _developed(room, source, kept, film, context)
+            room = FramePipeline(source, request, context)
+            film = animation.Animation()
+            frames = _processed(room, source, kept, film, context)
         form = form or ("webp" if kept > 1 else formats.suited(frames[0]))
         frames = [encoding.fitted(frame, form, request.background, context) for frame in frames]
         extras = _extras(room, request, form, context)
@@ -57,14 +57,14 @@ def transform(request: Transformation, context: Context) -> Picture:
     )
 
 
-def _developed(
-    room: Darkroom, source: reading.Source, kept: int, film: animation.Film, context: Context
+def _processed(
+    room: FramePipeline, source: reading.Source, kept: int, film: animation.Animation, context: Context
 ) -> list[Image.Image]:
     if kept == 1:
         return [room.develop_still()]
     made: list[Image.Image] = []
     for number, frame in enumerate(animation.frames(source, kept, film), start=1):
-        made.append(room.develop(frame))
+        made.append(room.process(frame))
         pixels = made[0].width * made[0].height
         if pixels * kept > (most := bounds.moving_result(context)):
             message = (
@@ -77,7 +77,7 @@ def _developed(
     return made
 
 
-def _extras(room: Darkroom, request: Transformation, form: Format, context: Context) -> dict[str, object]:
+def _extras(room: FramePipeline, request: Transformation, form: Format, context: Context) -> dict[str, object]:
     extras = metadata.kept(room.exif, room.info, request, context)
     if "icc" in request.keep_metadata and room.kept_profile:
         extras["icc_profile"] = room.kept_profile

@@ -123,7 +123,6 @@ class Caps:
     """
 
     def __init__(self) -> None:
-        """Nothing is capped yet."""
         self._most = {
             which: resource.getrlimit(which)[1]
             for which in (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_AS)

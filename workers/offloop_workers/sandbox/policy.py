@@ -117,7 +117,6 @@ class Sandbox:
     """
 
     def __init__(self, abilities: Abilities, settings: Settings, spared: Iterable[int]) -> None:
-        """Assemble the filters and find the libraries."""
         self._landlock = abilities.landlock
         ancestors = list(spared)
         self._filters: dict[tuple[bool, bool], seccomp.Filter] = {}

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from offloop import logs
 from offloop.artifacts.links import Links, shared_key
 from offloop.outbound.transport import guarded_client
-from offloop.queue.notice import webhook_policy
 from offloop.queue.record import Record
+from offloop.queue.subscription import webhook_policy
 from offloop.redis import codec, delivery_scripts, schema, scripts
 from offloop.redis.connection import BLOCK_SECONDS, connect, connect_blocking
 from offloop.redis.outage import AWAY, forever
 from offloop.webhooks.deliveries import SECRET_MS
 from offloop.webhooks.events import body, event, headers, late_event, new_secret
-from offloop_workers.webhooks.sender import CUT_SHORT, SECONDS, Postman, Verdict
+from offloop_workers.webhooks.sender import CUT_SHORT, SECONDS, DeliveryResult, WebhookSender
 
 if TYPE_CHECKING:
     from offloop.settings import Settings
@@ -35,10 +35,10 @@ SCHEDULE: Final = (5, 30, 120, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 """Seconds before each retry: almost a day in all."""
 LEASE_MS: Final = 5000
 HOLD_SECONDS: Final = 1.5
-MOST: Final = 32
+MAX_DELIVERIES: Final = 32
 """What one courier has in flight; of one principal and for one host it is less, so that none holds up the others."""
-MOST_OF_PRINCIPAL: Final = 16
-MOST_OF_ROUTE: Final = 4
+MAX_PER_PRINCIPAL: Final = 16
+MAX_PER_DESTINATION: Final = 4
 FAILED_MS: Final = 3 * 86_400_000
 """How long a delivery that failed can be listed and replayed."""
 GONE_MS: Final = 30 * 86_400_000
@@ -52,7 +52,7 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A delivery that is ours to send, as the script answers it; `Courier` is the only reader."""
+    """A delivery that is ours to send, as the script answers it; `WebhookDispatcher` is the only reader."""
 
     delivery_id: str
     attempt: int
@@ -88,7 +88,6 @@ class Taken:
 
     @property
     def principal(self) -> str:
-        """Whose."""
         return self.route.partition("|")[2]
 
     def told(self) -> dict[str, Any]:
@@ -100,7 +99,7 @@ class Taken:
         return event(record) if record else late_event(self.job_id, self.kind, self.ended, self.finished)
 
 
-class Courier:
+class WebhookDispatcher:
     """Sends deliveries while its block is open; hands back what it cannot end in time.
 
     Args:
@@ -110,14 +109,13 @@ class Courier:
     """
 
     def __init__(self, settings: Settings, *, schedule: Sequence[float] = SCHEDULE, seconds: float = SECONDS) -> None:
-        """Prepare; nothing is sent yet."""
         url = settings.redis_url or ""
         self._redis = connect(url)
         self._blocking = connect_blocking(url)
         self._public_url = settings.public_url
         self._kept_ms = settings.retention_seconds * 1000
         self._client = guarded_client(webhook_policy(settings))
-        self._postman = Postman(self._client, schedule, seconds)
+        self._postman = WebhookSender(self._client, schedule, seconds)
         self._take = scripts.load(self._redis, delivery_scripts.TAKE)
         self._hold = scripts.load(self._redis, delivery_scripts.HOLD)
         self._settle = scripts.load(self._redis, delivery_scripts.SETTLE)
@@ -128,7 +126,6 @@ class Courier:
         self._over = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        """Begin."""
         self._loops = [
             asyncio.create_task(forever(self._dispatch), name="deliveries"),
             asyncio.create_task(forever(self._keep_leases), name="delivery leases"),
@@ -152,14 +149,14 @@ class Courier:
 
     async def _dispatch(self) -> None:
         self._over.clear()
-        if len(self._sending) >= MOST:
+        if len(self._sending) >= MAX_DELIVERIES:
             await self._over.wait()
             return
-        room = MOST - len(self._sending)
+        room = MAX_DELIVERIES - len(self._sending)
         routes = Counter(taken.route for taken in self._sending.values())
         routes.update(taken.principal for taken in self._sending.values())
         rows, wait_ms, passed = await self._take(
-            args=[LEASE_MS, room, MOST_OF_ROUTE, MOST_OF_PRINCIPAL, codec.pack(dict(routes)), SECRET_MS]
+            args=[LEASE_MS, room, MAX_PER_DESTINATION, MAX_PER_PRINCIPAL, codec.pack(dict(routes)), SECRET_MS]
         )
         for row in rows:
             self._begin(Taken.read(row))
@@ -219,7 +216,7 @@ class Courier:
         large = any(isinstance(part, bytes) and len(part) > _LARGE for part in taken.snapshot)
         return await asyncio.to_thread(taken.told) if large else taken.told()
 
-    async def _note(self, taken: Taken, verdict: Verdict, packed: bytes) -> None:
+    async def _note(self, taken: Taken, verdict: DeliveryResult, packed: bytes) -> None:
         kept = self._kept_ms if verdict.state == "delivered" else FAILED_MS
         what = [verdict.state, verdict.status, verdict.error, int(verdict.delay * 1000)]
         if not await self._settle(args=[taken.delivery_id, taken.attempt, *what, kept, packed, GONE_MS]):

@@ -20,7 +20,7 @@ SECONDS: Final = 15.0
 """How long one attempt may take in all."""
 
 CONNECT_SECONDS: Final = 5.0
-_LONGEST_WAIT: Final = 12 * 3600
+_MAX_WAIT: Final = 12 * 3600
 _READ_BYTES: Final = 16_384
 _READ_SECONDS: Final = 1.0
 _GONE: Final = 410
@@ -29,7 +29,7 @@ log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DeliveryResult:
     """What comes of an attempt.
 
     Attributes:
@@ -45,10 +45,10 @@ class Verdict:
     delay: float = 0
 
 
-CUT_SHORT: Final = Verdict("again")
+CUT_SHORT: Final = DeliveryResult("again")
 
 
-class Postman:
+class WebhookSender:
     """Sends to whoever the client may ask.
 
     Args:
@@ -58,12 +58,11 @@ class Postman:
     """
 
     def __init__(self, client: httpx2.AsyncClient, schedule: Sequence[float], seconds: float = SECONDS) -> None:
-        """Keep them."""
         self._client = client
         self._schedule = schedule
         self._seconds = seconds
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, step: int) -> Verdict:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, step: int) -> DeliveryResult:
         """Send once; never raises but when it is cancelled.
 
         Args:
@@ -76,7 +75,7 @@ class Postman:
             async with asyncio.timeout(self._seconds):
                 status, retry_after = await self._ask(url, headers, body)
         except Refused as error:
-            return Verdict("failed", error=error.message)
+            return DeliveryResult("failed", error=error.message)
         except TimeoutError:
             return self.retry(step, 0, f"no answer within {self._seconds:g} s")
         except httpx2.HTTPError as error:
@@ -97,15 +96,15 @@ class Postman:
         finally:
             await response.aclose()
 
-    def _judge(self, step: int, status: int, retry_after: float) -> Verdict:
+    def _judge(self, step: int, status: int, retry_after: float) -> DeliveryResult:
         if httpx2.codes.is_success(status):
-            return Verdict("delivered", status)
+            return DeliveryResult("delivered", status)
         if status == _GONE:
-            return Verdict("disabled", status, "HTTP 410: the URL wants to be told nothing more")
+            return DeliveryResult("disabled", status, "HTTP 410: the URL wants to be told nothing more")
         why = ": redirects are not followed" if httpx2.codes.is_redirect(status) else ""
         return self.retry(step, status, f"HTTP {status}{why}", retry_after)
 
-    def retry(self, step: int, status: int, error: str, at_least: float = 0) -> Verdict:
+    def retry(self, step: int, status: int, error: str, at_least: float = 0) -> DeliveryResult:
         """What an attempt that did not succeed means: another one, or, after the last of the schedule, the end.
 
         Args:
@@ -115,9 +114,9 @@ class Postman:
             at_least: seconds to wait that were asked for.
         """
         if step > len(self._schedule):
-            return Verdict("failed", status, error)
+            return DeliveryResult("failed", status, error)
         delay = self._schedule[step - 1] * random.uniform(0.8, 1.2)  # noqa: S311 -- spreads load, guards nothing
-        return Verdict("retry", status, error, max(delay, at_least))
+        return DeliveryResult("retry", status, error, max(delay, at_least))
 
 
 async def _finish_reading(response: httpx2.Response) -> None:
@@ -132,7 +131,7 @@ async def _finish_reading(response: httpx2.Response) -> None:
 
 def _seconds(retry_after: str) -> float:
     """What a ``Retry-After`` asks for; 0 where that is nothing we know, 12 hours at most."""
-    return min(pause_asked_for(retry_after) or 0.0, _LONGEST_WAIT)
+    return min(pause_asked_for(retry_after) or 0.0, _MAX_WAIT)
 
 
 def _reason(error: httpx2.HTTPError) -> str:

@@ -28,7 +28,7 @@ IN_MEMORY: Final = 4 << 20
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 _FIRST_PAUSE: Final = 0.25
-_LONGEST_PAUSE: Final = 10.0
+_MAX_PAUSE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,6 @@ class Answered:
 
     @property
     def host(self) -> str:
-        """Who answered."""
         return self.fetched.url.split("/")[2]
 
     @property
@@ -92,7 +91,6 @@ class Fetcher:
     """
 
     def __init__(self, settings: Settings, *, resolve: Resolve | None = None) -> None:
-        """Nothing is opened yet."""
         self.policy = Policy.of(settings)
         self.turns = Turns(settings.fetch_concurrency, settings.fetch_per_host, settings.fetch_total_seconds)
         self.per_host = settings.fetch_per_host
@@ -116,7 +114,6 @@ class Fetcher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close every connection."""
         await self._open.aclose()
 
     async def get(
@@ -225,7 +222,7 @@ class Fetcher:
 
 def _pause(attempt: int) -> float:
     """Longer each time, and never the same for two callers that failed together."""
-    longest: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**attempt)
+    longest: float = min(_MAX_PAUSE, _FIRST_PAUSE * 2.0**attempt)
     return random.uniform(longest / 2, longest)  # noqa: S311 -- jitter keeps no secret
 
 

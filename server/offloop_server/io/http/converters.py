@@ -10,11 +10,11 @@ from typing import Final, Literal, Self
 
 from offloop import logs
 from offloop.errors import FetchFailed
-from offloop.processes.parent_death import leashed
+from offloop.processes.parent_death import die_with_parent_command
 from offloop.settings import PREFIX
-from offloop_server.runtime.fair_limiter import Places
+from offloop_server.runtime.fair_limiter import FairLimiter
 
-MOST_HTML: Final = 2 << 20
+MAX_HTML: Final = 2 << 20
 """Bytes of a page that are converted; the rest is left out."""
 SECONDS: Final = 10.0
 _PROCESSES: Final = 2
@@ -29,8 +29,7 @@ class Converters:
     """
 
     def __init__(self) -> None:
-        """None yet."""
-        self._places = Places(_PROCESSES)
+        self._places = FairLimiter(_PROCESSES)
         self._idle: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> Self:
@@ -80,7 +79,7 @@ async def _begin() -> asyncio.subprocess.Process:
     # Whatever the settings hold, such as keys, is not for a process that reads strangers' pages.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return await asyncio.create_subprocess_exec(
-        *leashed((sys.executable, "-m", "offloop_server.io.http.convert")),
+        *die_with_parent_command((sys.executable, "-m", "offloop_server.io.http.convert")),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from offloop.errors import Busy
-from offloop_server.runtime.fair_limiter import Places
+from offloop_server.runtime.fair_limiter import FairLimiter
 
 
 class Turns:
@@ -20,8 +20,7 @@ class Turns:
     """
 
     def __init__(self, total: int, per_host: int, patience: float) -> None:
-        """Nobody is served yet."""
-        self._places = Places(total, per_host)
+        self._places = FairLimiter(total, per_host)
         self._patience = patience
 
     @property

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 
 from offloop.errors import BadInput, FetchFailed
 from offloop.outbound.fetch import Fetched
-from offloop_server.io.http.converters import MOST_HTML
-from offloop_server.io.nesting import DEEPEST, too_deep
+from offloop_server.io.http.converters import MAX_HTML
+from offloop_server.io.nesting import MAX_DEPTH, too_deep
 
 EXTRACTS: Final = ("auto", "markdown", "text", "json", "raw")
 _JSON: Final = re.compile(r"(application|text)/(.+\+)?json")
@@ -77,9 +77,9 @@ async def read(fetched: Fetched, body: bytes, extract: str, convert: Convert, *,
     if form == "html" and extract in ("auto", "markdown", "text"):
         to: Literal["markdown", "text"] = "text" if extract == "text" else "markdown"
         html = text.encode("utf-8", "replace")
-        note = f"Only the first {MOST_HTML >> 20} MiB of the page were read; save=true keeps all of it."
-        text = await convert(html[:MOST_HTML], to)
-        return _part(to, text, span, *([note] if len(html) > MOST_HTML else []))
+        note = f"Only the first {MAX_HTML >> 20} MiB of the page were read; save=true keeps all of it."
+        text = await convert(html[:MAX_HTML], to)
+        return _part(to, text, span, *([note] if len(html) > MAX_HTML else []))
     return _part("text", text, span)
 
 
@@ -151,7 +151,7 @@ def _parsed(text: str) -> Any:
 
     value = json.loads(text, parse_constant=refuse)
     if too_deep(value):
-        message = f"it has more than {DEEPEST} levels"
+        message = f"it has more than {MAX_DEPTH} levels"
         raise ValueError(message)
     json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # half a character, a number beyond all bounds
     return value

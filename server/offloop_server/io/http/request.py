@@ -55,7 +55,6 @@ class Visits:
     """
 
     def __init__(self, fetcher: Fetcher, store: ArtifactStore) -> None:
-        """Keep both."""
         self._fetcher = fetcher
         self._store = store
 

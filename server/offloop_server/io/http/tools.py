@@ -20,7 +20,7 @@ from offloop_server.io.http.request import View, Visits, check_headers
 from offloop_server.toolkit.job_tool import AnyTool, Caller, Services
 from offloop_server.toolkit.light_tool import LightTool, ModelT
 
-MOST_TEXT = 2_000_000
+MAX_TEXT = 2_000_000
 """Characters of one bulk answer."""
 
 Url = Annotated[str, Field(min_length=1, max_length=MAX_URL, examples=["https://example.org/data.json"])]
@@ -96,7 +96,6 @@ class _HttpTool(LightTool[ModelT]):
     open_world = True
 
     def __init__(self, services: Services, fetcher: Fetcher) -> None:
-        """Keep both."""
         super().__init__(services)
         self._fetcher = fetcher
         self._visits = Visits(fetcher, services.store)
@@ -173,9 +172,8 @@ class BulkFetch(_HttpTool[BulkFetchArguments]):
     answers = BulkAnswer
 
     async def do(self, value: BulkFetchArguments, caller: Caller) -> CallToolResult:
-        """Fetch all."""
-        if len(value.urls) * value.max_chars > MOST_TEXT:
-            most = MOST_TEXT // len(value.urls)
+        if len(value.urls) * value.max_chars > MAX_TEXT:
+            most = MAX_TEXT // len(value.urls)
             message = f"bulk_fetch was not run: with {len(value.urls)} urls, max_chars may be at most {most}."
             raise BadInput(message)
         effort = Effort(value.timeout_seconds, value.retries)

@@ -20,7 +20,6 @@ class Databases:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Make a driver for each connection; nothing is opened."""
         self._seconds = settings.query_seconds
         self._threads = SQLiteThreads(settings.query_threads, settings.query_memory_mb)
         makers: Final[Mapping[str, Callable[[str, str], Driver]]] = {
@@ -31,7 +30,6 @@ class Databases:
         self._drivers = {name: makers[url.partition("://")[0]](name, url) for name, url in settings.sql.items()}
 
     async def __aenter__(self) -> Self:
-        """Begin."""
         return self
 
     async def __aexit__(self, *_: object) -> None:

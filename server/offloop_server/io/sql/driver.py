@@ -26,7 +26,6 @@ class Deadline:
     """
 
     def __init__(self, seconds: float) -> None:
-        """Begin to count."""
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 

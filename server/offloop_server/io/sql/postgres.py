@@ -74,7 +74,6 @@ class PostgreSQL:
     sort: Sort = "PostgreSQL"
 
     def __init__(self, name: str, url: str) -> None:
-        """Open nothing yet."""
         self._name = name
         self._url = url
         self._pool: asyncpg.Pool | None = None

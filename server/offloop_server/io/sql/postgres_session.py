@@ -33,7 +33,6 @@ class Meter(asyncio.Protocol):
     """
 
     def __init__(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
-        """Step in between."""
         self._transport = transport
         self._protocol = protocol
         self.received = 0
@@ -54,19 +53,15 @@ class Meter(asyncio.Protocol):
             self._protocol.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Pass on."""
         return self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass on."""
         self._protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Pass on."""
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass on."""
         self._protocol.resume_writing()
 
 

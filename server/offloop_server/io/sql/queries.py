@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MAX_CELL: Final = 16_384
 """Characters of a value that an answer shows; a file has all of them."""
 _DEFAULT_BYTES: Final = 65_536
-_MOST_TEXT: Final = 4 * INLINE_BYTES
+_MAX_TEXT: Final = 4 * INLINE_BYTES
 
 
 class Queries:
@@ -44,7 +44,6 @@ class Queries:
     """
 
     def __init__(self, databases: Databases, store: ArtifactStore) -> None:
-        """Keep both."""
         self.databases = databases
         self._store = store
 
@@ -110,7 +109,7 @@ def _query(driver: Driver, asked: QueryArguments) -> Query:
 
 async def _text(rows: Rows, form: Format) -> str:
     text = await asyncio.to_thread(exported, rows, form)
-    if len(text) > _MOST_TEXT:
+    if len(text) > _MAX_TEXT:
         message = f"As {form}, the rows have {len(text)} characters: ask for fewer rows or columns, or use save=true."
         raise LimitExceeded(message)
     return text

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, time
 from typing import Any, Literal
 
-from offloop_server.io.nesting import DEEPEST, too_deep
+from offloop_server.io.nesting import MAX_DEPTH, too_deep
 
 _EXACT = 2**53
 """Beyond it a JSON number loses digits in most readers; such numbers travel as text."""
@@ -31,7 +31,6 @@ class Rows:
     """
 
     def __init__(self, max_rows: int, max_bytes: int, max_cell: int | None = None) -> None:
-        """Nothing yet."""
         self.columns: list[str] = []
         self.types: list[str | None] = []
         self.rows: list[list[Any]] = []
@@ -122,7 +121,7 @@ def rendered(value: Any, depth: int = 0) -> Any:
 
 
 def _inner(value: Any, depth: int) -> Any:
-    return rendered(value, depth + 1) if depth < DEEPEST else "…"
+    return rendered(value, depth + 1) if depth < MAX_DEPTH else "…"
 
 
 def from_json(text: str) -> Any:

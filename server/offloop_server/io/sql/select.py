@@ -7,7 +7,7 @@ from typing import Any
 from offloop.errors import BadInput
 from offloop_server.io.sql.driver import Driver, Query, quoted
 
-_MOST = 200
+_MAX_FILTERS = 200
 """Values and conditions of one statement."""
 
 
@@ -57,7 +57,7 @@ def select(  # noqa: PLR0913 -- the parts of a SELECT; all but the first two by 
     if order_by:
         orders = [f"{name(column.removeprefix('-'))}{' DESC' if column.startswith('-') else ''}" for column in order_by]
         sql += f" ORDER BY {', '.join(orders)}"
-    if len(parameters) > _MOST:
-        message = f"where has {len(parameters)} values, more than {_MOST}: ask in several calls, or write SQL."
+    if len(parameters) > _MAX_FILTERS:
+        message = f"where has {len(parameters)} values, more than {_MAX_FILTERS}: ask in several calls, or write SQL."
         raise BadInput(message)
     return Query(sql, parameters, explain)

@@ -30,7 +30,6 @@ class SQLiteThreads:
     """
 
     def __init__(self, count: int, memory_mb: int) -> None:
-        """Start none yet: they start as they are needed."""
         self.memory = memory_mb << 20
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="sqlite")
         self._free = asyncio.Semaphore(count)
@@ -91,7 +90,6 @@ class SQLite:
     sort: Sort = "SQLite"
 
     def __init__(self, path: str, threads: SQLiteThreads) -> None:
-        """Open nothing: each read opens the file itself."""
         self._path = path
         self._threads = threads
 

@@ -82,7 +82,6 @@ class Guarded(sqlite3.Connection):
     plain: sqlite3.Connection | None = None
 
     def close(self) -> None:
-        """Close both."""
         super().close()
         if self.plain is not None:
             self.plain.close()

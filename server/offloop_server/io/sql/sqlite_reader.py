@@ -45,7 +45,6 @@ class Reader:
     """
 
     def __init__(self, path: str, deadline: Deadline, memory_bytes: int) -> None:
-        """Open nothing yet."""
         self._path = path
         self._deadline = deadline
         self._memory = memory_bytes

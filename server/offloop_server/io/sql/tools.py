@@ -34,7 +34,6 @@ class _SqlTool(LightTool[ModelT]):
     """A tool that asks a database."""
 
     def __init__(self, services: Services, queries: Queries) -> None:
-        """Keep both."""
         super().__init__(services)
         self._queries = queries
         self._databases = queries.databases
@@ -102,7 +101,6 @@ class _Query(_SqlTool[QueryArguments]):
     answers = QueryAnswer
 
     async def do(self, value: QueryArguments, caller: Caller) -> CallToolResult:
-        """Run it."""
         answer = await self._queries.answer(value, caller, self.sort)
         content: list[ContentBlock] = [TextContent(text=summary(answer))]
         if file := answer.artifact:

@@ -21,7 +21,6 @@ class Online(JobContext):
     """A context whose worker fetches one picture and refuses everything else."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing was asked for yet."""
         report: Any = lambda _message: None  # noqa: E731 -- nobody listens to progress here
         super().__init__(job_id="job", attempt=1, folder=folder, inputs={}, roots={}, output_bytes=2**26, report=report)
         self.asked: list[str] = []

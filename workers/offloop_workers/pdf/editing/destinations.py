@@ -20,7 +20,6 @@ class Destinations:
     """
 
     def __init__(self, pdf: pikepdf.Pdf) -> None:
-        """Begin with none."""
         self._pdf = pdf
         self._strings: dict[bytes, Any] = {}
         self._names: dict[str, Any] = {}

@@ -14,7 +14,6 @@ class Layers:
     """The layers of a document that is put together of others."""
 
     def __init__(self, pdf: pikepdf.Pdf) -> None:
-        """Begin with none."""
         self._pdf = pdf
         self._all: list[Any] = []
         self._off: list[Any] = []

@@ -160,7 +160,6 @@ class _Nothing(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
     """A stamp's text loads nothing."""
 
     def fetch(self, url: str, headers: object = None) -> Any:  # noqa: ARG002 -- WeasyPrint's signature
-        """Refuse."""
         message = "a stamp loads nothing"
         raise ValueError(message)
 

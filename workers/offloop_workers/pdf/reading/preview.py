@@ -22,7 +22,7 @@ from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.pdf.reading import opening, ranges
 
-_LONGEST = 16_383
+_MAX_SIDE = 16_383
 """Pixels a side that each of the formats can hold."""
 _POINTS_PER_INCH = 72
 _MIN_SIDE = 1e-3
@@ -68,10 +68,10 @@ def _scales(request: ToPreview, document: pypdfium2.PdfDocument, wanted: list[in
         scale = request.width / width if request.width else request.dpi / _POINTS_PER_INCH
         across, down = width * scale, height * scale
         pixels += across * down
-        if across * down > MAX_PREVIEW_PIXELS or max(across, down) > _LONGEST:
+        if across * down > MAX_PREVIEW_PIXELS or max(across, down) > _MAX_SIDE:
             message = (
                 f"Page {index + 1} measures {width:,.0f} x {height:,.0f} points and would become {across:,.0f} x "
-                f"{down:,.0f} pixels, more than {MAX_PREVIEW_PIXELS:,} or than {_LONGEST:,} a side: ask for a smaller "
+                f"{down:,.0f} pixels, more than {MAX_PREVIEW_PIXELS:,} or than {_MAX_SIDE:,} a side: ask for a smaller "
                 "width or dpi."
             )
             raise LimitExceeded(message)

@@ -40,7 +40,6 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
     """
 
     def __init__(self, assets: Mapping[str, FileReference], context: Context, *, allow_fetch: bool = False) -> None:
-        """Serve the assets by the names the document uses for them, and perhaps what the context fetches."""
         super().__init__(allowed_protocols=("data",), allow_redirects=False)
         self._assets = {_plain(name): (name, reference) for name, reference in assets.items()}
         self._context = context

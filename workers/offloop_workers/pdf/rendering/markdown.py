@@ -20,7 +20,7 @@ from pygments.util import ClassNotFound
 from offloop.kinds.context import Context
 from offloop_workers.pdf.rendering.rawhtml import Filter
 
-_DEEPEST = 6
+_MAX_DEPTH = 6
 
 
 def to_html(markdown: str, context: Context) -> str:
@@ -37,7 +37,7 @@ def to_html(markdown: str, context: Context) -> str:
 def _parser() -> MarkdownIt:
     # html=True makes the parser mark raw HTML as such; the two rules below let none of it through unseen.
     parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight})
-    parser.use(gfm_plugin, front_matter=True).use(anchors_plugin, max_level=_DEEPEST)
+    parser.use(gfm_plugin, front_matter=True).use(anchors_plugin, max_level=_MAX_DEPTH)
     parser.add_render_rule("html_inline", _filtered)
     parser.add_render_rule("html_block", _filtered)
     return parser

@@ -27,7 +27,6 @@ class Notices(logging.Handler):
     """Collects the log of one rendering; `tell` makes a few useful lines of what may be thousands."""
 
     def __init__(self, on_page: Callable[[int], None]) -> None:
-        """Call `on_page` with the number of each page whose layout begins; what it raises ends the layout."""
         super().__init__(logging.INFO)
         self._on_page = on_page
         self._properties: Counter[str] = Counter()

@@ -24,7 +24,6 @@ class Filter(HTMLParser):
     """
 
     def __init__(self) -> None:
-        """Begin with nothing dropped."""
         super().__init__(convert_charrefs=False)
         self.dropped: set[str] = set()
         self._out: list[str] = []

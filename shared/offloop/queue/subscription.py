@@ -30,7 +30,7 @@ def webhook_policy(settings: Settings) -> Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class WebhookSubscription:
     """That a URL wants to be told of the end of a job.
 
     Attributes:
@@ -100,12 +100,12 @@ class Notice:
                 return BadInput(message)
             case "crowded":
                 message = (
-                    f"notify_url: {delivery_scripts.MOST_URLS} URLs are told of this job already, and no more may be. "
+                    f"notify_url: {delivery_scripts.MAX_URLS} URLs are told of this job already, and no more may be. "
                     "Leave notify_url out; nothing was queued."
                 )
                 return BadInput(message)
         message = (
-            f"notify_url: {delivery_scripts.MOST_WAITING} deliveries of yours wait for {self.host}, which takes them "
+            f"notify_url: {delivery_scripts.MAX_WAITING} deliveries of yours wait for {self.host}, which takes them "
             "too slowly or not at all; list_deliveries shows why. Nothing was queued. Try again later, or without it."
         )
         return Busy(message, retry_after=_BACKLOG_SECONDS)
