@@ -13,7 +13,7 @@ from PIL import Image
 
 from offloop.jobs.images import Picture
 
-PHOTO = Path(__file__).parents[2] / "server" / "offloop_server" / "demo" / "photo.jpg"
+PHOTO = Path(__file__).parents[3] / "server" / "offloop_server" / "demo" / "photo.jpg"
 
 Run = Callable[..., tuple[Picture, Image.Image]]
 

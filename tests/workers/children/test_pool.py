@@ -286,7 +286,7 @@ async def test_a_module_that_does_not_load_is_said_at_the_start(
 _OWNER = """
 import asyncio, pathlib, sys
 from offloop_workers.children.pool import Children, Task
-from parts import sample_jobs as jobs
+from support.jobs import sample_jobs as jobs
 
 async def main():
     async with Children(2, ("default",), pathlib.Path(sys.argv[1] + "-temporary")) as children:

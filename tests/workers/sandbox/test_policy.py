@@ -375,7 +375,7 @@ async def test_a_crash_is_still_told_as_one(run: Run) -> None:
 _OWNER = """
 import asyncio, pathlib, sys
 from offloop_workers.children.pool import Children, Task
-from parts import hostile_jobs as jobs
+from support.jobs import hostile_jobs as jobs
 
 async def main():
     async with Children(1, ("default",), pathlib.Path(sys.argv[1] + "-temporary")) as children:
