@@ -28,7 +28,8 @@ from offloop.redis.codec import pack
 from offloop_server.toolkit.arguments import validate
 from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
-from offloop_workers.engine.attempt import Claim, Performer
+from offloop_workers.engine.attempt import Performer
+from offloop_workers.engine.claiming import Claim
 from offloop_workers.sandbox import kernel
 from support.files.rendered import Document
 from support.hosts.outside import Outside

@@ -1,4 +1,4 @@
-"""A worker process: what it opens, in which order, and how it ends."""
+"""Worker process: opens what a worker needs, serves until a signal, drains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from offloop.artifacts.quota import Quota
 from offloop.artifacts.store import ArtifactStore
 from offloop.errors import SettingsError, Unavailable
 from offloop.kinds import catalogue
-from offloop.redis.connection import connect
+from offloop.redis.connection import connect, connect_blocking
 from offloop_workers.children.fetching import Fetching
 from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
@@ -46,7 +46,7 @@ async def run(settings: Settings) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    redis = connect(settings.redis_url)
+    redis, subscriptions = connect(settings.redis_url), connect_blocking(settings.redis_url)
     store = ArtifactStore(
         settings.artifacts_location, redis, retention_seconds=settings.retention_seconds, quota=Quota.of(settings)
     )
@@ -55,19 +55,21 @@ async def run(settings: Settings) -> None:
             async with (
                 Children(_children(kinds, queues, settings.slots), tuple(queues), scratch.path("children")) as children,
                 Fetching(settings) as fetching,
-                WebhookDispatcher(settings),
+                WebhookDispatcher(settings, redis, subscriptions),
             ):
                 worker = Worker(
                     kinds,
                     Performer(kinds, children, store, scratch, fetching, roots=settings.file_roots),
+                    redis,
+                    subscriptions,
                     queues=queues,
                     slots=settings.slots,
-                    redis_url=settings.redis_url,
                     retention_seconds=settings.retention_seconds,
                 )
                 await _until(stopped, worker, store, settings.drain_seconds)
     finally:
-        await redis.aclose(close_connection_pool=True)
+        for connections in (subscriptions, redis):
+            await connections.aclose(close_connection_pool=True)
 
 
 def _children(kinds: Catalogue, queues: Sequence[str], slots: int) -> int:

@@ -19,8 +19,8 @@ from offloop.queue.client import Bounds, JobQueue, live_queues, new_id
 from offloop.queue.record import Done, Outcome, Progress, State
 from offloop.redis import schema
 from offloop.redis.connection import connect
-from offloop_workers.engine import worker as engine
-from offloop_workers.engine.attempt import Claim
+from offloop_workers.engine import dispatch
+from offloop_workers.engine.claiming import Claim
 from support.hosts.network import LOCAL, Node, tls_in_front_of
 from support.serving import serving
 from support.waiting import eventually
@@ -56,8 +56,8 @@ class Slow:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens every second happens more often."""
-    monkeypatch.setattr(engine, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(engine, "SWEEP_SECONDS", 0.1)
+    monkeypatch.setattr(dispatch, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(dispatch, "SWEEP_SECONDS", 0.1)
 
 
 @pytest.fixture

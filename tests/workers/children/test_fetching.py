@@ -23,7 +23,8 @@ from offloop.settings import load
 from offloop_workers.children.fetching import MAX_NAMED, Errand, Fetching
 from offloop_workers.children.pool import Children, Task
 from offloop_workers.children.scratch import Scratch
-from offloop_workers.engine.attempt import Claim, Performer
+from offloop_workers.engine.attempt import Performer
+from offloop_workers.engine.claiming import Claim
 from support.jobs import hostile_jobs as jobs
 from support.redis import lasting
 

@@ -20,7 +20,8 @@ from offloop.kinds.limits import Limits
 from offloop_workers.children.child import MAX_OUTPUT
 from offloop_workers.children.context import MAX_WARNING_LENGTH, MAX_WARNINGS
 from offloop_workers.children.result import believed, take
-from offloop_workers.engine.attempt import Claim, Performer
+from offloop_workers.engine.attempt import Performer
+from offloop_workers.engine.claiming import Claim
 
 
 class Part(Model):

@@ -13,8 +13,8 @@ from offloop.kinds.catalogue import Catalogue
 from offloop.kinds.kind import Kind
 from offloop.queue.client import JobQueue, new_id
 from offloop.queue.record import Done, Outcome, Progress
-from offloop_workers.engine.attempt import AGAIN, Again, Claim
-from offloop_workers.engine.worker import BATCH_TURN
+from offloop_workers.engine.attempt import AGAIN, Again
+from offloop_workers.engine.claiming import BATCH_EVERY, Claim
 from support.caller import BOUNDS
 from support.serving import serving
 from support.waiting import eventually
@@ -84,11 +84,11 @@ async def test_jobs_that_nobody_waits_for_go_on_while_others_pour_in(redis: ArqR
     """In each queue, even where all of them are flooded on both levels."""
     used = KINDS[:number]
     for kind in used:
-        for _ in range(2 * BATCH_TURN):
+        for _ in range(2 * BATCH_EVERY):
             await _submit(redis, kind, f"wait-{kind.queue}")
         for _ in range(3):
             await _submit(redis, kind, f"batch-{kind.queue}", level="batch")
-    order = await _order(valkey, BATCH_TURN * (number + 1), [kind.queue for kind in used])
+    order = await _order(valkey, BATCH_EVERY * (number + 1), [kind.queue for kind in used])
     batch = [who for who in order if who.startswith("batch")]
     assert {f"batch-{kind.queue}" for kind in used} == set(batch), order
     assert len(batch) <= number + 2, order
@@ -132,7 +132,7 @@ async def test_an_attempt_that_ends_does_not_forget_the_next_one(redis: ArqRedis
             return not worker.tasks
 
         await eventually(first_is_over)
-        assert [claim.attempt for claim in worker._claims.values()] == [2]
+        assert [attempt.claim.attempt for attempt in worker.execution.running.values()] == [2]
         let.set()
         await eventually(all_is_over)
         assert worker.jobs_complete == 1

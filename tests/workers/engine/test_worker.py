@@ -23,7 +23,7 @@ from offloop.queue.record import Cancelled, Done, Failed, Record, State
 from offloop.redis import codec, schema
 from offloop.redis.connection import connect
 from offloop.redis.schema import SHOWN
-from offloop_workers.engine import worker as engine
+from offloop_workers.engine import dispatch
 from offloop_workers.engine.worker import Worker
 from support.caller import ALICE, Caller, calling
 from support.jobs import sample_jobs as jobs
@@ -39,8 +39,8 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens every second happens more often, so that tests need not wait for it."""
-    monkeypatch.setattr(engine, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(engine, "SWEEP_SECONDS", 0.1)
+    monkeypatch.setattr(dispatch, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(dispatch, "SWEEP_SECONDS", 0.1)
 
 
 def _done(record: Record) -> dict[str, Any]:
@@ -84,8 +84,8 @@ async def test_an_idle_worker_is_handed_a_job_without_looking(
     redis: ArqRedis, caller: Caller, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a heartbeat nor a sweep comes while this goes on; a long job is read by the worker itself."""
-    for name in ("BEAT_SECONDS", "SWEEP_SECONDS"):
-        monkeypatch.setattr(engine, name, 60)
+    for name in ("HEARTBEAT_SECONDS", "SWEEP_SECONDS"):
+        monkeypatch.setattr(dispatch, name, 60)
     worker = await begin(slots=1)
     await eventually(lambda: _offers(redis, worker, 1))
     for number, text in enumerate(("a", "x" * 100_000, "b")):
@@ -203,7 +203,7 @@ async def test_a_lost_lease_ends_the_attempt_and_drops_its_outcome(
     worker = await begin(slots=1)
     progress = (await caller.progress(job_id)).progress
     assert progress
-    worker.allow_pick_jobs = False
+    await worker.dispatch.pause()
     other = Steps(redis, "other")
     await redis.hset(schema.RECORD + job_id, "token", "nobody:0")  # type: ignore[misc]
     await other.lose(job_id)
@@ -248,7 +248,7 @@ async def test_the_second_attempt_of_a_job_in_one_worker_can_be_stopped(
     if stop == "cancel":
         await caller.queue.cancel(job_id, principal=ALICE)
     else:
-        worker.allow_pick_jobs = False
+        await worker.dispatch.pause()
         await other.lose(job_id)
     await eventually(lambda: _idle(worker))
     assert (await caller.get(job_id)).state is (State.CANCELLED if stop == "cancel" else State.QUEUED)
@@ -264,7 +264,7 @@ async def _gone(pid: int) -> bool:
 
 
 async def _runs(worker: Worker, count: int) -> bool:
-    return len(worker.job_tasks) == len(worker.tasks) == count
+    return sum(attempt.performing for attempt in worker.execution.running.values()) == len(worker.tasks) == count
 
 
 async def _idle(worker: Worker) -> bool:
@@ -275,11 +275,11 @@ async def test_a_result_that_comes_too_late_is_dropped(
     redis: ArqRedis, caller: Caller, begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The heartbeat has not told the worker yet; the fence refuses its outcome all the same."""
-    monkeypatch.setattr(engine, "BEAT_SECONDS", 60)
+    monkeypatch.setattr(dispatch, "HEARTBEAT_SECONDS", 60)
     job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
     worker = await begin(slots=1)
     await caller.progress(job_id)
-    worker.allow_pick_jobs = False
+    await worker.dispatch.pause()
     other = Steps(redis, "other")
     await other.lose(job_id)
     await other.claim_one(job_id)

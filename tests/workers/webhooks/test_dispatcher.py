@@ -22,6 +22,7 @@ from offloop.queue.client import new_id
 from offloop.queue.record import Cancelled, Done, Failed, Outcome
 from offloop.queue.subscription import WebhookSubscription, webhook_policy
 from offloop.redis import codec, delivery_scripts, schema, scripts
+from offloop.redis.connection import connect_blocking
 from offloop.settings import load
 from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
 from offloop_workers.webhooks import sender
@@ -73,8 +74,13 @@ class Bench:
         self, schedule: tuple[float, ...] = SOON, seconds: float = 5, **settings: Any
     ) -> AsyncIterator[WebhookDispatcher]:
         """A courier that sends while the block is open."""
-        async with WebhookDispatcher(self.settings.replaced(**settings), schedule=schedule, seconds=seconds) as courier:
-            yield courier
+        blocking = connect_blocking(self.settings.redis_url or "")
+        changed = self.settings.replaced(**settings)
+        try:
+            async with WebhookDispatcher(changed, self.redis, blocking, schedule=schedule, seconds=seconds) as sending:
+                yield sending
+        finally:
+            await blocking.aclose(close_connection_pool=True)
 
     async def delivery(self, job_id: str, principal: str = ALICE) -> Delivery:
         """The one delivery of a job."""

@@ -46,37 +46,9 @@ if TYPE_CHECKING:
     from offloop_workers.children.fetching import Fetching
     from offloop_workers.children.pool import Children
     from offloop_workers.children.scratch import Scratch
+    from offloop_workers.engine.claiming import Claim
 
 log = logs.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What the claim script returns for one job.
-
-    Attributes:
-        job_id: which job.
-        kind: what for, ``""`` where stock arq enqueued it.
-        queue: where it was waiting.
-        token: the fence of this attempt.
-        payload: arq's serialized job, empty where it has expired; None where it is too long to be handed over.
-        tries: counted executions, this one included.
-        allowed: counted executions there may be.
-        attempt: number of this execution; unlike `tries` it counts those that a drain cut short.
-        principal: who asked.
-        handed: it came without being asked for; see `Worker._receive`.
-    """
-
-    job_id: str
-    kind: str
-    queue: str
-    token: str
-    payload: bytes | None
-    tries: int
-    allowed: int
-    attempt: int
-    principal: str
-    handed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,15 @@ from offloop.outbound.transport import guarded_client
 from offloop.queue.record import Record
 from offloop.queue.subscription import webhook_policy
 from offloop.redis import codec, delivery_scripts, schema, scripts
-from offloop.redis.connection import BLOCK_SECONDS, connect, connect_blocking
+from offloop.redis.connection import BLOCK_SECONDS
 from offloop.redis.outage import AWAY, forever
 from offloop.webhooks.deliveries import SECRET_MS
 from offloop.webhooks.events import body, event, headers, late_event, new_secret
 from offloop_workers.webhooks.sender import CUT_SHORT, SECONDS, DeliveryResult, WebhookSender
 
 if TYPE_CHECKING:
+    from arq.connections import ArqRedis
+
     from offloop.settings import Settings
 
 SCHEDULE: Final = (5, 30, 120, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
@@ -103,15 +105,24 @@ class WebhookDispatcher:
     """Sends deliveries while its block is open; hands back what it cannot end in time.
 
     Args:
-        settings: where Redis is, who may be told, where links lead.
+        settings: who may be told, where links lead.
+        redis: the connection for commands; its owner closes it.
+        blocking: the connections for commands that block; likewise.
         schedule: seconds before each retry.
         seconds: how long one attempt may take.
     """
 
-    def __init__(self, settings: Settings, *, schedule: Sequence[float] = SCHEDULE, seconds: float = SECONDS) -> None:
-        url = settings.redis_url or ""
-        self._redis = connect(url)
-        self._blocking = connect_blocking(url)
+    def __init__(
+        self,
+        settings: Settings,
+        redis: ArqRedis,
+        blocking: ArqRedis,
+        *,
+        schedule: Sequence[float] = SCHEDULE,
+        seconds: float = SECONDS,
+    ) -> None:
+        self._redis = redis
+        self._blocking = blocking
         self._public_url = settings.public_url
         self._kept_ms = settings.retention_seconds * 1000
         self._client = guarded_client(webhook_policy(settings))
@@ -144,8 +155,6 @@ class WebhookDispatcher:
             for taken in left.values():
                 await self._note(taken, CUT_SHORT, b"")
         await self._client.aclose()
-        await self._blocking.aclose(close_connection_pool=True)
-        await self._redis.aclose(close_connection_pool=True)
 
     async def _dispatch(self) -> None:
         self._over.clear()
