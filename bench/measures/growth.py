@@ -60,7 +60,7 @@ class _Filled:
         redis = connect(await self._stack.enter_async_context(valkey(folder)))
         self._stack.push_async_callback(redis.aclose)
         self._queue = JobQueue(redis, Bounds(3600, 10**7, 10**7))
-        self._claim: Callable[..., Awaitable[Any]] = scripts.load(redis, scripts.BEAT)
+        self._claim: Callable[..., Awaitable[Any]] = scripts.load(redis, scripts.HEARTBEAT)
         self._finish: Callable[..., Awaitable[Any]] = scripts.load(redis, scripts.FINISH)
         for start in range(0, self.size, 50):
             await asyncio.gather(*(self.submit(start + more) for more in range(min(50, self.size - start))))
@@ -80,7 +80,7 @@ class _Filled:
             await self._finish(_TURNS, [*_want(slots=0), row[0], row[1], "completed", b"x" * 100, 3_600_000])
 
 
-_TURNS: Final = [schema.turns_key("default", "batch")]
+_TURNS: Final = [schema.rotation_key("default", "batch")]
 
 
 def _want(*, slots: int) -> list[Any]:

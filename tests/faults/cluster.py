@@ -139,7 +139,7 @@ class Cluster:
 
     async def forget_places(self) -> None:
         """Forget which workers could be handed jobs."""
-        if keys := [key async for key in self.redis.scan_iter(schema.IDLE + "*")]:
+        if keys := [key async for key in self.redis.scan_iter(schema.FREE_SLOTS + "*")]:
             await self.redis.delete(*keys)
 
     async def submit(self, kind: str, seconds: float = 0.0, **options: Any) -> Record:
@@ -228,7 +228,7 @@ class Cluster:
     async def _beats(self, process: Process) -> bool:
         assert process.running, f"{process.name} has ended:\n{process.said[-3000:]}"
         with contextlib.suppress(RedisError, OSError):
-            owners = await self.redis.zrange(schema.beats_key(fault_jobs.QUEUE), 0, -1)
+            owners = await self.redis.zrange(schema.heartbeats_key(fault_jobs.QUEUE), 0, -1)
             return any(f".{process.pid}." in owner.decode() for owner in owners)
         return False
 

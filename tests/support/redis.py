@@ -16,10 +16,10 @@ from offloop.redis import schema
 from offloop.redis.connection import connect
 from support.processes import SESSION
 
-PERMANENT = (schema.FENCE, schema.TURN, "offloop:secret")
+PERMANENT = (schema.FENCE, schema.ROTATION_COUNTER, "offloop:secret")
 """Keys that live as long as the deployment."""
 
-EMPTIED = (schema.QUEUE, schema.LINE, schema.TURNS, schema.DEPTH, schema.LEASES)
+EMPTIED = (schema.QUEUE, schema.SUBQUEUE, schema.ROTATION, schema.DEPTH, schema.LEASES)
 """Keys that hold waiting or running jobs and are gone with the last one; all others must end by themselves."""
 
 

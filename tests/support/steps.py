@@ -49,7 +49,7 @@ class Steps:
         self._redis = redis
         self._scripts = {
             name: scripts.load(redis, getattr(scripts, name))
-            for name in ("BEGIN", "BEAT", "PROGRESS", "FINISH", "RELEASE", "SWEEP")
+            for name in ("BEGIN", "HEARTBEAT", "PROGRESS", "FINISH", "RELEASE", "SWEEP")
         }
 
     async def claim(self, most: int = 1, *, level: str | None = None) -> list[Taken]:
@@ -70,18 +70,18 @@ class Steps:
         """Renew leases; answers the ids lost and the ids to be cancelled."""
         ids = {taken.token: taken.job_id for taken in held}
         parts = [part for taken in held for part in (taken.job_id, taken.token)]
-        lost, cancelled, _ = await self._give("BEAT", 0, LEVELS, ALIVE_MS, NO_PACES, *parts)
+        lost, cancelled, _ = await self._give("HEARTBEAT", 0, LEVELS, ALIVE_MS, NO_PACES, *parts)
         return [ids[token.decode()] for token in lost], [ids[token.decode()] for token in cancelled]
 
     async def offer(self, places: int, *held: Taken) -> list[Taken]:
         """Show itself, with so many places beyond what it holds; answers what it is given of what waits."""
         parts = [part for taken in held for part in (taken.job_id, taken.token)]
-        _, _, rows = await self._give("BEAT", places + len(held), LEVELS, ALIVE_MS, NO_PACES, *parts)
+        _, _, rows = await self._give("HEARTBEAT", places + len(held), LEVELS, ALIVE_MS, NO_PACES, *parts)
         return [_taken(row) for row in rows]
 
     async def places(self) -> int:
         """How many jobs it can be handed."""
-        found: Any = self._redis.zscore(schema.idle_key(schema.pool_name([self.queue])), self.owner)
+        found: Any = self._redis.zscore(schema.FREE_SLOTS + schema.pool_name([self.queue]), self.owner)
         return int(await found or 0)
 
     async def begin(self, taken: Taken) -> bool:
@@ -147,7 +147,7 @@ class Steps:
 
     async def line(self, principal: str, level: str = "interactive") -> list[str]:
         """The ids in a principal's line, the next one first."""
-        found: Any = self._redis.lrange(f"{schema.LINE}{self.queue}:{level}:{principal}", 0, -1)
+        found: Any = self._redis.lrange(f"{schema.SUBQUEUE}{self.queue}:{level}:{principal}", 0, -1)
         return [job_id.decode() for job_id in await found]
 
     async def depth(self) -> dict[str, int]:
@@ -167,13 +167,13 @@ class Steps:
 
     async def pace(self, milliseconds: int) -> None:
         """Tell how long the queue's jobs take."""
-        await self._give("BEAT", 0, LEVELS, ALIVE_MS, codec.pack_for_lua({self.queue: milliseconds}))
+        await self._give("HEARTBEAT", 0, LEVELS, ALIVE_MS, codec.pack_for_lua({self.queue: milliseconds}))
 
     async def _claim(self, most: int, level: str) -> list[Taken]:
         found: Any = self._redis.scard(schema.HELD + self.owner)
-        _, _, rows = await self._give("BEAT", await found + most, (level,), ALIVE_MS, NO_PACES, shown=False)
+        _, _, rows = await self._give("HEARTBEAT", await found + most, (level,), ALIVE_MS, NO_PACES, shown=False)
         await self._redis.delete(
-            schema.idle_key(schema.pool_name([self.queue]))
+            schema.FREE_SLOTS + schema.pool_name([self.queue])
         )  # these steps offer nothing by the way
         return [_taken(row) for row in rows]
 
@@ -194,7 +194,7 @@ class Steps:
             "retention": KEEP_MS,
             "abandoned": pack_outcome(Cancelled(), job_id="", kind="", queue=""),
         }
-        keys = [schema.turns_key(self.queue, level) for level in levels]
+        keys = [schema.rotation_key(self.queue, level) for level in levels]
         return keys, [self.owner, schema.pool_name([self.queue]), slots, KEEP_MS, codec.pack_for_lua(terms)]
 
     async def _give(self, name: str, slots: int, levels: Sequence[str], *args: Any, shown: bool = True) -> Any:

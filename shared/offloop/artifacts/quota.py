@@ -8,12 +8,11 @@ while be stricter than it says, but never laxer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from offloop.errors import NotFound, QuotaExceeded
-from offloop.redis import schema
+from offloop.redis import schema, scripts
 from offloop.redis.codec import timestamp
-from offloop.redis.lua import Script
 from offloop.redis.outage import answering
 
 if TYPE_CHECKING:
@@ -22,94 +21,6 @@ if TYPE_CHECKING:
     from arq.connections import ArqRedis
 
     from offloop.settings import Settings
-
-_COUNT: Final = """
-local ids, sizes = KEYS[1], KEYS[2]
-
-local function drop(id)
-  local size = redis.call('HGET', sizes, id)
-  if size then
-    redis.call('HINCRBY', sizes, '*', -size)
-    redis.call('HDEL', sizes, id)
-  end
-  redis.call('ZREM', ids, id)
-end
-
-local t = redis.call('TIME')
-local gone = redis.call('ZRANGEBYSCORE', ids, '-inf', t[1] * 1000 + math.floor(t[2] / 1000))
-for _, id in ipairs(gone) do drop(id) end
-local count, bytes = redis.call('ZCARD', ids), tonumber(redis.call('HGET', sizes, '*') or 0)
-"""
-
-_ADMIT: Final = (
-    _COUNT
-    + """
-if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 0 then return {'gone', 0, 0, '0'} end
-local expires, most, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local added, more = 0, 0
-for i = 4, #ARGV, 2 do
-  local old = redis.call('HGET', sizes, ARGV[i])
-  if not old then added = added + 1 end
-  more = more + math.max(0, ARGV[i + 1] - (old or 0))
-end
-if count + added > most or (more > 0 and bytes + more > room) then
-  local oldest = redis.call('ZRANGE', ids, 0, 0, 'WITHSCORES')
-  return {count + added > most and 'artifacts' or 'bytes', count, bytes, oldest[2] or '0'}
-end
-for i = 4, #ARGV, 2 do
-  local old = redis.call('HGET', sizes, ARGV[i])
-  if not old or ARGV[i + 1] - old > 0 then redis.call('HSET', sizes, ARGV[i], ARGV[i + 1]) end
-  redis.call('ZADD', ids, 'GT', expires, ARGV[i])
-end
-redis.call('HINCRBY', sizes, '*', more)
-local last = redis.call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2]
-redis.call('PEXPIREAT', ids, last)
-redis.call('PEXPIREAT', sizes, last)
-return {'admitted', count + added, bytes + more, last}
-"""
-)
-"""Count artifacts in, all or none.
-
-KEYS ids, sizes, perhaps a record that must be there · ARGV expires, most artifacts, most bytes, then id and size each.
-
-Sent twice it counts once. The size of an id that is known only grows: of two uploads to one place, whichever is kept,
-the larger one counts.
-"""
-
-_DROP: Final = _COUNT + "for _, id in ipairs(ARGV) do drop(id) end"
-
-_DELETE: Final = (
-    _COUNT
-    + f"""
-local RECORD, SAME = '{schema.RECORD}', '{schema.same_input_key("", "")[:-1]}'
-"""
-    + """
-local function unshare(job)
-  local key = redis.call('HGET', RECORD .. job, 'key')
-  if key and string.sub(key, 1, #SAME) == SAME and redis.call('GET', key) == job then redis.call('DEL', key) end
-end
-
-local deleted = {}
-for i = 2, #ARGV do
-  local owner, job = unpack(redis.call('HMGET', KEYS[i + 1], 'principal', 'job'))
-  if owner == ARGV[1] then
-    if job then unshare(job) end
-    redis.call('DEL', KEYS[i + 1])
-    drop(ARGV[i])
-    deleted[#deleted + 1] = ARGV[i]
-  end
-end
-return deleted
-"""
-)
-"""Delete records and count them out. KEYS ids, sizes, then each record · ARGV principal, then the id of each record.
-
-A job that made one is not shared by equal input any more: it would be answered without its file. By an idempotency key
-it still is, for a key starts one job only. An id without a record is not counted out: its file may be on the way into
-the store, and would then not be counted.
-"""
-
-_USED: Final = _COUNT + "return {count, bytes}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +60,10 @@ class Quotas:
     def __init__(self, redis: ArqRedis, quota: Quota) -> None:
         self._redis = redis
         self._quota = quota
-        self._admit = Script(redis, _ADMIT)
-        self._drop = Script(redis, _DROP)
-        self._delete = Script(redis, _DELETE)
-        self._used = Script(redis, _USED)
+        self._charge = scripts.load(redis, scripts.CHARGE)
+        self._refund = scripts.load(redis, scripts.REFUND)
+        self._delete = scripts.load(redis, scripts.DELETE)
+        self._usage = scripts.load(redis, scripts.USAGE)
 
     async def admit(self, principal: str, sizes: dict[str, int], *, expires: int) -> None:
         """Count artifacts in, all of them or none; one that is counted already may grow.
@@ -197,7 +108,7 @@ class Quotas:
             Unavailable: Redis does not answer; they are counted until they expire.
         """
         async with answering():
-            await self._drop(keys=schema.holdings_keys(principal), args=[*ids])
+            await self._refund(keys=schema.holdings_keys(principal), args=[*ids])
 
     async def used(self, principal: str) -> Used:
         """What a principal keeps now.
@@ -206,7 +117,7 @@ class Quotas:
             Unavailable: Redis does not answer.
         """
         async with answering():
-            count, held = await self._used(keys=schema.holdings_keys(principal))
+            count, held = await self._usage(keys=schema.holdings_keys(principal))
         return Used(count, held)
 
     async def check_room(self, principal: str, size: int) -> None:
@@ -234,7 +145,7 @@ class Quotas:
         quota = self._quota
         pairs = [part for item in sizes.items() for part in item]
         async with answering():
-            answer = await self._admit(
+            answer = await self._charge(
                 keys=[*schema.holdings_keys(principal), *records],
                 args=[expires, quota.artifacts, quota.bytes, *pairs],
             )

@@ -28,8 +28,7 @@ from obstore.store import LocalStore, from_url
 from offloop import logs
 from offloop.artifacts.quota import Quota, Quotas
 from offloop.errors import Conflict, NotFound, SettingsError, Unavailable
-from offloop.redis import schema
-from offloop.redis.lua import Script
+from offloop.redis import schema, scripts
 from offloop.redis.outage import answering
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ class ArtifactStore:
         self._redis = redis
         self._retention = retention_seconds
         self.holdings = Quotas(redis, quota or Quota())
-        self._fill = Script(redis, _FILL)
+        self._fill = scripts.load(redis, scripts.FILL_UPLOAD)
         self._store, self._folder = _open(url)
 
     async def put(  # noqa: PLR0913 -- all named, each with its meaning below
@@ -334,20 +333,6 @@ class ArtifactStore:
             return await call
         except (StoreError, FileNotFoundError, OSError) as error:
             raise _failed(error) from error
-
-
-_FILL: Final = """
-local size = redis.call('HGET', KEYS[1], 'size')
-if not size then return 'gone' end
-if size ~= '-1' then
-  -- Sent twice, because the connection broke after the first: the same bytes are no conflict.
-  return redis.call('HGET', KEYS[1], 'sha256') == ARGV[2] and 'filled' or 'conflict'
-end
-redis.call('HSET', KEYS[1], unpack(ARGV, 3))
-redis.call('PEXPIREAT', KEYS[1], ARGV[1])
-return 'filled'
-"""
-"""The bytes of an upload have come. KEYS the record · ARGV expires, sha256, then field and value each."""
 
 
 def _fields(artifact: Artifact, principal: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Batches: many inputs for one kind as one job, accepted as a whole, and what became of each item.
 
-An item is a job like any other. The batch is a record without an execution: `offloop.redis.batch_scripts` moves it when
+An item is a job like any other. The batch is a record without an execution: the scripts move it when
 its items end, and everything that knows jobs (status, wait, list, cancel, webhooks) knows it by its id.
 """
 
@@ -16,7 +16,7 @@ import msgpack
 from offloop.errors import BadInput, Busy, JobError
 from offloop.queue.client import Bounds, Request, Submission, fingerprint, new_id, submitted
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Record, State, pack_outcome
-from offloop.redis import batch_scripts, codec, schema, scripts
+from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import answering
 from offloop.redis.schema import SHOWN
 
@@ -98,7 +98,7 @@ class Batches:
     def __init__(self, redis: ArqRedis, bounds: Bounds, *, front_end: str = "") -> None:
         self._bounds = bounds
         self._front_end = front_end
-        self._submit = scripts.load(redis, batch_scripts.SUBMIT_BATCH)
+        self._submit = scripts.load(redis, scripts.SUBMIT_BATCH)
 
     async def submit(  # noqa: PLR0913 -- all named, each with its meaning below
         self,
@@ -138,7 +138,7 @@ class Batches:
         batch = self._batch(kind, principal, _mark(kind, requests, stop_on_error=stop_on_error), key)
         batch |= {"stop": "1" if stop_on_error else "", "whole": self._whole(kind, job_id, len(values))}
         if notice:
-            batch["notify"] = notice.to_wire(principal, KIND, keyed=bool(key), keep_ms=batch_scripts.KEPT_MS)
+            batch["notify"] = notice.to_wire(principal, KIND, keyed=bool(key), keep_ms=schema.BATCH_KEPT_MS)
         told = self._front_end if wait else ""
         args: list[Any] = [job_id, told, codec.pack_for_lua(batch), self._items(kind, requests)]
         async with answering():

@@ -129,9 +129,9 @@ class JobQueue:
         self._pending_ms = bounds.pending_ms
         self._submit = scripts.load(redis, scripts.SUBMIT)
         self._read = scripts.load(redis, scripts.READ)
-        self._disclose = scripts.load(redis, scripts.DISCLOSE)
+        self._disclose = scripts.load(redis, scripts.MARK_DISCLOSED)
         self._cancel = scripts.load(redis, scripts.CANCEL)
-        self._leave = scripts.load(redis, scripts.LEAVE)
+        self._leave = scripts.load(redis, scripts.ABANDON)
 
     async def submit(  # noqa: PLR0913 -- all named, each with its meaning below
         self,
@@ -284,13 +284,13 @@ async def live_queues(redis: ArqRedis, queues: Iterable[str] | None = None) -> s
     """
     async with answering():
         if queues is None:
-            prefix = schema.beats_key("")
+            prefix = schema.heartbeats_key("")
             queues = [key.decode().removeprefix(prefix) async for key in redis.scan_iter(prefix + "*")]
         names = list(queues)
         seconds, micros = await redis.time()
         async with redis.pipeline(transaction=False) as pipe:
             for name in names:
-                pipe.zcount(schema.beats_key(name), seconds * 1000 + micros // 1000, "+inf")
+                pipe.zcount(schema.heartbeats_key(name), seconds * 1000 + micros // 1000, "+inf")
             counts = await pipe.execute()
     return {name for name, count in zip(names, counts, strict=True) if count}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from offloop.errors import BadInput, Busy, OffloopError, Refused
 from offloop.outbound.policy import Policy
-from offloop.redis import delivery_scripts, schema
+from offloop.redis import schema
 
 if TYPE_CHECKING:
     from offloop.settings import Settings
@@ -85,7 +85,7 @@ class WebhookSubscription:
             "kind": kind,
             "keyed": keyed,
             "index": schema.deliveries_key(principal),
-            "keep": keep_ms + delivery_scripts.KEPT_MS,
+            "keep": keep_ms + schema.DELIVERY_KEPT_MS,
         }
 
     def declined(self, reason: str) -> OffloopError:
@@ -100,12 +100,12 @@ class WebhookSubscription:
                 return BadInput(message)
             case "crowded":
                 message = (
-                    f"notify_url: {delivery_scripts.MAX_URLS} URLs are told of this job already, and no more may be. "
+                    f"notify_url: {schema.MAX_URLS} URLs are told of this job already, and no more may be. "
                     "Leave notify_url out; nothing was queued."
                 )
                 return BadInput(message)
         message = (
-            f"notify_url: {delivery_scripts.MAX_WAITING} deliveries of yours wait for {self.host}, which takes them "
+            f"notify_url: {schema.MAX_WAITING_DELIVERIES} deliveries of yours wait for {self.host}, which takes them "
             "too slowly or not at all; list_deliveries shows why. Nothing was queued. Try again later, or without it."
         )
         return Busy(message, retry_after=_BACKLOG_SECONDS)

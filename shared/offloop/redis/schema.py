@@ -20,28 +20,59 @@ RECORD = "offloop:job:"
 JOINED = "offloop:joined:"
 GONE = "offloop:gone:"
 FENCE = "offloop:fence"
-TURN = "offloop:turn"
+ROTATION_COUNTER = "offloop:turn"
 QUEUE = "arq:queue:"
-IDLE = "offloop:idle:"
+FREE_SLOTS = "offloop:idle:"
 POOLS = "offloop:pools:"
 HELD = "offloop:held:"
-LINE = "offloop:line:"
-TURNS = "offloop:turns:"
+SUBQUEUE = "offloop:line:"
+ROTATION = "offloop:turns:"
 DEPTH = "offloop:depth:"
 LEASES = "offloop:leases:"
 PACE = "offloop:pace:"
-BEATS = "offloop:beats:"
+HEARTBEATS = "offloop:beats:"
 BATCH = "offloop:batch:"
 PARENTS = "offloop:parents:"
 DELIVERY = "offloop:delivery:"
 DELIVERIES_OF_JOB = "offloop:tells:"
-ROUTE = "offloop:route:"
-ROUTES = "offloop:routes"
+DESTINATION = "offloop:route:"
+DESTINATIONS = "offloop:routes"
 SENDERS = "offloop:senders"
 SECRETS = "offloop:secrets:"
 ENDPOINT_GONE = "offloop:endpoint-gone:"
 REPLY_CHANNEL = "offloop:reply:"
 CONTROL_CHANNEL = "offloop:control:"
+SAME_INPUT = "offloop:same:"
+
+ALL: Final = "*"
+"""The field of a queue's depth that counts the jobs of every principal."""
+
+INLINE_BYTES: Final = 16_384
+"""A larger payload or result is fetched, not pushed: pushes share a bounded output buffer."""
+
+LEASE_MS: Final = 4000
+"""A killed worker's jobs start elsewhere after this and a sweep at most, however long they are."""
+
+BATCH_KEPT_MS: Final = 8 * 86_400_000
+"""How long a running batch is kept after each change, and its ended items with it."""
+
+MAX_BATCHES_PER_ITEM: Final = 20
+"""Batches that may wait for one job; the next gets a job of its own."""
+
+BATCH_NOTIFY_MS: Final = 250
+"""Shortest time between two pushes of a batch's progress."""
+
+DELIVERY_KEPT_MS: Final = 7 * 86_400_000
+"""How long a delivery is kept beyond its job's time in the queue, and beyond each attempt to send it."""
+
+MAX_URLS: Final = 20
+"""URLs that may be told of one job."""
+
+MAX_WAITING_DELIVERIES: Final = 10_000
+"""Deliveries of one principal that may wait for one host."""
+
+DELIVERY_HORIZON_MS: Final = 5000
+"""A sender looks by itself at what is due later than this."""
 
 
 def queue_key(queue: str) -> str:
@@ -54,14 +85,9 @@ def pool_name(queues: Iterable[str]) -> str:
     return ",".join(sorted(queues))
 
 
-def turns_key(queue: str, level: str) -> str:
+def rotation_key(queue: str, level: str) -> str:
     """The sorted set of the principals who wait at a level of a queue, by whose turn it is."""
-    return f"{TURNS}{queue}:{level}"
-
-
-def idle_key(pool: str) -> str:
-    """The sorted set of a pool's workers that can take jobs, by how many each can take."""
-    return IDLE + pool
+    return f"{ROTATION}{queue}:{level}"
 
 
 def sweep_keys(queue: str) -> list[str]:
@@ -69,9 +95,9 @@ def sweep_keys(queue: str) -> list[str]:
     return [f"offloop:sweep:{queue}", f"offloop:swept:{queue}", f"offloop:scan:{queue}"]
 
 
-def beats_key(queue: str) -> str:
+def heartbeats_key(queue: str) -> str:
     """The sorted set of workers that serve a queue, by the time until which each counts as alive."""
-    return BEATS + queue
+    return HEARTBEATS + queue
 
 
 def index_key(principal: str) -> str:
@@ -86,7 +112,7 @@ def idempotency_key(principal: str, key: str) -> str:
 
 def same_input_key(principal: str, fingerprint: str) -> str:
     """Where a principal's job of a pure kind is noted by its input."""
-    return f"offloop:same:{principal}:{fingerprint}"
+    return f"{SAME_INPUT}{principal}:{fingerprint}"
 
 
 def deliveries_key(principal: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from offloop.errors import Conflict, NotFound
-from offloop.redis import delivery_scripts, schema, scripts
+from offloop.redis import schema, scripts
 from offloop.redis.outage import answering
 from offloop.redis.paging import decode_cursor, encode_cursor
 from offloop.webhooks.events import new_secret
@@ -114,8 +114,8 @@ class Webhooks:
 
     def __init__(self, redis: ArqRedis) -> None:
         self._redis = redis
-        self._replay = scripts.load(redis, delivery_scripts.REPLAY)
-        self._rotate = scripts.load(redis, delivery_scripts.ROTATE)
+        self._replay = scripts.load(redis, scripts.REPLAY_DELIVERY)
+        self._rotate = scripts.load(redis, scripts.ROTATE_SECRET)
 
     async def deliveries(
         self,

@@ -16,7 +16,7 @@ from offloop.queue.batches import MAX_FAILURES, MAX_ITEMS, PAGE, Batches, BatchP
 from offloop.queue.client import Bounds, new_id
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Record, State
 from offloop.queue.subscription import WebhookSubscription
-from offloop.redis import batch_scripts, schema
+from offloop.redis import schema
 from support.caller import ALICE, BOUNDS, Caller, calling
 from support.redis import endless, immortal
 from support.steps import KEEP_MS, Steps, Taken
@@ -246,10 +246,10 @@ async def test_one_job_counts_for_every_batch_that_waits_for_it(redis: ArqRedis,
 
 async def test_a_job_that_many_batches_wait_for_is_done_again_for_the_next(redis: ArqRedis) -> None:
     """Its end would have to be counted in all of them, in one step."""
-    found = [await ids(redis, await begin(redis, texts("a"), pure)) for _ in range(batch_scripts.MAX_PARENTS + 2)]
+    found = [await ids(redis, await begin(redis, texts("a"), pure)) for _ in range(schema.MAX_BATCHES_PER_ITEM + 2)]
     jobs = [job_id for (job_id,) in found]
     assert len(set(jobs)) == 3
-    assert len(set(jobs[: batch_scripts.MAX_PARENTS])) == 1
+    assert len(set(jobs[: schema.MAX_BATCHES_PER_ITEM])) == 1
 
 
 async def test_cancelling_ends_queued_items_at_once_and_the_batch_with_the_last_child(

@@ -312,5 +312,5 @@ async def test_a_queue_is_live_while_a_worker_shows_itself(redis: ArqRedis) -> N
     assert await live_queues(redis) == {"pdf", "hash"}
     assert await live_queues(redis, ["pdf", "image"]) == {"pdf"}
     seconds, _ = await redis.time()
-    await redis.zadd(schema.beats_key("pdf"), {"one": (seconds - 1) * 1000})
+    await redis.zadd(schema.heartbeats_key("pdf"), {"one": (seconds - 1) * 1000})
     assert await live_queues(redis) == {"hash"}

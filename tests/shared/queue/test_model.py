@@ -303,7 +303,7 @@ class World:
             who: count for who, count in (principals | {"*": self._waiting()}).items() if count
         }
         for level in LEVELS:
-            turns = await self.redis.zrange(f"{schema.TURNS}default:{level}", 0, -1)
+            turns = await self.redis.zrange(f"{schema.ROTATION}default:{level}", 0, -1)
             assert [principal.decode() for principal in turns] == self.turns[level]
         for job_id, job in self.jobs.items():
             assert (leases.get(job_id, 0) > now) == job.leased

@@ -66,13 +66,13 @@ def test_the_names_of_keys_do_not_meet() -> None:
         *(schema.same_input_key(principal, print_) for principal in ("a", "b") for print_ in ("a", "b")),
         schema.idempotency_key("a", "a"),
         schema.index_key("a"),
-        schema.beats_key("a"),
+        schema.heartbeats_key("a"),
         schema.queue_key("a"),
         schema.artifact_key("a"),
         *(prefix + "a" for prefix in (schema.RECORD, schema.LEASES, schema.DEPTH, schema.PACE)),
-        *(prefix + "a:batch" for prefix in (schema.TURNS, schema.LINE)),
+        *(prefix + "a:batch" for prefix in (schema.ROTATION, schema.SUBQUEUE)),
         schema.FENCE,
-        schema.TURN,
+        schema.ROTATION_COUNTER,
     ]
     assert len(set(names)) == len(names)
     assert all(name.startswith(("offloop:", "arq:queue:")) for name in names)

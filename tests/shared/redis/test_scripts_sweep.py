@@ -55,7 +55,7 @@ async def test_a_line_that_nobody_looks_at_is_shown_to_one_worker_with_a_place(
     async with one.listening() as first, two.listening() as second:
         for worker in (one, two):
             await worker.offer(0)
-        await redis.zadd(schema.idle_key("default"), {"one": 2, "two": 1})
+        await redis.zadd(schema.FREE_SLOTS + "default", {"one": 2, "two": 1})
         await one.sweep()
         assert await first.next() == ("look", None)
         await second.none()

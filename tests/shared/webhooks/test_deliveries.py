@@ -16,7 +16,7 @@ from offloop.errors import BadInput, Busy, Conflict, JobError, NotFound
 from offloop.queue.client import new_id
 from offloop.queue.record import Cancelled, Done, Failed, Record
 from offloop.queue.subscription import WebhookSubscription, webhook_policy
-from offloop.redis import codec, delivery_scripts, schema, scripts
+from offloop.redis import codec, schema, scripts
 from offloop.settings import load
 from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
 from offloop.webhooks.events import MAX_BODY, body, event, headers, late_event, new_secret
@@ -66,7 +66,7 @@ async def told(webhooks: Webhooks, job_id: str) -> list[tuple[str, str]]:
 
 async def due(redis: ArqRedis) -> list[dict[str, Any]]:
     """What a courier would send now."""
-    rows, _, _ = await scripts.load(redis, delivery_scripts.TAKE)(args=[5000, 99, 99, 99, codec.pack({}), 60_000])
+    rows, _, _ = await scripts.load(redis, scripts.CLAIM_DELIVERIES)(args=[5000, 99, 99, 99, codec.pack({}), 60_000])
     return [{"id": row[0].decode(), "job": row[4].decode(), "ended": row[7].decode()} for row in rows]
 
 
@@ -94,8 +94,8 @@ async def test_a_job_that_nobody_is_told_of_leaves_no_trace_of_webhooks(
     ours = (
         schema.DELIVERY,
         schema.DELIVERIES_OF_JOB,
-        schema.ROUTE,
-        schema.ROUTES,
+        schema.DESTINATION,
+        schema.DESTINATIONS,
         schema.SENDERS,
         schema.SECRETS,
         schema.deliveries_key(""),
@@ -150,9 +150,9 @@ async def _expired_in_its_line(scene: Scene, job_id: str) -> str:
 
 
 async def _swept_away(scene: Scene, job_id: str) -> str:
-    line = f"{schema.LINE}default:interactive:{ALICE}"
+    line = f"{schema.SUBQUEUE}default:interactive:{ALICE}"
     await scene.worker._redis.delete(schema.RECORD + job_id, schema.PAYLOAD + job_id, line, schema.DEPTH + "default")
-    await scene.worker._redis.delete(f"{schema.TURNS}default:interactive")
+    await scene.worker._redis.delete(f"{schema.ROTATION}default:interactive")
     await scene.worker.sweep()
     return "failed"
 
@@ -284,19 +284,19 @@ def test_the_operator_says_which_hosts_may_be_told_and_which_in_the_clear() -> N
 
 async def test_too_many_urls_of_one_job_are_refused_and_do_not_count_as_sharing_it(caller: Caller) -> None:
     job_id = ""
-    for number in range(delivery_scripts.MAX_URLS):
+    for number in range(schema.MAX_URLS):
         job_id = await caller.submit(pure, Text(), notice=WebhookSubscription.to(f"{OTHER}/{number}", ANY))
     with pytest.raises(BadInput, match="20 URLs are told"):
         await caller.submit(pure, Text(), notice=WebhookSubscription.to(URL, ANY))
     assert await caller.submit(pure, Text(), notice=WebhookSubscription.to(f"{OTHER}/0", ANY)) == job_id
-    assert (await caller.queue.cancel(job_id, principal=ALICE))[1] == delivery_scripts.MAX_URLS
+    assert (await caller.queue.cancel(job_id, principal=ALICE))[1] == schema.MAX_URLS
 
 
 async def test_a_host_for_which_too_much_waits_is_busy(redis: ArqRedis, caller: Caller) -> None:
     """Only for the principal who has it wait there; nothing is queued."""
     notice = WebhookSubscription.to(URL, ANY)
-    route = schema.ROUTE + f"example.org|{ALICE}"
-    await redis.zadd(route, {str(number): 9e12 for number in range(delivery_scripts.MAX_WAITING)})
+    route = schema.DESTINATION + f"example.org|{ALICE}"
+    await redis.zadd(route, {str(number): 9e12 for number in range(schema.MAX_WAITING_DELIVERIES)})
     await redis.expire(route, 60)
     with pytest.raises(Busy, match=r"10000 deliveries of yours wait for example\.org"):
         await caller.submit(kind, Text(), job_id="refused", notice=notice)
@@ -375,7 +375,7 @@ async def test_a_delivery_that_has_expired_is_listed_no_more(
 async def test_every_rotation_gives_another_secret_and_five_sign_at_most(redis: ArqRedis, webhooks: Webhooks) -> None:
     secrets = [(await webhooks.rotate(principal=ALICE)).secret for _ in range(7)]
     assert len(set(secrets)) == 7
-    signers = scripts.load(redis, delivery_scripts.SIGNERS)
+    signers = scripts.load(redis, scripts.SIGNING_SECRETS)
     kept = [secret.decode() for secret in await signers(args=[ALICE, new_secret(), KEEP_MS])]
     assert (kept[0], len(kept)) == (secrets[-1], 5)
     [bobs] = await signers(args=["bob", new_secret(), KEEP_MS])

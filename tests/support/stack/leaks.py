@@ -13,7 +13,7 @@ from offloop.redis import schema
 if TYPE_CHECKING:
     from support.stack.valkey import Valkey
 
-_FOR_EVER = {schema.FENCE, schema.TURN, "offloop:secret"}
+_FOR_EVER = {schema.FENCE, schema.ROTATION_COUNTER, "offloop:secret"}
 """Keys of a deployment, not of a job: they stay as long as it does."""
 
 

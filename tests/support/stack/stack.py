@@ -204,7 +204,7 @@ class Stack:
     def _beats(self, process: Process) -> bool:
         assert process.running, f"{process.name} has ended:\n{process.said[-3000:]}"
         with self.valkey.redis() as redis:
-            owners = [owner for queue in QUEUES for owner in redis.zrange(schema.beats_key(queue), 0, -1)]
+            owners = [owner for queue in QUEUES for owner in redis.zrange(schema.heartbeats_key(queue), 0, -1)]
         return any(f".{process.pid}." in owner.decode() for owner in owners)
 
 

@@ -95,7 +95,7 @@ async def test_an_idle_worker_is_handed_a_job_without_looking(
 
 
 async def _offers(redis: ArqRedis, worker: Worker, places: int) -> bool:
-    offered: float | None = await redis.zscore(schema.idle_key(schema.pool_name(["default", "other"])), worker.owner)
+    offered: float | None = await redis.zscore(schema.FREE_SLOTS + schema.pool_name(["default", "other"]), worker.owner)
     return offered == places
 
 

@@ -21,7 +21,7 @@ from offloop.errors import BadInput, JobError
 from offloop.queue.client import new_id
 from offloop.queue.record import Cancelled, Done, Failed, Outcome
 from offloop.queue.subscription import WebhookSubscription, webhook_policy
-from offloop.redis import codec, delivery_scripts, schema, scripts
+from offloop.redis import codec, schema, scripts
 from offloop.redis.connection import connect_blocking
 from offloop.settings import load
 from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
@@ -357,12 +357,12 @@ async def test_a_courier_that_is_lost_in_the_middle_leaves_its_delivery_to_anoth
 ) -> None:
     """Its lease lapses, the other sends the same id; what the lost one says afterwards does not count."""
     job_id = await bench.ended(receiver.url())
-    take = scripts.load(bench.redis, delivery_scripts.TAKE)
+    take = scripts.load(bench.redis, scripts.CLAIM_DELIVERIES)
     [row], _, _ = await take(args=[100, 1, 1, 1, codec.pack({}), 60_000])
     async with bench.courier():
         delivery = await bench.until(job_id, "delivered")
     assert (delivery.attempts, receiver.received[0].delivery_id) == (2, row[0].decode())
-    settle = scripts.load(bench.redis, delivery_scripts.SETTLE)
+    settle = scripts.load(bench.redis, scripts.SETTLE_DELIVERY)
     assert await settle(args=[row[0], row[1], "failed", 500, "late", 0, 60_000, b"", 0]) == 0
     assert (await bench.delivery(job_id)).state is DeliveryState.DELIVERED
 

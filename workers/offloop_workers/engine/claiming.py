@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from offloop.queue.client import PENDING_SECONDS
 from offloop.queue.record import Cancelled, pack_outcome
-from offloop.redis import codec, schema, scripts
+from offloop.redis import codec, schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,12 +116,12 @@ class Claimer:
         lanes = self._lanes()
         terms = {
             "queues": self.queues,
-            "lease": scripts.LEASE_MS,
+            "lease": schema.LEASE_MS,
             "abandoned": _ABANDONED,
             "retention": self.retention_ms,
             "lanes": lanes,
         }
-        return [schema.turns_key(*lane) for lane in lanes], codec.pack_for_lua(terms)
+        return [schema.rotation_key(*lane) for lane in lanes], codec.pack_for_lua(terms)
 
     def _lanes(self) -> list[tuple[str, str]]:
         """All (queue, level) pairs by priority: jobs come from the first that has one.

@@ -55,7 +55,7 @@ class Dispatch:
         self._channel = Subscriber(
             subscriptions, schema.CONTROL_CHANNEL + claimer.owner, self._receive, ready=claimer.due.set
         )
-        self._renew_leases = scripts.load(redis, scripts.BEAT)
+        self._renew_leases = scripts.load(redis, scripts.HEARTBEAT)
         self._sweep = scripts.load(redis, scripts.SWEEP)
 
     async def serve(self) -> None:
@@ -80,7 +80,7 @@ class Dispatch:
     async def retire(self) -> None:
         """Take the worker off the lists of living ones."""
         for queue in self._claimer.queues:
-            await self._redis.zrem(schema.beats_key(queue), self._claimer.owner)
+            await self._redis.zrem(schema.heartbeats_key(queue), self._claimer.owner)
 
     async def _keep_alive(self) -> None:
         self._claimer.due.clear()
@@ -119,7 +119,7 @@ class Dispatch:
         for queue in self._claimer.queues:
             found = await self._sweep(
                 keys=schema.sweep_keys(queue),
-                args=[queue, int(SWEEP_SECONDS * 500), scripts.LEASE_MS, self._claimer.pending_ms],
+                args=[queue, int(SWEEP_SECONDS * 500), schema.LEASE_MS, self._claimer.pending_ms],
             )
             if found > 0:
                 log.info("found forgotten jobs", queue=queue, count=found)

@@ -21,7 +21,7 @@ from offloop.artifacts.links import Links, shared_key
 from offloop.outbound.transport import guarded_client
 from offloop.queue.record import Record
 from offloop.queue.subscription import webhook_policy
-from offloop.redis import codec, delivery_scripts, schema, scripts
+from offloop.redis import codec, schema, scripts
 from offloop.redis.connection import BLOCK_SECONDS
 from offloop.redis.outage import AWAY, forever
 from offloop.webhooks.deliveries import SECRET_MS
@@ -127,10 +127,10 @@ class WebhookDispatcher:
         self._kept_ms = settings.retention_seconds * 1000
         self._client = guarded_client(webhook_policy(settings))
         self._postman = WebhookSender(self._client, schedule, seconds)
-        self._take = scripts.load(self._redis, delivery_scripts.TAKE)
-        self._hold = scripts.load(self._redis, delivery_scripts.HOLD)
-        self._settle = scripts.load(self._redis, delivery_scripts.SETTLE)
-        self._signers = scripts.load(self._redis, delivery_scripts.SIGNERS)
+        self._take = scripts.load(self._redis, scripts.CLAIM_DELIVERIES)
+        self._hold = scripts.load(self._redis, scripts.RENEW_DELIVERIES)
+        self._settle = scripts.load(self._redis, scripts.SETTLE_DELIVERY)
+        self._signers = scripts.load(self._redis, scripts.SIGNING_SECRETS)
         self._links: Links | None = None
         self._loops: list[asyncio.Task[Any]] = []
         self._sending: dict[asyncio.Task[None], Taken] = {}

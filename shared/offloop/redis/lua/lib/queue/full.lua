@@ -1,0 +1,12 @@
+--- @const ALL DEPTH PACE
+
+-- Why a queue cannot take so many more jobs of a principal's, or nil.
+local function full(job, more)
+  local mine, all = unpack(redis.call('HMGET', DEPTH .. job.queue, job.principal, ALL))
+  mine, all = tonumber(mine or 0), tonumber(all or 0)
+  local whose, waiting
+  if all + more > job.max_queued then whose, waiting = 'queue', all
+  elseif mine + more > job.max_queued_per_principal then whose, waiting = 'principal', mine
+  else return end
+  return {'busy', waiting, tonumber(redis.call('GET', PACE .. job.queue) or 0), whose}
+end

@@ -1,0 +1,3 @@
+--- @const SHOWN
+
+local shown_fields = SHOWN

@@ -1,0 +1,9 @@
+--- @include "lib/record/push"
+--- @include "lib/record/snapshot"
+--- @const RECORD
+
+-- Push it as it is now.
+local function tell(id)
+  local waiters = redis.call('HGET', RECORD .. id, 'waiters')
+  if waiters then push(id, waiters, snapshot(id)) end
+end

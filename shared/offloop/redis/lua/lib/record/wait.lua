@@ -1,0 +1,9 @@
+--- @const RECORD
+
+-- Have a front end told of a job's changes while it goes on.
+local function wait(id, front_end)
+  if front_end == '' then return end
+  local waiters = redis.call('HGET', RECORD .. id, 'waiters')
+  if waiters and string.find(',' .. waiters .. ',', ',' .. front_end .. ',', 1, true) then return end
+  redis.call('HSET', RECORD .. id, 'waiters', waiters and waiters .. ',' .. front_end or front_end)
+end

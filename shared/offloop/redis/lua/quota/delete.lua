@@ -1,0 +1,33 @@
+-- Delete records and count them out.
+--
+-- A job that made one is not shared by equal input any more: it would be answered without its file. By an idempotency
+-- key
+-- it still is, for a key starts one job only. An id without a record is not counted out: its file may be on the way
+-- into
+-- the store, and would then not be counted.
+--
+-- KEYS    ids, sizes, each record
+-- ARGV    principal, the id of each record
+-- Answer  ids deleted
+
+--- @include "lib/quota/count"
+--- @const RECORD SAME_INPUT
+
+local function unshare(job)
+  local key = redis.call('HGET', RECORD .. job, 'key')
+  if key and string.sub(key, 1, #SAME_INPUT) == SAME_INPUT and redis.call('GET', key) == job then
+    redis.call('DEL', key)
+  end
+end
+
+local deleted = {}
+for i = 2, #ARGV do
+  local owner, job = unpack(redis.call('HMGET', KEYS[i + 1], 'principal', 'job'))
+  if owner == ARGV[1] then
+    if job then unshare(job) end
+    redis.call('DEL', KEYS[i + 1])
+    drop(ARGV[i])
+    deleted[#deleted + 1] = ARGV[i]
+  end
+end
+return deleted
