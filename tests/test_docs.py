@@ -6,6 +6,7 @@ Run as a program, this file prints ``docs/settings.md`` anew; with the word ``ki
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import importlib
 import itertools
@@ -323,6 +324,20 @@ def test_the_tree_of_the_architecture_is_the_tree_on_disk() -> None:
     assert files - on_disk == set(), "drawn in docs/architecture.md, but not on disk"
     assert on_disk - covered - files == set(), "on disk, but not drawn in docs/architecture.md"
     assert {folder for folder in folders if not (ROOT / folder).is_dir()} == set()
+
+
+def test_only_what_is_built_on_a_shipped_kind_names_it() -> None:
+    """As docs/architecture.md says: elsewhere in the two adapters no string is the name of a kind."""
+    kinds = catalogue.load()
+    work = {f"workers/offloop_workers/{kind.family}" for kind in kinds.values()}
+    built = {"resources/workflows.py", "tools/previews.py", "cli/demo.py", "cli/up.py"}
+    naming = set[str]()
+    for path in [*(ROOT / "server").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]:
+        strings = {node.value for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Constant)}
+        relative = path.relative_to(ROOT)
+        if strings & set(kinds) and not work & {str(parent) for parent in relative.parents}:
+            naming.add(relative.as_posix().removeprefix("server/offloop_server/"))
+    assert naming == built
 
 
 def light_tools() -> set[str]:

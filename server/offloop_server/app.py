@@ -137,7 +137,7 @@ class FrontEnd:
         self._bounds = Bounds(settings.retention_seconds, settings.max_queued, settings.max_queued_per_principal)
         jobs = JobResources(JobQueue(self._redis, self._bounds), self._redis)
         resources = Resources(self._store, jobs, self._links)
-        self._offered = {name: kind for name, kind in kinds.items() if self._families.offers(name)}
+        self._offered = {name: kind for name, kind in kinds.items() if self._families.offers(kind)}
         prompts = Prompts(self._offered, resources.ids)
         self._running: _Running | None = None
         self.server = ListeningServer(

@@ -19,14 +19,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from offloop.errors import SettingsError
 from offloop.kinds import limits
+from offloop.kinds.options import FAMILIES, unknown_family
 
 PREFIX = "OFFLOOP_"
 _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+")
 SQL_PREFIX = "OFFLOOP_SQL_"
 _CONNECTION = re.compile(r"[a-z][a-z0-9_]{0,31}")
-BUILTIN_QUEUES = ("default", "hash", "image", "pdf")
-FAMILIES = ("pdf", "images", "hashing", "http", "sql", "gather", "webhooks")
-"""Families of tools that can be chosen; a job module of the operator's own is in none of them."""
 
 
 def _split(value: object) -> object:
@@ -104,10 +102,7 @@ def _limits(text: str) -> str:
 def _families(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in FAMILIES:
-            close = difflib.get_close_matches(name.lower(), FAMILIES, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(FAMILIES)}"
-            message = f"there is no family {name[:40]!r}; {hint}"
-            raise ValueError(message)
+            raise ValueError(unknown_family(name))
     return names
 
 
@@ -248,8 +243,8 @@ class Settings(BaseModel):
     )
     families: Families = Field(
         (),
-        description="Families of tools that are listed and may be called, by comma: pdf, images, hashing, http, sql, "
-        "gather, webhooks. Default: all that are configured. The tools around jobs and files, and jobs of your own, "
+        description=f"Families of tools that are listed and may be called, by comma: {', '.join(FAMILIES)}. "
+        "Default: all that are configured. The tools around jobs and files, and jobs of your own, "
         "are always there. A model that is shown fewer tools chooses better.",
     )
     max_stored_mb_per_principal: int = Field(

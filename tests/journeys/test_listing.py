@@ -74,12 +74,10 @@ async def test_only_the_families_that_are_switched_on_are_listed_and_can_be_call
         assert prompts == ["report_from_markdown", "invoice_from_template"]
 
 
-async def test_every_tool_of_the_server_is_in_a_family_or_always_there(stack: Stack) -> None:
-    """Whoever adds one decides: a shipped kind without a family could not be switched off."""
-    from offloop_server.toolkit.families import Families  # noqa: PLC0415 -- beside what it is compared with
-
-    families = Families(())
-    assert [name for name in catalogue.load() if families.of(name) is None] == []
-    assert all(families.of(name) is None for name in ALWAYS)
+async def test_the_tools_around_jobs_and_files_are_always_listed(new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack(families="gather", fetch_hosts="*")
+    stack.front_end()
     async with stack.client() as caller:
-        assert {name for name in await caller.tools() if families.of(name) is None} >= ALWAYS
+        tools = {*(await caller.tools())}
+        assert ALWAYS | {"gather_sources"} <= tools
+        assert not tools & set(catalogue.load())

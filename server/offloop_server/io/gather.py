@@ -106,6 +106,7 @@ class GatherSources(LightTool[GatherArguments]):
     )
     arguments = GatherArguments
     answers = GatherAnswer
+    family = "gather"
     open_world = True
 
     def __init__(self, services: Services, fetcher: Fetcher, queries: Queries) -> None:

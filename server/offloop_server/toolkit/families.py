@@ -1,71 +1,46 @@
-"""Which tools are listed: families that an operator switches on, so that a model that needs five is not shown forty.
+"""Families of tools: an operator switches them on, so that a model that needs five tools is not shown forty.
 
-The tools around jobs and files are in no family, and neither are jobs of the operator's own: they are always there.
+A kind or a light tool says which family it belongs to. One without a family is always listed: the tools around jobs
+and files, and jobs of the operator's own.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Protocol, TypeVar
 
-from offloop.kinds import catalogue
-from offloop.settings import FAMILIES
-from offloop_server.toolkit.job_tool import AnyTool
+from offloop.kinds.options import Family
 
-ToolT = TypeVar("ToolT", bound=AnyTool)
 
-_CONTRACTS: Final = {
-    "offloop.jobs.documents": "pdf",
-    "offloop.jobs.hashing": "hashing",
-    "offloop.jobs.images": "images",
-    "offloop.jobs.pdf": "pdf",
-}
-"""The family of each module of contracts."""
+class Member(Protocol):
+    """A kind or a tool."""
 
-_LIGHT: Final = {
-    "http_get": "http",
-    "call_api": "http",
-    "bulk_fetch": "http",
-    "list_tables": "sql",
-    "describe_table": "sql",
-    "query_records": "sql",
-    "query_postgres": "sql",
-    "gather_sources": "gather",
-    "list_deliveries": "webhooks",
-    "replay_delivery": "webhooks",
-    "rotate_webhook_secret": "webhooks",
-}
-"""The family of each tool that the front end answers itself."""
+    @property
+    def family(self) -> Family | None:
+        """Family it belongs to; None for one that is always listed."""
+
+
+MemberT = TypeVar("MemberT", bound=Member)
 
 
 class Families:
-    """The families that are switched on.
+    """Families that are switched on.
 
     Args:
         chosen: their names; none stands for all.
     """
 
     def __init__(self, chosen: Iterable[str]) -> None:
-        self._chosen = frozenset(chosen) or frozenset(FAMILIES)
-        self._families = dict(_LIGHT)
-        for module, family in _CONTRACTS.items():
-            for kind in catalogue.kinds_in(importlib.import_module(module)):
-                self._families[kind.name] = family
+        self._chosen = frozenset(chosen)
 
-    def of(self, tool: str) -> str | None:
-        """The family of a tool; None for one that is always there."""
-        return self._families.get(tool)
+    def offers(self, member: Member) -> bool:
+        """Whether a kind or tool is listed."""
+        return not self._chosen or member.family is None or member.family in self._chosen
 
-    def offers(self, tool: str) -> bool:
-        """Whether a tool of this name is listed, where there is one."""
-        family = self.of(tool)
-        return family is None or family in self._chosen
+    def offered(self, members: Iterable[MemberT]) -> list[MemberT]:
+        """Those that are listed, in the same order."""
+        return [member for member in members if self.offers(member)]
 
-    def offered(self, tools: Iterable[ToolT]) -> list[ToolT]:
-        """Those of the tools that are listed, in the same order."""
-        return [tool for tool in tools if self.offers(tool.name)]
-
-    def empty(self, tools: Iterable[ToolT]) -> list[str]:
-        """Families that are on but have no tool, because what they need is not configured."""
-        return sorted(self._chosen - {self.of(tool.name) for tool in tools})
+    def empty(self, tools: Iterable[Member]) -> list[str]:
+        """Families that were chosen but have no tool, because what they need is not configured; sorted."""
+        return sorted(self._chosen - {tool.family for tool in tools})

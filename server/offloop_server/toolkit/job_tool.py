@@ -11,6 +11,7 @@ from pydantic import Field
 
 from offloop.errors import BadInput, SettingsError, Unavailable
 from offloop.kinds.kind import Kind, Model
+from offloop.kinds.options import Family
 from offloop.kinds.references import Scheme, parse, references
 from offloop.outbound.policy import Policy
 from offloop.queue import batches
@@ -65,6 +66,10 @@ class AnyTool(Protocol):
     def name(self) -> str:
         pass
 
+    @property
+    def family(self) -> Family | None:
+        pass
+
     def describe(self) -> Tool:
         """As it is listed."""
 
@@ -109,6 +114,11 @@ class HeavyTool:
     def name(self) -> str:
         """The kind's name."""
         return self._kind.name
+
+    @property
+    def family(self) -> Family | None:
+        """The kind's family."""
+        return self._kind.family
 
     def describe(self) -> Tool:
         """Name, description and schemas come from the kind's contract."""

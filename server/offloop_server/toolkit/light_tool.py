@@ -9,6 +9,7 @@ from mcp_types import CallToolResult, Tool, ToolAnnotations
 from pydantic import BaseModel
 
 from offloop.kinds.kind import Model
+from offloop.kinds.options import Family
 from offloop_server.toolkit.arguments import output_schema, schema, validate
 from offloop_server.toolkit.job_tool import Caller, Services
 
@@ -30,6 +31,7 @@ class LightTool(ABC, Generic[ModelT]):
     destructive: bool = False
     idempotent: bool = True
     open_world: bool = False
+    family: Family | None = None
 
     def __init__(self, services: Services) -> None:
         self._services = services

@@ -46,6 +46,7 @@ class LightFunction(LightTool[Model]):
         self.destructive = declared.destructive
         self.idempotent = declared.idempotent
         self.open_world = declared.open_world
+        self.family = declared.family
         self._declared = declared
         self._threads = threads
 

@@ -83,6 +83,7 @@ class ListDeliveries(LightTool[ListDeliveriesArguments]):
     description = "List what was or will be sent to your notify_url targets, newest first: state, attempts, last error."
     arguments = ListDeliveriesArguments
     answers = DeliveriesAnswer
+    family = "webhooks"
 
     def __init__(self, services: Services, webhooks: Webhooks) -> None:
         super().__init__(services)
@@ -109,6 +110,7 @@ class ReplayDelivery(LightTool[ReplayDeliveryArguments]):
     )
     arguments = ReplayDeliveryArguments
     answers = DeliveryAnswer
+    family = "webhooks"
     read_only = False
     open_world = True
 
@@ -133,6 +135,7 @@ class RotateWebhookSecret(LightTool[RotateWebhookSecretArguments]):
     )
     arguments = RotateWebhookSecretArguments
     answers = SecretAnswer
+    family = "webhooks"
     read_only = False
     destructive = True
     idempotent = False

@@ -281,6 +281,7 @@ render_pdf = declare(
     memory_mb=1536,
     pages=MAX_PAGES,
     fetches=100,
+    family="pdf",
     queue="pdf",
     isolation="fork",
     sandbox="strict",

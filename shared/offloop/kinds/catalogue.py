@@ -1,11 +1,12 @@
-"""The kinds a process knows: the shipped ones, those of installed packages, and those of ``OFFLOOP_JOB_MODULES``.
+"""Catalogue of kinds: the shipped ones, those of installed packages, and those of ``OFFLOOP_JOB_MODULES``.
 
-The light tools that the same modules declare are kept beside them; only front ends look at those.
+It also holds the light tools that the same modules declare; only front ends use them.
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
@@ -18,7 +19,9 @@ from offloop.kinds.kind import Kind
 from offloop.kinds.tool import DeclaredTool
 
 ENTRY_POINTS = "offloop.jobs"
-SHIPPED = ("offloop.jobs.documents", "offloop.jobs.hashing", "offloop.jobs.images", "offloop.jobs.pdf")
+"""Group of entry points in which an installed package names its job modules."""
+_CONTRACTS = "offloop.jobs"
+"""Package of the shipped contracts."""
 
 
 class Catalogue(Mapping[str, Kind[Any, Any]]):
@@ -74,7 +77,7 @@ def load(job_modules: Iterable[str] = (), *, tightened: str = "") -> Catalogue:
     Raises:
         SettingsError: a module cannot be imported, or holds neither; or a limit cannot be lowered so.
     """
-    found = [kind for name in SHIPPED for kind in kinds_in(importlib.import_module(name))]
+    found = shipped()
     tools: list[DeclaredTool[Any, Any]] = []
     for name in (*(point.value for point in metadata.entry_points(group=ENTRY_POINTS)), *job_modules):
         module = import_module(name)
@@ -85,6 +88,13 @@ def load(job_modules: Iterable[str] = (), *, tightened: str = "") -> Catalogue:
         found += kinds
         tools += light
     return _tightened(Catalogue(found, tools), limits.parse(tightened))
+
+
+def shipped() -> list[Kind[Any, Any]]:
+    """Kinds of the shipped families, as the modules of ``offloop.jobs`` declare them."""
+    package = importlib.import_module(_CONTRACTS)
+    names = [module.name for module in pkgutil.iter_modules(package.__path__, f"{_CONTRACTS}.")]
+    return [kind for name in names for kind in kinds_in(importlib.import_module(name))]
 
 
 def _tightened(kinds: Catalogue, changes: Mapping[str, Mapping[str, float]]) -> Catalogue:

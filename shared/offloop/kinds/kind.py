@@ -1,14 +1,14 @@
-"""What a job is: a kind has a name, an input, an output, limits, a queue, and how it is isolated.
+"""Kinds: name, input, output, limits, queue and isolation of a job, and the decorators that declare one.
 
-A contract says what the world sees (`declare`); the work performs it (`performs`), and only a worker's child loads the
-work. A small job is both in one function (`job`)::
+A contract is what callers see (`declare`). The work performs it (`performs`); only a worker's child loads the work.
+A small job is both in one function (`job`)::
 
     @job(seconds=10, memory_mb=256)
     def count_words(text: Text, context: Context) -> Count:
         ...
 
-None of these register anything: they return values, and a `Catalogue` (see `offloop.kinds.catalogue`) collects the
-values it finds in the modules it is told to load. So importing a job module has no effect beyond the import.
+These functions register nothing: they return values, and a `Catalogue` (see `offloop.kinds.catalogue`) collects the
+values of the modules that it loads. So importing a job module has no effect beyond the import.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar, Unpack
 
 from pydantic import BaseModel, ConfigDict
 
 from offloop.errors import SettingsError
 from offloop.kinds.context import Context
 from offloop.kinds.limits import Limits
-
-Isolation = Literal["fork", "reuse", "none"]
-Sandbox = Literal["standard", "strict"]
+from offloop.kinds.options import FAMILIES, Family, Isolation, KindOptions, Sandbox, as_fields, unknown_family
 
 _QUEUE = re.compile(r"[a-z0-9_-]{1,32}")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-"""What kinds and tools may be called."""
+"""Names of kinds and tools."""
+
+_TAKEN = frozenset({"wait_seconds", "idempotency_key", "notify_url"})
+"""Arguments that every tool of a job has beside its input."""
 
 
 class Model(BaseModel):
@@ -47,7 +48,7 @@ _Function = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind(Generic[InputT, OutputT]):
-    """A declared sort of heavy work.
+    """Kind of job: a declared sort of heavy work.
 
     Attributes:
         name: the tool's name, ``verb_noun``.
@@ -60,9 +61,10 @@ class Kind(Generic[InputT, OutputT]):
             ``"reuse"`` in a warm child that served other jobs before, ``"none"`` on the worker's own loop: for an
             ``async def`` that waits for others instead of computing, with nothing between it and the worker.
         sandbox: ``"strict"`` leaves a job no files but its own, and no programs; it needs ``isolation="fork"``.
-        network: the work may open sockets of its own; it needs ``isolation="fork"``, and nobody guards where it dials.
+        network: the work may open sockets of its own; it needs ``isolation="fork"``, and no guard checks the hosts.
         pure: the same input always gives the same output, so that a result may be shared.
         retries: how often a job is run again after its worker or its child was lost.
+        family: the family of tools that the operator switches it on and off with; None for one that is always listed.
         work: the function, where contract and work are one (`job`).
     """
 
@@ -77,40 +79,17 @@ class Kind(Generic[InputT, OutputT]):
     network: bool = False
     pure: bool = False
     retries: int = 0
+    family: Family | None = None
     work: _Function | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a name that is not a tool name and an input that collides with the wait budget's own arguments."""
-        if not NAME.fullmatch(self.name):
-            message = f"kind name {self.name!r} must be lower-case words joined by underscores, at most 63 characters"
-            raise SettingsError(message)
-        if taken := {"wait_seconds", "idempotency_key", "notify_url"} & set(self.input.model_fields):
-            message = f"kind {self.name}: the input field {min(taken)!r} is taken, every tool has it; rename the field"
-            raise SettingsError(message)
-        if not _QUEUE.fullmatch(self.queue):
-            message = f"kind {self.name}: queue {self.queue!r} must be lower-case letters, digits, - or _, at most 32"
-            raise SettingsError(message)
-        if self.retries < 0:
-            message = f"kind {self.name}: retries must be 0 or more, got {self.retries}"
-            raise SettingsError(message)
-        if self.isolation == "none" and (self.work is None or self.limits.fetches):
-            message = (
-                f"kind {self.name}: fetches need a process of the job's own, so that it can wait for them; with "
-                'isolation="none" the work asks the network itself'
-                if self.limits.fetches
-                else f'kind {self.name}: isolation="none" is for a function marked @job: contract and work in one place'
-            )
-            raise SettingsError(message)
-        if self.isolation != "fork" and (self.network or self.sandbox == "strict"):
-            asked = "network=True" if self.network else 'sandbox="strict"'
-            message = (
-                f'kind {self.name}: {asked} needs isolation="fork", because a process that served other jobs '
-                "has already given up other things for good"
-            )
-            raise SettingsError(message)
-        if self.network and self.sandbox == "strict":
-            message = f'kind {self.name}: sandbox="strict" has no network; leave out one of the two'
-            raise SettingsError(message)
+        """Refuse names that are not allowed and options that contradict each other.
+
+        Raises:
+            SettingsError: the first problem; the message says what to change.
+        """
+        for problem in (*_problems_of_names(self), *_problems_of_isolation(self)):
+            raise SettingsError(problem)
 
     def __call__(self, *arguments: Any) -> OutputT:
         """Call the work directly, as a test of a one-file job does."""
@@ -120,9 +99,41 @@ class Kind(Generic[InputT, OutputT]):
         return typing.cast("OutputT", self.work(*arguments))
 
 
+def _problems_of_names(kind: Kind[Any, Any]) -> Iterator[str]:
+    if not NAME.fullmatch(kind.name):
+        yield f"kind name {kind.name!r} must be lower-case words joined by underscores, at most 63 characters"
+    for taken in sorted(_TAKEN & set(kind.input.model_fields)):
+        yield f"kind {kind.name}: the input field {taken!r} is taken, every tool has it; rename the field"
+    if not _QUEUE.fullmatch(kind.queue):
+        yield f"kind {kind.name}: queue {kind.queue!r} must be lower-case letters, digits, - or _, at most 32"
+    if kind.family is not None and kind.family not in FAMILIES:
+        yield f"kind {kind.name}: {unknown_family(kind.family)}, or leave it out"
+    if kind.retries < 0:
+        yield f"kind {kind.name}: retries must be 0 or more, got {kind.retries}"
+
+
+def _problems_of_isolation(kind: Kind[Any, Any]) -> Iterator[str]:
+    if kind.isolation == "none" and kind.limits.fetches:
+        yield (
+            f"kind {kind.name}: fetches need a process of the job's own, so that it can wait for them; with "
+            'isolation="none" the work asks the network itself'
+        )
+    if kind.isolation == "none" and kind.work is None:
+        yield f'kind {kind.name}: isolation="none" is for a function marked @job: contract and work in one place'
+    strict = kind.sandbox == "strict"
+    for option, chosen in (("network=True", kind.network), ('sandbox="strict"', strict)):
+        if chosen and kind.isolation != "fork":
+            yield (
+                f'kind {kind.name}: {option} needs isolation="fork", because a process that served other jobs '
+                "has already given up other things for good"
+            )
+    if kind.network and strict:
+        yield f'kind {kind.name}: sandbox="strict" has no network; leave out one of the two'
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The function that performs a kind, found only inside a worker."""
+    """Function that performs a kind; only workers load it."""
 
     kind: Kind[Any, Any]
     function: _Function
@@ -132,40 +143,21 @@ class Work:
         return self.function(*arguments)
 
 
-def declare(  # noqa: PLR0913 -- a declaration is a table of named values, each with its default
+def declare(
     name: str,
     input: type[InputT],  # noqa: A002 -- the word of the domain; keyword callers read well
     output: type[OutputT],
     *,
     description: str,
-    seconds: float = 60,
-    memory_mb: int = 1024,
-    output_mb: int = 256,
-    fetches: int = 0,
-    artifacts: int = 100,
-    pages: int = 0,
-    pixels: int = 0,
-    queue: str = "default",
-    isolation: Isolation = "reuse",
-    sandbox: Sandbox = "standard",
-    network: bool = False,
-    pure: bool = False,
-    retries: int = 0,
+    **options: Unpack[KindOptions],
 ) -> Kind[InputT, OutputT]:
-    """Declare a kind whose work is elsewhere. See `Kind` and `Limits` for the meaning of each value."""
-    return Kind(
-        name=name,
-        description=inspect.cleandoc(description),
-        input=input,
-        output=output,
-        limits=Limits(seconds, memory_mb, output_mb, fetches, artifacts, pages, pixels),
-        queue=queue,
-        isolation=isolation,
-        sandbox=sandbox,
-        network=network,
-        pure=pure,
-        retries=retries,
-    )
+    """Declare a kind whose work is elsewhere. See `Kind` and `Limits` for the meaning of each option.
+
+    Raises:
+        TypeError: there is no such option.
+        SettingsError: a name or an option does not fit.
+    """
+    return Kind(name=name, description=inspect.cleandoc(description), input=input, output=output, **as_fields(options))
 
 
 def performs(kind: Kind[InputT, OutputT]) -> Callable[[Callable[[InputT, Context], OutputT]], Work]:
@@ -177,53 +169,36 @@ def performs(kind: Kind[InputT, OutputT]) -> Callable[[Callable[[InputT, Context
     return mark
 
 
-def job(  # noqa: PLR0913 -- a declaration is a table of named values, each with its default
-    *,
-    seconds: float = 60,
-    memory_mb: int = 1024,
-    output_mb: int = 256,
-    fetches: int = 0,
-    artifacts: int = 100,
-    pages: int = 0,
-    pixels: int = 0,
-    queue: str = "default",
-    isolation: Isolation = "reuse",
-    sandbox: Sandbox = "standard",
-    network: bool = False,
-    pure: bool = False,
-    retries: int = 0,
-) -> Callable[[Callable[..., OutputT | Awaitable[OutputT]]], Kind[Any, OutputT]]:
+def job(**options: Unpack[KindOptions]) -> Callable[[Callable[..., OutputT | Awaitable[OutputT]]], Kind[Any, OutputT]]:
     """Make a kind of one function: name, description and schemas come from the function itself.
 
     The function, ``def`` or ``async def``, takes one `Model`, optionally a `Context`, and returns a `Model`. Its module
-    is imported by the front end too, so heavy imports belong inside the function.
+    is imported by the front end too, so heavy imports belong inside the function. See `Kind` and `Limits` for the
+    meaning of each option.
 
     Raises:
-        SettingsError: the signature does not say input and output, or there is no docstring.
+        TypeError: there is no such option.
+        SettingsError: an option does not fit, the signature does not say input and output, or there is no docstring.
     """
+    fields = as_fields(options)
 
     def make(function: Callable[..., OutputT | Awaitable[OutputT]]) -> Kind[Any, OutputT]:
         input_type, output_type, takes_context = _signature(function)
-        if isolation == "none" and not inspect.iscoroutinefunction(function):
+        kind: Kind[Any, OutputT] = Kind(
+            name=function.__name__,
+            description=inspect.cleandoc(function.__doc__ or ""),
+            input=input_type,
+            output=output_type,
+            work=function if takes_context else lambda value, _context=None: function(value),
+            **fields,
+        )
+        if kind.isolation == "none" and not inspect.iscoroutinefunction(function):
             message = (
                 f'@job {function.__name__}: isolation="none" runs on the worker\'s own loop, which must not be '
                 'blocked: write `async def`, and wait for others in it; work that computes needs "reuse" or "fork"'
             )
             raise SettingsError(message)
-        return Kind(
-            name=function.__name__,
-            description=inspect.cleandoc(function.__doc__ or ""),
-            input=input_type,
-            output=output_type,
-            limits=Limits(seconds, memory_mb, output_mb, fetches, artifacts, pages, pixels),
-            queue=queue,
-            isolation=isolation,
-            sandbox=sandbox,
-            network=network,
-            pure=pure,
-            retries=retries,
-            work=function if takes_context else lambda value, _context=None: function(value),
-        )
+        return kind
 
     return make
 

@@ -1,4 +1,4 @@
-"""A light tool of a developer's own: a function that the front end answers itself, without a queue or a worker.
+"""Light tools of a developer's own: functions that the front end answers itself, without a queue or a worker.
 
 ::
 
@@ -7,7 +7,7 @@
         ...
 
 An ``async def`` runs on the front end's event loop, a ``def`` in one of its threads. Like a kind, a tool is a value
-that registers nothing: a `Catalogue` finds it in the modules it is told to load, and workers pass it by.
+that registers nothing: a `Catalogue` finds it in the modules that it loads, and workers ignore it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import inspect
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypedDict, TypeVar, Unpack, get_type_hints
 
 from offloop.errors import SettingsError
 from offloop.kinds.kind import NAME, Model
+from offloop.kinds.options import FAMILIES, Family, check_options, unknown_family
 
 MAX_SECONDS: Final = 600.0
-"""The longest a call may be held open; what takes longer is a job."""
+"""Longest time that a call may be held open; longer work is a job."""
 
 InputT = TypeVar("InputT", bound=Model)
 OutputT = TypeVar("OutputT", bound=Model)
@@ -37,12 +38,13 @@ class DeclaredTool(Generic[InputT, OutputT]):
         description: what a model reads to choose the tool.
         input: its arguments.
         output: its answer.
-        function: what is called, ``input -> output`` or ``async input -> output``.
-        seconds: how long a call may take; a ``def`` that takes longer goes on in its thread, without an audience.
+        function: ``input -> output``, or ``async input -> output``.
+        seconds: time limit of a call; a ``def`` that takes longer goes on in its thread, and its result is dropped.
         read_only: it changes nothing.
         destructive: it may change or remove what was there.
         idempotent: the same call again changes nothing more.
         open_world: it deals with the world outside, such as the web.
+        family: the family of tools that the operator switches it on and off with; None for one that is always listed.
     """
 
     name: str
@@ -55,6 +57,7 @@ class DeclaredTool(Generic[InputT, OutputT]):
     destructive: bool = False
     idempotent: bool = False
     open_world: bool = False
+    family: Family | None = None
 
     def __post_init__(self) -> None:
         """Refuse a name that is not a tool name, and a time that is none."""
@@ -67,6 +70,9 @@ class DeclaredTool(Generic[InputT, OutputT]):
                 "make longer work a job"
             )
             raise SettingsError(message)
+        if self.family is not None and self.family not in FAMILIES:
+            message = f"tool {self.name}: {unknown_family(self.family)}, or leave it out"
+            raise SettingsError(message)
 
     @property
     def asynchronous(self) -> bool:
@@ -78,21 +84,30 @@ class DeclaredTool(Generic[InputT, OutputT]):
         return self.function(value)
 
 
-def tool(
-    *,
-    seconds: float = 10,
-    read_only: bool = False,
-    destructive: bool = False,
-    idempotent: bool = False,
-    open_world: bool = False,
-) -> Callable[[Callable[[Any], Any]], DeclaredTool[Any, Any]]:
+class ToolOptions(TypedDict, total=False):
+    """Options of `tool`, each with its default; see `DeclaredTool` for the meaning of each value."""
+
+    seconds: float
+    read_only: bool
+    destructive: bool
+    idempotent: bool
+    open_world: bool
+    family: Family | None
+
+
+_OPTIONS: Final = tuple(get_type_hints(ToolOptions))
+
+
+def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[[Any], Any]], DeclaredTool[Any, Any]]:
     """Make a light tool of a function: name, description and schemas come from the function itself.
 
-    The function takes one `Model` and returns a `Model`. See `DeclaredTool` for the meaning of each value.
+    The function takes one `Model` and returns a `Model`. See `DeclaredTool` for the meaning of each option.
 
     Raises:
-        SettingsError: the signature does not say input and output, or there is no docstring.
+        TypeError: there is no such option.
+        SettingsError: an option does not fit, the signature does not say input and output, or there is no docstring.
     """
+    check_options("a tool", options, _OPTIONS)
 
     def make(function: Callable[[Any], Any]) -> DeclaredTool[Any, Any]:
         takes, gives = _signature(function)
@@ -102,18 +117,14 @@ def tool(
             input=takes,
             output=gives,
             function=function,
-            seconds=seconds,
-            read_only=read_only,
-            destructive=destructive,
-            idempotent=idempotent,
-            open_world=open_world,
+            **options,
         )
 
     return make
 
 
 def _signature(function: Callable[[Any], Any]) -> tuple[type[Model], type[Model]]:
-    hints = typing.get_type_hints(function)
+    hints = get_type_hints(function)
     parameters = list(inspect.signature(function).parameters)
     models = [hints.get(name) for name in (*parameters, "return")]
     fits = len(parameters) == 1 and all(inspect.isclass(model) and issubclass(model, Model) for model in models)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from pydantic import ValidationError
 
-from offloop import Context, Limits, Model, declare, job, performs
+from offloop import Context, Kind, Limits, Model, declare, job, performs
 from offloop.errors import SettingsError
+from offloop.kinds.options import KindOptions
 
 
 class Text(Model):
@@ -98,6 +99,38 @@ def test_limits_that_let_nothing_run_are_refused(limits: dict[str, Any]) -> None
 def test_negative_retries_are_refused() -> None:
     with pytest.raises(SettingsError, match="retries must be 0 or more"):
         declare("count_words", Text, Count, description="d", retries=-1)
+
+
+def test_a_family_that_does_not_exist_is_refused_with_a_suggestion() -> None:
+    wrong: dict[str, Any] = {"family": "image"}
+    with pytest.raises(SettingsError, match=r"kind count_words: there is no family 'image'; did you mean images\?"):
+        declare("count_words", Text, Count, description="d", **wrong)
+    assert declare("count_words", Text, Count, description="d").family is None
+    assert job(family="images")(_named()).family == "images"
+
+
+def test_an_option_that_does_not_exist_is_refused_with_a_suggestion() -> None:
+    wrong: dict[str, Any] = {"memory": 512}
+    with pytest.raises(TypeError, match=r"a job has no option 'memory'; did you mean memory_mb\?"):
+        declare("count_words", Text, Count, description="d", **wrong)
+    with pytest.raises(TypeError, match=r"a job has no option 'memory'"):
+        job(**wrong)
+    with pytest.raises(TypeError, match=r"a job has no option 'x'; there are: seconds, memory_mb, .*family"):
+        job(x=1)  # type: ignore[call-arg]  # the mistake that this is about
+
+
+def test_the_options_are_the_fields_of_kinds_and_limits_with_the_same_types() -> None:
+    """The options are typed once more for editors and type checkers, so nothing may be missing or differ."""
+    declared = {**get_type_hints(Limits), **get_type_hints(Kind)}
+    for name in ("name", "description", "input", "output", "limits", "work"):
+        del declared[name]
+    assert get_type_hints(KindOptions) == declared
+
+
+def test_options_that_are_left_out_have_the_defaults_of_kinds_and_limits() -> None:
+    plain = declare("count_words", Text, Count, description="d")
+    assert plain == Kind(name="count_words", description="d", input=Text, output=Count)
+    assert declare("count_words", Text, Count, description="d", pages=3).limits == Limits(pages=3)
 
 
 def _no_docstring(text: Text) -> Count:

@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -16,7 +16,7 @@ from offloop import Context, Model, job, tool
 from offloop.errors import SettingsError
 from offloop.kinds import catalogue
 from offloop.kinds.catalogue import Catalogue
-from offloop.kinds.tool import DeclaredTool
+from offloop.kinds.tool import DeclaredTool, ToolOptions
 from offloop_workers.children import registry
 
 _TOOLS = '''
@@ -104,9 +104,15 @@ def test_a_function_that_does_not_fit_is_told_how_to_be_written(function: Callab
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"), [({"name": "Loud-Name"}, "lower-case"), ({"seconds": 0}, "above 0"), ({"seconds": 601}, "job")]
+    ("changed", "said"),
+    [
+        ({"name": "Loud-Name"}, "lower-case"),
+        ({"seconds": 0}, "above 0"),
+        ({"seconds": 601}, "job"),
+        ({"family": "pfd"}, r"there is no family 'pfd'; did you mean pdf\?"),
+    ],
 )
-def test_a_name_or_a_time_that_does_not_fit_is_refused(changed: dict[str, Any], said: str) -> None:
+def test_a_name_a_time_or_a_family_that_does_not_fit_is_refused(changed: dict[str, Any], said: str) -> None:
     declared: dict[str, Any] = {
         "name": "a",
         "description": "b",
@@ -116,6 +122,19 @@ def test_a_name_or_a_time_that_does_not_fit_is_refused(changed: dict[str, Any], 
     }
     with pytest.raises(SettingsError, match=said):
         DeclaredTool(**(declared | changed))
+
+
+def test_an_option_that_does_not_exist_is_refused_with_a_suggestion() -> None:
+    wrong: dict[str, Any] = {"readonly": True}
+    with pytest.raises(TypeError, match=r"a tool has no option 'readonly'; did you mean read_only\?"):
+        tool(**wrong)
+
+
+def test_the_options_are_the_fields_of_a_tool_with_the_same_types() -> None:
+    declared = get_type_hints(DeclaredTool)
+    for name in ("name", "description", "input", "output", "function"):
+        del declared[name]
+    assert get_type_hints(ToolOptions) == declared
 
 
 def test_a_tool_may_not_have_the_name_of_another_or_of_a_job() -> None:

@@ -10,15 +10,9 @@ from types import ModuleType
 from typing import Any
 
 from offloop.errors import JobError, SettingsError
-from offloop.kinds.catalogue import ENTRY_POINTS, import_module, kinds_in
+from offloop.kinds.catalogue import ENTRY_POINTS, import_module, kinds_in, shipped
 from offloop.kinds.context import Context
 from offloop.kinds.kind import Kind, Model, Work
-
-FAMILIES = ("hashing", "images", "pdf")
-"""The folders beside this file that hold work; each has its contract in ``offloop.jobs`` under the same name."""
-
-_MORE_CONTRACTS = {"pdf": ("documents",)}
-"""Contracts in modules of other names, by family."""
 
 
 def load(job_modules: Iterable[str] = (), *, queues: Iterable[str] | None = None) -> dict[str, Work]:
@@ -57,21 +51,20 @@ def load(job_modules: Iterable[str] = (), *, queues: Iterable[str] | None = None
 
 
 def families(queues: Iterable[str] | None = None) -> list[str]:
-    """The shipped families that have a kind in one of the queues, or all of them."""
+    """Shipped families that have a kind in one of the queues, or all of them; sorted."""
     served = None if queues is None else set(queues)
-    return [name for name in FAMILIES if served is None or served & {kind.queue for kind in _contracts(name)}]
+    return sorted({kind.family for kind in shipped() if kind.family and (served is None or kind.queue in served)})
 
 
 def modules(family: str) -> Iterator[ModuleType]:
-    """Import every module of a family's folder."""
+    """Import every module of a family's folder, ``offloop_workers/<family>``."""
     package = importlib.import_module(f"offloop_workers.{family}")
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         yield importlib.import_module(module.name)
 
 
 def _contracts(family: str) -> list[Kind[Any, Any]]:
-    names = (family, *_MORE_CONTRACTS.get(family, ()))
-    return [kind for name in names for kind in kinds_in(importlib.import_module(f"offloop.jobs.{name}"))]
+    return [kind for kind in shipped() if kind.family == family]
 
 
 def _family_works(family: str) -> list[Work]:

@@ -93,6 +93,7 @@ class BulkFetchArguments(Model):
 class _HttpTool(LightTool[ModelT]):
     """A tool that asks the outside."""
 
+    family = "http"
     open_world = True
 
     def __init__(self, services: Services, fetcher: Fetcher) -> None:

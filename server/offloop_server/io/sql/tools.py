@@ -33,6 +33,8 @@ _SAMPLE_BYTES = 32_768
 class _SqlTool(LightTool[ModelT]):
     """A tool that asks a database."""
 
+    family = "sql"
+
     def __init__(self, services: Services, queries: Queries) -> None:
         super().__init__(services)
         self._queries = queries
