@@ -1,4 +1,4 @@
-"""``python -m offloop``: the command line, for whoever knows only the interpreter."""
+"""``python -m offloop``: the command line."""
 
 from offloop.cli import main
 

@@ -1,23 +1,23 @@
-"""Every failure a caller can meet, drawn once.
+"""Error hierarchy: every failure a caller can receive.
 
 ::
 
     OffloopError            code, message, retryable
     ├── BadInput            bad_input        an argument must change before the call can work
-    ├── NotFound            not_found        no such job or artifact, or it belongs to somebody else
+    ├── NotFound            not_found        no such job or artifact, or it belongs to another principal
     ├── Conflict            conflict         an idempotency key was used for a different request
-    ├── Busy                busy             too much is queued; carries retry_after seconds
-    ├── QuotaExceeded       quota_exceeded   the principal keeps as many files or bytes as allowed
-    ├── Refused             refused          an address that may not be fetched or called
-    ├── FetchFailed         fetch_failed     an outside host did not answer as it should
+    ├── Busy                busy             too much is queued; has retry_after, in seconds
+    ├── QuotaExceeded       quota_exceeded   the principal stores as many files or bytes as allowed
+    ├── Refused             refused          a URL that the policy does not allow
+    ├── FetchFailed         fetch_failed     an outside host did not answer, or not as required
     ├── Unavailable         unavailable      Redis or the artifact store does not answer
-    ├── JobError            job_failed       foreseen by the job's author (the code may be the author's own)
-    │   ├── LimitExceeded   limit_exceeded   time, memory, pages, pixels or bytes ran out
-    │   └── Crashed         crashed          the child process died while it ran the job
+    ├── JobError            job_failed       raised by the job's code (which may set its own error code)
+    │   ├── LimitExceeded   limit_exceeded   a limit on time, memory, pages, pixels or bytes was exceeded
+    │   └── Crashed         crashed          the child process died during the job
     └── SettingsError       settings         the process cannot start as configured
 
-A message says what failed, why, and what to do; it never carries a traceback or a path of the server. Codes are
-stable: clients may branch on them.
+A message says what failed, why, and what to do; it contains no traceback and no path of the server. Codes are stable:
+clients may branch on them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from typing import Any, ClassVar
 
 
 class OffloopError(Exception):
-    """Base of all failures offloop reports on purpose.
+    """Base class of all errors that offloop reports to callers and operators.
 
     Args:
         message: what failed, why, and what to do, in one or two sentences.
-        code: a stable identifier that replaces the class's own, for failures an author names.
+        code: stable identifier instead of the class's own, for errors that a job's author defines.
         retryable: whether the same request may succeed later, unchanged.
     """
 
@@ -45,29 +45,29 @@ class OffloopError(Exception):
             self.retryable = retryable
 
     def to_wire(self) -> dict[str, Any]:
-        """The failure as it travels and as clients see it: ``{code, message, retryable}``."""
+        """The error as stored in Redis and sent to clients: ``{code, message, retryable}``."""
         return {"code": self.reason, "message": self.message, "retryable": self.retryable}
 
 
 class BadInput(OffloopError):
-    """An argument is wrong; the message names it, its limit and what to send instead."""
+    """An argument is wrong; the message names it, its limit and a valid alternative."""
 
     code = "bad_input"
 
 
 class NotFound(OffloopError):
-    """The id is unknown, expired, or somebody else's: all three in the same words, so that nothing can be probed."""
+    """The id is unknown, expired, or another principal's; one message for all three, so that ids cannot be probed."""
 
     code = "not_found"
 
     @classmethod
     def job(cls, job_id: str) -> NotFound:
-        """The one sentence for every job id the caller may not see."""
+        """The error for every job id that the caller may not see."""
         return cls(f"No job {job_id[:64]!r}: it never existed or has expired. list_jobs shows the jobs there are.")
 
     @classmethod
     def artifact(cls, artifact_id: str) -> NotFound:
-        """The one sentence for every artifact id the caller may not see."""
+        """The error for every artifact id that the caller may not see."""
         return cls(
             f"No artifact {artifact_id[:64]!r}: it never existed, was deleted or has expired. "
             "Run the job that makes it again, or upload the file with create_upload."
@@ -75,23 +75,23 @@ class NotFound(OffloopError):
 
     @classmethod
     def delivery(cls, delivery_id: str) -> NotFound:
-        """The one sentence for every delivery id the caller may not see."""
+        """The error for every delivery id that the caller may not see."""
         return cls(
             f"No delivery {delivery_id[:64]!r}: it never existed or has expired. list_deliveries shows those there are."
         )
 
 
 class Conflict(OffloopError):
-    """The idempotency key already names a request with other arguments."""
+    """The idempotency key was used for a request with other arguments."""
 
     code = "conflict"
 
 
 class Busy(OffloopError):
-    """Too much is waiting; nothing was queued.
+    """Backpressure: a queue or pool is full, nothing was queued.
 
     Args:
-        message: what is full.
+        message: names the full queue or pool.
         retry_after: seconds after which a retry is reasonable.
     """
 
@@ -104,27 +104,27 @@ class Busy(OffloopError):
 
 
 class QuotaExceeded(OffloopError):
-    """The principal keeps as many files, or bytes, as allowed; nothing was kept of the new ones."""
+    """The principal's quota of files or bytes is exhausted; nothing of the new ones was stored."""
 
     code = "quota_exceeded"
     retryable = True
 
 
 class Unavailable(OffloopError):
-    """A service that offloop stands on does not answer; nothing was lost, a retry is safe."""
+    """A service that offloop depends on does not answer; nothing was lost, a retry is safe."""
 
     code = "unavailable"
     retryable = True
 
 
 class Refused(OffloopError):
-    """A URL that may not be asked; the message says which host, why, and which setting decides. Nothing was sent."""
+    """The policy does not allow the URL; the message names the host, the reason and the setting. Nothing was sent."""
 
     code = "refused"
 
 
 class FetchFailed(OffloopError):
-    """A server outside did not answer, too slowly, or with more than was allowed.
+    """An outside host did not answer, answered too slowly, or sent more than allowed.
 
     The code may be narrower: ``timeout``, ``connect_failed``, ``too_large`` or ``bad_answer``.
     """
@@ -134,32 +134,32 @@ class FetchFailed(OffloopError):
 
 
 class JobError(OffloopError):
-    """A failure foreseen by the job's author; its text reaches the caller as it is."""
+    """An error raised by the job's code; its message reaches the caller unchanged."""
 
     code = "job_failed"
 
 
 def as_job_error(error: OffloopError) -> JobError:
-    """Any failure of ours as one of the job's, in the same words."""
+    """The error as a `JobError` with the same message, code and retryability."""
     if isinstance(error, JobError):
         return error
     return JobError(error.message, code=error.reason, retryable=error.retryable)
 
 
 class LimitExceeded(JobError):
-    """A limit of the kind ended the job; the message says which one, its value, and what to send instead."""
+    """A limit of the kind ended the job; the message names the limit, its value and a valid alternative."""
 
     code = "limit_exceeded"
 
 
 class Crashed(JobError):
-    """The child process died; the message says of what and after how many attempts."""
+    """The child process died; the message states the cause and the number of attempts."""
 
     code = "crashed"
     retryable = True
 
 
 class SettingsError(OffloopError):
-    """A setting, an environment variable or a job module does not fit; the process does not start."""
+    """A setting, an environment variable or a job module is invalid; the process does not start."""
 
     code = "settings"

@@ -1,9 +1,9 @@
-"""Paths that come from callers: the one guard for files under a root, and the one cleaner of file names.
+"""Safe handling of paths from callers: opening files under a root, and sanitising file names.
 
-A path of a caller is never joined to a folder and checked afterwards: between check and use the file system may
-change, and a prefix says nothing about symbolic links. `open_beneath` walks down from the root instead, one component
-at a time, each opened relative to the folder before it and none of them through a link. `open_folder_beneath` does so
-for a folder; what is found inside is opened relative to it, with `enter` and `open_regular`.
+Joining a caller's path to a folder and checking the result is not safe: the file system may change between check and
+use (TOCTOU), and a prefix says nothing about symbolic links. `open_beneath` walks down from the root one component at a
+time, each opened relative to its parent and without following links. `open_folder_beneath` does the same for a folder;
+its entries are opened relative to it, with `enter` and `open_regular`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from offloop.errors import JobError
 
 UNREADABLE = "unreadable_file"
 MAX_NAME = 120
-_MAX_NAME_BYTES = 240  # file systems hold 255 bytes, and a client may add " (1)"
+_MAX_NAME_BYTES = 240  # file systems allow 255 bytes, and a client may add " (1)"
 _MAX_EXTENSION = 16
 _LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
-# O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
+# O_NONBLOCK: opening a named pipe must not wait for a writer.
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 _RISKY = str.maketrans(dict.fromkeys('"<>|:*?', "_"))
 
 
 def unreadable(shown: str) -> JobError:
-    """The one sentence for a file that cannot be read, whatever the reason, so that nothing can be probed."""
+    """The error for an unreadable file; one message for every reason, so that files cannot be probed."""
     message = (
         f"{_short(shown)} cannot be read: there is no regular file of that name that the worker may open. "
         "Check the spelling; links, folders and devices are not followed."
@@ -38,7 +38,7 @@ def unreadable(shown: str) -> JobError:
 
 
 def unreadable_folder(shown: str) -> JobError:
-    """The same for a folder."""
+    """The error for an unreadable folder."""
     message = (
         f"{_short(shown)} cannot be read: there is no folder of that name that the worker may open. Check the "
         "spelling; links are not followed, and a single file is not a folder."
@@ -76,7 +76,7 @@ def open_beneath(root: Path, path: str, *, shown: str | None = None) -> BinaryIO
 
 
 def open_folder_beneath(root: Path, path: str, *, shown: str | None = None) -> int:
-    """Open a folder under a folder, to list it and to open what it holds; the caller closes the descriptor.
+    """Open a folder under a folder, to list it and to open its entries; the caller closes the descriptor.
 
     Args:
         root: a folder the operator opened; it may itself be reached through a link.
@@ -105,19 +105,19 @@ def open_folder_beneath(root: Path, path: str, *, shown: str | None = None) -> i
 
 
 def enter(folder: int, name: str) -> int:
-    """Open a folder inside an open folder, for listing; never through a link.
+    """Open a folder inside an open folder, for listing; links are not followed.
 
     Raises:
-        OSError: there is none, or it may not be read.
+        OSError: it does not exist or may not be read.
     """
     return os.open(name, _LISTED, dir_fd=folder)
 
 
 def open_regular(folder: int, name: str) -> int:
-    """Open a regular file inside an open folder, for reading; never through a link, and without waiting for a writer.
+    """Open a regular file inside an open folder, for reading; follows no links and does not block on a pipe.
 
     Raises:
-        OSError: there is none, or it may not be read.
+        OSError: it does not exist or may not be read.
     """
     descriptor = os.open(name, _FILE, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -144,14 +144,14 @@ def _descend(root: Path, parts: list[str]) -> int:
 
 
 def safe_name(name: str, default: str) -> str:
-    """Make a file name that is safe to show, to put in a header and to save under, on any system.
+    """Sanitise a file name: safe to display, in a header and on any file system.
 
-    Only the part after the last slash or backslash stays; control characters, invisible and bidirectional marks go;
-    so do leading dots. At most 120 characters (and 240 bytes) remain, the extension among them.
+    Keeps only the part after the last slash or backslash; removes control characters, invisible and bidirectional
+    marks, and leading dots. At most 120 characters (and 240 bytes) remain, including the extension.
 
     Args:
-        name: what a caller or a document proposes.
-        default: used when nothing is left.
+        name: name proposed by a caller or a document.
+        default: name to use when nothing is left.
     """
     last = unicodedata.normalize("NFC", name.replace("\\", "/").rsplit("/", 1)[-1])
     kept = "".join(

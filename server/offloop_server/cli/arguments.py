@@ -1,8 +1,8 @@
-"""``key=value`` words become a tool's arguments, by the tool's own input schema.
+"""Parser of ``key=value`` arguments, typed by the tool's input schema.
 
-``key=text``, ``key=3``, ``key=true``   as the schema's type asks; lists of words may be written ``a,b,c``
-``key=@path``                           the text of a file; for a file argument, the file itself (it is uploaded)
-``key:=json``                           any JSON, as it is
+``key=text``, ``key=3``, ``key=true``   converted to the schema's type; lists of strings may be written ``a,b,c``
+``key=@path``                           the text of a file; a file argument gets the file itself, uploaded
+``key:=json``                           any JSON value
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 
 
 class Upload(str):
-    """The path of a file that has to be uploaded before the call."""
+    """Path of a file to upload before the call."""
 
     __slots__ = ()
 
 
 def parse(words: Iterable[str], schema: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that the words mean; a file to upload is left as an `Upload`.
+    """Parse the arguments; a file to upload stays an `Upload`.
 
     Raises:
-        BadInput: a word is not ``key=value``, the tool has no such argument, or the value does not fit its type.
+        BadInput: a word is not ``key=value``, the argument is unknown, or the value has the wrong type.
     """
     properties = schema.get("properties", {})
     arguments: dict[str, Any] = {}
@@ -57,14 +57,14 @@ def parse(words: Iterable[str], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
-    """The words that follow "there is no …": the closest known name, or all of them."""
+    """Text that follows "there is no …": the closest known name, or all of them."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f" Did you mean {close[0]!r}?" if close else f" {otherwise}: {', '.join(names) or 'none'}."
 
 
 def _resolved(field: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
-    """The alternatives of a field, references followed, without null."""
+    """The alternatives of a field without null; references are resolved."""
     if name := str(field.get("$ref", "")).removeprefix("#/$defs/"):
         field = schema.get("$defs", {}).get(name, {})
     choices = field.get("anyOf") or field.get("oneOf") or [field]
@@ -96,7 +96,7 @@ def _value(key: str, text: str, options: list[dict[str, Any]]) -> Any:
 def _types(option: dict[str, Any]) -> list[str]:
     named = option.get("type")
     if named is None:
-        # An enumeration may leave its type to be seen.
+        # An enumeration need not state its type.
         return ["string"] if any(isinstance(item, str) for item in option.get("enum", ())) else []
     return [named] if isinstance(named, str) else list(named)
 

@@ -1,4 +1,4 @@
-"""``offloop call TOOL key=value…``: call a tool through MCP, as a client would."""
+"""``offloop call TOOL key=value…``: call a tool through MCP."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def _call(tool: str, words: list[str], url: str, key: str | None) -> CallT
             raise NotFound(message)
         schema = tools[tool].input_schema
         arguments = await _uploaded(offloop, parse(words, schema))
-        # A job's tool is known by its idempotency key; whoever sets the wait budget wants the answer after it.
+        # Tools of jobs have an idempotency key; an explicit wait budget is respected.
         waits = "idempotency_key" in schema.get("properties", {}) and "wait_seconds" not in arguments
         with Bar() as bar:
             bar.begin(tool)

@@ -1,4 +1,4 @@
-"""``offloop demo``: real work on real input, through MCP over HTTP, on a stack that is gone afterwards."""
+"""``offloop demo``: three jobs on real input, through MCP over HTTP, on a temporary stack."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KEPT = ("redis_bin", "slots", "workers", "log_format", "log_level")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of what the demo shows."""
+    """One line of the demo's output."""
 
     step: str
     result: str
@@ -73,7 +73,7 @@ async def _run(loaded: Settings, url: str | None, key: str | None, output: Path)
 
 
 async def _own_stack(loaded: Settings, opened: AsyncExitStack) -> str:
-    """Start everything in a temporary folder, apart from any other Redis, queue or port; returns the endpoint."""
+    """Start a stack in a temporary folder, with its own Redis and port; returns the endpoint."""
     from offloop_server.cli.stack import Stack  # noqa: PLC0415 -- loaded by now
 
     folder = Path(tempfile.mkdtemp(prefix="offloop-demo-"))
@@ -99,14 +99,14 @@ async def _work(url: str, key: str | None, output: Path) -> list[Row]:
 
 
 class _Steps:
-    """The three jobs; each checks its own result."""
+    """The three jobs; each verifies its result."""
 
     def __init__(self, offloop: Offloop, bar: Bar, output: Path) -> None:
         self._offloop, self._bar, self._output = offloop, bar, output
         self._photo = INPUTS / "photo.jpg"
 
     async def guide(self) -> Row:
-        """The Markdown guide becomes a PDF."""
+        """Render the Markdown guide to a PDF."""
         self._bar.begin("render the guide")
         text = (INPUTS / "guide.md").read_text(encoding="utf-8")
         names = {name for name in re.findall(r"!\[[^\]]*\]\(([\w.-]+)\)", text) if (INPUTS / name).is_file()}
@@ -119,7 +119,7 @@ class _Steps:
         return Row("guide.md -> PDF", f"{path}: {pages} pages, {path.stat().st_size:,} bytes", seconds)
 
     async def thumbnail(self) -> Row:
-        """The photo becomes a small WebP."""
+        """Scale the photo down to a WebP."""
         self._bar.begin("shrink the photo")
         image = await self._offloop.upload(self._photo)
         arguments = {"image": image, "width": _THUMBNAIL, "format": "webp", "name": "thumbnail.webp"}
@@ -132,7 +132,7 @@ class _Steps:
         return Row("photo.jpg -> WebP", f"{path}: {size}, {after:,} bytes instead of {before:,}", seconds)
 
     async def digest(self) -> Row:
-        """The photo's digest is what hashlib says."""
+        """Hash the photo and compare with hashlib."""
         self._bar.begin("hash the photo")
         file = await self._offloop.upload(self._photo)
         started = time.monotonic()
@@ -145,7 +145,7 @@ class _Steps:
         return Row("sha256 of photo.jpg", f"{found}, as hashlib says", seconds)
 
     async def _made(self, tool: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], Path, float]:
-        """Run a job that makes one file; returns its answer, the downloaded file and how long the job took."""
+        """Run a job that makes one file; returns its answer, the downloaded file and the job's seconds."""
         started = time.monotonic()
         answer = await self._offloop.run(tool, arguments, self._bar)
         seconds = time.monotonic() - started
@@ -153,6 +153,6 @@ class _Steps:
         return answer, await self._offloop.download(answer["artifacts"][0], self._output), seconds
 
 
-def _expect(fits: bool, otherwise: str) -> None:  # noqa: FBT001 -- reads like an assertion, and stays when those are off
+def _expect(fits: bool, otherwise: str) -> None:  # noqa: FBT001 -- an assertion that python -O keeps
     if not fits:
         raise JobError(otherwise, code="demo")

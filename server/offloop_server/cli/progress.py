@@ -1,4 +1,4 @@
-"""A progress bar on standard error, fed by MCP progress notifications; nothing where there is no terminal."""
+"""Progress bar on standard error, fed by MCP progress notifications; disabled without a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from offloop.cli.words import console
 
 
 class Bar:
-    """One bar for one job after another; use as a context manager, and as the callback of a call."""
+    """One bar for successive jobs: a context manager, and the progress callback of a call."""
 
     def __init__(self) -> None:
         terminal = console()
@@ -37,9 +37,9 @@ class Bar:
         self._progress.stop()
 
     def begin(self, name: str) -> None:
-        """Start over for another job."""
+        """Reset the bar for another job."""
         self._progress.reset(self._task, description=name, total=None, words="", visible=True)
 
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
-        """Show how far the job is."""
+        """Show the job's progress."""
         self._progress.update(self._task, completed=progress, total=total, words=message or "")

@@ -1,4 +1,4 @@
-"""``offloop serve``: the front end alone, for a Redis that others share."""
+"""``offloop serve``: the front end alone, on a shared Redis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Insecure = Annotated[bool, typer.Option("--insecure", help="Listen beyond loopba
 
 
 def serve(*, host: Host = None, port: Port = None, insecure: Insecure = False) -> None:
-    """Run the front end; needs OFFLOOP_REDIS_URL, and workers elsewhere."""
+    """Run the front end; needs OFFLOOP_REDIS_URL and separate workers."""
     need("serve", "server")
     loaded = settings.load().replaced(host=host, port=port, insecure=insecure or None)
     if loaded.redis_url is None:

@@ -1,4 +1,4 @@
-"""The whole of offloop on one machine: the embedded Valkey, a front end and workers, each a process of its own."""
+"""Complete stack on one machine: the embedded Valkey, a front end and workers, each in its own process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ANY = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 -- c
 
 
 class Stack:
-    """Starts everything when the context is entered and ends everything when it is left, within 10 seconds."""
+    """The stack as a context manager; the exit ends every process within 10 seconds."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -36,17 +36,17 @@ class Stack:
 
     @property
     def base(self) -> str:
-        """Where this machine reaches the front end, without a slash at the end."""
+        """URL of the front end on this machine, without a trailing slash."""
         host = _ANY.get(self.settings.host, self.settings.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.port}"
 
     @property
     def endpoint(self) -> str:
-        """The MCP endpoint, from this machine."""
+        """URL of the MCP endpoint on this machine."""
         return f"{self.base}/mcp"
 
     async def __aenter__(self) -> Self:
-        """Start everything; does not wait until it is useful, see `ready`.
+        """Start the processes; does not wait for readiness, see `ready`.
 
         Raises:
             SettingsError: the port is taken, the state folder is in use, or the Valkey does not start.
@@ -70,34 +70,34 @@ class Stack:
         await self._opened.__aexit__(kind, error, trace)
 
     async def ready(self, seconds: float = READY_SECONDS) -> str:
-        """Wait until the front end says that it is ready; returns ``""``, or after `seconds` what it says instead."""
-        # Without workers of ours, nobody knows when others will come.
-        question = f"{self.base}/{'readyz' if self.settings.workers else 'healthz'}"
+        """Wait for the front end's readiness; returns ``""``, or after `seconds` the reason it is not ready."""
+        # Without workers of its own, the stack cannot know when others start: liveness is enough.
+        url = f"{self.base}/{'readyz' if self.settings.workers else 'healthz'}"
         answer = "no answer"
         try:
             async with asyncio.timeout(seconds), httpx2.AsyncClient(timeout=2.0, trust_env=False) as http:
                 while True:
                     try:
-                        response = await http.get(question)
+                        response = await http.get(url)
                         if response.is_success:
                             return ""
                         answer = _reason(response)
                     except httpx2.TransportError as error:
-                        answer = f"{question} does not answer ({error})"
-                    await self._go_on(0.05)
+                        answer = f"{url} does not answer ({error})"
+                    await self._watch_for(0.05)
         except TimeoutError:
             return answer
 
     async def watch(self) -> None:
-        """Wait for ever, or until a part cannot run as configured.
+        """Wait until a process cannot run as configured.
 
         Raises:
-            typer.Exit: a part cannot; it has said why on standard error.
+            typer.Exit: a process cannot; it has printed the reason to standard error.
         """
         await self._supervisor.refused()
         raise typer.Exit(MISCONFIGURED)
 
-    async def _go_on(self, seconds: float) -> None:
+    async def _watch_for(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self.watch(), seconds)
         except TimeoutError:
@@ -122,10 +122,10 @@ def _reason(response: httpx2.Response) -> str:
 
 
 def _free_port(host: str, port: int) -> int:
-    """The port, after a look whether it can be listened on; a free one for 0.
+    """The port, after a trial bind; a free one for 0.
 
     Raises:
-        SettingsError: it cannot.
+        SettingsError: the bind failed.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -147,9 +147,9 @@ def _free_port(host: str, port: int) -> int:
 
 
 async def until_signalled(work: Coroutine[Any, Any, int], *, stopped: int) -> int:
-    """Do `work` and return its exit code; SIGINT, SIGTERM or SIGHUP cancels it, and then the code is `stopped`.
+    """Run `work` and return its exit code; SIGINT, SIGTERM or SIGHUP cancels it, and the code is then `stopped`.
 
-    Later signals are ignored: to tidy up takes at most 10 seconds.
+    Later signals are ignored: the cleanup takes at most 10 seconds.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()

@@ -1,4 +1,4 @@
-"""Whom `call` and `demo` talk to: which endpoint, with which key."""
+"""Target of `call` and `demo`: endpoint and API key."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Key = Annotated[str | None, typer.Option(help="API key; default: the first of OF
 
 
 def endpoint(settings: Settings) -> str:
-    """Where offloop listens on this machine: as a running `offloop up` says, else as the settings say."""
+    """MCP endpoint on this machine: that of a running `offloop up`, else from the settings."""
     up = running.find(settings.state_dir)
     return up.endpoint if up else f"http://{settings.host}:{settings.port}/mcp"
 
 
 def first_key(settings: Settings) -> str | None:
-    """Any of the configured API keys, for calls of our own; ``None`` where none is needed."""
+    """The first configured API key; ``None`` without keys."""
     text = (settings.api_keys or "").strip()
     if text.startswith("@"):
         try:
             text = Path(text[1:]).read_text(encoding="utf-8")
         except OSError:
-            return None  # the front end says what is wrong with it
+            return None  # the front end reports the error
     entries = (entry.strip() for entry in re.split(r"[,\n]", text))
     return next((entry.partition(":")[2] for entry in entries if ":" in entry and not entry.startswith("#")), None)

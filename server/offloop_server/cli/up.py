@@ -1,4 +1,4 @@
-"""``offloop up``: everything on this machine, with one command."""
+"""``offloop up``: a complete stack on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FIRST = """# It works
 
-This page was asked for through MCP, made by a **worker process** and kept as an artifact.
+This page was requested through MCP, rendered by a **worker process** and stored as an artifact.
 """
 
 
@@ -34,7 +34,7 @@ def up(  # noqa: PLR0913 -- every parameter is an option of the command line
     port: Port = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes (OFFLOOP_WORKERS).")] = None,
     slots: Annotated[
-        int | None, typer.Option(help="Jobs at once in each worker; default: the CPU cores (OFFLOOP_SLOTS).")
+        int | None, typer.Option(help="Concurrent jobs of each worker; default: the CPU cores (OFFLOOP_SLOTS).")
     ] = None,
     state_dir: Annotated[
         Path | None, typer.Option(help="Folder for jobs and artifacts (OFFLOOP_STATE_DIR).", show_default=False)
@@ -68,7 +68,7 @@ async def _run(stack: Stack) -> int:
 
 
 async def _first_job(stack: Stack, connection: Offloop, started: float) -> None:
-    """Ask for a PDF as any client would, so that what is said to work does."""
+    """Render a PDF through MCP, so that the printed endpoint is known to work."""
     if not stack.settings.workers:
         return
     ready = time.monotonic()
@@ -87,7 +87,7 @@ async def _first_job(stack: Stack, connection: Offloop, started: float) -> None:
 
 
 def snippets(stack: Stack) -> str:
-    """How to connect a client, ready to paste; a key is never printed."""
+    """Configuration snippets for MCP clients; no key is printed."""
     public = stack.settings.public_url
     url = f"{public.rstrip('/')}/mcp" if public else stack.endpoint
     header = {"Authorization": "Bearer YOUR-KEY"} if stack.settings.api_keys else {}

@@ -1,4 +1,4 @@
-"""gather_sources: several sources at once, and what came of each."""
+"""gather_sources tool: several fetches and queries run concurrently; data and errors by source name."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from offloop_server.io.sql.queries import Queries
 from offloop_server.toolkit.job_tool import AnyTool, Caller, Services
 from offloop_server.toolkit.light_tool import LightTool
 
-_SHOWN = 8000
-"""Characters of the answer's text; the structure has all."""
+_MAX_TEXT = 8000
+"""Maximum characters of the answer's text; the structured content is complete."""
 
 log = logs.get(__name__)
 
@@ -67,7 +67,7 @@ Source = Annotated[
 
 
 class GatherArguments(Model):
-    """The sources, and what to do when one fails."""
+    """The sources, the deadline, and the policy on failures."""
 
     sources: Annotated[
         dict[Annotated[str, Field(min_length=1, max_length=64)], Source], Field(min_length=1, max_length=20)
@@ -79,7 +79,7 @@ class GatherArguments(Model):
 
 
 class GatherAnswer(BaseModel):
-    """What came of the sources, each under its name, in the order in which they were given."""
+    """Results of the sources by name, in the order of the request."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -92,17 +92,17 @@ class GatherAnswer(BaseModel):
     elapsed_ms: int
 
 
-class _SourceFailed(Exception):  # noqa: N818 -- said like the other failures
-    """One source failed, and all were wanted."""
+class _SourceFailed(Exception):  # noqa: N818 -- named like the errors of offloop.errors
+    """One source failed, with `all_or_nothing`."""
 
 
 class GatherSources(LightTool[GatherArguments]):
-    """Asks all sources at once: it takes as long as the slowest."""
+    """Concurrent fetches and queries; the call takes as long as the slowest source."""
 
     name = "gather_sources"
     description = (
-        "Ask several sources at once, URLs and database queries under names of yours; answers the data of those that "
-        "succeeded and why others did not. Takes as long as the slowest."
+        "Fetch several URLs and run several database queries concurrently, under names of yours; answers the data of "
+        "those that succeeded and why others did not. Takes as long as the slowest."
     )
     arguments = GatherArguments
     answers = GatherAnswer
@@ -115,7 +115,6 @@ class GatherSources(LightTool[GatherArguments]):
         self._queries = queries
 
     async def do(self, value: GatherArguments, caller: Caller) -> CallToolResult:
-        """Ask, and tell."""
         begun = time.monotonic()
 
         async def one(source: FetchSource | SqlSource) -> Any:
@@ -136,7 +135,7 @@ class GatherSources(LightTool[GatherArguments]):
             elapsed_ms=round((time.monotonic() - begun) * 1000),
         )
         return CallToolResult(
-            content=[TextContent(text=_told(answer))],
+            content=[TextContent(text=_text(answer))],
             structured_content=answer.model_dump(mode="json"),
             is_error=not data,
         )
@@ -150,26 +149,25 @@ class GatherSources(LightTool[GatherArguments]):
         return {"status": answer.status, "url": answer.final_url, "content": content}
 
     async def _queried(self, source: SqlSource, seconds: float, caller: Caller) -> Any:
-        given = {
+        arguments = {
             "sql": source.query,
             "connection": source.connection,
             "parameters": source.parameters,
             "max_rows": source.max_rows,
             "timeout_seconds": seconds,
         }
-        asked = QueryArguments.model_validate(given)
-        answer = await self._queries.answer(asked, caller)
+        answer = await self._queries.answer(QueryArguments.model_validate(arguments), caller)
         return answer.model_dump(mode="json", include={"columns", "rows", "truncated"})
 
 
 async def gather(
     sources: Mapping[str, Callable[[], Awaitable[Any]]], *, seconds: float, all_or_nothing: bool
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Ask all sources at once; returns data and errors by name, in the order of the sources.
+    """Await all sources concurrently; returns data and errors by name, in the order of the sources.
 
     Args:
-        sources: what to await, by name.
-        seconds: for all of them together.
+        sources: the calls to await, by name.
+        seconds: deadline of all of them.
         all_or_nothing: the first failure cancels the rest, and no data is returned.
     """
     data: dict[str, Any] = {}
@@ -179,15 +177,15 @@ async def gather(
         try:
             async with asyncio.timeout(seconds):
                 data[name] = await source()
-        except Exception as error:  # noqa: BLE001 -- one source's failure, whatever it is, is not that of the others
+        except Exception as error:  # noqa: BLE001 -- no failure of one source may fail the others
             errors[name] = _message(name, error, seconds)
             if all_or_nothing:
                 raise _SourceFailed(name) from None
 
     first: str | None = None
     try:
-        # Not asyncio's group: a failure met while that waits leaves this task counted as cancelled, and what comes next
-        # in it would end there (the next timeout before Python 3.11.3, every look at `cancelling()`).
+        # Not asyncio.TaskGroup: a failure while it waits leaves this task's `cancelling()` above 0, which breaks later
+        # code in the task, such as the next timeout before Python 3.11.3.
         async with anyio.create_task_group() as group:
             for name, source in sources.items():
                 group.start_soon(ask, name, source, name=f"source {name}")
@@ -199,7 +197,7 @@ async def gather(
 
 
 def gather_tools(services: Services, fetcher: Fetcher, queries: Queries) -> list[AnyTool]:
-    """The tool, where there is anything to gather from."""
+    """The tool; none if neither fetching nor a database is configured."""
     if not (fetcher.policy.enabled or queries.databases.names()):
         return []
     return [GatherSources(services, fetcher, queries)]
@@ -210,13 +208,13 @@ def _message(name: str, error: Exception, seconds: float) -> str:
         return error.message
     if isinstance(error, TimeoutError):
         return f"It was not done within the {seconds:g} s for all; allow more, or ask for less."
-    log.error("a source failed", source=name, exc_info=error)
+    log.error("source failed", source=name, exc_info=error)
     return "It failed inside the server; the operator's log has the reason."
 
 
-def _told(answer: GatherAnswer) -> str:
+def _text(answer: GatherAnswer) -> str:
     lines = [f"{answer.succeeded} of {answer.total} sources succeeded in {answer.elapsed_ms} ms."]
     lines += [f"{name} failed: {message}" for name, message in answer.errors.items()]
     lines += [f"{name}: {found}" for name, found in answer.data.items()]
     text = "\n".join(lines)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"

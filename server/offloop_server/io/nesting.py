@@ -1,15 +1,15 @@
-"""How deeply a stranger's value may be nested: whatever writes an answer as JSON gives up at some depth."""
+"""Nesting limit of untrusted JSON values: encoders of an answer fail beyond some depth."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 MAX_DEPTH: Final = 100
-"""Levels of lists and objects."""
+"""Maximum levels of lists and objects."""
 
 
 def too_deep(value: Any) -> bool:
-    """Whether a parsed JSON value has more levels than an answer can carry."""
+    """Whether a parsed JSON value has more than `MAX_DEPTH` levels."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [

@@ -1,7 +1,7 @@
-"""The command line: ``offloop COMMAND``.
+"""Command line: ``offloop COMMAND``.
 
-Each import root brings its own commands through the entry-point group ``offloop.commands``; only `doctor` and
-`settings` are at home here. Data goes to standard output and words to standard error. Exit codes: 0 done, 1 failed,
+Each import root adds its commands through the entry-point group ``offloop.commands``; only `doctor` and `settings` are
+defined here. Data goes to standard output, messages go to standard error. Exit codes: 0 done, 1 failed,
 2 wrong usage or settings, 130 interrupted.
 """
 
@@ -25,7 +25,7 @@ FAILED = 1
 
 
 def main() -> None:
-    """Run the command line of this process; a foreseen failure is one line on standard error."""
+    """Run the command line; an `OffloopError` becomes one line on standard error and an exit code."""
     try:
         application()()
     except SettingsError as error:
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def application() -> typer.Typer:
-    """All commands: those of this package, then those of every installed entry point."""
+    """The application with the commands of this package and of every installed entry point."""
     app = typer.Typer(
         name="offloop",
         help="Heavy work for AI agents, off the event loop. Start everything with: offloop up",
@@ -51,7 +51,7 @@ def application() -> typer.Typer:
     return app
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- the shape of an option's callback
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- signature of a typer callback
     if wanted:
         typer.echo(__version__)
         raise typer.Exit
@@ -63,7 +63,7 @@ def _options(
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Options that stand before a command."""
+    """Options before the command."""
 
 
 def _end(error: OffloopError, code: int) -> None:

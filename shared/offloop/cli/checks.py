@@ -1,4 +1,4 @@
-"""What `offloop doctor` looks at, one function per subject; each says what it found and what to do about it."""
+"""Checks of `offloop doctor`, one function per subject; each returns what it found and the advice."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 OLDEST_PYTHON = (3, 11)
 OLDEST_REDIS = (7, 0)
 LIBRARIES = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fontconfig fonts-dejavu-core"
-"""The Debian packages that rendering stands on."""
+"""Debian packages that rendering needs."""
 
 _FAILURES: tuple[type[BaseException], ...] = (OffloopError, RedisError, *NET_ERRORS)
 _INSTALL = f"On Debian or Ubuntu: apt-get install {LIBRARIES}. On macOS: brew install pango."
@@ -45,13 +45,13 @@ _SUBSET = ("libharfbuzz-subset.so.0", "libharfbuzz-subset.0.dylib", "harfbuzz-su
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the examination.
+    """Result of one check.
 
     Attributes:
         name: the subject.
-        status: ``fail`` where work cannot be done, ``warn`` where some of it may go wrong.
-        found: what was seen.
-        advice: what to do about it; ``""`` if nothing.
+        status: ``fail`` if jobs cannot run, ``warn`` if some may fail.
+        found: the finding.
+        advice: the remedy; ``""`` if none is needed.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Check:
 
 
 async def everything(settings: Settings) -> list[Check]:
-    """All checks, in the order in which one depends on another."""
+    """All checks, dependencies first."""
     checks = [python()]
     if installed("workers"):
         checks += [await pango(), await fonts(), subset(), await sandbox()]
@@ -74,7 +74,7 @@ _WORKERS = "Fine for a machine that only serves. For workers: pip install 'offlo
 
 
 def python() -> Check:
-    """The interpreter's version."""
+    """Check the version of the interpreter."""
     version = f"{platform.python_version()} at {sys.executable}"
     if sys.version_info >= OLDEST_PYTHON:
         return Check("python", "ok", version)
@@ -82,7 +82,7 @@ def python() -> Check:
 
 
 async def pango() -> Check:
-    """Whether WeasyPrint loads; in another process, because a broken library may end this one."""
+    """Load WeasyPrint, in a subprocess: a broken library may crash the process."""
     code, output = await _ended(sys.executable, "-c", "import weasyprint; print(weasyprint.__version__)")
     if code == 0:
         return Check("pango", "ok", f"WeasyPrint {output.splitlines()[-1]} loads")
@@ -91,7 +91,7 @@ async def pango() -> Check:
 
 
 async def fonts() -> Check:
-    """Whether fontconfig knows any font."""
+    """Check that fontconfig has fonts."""
     if program := shutil.which("fc-list"):
         _, output = await _ended(program, ":", "family")
         families = {line.split(",")[0].strip() for line in output.splitlines() if line.strip()}
@@ -104,14 +104,14 @@ async def fonts() -> Check:
 
 
 def subset() -> Check:
-    """Whether fonts can be cut down to the glyphs a document uses."""
+    """Check for the library that subsets fonts to the glyphs of a document."""
     if ctypes_loads(*_SUBSET):
         return Check("harfbuzz-subset", "ok", "fonts are embedded as subsets")
     return Check("harfbuzz-subset", "warn", "not found: PDFs take longer to make and are larger", _INSTALL)
 
 
 async def sandbox() -> Check:
-    """How far jobs can be held back here; tried in another process."""
+    """Try the sandbox of jobs, in a subprocess."""
     code, output = await _ended(
         sys.executable, "-c", "from offloop_workers.sandbox import policy; print(policy.describe())"
     )
@@ -129,7 +129,7 @@ _CONFINE = "Run workers on Linux 6.12 or newer on x86-64 or 64-bit ARM, and let 
 
 
 def ctypes_loads(*names: str) -> bool:
-    """Whether the dynamic linker finds a library under one of these names."""
+    """Whether the dynamic linker finds a library of one of these names."""
     for name in names:
         with contextlib.suppress(OSError):
             ctypes.CDLL(name)
@@ -138,7 +138,7 @@ def ctypes_loads(*names: str) -> bool:
 
 
 async def services(settings: Settings) -> AsyncIterator[Check]:
-    """Redis, the artifact store, and the workers: of the Redis that is set, else of a running `offloop up`."""
+    """Check Redis, the artifact store and the workers: of the configured Redis, else of a running `offloop up`."""
     up = running.find(settings.state_dir)
     if settings.redis_url:
         reached = reach(settings, settings.redis_url, "OFFLOOP_REDIS_URL")
@@ -151,7 +151,7 @@ async def services(settings: Settings) -> AsyncIterator[Check]:
 
 
 async def embedded(settings: Settings) -> AsyncIterator[Check]:
-    """Whether `offloop up` could start its own Valkey; tried in a temporary folder."""
+    """Start an embedded Valkey in a temporary folder, as `offloop up` would."""
     try:
         binary = find_binary(settings.redis_bin)
         with tempfile.TemporaryDirectory(prefix="offloop-doctor-") as folder:
@@ -167,7 +167,7 @@ async def embedded(settings: Settings) -> AsyncIterator[Check]:
 
 
 async def reach(settings: Settings, url: str, source: str) -> AsyncIterator[Check]:
-    """Everything about one Redis and those who work for it."""
+    """Check one Redis, its artifact store and its workers."""
     where = f"{_without_password(url)} ({source})"
     try:
         async with connect(url, retries=1) as connection:
@@ -182,13 +182,13 @@ async def reach(settings: Settings, url: str, source: str) -> AsyncIterator[Chec
 
 
 async def redis(connection: ArqRedis, where: str) -> list[Check]:
-    """Whether the server is new enough, and keeps what it accepts."""
+    """Check the server's version, persistence and eviction policy."""
     info = await connection.info()
     name = info.get("server_name") or "redis"
     version = str(info.get(f"{name}_version") or info["redis_version"])
-    speaks = str(info["redis_version"])  # Valkey says here which Redis it is compatible with
+    compatible = str(info["redis_version"])  # of Valkey, the Redis version it is compatible with
     found = f"{name} {version} at {where}"
-    if tuple(int(part) for part in speaks.split(".")[:2]) < OLDEST_REDIS:
+    if tuple(int(part) for part in compatible.split(".")[:2]) < OLDEST_REDIS:
         checks = [Check("redis", "fail", found, "offloop needs Redis 7.0 or newer, or any Valkey.")]
     else:
         checks = [Check("redis", "ok", found)]
@@ -206,7 +206,7 @@ async def redis(connection: ArqRedis, where: str) -> list[Check]:
 
 
 async def artifacts(settings: Settings, connection: ArqRedis) -> Check:
-    """Whether the store can be written, read and deleted from, here."""
+    """Write, read and delete a probe in the artifact store."""
     where = _without_password(settings.artifacts_location)
     try:
         store = ArtifactStore(settings.artifacts_location, connection, retention_seconds=settings.retention_seconds)
@@ -222,7 +222,7 @@ _ARTIFACTS = "Correct OFFLOOP_ARTIFACTS_URL and its credentials; front ends and 
 
 
 async def workers(settings: Settings, connection: ArqRedis) -> Check:
-    """Whether every queue that a kind names has a worker that is alive."""
+    """Check that every queue of a kind has a live worker."""
     try:
         queues = catalogue.load(settings.job_modules, tightened=settings.limits).queues
     except OffloopError as error:
@@ -230,9 +230,9 @@ async def workers(settings: Settings, connection: ArqRedis) -> Check:
     alive = await live_queues(connection, queues)
     missing = [queue for queue in queues if queue not in alive]
     if not missing:
-        return Check("workers", "ok", f"every queue has a living worker: {', '.join(queues)}")
+        return Check("workers", "ok", f"every queue has a live worker: {', '.join(queues)}")
     advice = f"Their jobs wait. Start one: offloop worker --queues {','.join(missing)}"
-    return Check("workers", "fail", f"no living worker for: {', '.join(missing)}", advice)
+    return Check("workers", "fail", f"no live worker for: {', '.join(missing)}", advice)
 
 
 def _without_password(url: str) -> str:
@@ -241,7 +241,7 @@ def _without_password(url: str) -> str:
 
 
 async def _ended(*command: str, seconds: float = 30) -> tuple[int, str]:
-    """Run a command in bounded time; returns its exit code and everything it printed."""
+    """Run a command with a time limit; returns its exit code and its output."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

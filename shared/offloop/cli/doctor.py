@@ -1,4 +1,4 @@
-"""``offloop doctor``: whether this machine can do the work, and if not, what to do about it."""
+"""``offloop doctor``: check this machine's requirements and print what to fix."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def commands(app: typer.Typer) -> None:
-    """Add the command."""
+    """Register the command."""
     app.command("doctor")(examine)
 
 
 def examine(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Check what the work needs: Python, Pango, fonts, Redis, artifacts, workers. Ends with 1 if something fails."""
+    """Check the requirements: Python, Pango, fonts, Redis, artifacts, workers. Exits with 1 if a check fails."""
     from offloop.cli.checks import everything  # noqa: PLC0415 -- half a second of imports that no other command needs
 
     loaded = settings.load()

@@ -1,4 +1,4 @@
-"""Which parts are installed: ``offloop[server]`` and ``offloop[workers]`` bring their own libraries."""
+"""Detection of the installed extras: ``offloop[server]`` and ``offloop[workers]``."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import importlib.util
 
 from offloop.errors import SettingsError
 
-# One library each that only this extra brings; looked for, never imported.
-_SIGNS = {"server": ("mcp", "uvicorn"), "workers": ("weasyprint", "PIL")}
+# Libraries that only this extra installs; searched for, never imported.
+_MARKERS = {"server": ("mcp", "uvicorn"), "workers": ("weasyprint", "PIL")}
 
 
 def installed(*extras: str) -> bool:
-    """Whether the libraries of all these extras are here."""
-    return all(importlib.util.find_spec(sign) for extra in extras for sign in _SIGNS[extra])
+    """Whether the libraries of all these extras are installed."""
+    return all(importlib.util.find_spec(marker) for extra in extras for marker in _MARKERS[extra])
 
 
 def need(command: str, *extras: str) -> None:
-    """Refuse a command whose libraries are missing.
+    """Require the libraries of a command.
 
     Raises:
-        SettingsError: they are; the message says what to install.
+        SettingsError: some are missing; the message names the extra to install.
     """
     missing = [extra for extra in extras if not installed(extra)]
     if missing:

@@ -1,4 +1,4 @@
-"""What an `offloop up` leaves in its state folder while it runs, so that other commands find it: ``up.json``."""
+"""``up.json``: record of a running `offloop up` in its state folder, which other commands read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Running:
     """A running `offloop up`.
 
     Attributes:
-        pid: its process.
-        redis_url: the Redis it uses; may hold a password, so only the owner can read the file.
-        endpoint: where its front end speaks MCP.
+        pid: process id.
+        redis_url: URL of its Redis; may hold a password, so only the owner can read the file.
+        endpoint: URL of its MCP endpoint.
     """
 
     pid: int
@@ -42,12 +42,12 @@ class Running:
 
 
 def find(state_dir: Path) -> Running | None:
-    """The `offloop up` that runs on this state folder, if there is one."""
+    """The `offloop up` that runs on this state folder; ``None`` without one."""
     try:
         found = Running(**json.loads((state_dir / _NAME).read_text()))
         os.kill(found.pid, 0)
     except PermissionError:
-        return None  # it is somebody else's
+        return None  # the process belongs to another user
     except (OSError, ValueError, TypeError):
-        return None  # none, or one that was killed and could not tidy up
+        return None  # no file, or one left by a killed process
     return found

@@ -1,4 +1,4 @@
-"""``offloop settings``: every setting with its value here, its default and its meaning."""
+"""``offloop settings``: every setting with its current value, its default and its meaning."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from offloop.settings import Settings
 
 
 def commands(app: typer.Typer) -> None:
-    """Add the command."""
+    """Register the command."""
     app.command("settings")(show)
 
 
 def show(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show every setting: its value here, its default, its meaning. Secrets are masked."""
+    """Show every setting: current value, default, meaning. Secrets are masked."""
     rows = describe(configuration.load())
     if as_json:
         give(rows)
@@ -48,7 +48,7 @@ def describe(settings: Settings) -> list[dict[str, Any]]:
 
 
 def masked(name: str, value: Any) -> Any:
-    """A setting's value as plain data, without what is secret in it."""
+    """A setting's value as plain data, with secrets masked."""
     if isinstance(value, str) and name == "api_keys" and not value.startswith("@"):
         return ",".join(f"{pair.partition(':')[0].strip()}:***" for pair in value.split(","))
     if isinstance(value, str) and name.endswith("_url"):

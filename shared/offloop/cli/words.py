@@ -1,4 +1,4 @@
-"""Words for people: on standard error, coloured only where colour is wanted."""
+"""Terminal output: messages on standard error, data as JSON on standard output."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rich.text import Text
 
 
 def console() -> Console:
-    """A console on standard error; rich obeys NO_COLOR and notices when there is no terminal."""
+    """A console on standard error; rich respects NO_COLOR and detects whether there is a terminal."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str, *, failed: bool = False) -> None:
-    """Print a line for people; a failure is marked as one."""
+    """Print a message; a failure gets the prefix ``error:``."""
     line = Text.assemble(("error: ", "bold red"), text) if failed else Text(text)
     console().print(line)
 

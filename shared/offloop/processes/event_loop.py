@@ -1,6 +1,7 @@
-"""The event loop of the processes that serve and work: uvloop's, where it is installed, else asyncio's own.
+"""Event loop of servers and workers: uvloop where it is installed, else asyncio.
 
-uvloop does in C what asyncio does in Python between a socket and a coroutine, and each call passes there many times.
+uvloop implements in C the path between socket and coroutine that asyncio implements in Python; every call runs through
+it many times.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """As `asyncio.run`, on the fastest loop there is."""
+    """As `asyncio.run`, on the fastest installed loop."""
     with asyncio.Runner(loop_factory=_factory()) as runner:
         return runner.run(main)
 
 
 def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop  # noqa: PLC0415 -- commands that only print something do without
-    except ImportError:  # Windows has none, and another interpreter may have none either
+        import uvloop  # noqa: PLC0415 -- not needed by commands that only print
+    except ImportError:  # not available on Windows and on some interpreters
         return None
     return uvloop.new_event_loop

@@ -1,10 +1,9 @@
-"""A leash: a child process that ends when its parent does, even when the parent is killed with SIGKILL.
+"""Parent-death signal: a child process that ends with its parent, even when the parent is killed with SIGKILL.
 
-Linux keeps such a promise (``PR_SET_PDEATHSIG``), tied to the *thread* that made the child: start
-die_with_parent_command commands from the main thread, or from one that lives as long as the child may. The promise is
-made by a tiny program between fork and exec rather than by code in the forked copy of this process, which is not safe
-once there are threads. Elsewhere there is no such promise; a command is then started as it is, and ends with an orderly
-stop of its parent only.
+On Linux the kernel sends the signal (``PR_SET_PDEATHSIG``) when the *thread* that created the child ends: start these
+commands from the main thread, or from one that outlives the child. A small program between fork and exec makes the
+request; code in the forked copy of this process would not be safe once there are threads. Other systems have no such
+signal: there the command runs unchanged and ends only when its parent stops it.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-# The check of the parent comes after the promise: a parent that died in between would never be reported.
-_FASTEN = """
+# The parent is checked after the request: if it died in between, no signal is ever sent.
+_LAUNCHER = """
 import ctypes, os, signal, sys
 parent, *command = sys.argv[1:]
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -28,7 +27,7 @@ except OSError as error:
 
 
 def die_with_parent_command(command: Sequence[str]) -> tuple[str, ...]:
-    """The command that runs `command`, whose first word is an absolute path, on a leash held by this process."""
+    """A command that runs `command`, which starts with an absolute path, and dies with this process."""
     if sys.platform != "linux":
         return tuple(command)
-    return (sys.executable, "-I", "-S", "-c", _FASTEN, str(os.getpid()), *command)
+    return (sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command)

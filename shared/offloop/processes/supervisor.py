@@ -1,8 +1,7 @@
-"""A supervisor: keeps programs running, each as a process of its own, and ends them all in bounded time.
+"""Process supervisor: keeps programs running and stops them all in bounded time.
 
-Every program leads its own session, so that Ctrl-C on the terminal reaches only the supervising process, and hangs on a
-leash (see `offloop.processes.parent_death`), so that even a SIGKILL of the supervising process leaves none of them
-behind.
+Every program leads its own session, so that Ctrl-C on the terminal reaches only the supervisor. Every program dies with
+the supervisor (see `offloop.processes.parent_death`), so that SIGKILL of the supervisor leaves no orphan.
 """
 
 from __future__ import annotations
@@ -22,26 +21,26 @@ from offloop import logs
 from offloop.processes.parent_death import die_with_parent_command
 
 MISCONFIGURED = 2
-"""Exit code of a program that cannot start as configured: starting it again would not help."""
+"""Exit code of a program that cannot start as configured; it is not restarted."""
 
 FIRST_PAUSE = 0.1
 LAST_PAUSE = 5.0
 STEADY = 10.0
-"""Seconds a program has to live for the pause before its next start to be short again."""
+"""Uptime, in seconds, that resets the restart pause."""
 
 _log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to keep running.
+    """A program to keep running.
 
     Attributes:
-        name: how log lines call it.
-        command: the words of the command; the first one is an absolute path.
-        environment: its variables; ``None`` hands on those of this process.
-        inherited: file descriptors it keeps open.
-        quiet: whether what it prints is dropped, for programs that log elsewhere.
+        name: name in log lines.
+        command: the command; its first word is an absolute path.
+        environment: environment variables; ``None`` inherits those of this process.
+        inherited: file descriptors to inherit.
+        quiet: discard standard output and error, for programs that log elsewhere.
     """
 
     name: str
@@ -52,7 +51,7 @@ class Program:
 
 
 class Supervisor:
-    """Runs programs until it is stopped; one that ends is started again, after a pause that grows from 0.1 s to 5 s."""
+    """Runs programs until stopped; restarts one that ends, with exponential backoff from 0.1 s to 5 s."""
 
     def __init__(self, programs: Iterable[Program], *, grace: float = 7.0) -> None:
         self.programs = tuple(programs)
@@ -66,7 +65,7 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The process ids of what runs now, by program name."""
+        """Process ids of the running programs, by name."""
         return {name: process.pid for name, process in self._processes.items()}
 
     async def __aenter__(self) -> Self:
@@ -79,16 +78,16 @@ class Supervisor:
         await self.stop()
 
     def start(self) -> None:
-        """Begin to run the programs; does not wait until they are useful."""
+        """Start the programs; does not wait for their readiness."""
         self._tasks = [asyncio.create_task(self._keep(program), name=program.name) for program in self.programs]
 
     async def refused(self) -> str:
-        """Wait until a program exits with `MISCONFIGURED`, having said why on standard error; returns its name."""
+        """Wait until a program exits with `MISCONFIGURED`; returns its name. Its standard error has the reason."""
         await self._refused.wait()
         return self._refusal
 
     async def stop(self) -> None:
-        """End everything within `grace` and a second: SIGTERM to all, later SIGKILL to what is left. Idempotent."""
+        """Stop all within `grace` and a second: SIGTERM, then SIGKILL to the rest. Idempotent."""
         self._stopping.set()
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
@@ -98,14 +97,16 @@ class Supervisor:
         try:
             await asyncio.wait(self._tasks, timeout=self._grace)
             for name, pid in self.pids.items():
-                _log.warning("did not end in time, killing it", process=name, pid=pid, seconds=self._grace)
-        finally:  # a cancelled stop does not wait any longer, but leaves nothing behind either
+                _log.warning(
+                    "program did not stop in time, sending SIGKILL", process=name, pid=pid, seconds=self._grace
+                )
+        finally:  # a cancelled stop no longer waits, but still kills
             self._kill()
             await asyncio.wait(self._tasks, timeout=1.0)
 
     def _kill(self) -> None:
         for process in self._processes.values():
-            # Not yet waited for, so neither its id nor its group's can belong to anybody else.
+            # Not yet reaped, so its process id and group id cannot have been reused.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
 
@@ -122,13 +123,13 @@ class Supervisor:
                 self._refused.set()
                 return
             pause = FIRST_PAUSE if time.monotonic() - started >= STEADY else pause
-            _log.warning("ended, will start again", process=program.name, exit=_ending(ended), pause=round(pause, 1))
+            _log.warning("program ended, restarting", process=program.name, exit=_ending(ended), pause=round(pause, 1))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(pause * 2, LAST_PAUSE)
 
     async def _run(self, program: Program) -> int | str:
-        """Run a program once; returns its exit code, or why it could not be started."""
+        """Run a program once; returns its exit code, or the reason it could not be started."""
         output = asyncio.subprocess.DEVNULL if program.quiet else None
         try:
             process = await asyncio.create_subprocess_exec(
@@ -143,7 +144,7 @@ class Supervisor:
         except OSError as error:
             return f"cannot start: {error.strerror}"
         self._processes[program.name] = process
-        if self._stopping.is_set():  # the stop came while the process was being made
+        if self._stopping.is_set():  # stopped while the process was starting
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
         try:

@@ -1,1 +1,1 @@
-"""Databases that may be read: named connections, one driver for each sort, the same caps for all."""
+"""Read-only SQL tools: named connections, one driver for each database product, the same caps for all."""

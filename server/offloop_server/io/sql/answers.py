@@ -1,4 +1,4 @@
-"""What the SQL tools take and answer."""
+"""Arguments and answers of the SQL tools."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class ConnectionArguments(Model):
-    """Which database."""
+    """Choice of the database."""
 
     connection: Annotated[str, Field(max_length=40)] | None = Field(
         None, description="Name of the connection; may be left out where there is only one."
@@ -35,7 +35,7 @@ class ConnectionArguments(Model):
 
 
 class ListTablesArguments(ConnectionArguments):
-    """Which database, and which tables."""
+    """Choice of the database and a filter on table names."""
 
     contains: Annotated[str, Field(max_length=MAX_NAME)] | None = Field(
         None, description="Only tables with this in their name."
@@ -43,7 +43,7 @@ class ListTablesArguments(ConnectionArguments):
 
 
 class DescribeTableArguments(ConnectionArguments):
-    """Which table."""
+    """Choice of the table."""
 
     table: Name = Field(description="The table's name, as list_tables shows it.")
     schema_name: Name | None = Field(None, description="Its schema; the usual ones without it.")
@@ -51,7 +51,7 @@ class DescribeTableArguments(ConnectionArguments):
 
 
 class QueryArguments(ConnectionArguments):
-    """A statement, or the parts of a simple one, and what to do with the rows."""
+    """A statement, or the parts of a simple one, and the form of the rows."""
 
     sql: Sql | None = Field(None, description="One statement that reads, such as SELECT. Or give table instead.")
     parameters: Values = Field(
@@ -143,7 +143,7 @@ class KeyAnswer(_Answer):
 
 
 class ShapeAnswer(_Answer):
-    """What a table is made of."""
+    """Columns and keys of a table."""
 
     connection: str
     table: TableAnswer
@@ -156,7 +156,7 @@ class ColumnAnswer(_Answer):
     """A column of an answer."""
 
     name: str
-    type: str | None = Field(description="As the database calls it; null where no row tells.")
+    type: str | None = Field(description="As the database calls it; null where no row shows it.")
 
 
 class QueryAnswer(_Answer):

@@ -1,4 +1,4 @@
-"""The named connections of a front end, and one way to ask any of them."""
+"""Named database connections of a front end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from offloop_server.io.sql.sqlite import SQLite, SQLiteThreads, path_of
 
 
 class Databases:
-    """All connections: an async context manager; they are opened by their first query and closed at the end.
+    """All connections, as an async context manager; the first query opens each, the exit closes them.
 
     Args:
         settings: names and limits.
@@ -33,32 +33,31 @@ class Databases:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close what was opened."""
         for driver in self._drivers.values():
             await driver.close()
         await self._threads.close()
 
     def names(self, sort: Sort | None = None) -> list[str]:
-        """The connections, or those to one sort of database."""
+        """The names of all connections, or of those to one database product, sorted."""
         return sorted(name for name, driver in self._drivers.items() if sort in (None, driver.sort))
 
     def deadline(self, seconds: float | None = None) -> Deadline:
-        """The time that a query may take: what is asked for, and not more than the settings allow."""
+        """The deadline of a query: `seconds` from now, capped by the settings."""
         return Deadline(min(seconds or self._seconds, self._seconds))
 
     def driver(self, name: str | None, sort: Sort | None = None) -> Driver:
-        """The driver of a connection; without a name, of the only one there is.
+        """The driver of a connection; without a name, of the only connection.
 
         Raises:
-            BadInput: there is no such connection, or several to choose from; the message names them.
+            BadInput: there is no such connection, or there are several; the message names them.
         """
         known = self.names(sort)
         if name is None and len(known) == 1:
             name = known[0]
         if name in known:
             return self._drivers[name]
-        there = f"the {sort + ' ' if sort else ''}connections are: {', '.join(known) or 'none'}"
+        listed = f"the {sort + ' ' if sort else ''}connections are: {', '.join(known) or 'none'}"
         message = (
-            f"Say which connection: {there}." if name is None else f"There is no connection {name[:40]!r}; {there}."
+            f"Say which connection: {listed}." if name is None else f"There is no connection {name[:40]!r}; {listed}."
         )
         raise BadInput(message)

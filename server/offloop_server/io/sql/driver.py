@@ -1,4 +1,4 @@
-"""The seam between the tools and the databases: a third sort of database is one more module with such a class."""
+"""Database driver interface between the SQL tools and the databases; a new database product implements `Driver`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sort = Literal["SQLite", "PostgreSQL"]
 Parameters = list[Any] | dict[str, Any]
 
 MAX_TABLES = 1000
-"""Tables that one listing shows."""
+"""Maximum tables of one listing."""
 
 
 class Deadline:
@@ -31,11 +31,11 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds until then; 0 once it is over."""
+        """Seconds left; 0 once it has passed."""
         return max(0.0, self._end - time.monotonic())
 
     def exceeded(self) -> LimitExceeded:
-        """The refusal of a query that took too long."""
+        """The error for a query that took too long."""
         message = (
             f"The query was stopped: it did not end within {self.seconds:g} s. "
             "Filter on indexed columns, read fewer rows, or look at its plan with explain=true."
@@ -45,12 +45,12 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One statement that reads.
+    """One read-only statement.
 
     Attributes:
         sql: the statement, in the language of the database.
         parameters: values of its placeholders.
-        explain: ask for the plan instead of the rows; the statement is then not run.
+        explain: request the plan instead of the rows; the statement is not run.
     """
 
     sql: str
@@ -58,10 +58,10 @@ class Query:
     explain: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what no database can read to its end.
+        """Reject a statement that a database would truncate.
 
         Raises:
-            BadInput: there is a NUL in the statement.
+            BadInput: the statement contains a NUL.
         """
         if "\0" in self.sql:
             message = "The statement has a NUL character in it: send it without, and such a value as a parameter."
@@ -73,10 +73,10 @@ class Table:
     """A table or view.
 
     Attributes:
-        schema: where it is.
-        name: how it is called.
+        schema: schema of the table.
+        name: name of the table.
         kind: ``table``, ``view``, ``materialized view``, ``partitioned table``, ``foreign table`` or ``virtual``.
-        rows: about how many it has; ``None`` where nobody counted.
+        rows: estimated number of rows; ``None`` if unknown.
     """
 
     schema: str
@@ -98,11 +98,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What holds a table together: a ``primary``, ``unique`` or ``foreign`` key, or another ``index``.
+    """A ``primary``, ``unique`` or ``foreign`` key, or another ``index``.
 
     Attributes:
-        kind: which of them.
-        name: as the database calls it.
+        kind: one of the four.
+        name: name in the database.
         columns: in order; an expression of an index is ``"<expression>"``.
         references: ``table(column, …)`` of a foreign key.
     """
@@ -115,7 +115,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A table and what it is made of."""
+    """A table with its columns and keys."""
 
     table: Table
     columns: list[Column]
@@ -123,25 +123,25 @@ class Shape:
 
 
 class Driver(Protocol):
-    """One database. Whatever it does ends by itself: in time, when cancelled, and without a write."""
+    """One database. Every operation ends by its deadline or when cancelled, and writes nothing."""
 
     sort: Sort
 
     async def close(self) -> None:
-        """Let go of every connection; may be called when none was ever opened, and again."""
+        """Close every connection. Idempotent; needs no open connection."""
 
     def placeholder(self, number: int) -> str:
-        """How the statement refers to its parameter of that number, counted from 1."""
+        """The placeholder of a parameter, such as ``$1`` or ``?1``; numbers start at 1."""
 
     async def tables(self, deadline: Deadline) -> list[Table]:
-        """The tables that may be read, by schema and name; at most `MAX_TABLES`.
+        """The readable tables, sorted by schema and name; at most `MAX_TABLES`.
 
         Raises:
             OffloopError: as for `run`.
         """
 
     async def shape(self, name: str, schema: str | None, deadline: Deadline) -> Shape:
-        """What a table is made of.
+        """The columns and keys of a table.
 
         Raises:
             BadInput: there is no such table.
@@ -149,21 +149,21 @@ class Driver(Protocol):
         """
 
     async def run(self, query: Query, into: Rows, deadline: Deadline) -> None:
-        """Run a statement and add its rows until it ends or they are enough.
+        """Run a statement and add its rows to `into` until the end or a cap.
 
         Raises:
             BadInput: the database refuses the statement or its parameters.
-            LimitExceeded: it took too long, or too much memory.
-            Busy: all connections were in use all the time.
+            LimitExceeded: time or memory ran out.
+            Busy: all connections stayed in use.
             Unavailable: the database is locked or does not answer.
         """
 
 
 def quoted(name: str) -> str:
-    """An identifier that is nothing but a name, whatever is in it.
+    """A quoted SQL identifier; no content of `name` can end it.
 
     Raises:
-        BadInput: no database has such a name.
+        BadInput: the name is empty or contains a NUL.
     """
     if not name or "\0" in name:
         message = f"{name!r} cannot be the name of a table or column: give the name as list_tables shows it."
@@ -172,12 +172,12 @@ def quoted(name: str) -> str:
 
 
 def no_table(name: str) -> BadInput:
-    """The refusal of a table that is not there."""
+    """The error for an unknown table."""
     return BadInput(f"There is no table {name[:100]!r} that may be read; list_tables shows the tables there are.")
 
 
 def no_rows(sort: Sort) -> BadInput:
-    """The refusal of a statement that gives no rows, such as one that writes."""
+    """The error for a statement without rows, such as one that writes."""
     return BadInput(
         f"Only statements that read are run, and this one gives no rows. Send one {sort} statement such as SELECT; "
         "writing is not possible here."
@@ -185,12 +185,12 @@ def no_rows(sort: Sort) -> BadInput:
 
 
 def locked(sort: Sort) -> Unavailable:
-    """The refusal of a read that somebody's lock kept waiting."""
-    return Unavailable(f"The {sort} data is locked by somebody who writes, and stayed so. Nothing was read; try again.")
+    """The error for a read that waited too long for a lock."""
+    return Unavailable(f"The {sort} data is locked by a writer, and stayed so. Nothing was read; try again.")
 
 
 def with_bytes(parameters: Parameters) -> Parameters:
-    """The parameters with ``{"base64": …}`` turned into bytes: JSON has no other way to carry them.
+    """The parameters with ``{"base64": …}``, the JSON form of bytes, decoded.
 
     Raises:
         BadInput: one does not decode.

@@ -1,4 +1,4 @@
-"""Rows as a text: CSV, JSON or a Markdown table."""
+"""Text formats of rows: CSV, JSON or a Markdown table."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MIME: Final[dict[Format, str]] = {"csv": "text/csv", "json": "application/json",
 SUFFIX: Final[dict[Format, str]] = {"csv": ".csv", "json": ".json", "markdown": ".md"}
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""How a text begins that a spreadsheet would run as a formula; the wide forms count as the narrow ones there."""
+"""First characters that make a spreadsheet run a text as a formula, with the full-width forms it treats alike."""
 
 
 def exported(rows: Rows, form: Format) -> str:
-    """All the rows in that form."""
+    """All rows as one text in that format."""
     return _FORMS[form](rows)
 
 
@@ -52,7 +52,7 @@ def _plain(value: Any) -> str:
 
 
 def _harmless(text: str) -> str:
-    """With a quote in front where a spreadsheet would take the text for a formula; numbers as text stay as they are."""
+    """The text, with a quote in front if a spreadsheet would run it as a formula; numbers written as text are not."""
     if not text.lstrip(" ").startswith(_FORMULA):
         return text
     try:

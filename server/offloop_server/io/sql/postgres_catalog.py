@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogue says about tables, as queries of ours."""
+"""Queries of PostgreSQL's system catalogue: tables, columns, keys, and the rights of the role."""
 
 from __future__ import annotations
 
@@ -71,15 +71,14 @@ current_setting('track_activities')::bool OR EXISTS (
     WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname IN ('pg_cancel_backend', 'pg_terminate_backend')
     AND has_function_privilege(session_user, p.oid, 'EXECUTE'))
 """
-"""Whether the role may reach the server's host, may write to a table, and may see or end what others do in its name.
+"""Three booleans: the role can reach the server's host, can write to a table, can see or end other callers' statements.
 
-The first and last are asked of the login's own role: whatever role the connection was set to, a statement can go back
-to that one.
+The first and the third are checked for `session_user`: a statement can return to that role whatever SET ROLE did.
 """
 
 
 async def shape(connection: Any, name: str, schema: str | None) -> Shape | None:
-    """A table, or None where there is none that may be read."""
+    """Describe a table; ``None`` if there is no readable table of that name."""
     found = await connection.fetchrow(_TABLE, name, schema)
     if found is None:
         return None

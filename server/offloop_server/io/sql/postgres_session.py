@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL as the tools want it: values as text where JSON has no type, answers of a bounded size."""
+"""PostgreSQL session: values as text where JSON has no type, and a bound on the bytes of one answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import asyncpg
 from offloop_server.io.sql.rows import from_json
 
 MAX_FETCH: Final = 4 << 20
-"""Bytes of one answer of the server; a single row may not be larger, since it comes in one piece."""
+"""Bytes of one answer of the server; also the limit of one row, which arrives in one message."""
 CONNECT_SECONDS: Final = 10.0
 
 _AS_TEXT: Final = (
@@ -19,17 +19,20 @@ _AS_TEXT: Final = (
     *("inet", "cidr", "macaddr", "macaddr8", "bit", "varbit", "tsvector", "tsquery"),
     *("point", "line", "lseg", "box", "path", "polygon", "circle"),
 )
-"""The server knows best how to write them: no date is out of its range, and no decimal loses a digit."""
+"""Types read in the server's text form: no date is out of range, and no decimal loses a digit."""
+
+INVALID_STATE: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""Errors of asyncpg itself; the second when a connection's last message has been read, but not yet its end of file."""
 
 
 class Meter(asyncio.Protocol):
-    """Counts what a server sends, in front of the protocol that reads it, and cuts the line when it is too much.
+    """Counts the bytes a server sends before asyncpg's protocol reads them, and aborts the connection above a limit.
 
-    The protocol would keep a message of any size in memory until it is complete, and one value may have a gigabyte.
+    asyncpg buffers a message of any size until it is complete, and one value may have a gigabyte.
 
     Args:
-        transport: what the bytes come from.
-        protocol: what reads them.
+        transport: source of the bytes.
+        protocol: asyncpg's protocol, which reads them.
     """
 
     def __init__(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
@@ -40,11 +43,10 @@ class Meter(asyncio.Protocol):
         transport.set_protocol(self)
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Set the counter to 0."""
         self.received = 0
 
     def data_received(self, data: bytes) -> None:
-        """Count and pass on."""
         self.received += len(data)
         if self.received > MAX_FETCH:
             self.exceeded = True
@@ -66,20 +68,20 @@ class Meter(asyncio.Protocol):
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    """A connection that forgets all that a query did to it before it is used again."""
+    """A connection that is reset completely before its next use."""
 
     meter: Meter
 
     def get_reset_query(self) -> str:
-        """What is sent between two uses: it also ends locks, temporary tables, listening and sequences' state."""
+        """Statement sent between two uses: also ends locks, temporary tables, LISTEN and sequence state."""
         return "DISCARD ALL"
 
 
 async def connect(url: str, **options: Any) -> Session:
-    """Open a connection, measured and with our ways to read values."""
+    """Open a connection with a `Meter` and our codecs."""
     session: Session = await asyncpg.connect(url, timeout=CONNECT_SECONDS, **options)
     try:
-        session.meter = Meter(session._transport, session._protocol)  # noqa: SLF001 -- there is no other way in between
+        session.meter = Meter(session._transport, session._protocol)  # noqa: SLF001 -- asyncpg has no hook between transport and protocol
         for name in _AS_TEXT:
             await session.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=str, format="text")
         for name in ("json", "jsonb"):

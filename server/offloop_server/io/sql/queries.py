@@ -1,4 +1,4 @@
-"""A query of a caller, from the arguments to the answer or the saved file."""
+"""Execution of a caller's query, from the arguments to the answer or the saved file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from offloop_server.toolkit.job_tool import Caller
 
 MAX_CELL: Final = 16_384
-"""Characters of a value that an answer shows; a file has all of them."""
+"""Maximum characters of a value in an answer; a saved file has no such limit."""
 _DEFAULT_BYTES: Final = 65_536
 _MAX_TEXT: Final = 4 * INLINE_BYTES
 
@@ -39,8 +39,8 @@ class Queries:
     """Runs the queries of callers.
 
     Args:
-        databases: what may be asked.
-        store: where results are kept that are saved.
+        databases: the connections.
+        store: store of saved results.
     """
 
     def __init__(self, databases: Databases, store: ArtifactStore) -> None:
@@ -48,10 +48,10 @@ class Queries:
         self._store = store
 
     async def answer(self, asked: QueryArguments, caller: Caller, sort: Sort | None = None) -> QueryAnswer:
-        """Run a query, and put its rows where the caller wants them.
+        """Run a query and return its rows, or save them as an artifact.
 
         Raises:
-            OffloopError: it was refused, or did not end well.
+            OffloopError: the query was refused or failed.
         """
         begun = time.monotonic()
         driver = self.databases.driver(asked.connection, sort)
@@ -84,7 +84,7 @@ class Queries:
                 file.write(data)
             return hashlib.sha256(data).hexdigest()
 
-        # The file is made and removed here, not in the thread: a call that is cut must leave nothing behind.
+        # The file is created and removed here, not in the thread: a cancelled call must leave no file.
         with tempfile.TemporaryDirectory(prefix="offloop-query-") as folder:
             path = Path(folder) / "rows"
             digest = await asyncio.to_thread(write, path.open("xb"))

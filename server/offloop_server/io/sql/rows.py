@@ -1,20 +1,22 @@
-"""The rows of an answer: rendered as JSON can carry them, and capped while they come in."""
+"""Result rows: rendered as JSON values, and capped while they are read."""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, time
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+import asyncpg
 
 from offloop_server.io.nesting import MAX_DEPTH, too_deep
 
 _EXACT = 2**53
-"""Beyond it a JSON number loses digits in most readers; such numbers travel as text."""
+"""Largest integer that JSON readers keep exactly; larger ones are sent as text."""
 _OVERHEAD = 8
-"""Bytes that a cell counts for beside its content, so that many tiny cells are not free."""
+"""Bytes counted for each cell in addition to its content."""
 
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
@@ -22,12 +24,12 @@ Limit = Literal["rows", "bytes"]
 
 
 class Rows:
-    """Collects rows until there are enough.
+    """Collects rows up to a cap.
 
     Args:
-        max_rows: rows kept at most.
-        max_bytes: about how many bytes of content are kept at most.
-        max_cell: characters, or bytes, of one value that are kept; the rest is cut off and counted.
+        max_rows: maximum number of rows.
+        max_bytes: maximum bytes of content, approximately.
+        max_cell: maximum characters, or bytes, of one value; longer values are truncated and counted in `cut`.
     """
 
     def __init__(self, max_rows: int, max_bytes: int, max_cell: int | None = None) -> None:
@@ -42,9 +44,9 @@ class Rows:
         self._bytes = 0
 
     def begin(self, columns: Iterable[str], types: Iterable[str | None]) -> None:
-        """Name the columns; a name that comes again is numbered, so that rows can be objects."""
+        """Set the columns; a repeated name gets a number, so that rows can be objects."""
         taken: set[str] = set()
-        last: dict[str, int] = {}  # without it, a thousand columns of one name would take many seconds
+        last: dict[str, int] = {}  # keeps the numbering linear in the number of columns
         for name in columns:
             unique = name
             while unique in taken:
@@ -56,76 +58,52 @@ class Rows:
 
     @property
     def missing(self) -> int:
-        """How many rows to ask for: one more than fit, which tells whether there are more."""
+        """Rows still to fetch: one more than fit, which shows whether there are more."""
         return 0 if self.truncated_by else self.max_rows - len(self.rows) + 1
 
     def add(self, rows: Iterable[Sequence[Any]]) -> bool:
-        """Take rows in; answers whether more are welcome."""
+        """Add rows; returns whether more can be added."""
         for row in rows:
             if len(self.rows) >= self.max_rows:
                 self.truncated_by = "rows"
                 return False
-            made = [self._rendered(value) for value in row]
-            self._bytes += sum(_weight(value) for value in made)
+            cells = [self._rendered(value) for value in row]
+            self._bytes += sum(_weight(value) for value in cells)
             if self._bytes > self.max_bytes:
                 self.truncated_by = "bytes"
                 return False
-            self.rows.append(made)
+            self.rows.append(cells)
         return True
 
     def objects(self) -> list[dict[str, Any]]:
-        """Each row as an object."""
+        """The rows as objects, column name to value."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
     def _rendered(self, value: Any) -> Any:
-        made = rendered(value)
+        cell = rendered(value)
         if self._max_cell is None:
-            return made
-        if isinstance(made, str) and len(made) > self._max_cell:
+            return cell
+        if isinstance(cell, str) and len(cell) > self._max_cell:
             self.cut += 1
-            return f"{made[: self._max_cell]}… ({len(made) - self._max_cell} more characters)"
+            return f"{cell[: self._max_cell]}… ({len(cell) - self._max_cell} more characters)"
         if isinstance(value, (bytes, bytearray, memoryview)) and len(value) > self._max_cell:
             self.cut += 1
             return {"base64": base64.b64encode(bytes(value[: self._max_cell])).decode(), "bytes": len(value)}
-        return made
+        return cell
 
 
 def rendered(value: Any, depth: int = 0) -> Any:
-    """A value of a database as JSON can carry it without loss.
+    """A database value as a JSON value, without loss.
 
-    Bytes become ``{"base64": …}``; whole numbers beyond 2**53, decimals, dates and what else JSON does not know become
-    text, and so do NaN and the infinities. Only what is nested too deeply is left out.
+    Bytes become ``{"base64": …}``; integers beyond 2**53, decimals, dates and other types unknown to JSON become text,
+    and so do NaN and the infinities. Only levels nested too deeply are omitted.
     """
-    match value:
-        case None | bool():
-            made: Any = value
-        case str():
-            made = _clean(value)
-        case int():
-            made = value if -_EXACT <= value <= _EXACT else str(value)
-        case float():
-            made = value if math.isfinite(value) else _NOT_FINITE[str(value)]
-        case bytes() | bytearray() | memoryview():
-            made = {"base64": base64.b64encode(bytes(value)).decode()}
-        case list() | tuple() | set() | frozenset():
-            made = [_inner(item, depth) for item in value]
-        case _ if hasattr(value, "items"):  # a composite of asyncpg is no Mapping
-            made = {_clean(str(name)): _inner(item, depth) for name, item in value.items()}
-        case _ if hasattr(value, "lower_inc"):  # a range of asyncpg
-            made = _range(value)
-        case date() | time():
-            made = value.isoformat()
-        case _:
-            made = str(value)
-    return made
-
-
-def _inner(value: Any, depth: int) -> Any:
-    return rendered(value, depth + 1) if depth < MAX_DEPTH else "…"
+    render = _RENDERERS.get(type(value)) or _inherited_renderer(type(value))
+    return render(value, depth)
 
 
 def from_json(text: str) -> Any:
-    """The value of a JSON column; the text itself where it is nested too deeply to be taken apart."""
+    """The value of a JSON column; the text itself if it is nested too deeply."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -133,16 +111,67 @@ def from_json(text: str) -> Any:
     return text if too_deep(value) else value
 
 
-def _range(value: Any) -> str:
+def _unchanged(value: Any, _depth: int) -> Any:
+    return value
+
+
+def _text(value: Any, _depth: int = 0) -> str:
+    text = value if isinstance(value, str) else str(value)
+    # Half a surrogate pair cannot be encoded as UTF-8: it becomes a question mark.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _integer(value: int, _depth: int) -> int | str:
+    return value if -_EXACT <= value <= _EXACT else str(value)
+
+
+def _float(value: float, _depth: int) -> float | str:
+    return value if math.isfinite(value) else _NOT_FINITE[str(value)]
+
+
+def _base64(value: bytes | bytearray | memoryview, _depth: int) -> dict[str, str]:
+    return {"base64": base64.b64encode(bytes(value)).decode()}
+
+
+def _items(value: Iterable[Any], depth: int) -> list[Any]:
+    return [_inner(item, depth) for item in value]
+
+
+def _object(value: Any, depth: int) -> dict[str, Any]:
+    return {_text(str(name)): _inner(item, depth) for name, item in value.items()}
+
+
+def _iso(value: date | time, _depth: int) -> str:
+    return value.isoformat()
+
+
+def _range(value: Any, _depth: int) -> str:
     if value.isempty:
         return "empty"
     low, high = ("" if end is None else str(rendered(end)) for end in (value.lower, value.upper))
     return f"{'[' if value.lower_inc else '('}{low},{high}{']' if value.upper_inc else ')'}"
 
 
-def _clean(text: str) -> str:
-    # Half a surrogate pair cannot be written as UTF-8; what cannot be sent is shown as a mark.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+def _inner(value: Any, depth: int) -> Any:
+    return rendered(value, depth + 1) if depth < MAX_DEPTH else "…"
+
+
+_RENDERERS: Final[dict[Any, Callable[[Any, int], Any]]] = {
+    **dict.fromkeys((type(None), bool), _unchanged),
+    str: _text,
+    int: _integer,
+    float: _float,
+    **dict.fromkeys((bytes, bytearray, memoryview), _base64),
+    **dict.fromkeys((list, tuple, set, frozenset), _items),
+    **dict.fromkeys((dict, asyncpg.Record), _object),
+    asyncpg.Range: _range,
+    **dict.fromkeys((date, time), _iso),
+}
+
+
+def _inherited_renderer(kind: type) -> Callable[[Any, int], Any]:
+    """The renderer of the nearest base class; other types become text."""
+    return next((_RENDERERS[base] for base in kind.__mro__ if base in _RENDERERS), _text)
 
 
 def _weight(value: Any) -> int:

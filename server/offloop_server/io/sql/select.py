@@ -1,4 +1,4 @@
-"""A simple SELECT from names and values, where a caller would rather not write SQL."""
+"""Simple SELECT statements built from names and values, for callers that do not write SQL."""
 
 from __future__ import annotations
 
@@ -21,43 +21,48 @@ def select(  # noqa: PLR0913 -- the parts of a SELECT; all but the first two by 
     order_by: list[str] | None = None,
     explain: bool = False,
 ) -> Query:
-    """The statement, in which every name is quoted and every value is a parameter.
+    """Build the statement; every name is quoted and every value is a parameter.
 
     Args:
-        driver: whose placeholders to use.
-        table: which table.
-        schema: where the table is; the database's own search order without it.
-        columns: which columns; all without it.
-        where: what each column must be equal to, all of them; ``None`` asks for NULL, a list for any of its values.
+        driver: decides the form of the placeholders.
+        table: name of the table.
+        schema: schema of the table; the database's search path without it.
+        columns: columns to read; all without it.
+        where: column to required value, joined by AND; ``None`` means NULL, a list means any of its values.
         order_by: columns, with ``-`` in front for descending.
-        explain: ask for the plan.
+        explain: request the plan.
 
     Raises:
-        BadInput: a name cannot be one, or there are too many values.
+        BadInput: a name is not valid, or there are too many values.
     """
     parameters: list[Any] = []
-
-    def name(column: str) -> str:
-        # With the table in front: SQLite takes a lone "word" that is no column for a text.
-        return f"{quoted(table)}.{quoted(column)}"
-
-    def condition(column: str, value: Any) -> str:
-        if value is None:
-            return f"{name(column)} IS NULL"
-        values = value if isinstance(value, list) else [value]
-        first = len(parameters) + 1
-        parameters.extend(values)
-        holders = ", ".join(driver.placeholder(first + number) for number in range(len(values)))
-        return f"{name(column)} IN ({holders})" if isinstance(value, list) else f"{name(column)} = {holders}"
-
     source = f"{quoted(schema)}.{quoted(table)}" if schema else quoted(table)
-    sql = f"SELECT {', '.join(map(name, columns)) if columns else '*'} FROM {source}"  # noqa: S608 -- names are quoted
-    if conditions := [condition(column, value) for column, value in (where or {}).items()]:
+    sql = f"SELECT {', '.join(_column(table, name) for name in columns or ()) or '*'} FROM {source}"  # noqa: S608 -- names are quoted
+    if where:
+        conditions = (_condition(driver, _column(table, name), value, parameters) for name, value in where.items())
         sql += f" WHERE {' AND '.join(conditions)}"
     if order_by:
-        orders = [f"{name(column.removeprefix('-'))}{' DESC' if column.startswith('-') else ''}" for column in order_by]
-        sql += f" ORDER BY {', '.join(orders)}"
+        sql += f" ORDER BY {', '.join(_sort_key(table, entry) for entry in order_by)}"
     if len(parameters) > _MAX_FILTERS:
         message = f"where has {len(parameters)} values, more than {_MAX_FILTERS}: ask in several calls, or write SQL."
         raise BadInput(message)
     return Query(sql, parameters, explain)
+
+
+def _column(table: str, name: str) -> str:
+    # Qualified: SQLite reads an unqualified "word" that is no column as a string.
+    return f"{quoted(table)}.{quoted(name)}"
+
+
+def _condition(driver: Driver, column: str, value: Any, parameters: list[Any]) -> str:
+    """The condition on one column; its values are appended to `parameters`."""
+    if value is None:
+        return f"{column} IS NULL"
+    first = len(parameters) + 1
+    parameters.extend(value if isinstance(value, list) else [value])
+    holders = ", ".join(driver.placeholder(number) for number in range(first, len(parameters) + 1))
+    return f"{column} IN ({holders})" if isinstance(value, list) else f"{column} = {holders}"
+
+
+def _sort_key(table: str, entry: str) -> str:
+    return f"{_column(table, entry.removeprefix('-'))}{' DESC' if entry.startswith('-') else ''}"

@@ -1,4 +1,4 @@
-"""SQLite files: read in threads, one connection for each read, beside whoever writes."""
+"""SQLite driver: reads in threads, with a connection for each read; writers of the file are not blocked."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from offloop_server.io.sql.sqlite_reader import Reader, fetch
 ResultT = TypeVar("ResultT")
 
 _GRACE: Final = 3.0
-"""Seconds in which a stopped read ends, unless SQLite is in the middle of a long step."""
+"""Seconds within which a stopped read ends, unless SQLite is in a long step."""
 
 
 class SQLiteThreads:
-    """The threads that all SQLite databases of a front end share.
+    """Thread pool shared by all SQLite databases of a front end.
 
     Args:
-        count: how many.
-        memory_mb: what all reads may use together.
+        count: number of threads.
+        memory_mb: memory of all reads together, in MiB.
     """
 
     def __init__(self, count: int, memory_mb: int) -> None:
@@ -36,10 +36,10 @@ class SQLiteThreads:
         self._reading: set[Reader] = set()
 
     async def run(self, reader: Reader, read: Callable[[sqlite3.Connection], ResultT], deadline: Deadline) -> ResultT:
-        """Read in a thread; a call that is cancelled ends the read, and then itself.
+        """Read in a thread; cancellation ends the read first.
 
         Raises:
-            OffloopError: as `Reader.work`; besides, all threads were busy, or the read did not end in time.
+            OffloopError: as `Reader.work`; also if all threads stayed busy, or the read did not end in time.
         """
         try:
             async with asyncio.timeout(deadline.left):
@@ -53,7 +53,7 @@ class SQLiteThreads:
             self._free.release()
             raise
         self._reading.add(reader)
-        # A thread that does not end keeps its place, so that the next read is refused rather than queued behind it.
+        # A thread that does not end keeps its permit: the next read is refused instead of queued behind it.
         future.add_done_callback(lambda ended: self._ended(reader, ended))
         try:
             async with asyncio.timeout(deadline.left + _GRACE):
@@ -67,7 +67,7 @@ class SQLiteThreads:
                     await asyncio.wait({future}, timeout=_GRACE)
 
     async def close(self) -> None:
-        """End the reads that still run, and the threads: the process could not end before them."""
+        """End running reads and the threads, which would keep the process alive."""
         for reader in self._reading:
             reader.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -76,15 +76,15 @@ class SQLiteThreads:
         self._free.release()
         self._reading.discard(reader)
         if not future.cancelled():
-            future.exception()  # whoever waited may have left; that is no failure
+            future.exception()  # marks it as retrieved: a cancelled caller does not collect it
 
 
 class SQLite:
     """One database file.
 
     Args:
-        path: absolute.
-        threads: where it is read.
+        path: absolute path.
+        threads: threads that read it.
     """
 
     sort: Sort = "SQLite"
@@ -94,22 +94,18 @@ class SQLite:
         self._threads = threads
 
     async def close(self) -> None:
-        """Nothing is open between two reads."""
+        """Do nothing: no connection is open between two reads."""
 
     def placeholder(self, number: int) -> str:
-        """Such as ``?1``."""
         return f"?{number}"
 
     async def tables(self, deadline: Deadline) -> list[Table]:
-        """The tables and views, without SQLite's own and the shadows of virtual ones."""
         return await self._read(_tables, deadline)
 
     async def shape(self, name: str, schema: str | None, deadline: Deadline) -> Shape:
-        """What a table is made of."""
         return await self._read(lambda connection: _shape(connection, name, schema), deadline)
 
     async def run(self, query: Query, into: Rows, deadline: Deadline) -> None:
-        """Run a statement."""
         await self._read(lambda connection: fetch(connection, query, into), deadline)
 
     async def _read(self, read: Callable[[sqlite3.Connection], ResultT], deadline: Deadline) -> ResultT:
@@ -117,6 +113,7 @@ class SQLite:
 
 
 def _tables(connection: sqlite3.Connection) -> list[Table]:
+    """Tables and views, without SQLite's own tables and the shadow tables of virtual ones."""
     found = connection.execute(
         "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type <> 'shadow' "
         "AND name NOT LIKE 'sqlite^_%' ESCAPE '^' ORDER BY name LIMIT ?",
@@ -126,7 +123,7 @@ def _tables(connection: sqlite3.Connection) -> list[Table]:
 
 
 def _shape(connection: sqlite3.Connection, name: str, schema: str | None) -> Shape:
-    quoted(name)  # refuses a NUL, where SQLite would stop to read
+    quoted(name)  # rejects a NUL, at which SQLite would truncate the name
     found = connection.execute(
         "SELECT name, type FROM pragma_table_list(?) WHERE schema = 'main' AND ?2 IN ('main', '')", (name, schema or "")
     ).fetchone()
@@ -174,5 +171,5 @@ def _foreign(connection: sqlite3.Connection, table: str) -> list[Key]:
 
 
 def path_of(url: str) -> str:
-    """The path in ``sqlite:////absolute/path.db``: what comes after ``sqlite:///``, exactly as it is written."""
+    """The path in ``sqlite:////absolute/path.db``: the text after ``sqlite:///``, unchanged."""
     return url.removeprefix("sqlite:///")

@@ -1,9 +1,9 @@
-"""What a connection to SQLite may do: read within limits, and nothing else.
+"""SQLite sandbox: a connection that reads within limits and can do nothing else.
 
-Several walls, each of which would do for most statements: the file is opened for reading, the connection refuses
-writes, SQLite's own limits bound sizes and depths, and an authorizer knows the few actions and functions that are
-allowed. Functions whose cost grows with the product of their arguments run without looking at the clock; they are
-replaced by themselves behind a check of that product.
+Defence in depth: the file is opened read-only, ``query_only`` refuses writes, SQLite's limits bound sizes and depths,
+and an authorizer allows a short list of actions and functions. A function whose cost grows with the product of its
+arguments does not call the progress handler that checks the deadline; such functions are wrapped in a check of that
+product.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final
 MAX_VALUE: Final = 8 << 20
 """Bytes of one value, and of one row."""
 _MAX_WORK: Final = 1_000_000_000
-"""Steps, about a second of them, that one call of a function may take."""
+"""Steps of one function call, about one second."""
 _MAX_VIRTUAL: Final = 200
 
 
@@ -60,22 +60,22 @@ _PRAGMAS: Final = _words("""
 _WITH_ARGUMENT: Final = frozenset(
     ("foreign_key_list", "index_info", "index_list", "index_xinfo", "table_info", "table_list", "table_xinfo")
 )
-"""Here the argument is a name; elsewhere it would be a new value."""
+"""Pragmas whose argument is a name; for the others it would be a new value."""
 _READING: Final = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE))
 _EPONYMOUS: Final = (
     *(f"{name}('[1]')" for name in ("json_each", "json_tree")),
     *(f"pragma_{name}('x')" for name in sorted(_WITH_ARGUMENT)),
     *(f"pragma_{name}" for name in sorted(_PRAGMAS - _WITH_ARGUMENT)),
 )
-"""Tables that nobody made; the first use of each declares it, which the authorizer would stop."""
+"""Table-valued functions; the first use of each declares it, which the authorizer would deny."""
 
 
 class Guarded(sqlite3.Connection):
-    """A connection to SQLite, and what its costly functions need.
+    """A connection to SQLite with the state of its wrapped functions.
 
     Attributes:
-        complaint: why a function refused, which SQLite itself does not pass on.
-        plain: where the costly functions really run.
+        complaint: reason of a wrapped function's refusal, which SQLite does not pass on.
+        plain: connection on which the wrapped functions run.
     """
 
     complaint: str | None = None
@@ -88,11 +88,11 @@ class Guarded(sqlite3.Connection):
 
 
 def guard(connection: Guarded, memory_bytes: int) -> None:
-    """Put up the walls.
+    """Apply all restrictions to a connection.
 
     Args:
-        connection: newly opened, for reading.
-        memory_bytes: what all connections of this process may use together.
+        connection: newly opened, read-only.
+        memory_bytes: memory of all connections of this process together.
     """
     for limit, value in _LIMITS.items():
         connection.setlimit(limit, value)
@@ -101,7 +101,7 @@ def guard(connection: Guarded, memory_bytes: int) -> None:
         "trusted_schema = 0",
         "cell_size_check = 1",
         "mmap_size = 0",
-        "temp_store = 2",  # in memory, where the next one bounds it: a read fills no disk either
+        "temp_store = 2",  # in memory, bounded by the next line: a read must not fill the disk
         f"hard_heap_limit = {memory_bytes}",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
@@ -121,22 +121,22 @@ def _authorized(action: int, first: str | None, second: str | None, _schema: str
 
 
 def _declare(connection: sqlite3.Connection) -> None:
-    """Touch the virtual tables once: their first use writes into the schema in memory, which is denied afterwards."""
+    """Use each virtual table once: the first use writes to the in-memory schema, which is denied later."""
     found = connection.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage = 0 LIMIT ?", (_MAX_VIRTUAL,)
     ).fetchall()
     own = ['"' + str(name).replace('"', '""') + '"' for (name,) in found]
     for table in (*_EPONYMOUS, *own):
-        with suppress(sqlite3.Error):  # not in this build of SQLite, or its module is not: then nobody can use it
+        with suppress(sqlite3.Error):  # this build of SQLite lacks the table or its module
             connection.execute(f"SELECT * FROM {table} LIMIT 0").close()  # noqa: S608 -- ours, or quoted just above
 
 
 def _bound(connection: Guarded) -> None:
-    """Replace the functions that could keep the processor for hours within a single step."""
+    """Wrap the functions that could run for hours within a single step."""
     connection.plain = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
     connection.plain.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
     for name, count, check in _COSTLY:
-        # By a weak reference: else the connection and its functions would keep each other alive.
+        # Weak reference: the connection and its functions would keep each other alive.
         call = partial(_checked, weakref.ref(connection), name, check)
         connection.create_function(name, count, call, deterministic=True)
 

@@ -1,4 +1,4 @@
-"""One read of a SQLite file, in a thread: opened, guarded, timed, closed."""
+"""One read of a SQLite file in a thread: open, restrict, read until the deadline, close."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from offloop_server.io.sql.sqlite_guard import MAX_VALUE, Guarded, guard
 ResultT = TypeVar("ResultT")
 
 _BUSY_SECONDS: Final = 2.0
-"""How long a lock is waited for; a writer holds one for milliseconds."""
+"""Time limit of the wait for a lock; a writer holds one for milliseconds."""
 _STEPS: Final = 20_000
-"""Steps of SQLite's machine, about a millisecond, between two looks at the clock."""
+"""Instructions of SQLite's virtual machine, about a millisecond, between two checks of the deadline."""
 _PRIMARY: Final = 0xFF
-"""The part of an error code that says what sort it is."""
+"""Mask of the primary error code."""
 _TYPES: Final = {int: "integer", float: "real", str: "text", bytes: "blob"}
 
 _BROKEN: Final = (
@@ -39,9 +39,9 @@ class Reader:
     """A connection for one read. `work` runs in a thread; `stop` may be called from another.
 
     Args:
-        path: of the file.
-        deadline: when the read must have ended.
-        memory_bytes: what all reads of this process may use together.
+        path: path of the file.
+        deadline: time limit of the read.
+        memory_bytes: memory of all reads of this process together.
     """
 
     def __init__(self, path: str, deadline: Deadline, memory_bytes: int) -> None:
@@ -63,7 +63,7 @@ class Reader:
         """Open, read, close.
 
         Raises:
-            OffloopError: the database, the clock or the memory did not allow it.
+            OffloopError: the database refused or failed, or time or memory ran out.
         """
         connection = None
         try:
@@ -74,19 +74,18 @@ class Reader:
         except (sqlite3.Error, sqlite3.Warning, MemoryError, OverflowError, ValueError) as error:
             raise self._explained(error, connection.complaint if connection else None) from None
         finally:
-            with self._lock:  # so that `stop` cannot reach for a closed one
+            with self._lock:  # so that `stop` cannot use a closed connection
                 self._connection = None
             if connection is not None:
                 connection.close()
 
     def _connect(self) -> Guarded:
-        # Quoted: of a plain path "a.db#x" SQLite would take the part before # and forget how it may be opened.
+        # Quoted: of an unquoted "a.db#x" SQLite would open the part before # and drop mode=ro.
         uri = f"file:///{quote(self._path.lstrip('/'), safe='/')}?mode=ro"
-        patience = min(_BUSY_SECONDS, self._deadline.left)
         connection = sqlite3.connect(
             uri,
             uri=True,
-            timeout=patience,
+            timeout=min(_BUSY_SECONDS, self._deadline.left),
             isolation_level=None,
             check_same_thread=False,
             cached_statements=0,
@@ -100,31 +99,31 @@ class Reader:
         return self._stopped.is_set() or not self._deadline.left
 
     def _explained(self, error: Exception, complaint: str | None) -> OffloopError:
-        """The failure in words for the caller."""
-        said = complaint or str(error)[:300].rstrip(".")
+        """The error for the caller."""
+        reason = complaint or str(error)[:300].rstrip(".")
         code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
         if self._over() or code == sqlite3.SQLITE_INTERRUPT:
             return self._deadline.exceeded()
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return locked("SQLite")
         if code in _BROKEN:
-            log.warning("a SQLite database cannot be read", path=self._path, error=said)
+            log.warning("SQLite database cannot be read", path=self._path, error=reason)
             return Unavailable("The SQLite database cannot be read; the operator's log has the reason.")
         if code == sqlite3.SQLITE_TOOBIG:
-            message = f"A value is too long ({said}): one value or row may have {MAX_VALUE >> 20} MiB. Use substr()."
+            message = f"A value is too long ({reason}): one value or row may have {MAX_VALUE >> 20} MiB. Use substr()."
             return LimitExceeded(message)
         if isinstance(error, MemoryError):
             message = "The query needs more memory than queries may use: sort or group fewer rows, or narrower ones."
             return LimitExceeded(message)
-        only = "Only reading is possible here" if "authoriz" in said else "SQLite refuses"
-        return BadInput(f"{only}: {said}. Correct the statement and call again.")
+        only = "Only reading is possible here" if "authoriz" in reason else "SQLite refuses"
+        return BadInput(f"{only}: {reason}. Correct the statement and call again.")
 
 
 def fetch(connection: sqlite3.Connection, query: Query, into: Rows) -> None:
     """Run one statement on a guarded connection.
 
     Raises:
-        BadInput: it gives no rows, or a parameter does not fit.
+        BadInput: the statement has no rows, or a parameter has the wrong type.
     """
     sort: Sort = "SQLite"
     sql = f"EXPLAIN QUERY PLAN {query.sql}" if query.explain else query.sql
@@ -133,7 +132,7 @@ def fetch(connection: sqlite3.Connection, query: Query, into: Rows) -> None:
         if cursor.description is None:
             raise no_rows(sort)
         into.begin([column[0] for column in cursor.description], [None] * len(cursor.description))
-        for row in cursor:  # one by one: what Python holds is beyond the bounds of SQLite, and a row may be large
+        for row in cursor:  # one by one: SQLite's limits do not bound what Python holds, and a row may be large
             into.types = [known or _TYPES.get(type(value)) for known, value in zip(into.types, row, strict=True)]
             if not into.add([row]):
                 return
@@ -142,5 +141,5 @@ def fetch(connection: sqlite3.Connection, query: Query, into: Rows) -> None:
 
 
 def _text(stored: bytes) -> str:
-    # SQLite does not check that a text is one.
+    # SQLite does not check that stored text is valid UTF-8.
     return stored.decode("utf-8", "replace")

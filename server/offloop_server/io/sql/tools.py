@@ -1,4 +1,4 @@
-"""list_tables, describe_table, query_records and query_postgres; listed where the operator has named a database."""
+"""SQL tools: list_tables, describe_table, query_records, query_postgres; listed if a database is configured."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SAMPLE_BYTES = 32_768
 
 
 class _SqlTool(LightTool[ModelT]):
-    """A tool that asks a database."""
+    """Base of the SQL tools."""
 
     family = "sql"
 
@@ -49,8 +49,7 @@ class ListTables(_SqlTool[ListTablesArguments]):
     arguments = ListTablesArguments
     answers = TablesAnswer
 
-    async def do(self, value: ListTablesArguments, caller: Caller) -> CallToolResult:  # noqa: ARG002 -- the seam of tools
-        """Ask for the tables."""
+    async def do(self, value: ListTablesArguments, caller: Caller) -> CallToolResult:  # noqa: ARG002 -- LightTool's signature
         driver = self._databases.driver(value.connection)
         found = await driver.tables(self._databases.deadline())
         wanted = [table for table in found if (value.contains or "").lower() in table.name.lower()]
@@ -65,15 +64,14 @@ class ListTables(_SqlTool[ListTablesArguments]):
 
 
 class DescribeTable(_SqlTool[DescribeTableArguments]):
-    """What a table is made of."""
+    """The columns and keys of a table, with sample rows."""
 
     name = "describe_table"
     description = "Describe a table: columns with their types, keys and indexes, and with sample_rows a few rows."
     arguments = DescribeTableArguments
     answers = ShapeAnswer
 
-    async def do(self, value: DescribeTableArguments, caller: Caller) -> CallToolResult:  # noqa: ARG002 -- the seam of tools
-        """Ask for the shape, perhaps for rows."""
+    async def do(self, value: DescribeTableArguments, caller: Caller) -> CallToolResult:  # noqa: ARG002 -- LightTool's signature
         driver = self._databases.driver(value.connection)
         deadline = self._databases.deadline()
         shape = await driver.shape(value.table, value.schema_name, deadline)
@@ -96,7 +94,7 @@ class DescribeTable(_SqlTool[DescribeTableArguments]):
 
 
 class _Query(_SqlTool[QueryArguments]):
-    """Runs a query on one sort of database."""
+    """Query of one database product."""
 
     sort: ClassVar[Sort]
     arguments = QueryArguments
@@ -110,12 +108,12 @@ class _Query(_SqlTool[QueryArguments]):
                 ResourceLink(name=file.name, uri=file.download_url, mime_type=file.mime_type, size=file.size)
             )
         else:
-            content.append(TextContent(text=answer.text or _shown(answer)))
+            content.append(TextContent(text=answer.text or _table_text(answer)))
         return CallToolResult(content=content, structured_content=answer.model_dump(mode="json"))
 
 
 class QueryRecords(_Query):
-    """SQLite."""
+    """Queries of SQLite connections."""
 
     name = "query_records"
     description = (
@@ -126,7 +124,7 @@ class QueryRecords(_Query):
 
 
 class QueryPostgres(_Query):
-    """PostgreSQL."""
+    """Queries of PostgreSQL connections."""
 
     name = "query_postgres"
     description = (
@@ -138,7 +136,7 @@ class QueryPostgres(_Query):
 
 
 def summary(answer: QueryAnswer) -> str:
-    """One line about a query: how many rows, whether that is all, and where they are."""
+    """One line about a query: number of rows, truncation, and the saved file."""
     parts = [f"{answer.row_count} rows from {answer.connection} in {answer.elapsed_ms} ms."]
     if answer.truncated:
         parts.append(f"There are more: max_{answer.truncated_by} was reached. Filter, aggregate, or use save=true.")
@@ -150,7 +148,7 @@ def summary(answer: QueryAnswer) -> str:
 
 
 def sql_tools(services: Services, queries: Queries) -> list[AnyTool]:
-    """The tools for the connections there are."""
+    """The tools for the configured connections."""
     databases = queries.databases
     tools: list[AnyTool] = []
     if databases.names():
@@ -166,8 +164,8 @@ def _table(table: Table) -> TableAnswer:
     return TableAnswer(schema_name=table.schema, name=table.name, kind=table.kind, rows=table.rows)
 
 
-def _shown(answer: QueryAnswer) -> str:
-    """The rows as a table: many hosts show a model the text only."""
+def _table_text(answer: QueryAnswer) -> str:
+    """The rows as a Markdown table: many hosts give a model only the text."""
     rows = Rows(answer.row_count, 0)
     rows.columns = [column.name for column in answer.columns]
     rows.rows = [list(row.values()) for row in answer.rows or []]

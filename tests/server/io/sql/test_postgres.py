@@ -67,8 +67,8 @@ async def database(request: pytest.FixtureRequest, server: Postgres) -> AsyncIte
     """As a role that may write, and as one that may only read; afterwards no query runs, nothing is checked out."""
     made = PostgreSQL("shop", server.url(request.param, DATABASE))
     yield made
-    if made._pool is not None:
-        assert made._pool.get_idle_size() == made._pool.get_size()
+    if (pool := made.pool.opened) is not None:
+        assert pool.get_idle_size() == pool.get_size()
     await made.close()
     await made.close()
     async with asyncio.timeout(5):
@@ -284,7 +284,7 @@ async def test_a_locked_table_is_a_clear_error_in_time(database: PostgreSQL, ser
     async with writer.transaction():
         await writer.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
         begun = time.monotonic()
-        with pytest.raises(Unavailable, match="locked by somebody who writes"):
+        with pytest.raises(Unavailable, match="locked by a writer"):
             await read(database, "SELECT * FROM t", seconds=10)
         assert time.monotonic() - begun < 5
     await writer.close()
@@ -310,8 +310,8 @@ async def idle(database: PostgreSQL, server: Postgres, count: int = 10) -> list[
     """As many connections of the pool, open and not in use; the server's processes for them."""
     await asyncio.gather(*(read(database, "SELECT pg_sleep(0.2)") for _ in range(count)))
     await nothing_runs(server)
-    assert database._pool is not None
-    assert database._pool.get_idle_size() >= count
+    assert database.pool.opened is not None
+    assert database.pool.opened.get_idle_size() >= count
     return [pid for (pid,) in await server.fetch("SELECT pid FROM pg_stat_activity WHERE datname = $1", DATABASE)]
 
 
@@ -420,10 +420,10 @@ async def test_a_connection_lost_between_two_batches_is_not_the_fault_of_the_sta
     database: PostgreSQL, server: Postgres
 ) -> None:
     await read(database, "SELECT 1")
-    assert database._pool is not None
+    assert database.pool.opened is not None
     rows = Cut(max_rows=100, max_bytes=10 << 20)
     rows.server = server
-    rows.session = database._pool._queue._queue[-1]._con  # the one that was used last is used next
+    rows.session = database.pool.opened._queue._queue[-1]._con  # the one that was used last is used next
     with pytest.raises(Unavailable, match=r"does not answer \(08003\)"):
         await database.run(Query("SELECT repeat('x', 600000) FROM generate_series(1, 9)"), rows, Deadline(5))
 

@@ -237,7 +237,7 @@ async def test_a_locked_database_is_a_clear_error_in_time(threads: SQLiteThreads
     writer.execute("CREATE TABLE t (a)")
     writer.execute("BEGIN EXCLUSIVE")
     begun = time.monotonic()
-    with pytest.raises(Unavailable, match=r"locked by somebody who writes") as refused:
+    with pytest.raises(Unavailable, match="locked by a writer") as refused:
         await read(SQLite(str(file), threads), "SELECT * FROM t", seconds=10)
     assert refused.value.retryable
     assert time.monotonic() - begun < 5
