@@ -1,8 +1,4 @@
-"""The words are true: code in the documentation runs, and its lists are those of the code.
-
-Run as a program, this file prints ``docs/settings.md`` anew; with the word ``kinds``, it writes the tables of kinds in
-``docs/jobs.md`` anew.
-"""
+"""The documentation is true: its code runs, and its lists are those of the code."""
 
 from __future__ import annotations
 
@@ -15,12 +11,13 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from docs import generate
 
 from offloop import JobError
 from offloop.kinds import catalogue
@@ -39,75 +36,6 @@ from offloop_workers.children.context import JobContext
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
-SHORT = 100
-"""Characters of a default that is worth a cell of a table."""
-
-
-def settings_page() -> str:
-    """``docs/settings.md`` as the table of settings says it."""
-    lines = [
-        "# Settings",
-        "",
-        "A process reads its settings from the environment when it starts; an empty value counts as not set. A name",
-        "that begins with `OFFLOOP_` and is not in this table is an error with a suggestion. Options of a command,",
-        "such as `--port`, come before the environment. `offloop settings` shows every value as it is on a machine.",
-        "",
-        "This page is written from `offloop.settings.Settings`, and a test compares the two. To write it anew:",
-        "",
-        "```sh",
-        ".venv/bin/python tests/test_docs.py >docs/settings.md",
-        "```",
-        "",
-        "| name | default | meaning |",
-        "|---|---|---|",
-    ]
-    for name, field in Settings.model_fields.items():
-        shown = "see right" if field.default_factory and field.default_factory is not dict else _shown(field.default)
-        # Only outside of code does <name> look like HTML.
-        meaning = re.sub(r"<(\w+)>", r"&lt;\1&gt;", field.description or "").replace("|", r"\|")
-        lines.append(f"| `{Settings.variable(name)}` | {shown} | {meaning} |")
-    return "\n".join(lines) + "\n"
-
-
-def kinds_section() -> str:
-    """The tables of kinds in ``docs/jobs.md``, as the declarations say it."""
-    kinds = [kind for _, kind in sorted(catalogue.load().items())]
-    lines = ["", "| kind | arguments, required ones **bold** | answer |", "|---|---|---|"]
-    for kind in kinds:
-        given = [_argument(name, required=field.is_required()) for name, field in kind.input.model_fields.items()]
-        answer = [f"`{name}`" for name in kind.output.model_fields]
-        lines.append(f"| `{kind.name}` | {', '.join(given)} | {', '.join(answer)} |")
-    names = ["seconds", "memory MiB", "output MiB", "files", "pages", "pixels", "URLs"]
-    names += ["queue", "isolation", "sandbox", "retries", "pure"]
-    lines += ["", f"| kind | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for kind in kinds:
-        of = kind.limits
-        values = [f"{of.seconds:g}", of.memory_mb, of.output_mb, of.artifacts]
-        values += [f"{value:,}" if value else "-" for value in (of.pages, of.pixels, of.fetches)]
-        values += [kind.queue, kind.isolation, kind.sandbox, kind.retries, "yes" if kind.pure else "no"]
-        lines.append(f"| `{kind.name}` | {' | '.join(map(str, values))} |")
-    return "\n".join(lines) + "\n\n"
-
-
-def _argument(name: str, *, required: bool) -> str:
-    return f"**`{name}`**" if required else f"`{name}`"
-
-
-def jobs_page() -> tuple[Path, str, str]:
-    """``docs/jobs.md``: where it is, what it says, and what it should say."""
-    page = ROOT / "docs" / "jobs.md"
-    said = page.read_text("utf-8")
-    before, begin, rest = said.partition("<!-- kinds -->\n")
-    _, end, after = rest.partition("<!-- end of kinds -->\n")
-    assert begin
-    assert end
-    return page, said, before + begin + kinds_section() + end + after
-
-
-def _shown(default: object) -> str:
-    if isinstance(default, bool):
-        return "`1`" if default else "`0`"
-    return f"`{default}`" if isinstance(default, (int, float, str)) and len(str(default)) <= SHORT else "not set"
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -237,15 +165,24 @@ def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_of
     asyncio.run(scenario())
 
 
-def test_the_settings_page_is_the_table_of_settings() -> None:
-    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == settings_page(), (
-        "write it anew: .venv/bin/python tests/test_docs.py >docs/settings.md"
-    )
+@pytest.mark.parametrize("page", ["settings.md", "jobs.md", "architecture.md"])
+def test_the_generated_parts_are_those_of_the_code(page: str) -> None:
+    path = ROOT / "docs" / page
+    assert path.read_text("utf-8") == generate.pages()[path], "write it anew: ./run docs"
 
 
-def test_the_tables_of_kinds_are_the_declarations() -> None:
-    _, said, right = jobs_page()
-    assert said == right, "write them anew: .venv/bin/python tests/test_docs.py kinds"
+def test_every_generated_page_is_compared() -> None:
+    assert {path.name for path in generate.pages()} == {"settings.md", "jobs.md", "architecture.md"}
+
+
+def test_every_module_has_a_description_in_the_tree() -> None:
+    """A test of the generator: it leaves no file out, and says something of each."""
+    lines = generate.tree().splitlines()
+    assert [line for line in lines if not line[generate.COLUMN :].strip()] == []
+    names = [line.split()[0] for line in lines]
+    modules = [path for root in ("shared", "server", "workers") for path in (ROOT / root).rglob("*.py")]
+    drawn = [path.name for path in modules if path.name != "__init__.py"]
+    assert sorted(name for name in names if name.endswith(".py")) == sorted(drawn)
 
 
 def vocabulary(kind: str) -> set[str]:
@@ -290,40 +227,6 @@ def test_every_setting_that_a_page_names_exists() -> None:
     for page in PAGES:
         named = set(re.findall(r"\bOFFLOOP_(?!SQL_)[A-Z_]*[A-Z]\b", page.read_text("utf-8")))  # OFFLOOP_SQL_<any name>
         assert named <= known, f"{page.relative_to(ROOT)} names {sorted(named - known)}"
-
-
-def drawn_tree() -> tuple[set[str], set[str]]:
-    """The files and the folders in the tree of ``docs/architecture.md``."""
-    files, folders = set[str](), set[str]()
-    above: list[tuple[int, str]] = []
-    for line in block("docs/architecture.md", "text", "shared/offloop/").splitlines():
-        name = line.split()[0]
-        depth = len(line) - len(line.lstrip())
-        above = [(column, folder) for column, folder in above if column < depth]
-        path = "".join(folder for _, folder in above) + name
-        if name.endswith("/"):
-            above.append((depth, name))
-            folders.add(path.rstrip("/"))
-        else:
-            files.add(path)
-    return files, folders
-
-
-def test_the_tree_of_the_architecture_is_the_tree_on_disk() -> None:
-    """Every file, both ways; a folder drawn without its files, such as that of the fonts, stands for all of them."""
-    files, folders = drawn_tree()
-    parents = {str(PurePosixPath(path).parent) for path in files | folders}
-    whole = folders - parents
-    on_disk = {
-        path.relative_to(ROOT).as_posix()
-        for root in ("shared", "server", "workers")
-        for path in (ROOT / root).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    covered = {path for path in on_disk if any(path.startswith(f"{folder}/") for folder in whole)}
-    assert files - on_disk == set(), "drawn in docs/architecture.md, but not on disk"
-    assert on_disk - covered - files == set(), "on disk, but not drawn in docs/architecture.md"
-    assert {folder for folder in folders if not (ROOT / folder).is_dir()} == set()
 
 
 def test_only_what_is_built_on_a_shipped_kind_names_it() -> None:
@@ -399,11 +302,3 @@ def test_decisions_are_numbered_without_a_gap_and_dated() -> None:
         title, _, date = note.read_text("utf-8").splitlines()[:3]
         assert title.startswith(f"# {number}. ")
         assert re.match(r"\d{4}-\d\d-\d\d, (accepted|replaced)", date), note.name
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] == ["kinds"]:
-        path, _, wanted = jobs_page()
-        path.write_text(wanted, "utf-8")
-    else:
-        sys.stdout.write(settings_page())
