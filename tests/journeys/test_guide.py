@@ -42,7 +42,7 @@ TITLES = [part.partition("\n")[0] for part in PARTS]
 ROWS = {
     "one event loop serves all sessions": "One event loop serves all sessions",
     "sync functions run in threads": "Async functions on the loop, sync functions in threads",
-    "parallel calls with gather": "Several sources at once",
+    "parallel calls with gather": "Several sources in parallel",
     "partial failure": "When only some succeed",
     "module-level semaphores": "Limits for all callers together",
     "bulk fetch": "Many URLs in one call",
@@ -53,12 +53,12 @@ ROWS = {
     "SQLite concurrency": "SQLite beside a writer",
     "CPU work off the loop": "Work for the processor, off the loop",
     "background work": "Work in the background",
-    "notifications": "Being told when it is done",
+    "notifications": "Notification when a job ends",
     "anyio": "anyio beside asyncio",
-    "exceptions in gather": "Several exceptions at once",
+    "exceptions in gather": "Several exceptions together",
     "CancelledError": "Cancelled: clean up, then raise",
-    "tools that do not block a workflow": "Start, go on, be told",
-    "responsiveness, scalability, utilisation": "What it is good for",
+    "tools that do not block a workflow": "Start, continue, get notified",
+    "responsiveness, scalability, utilisation": "The gains",
 }
 """What a guide to concurrency in MCP servers speaks of, and the part of ours that shows it."""
 
