@@ -1,9 +1,8 @@
-"""The composition root of the front end: what is opened, in which order, and what answers which path."""
+"""The composition root of the front end: connections, services, tools, MCP handlers and routes."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,9 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.transport_security import TransportSecurityMiddleware
-from mcp.shared.exceptions import MCPError
 from mcp_types import (
-    INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
     ListToolsResult,
@@ -29,19 +26,13 @@ from offloop import logs
 from offloop.artifacts.links import Links, shared_key
 from offloop.artifacts.quota import Quota
 from offloop.artifacts.store import ArtifactStore
-from offloop.errors import OffloopError, SettingsError
+from offloop.errors import SettingsError
 from offloop.queue.batches import Batches
 from offloop.queue.client import Bounds, JobQueue
 from offloop.queue.record import Progress
 from offloop.redis.connection import connect, connect_blocking
 from offloop.redis.outage import answering
-from offloop.webhooks.deliveries import Webhooks
-from offloop_server.io.gather import gather_tools
-from offloop_server.io.http.client import Fetcher
-from offloop_server.io.http.tools import http_tools
-from offloop_server.io.sql.databases import Databases
-from offloop_server.io.sql.queries import Queries
-from offloop_server.io.sql.tools import sql_tools
+from offloop_server.io.tools import io_tools
 from offloop_server.resources.artifacts import Resources
 from offloop_server.resources.jobs import JobResources
 from offloop_server.resources.prompts import Prompts
@@ -50,15 +41,11 @@ from offloop_server.runtime.background import Background
 from offloop_server.runtime.loop_monitor import Watchdog
 from offloop_server.runtime.threads import Threads
 from offloop_server.runtime.tuning import drop_unseen_traces
-from offloop_server.toolkit.answers import refusal
+from offloop_server.toolkit import job_tool
 from offloop_server.toolkit.families import Families
-from offloop_server.toolkit.job_tool import AnyTool, Caller, HeavyTool, Services, toolbox
-from offloop_server.tools.artifacts import CreateUpload, DeleteArtifact, ReadArtifact
-from offloop_server.tools.batch import batch_tools
-from offloop_server.tools.functions import light_functions
-from offloop_server.tools.jobs import CancelJob, JobStatus, ListJobs, WaitForJobs
-from offloop_server.tools.previews import Previews
-from offloop_server.tools.webhooks import ListDeliveries, ReplayDelivery, RotateWebhookSecret
+from offloop_server.toolkit.services import Caller, Services, ToolFactory
+from offloop_server.toolkit.toolbox import Toolbox
+from offloop_server.tools import artifacts, batch, functions, jobs, webhooks
 from offloop_server.waiting.calls import Calls
 from offloop_server.waiting.inbox import Inbox
 from offloop_server.web.auth import SCOPE_KEY, Principals, check_binding
@@ -90,24 +77,20 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """What exists while the front end serves."""
+    """State between start-up and shutdown."""
 
-    tools: Mapping[str, AnyTool]
-    listed: ListToolsResult
-    schemas: Mapping[str, Mapping[str, Any]]
-    key: bytes
+    toolbox: Toolbox
+    links_key: bytes
     inbox: Inbox
     listening: Listening
-    background: Background
-    threads: Threads
-    watchdog: Watchdog
+    metrics: Metrics
 
 
 class FrontEnd:
     """One front end; any number of them may share a Redis.
 
     Args:
-        settings: how.
+        settings: the configuration.
         kinds: the jobs it offers.
     """
 
@@ -124,9 +107,10 @@ class FrontEnd:
         self._kinds = kinds
         self._principals = Principals.load(settings)
         check_binding(settings, self._principals)
-        # A shorter patience than the workers': a caller waits, and is told to try again.
+        # Fewer retries than a worker: a caller waits, and its answer says to try again.
         self._redis = connect(settings.redis_url, retries=3)
         self._blocking = connect_blocking(settings.redis_url)
+        self._bounds = Bounds(settings.retention_seconds, settings.max_queued, settings.max_queued_per_principal)
         self._store = ArtifactStore(
             settings.artifacts_location,
             self._redis,
@@ -134,19 +118,21 @@ class FrontEnd:
             quota=Quota.of(settings),
         )
         self._families = Families(settings.families)
-        self._bounds = Bounds(settings.retention_seconds, settings.max_queued, settings.max_queued_per_principal)
+        self._offered = {name: kind for name, kind in kinds.items() if self._families.offers(kind)}
+        self._running: _Running | None = None
+        self.server = self._mcp_server()
+
+    def _mcp_server(self) -> ListeningServer:
         jobs = JobResources(JobQueue(self._redis, self._bounds), self._redis)
         resources = Resources(self._store, jobs, self._links)
-        self._offered = {name: kind for name, kind in kinds.items() if self._families.offers(kind)}
         prompts = Prompts(self._offered, resources.ids)
-        self._running: _Running | None = None
-        self.server = ListeningServer(
+        return ListeningServer(
             "offloop",
             version=offloop.__version__,
             title="offloop",
             instructions=INSTRUCTIONS,
             lifespan=self._lifespan,
-            get_tool_input_schema=self._input_schema,
+            get_tool_input_schema=self._routed_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
             on_list_resources=resources.listed,
@@ -160,7 +146,7 @@ class FrontEnd:
 
     def app(self) -> ASGIApp:
         """The ASGI application."""
-        health = Health(self._redis, self._kinds.queues, self._vitals)
+        health = Health(self._redis, self._kinds.queues, lambda: self._serving().metrics)
         others = self.server.streamable_http_app(
             stateless_http=True,
             json_response=False,
@@ -178,61 +164,49 @@ class FrontEnd:
     @asynccontextmanager
     async def _lifespan(self, _server: object) -> AsyncIterator[None]:
         front_end = secrets.token_hex(8)
-        settings = self._settings
         queue = JobQueue(self._redis, self._bounds, front_end=front_end)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._redis.aclose, close_connection_pool=True)
             await asyncio.to_thread(sweep)
             drop_unseen_traces(self.server)
-            fetcher = await stack.enter_async_context(Fetcher(settings))  # closed after the background has drained
-            databases = await stack.enter_async_context(Databases(settings))
-            background = await stack.enter_async_context(Background(settings.drain_seconds))
+            io = await stack.enter_async_context(io_tools(self._settings, self._store))
+            background = await stack.enter_async_context(Background(self._settings.drain_seconds))
             inbox = await stack.enter_async_context(Inbox(self._blocking, queue, front_end, background))
-            threads = Threads(settings.tool_threads, background)
-            webhooks = Webhooks(self._redis)
-            services = Services(settings, self._redis, self._store, Calls(queue, inbox, background))
-            queries = Queries(databases, self._store)
-            tools: list[AnyTool] = [HeavyTool(kind, services) for kind in self._kinds.values()]
-            tools += [
-                JobStatus(services),
-                WaitForJobs(services),
-                ListJobs(services, queue),
-                CancelJob(services),
-                *batch_tools(services, Batches(self._redis, self._bounds, front_end=front_end), self._offered),
-                CreateUpload(services),
-                ReadArtifact(services, Previews(services, self._kinds)),
-                DeleteArtifact(services),
-                *http_tools(services, fetcher),
-                *sql_tools(services, queries),
-                *gather_tools(services, fetcher, queries),
-                ListDeliveries(services, webhooks),
-                ReplayDelivery(services, webhooks),
-                RotateWebhookSecret(services, webhooks),
-                *light_functions(self._kinds.tools, services, threads),
-            ]
-            tools = self._families.offered(tools)
-            if settings.families and (empty := self._families.empty(tools)):
-                log.warning("families without a tool: what they need is not configured", families=empty)
+            threads = Threads(self._settings.tool_threads, background)
+            services = Services(
+                settings=self._settings,
+                redis=self._redis,
+                store=self._store,
+                queue=queue,
+                batches=Batches(self._redis, self._bounds, front_end=front_end),
+                calls=Calls(queue, inbox, background),
+                threads=threads,
+                kinds=self._kinds,
+                offered=self._offered,
+            )
+            toolbox = self._toolbox(services, io)
             async with answering():
                 key = await shared_key(self._redis)
-            listed = ListToolsResult(tools=[tool.describe() for tool in tools])
-            schemas = {tool.name: tool.input_schema for tool in listed.tools if _routed_by(tool.input_schema)}
-            listening = Listening(queue, inbox)
-            watchdog = await stack.enter_async_context(Watchdog())  # what was long until here kept nobody waiting
-            self._running = _Running(
-                toolbox(tools), listed, schemas, key, inbox, listening, background, threads, watchdog
-            )
+            watchdog = await stack.enter_async_context(Watchdog())  # last: start-up may block, no call waits for it
+            metrics = Metrics(watchdog.lag, background, threads)
+            self._running = _Running(toolbox, key, inbox, Listening(queue, inbox), metrics)
             log.info("front end ready", kinds=list(self._kinds), keys=self._principals.required)
             yield
+
+    def _toolbox(self, services: Services, io: ToolFactory) -> Toolbox:
+        factories = (
+            *(job_tool.tools, jobs.tools, batch.tools, artifacts.tools),
+            *(io, webhooks.tools, functions.tools),
+        )
+        tools = self._families.offered(tool for tools in factories for tool in tools(services))
+        if self._settings.families and (empty := self._families.empty(tools)):
+            log.warning("families without a tool: what they need is not configured", families=empty)
+        return Toolbox(tools)
 
     def stop_waiting(self) -> None:
         """End all waits: open calls are answered with their jobs as they are. The first step of an orderly stop."""
         if self._running:
             self._running.inbox.stop_waiting()
-
-    def _vitals(self) -> Metrics:
-        running = self._serving()
-        return Metrics(running.watchdog.lag, running.background.counts, running.threads)
 
     def _serving(self) -> _Running:
         if self._running is None:
@@ -240,20 +214,15 @@ class FrontEnd:
             raise RuntimeError(message)
         return self._running
 
+    def _routed_schema(self, name: str) -> Mapping[str, Any] | None:
+        return self._serving().toolbox.routed_schema(name)
+
     async def _list_tools(
         self, _context: ServerRequestContext[Any], _params: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        return self._serving().listed
-
-    def _input_schema(self, name: str) -> Mapping[str, Any] | None:
-        """What the SDK checks routing headers against, where there are some; without this it would list all tools."""
-        return self._serving().schemas.get(name)
+        return self._serving().toolbox.listed
 
     async def _call_tool(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
-        tool = self._serving().tools.get(params.name)
-        if tool is None:
-            message = f"There is no tool {params.name[:80]!r}; tools/list shows the tools there are."
-            raise MCPError(INVALID_PARAMS, message)
         request = context.request
         if not isinstance(request, Request):
             message = "offloop serves HTTP only"
@@ -263,13 +232,7 @@ class FrontEnd:
             await context.session.report_progress(progress.done, progress.total, progress.message or None)
 
         caller = Caller(request.scope[SCOPE_KEY], self._links(request), relay)
-        try:
-            return await tool.call(params.arguments or {}, caller)
-        except OffloopError as error:
-            return refusal(error.message)
-        except Exception:
-            log.exception("tool failed", tool=params.name, principal=caller.principal)
-            return refusal(f"{params.name} failed inside the server; the operator's log has the reason. Try again.")
+        return await self._serving().toolbox.call(params.name, params.arguments or {}, caller)
 
     async def _listen(
         self, context: ServerRequestContext[Any], params: SubscriptionsListenRequestParams
@@ -280,7 +243,7 @@ class FrontEnd:
         return await self._routes(request).handle(request)
 
     async def _add_file(self, request: Request) -> Any:
-        # A page in a browser can post a form to any address: where there are no keys, only these headers tell.
+        # Without API keys, only the Host and Origin headers tell a foreign page's form post from a client's request.
         refused = await TransportSecurityMiddleware(transport_security(self._settings)).validate_request(request)
         return refused or await self._routes(request).add(request, request.scope[SCOPE_KEY])
 
@@ -288,9 +251,4 @@ class FrontEnd:
         return Files(self._store, self._links(request), self._settings.max_upload_mb << 20)
 
     def _links(self, request: Request) -> Links:
-        return Links(self._serving().key, self._settings.public_url or (lambda: str(request.base_url)))
-
-
-def _routed_by(schema: Mapping[str, Any]) -> bool:
-    """Whether a tool's schema names headers that repeat arguments; few do, and the SDK would look at each call."""
-    return "x-mcp-header" in json.dumps(schema)
+        return Links(self._serving().links_key, self._settings.public_url or (lambda: str(request.base_url)))

@@ -17,7 +17,7 @@ from mcp.client.subscriptions import ResourceUpdated, Subscription
 from mcp.shared.exceptions import MCPError
 from mcp_types import TextResourceContents
 
-from offloop_server.resources.subscriptions import MAX_OF_ONE, MAX_OPEN, MAX_URIS
+from offloop_server.resources.subscriptions import MAX_OPEN, MAX_PER_PRINCIPAL, MAX_URIS
 from support.jobs import stack_tools
 from support.stack.client import Caller, Mode, begin_call
 from support.stack.gates import Gate
@@ -266,7 +266,7 @@ async def test_who_leaves_leaves_nothing_and_the_job_goes_on(new_stack: Callable
         before = await tasks()
         for _ in range(2):  # more often than one may listen at a time: the places are free again
             async with AsyncExitStack() as listening:
-                for _ in range(MAX_OF_ONE):
+                for _ in range(MAX_PER_PRINCIPAL):
                     _, frames = await listening.enter_async_context(
                         by_hand(front_end.endpoint, caller.key, [uri_of(job_id)])
                     )
@@ -326,17 +326,17 @@ async def test_one_principal_and_all_together_listen_so_often_and_no_more(new_st
     stack = new_stack()
     stack.front_end()
     async with AsyncExitStack() as opened:
-        callers = [await opened.enter_async_context(stack.client()) for _ in range(MAX_OPEN // MAX_OF_ONE + 1)]
+        callers = [await opened.enter_async_context(stack.client()) for _ in range(MAX_OPEN // MAX_PER_PRINCIPAL + 1)]
         jobs = [await started(caller, "nap") for caller in callers]
         pairs = list(zip(callers, jobs, strict=True))
         (one, its_job), (last, last_job) = pairs[0], pairs[-1]
         streams = []
         for caller, job_id in pairs[:-1]:
-            for _ in range(MAX_OF_ONE):
+            for _ in range(MAX_PER_PRINCIPAL):
                 listen = caller.client.listen(resource_subscriptions=[uri_of(job_id)])
                 streams.append(await opened.enter_async_context(listen))
             if caller is one:
-                with pytest.raises(MCPError, match=f"You listen {MAX_OF_ONE} times already"):
+                with pytest.raises(MCPError, match=f"You listen {MAX_PER_PRINCIPAL} times already"):
                     await opened.enter_async_context(one.client.listen(resource_subscriptions=[uri_of(its_job)]))
         assert len(streams) == MAX_OPEN
         with pytest.raises(MCPError, match=f"{MAX_OPEN} clients listen to this server"):

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import anyio
 from mcp_types import CallToolResult, TextContent
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from offloop import logs
 from offloop.errors import FetchFailed, OffloopError
@@ -21,8 +21,8 @@ from offloop_server.io.http.request import View, Visits
 from offloop_server.io.http.tools import Extract, Headers, Url
 from offloop_server.io.sql.answers import INLINE_ROWS, QueryArguments, Sql, Values
 from offloop_server.io.sql.queries import Queries
-from offloop_server.toolkit.job_tool import AnyTool, Caller, Services
 from offloop_server.toolkit.light_tool import LightTool
+from offloop_server.toolkit.services import AnyTool, Caller, Services
 
 _MAX_TEXT = 8000
 """Maximum characters of the answer's text; the structured content is complete."""
@@ -78,10 +78,8 @@ class GatherArguments(Model):
     all_or_nothing: bool = Field(default=False, description="Stop the others, and answer no data, once one has failed.")
 
 
-class GatherAnswer(BaseModel):
+class GatherAnswer(Model):
     """Results of the sources by name, in the order of the request."""
-
-    model_config = ConfigDict(extra="forbid")
 
     data: dict[str, Any] = Field(
         description="Of those that succeeded: {status, url, content} of a fetch, {columns, rows, truncated} of a query."

@@ -1,4 +1,4 @@
-"""The handlers of MCP resources: artifacts, ``offloop://artifacts/<id>``, and jobs, each for its own principal."""
+"""Handlers of MCP resources: artifacts, ``offloop://artifacts/<id>``, and jobs; each visible to its own principal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from offloop.redis.paging import decode_cursor, encode_cursor
 from offloop_server.resources.jobs import JOB_TEMPLATE, JOB_URI, JobResources, id_in
 from offloop_server.toolkit.inline import URI
 from offloop_server.toolkit.parts import decoded, is_text, read
-from offloop_server.tools.previews import MAX_BYTES, check_arrived
+from offloop_server.tools.previews import MAX_BYTES
 from offloop_server.web.auth import SCOPE_KEY
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Resources:
     """The handlers of ``resources/…``.
 
     Args:
-        store: where the artifacts are.
+        store: holds the artifacts.
         jobs: reads jobs.
         links: makes links under the address that a request used.
     """
@@ -62,7 +62,7 @@ class Resources:
         self, context: ServerRequestContext[Any], params: PaginatedRequestParams | None
     ) -> ListResourcesResult:
         """A page of the caller's artifacts, newest first."""
-        async with said():
+        async with protocol_errors():
             start = decode_cursor(params.cursor if params else None, "resources/list")
             found, after = await self._store.page(principal_of(context), start, PAGE)
         resources = [_resource(artifact) for artifact in found]
@@ -71,7 +71,7 @@ class Resources:
     async def templates(
         self, _context: ServerRequestContext[Any], _params: PaginatedRequestParams | None
     ) -> ListResourceTemplatesResult:
-        """The two forms that URIs have."""
+        """The URI templates of artifacts and jobs."""
         template = ResourceTemplate(
             name="artifact",
             title="File",
@@ -82,17 +82,17 @@ class Resources:
         return ListResourceTemplatesResult(resource_templates=[template, self._jobs.template])
 
     async def read(self, context: ServerRequestContext[Any], params: ReadResourceRequestParams) -> ReadResourceResult:
-        """The whole of an artifact, as text or as base64, or a job as JSON."""
+        """A whole artifact as text or base64, or a job as JSON."""
         uri = str(params.uri)
         if job_id := id_in(uri, JOB_URI):
-            async with said():
+            async with protocol_errors():
                 links = self._links(context.request)  # type: ignore[arg-type]
                 return await self._jobs.read(uri, job_id, principal=principal_of(context), links=links)
-        async with said():
-            artifact = check_arrived(await self._store.get(_artifact_id(uri), principal=principal_of(context)))
+        async with protocol_errors():
+            artifact = (await self._store.get(_artifact_id(uri), principal=principal_of(context))).check_uploaded()
             if artifact.size > MAX_BYTES:
                 message = (
-                    f"{artifact.name} has {artifact.size} bytes, and {MAX_BYTES} can be read at once: "
+                    f"{artifact.name} has {artifact.size} bytes, and one read returns at most {MAX_BYTES}: "
                     f'read it in parts with read_artifact(artifact_id="{artifact.artifact_id}").'
                 )
                 raise BadInput(message)
@@ -106,14 +106,14 @@ class Resources:
         return ReadResourceResult(contents=[BlobResourceContents(uri=uri, mime_type=artifact.mime_type, blob=blob)])
 
     async def ids(self, context: ServerRequestContext[Any], start: str, most: int) -> list[str]:
-        """Ids of the caller's artifacts that begin so, to complete a URI."""
-        async with said():
+        """Ids of the caller's artifacts with this prefix, for completion."""
+        async with protocol_errors():
             found = await self._store.holdings.ids(principal_of(context), 0, most)
         return [artifact_id for artifact_id in found if artifact_id.startswith(start)]
 
 
 def principal_of(context: ServerRequestContext[Any]) -> str:
-    """Who sent the request."""
+    """The principal of a request."""
     principal: str = context.request.scope[SCOPE_KEY]  # type: ignore[union-attr]
     return principal
 
@@ -139,8 +139,8 @@ def _resource(artifact: Artifact) -> Resource:
 
 
 @asynccontextmanager
-async def said() -> AsyncIterator[None]:
-    """Failures of ours as errors of the protocol, in the same words."""
+async def protocol_errors() -> AsyncIterator[None]:
+    """Convert failures into MCP errors with the same message."""
     try:
         yield
     except OffloopError as error:

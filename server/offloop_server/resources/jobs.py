@@ -1,4 +1,4 @@
-"""Jobs as MCP resources: ``offloop://jobs/<id>`` is what ``job_status`` answers in its structure, as JSON."""
+"""Jobs as MCP resources: ``offloop://jobs/<id>`` is the structured answer of ``job_status``, as JSON."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _MAX_ID: Final = 64
 
 
 def id_in(uri: str, prefix: str, longest: int = _MAX_ID) -> str | None:
-    """The id that a URI has after its prefix; None where it has none."""
+    """The id after the prefix of a URI; None if there is none."""
     found = uri.removeprefix(prefix)
     return None if found == uri or not found or len(found) > longest or "/" in found else found
 
 
 class JobResources:
-    """Describes and reads them.
+    """Reads jobs as resources.
 
     Args:
-        queue: where the jobs are.
-        redis: where the items of batches are.
+        queue: reads jobs.
+        redis: holds the items of batches.
     """
 
     def __init__(self, queue: JobQueue, redis: ArqRedis) -> None:
@@ -43,7 +43,7 @@ class JobResources:
 
     @property
     def template(self) -> ResourceTemplate:
-        """The form that URIs of jobs have."""
+        """The URI template of jobs."""
         return ResourceTemplate(
             name="job",
             title="Job",
@@ -53,7 +53,7 @@ class JobResources:
         )
 
     async def read(self, uri: str, job_id: str, *, principal: str, links: Links) -> ReadResourceResult:
-        """A job as it is now.
+        """The current state of a job.
 
         Raises:
             NotFound: the principal has no such job.

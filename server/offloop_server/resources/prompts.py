@@ -1,4 +1,4 @@
-"""MCP prompts: the workflows, told to a model with the very call that begins each; and completion of arguments."""
+"""MCP prompts: each workflow with its first tool call ready to send; and completion of arguments."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Prompts:
     """The handlers of ``prompts/…`` and ``completion/complete``.
 
     Args:
-        kinds: the kinds that are offered; a workflow of another one is not listed.
+        kinds: the offered kinds; workflows of other kinds are not listed.
         ids: completes the ids of the caller's artifacts.
     """
 
@@ -60,11 +60,11 @@ class Prompts:
     async def listed(
         self, _context: ServerRequestContext[Any], _params: PaginatedRequestParams | None
     ) -> ListPromptsResult:
-        """All there are."""
+        """All prompts."""
         return ListPromptsResult(prompts=[_listed(workflow) for workflow in self._workflows.values()])
 
     async def get(self, _context: ServerRequestContext[Any], params: GetPromptRequestParams) -> GetPromptResult:
-        """One, with the arguments filled in and checked as the tool will check them."""
+        """One prompt, its arguments filled in and validated as the tool will validate them."""
         workflow = self._find(params.name)
         given = {name: value for name, value in (params.arguments or {}).items() if value}
         try:
@@ -73,16 +73,16 @@ class Prompts:
             validate(workflow.tool, self._kinds[workflow.tool].input, call)
         except BadInput as error:
             raise MCPError(INVALID_PARAMS, error.message) from None
-        message = PromptMessage(role="user", content=TextContent(text=_told(workflow, call)))
+        message = PromptMessage(role="user", content=TextContent(text=_text(workflow, call)))
         return GetPromptResult(description=workflow.description, messages=[message])
 
     async def complete(self, context: ServerRequestContext[Any], params: CompleteRequestParams) -> CompleteResult:
-        """What an argument may be, where that can be listed; else nothing."""
+        """The values of an argument, if they can be enumerated; else none."""
         begun = params.argument.value
         if isinstance(params.ref, PromptReference):
             arguments = {one.name: one for one in self._find(params.ref.name).arguments}
             choices = arguments[params.argument.name].choices if params.argument.name in arguments else ()
-            # Where several may be given, the last one is being written.
+            # An argument that takes a list completes its last entry.
             before, comma, last = begun.rpartition(",") if params.argument.name == "formats" else ("", "", begun)
             found = [f"{before}{comma}{one}" for one in choices if one.lower().startswith(last.strip().lower())]
         elif params.ref.uri == TEMPLATE and params.argument.name == "artifact_id":
@@ -126,10 +126,10 @@ def _check(workflow: Workflow, given: Mapping[str, str]) -> None:
             raise BadInput(message)
 
 
-def _told(workflow: Workflow, call: dict[str, Any]) -> str:
-    shown = json.dumps(call, ensure_ascii=False, indent=2)
+def _text(workflow: Workflow, call: dict[str, Any]) -> str:
+    arguments = json.dumps(call, ensure_ascii=False, indent=2)
     steps = [
-        f"Call {workflow.tool} with exactly these arguments:\n\n```json\n{shown}\n```\n",
+        f"Call {workflow.tool} with exactly these arguments:\n\n```json\n{arguments}\n```\n",
         _WAIT,
         *workflow.after,
     ]

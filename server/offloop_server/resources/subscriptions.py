@@ -1,7 +1,7 @@
-"""``subscriptions/listen``: a client is told that jobs of its own have changed, and reads them when it likes.
+"""``subscriptions/listen``: notifications that jobs of the caller have changed.
 
-To listen is not to wait: it neither keeps a job alive nor ends it, whoever leaves. What is told is only which job has
-changed, so a slow reader misses nothing: of each job there is one newest record, and it is told once.
+A listener neither keeps a job alive nor ends it by leaving. A notification carries only the URI of the job, so a slow
+reader misses nothing: changes of one job coalesce into a notification of its newest record.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mcp_types import (
 )
 
 from offloop.errors import NotFound
-from offloop_server.resources.artifacts import principal_of, said
+from offloop_server.resources.artifacts import principal_of, protocol_errors
 from offloop_server.resources.jobs import JOB_URI, id_in
 
 if TYPE_CHECKING:
@@ -41,23 +41,23 @@ if TYPE_CHECKING:
     from offloop_server.waiting.inbox import Inbox, Watch
 
 MAX_URIS: Final = 100
-"""In one request."""
-MAX_OF_ONE: Final = 16
-"""Requests of one principal that may be open at a front end."""
+"""URIs in one request."""
+MAX_PER_PRINCIPAL: Final = 16
+"""Open requests of one principal at a front end."""
 MAX_OPEN: Final = 256
-"""Requests that may be open at a front end."""
+"""Open requests at a front end."""
 MAX_SECONDS: Final = 3600.0
-"""After which a request is ended in good order; the client may listen again."""
+"""Lifetime of a request; it ends with a result, and the client may listen again."""
 
-_Tell = Callable[[ServerNotification], Awaitable[None]]
+_Send = Callable[[ServerNotification], Awaitable[None]]
 
 
 class Listening:
     """The handler; one per front end.
 
     Args:
-        queue: reads jobs, and has their changes pushed to this front end.
-        inbox: takes the pushes in.
+        queue: reads jobs, and requests pushes of their changes.
+        inbox: receives the pushes.
     """
 
     def __init__(self, queue: JobQueue, inbox: Inbox) -> None:
@@ -68,10 +68,10 @@ class Listening:
     async def __call__(
         self, context: ServerRequestContext[Any], params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        """Acknowledge the caller's own jobs, tell of each at once and of every change, until all have ended.
+        """Acknowledge the caller's own jobs, notify of each now and on every change, until all have ended.
 
         Raises:
-            MCPError: too much is asked for or open already, or Redis does not answer.
+            MCPError: too many URIs, too many open requests, or Redis does not answer.
         """
         request_id = context.request_id
         if request_id is None:
@@ -79,28 +79,28 @@ class Listening:
             raise MCPError(INVALID_REQUEST, message)
         meta = {SUBSCRIPTION_ID_META_KEY: request_id}
 
-        async def tell(notification: ServerNotification) -> None:
+        async def send(notification: ServerNotification) -> None:
             await context.session.send_notification(notification, related_request_id=request_id)
 
         principal = principal_of(context)
-        uris = _asked(params.notifications)
-        with self._place(principal):
+        uris = _requested(params.notifications)
+        with self._counted(principal):
             async with AsyncExitStack() as stack:
-                async with said():
+                async with protocol_errors():
                     changed = asyncio.Event()
                     watches = await self._watch(uris, principal, changed, stack)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(MAX_SECONDS):
-                        await tell(_acknowledged([*watches], meta))
-                        await _tell_changes(watches, changed, tell, meta)
+                        await send(_acknowledged([*watches], meta))
+                        await _send_changes(watches, changed, send, meta)
         return SubscriptionsListenResult(_meta=meta)
 
     @contextmanager
-    def _place(self, principal: str) -> Iterator[None]:
-        if self._open[principal] >= MAX_OF_ONE:
+    def _counted(self, principal: str) -> Iterator[None]:
+        if self._open[principal] >= MAX_PER_PRINCIPAL:
             message = (
-                f"You listen {MAX_OF_ONE} times already, the most there may be: end one, or name more jobs in each "
-                f"(up to {MAX_URIS})."
+                f"You listen {MAX_PER_PRINCIPAL} times already, the most there may be: end one, or name more jobs in "
+                f"each (up to {MAX_URIS})."
             )
             raise MCPError(INTERNAL_ERROR, message)
         if self._open.total() >= MAX_OPEN:
@@ -114,12 +114,12 @@ class Listening:
             yield
         finally:
             self._open[principal] -= 1
-            self._open += Counter()  # drops those who do not listen any more
+            self._open += Counter()  # drops principals without open requests
 
     async def _watch(
         self, uris: list[str], principal: str, changed: asyncio.Event, stack: AsyncExitStack
     ) -> dict[str, Watch]:
-        """Watch those of the URIs that name jobs of the principal; the stack ends that."""
+        """Watch the URIs that name jobs of the principal, until the stack closes."""
         watches: dict[str, Watch] = {}
         for uri in uris:
             job_id = id_in(uri, JOB_URI)
@@ -135,10 +135,10 @@ class Listening:
 
 
 class ListeningServer(Server[Any]):
-    """The SDK's server, which says of ``subscriptions/listen`` what is true here: jobs change, lists do not."""
+    """The SDK's server with corrected capabilities: resources change, the lists of everything do not."""
 
     def get_capabilities(self, *args: Any, **options: Any) -> ServerCapabilities:
-        """What the server can, as it tells clients of that protocol version."""
+        """The capabilities, for clients of that protocol version."""
         found = super().get_capabilities(*args, **options)
         for one in (found.tools, found.prompts, found.resources):
             if one:
@@ -146,11 +146,11 @@ class ListeningServer(Server[Any]):
         return found
 
 
-def _asked(wanted: SubscriptionFilter) -> list[str]:
-    """The URIs that are asked for, each once.
+def _requested(wanted: SubscriptionFilter) -> list[str]:
+    """The requested URIs without duplicates.
 
     Raises:
-        MCPError: they are too many.
+        MCPError: too many URIs.
     """
     uris = wanted.resource_subscriptions or []
     if len(uris) > MAX_URIS:
@@ -169,17 +169,17 @@ def _acknowledged(uris: list[str], meta: dict[str, Any]) -> SubscriptionsAcknowl
     )
 
 
-async def _tell_changes(watches: dict[str, Watch], changed: asyncio.Event, tell: _Tell, meta: dict[str, Any]) -> None:
-    """Tell of each job once, and of its changes until all have ended or the front end stops."""
-    told: dict[str, Record | None] = {}
+async def _send_changes(watches: dict[str, Watch], changed: asyncio.Event, send: _Send, meta: dict[str, Any]) -> None:
+    """Notify of each job once, then of its changes, until all have ended or the front end stops."""
+    sent: dict[str, Record | None] = {}
     while True:
-        changed.clear()  # before looking: what changes while something is told is found in the next round
+        changed.clear()  # before the scan: a change during a send is found by the next scan
         for uri, watch in watches.items():
             now = None if watch.lost else watch.record
-            if uri not in told or told[uri] is not now:
-                told[uri] = now
-                await tell(event_to_notification(ResourceUpdated(uri), meta))
-        if all(record is None or record.state.terminal for record in told.values()):
+            if uri not in sent or sent[uri] is not now:
+                sent[uri] = now
+                await send(event_to_notification(ResourceUpdated(uri), meta))
+        if all(record is None or record.state.terminal for record in sent.values()):
             return
         if any(watch.over for watch in watches.values()):
             return

@@ -1,4 +1,4 @@
-"""The workflows that people ask for most: which tool does each, with which arguments, and what to check afterwards."""
+"""Common workflows: the tool of each, its arguments, and the checks that follow."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ INVOICE: Final = """\
 <tfoot><tr><td colspan="3">Total {{ currency }}</td><td>{{ "%.2f" | format(sum.total) }}</td></tr></tfoot>
 </table>
 """
-"""Filled where no template is given: number, date, seller, buyer, currency, and items of text, quantity, price."""
+"""The default template; takes number, date, seller, buyer, currency, and items of text, quantity, price."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument of a workflow; a string, as prompts have it.
+    """One argument of a workflow; a string, since prompts have only those.
 
     Attributes:
-        name: how it is called.
-        description: what it is.
+        name: the name.
+        description: its meaning, for people.
         required: whether the workflow needs it.
-        choices: what it may be, where that can be listed.
+        choices: its values, if they can be enumerated.
     """
 
     name: str
@@ -51,16 +51,16 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A task, told to a model.
+    """A task for a model.
 
     Attributes:
-        name: of the prompt.
-        title: for people.
-        description: what comes of it.
+        name: the name of the prompt.
+        title: the title, for people.
+        description: its result, for people.
         tool: the kind that does the work.
-        arguments: what it asks for.
-        call: from these to the arguments of the tool.
-        after: what to do with the answer, a step each.
+        arguments: the arguments of the prompt.
+        call: maps these to the arguments of the tool.
+        after: the steps that follow the answer.
     """
 
     name: str

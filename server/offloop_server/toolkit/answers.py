@@ -1,4 +1,4 @@
-"""What a client is answered: one structured shape for all tools of jobs, and a text that says what comes next."""
+"""Answers about jobs: one structured shape for all job tools, and a text that names the next step."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from dataclasses import asdict
 from typing import Any, Final, Generic, TypeVar
 
 from mcp_types import CallToolResult, ContentBlock, ResourceLink, TextContent
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from offloop.artifacts.links import Links
 from offloop.artifacts.store import Artifact
+from offloop.kinds.kind import Model
 from offloop.queue.record import Done, Failed, Record, State
 from offloop.redis.codec import timestamp
 
 OutputT = TypeVar("OutputT")
 
 POLL_MS: Final = 2000
-"""What a client that cannot long-poll is told to wait between two looks."""
+"""Interval for clients that cannot long-poll."""
+_MAX_OUTPUT: Final = 1000
+"""Characters of an output in the text: hosts cut long texts, and the structure has all of it."""
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ProgressAnswer(_Answer):
-    """How far the job is."""
+class ProgressAnswer(Model):
+    """Progress of a job."""
 
     done: float
     total: float | None
     message: str
 
 
-class ArtifactAnswer(_Answer):
+class ArtifactAnswer(Model):
     """A file that the job made."""
 
     artifact_id: str = Field(description="Pass it on to other tools as artifact:<artifact_id>.")
@@ -44,16 +43,16 @@ class ArtifactAnswer(_Answer):
     expires_at: str = Field(description="Until when the artifact is kept.")
 
 
-class ErrorAnswer(_Answer):
-    """Why the job failed."""
+class ErrorAnswer(Model):
+    """The error of a failed job."""
 
     code: str
     message: str
     retryable: bool = Field(description="Whether the same call may succeed later.")
 
 
-class JobAnswer(_Answer, Generic[OutputT]):
-    """A job as it is now."""
+class JobAnswer(Model, Generic[OutputT]):
+    """The current state of a job."""
 
     job_id: str
     kind: str
@@ -71,10 +70,10 @@ class JobAnswer(_Answer, Generic[OutputT]):
     error: ErrorAnswer | None
 
 
-_AnyJobAnswer = JobAnswer[dict[str, Any]]  # looked up once, and not for each answer
+_AnyJobAnswer = JobAnswer[dict[str, Any]]  # parametrised once: pydantic looks it up on each subscription
 
 
-class JobsAnswer(_Answer):
+class JobsAnswer(Model):
     """Several jobs."""
 
     jobs: list[_AnyJobAnswer]
@@ -82,15 +81,15 @@ class JobsAnswer(_Answer):
 
 
 def answer(
-    record: Record, links: Links, *, notes: tuple[str, ...] = (), shown: Sequence[ContentBlock] = ()
+    record: Record, links: Links, *, notes: tuple[str, ...] = (), inlined: Sequence[ContentBlock] = ()
 ) -> CallToolResult:
-    """A job as the result of a tool call; ``isError`` where it has failed.
+    """A job as the result of a tool call; ``isError`` if it failed.
 
     Args:
         record: the job.
         links: makes download URLs.
         notes: sentences to add to the text, such as that no worker is running.
-        shown: the job's small files, to be seen in the answer itself.
+        inlined: the job's small files, as blocks of the answer.
     """
     job = describe(record, links)
     content: list[ContentBlock] = [TextContent(text="\n".join([next_step(job), *notes]))]
@@ -99,7 +98,7 @@ def answer(
         for file in job.artifacts
     ]
     return CallToolResult(
-        content=[*content, *shown],
+        content=[*content, *inlined],
         structured_content=job.model_dump(mode="json"),
         is_error=record.state is State.FAILED,
     )
@@ -111,9 +110,13 @@ def answer_many(records: list[Record], links: Links, *, cursor: str | None = Non
     lines = [next_step(job) for job in jobs] or ["No jobs match."]
     if cursor:
         lines.append(f"There are more: call list_jobs with cursor={cursor!r} and the same filters.")
-    structured = JobsAnswer(jobs=jobs, cursor=cursor)
+    return text_result("\n".join(lines), JobsAnswer(jobs=jobs, cursor=cursor))
+
+
+def text_result(text: str, structured: Model, *, is_error: bool = False) -> CallToolResult:
+    """A structured answer with its text, as the result of a tool call."""
     return CallToolResult(
-        content=[TextContent(text="\n".join(lines))], structured_content=structured.model_dump(mode="json")
+        content=[TextContent(text=text)], structured_content=structured.model_dump(mode="json"), is_error=is_error
     )
 
 
@@ -137,23 +140,25 @@ def describe(record: Record, links: Links) -> JobAnswer[dict[str, Any]]:
         expires_at=timestamp(record.expires),
         poll_after_ms=None if record.state.terminal else POLL_MS,
         output=done.output if done else None,
-        artifacts=[made(Artifact(**fields), links) for fields in (done.artifacts if done else ())],
+        artifacts=[artifact_answer(Artifact(**fields), links) for fields in (done.artifacts if done else ())],
         warnings=list(done.warnings) if done else [],
         error=ErrorAnswer(**record.outcome.error.to_wire()) if isinstance(record.outcome, Failed) else None,
     )
 
 
 def next_step(job: JobAnswer[Any]) -> str:
-    """One short paragraph for a model: what happened, and what to do now."""
-    what = f"{job.kind} {job.job_id}"
+    """One short paragraph for a model: the outcome, and the next step."""
+    name = f"{job.kind} {job.job_id}"
     match job.state:
         case State.QUEUED | State.RUNNING:
-            how = "waits for a worker" if job.state is State.QUEUED else "is running"
-            told = job.progress
-            if told and told.total:
-                how += f" ({told.done / told.total:.0%}{', ' + told.message if told.message else ''})"
+            status = "waits for a worker" if job.state is State.QUEUED else "is running"
+            progress = job.progress
+            if progress and progress.total:
+                status += (
+                    f" ({progress.done / progress.total:.0%}{', ' + progress.message if progress.message else ''})"
+                )
             return (
-                f"{what} {how}; it goes on in the background and nothing is lost. "
+                f"{name} {status}; it goes on in the background and nothing is lost. "
                 f'Call job_status(job_id="{job.job_id}", wait_seconds=20) to wait for its result.'
             )
         case State.COMPLETED:
@@ -162,22 +167,22 @@ def next_step(job: JobAnswer[Any]) -> str:
                 f"or download {file.download_url}"
                 for file in job.artifacts
             )
-            parts = [f"{what} is completed."]
+            parts = [f"{name} is completed."]
             if job.output:
-                parts.append(f"Output: {_short(job.output)}.")
+                parts.append(f"Output: {_output_text(job.output)}.")
             if files:
                 parts.append(f"Files until {job.expires_at}: {files}.")
             if job.warnings:
                 parts.append(f"Warnings: {' '.join(job.warnings[:5])}")
             return " ".join(parts)
         case State.CANCELLED:
-            return f"{what} was cancelled; call the tool again to start over."
+            return f"{name} was cancelled; call the tool again to start over."
     error = job.error
     again = " The same call may succeed later." if error and error.retryable else ""
-    return f"{what} failed: {error.message if error else 'the reason is not known'}{again}"
+    return f"{name} failed: {error.message if error else 'the reason is not known'}{again}"
 
 
-def made(artifact: Artifact, links: Links) -> ArtifactAnswer:
+def artifact_answer(artifact: Artifact, links: Links) -> ArtifactAnswer:
     """The structured shape of an artifact."""
     return ArtifactAnswer(
         artifact_id=artifact.artifact_id,
@@ -190,6 +195,6 @@ def made(artifact: Artifact, links: Links) -> ArtifactAnswer:
     )
 
 
-def _short(output: dict[str, Any]) -> str:
+def _output_text(output: dict[str, Any]) -> str:
     text = ", ".join(f"{name} {value}" for name, value in output.items())
-    return text if len(text) <= 1000 else text[:1000] + "…"  # noqa: PLR2004 -- hosts cut long texts; all is in the structure
+    return text if len(text) <= _MAX_OUTPUT else text[:_MAX_OUTPUT] + "…"

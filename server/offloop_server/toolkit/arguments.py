@@ -1,4 +1,4 @@
-"""Arguments of tools: the flat schema a client is shown, and the sentence it gets where an argument does not fit."""
+"""Arguments of tools: flat JSON schemas for clients, and one sentence for each invalid argument."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pydantic.json_schema import GenerateJsonSchema
 from offloop.errors import BadInput
 
 _SECRETS: Final = ("password", "secret", "hmac_key")
-"""What the names of arguments contain whose values are said to nobody: refusals end up in logs and transcripts."""
-_WHERE: Final = 200
-"""Most characters of the path to a wrong argument that are repeated."""
-_HIDDEN: Final = "***"
+"""Substrings of argument names whose values are redacted: refusals end up in logs and transcripts."""
+_MAX_PATH: Final = 200
+"""Characters of the path to an invalid argument in a refusal."""
+_REDACTED: Final = "***"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without the generated titles: they repeat the names, and a model pays for each word."""
+    """Omits generated titles: they repeat the names, and a model pays for each word."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 -- pydantic's signature
         return False
@@ -43,16 +43,16 @@ def schema(*models: type[BaseModel]) -> dict[str, Any]:
 
 
 def output_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of what a tool answers, without references: clients check every answer against it.
+    """The JSON schema of a tool's answer with references inlined, since clients validate every answer against it.
 
-    A validator follows each reference and tries each alternative anew: the flat form takes the official Python client
+    A validator resolves each reference and tries each alternative anew: the flat form takes the official Python client
     half to a third of the time (a list of five jobs: 1.6 ms with references, 0.54 without).
     """
     schema = model.model_json_schema(mode="serialization", schema_generator=_Untitled)
     definitions = schema.get("$defs", {})
     try:
         flat: dict[str, Any] = _flat({name: part for name, part in schema.items() if name != "$defs"}, definitions)
-    except RecursionError:  # a model that holds its like has no flat form
+    except RecursionError:  # a recursive model has no flat form
         return schema
     return flat
 
@@ -71,23 +71,23 @@ def _flat(node: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same, or null; what is said of values beside their type may rule null out."""
+    """The schema, or null; constraints such as ``enum`` would rule null out, so those need an alternative."""
     if isinstance(schema.get("type"), str) and not {"enum", "const"} & {*schema}:
         return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [schema, {"type": "null"}]}
 
 
 def split(arguments: dict[str, Any], model: type[BaseModel]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments that are fields of the model, and the others."""
-    mine = {name: value for name, value in arguments.items() if name in model.model_fields}
-    return mine, {name: value for name, value in arguments.items() if name not in mine}
+    """Split arguments into fields of the model and all others."""
+    fields = {name: value for name, value in arguments.items() if name in model.model_fields}
+    return fields, {name: value for name, value in arguments.items() if name not in fields}
 
 
 def validate(tool: str, model: type[ModelT], arguments: dict[str, Any]) -> ModelT:
-    """The arguments as a model.
+    """Validate arguments.
 
     Raises:
-        BadInput: one does not fit; the message names it, its limit and what to do.
+        BadInput: one is invalid; the message names it, its limit and what to do.
     """
     try:
         return model.model_validate(arguments)
@@ -101,7 +101,7 @@ def validate(tool: str, model: type[ModelT], arguments: dict[str, Any]) -> Model
 
 def _sentence(fault: Any, model: type[BaseModel]) -> str:
     where = ".".join(map(str, fault["loc"]))
-    where = where if len(where) <= _WHERE else where[:_WHERE] + "…"
+    where = where if len(where) <= _MAX_PATH else where[:_MAX_PATH] + "…"
     match fault["type"]:
         case "missing":
             return f"{where} is missing; it is required."
@@ -111,7 +111,7 @@ def _sentence(fault: Any, model: type[BaseModel]) -> str:
             return f"{where} is not an argument{hint}"
     reason = fault["msg"].removeprefix("Value error, ")
     secret = any(map(_is_secret, fault["loc"]))
-    sent = repr(_HIDDEN if secret else _shown(fault["input"])) if where else ""
+    sent = repr(_REDACTED if secret else _abridged(fault["input"])) if where else ""
     sent = f" (you sent {sent if len(sent) <= 60 else sent[:60] + '…'})" if sent else ""  # noqa: PLR2004 -- a line
     return f"{where or 'the arguments'}: {reason}{sent}."
 
@@ -120,16 +120,16 @@ def _is_secret(name: Any) -> bool:
     return any(word in str(name).lower() for word in _SECRETS)
 
 
-def _shown(sent: Any, deeper: int = 5) -> Any:
-    """What was sent, as far as a line can show it, without the values of secrets in it."""
+def _abridged(sent: Any, deeper: int = 5) -> Any:
+    """The value as sent, cut to what one line can hold, with secrets redacted."""
     match sent:
         case dict() | list() | tuple() if not deeper:
             return ...
         case dict():
             first = itertools.islice(sent.items(), 20)
-            return {name: _HIDDEN if _is_secret(name) else _shown(value, deeper - 1) for name, value in first}
+            return {name: _REDACTED if _is_secret(name) else _abridged(value, deeper - 1) for name, value in first}
         case list() | tuple():
-            return [_shown(value, deeper - 1) for value in sent[:20]]
-        case str() if sent.lstrip()[:1] in ("{", "[", '"') and _is_secret(sent):  # JSON where an object was meant
-            return _HIDDEN
+            return [_abridged(value, deeper - 1) for value in sent[:20]]
+        case str() if sent.lstrip()[:1] in ("{", "[", '"') and _is_secret(sent):  # JSON text in place of an object
+            return _REDACTED
     return sent

@@ -1,17 +1,26 @@
-"""What a client is answered about a batch: the shape of all jobs, with the items in the output from the start."""
+"""Answers about batches: the shape of every job, with a page of items as its output at any time."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mcp_types import CallToolResult, TextContent
-from pydantic import BaseModel, ConfigDict, Field
+from mcp_types import CallToolResult
+from pydantic import Field
 
 from offloop.artifacts.store import Artifact
+from offloop.kinds.kind import Model
 from offloop.queue import batches
 from offloop.queue.record import Done, Failed, State
 from offloop.redis.paging import decode_cursor, encode_cursor
-from offloop_server.toolkit.answers import ArtifactAnswer, ErrorAnswer, JobAnswer, describe, made, next_step
+from offloop_server.toolkit.answers import (
+    ArtifactAnswer,
+    ErrorAnswer,
+    JobAnswer,
+    artifact_answer,
+    describe,
+    next_step,
+    text_result,
+)
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -20,20 +29,16 @@ if TYPE_CHECKING:
     from offloop.queue.batches import BatchPage, Item
     from offloop.queue.record import Record
 
-_MAX_TOLD: Final = 10
+_MAX_NAMED: Final = 10
 """Failures and files that the text names; all are in the structure."""
 _MAX_ERROR: Final = 500
 """Characters of one failure in the text."""
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class BatchItem(Model):
+    """The outcome of one item."""
 
-
-class BatchItem(_Answer):
-    """What became of one item."""
-
-    index: int = Field(description="Its place in items, from 0.")
+    index: int = Field(description="Its position in items, from 0.")
     job_id: str = Field(description="Of the job that does it; equal items may share one.")
     state: State
     output: dict[str, Any] | None
@@ -43,7 +48,7 @@ class BatchItem(_Answer):
     omitted: bool = Field(description="It has ended, and its result is too large for this answer: job_status shows it.")
 
 
-class BatchFailure(_Answer):
+class BatchFailure(Model):
     """An item that failed."""
 
     index: int
@@ -51,8 +56,8 @@ class BatchFailure(_Answer):
     error: ErrorAnswer | None
 
 
-class BatchOutput(_Answer):
-    """How far a batch is, and a page of its items."""
+class BatchOutput(Model):
+    """Progress of a batch, and a page of its items."""
 
     total: int
     succeeded: int
@@ -69,14 +74,14 @@ async def batch_answer(
     """A batch as the result of a tool call.
 
     Args:
-        record: of the batch.
-        redis: where its items are.
+        record: the batch.
+        redis: holds its items.
         links: makes download URLs.
         notes: sentences to add to the text.
-        cursor: where to go on, from an answer before.
+        cursor: the cursor of an earlier answer.
 
     Raises:
-        BadInput: the cursor is not one of ours.
+        BadInput: the cursor is invalid.
         Unavailable: Redis does not answer.
     """
     start = decode_cursor(cursor, "job_status", first="first item")
@@ -87,11 +92,7 @@ async def batch_answer(
         output = _output(page, links)
         job = job.model_copy(update={"output": output.model_dump(mode="json")})
         lines = [_summary(job, page), *_failures(output), *_files(output), *_more(job, output)]
-    return CallToolResult(
-        content=[TextContent(text="\n".join([*lines, *notes]))],
-        structured_content=job.model_dump(mode="json"),
-        is_error=record.state is State.FAILED,
-    )
+    return text_result("\n".join([*lines, *notes]), job, is_error=record.state is State.FAILED)
 
 
 def _output(page: BatchPage, links: Links) -> BatchOutput:
@@ -113,7 +114,7 @@ def _item(item: Item, links: Links) -> BatchItem:
         job_id=item.job_id,
         state=item.state,
         output=done.output if done else None,
-        artifacts=[made(Artifact(**fields), links) for fields in (done.artifacts if done else ())],
+        artifacts=[artifact_answer(Artifact(**fields), links) for fields in (done.artifacts if done else ())],
         warnings=list(done.warnings) if done else [],
         error=_error(item),
         omitted=item.omitted,
@@ -127,25 +128,24 @@ def _error(item: Item) -> ErrorAnswer | None:
 def _summary(job: JobAnswer[Any], page: BatchPage) -> str:
     counts = f"{page.succeeded} of {page.total} items succeeded, {page.failed} failed"
     counts += f", {page.cancelled} were cancelled" if page.cancelled else ""
-    what = f"{job.kind} {job.job_id}"
+    name = f"{job.kind} {job.job_id}"
     match job.state:
         case State.COMPLETED:
-            return f"{what} is completed: {counts}."
+            return f"{name} is completed: {counts}."
         case State.CANCELLED:
-            return f"{what} was cancelled: {counts}."
+            return f"{name} was cancelled: {counts}."
         case State.FAILED:
             return f"{next_step(job)} {counts}."
     return (
-        f"{what} is running: so far {counts}. It goes on in the background and nothing is lost. "
+        f"{name} is running: so far {counts}. It goes on in the background and nothing is lost. "
         f'Call job_status(job_id="{job.job_id}", wait_seconds=20) to wait for its end, or cancel_job to stop all of it.'
     )
 
 
 def _failures(output: BatchOutput) -> list[str]:
-    told = output.failures[:_MAX_TOLD]
     lines = [
         f"Item {one.index} failed: {one.error.message[:_MAX_ERROR] if one.error else 'job_status tells why'}"
-        for one in told
+        for one in output.failures[:_MAX_NAMED]
     ]
     if output.failed and output.succeeded:
         lines.append("To repeat those that failed, correct them and send them as a new batch.")
@@ -157,9 +157,9 @@ def _files(output: BatchOutput) -> list[str]:
     lines = [
         f"Item {index}: {file.name} ({file.mime_type}, {file.size} bytes): pass it on as artifact:{file.artifact_id} "
         f"or download {file.download_url}"
-        for index, file in files[:_MAX_TOLD]
+        for index, file in files[:_MAX_NAMED]
     ]
-    return [*lines, "The other files are in the structured items."] if len(files) > _MAX_TOLD else lines
+    return [*lines, "The other files are in the structured items."] if len(files) > _MAX_NAMED else lines
 
 
 def _more(job: JobAnswer[Any], output: BatchOutput) -> list[str]:

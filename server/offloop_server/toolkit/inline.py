@@ -1,4 +1,4 @@
-"""Small files of a job inside its answer: texts to read and pictures to look at; all others are links."""
+"""Small files of a job inside its answer: texts and pictures; all other files are links."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from offloop.queue.record import Record
 
 MAX_TEXT: Final = 64 << 10
-"""Bytes of text in one answer; hosts cut what is longer."""
+"""Bytes of text in one answer; hosts cut longer ones."""
 MAX_PICTURE: Final = 64 << 10
 MAX_PICTURES: Final = 384 << 10
 """Bytes of the pictures in one answer; with the text, and as base64, they stay under 700 KiB."""
@@ -25,8 +25,8 @@ MAX_PICTURES: Final = 384 << 10
 URI: Final = "offloop://artifacts/"
 
 
-async def shown(record: Record, store: ArtifactStore) -> list[ContentBlock]:
-    """What of a completed job's files is shown in its answer, in their order; files that do not fit are left out."""
+async def inlined(record: Record, store: ArtifactStore) -> list[ContentBlock]:
+    """The small files of a completed job as blocks, in their order; files that do not fit are left out."""
     if not isinstance(record.outcome, Done):
         return []
     blocks: list[ContentBlock] = []
@@ -38,7 +38,7 @@ async def shown(record: Record, store: ArtifactStore) -> list[ContentBlock]:
             is_text(artifact.mime_type) or artifact.mime_type.startswith("image/")
         ):
             continue
-        # The job is done all the same, and its files are linked; one that was deleted since is not shown.
+        # The job is completed and its files are linked in any case; a file deleted since then is left out.
         with suppress(NotFound, Unavailable):
             await store.find(artifact.artifact_id)
             data = await read(store, artifact, 0, artifact.size)

@@ -1,4 +1,4 @@
-"""A light tool: one that the front end answers itself, without a worker."""
+"""Light tools: the front end answers them itself, without a worker."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from pydantic import BaseModel
 from offloop.kinds.kind import Model
 from offloop.kinds.options import Family
 from offloop_server.toolkit.arguments import output_schema, schema, validate
-from offloop_server.toolkit.job_tool import Caller, Services
+from offloop_server.toolkit.services import Caller, Services
 
 ModelT = TypeVar("ModelT", bound=Model)
 
 
 class LightTool(ABC, Generic[ModelT]):
-    """A tool that the front end answers itself; a subclass says what it takes and does.
+    """Base of a tool that the front end answers itself.
+
+    A subclass sets the class attributes, which become the tool's description, and implements `do`.
 
     Args:
-        services: what it works with.
+        services: the services of this front end.
     """
 
     name: str
@@ -37,7 +39,7 @@ class LightTool(ABC, Generic[ModelT]):
         self._services = services
 
     def describe(self) -> Tool:
-        """As it is listed."""
+        """The tool's entry in ``tools/list``."""
         return Tool(
             name=self.name,
             title=self.name.replace("_", " ").capitalize(),
@@ -53,13 +55,13 @@ class LightTool(ABC, Generic[ModelT]):
         )
 
     async def call(self, arguments: dict[str, Any], caller: Caller) -> CallToolResult:
-        """Validate, then do it.
+        """Validate the arguments and run the tool.
 
         Raises:
-            OffloopError: refused; the message is for the caller.
+            OffloopError: the call is refused; the message is for the caller.
         """
         return await self.do(validate(self.name, self.arguments, arguments), caller)
 
     @abstractmethod
     async def do(self, value: ModelT, caller: Caller) -> CallToolResult:
-        """What the tool does."""
+        """Run the tool with validated arguments."""

@@ -1,4 +1,4 @@
-"""Parts of files as a model reads them: bytes, lines, and the text they are, without a character cut in two."""
+"""Parts of files for models: bytes, lines, and decoded text that never splits a character."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from offloop.errors import BadInput
 Encoding = Literal["auto", "text", "base64"]
 
 MAX_BYTES: Final = 65_536
-"""Of one part; longer answers are cut by hosts."""
+"""Bytes of one part; hosts cut longer answers."""
 MAX_SEARCHED: Final = 64 << 20
-"""Bytes that are looked through for a line; further on, a part is found by its offset."""
+"""Bytes that are searched for a line; a later part is read by its offset."""
 
 _TEXT: Final = re.compile(
     r"text/.+|application/(.+\+)?(json|xml|yaml|toml|javascript|sql|csv|ndjson|x-sh)|.+\+(json|xml)"
@@ -28,7 +28,7 @@ _PICTURES: Final = {
     "image/gif": (b"GIF87a", b"GIF89a"),
     "image/webp": (b"RIFF",),
 }
-"""What models can look at, and how such a file begins."""
+"""Image types that models accept, with the magic bytes of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def is_text(mime_type: str) -> bool:
 
 
 def is_picture(mime_type: str, head: bytes) -> bool:
-    """Whether it is a picture that a model can look at, going by its type and its first bytes."""
+    """Whether models accept it as an image, by its declared type and its first bytes."""
     return head.startswith(_PICTURES.get(mime_type, ())) if mime_type in _PICTURES else False
 
 
@@ -70,7 +70,7 @@ async def read(store: ArtifactStore, artifact: Artifact, start: int, end: int) -
 
 
 async def part(store: ArtifactStore, artifact: Artifact, start: int, end: int, encoding: Encoding) -> Part:
-    """A part of a file as text where it is text, else as base64.
+    """A part of a file: decoded if it is text, else as base64.
 
     Raises:
         Unavailable: the store does not answer.
@@ -86,14 +86,14 @@ async def part(store: ArtifactStore, artifact: Artifact, start: int, end: int, e
 
 
 def decoded(data: bytes, mark: bytes, start: int, *, at_end: bool, anyway: bool) -> tuple[str, int, str] | None:
-    """Text, how many bytes it takes up, and its character set; None where it is not text.
+    """The text, its length in bytes and its character set; None if it is not text.
 
     Args:
         data: the part.
-        mark: how the file begins.
-        start: where in the file the part begins.
-        at_end: whether the file ends with it; else a character may be cut in two at the end.
-        anyway: read it as text although it is not Unicode.
+        mark: the first three bytes of the file.
+        start: offset of the part in the file.
+        at_end: whether the part ends the file; if not, its last character may be incomplete.
+        anyway: decode as windows-1252 if it is not Unicode.
     """
     for bom, charset in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
         if mark.startswith(bom):
@@ -108,7 +108,7 @@ def decoded(data: bytes, mark: bytes, start: int, *, at_end: bool, anyway: bool)
         if "\0" not in text:
             return text.removeprefix("\ufeff" if start == 0 else ""), len(kept), "utf-8"
     if anyway:
-        # Neither of the two: what is left of the old world is mostly this, and all of it decodes to something.
+        # The most frequent legacy encoding; with "replace" every byte decodes.
         return data.decode("cp1252", "replace"), len(data), "windows-1252"
     return None
 
@@ -117,14 +117,14 @@ def _whole_units(data: bytes, charset: str) -> int:
     length = len(data) - len(data) % 2
     last = data[length - 2 : length]
     high = last[1:] if charset == "utf-16-le" else last[:1]
-    return length - 2 if high and 0xD8 <= high[0] <= 0xDB else length  # noqa: PLR2004 -- the first half of a pair
+    return length - 2 if high and 0xD8 <= high[0] <= 0xDB else length  # noqa: PLR2004 -- high surrogates
 
 
 async def span_of_lines(store: ArtifactStore, artifact: Artifact, first: int, count: int) -> tuple[int, int]:
-    """Where `count` lines from line `first` (from 1) begin and end, in bytes; the end is bounded by `MAX_BYTES`.
+    """Byte offsets of the begin and end of `count` lines from line `first` (1-based), at most `MAX_BYTES` apart.
 
     Raises:
-        BadInput: the file has fewer lines, or the line is too far in to look for it.
+        BadInput: the file has fewer lines, or the line lies beyond `MAX_SEARCHED` bytes.
         Unavailable: the store does not answer.
     """
     start = await _line_start(store.stream(artifact, 0, min(artifact.size, MAX_SEARCHED)), first - 1)
@@ -147,17 +147,17 @@ async def span_of_lines(store: ArtifactStore, artifact: Artifact, first: int, co
 
 
 async def _line_start(pieces: AsyncIterator[bytes], breaks: int) -> int | None:
-    """The byte after so many line breaks; None where there are fewer."""
+    """The offset after that many line breaks; None if there are fewer."""
     passed = 0
     async for piece in pieces:
         here = piece.count(b"\n")
         if breaks > here:
             breaks, passed = breaks - here, passed + len(piece)
             continue
-        place = 0
+        offset = 0
         for _ in range(breaks):
-            place = piece.index(b"\n", place) + 1
-        if place < len(piece):
-            return passed + place
+            offset = piece.index(b"\n", offset) + 1
+        if offset < len(piece):
+            return passed + offset
         breaks, passed = 0, passed + len(piece)
     return passed if breaks == 0 and passed == 0 else None

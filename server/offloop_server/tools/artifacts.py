@@ -1,4 +1,4 @@
-"""The tools around files: a place to upload to, reading for clients that cannot follow a link, and deleting."""
+"""File tools: create_upload, read_artifact (for clients that cannot follow a link), delete_artifact."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 from typing import Annotated, Any, Final, Literal
 
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from offloop.artifacts.store import Artifact
 from offloop.errors import BadInput, NotFound
@@ -14,30 +14,30 @@ from offloop.kinds.kind import Model
 from offloop.paths import safe_name
 from offloop.queue.record import Record
 from offloop.redis.codec import timestamp
-from offloop_server.toolkit.job_tool import Caller, Services, WaitSeconds, notes
+from offloop_server.toolkit.answers import text_result
+from offloop_server.toolkit.job_tool import WaitSeconds, notes
 from offloop_server.toolkit.light_tool import LightTool
 from offloop_server.toolkit.parts import MAX_BYTES, Encoding, Part, is_picture, part, read, span_of_lines
+from offloop_server.toolkit.services import AnyTool, Caller, Services
 from offloop_server.tools.previews import MAX_BYTES as MAX_PICTURE
-from offloop_server.tools.previews import Previews, check_arrived
+from offloop_server.tools.previews import Previews
 from offloop_server.web.uploads import MIME_TYPE
 
 ArtifactId = Annotated[str, Field(min_length=1, max_length=64)]
-_MAX_SAID: Final = 5
+_MAX_SENTENCES: Final = 5
 """Sentences about unknown ids in one text; all ids are in the structure."""
 MimeType = Annotated[str, Field(pattern=MIME_TYPE, examples=["image/jpeg"])]
 
 
 class CreateUploadArguments(Model):
-    """What will be uploaded."""
+    """Arguments of create_upload."""
 
     name: Annotated[str, Field(min_length=1, max_length=255)] = Field(description="The file's name, for display.")
     mime_type: MimeType = Field("application/octet-stream", description="Such as image/jpeg.")
 
 
-class UploadAnswer(BaseModel):
-    """Where to put the file, and how to name it afterwards."""
-
-    model_config = ConfigDict(extra="forbid")
+class UploadAnswer(Model):
+    """A reserved artifact and the URL that takes its bytes."""
 
     artifact_id: str = Field(description="Use it as artifact:<artifact_id> once the bytes are there.")
     upload_url: str = Field(description="PUT the bytes here, once.")
@@ -49,7 +49,7 @@ class UploadAnswer(BaseModel):
 
 
 class CreateUpload(LightTool[CreateUploadArguments]):
-    """Makes a signed PUT URL."""
+    """Reserves an artifact and signs a PUT URL for it."""
 
     name = "create_upload"
     description = (
@@ -62,7 +62,6 @@ class CreateUpload(LightTool[CreateUploadArguments]):
     idempotent = False
 
     async def do(self, value: CreateUploadArguments, caller: Caller) -> CallToolResult:
-        """Reserve the artifact."""
         artifact = await self._services.store.reserve(
             principal=caller.principal, name=safe_name(value.name, "upload"), mime_type=value.mime_type
         )
@@ -78,11 +77,11 @@ class CreateUpload(LightTool[CreateUploadArguments]):
             f"Upload {artifact.name} with: curl -T FILE '{url}' - then use artifact:{artifact.artifact_id} as the "
             "file argument of other tools."
         )
-        return CallToolResult(content=[TextContent(text=text)], structured_content=structured.model_dump(mode="json"))
+        return text_result(text, structured)
 
 
 class ReadArtifactArguments(Model):
-    """Which artifact, and which part of it."""
+    """Arguments of read_artifact."""
 
     artifact_id: ArtifactId = Field(description="From a job's artifacts, or from create_upload.")
     offset: Annotated[int, Field(ge=0)] = Field(0, description="Byte to begin at.")
@@ -96,10 +95,8 @@ class ReadArtifactArguments(Model):
     wait_seconds: WaitSeconds = Field(20, description="How long to wait for an image that must be drawn.")
 
 
-class PartAnswer(BaseModel):
+class PartAnswer(Model):
     """A part of an artifact."""
-
-    model_config = ConfigDict(extra="forbid")
 
     artifact_id: str
     name: str
@@ -119,12 +116,7 @@ class PartAnswer(BaseModel):
 
 
 class ReadArtifact(LightTool[ReadArtifactArguments]):
-    """Reads a part, or looks at a page.
-
-    Args:
-        services: what tools work with.
-        glances: draws what is to be looked at.
-    """
+    """Reads a part, or shows a page as an image."""
 
     name = "read_artifact"
     description = (
@@ -134,23 +126,22 @@ class ReadArtifact(LightTool[ReadArtifactArguments]):
     arguments = ReadArtifactArguments
     answers = PartAnswer
 
-    def __init__(self, services: Services, glances: Previews) -> None:
+    def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self._glances = glances
+        self._previews = Previews(services)
 
     async def do(self, value: ReadArtifactArguments, caller: Caller) -> CallToolResult:
-        """Read and encode, or have it drawn."""
         if sum((value.offset > 0, value.line is not None, value.page is not None)) > 1:
             message = "read_artifact was not run: send only one of offset, line and page, and call it again."
             raise BadInput(message)
-        artifact = check_arrived(await self._services.store.get(value.artifact_id, principal=caller.principal))
+        artifact = (await self._services.store.get(value.artifact_id, principal=caller.principal)).check_uploaded()
         if value.page is not None:
-            return await self._drawn(artifact, value.page, value.wait_seconds, caller)
+            return await self._rendered(artifact, value.page, value.wait_seconds, caller)
         if value.offset == 0 and value.line is None and value.encoding == "auto":
-            if shown := await self._picture(artifact, caller):
-                return shown
-            if artifact.mime_type.startswith("image/") and self._glances.draws(artifact):
-                return await self._drawn(artifact, 1, value.wait_seconds, caller)
+            if picture := await self._picture(artifact, caller):
+                return picture
+            if artifact.mime_type.startswith("image/") and self._previews.renders(artifact):
+                return await self._rendered(artifact, 1, value.wait_seconds, caller)
         return await self._part(artifact, value, caller)
 
     async def _part(self, artifact: Artifact, value: ReadArtifactArguments, caller: Caller) -> CallToolResult:
@@ -166,7 +157,7 @@ class ReadArtifact(LightTool[ReadArtifactArguments]):
     async def _picture(
         self, artifact: Artifact, caller: Caller, *, of: Artifact | None = None
     ) -> CallToolResult | None:
-        """The whole file as an image block, where a model can look at it as it is."""
+        """The whole file as an image block, if models accept it unconverted."""
         if not artifact.mime_type.startswith("image/") or artifact.size > MAX_PICTURE:
             return None
         data = await read(self._services.store, artifact, 0, artifact.size)
@@ -175,47 +166,45 @@ class ReadArtifact(LightTool[ReadArtifactArguments]):
         block = ImageContent(data=base64.b64encode(data).decode(), mime_type=artifact.mime_type)
         return _answer(of or artifact, caller, block, None)
 
-    async def _drawn(self, artifact: Artifact, page: int, wait: float, caller: Caller) -> CallToolResult:
-        drawn = await self._glances.draw(artifact, page, wait, caller)
-        if isinstance(drawn, Record):
+    async def _rendered(self, artifact: Artifact, page: int, wait: float, caller: Caller) -> CallToolResult:
+        preview = await self._previews.render(artifact, page, wait, caller)
+        if isinstance(preview, Record):
             text = f"The image of {artifact.name} is being drawn: call read_artifact again with the same arguments."
-            told = "\n".join([text, *await notes(drawn, self._services)])
-            return _answer(artifact, caller, TextContent(text=told), None, pending=True)
-        shown = await self._picture(drawn, caller, of=artifact)
-        if shown is None:
+            text = "\n".join([text, *await notes(preview, self._services)])
+            return _answer(artifact, caller, TextContent(text=text), None, pending=True)
+        picture = await self._picture(preview, caller, of=artifact)
+        if picture is None:
             message = (
-                f"The image of {artifact.name} has {drawn.size} bytes, too many to show: read it from "
-                f"{caller.links.download(drawn)}, or make it smaller with transform_image."
+                f"The image of {artifact.name} has {preview.size} bytes, too many to show: read it from "
+                f"{caller.links.download(preview)}, or make it smaller with transform_image."
             )
             raise BadInput(message)
-        return shown
+        return picture
 
 
 class DeleteArtifactArguments(Model):
-    """Which artifacts."""
+    """Arguments of delete_artifact."""
 
     artifact_ids: Annotated[list[ArtifactId], Field(min_length=1, max_length=100)] = Field(
         description="1 to 100 ids, from a job's artifacts or from create_upload."
     )
 
 
-class DeletedAnswer(BaseModel):
-    """What became of each id."""
-
-    model_config = ConfigDict(extra="forbid")
+class DeletedAnswer(Model):
+    """The outcome for each id."""
 
     deleted: list[str] = Field(description="Gone, and not counted in your storage any more.")
     unknown: list[str] = Field(description="Not there: deleted before, expired, or never yours.")
 
 
 class DeleteArtifact(LightTool[DeleteArtifactArguments]):
-    """Makes room."""
+    """Deletes artifacts, which frees quota."""
 
     name = "delete_artifact"
     description = (
-        "Delete files of yours for good, also uploads that have not come: room in your storage at once. Links to them "
-        "end, and jobs that still need them fail. The bytes themselves, which equal files share, leave the disk a few "
-        "hours after they would have expired."
+        "Delete files of yours for good, also uploads that have not come: frees your storage immediately. Links to "
+        "them end, and jobs that still need them fail. The bytes themselves, which equal files share, leave the disk a "
+        "few hours after they would have expired."
     )
     arguments = DeleteArtifactArguments
     answers = DeletedAnswer
@@ -223,20 +212,20 @@ class DeleteArtifact(LightTool[DeleteArtifactArguments]):
     destructive = True
 
     async def do(self, value: DeleteArtifactArguments, caller: Caller) -> CallToolResult:
-        """Delete those that there are."""
         deleted = await self._services.store.delete(value.artifact_ids, principal=caller.principal)
         unknown = [one for one in dict.fromkeys(value.artifact_ids) if one not in set(deleted)]
         lines = (
             [f"Deleted {len(deleted)} file{'s' if len(deleted) > 1 else ''}; their room is free."] if deleted else []
         )
-        lines += [NotFound.artifact(one).message for one in unknown[:_MAX_SAID]]
-        if len(unknown) > _MAX_SAID:
-            lines.append(f"The same goes for {len(unknown) - _MAX_SAID} more ids: they are in unknown.")
-        return CallToolResult(
-            content=[TextContent(text="\n".join(lines))],
-            structured_content=DeletedAnswer(deleted=deleted, unknown=unknown).model_dump(mode="json"),
-            is_error=not deleted,
-        )
+        lines += [NotFound.artifact(one).message for one in unknown[:_MAX_SENTENCES]]
+        if len(unknown) > _MAX_SENTENCES:
+            lines.append(f"The same goes for {len(unknown) - _MAX_SENTENCES} more ids: they are in unknown.")
+        return text_result("\n".join(lines), DeletedAnswer(deleted=deleted, unknown=unknown), is_error=not deleted)
+
+
+def tools(services: Services) -> list[AnyTool]:
+    """All tools of this module."""
+    return [CreateUpload(services), ReadArtifact(services), DeleteArtifact(services)]
 
 
 def _answer(  # noqa: PLR0913 -- the last two are named
@@ -248,7 +237,7 @@ def _answer(  # noqa: PLR0913 -- the last two are named
     line: int | None = None,
     pending: bool = False,
 ) -> CallToolResult:
-    """The one shape of an answer; without a part, it is about the whole file as an image."""
+    """The answer of read_artifact; without a part, it is about the whole file as an image."""
     fields: dict[str, Any] = {"offset": 0, "length": artifact.size, "content": "", "charset": None}
     fields |= {"encoding": "pending" if pending else "image", "next_offset": None, "next_line": None}
     if found:

@@ -1,4 +1,4 @@
-"""run_batch: many inputs for one heavy tool in one call."""
+"""run_batch: many inputs for one job tool in one call."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from pydantic import Field
 from offloop.errors import BadInput, NotFound, OffloopError, Refused
 from offloop.kinds.kind import Kind, Model
 from offloop.queue import batches
-from offloop.queue.batches import Batches
 from offloop.queue.client import Submission
-from offloop.queue.subscription import WebhookSubscription, webhook_policy
 from offloop_server.toolkit.answers import JobAnswer
 from offloop_server.toolkit.arguments import schema, validate
 from offloop_server.toolkit.batch_answers import BatchOutput, batch_answer
-from offloop_server.toolkit.job_tool import Budget, Caller, Services, check_references, notes
+from offloop_server.toolkit.job_tool import Budget, check_references, notes, subscribed
 from offloop_server.toolkit.light_tool import LightTool
+from offloop_server.toolkit.services import AnyTool, Caller, Services
 
 _MAX_FAULTS: Final = 3
-"""Wrong items that one refusal names."""
+"""Invalid items that one refusal names."""
 
 
 class RunBatchArguments(Budget):
-    """Which tool, with which inputs."""
+    """Arguments of run_batch."""
 
     kind: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="The tool to run on every item.")
     items: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=batches.MAX_ITEMS)] = Field(
@@ -40,13 +39,7 @@ class RunBatchArguments(Budget):
 
 
 class RunBatch(LightTool[RunBatchArguments]):
-    """Many inputs as one job.
-
-    Args:
-        services: what it works with.
-        accepting: accepts the batch.
-        kinds: what may be run on items.
-    """
+    """Many inputs as one job."""
 
     name = batches.KIND
     description = (
@@ -59,14 +52,12 @@ class RunBatch(LightTool[RunBatchArguments]):
     read_only = False
     idempotent = False
 
-    def __init__(self, services: Services, accepting: Batches, kinds: Mapping[str, Kind[Any, Any]]) -> None:
-        super().__init__(services)
-        self._batches = accepting
-        self._kinds = kinds
-        self._may_be_told = webhook_policy(services.settings)
+    @property
+    def _kinds(self) -> Mapping[str, Kind[Any, Any]]:
+        return self._services.offered
 
     def describe(self) -> Tool:
-        """As it is listed: with the names of the kinds, and its own arguments before those of every job."""
+        """The tool's entry in ``tools/list``: the kinds by name, and its own arguments before those of every job."""
         found = schema(self.arguments)
         fields = found["properties"]
         order = [name for name in fields if name not in Budget.model_fields]
@@ -77,19 +68,19 @@ class RunBatch(LightTool[RunBatchArguments]):
     async def do(self, value: RunBatchArguments, caller: Caller) -> CallToolResult:
         """Check every item, submit all of them, and wait within the budget."""
         kind = self._kind(value.kind)
-        notice = WebhookSubscription.to(value.notify_url, self._may_be_told) if value.notify_url else None
+        subscription = subscribed(value, self._services)
         values = await asyncio.to_thread(_checked, kind, value)
         await self._check_references(values, caller.principal)
 
         async def submit(job_id: str) -> Submission:
-            return await self._batches.submit(
+            return await self._services.batches.submit(
                 kind,
                 values,
                 principal=caller.principal,
                 job_id=job_id,
                 key=value.idempotency_key,
                 wait=value.wait_seconds > 0,
-                notice=notice,
+                notice=subscription,
                 stop_on_error=value.stop_on_error,
             )
 
@@ -98,11 +89,10 @@ class RunBatch(LightTool[RunBatchArguments]):
             principal=caller.principal,
             wait=value.wait_seconds,
             relay=caller.relay,
-            reachable=value.idempotency_key is not None or notice is not None,
+            reachable=value.idempotency_key is not None or subscription is not None,
         )
-        told = (f"{notice.host} is told when it ends.",) if notice and not record.state.terminal else ()
-        said = (*told, *await notes(record, self._services))
-        return await batch_answer(record, self._services.redis, caller.links, notes=said)
+        noted = await notes(record, self._services, subscription)
+        return await batch_answer(record, self._services.redis, caller.links, notes=noted)
 
     def _kind(self, name: str) -> Kind[Any, Any]:
         if name == self.name:
@@ -126,16 +116,16 @@ class RunBatch(LightTool[RunBatchArguments]):
                 raise _refusal([f"items[{index}]: {error.message}"]) from None
 
 
-def batch_tools(services: Services, accepting: Batches, kinds: Mapping[str, Kind[Any, Any]]) -> list[RunBatch]:
-    """The tool, where there is anything it could run."""
-    return [RunBatch(services, accepting, kinds)] if kinds else []
+def tools(services: Services) -> list[AnyTool]:
+    """The tool, unless no kind is offered."""
+    return [RunBatch(services)] if services.offered else []
 
 
 def _checked(kind: Kind[Any, Any], value: RunBatchArguments) -> list[Model]:
-    """The items as the kind's input; many of them take milliseconds, so not on the event loop.
+    """Validate the items as inputs of the kind; takes milliseconds for many, so it runs in a thread.
 
     Raises:
-        BadInput: some do not fit; the message names the first of them, and their fields.
+        BadInput: some are invalid; the message names the first of them, and their fields.
     """
     values: list[Model] = []
     faults: list[str] = []

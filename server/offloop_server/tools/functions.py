@@ -1,10 +1,10 @@
-"""Developers' functions as light tools: ``async def`` on the loop, ``def`` in a thread."""
+"""Declared functions as light tools: ``async def`` runs on the event loop, ``def`` in a thread."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,11 +18,10 @@ from offloop_server.toolkit.light_tool import LightTool
 
 if TYPE_CHECKING:
     from offloop.kinds.tool import DeclaredTool
-    from offloop_server.runtime.threads import Threads
-    from offloop_server.toolkit.job_tool import AnyTool, Caller, Services
+    from offloop_server.toolkit.services import AnyTool, Caller, Services
 
 MAX_ANSWER: Final = 1 << 20
-"""Bytes of one answer: it is written on the loop, and read by a model. Larger results are a job's artifacts."""
+"""Bytes of one answer: the event loop serialises it and a model reads it. Larger results are artifacts of jobs."""
 
 log = logs.get(__name__)
 
@@ -31,12 +30,11 @@ class LightFunction(LightTool[Model]):
     """The tool of one declared function.
 
     Args:
-        declared: the function, and what it says of itself.
-        services: what every light tool has.
-        threads: where a ``def`` is called.
+        declared: the function with its contract.
+        services: the services of this front end; a ``def`` runs in its threads.
     """
 
-    def __init__(self, declared: DeclaredTool[Any, Any], services: Services, threads: Threads) -> None:
+    def __init__(self, declared: DeclaredTool[Any, Any], services: Services) -> None:
         super().__init__(services)
         self.name = declared.name
         self.description = declared.description
@@ -48,10 +46,8 @@ class LightFunction(LightTool[Model]):
         self.open_world = declared.open_world
         self.family = declared.family
         self._declared = declared
-        self._threads = threads
 
     async def do(self, value: Model, caller: Caller) -> CallToolResult:
-        """Call the function."""
         try:
             answer = await (self._awaited(value) if self._declared.asynchronous else self._threaded(value, caller))
         except BaseExceptionGroup as group:
@@ -83,7 +79,7 @@ class LightFunction(LightTool[Model]):
             raise LimitExceeded(message) from None
 
     async def _threaded(self, value: Model, caller: Caller) -> Any:
-        return await self._threads.run(
+        return await self._services.threads.run(
             partial(self._declared.function, value),
             name=self.name,
             principal=caller.principal,
@@ -91,7 +87,7 @@ class LightFunction(LightTool[Model]):
         )
 
     def _each(self, causes: list[BaseException]) -> JobError:
-        """Several failures at once: a message for each cause that was foreseen, one sentence for the others."""
+        """An exception group as one failure: each foreseen cause with its message, one sentence for the others."""
         messages = [cause.message for cause in causes if isinstance(cause, OffloopError)]
         crashes = [cause for cause in causes if not isinstance(cause, OffloopError)]
         for crash in crashes:
@@ -101,26 +97,24 @@ class LightFunction(LightTool[Model]):
         return JobError("\n".join(dict.fromkeys(messages)))
 
 
-def light_functions(
-    declared: Mapping[str, DeclaredTool[Any, Any]], services: Services, threads: Threads
-) -> list[AnyTool]:
-    """A tool for each of them."""
-    return [LightFunction(one, services, threads) for one in declared.values()]
+def tools(services: Services) -> list[AnyTool]:
+    """One tool for each declared function."""
+    return [LightFunction(declared, services) for declared in services.kinds.tools.values()]
 
 
 @contextlib.contextmanager
 def _unmarked() -> Iterator[None]:
-    """Leave the task marked as cancelled only by a cancellation that goes on.
+    """Restore the task's count of cancellation requests, except for a cancellation that is still propagating.
 
-    A failure that reaches an ``asyncio.TaskGroup`` while it waits for its last tasks leaves a mark on the task; before
-    Python 3.11.3 the next timeout in that task, which is the server's, would then end as a cancellation.
+    A failure that reaches an ``asyncio.TaskGroup`` while it waits for its last tasks leaves a request on the task.
+    Before Python 3.11.3 the next timeout in that task, which is the server's, would then end as a cancellation.
     """
     task = asyncio.current_task()
     marks = task.cancelling() if task else 0
     try:
         yield
     except asyncio.CancelledError:
-        marks += 1  # of whoever cancels, such as the time limit, who takes it back
+        marks += 1  # the canceller, such as the time limit, takes this one back itself
         raise
     finally:
         while task and task.cancelling() > marks:

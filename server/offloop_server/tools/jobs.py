@@ -1,4 +1,4 @@
-"""The tools around jobs: look, wait, list, cancel. They never run work themselves."""
+"""Job tools: job_status, wait_for_jobs, list_jobs, cancel_job. None of them runs work."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pydantic import Field
 from offloop.errors import BadInput
 from offloop.kinds.kind import Model
 from offloop.queue import batches
-from offloop.queue.client import JobQueue
 from offloop.queue.record import State
 from offloop_server.toolkit.answers import JobAnswer, JobsAnswer, answer, answer_many
 from offloop_server.toolkit.batch_answers import batch_answer
-from offloop_server.toolkit.inline import shown
-from offloop_server.toolkit.job_tool import Caller, Services, WaitSeconds, notes
+from offloop_server.toolkit.inline import inlined
+from offloop_server.toolkit.job_tool import WaitSeconds, notes
 from offloop_server.toolkit.light_tool import LightTool
+from offloop_server.toolkit.services import AnyTool, Caller, Services
 
 JobId = Annotated[str, Field(min_length=1, max_length=64, description="The job_id of an earlier answer.")]
 CANCEL_SECONDS = 5.0
-"""How long cancel_job waits for a running child to be gone before it answers."""
+"""Longest wait of cancel_job for the end of a running child process."""
 
 
 class JobStatusArguments(Model):
-    """Which job, and how long to wait for it."""
+    """Arguments of job_status."""
 
     job_id: JobId
     wait_seconds: WaitSeconds = Field(0, description="Wait for the job to end, at most so many seconds.")
@@ -34,7 +34,7 @@ class JobStatusArguments(Model):
 
 
 class JobStatus(LightTool[JobStatusArguments]):
-    """The polling tool."""
+    """Reads one job, and can wait for its end."""
 
     name = "job_status"
     description = (
@@ -45,26 +45,25 @@ class JobStatus(LightTool[JobStatusArguments]):
     answers = JobAnswer[dict[str, Any]]
 
     async def do(self, value: JobStatusArguments, caller: Caller) -> CallToolResult:
-        """Read, perhaps wait."""
         record = await self._services.calls.status(
             value.job_id, principal=caller.principal, wait=value.wait_seconds, relay=caller.relay
         )
-        said = await notes(record, self._services)
+        noted = await notes(record, self._services)
         if record.kind == batches.KIND:
-            return await batch_answer(record, self._services.redis, caller.links, notes=said, cursor=value.cursor)
+            return await batch_answer(record, self._services.redis, caller.links, notes=noted, cursor=value.cursor)
         if value.cursor:
             message = f"cursor: job {value.job_id} is no run_batch; leave it out."
             raise BadInput(message)
         return answer(
             record,
             caller.links,
-            notes=said,
-            shown=await shown(record, self._services.store),
+            notes=noted,
+            inlined=await inlined(record, self._services.store),
         )
 
 
 class WaitForJobsArguments(Model):
-    """Which jobs, and what to wait for."""
+    """Arguments of wait_for_jobs."""
 
     job_ids: Annotated[list[JobId], Field(min_length=1, max_length=50)] = Field(description="1 to 50 job ids.")
     wait_seconds: WaitSeconds = Field(20, description="Wait at most so many seconds.")
@@ -72,15 +71,14 @@ class WaitForJobsArguments(Model):
 
 
 class WaitForJobs(LightTool[WaitForJobsArguments]):
-    """Long-poll for several jobs."""
+    """Long poll for several jobs."""
 
     name = "wait_for_jobs"
-    description = "Wait for several jobs at once; answers all of them as they are when any or all have ended."
+    description = "Wait for several jobs together; answers all of them as they are when any or all have ended."
     arguments = WaitForJobsArguments
     answers = JobsAnswer
 
     async def do(self, value: WaitForJobsArguments, caller: Caller) -> CallToolResult:
-        """Wait, then describe each."""
         ids = list(dict.fromkeys(value.job_ids))
         records = await self._services.calls.wait_for(
             ids, principal=caller.principal, wait=value.wait_seconds, until=value.until
@@ -89,7 +87,7 @@ class WaitForJobs(LightTool[WaitForJobsArguments]):
 
 
 class ListJobsArguments(Model):
-    """Which jobs."""
+    """Arguments of list_jobs."""
 
     state: State | None = Field(None, description="Only jobs in this state.")
     kind: Annotated[str, Field(max_length=63)] | None = Field(None, description="Only jobs of this tool.")
@@ -105,19 +103,15 @@ class ListJobs(LightTool[ListJobsArguments]):
     arguments = ListJobsArguments
     answers = JobsAnswer
 
-    def __init__(self, services: Services, queue: JobQueue) -> None:
-        super().__init__(services)
-        self._queue = queue
-
     async def do(self, value: ListJobsArguments, caller: Caller) -> CallToolResult:
-        page = await self._queue.jobs(
+        page = await self._services.queue.jobs(
             principal=caller.principal, state=value.state, kind=value.kind, limit=value.limit, cursor=value.cursor
         )
         return answer_many(page.records, caller.links, cursor=page.cursor)
 
 
 class CancelJobArguments(Model):
-    """Which job."""
+    """Arguments of cancel_job."""
 
     job_id: JobId
 
@@ -133,9 +127,13 @@ class CancelJob(LightTool[CancelJobArguments]):
     destructive = True
 
     async def do(self, value: CancelJobArguments, caller: Caller) -> CallToolResult:
-        """Ask, and wait for the end."""
         record, shared = await self._services.calls.cancel(
             value.job_id, principal=caller.principal, wait=CANCEL_SECONDS
         )
         note = f"It goes on: {shared} other request(s) of yours share it; call cancel_job again to end it for them too."
         return answer(record, caller.links, notes=(note,) if shared else ())
+
+
+def tools(services: Services) -> list[AnyTool]:
+    """All tools of this module."""
+    return [JobStatus(services), WaitForJobs(services), ListJobs(services), CancelJob(services)]

@@ -1,28 +1,25 @@
-"""The tools around webhooks: what became of each delivery, sending one again, and the secret that signs them."""
+"""Webhook tools: list_deliveries, replay_delivery, rotate_webhook_secret."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from mcp_types import CallToolResult, TextContent
-from pydantic import BaseModel, ConfigDict, Field
+from mcp_types import CallToolResult
+from pydantic import Field
 
 from offloop.kinds.kind import Model
 from offloop.redis.codec import timestamp
 from offloop.webhooks.deliveries import OVERLAP_SECONDS, Delivery, DeliveryState, Webhooks
-from offloop_server.toolkit.job_tool import Caller, Services
-from offloop_server.toolkit.light_tool import LightTool
+from offloop_server.toolkit.answers import text_result
+from offloop_server.toolkit.light_tool import LightTool, ModelT
+from offloop_server.toolkit.services import AnyTool, Caller, Services
 from offloop_server.tools.jobs import JobId
 
 DeliveryId = Annotated[str, Field(min_length=1, max_length=64, description="From list_deliveries.")]
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class DeliveryAnswer(_Answer):
-    """How it stands with telling one URL of one job."""
+class DeliveryAnswer(Model):
+    """One delivery: one URL is notified of the end of one job."""
 
     delivery_id: str = Field(description="The webhook-id that the receiver sees, at every attempt.")
     job_id: str
@@ -39,22 +36,22 @@ class DeliveryAnswer(_Answer):
     next_attempt_at: str | None
 
 
-class DeliveriesAnswer(_Answer):
-    """Several deliveries."""
+class DeliveriesAnswer(Model):
+    """A page of deliveries."""
 
     deliveries: list[DeliveryAnswer]
     cursor: str | None = Field(description="Pass it to list_deliveries to go on; null at the end.")
 
 
-class SecretAnswer(_Answer):
-    """A new secret."""
+class SecretAnswer(Model):
+    """A new signing secret."""
 
     secret: str = Field(description="Shown this once; receivers verify webhook-signature with it.")
     old_secrets_sign_until: str | None = Field(description="Until when the ones before it sign too; null: none does.")
 
 
 class ListDeliveriesArguments(Model):
-    """Which deliveries."""
+    """Arguments of list_deliveries."""
 
     job_id: JobId | None = Field(None, description="Only those of this job.")
     state: DeliveryState | None = Field(None, description="Only those in this state.")
@@ -63,31 +60,34 @@ class ListDeliveriesArguments(Model):
 
 
 class ReplayDeliveryArguments(Model):
-    """Which delivery."""
+    """Arguments of replay_delivery."""
 
     delivery_id: DeliveryId
 
 
 class RotateWebhookSecretArguments(Model):
-    """What becomes of the old ones."""
+    """Arguments of rotate_webhook_secret."""
 
     revoke_old: bool = Field(
-        default=False, description="True: the old secrets stop signing at once, as when one has leaked."
+        default=False, description="True: the old secrets stop signing immediately, as when one has leaked."
     )
 
 
-class ListDeliveries(LightTool[ListDeliveriesArguments]):
-    """The deliveries of the caller."""
+class _WebhookTool(LightTool[ModelT]):
+    family = "webhooks"
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._webhooks = Webhooks(services.redis)
+
+
+class ListDeliveries(_WebhookTool[ListDeliveriesArguments]):
+    """Lists the deliveries of the caller."""
 
     name = "list_deliveries"
     description = "List what was or will be sent to your notify_url targets, newest first: state, attempts, last error."
     arguments = ListDeliveriesArguments
     answers = DeliveriesAnswer
-    family = "webhooks"
-
-    def __init__(self, services: Services, webhooks: Webhooks) -> None:
-        super().__init__(services)
-        self._webhooks = webhooks
 
     async def do(self, value: ListDeliveriesArguments, caller: Caller) -> CallToolResult:
         page = await self._webhooks.deliveries(
@@ -96,37 +96,31 @@ class ListDeliveries(LightTool[ListDeliveriesArguments]):
         lines = [_line(delivery) for delivery in page.deliveries] or ["No deliveries match."]
         if page.cursor:
             lines.append(f"There are more: call list_deliveries with cursor={page.cursor!r} and the same filters.")
-        shown = DeliveriesAnswer(deliveries=[_described(each) for each in page.deliveries], cursor=page.cursor)
-        return _answer("\n".join(lines), shown)
+        structured = DeliveriesAnswer(deliveries=[_described(each) for each in page.deliveries], cursor=page.cursor)
+        return text_result("\n".join(lines), structured)
 
 
-class ReplayDelivery(LightTool[ReplayDeliveryArguments]):
-    """Sends one again."""
+class ReplayDelivery(_WebhookTool[ReplayDeliveryArguments]):
+    """Sends one delivery again."""
 
     name = "replay_delivery"
     description = (
         "Send a delivery again now, with all its retries and under the same webhook-id; "
-        "one whose URL had answered 410 Gone is told again from then on."
+        "one whose URL had answered 410 Gone is notified again from then on."
     )
     arguments = ReplayDeliveryArguments
     answers = DeliveryAnswer
-    family = "webhooks"
     read_only = False
     open_world = True
 
-    def __init__(self, services: Services, webhooks: Webhooks) -> None:
-        super().__init__(services)
-        self._webhooks = webhooks
-
     async def do(self, value: ReplayDeliveryArguments, caller: Caller) -> CallToolResult:
-        """Make it due."""
         delivery = await self._webhooks.replay(value.delivery_id, principal=caller.principal)
         text = f'{_line(delivery)} Call list_deliveries(job_id="{delivery.job_id}") to see what comes of it.'
-        return _answer(text, _described(delivery))
+        return text_result(text, _described(delivery))
 
 
-class RotateWebhookSecret(LightTool[RotateWebhookSecretArguments]):
-    """Makes a secret."""
+class RotateWebhookSecret(_WebhookTool[RotateWebhookSecretArguments]):
+    """Makes a new signing secret."""
 
     name = "rotate_webhook_secret"
     description = (
@@ -135,27 +129,22 @@ class RotateWebhookSecret(LightTool[RotateWebhookSecretArguments]):
     )
     arguments = RotateWebhookSecretArguments
     answers = SecretAnswer
-    family = "webhooks"
     read_only = False
     destructive = True
     idempotent = False
 
-    def __init__(self, services: Services, webhooks: Webhooks) -> None:
-        super().__init__(services)
-        self._webhooks = webhooks
-
     async def do(self, value: RotateWebhookSecretArguments, caller: Caller) -> CallToolResult:
-        """Make it, show it."""
         overlap = 0 if value.revoke_old else OVERLAP_SECONDS
         new = await self._webhooks.rotate(principal=caller.principal, overlap_seconds=overlap)
         until = timestamp(new.until) if new.until else None
         old = f"Older secrets sign too until {until}." if until else "No older secret signs."
         text = f"Your webhooks are signed with {new.secret} from now on: keep it, it is not shown again. {old}"
-        return _answer(text, SecretAnswer(secret=new.secret, old_secrets_sign_until=until))
+        return text_result(text, SecretAnswer(secret=new.secret, old_secrets_sign_until=until))
 
 
-def _answer(text: str, structured: BaseModel) -> CallToolResult:
-    return CallToolResult(content=[TextContent(text=text)], structured_content=structured.model_dump(mode="json"))
+def tools(services: Services) -> list[AnyTool]:
+    """All tools of this module."""
+    return [ListDeliveries(services), ReplayDelivery(services), RotateWebhookSecret(services)]
 
 
 def _described(delivery: Delivery) -> DeliveryAnswer:
@@ -174,7 +163,7 @@ def _described(delivery: Delivery) -> DeliveryAnswer:
 
 
 def _line(delivery: Delivery) -> str:
-    """One sentence for a model."""
+    """One delivery as a sentence."""
     how: str = delivery.state
     if delivery.next_attempt and delivery.attempts:
         how = f"pending, sent again at {timestamp(delivery.next_attempt)}"

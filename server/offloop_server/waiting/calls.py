@@ -1,8 +1,8 @@
-"""The wait budget: a call is answered with the result where it comes in time, else with the job, which goes on.
+"""The wait budget: the answer to a call is the result if it arrives in time, else the job, which continues.
 
-The budget ends the *wait*, never the work. A client that leaves in the middle is different: where nobody else can reach
-the job (its id was not told, no idempotency key names it, no URL is to be told of its end), the work is stopped, as the
-protocol wants it.
+The budget ends the *wait*, never the work. A client that disconnects is different. If the job is unreachable then (its
+id was not disclosed, and it has neither an idempotency key nor a webhook subscription), it is abandoned, as the
+protocol demands.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from offloop_server.waiting.inbox import Inbox, Watch
 
 DISCLOSE_TRIES: Final = 60
-"""How often, a second apart, a job whose id was told is made known as such to a Redis that does not answer."""
+"""Attempts, one second apart, to mark a job as disclosed while Redis does not answer."""
 
 log = logs.get(__name__)
 
@@ -35,7 +35,7 @@ Submit = Callable[[str], Awaitable[Submission]]
 
 
 class Calls:
-    """What the tools do with jobs; one per front end."""
+    """Submits jobs, waits for them and cancels them, for the tools of one front end."""
 
     def __init__(self, queue: JobQueue, inbox: Inbox, background: Background) -> None:
         self._queue = queue
@@ -51,21 +51,21 @@ class Calls:
         wait: float,
         key: str | None,
         relay: Relay,
-        notice: WebhookSubscription | None = None,
+        subscription: WebhookSubscription | None = None,
     ) -> Record:
         """Submit a job and wait for it.
 
         Args:
-            kind: what to do.
+            kind: the kind of the job.
             value: its validated input.
-            principal: who asks.
-            wait: seconds to wait at most; 0 answers with the queued job.
+            principal: the owner of the job.
+            wait: the longest wait in seconds; 0 answers with the queued job.
             key: the caller's idempotency key.
             relay: is awaited with each new progress.
-            notice: whom to tell of the job's end.
+            subscription: the webhook to send at the end of the job.
 
         Raises:
-            BadInput: nobody can be told so.
+            BadInput: webhooks cannot be sent, since no worker does.
             Busy: the queue is full.
             Conflict: the key was used for a different request.
             Unavailable: Redis does not answer.
@@ -73,24 +73,24 @@ class Calls:
 
         async def submit(job_id: str) -> Submission:
             return await self._queue.submit(
-                kind, value, principal=principal, job_id=job_id, key=key, wait_seconds=wait, notice=notice
+                kind, value, principal=principal, job_id=job_id, key=key, wait_seconds=wait, notice=subscription
             )
 
-        reachable = key is not None or notice is not None
+        reachable = key is not None or subscription is not None
         return await self.follow(submit, principal=principal, wait=wait, relay=relay, reachable=reachable)
 
     async def follow(self, submit: Submit, *, principal: str, wait: float, relay: Relay, reachable: bool) -> Record:
-        """Submit under a new id, and wait for what comes of it.
+        """Submit a job or batch under a new id, and wait for it.
 
         Args:
-            submit: does so under the id it is given; that is watched before, so that no push is missed.
-            principal: who asks.
-            wait: seconds to wait at most; 0 answers with what was accepted.
+            submit: submits under the given id, which is watched before, so that no push is missed.
+            principal: the owner of the job.
+            wait: the longest wait in seconds; 0 answers with the accepted job.
             relay: is awaited with each new progress.
-            reachable: the caller, or somebody else, finds the job without having been told its id.
+            reachable: the job can be reached without its id, by an idempotency key or a subscription.
 
         Raises:
-            OffloopError: what `submit` raises.
+            OffloopError: raised by `submit`.
             Unavailable: Redis does not answer.
         """
         job_id = shared_id = new_id()
@@ -112,7 +112,7 @@ class Calls:
         return record
 
     async def status(self, job_id: str, *, principal: str, wait: float, relay: Relay) -> Record:
-        """Read a job; with `wait`, answer when it ends, or after that many seconds with how it is then.
+        """Read a job; with `wait`, answer when it ends, or after that many seconds with its state then.
 
         Raises:
             NotFound: the principal has no such job.
@@ -128,7 +128,7 @@ class Calls:
     async def wait_for(
         self, job_ids: list[str], *, principal: str, wait: float, until: Literal["any", "all"]
     ) -> list[Record]:
-        """Wait until any or all of the jobs have ended, or for that many seconds; answers all of them, in order.
+        """Wait until any or all of the jobs have ended, at most `wait` seconds; returns all of them, in order.
 
         Raises:
             NotFound: the principal has no such job.
@@ -147,10 +147,10 @@ class Calls:
         return [await self._latest(record) for record in seen] if wait else seen
 
     async def cancel(self, job_id: str, *, principal: str, wait: float) -> tuple[Record, int]:
-        """Ask for a job to stop, and wait that many seconds for it to be gone.
+        """Cancel a job, and wait up to `wait` seconds for its end.
 
         Returns:
-            The job, and how many other requests share it; while there are any, it goes on.
+            The job, and the number of other requests that share it; with any, the job continues.
 
         Raises:
             NotFound: the principal has no such job.
@@ -163,16 +163,16 @@ class Calls:
             return (record if shared else await _until_ended(watch, wait, _ignore)), shared
 
     async def _latest(self, record: Record) -> Record:
-        """The job as it is now: nobody is told that a job has begun, so one that goes on is read once more."""
+        """The current job: the start of a job is not pushed, so a job that continues is read again."""
         if record.state.terminal:
             return record
         try:
             return await self._queue.get(record.job_id, principal=record.principal)
-        except Unavailable:  # the caller learns the id all the same, with what was known last
+        except Unavailable:  # the caller must learn the id; the last known state is good enough
             return record
 
     async def _disclose(self, job_id: str) -> None:
-        """Have the job run however long it waits, now that the caller is told of it; later, where Redis is away."""
+        """Mark the job as disclosed, so that it runs however long it waits; retried while Redis does not answer."""
         try:
             await self._queue.disclose(job_id)
         except Unavailable:
@@ -183,7 +183,7 @@ class Calls:
             await asyncio.sleep(1)
             with contextlib.suppress(Unavailable):
                 return await self._queue.disclose(job_id)
-        log.warning("the job may be dropped unless it is begun soon", job_id=job_id)
+        log.warning("job not marked as disclosed; it is dropped unless it starts soon", job_id=job_id)
         return None
 
     async def _abandon(self, job_id: str, request_id: str) -> None:
@@ -192,18 +192,18 @@ class Calls:
 
 
 async def _ignore(_progress: Progress) -> None:
-    """Relay nothing."""
+    """Drop the progress."""
 
 
 async def _until_ended(watch: Watch, wait: float, relay: Relay) -> Record:
-    told: Progress | None = None
+    relayed: Progress | None = None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(max(wait, 0)):
             while not _over(watch):
                 await watch.change()
                 progress = watch.record.progress if watch.record else None
-                if progress and not _ended(watch) and (told is None or progress.done > told.done):
-                    told = progress
+                if progress and not _ended(watch) and (relayed is None or progress.done > relayed.done):
+                    relayed = progress
                     await relay(progress)
     return _seen(watch)
 
@@ -211,14 +211,14 @@ async def _until_ended(watch: Watch, wait: float, relay: Relay) -> Record:
 async def _first_change(watches: list[Watch]) -> None:
     changed = asyncio.Event()
 
-    async def look(watch: Watch) -> None:
+    async def signal(watch: Watch) -> None:
         await watch.change()
         changed.set()
 
     async with asyncio.TaskGroup() as group:
-        looking = [group.create_task(look(watch), name="look") for watch in watches if not _over(watch)]
+        waiting = [group.create_task(signal(watch), name="wait for a change") for watch in watches if not _over(watch)]
         await changed.wait()
-        for task in looking:
+        for task in waiting:
             task.cancel()
 
 

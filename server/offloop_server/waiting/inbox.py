@@ -1,7 +1,7 @@
-"""One subscription per front end resolves every waiting call: the scripts push a job's record whenever it changes.
+"""Inbox of pushed job records: one subscription per front end resolves every waiting call.
 
-No push is load-bearing. After a broken subscription every awaited job is read again, and a job that has been awaited
-for more than a second is read once a second besides.
+The scripts push a job's record whenever it changes. No push is load-bearing: after a broken subscription every awaited
+job is read again, and a job that has been awaited for more than a second is polled once a second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from offloop.queue.record import Record
     from offloop_server.runtime.background import Background
 
-CHECK_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -31,9 +31,9 @@ class Watch:
     """One call's view of one job.
 
     Attributes:
-        record: the newest record seen, None before the first.
-        lost: the job cannot be found any more.
-        over: the front end stops, so the wait ends with what is known.
+        record: the newest record, None before the first.
+        lost: the job no longer exists.
+        over: the front end stops, so the wait ends with the last known record.
     """
 
     principal: str
@@ -45,34 +45,34 @@ class Watch:
 
     @property
     def settled(self) -> bool:
-        """Whether the job can change no more."""
+        """Whether the job can no longer change."""
         return self.lost or (self.record is not None and self.record.state.terminal)
 
     def see(self, record: Record) -> None:
-        """Take in a record, unless it is older than the one seen, or says the same."""
+        """Accept a record, unless it is older than or equal to the known one."""
         known = self.record
         if known is None or not (known.state.terminal or record.attempt < known.attempt or record == known):
             self.record = record
             self._changed.set()
 
     def lose(self) -> None:
-        """Take in that the job is gone."""
+        """Mark the job as gone."""
         self.lost = True
         self._changed.set()
 
     def end(self) -> None:
-        """Take in that the front end stops."""
+        """End the wait, since the front end stops."""
         self.over = True
         self._changed.set()
 
     async def change(self) -> None:
-        """Return when something was taken in since the last time this returned."""
+        """Wait for a change since the last return of this method."""
         await self._changed.wait()
         self._changed.clear()
 
 
 class Watching:
-    """A watch while its block runs: an async context manager; a generator's would take three times as long."""
+    """Registers a watch while its block runs; a context manager made of a generator takes three times as long."""
 
     def __init__(self, all_: dict[str, set[Watch]], job_id: str, watch: Watch) -> None:
         self._all, self._job_id, self._watch = all_, job_id, watch
@@ -92,8 +92,8 @@ class Inbox:
     """The waiting calls of one front end: an async context manager.
 
     Args:
-        listening: where the connection of the subscription comes from.
-        queue: reads jobs when pushes may have been lost.
+        listening: opens the connection of the subscription.
+        queue: reads jobs whose pushes may have been lost.
         front_end: the name of this front end's channel.
         background: runs the two loops.
     """
@@ -101,7 +101,7 @@ class Inbox:
     def __init__(self, listening: ArqRedis, queue: JobQueue, front_end: str, background: Background) -> None:
         self._listening = listening
         self._queue = queue
-        self._channel = Subscriber(listening, schema.REPLY_CHANNEL + front_end, self._take, self._begin)
+        self._channel = Subscriber(listening, schema.REPLY_CHANNEL + front_end, self._receive, self._resubscribed)
         self._background = background
         self._watches: dict[str, set[Watch]] = {}
         self._subscribed = asyncio.Event()
@@ -109,20 +109,20 @@ class Inbox:
         self._stopping = False
 
     async def __aenter__(self) -> Self:
-        """Subscribe; a Redis that is away only delays this by a moment, the loops go on trying."""
+        """Subscribe. If Redis does not answer, this returns after a second and the loops retry."""
         self._loops = [
             self._background.start(forever(self._channel.listen), name="inbox"),
-            self._background.start(forever(self._check), name="inbox-check"),
+            self._background.start(forever(self._poll), name="inbox-poll"),
         ]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CHECK_SECONDS):
+            async with asyncio.timeout(POLL_SECONDS):
                 await self._subscribed.wait()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """End the loops and close the subscription's connection. Safe to call twice."""
         left = set(self._loops)
-        while left:  # a cancellation that arrives while redis-py connects is lost inside it, so it may take another
+        while left:  # redis-py loses a cancellation that arrives while it connects, so repeat it
             for loop in left:
                 loop.cancel()
             left = (await asyncio.wait(left, timeout=0.2))[1]
@@ -130,12 +130,12 @@ class Inbox:
             await self._listening.aclose(close_connection_pool=True)
 
     def watch(self, job_id: str, principal: str, changed: asyncio.Event | None = None) -> Watching:
-        """Take in the pushes of a job while the block runs. Enter before asking for them, so that none is missed.
+        """Receive the pushes of a job while the block runs. Enter before requesting pushes, so that none is missed.
 
         Args:
-            job_id: which.
-            principal: who asks.
-            changed: is set with each change, for one who looks at many jobs.
+            job_id: the job.
+            principal: its owner.
+            changed: is set with each change; several watches may share it.
         """
         watch = Watch(principal, over=self._stopping, _changed=changed or asyncio.Event())
         return Watching(self._watches, job_id, watch)
@@ -146,17 +146,17 @@ class Inbox:
         return self._stopping
 
     def stop_waiting(self) -> None:
-        """End all waits now: open calls are answered with their jobs as they are, before the front end stops."""
+        """End all waits: open calls are answered with the current state of their jobs, before the front end stops."""
         self._stopping = True
         for watches in self._watches.values():
             for watch in watches:
                 watch.end()
 
-    def _begin(self) -> None:
+    def _resubscribed(self) -> None:
         self._subscribed.set()
-        self._background.hand_over(self._read(list(self._watches)), name="inbox-begin")
+        self._background.hand_over(self._read(list(self._watches)), name="inbox-subscribed")
 
-    def _take(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         job_id, record = read_push(data)
         if record is None:
             self._background.hand_over(self._read([job_id]), name=f"read {job_id}")
@@ -164,8 +164,8 @@ class Inbox:
         for watch in self._watches.get(job_id, ()):
             watch.see(record)
 
-    async def _check(self) -> None:
-        await asyncio.sleep(CHECK_SECONDS)
+    async def _poll(self) -> None:
+        await asyncio.sleep(POLL_SECONDS)
         stale = [job_id for job_id, watches in self._watches.items() if any(watch.waited for watch in watches)]
         for watches in self._watches.values():
             for watch in watches:
@@ -173,16 +173,16 @@ class Inbox:
         await self._read(stale)
 
     async def _read(self, job_ids: list[str]) -> None:
-        """Read jobs anew, all at once: they share a connection, so a thousand cost little more than one."""
+        """Read jobs again, concurrently: they share one connection, so a thousand cost little more than one."""
         wanted = {
             (job_id, watch.principal)
             for job_id in job_ids
             for watch in self._watches.get(job_id, ())
             if not watch.settled
         }
-        await asyncio.gather(*(self._look(job_id, principal) for job_id, principal in wanted))
+        await asyncio.gather(*(self._refresh(job_id, principal) for job_id, principal in wanted))
 
-    async def _look(self, job_id: str, principal: str) -> None:
+    async def _refresh(self, job_id: str, principal: str) -> None:
         try:
             record = await self._queue.get(job_id, principal=principal, wait=True)
         except NotFound:

@@ -15,53 +15,53 @@ if TYPE_CHECKING:
     from arq.connections import ArqRedis
     from starlette.requests import Request
 
-    from offloop_server.runtime.background import Counts
+    from offloop_server.runtime.background import Background
     from offloop_server.runtime.loop_monitor import Lag
     from offloop_server.runtime.threads import Threads
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """How a front end feels.
+    """Process metrics.
 
     Attributes:
-        lag: how long its loop keeps others waiting.
-        tasks: its background tasks.
-        threads: where tools that block run.
+        lag: stalls of the event loop.
+        background: the background tasks.
+        threads: the threads of tools that block.
     """
 
     lag: Lag
-    tasks: Counts
+    background: Background
     threads: Threads
 
 
 class Health:
-    """The two endpoints a platform asks.
+    """The liveness and readiness endpoints.
 
     Args:
-        redis: must answer.
-        queues: each must have a live worker.
-        vitals: looks at the front end itself.
+        redis: must answer for readiness.
+        queues: each must have a live worker for readiness.
+        metrics: reads the metrics of this process.
     """
 
-    def __init__(self, redis: ArqRedis, queues: Sequence[str], vitals: Callable[[], Metrics]) -> None:
+    def __init__(self, redis: ArqRedis, queues: Sequence[str], metrics: Callable[[], Metrics]) -> None:
         self._redis = redis
         self._queues = queues
-        self._vitals = vitals
+        self._metrics = metrics
 
     async def alive(self, _request: Request) -> JSONResponse:
-        """``GET /healthz``: the process answers, and says how it feels; milliseconds."""
-        vitals = self._vitals()
-        lag, threads = vitals.lag, vitals.threads
-        told = {
+        """``GET /healthz``: liveness, with process metrics; times in milliseconds."""
+        metrics = self._metrics()
+        lag, threads = metrics.lag, metrics.threads
+        content = {
             "loop_lag_ms": {"last": _ms(lag.last), "peak": _ms(lag.peak), "stalls": lag.stalls},
-            "background_tasks": asdict(vitals.tasks),
+            "background_tasks": asdict(metrics.background.counts),
             "tool_threads": {"running": threads.running, "waiting": threads.waiting},
         }
-        return JSONResponse({"status": "ok", **told})
+        return JSONResponse({"status": "ok", **content})
 
     async def ready(self, _request: Request) -> JSONResponse:
-        """``GET /readyz``: 200 where jobs would be run, else 503 with what is missing."""
+        """``GET /readyz``: readiness. 200 if jobs would run, else 503 with the missing part."""
         try:
             live = await live_queues(self._redis, self._queues)
         except Unavailable as error:

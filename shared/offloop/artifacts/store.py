@@ -27,7 +27,7 @@ from obstore.store import LocalStore, from_url
 
 from offloop import logs
 from offloop.artifacts.quota import Quota, Quotas
-from offloop.errors import Conflict, NotFound, SettingsError, Unavailable
+from offloop.errors import BadInput, Conflict, NotFound, SettingsError, Unavailable
 from offloop.redis import schema, scripts
 from offloop.redis.outage import answering
 
@@ -72,6 +72,17 @@ class Artifact:
     def pending(self) -> bool:
         """Whether this is an upload whose bytes have not arrived."""
         return self.size == _PENDING
+
+    def check_uploaded(self) -> Artifact:
+        """The artifact itself.
+
+        Raises:
+            BadInput: its bytes have not arrived yet.
+        """
+        if self.pending:
+            message = f"artifact {self.artifact_id} has no bytes yet: PUT the file to its upload_url first."
+            raise BadInput(message)
+        return self
 
     def to_wire(self) -> dict[str, Any]:
         """As plain data, for the outcome of a job."""

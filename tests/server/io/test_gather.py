@@ -21,8 +21,9 @@ from offloop_server.io.gather import GatherSources, gather, gather_tools
 from offloop_server.io.http.client import Fetcher
 from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
-from offloop_server.toolkit.job_tool import Caller, Services
+from offloop_server.toolkit.services import Caller
 from support.postgres import Postgres
+from support.services import only
 from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -84,7 +85,7 @@ async def tool(redis: ArqRedis, tmp_path: Path, postgres: Postgres) -> AsyncIter
         }
     )
     store = ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=60)
-    services = Services(settings, redis, store, cast("Any", None))
+    services = only(settings=settings, redis=redis, store=store)
     async with Fetcher(settings) as fetcher, Databases(settings) as databases:
         [made] = gather_tools(services, fetcher, Queries(databases, store))
         assert isinstance(made, GatherSources)

@@ -103,7 +103,7 @@ async def test_that_a_job_begins_is_told_at_once(
     valkey: str, queue: JobQueue, worker: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only when the front end looks after it, which it does once a second."""
-    monkeypatch.setattr(inboxes, "CHECK_SECONDS", 60)
+    monkeypatch.setattr(inboxes, "POLL_SECONDS", 60)
     reader = Reader()
     reader.reads.set()
     async with _open(valkey, queue) as inbox:
@@ -148,7 +148,7 @@ async def test_a_request_ends_in_good_order_after_the_longest_time(
 async def test_a_job_that_is_gone_is_told_and_ends_its_part(
     redis: ArqRedis, valkey: str, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inboxes, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(inboxes, "POLL_SECONDS", 0.05)
     reader = Reader()
     reader.reads.set()
     async with _open(valkey, queue) as inbox:
@@ -213,7 +213,7 @@ async def test_many_watches_of_one_job_cost_one_look(
     redis: ArqRedis, valkey: str, queue: JobQueue, worker: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what has ended is not looked at any more."""
-    monkeypatch.setattr(inboxes, "CHECK_SECONDS", 60)
+    monkeypatch.setattr(inboxes, "POLL_SECONDS", 60)
     async with _open(valkey, queue) as inbox, inbox.watch("a", "alice") as one, inbox.watch("a", "alice") as other:
         await _submit(queue, "a")
 

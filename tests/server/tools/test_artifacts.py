@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import cast
 
 import httpx2
 import pytest
@@ -18,10 +17,10 @@ from offloop.artifacts.quota import Used
 from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.errors import BadInput, NotFound
 from offloop.settings import load
-from offloop_server.toolkit.job_tool import Caller, Services
+from offloop_server.toolkit.services import Caller
 from offloop_server.tools.artifacts import DeleteArtifact
-from offloop_server.waiting.calls import Calls
 from offloop_server.web.files import Files
+from support.services import only
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +43,7 @@ def store(redis: ArqRedis, tmp_path: Path) -> ArtifactStore:
 @pytest.fixture
 def delete(redis: ArqRedis, store: ArtifactStore) -> DeleteArtifact:
     """The tool; it runs no jobs."""
-    return DeleteArtifact(Services(load({}), redis, store, cast("Calls", None)))
+    return DeleteArtifact(only(settings=load({}), redis=redis, store=store))
 
 
 async def _put(store: ArtifactStore, tmp_path: Path, principal: str = "alice") -> Artifact:

@@ -15,11 +15,14 @@ from structlog.testing import capture_logs
 from offloop import JobError, Model, tool
 from offloop.artifacts.links import Links
 from offloop.errors import BadInput, LimitExceeded, SettingsError
+from offloop.kinds.catalogue import Catalogue
 from offloop_server.runtime.background import Background
 from offloop_server.runtime.threads import Threads
-from offloop_server.toolkit.job_tool import Caller, toolbox
-from offloop_server.tools import functions as module
-from offloop_server.tools.functions import LightFunction, light_functions
+from offloop_server.toolkit.services import Caller
+from offloop_server.toolkit.toolbox import Toolbox
+from offloop_server.tools import functions
+from offloop_server.tools.functions import LightFunction
+from support.services import only
 
 pytestmark = pytest.mark.anyio
 
@@ -139,7 +142,7 @@ async def call() -> AsyncIterator[Call]:
         threads = Threads(2, background)
 
         async def calling(declared: Any, **arguments: Any) -> Any:
-            [made] = light_functions({declared.name: declared}, cast("Any", None), threads)
+            [made] = functions.tools(only(threads=threads, kinds=Catalogue([], [declared])))
             return await made.call(arguments, ALICE)
 
         yield calling
@@ -155,7 +158,7 @@ async def test_a_def_runs_in_a_thread_and_an_async_def_on_the_loop(call: Call) -
 
 
 async def test_its_description_has_both_schemas_and_its_hints() -> None:
-    listed = LightFunction(where_sync, cast("Any", None), cast("Any", None)).describe()
+    listed = LightFunction(where_sync, only()).describe()
     assert (listed.name, listed.description) == ("where_sync", "Say where a def runs.")
     assert listed.input_schema["required"] == ["value"]
     assert listed.output_schema is not None
@@ -229,13 +232,13 @@ async def test_a_limit_is_told_after_a_group_failed_and_was_met_inside(call: Cal
 
 
 def test_a_tool_named_like_another_of_the_server_keeps_it_from_starting() -> None:
-    made = [LightFunction(where_sync, cast("Any", None), cast("Any", None)) for _ in range(2)]
+    made = [LightFunction(where_sync, only()) for _ in range(2)]
     with pytest.raises(SettingsError, match="'where_sync' is taken by a tool of the server; rename yours"):
-        toolbox(list(made))
+        Toolbox(made)
 
 
 async def test_an_answer_that_is_too_long_is_refused(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(functions, "MAX_ANSWER", 1000)
     assert not (await call(repeat_text, value=10)).is_error
     with pytest.raises(LimitExceeded, match=r"may be sent\. Ask for less"):
         await call(repeat_text, value=2000)

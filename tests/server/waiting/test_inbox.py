@@ -49,13 +49,13 @@ async def _ended(watch: Watch) -> None:
 @pytest.fixture
 def _no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What arrives was pushed."""
-    monkeypatch.setattr(inboxes, "CHECK_SECONDS", 60)
+    monkeypatch.setattr(inboxes, "POLL_SECONDS", 60)
 
 
 @pytest.fixture
 def _many_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check that happens every second happens more often."""
-    monkeypatch.setattr(inboxes, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(inboxes, "POLL_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("_no_checks")

@@ -179,10 +179,7 @@ class Performer:
         for reference in named:
             parsed = parse(reference)
             if parsed.scheme is Scheme.ARTIFACT and reference not in paths:
-                artifact = await self._store.get(parsed.name, principal=principal)
-                if artifact.pending:
-                    message = f"artifact {parsed.name} has no bytes yet: PUT the file to its upload_url first"
-                    raise JobError(message, code="bad_input")
+                artifact = (await self._store.get(parsed.name, principal=principal)).check_uploaded()
                 await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
                 paths[str(reference)] = str(await self._store.local_path(artifact, folder))
             elif parsed.scheme is Scheme.URL and reference not in paths:

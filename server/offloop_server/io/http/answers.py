@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from mcp_types import CallToolResult, ContentBlock, ResourceLink, TextContent
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from offloop.errors import OffloopError
+from offloop.kinds.kind import Model
 from offloop_server.io.http.client import Answered
 from offloop_server.io.http.pages import Page
 from offloop_server.toolkit.answers import ArtifactAnswer
@@ -16,11 +17,7 @@ _SHOWN: Final = 2000
 """Characters of a refusal's or failure's text."""
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Timings(_Answer):
+class Timings(Model):
     """Where the time went."""
 
     total_ms: int = Field(description="All attempts and the pauses between them.")
@@ -28,7 +25,7 @@ class Timings(_Answer):
     attempts: int
 
 
-class HttpError(_Answer):
+class HttpError(Model):
     """Why there is no good answer."""
 
     code: str
@@ -36,7 +33,7 @@ class HttpError(_Answer):
     retryable: bool
 
 
-class HttpAnswer(_Answer):
+class HttpAnswer(Model):
     """The answer of a host; for a failure, as much of it as there was."""
 
     url: str = Field(description="As it was asked for.")
@@ -59,7 +56,7 @@ class HttpAnswer(_Answer):
     error: HttpError | None
 
 
-class BulkAnswer(_Answer):
+class BulkAnswer(Model):
     """Several answers."""
 
     results: list[HttpAnswer] = Field(description="One for each URL, in the order of the URLs.")

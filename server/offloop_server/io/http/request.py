@@ -16,8 +16,8 @@ from offloop.paths import safe_name
 from offloop_server.io.http.answers import HttpAnswer, described
 from offloop_server.io.http.client import Answered, Effort, Fetcher
 from offloop_server.io.http.pages import Page
-from offloop_server.toolkit.answers import made
-from offloop_server.toolkit.job_tool import Caller
+from offloop_server.toolkit.answers import artifact_answer
+from offloop_server.toolkit.services import Caller
 
 _ALLOWED = frozenset({
     "accept", "accept-language", "api-key", "authorization", "cache-control", "content-language", "content-type",
@@ -84,7 +84,9 @@ class Visits:
             if answered.failed:
                 head = await asyncio.to_thread(_head, path)
                 return described(ask.url, replace(answered, body=head), None)
-            return described(ask.url, answered, None, made(await self._put(path, answered, caller), caller.links))
+            return described(
+                ask.url, answered, None, artifact_answer(await self._put(path, answered, caller), caller.links)
+            )
 
     async def _put(self, path: Path, answered: Answered, caller: Caller) -> Artifact:
         return await self._store.put(

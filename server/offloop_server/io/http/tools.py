@@ -17,8 +17,8 @@ from offloop_server.io.http.answers import BulkAnswer, HttpAnswer, result, resul
 from offloop_server.io.http.bulk import bulk
 from offloop_server.io.http.client import Effort, Fetcher
 from offloop_server.io.http.request import View, Visits, check_headers
-from offloop_server.toolkit.job_tool import AnyTool, Caller, Services
 from offloop_server.toolkit.light_tool import LightTool, ModelT
+from offloop_server.toolkit.services import AnyTool, Caller, Services
 
 MAX_TEXT = 2_000_000
 """Characters of one bulk answer."""

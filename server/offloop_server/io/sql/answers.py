@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from offloop.kinds.kind import Model
 from offloop_server.io.sql.driver import Parameters
@@ -102,11 +102,7 @@ class QueryArguments(ConnectionArguments):
         return self
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class TableAnswer(_Answer):
+class TableAnswer(Model):
     """A table or view."""
 
     schema_name: str
@@ -115,7 +111,7 @@ class TableAnswer(_Answer):
     rows: int | None = Field(description="About how many; null where it is not known.")
 
 
-class TablesAnswer(_Answer):
+class TablesAnswer(Model):
     """The tables of a connection."""
 
     connection: str
@@ -123,7 +119,7 @@ class TablesAnswer(_Answer):
     truncated: bool
 
 
-class ColumnShape(_Answer):
+class ColumnShape(Model):
     """A column as it was declared."""
 
     name: str
@@ -133,7 +129,7 @@ class ColumnShape(_Answer):
     primary_key: bool
 
 
-class KeyAnswer(_Answer):
+class KeyAnswer(Model):
     """A key or index."""
 
     kind: Literal["primary", "unique", "foreign", "index"]
@@ -142,7 +138,7 @@ class KeyAnswer(_Answer):
     references: str | None = Field(description="Of a foreign key: table(column, …).")
 
 
-class ShapeAnswer(_Answer):
+class ShapeAnswer(Model):
     """Columns and keys of a table."""
 
     connection: str
@@ -152,14 +148,14 @@ class ShapeAnswer(_Answer):
     sample: list[dict[str, Any]]
 
 
-class ColumnAnswer(_Answer):
+class ColumnAnswer(Model):
     """A column of an answer."""
 
     name: str
     type: str | None = Field(description="As the database calls it; null where no row shows it.")
 
 
-class QueryAnswer(_Answer):
+class QueryAnswer(Model):
     """The rows of a query."""
 
     connection: str

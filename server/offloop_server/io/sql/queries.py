@@ -22,12 +22,12 @@ from offloop_server.io.sql.driver import Driver, Query, Sort
 from offloop_server.io.sql.export import MIME, SUFFIX, Format, exported
 from offloop_server.io.sql.rows import Rows
 from offloop_server.io.sql.select import select
-from offloop_server.toolkit.answers import made
+from offloop_server.toolkit.answers import artifact_answer
 
 if TYPE_CHECKING:
     from offloop.artifacts.store import ArtifactStore
     from offloop_server.io.sql.databases import Databases
-    from offloop_server.toolkit.job_tool import Caller
+    from offloop_server.toolkit.services import Caller
 
 MAX_CELL: Final = 16_384
 """Maximum characters of a value in an answer; a saved file has no such limit."""
@@ -73,7 +73,7 @@ class Queries:
             truncated_by=rows.truncated_by,
             cut_values=rows.cut,
             text=text,
-            artifact=made(kept, caller.links) if kept else None,
+            artifact=artifact_answer(kept, caller.links) if kept else None,
             elapsed_ms=round((time.monotonic() - begun) * 1000),
         )
 

@@ -24,8 +24,8 @@ from offloop_server.io.sql.export import exported
 from offloop_server.io.sql.queries import MAX_CELL, Queries
 from offloop_server.io.sql.rows import Rows
 from offloop_server.io.sql.select import select
-from offloop_server.toolkit.job_tool import AnyTool, Caller, Services
 from offloop_server.toolkit.light_tool import LightTool, ModelT
+from offloop_server.toolkit.services import AnyTool, Caller, Services
 
 _SAMPLE_BYTES = 32_768
 

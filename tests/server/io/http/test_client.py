@@ -24,9 +24,10 @@ from offloop.outbound.fetch import Ask
 from offloop.settings import Settings, load
 from offloop_server.io.http.client import Effort, Fetcher
 from offloop_server.io.http.tools import http_tools
-from offloop_server.toolkit.job_tool import Caller, Services
+from offloop_server.toolkit.services import Caller, Services
 from support.hosts.outside import Outside, outside
 from support.redis import redis, valkey
+from support.services import only
 from support.waiting import eventually
 
 __all__ = ["redis", "valkey"]
@@ -99,7 +100,7 @@ async def server() -> AsyncIterator[Outside]:
 async def tools(server: Outside, redis: ArqRedis, tmp_path: Path) -> AsyncIterator[Tools]:
     settings = allowed()
     store = ArtifactStore(tmp_path.as_uri(), redis, retention_seconds=60)
-    services = Services(settings, redis, store, cast("Any", None))
+    services = only(settings=settings, redis=redis, store=store)
     async with Fetcher(settings, resolve=server.resolve) as fetcher:
         yield Tools(fetcher, store, services)
 

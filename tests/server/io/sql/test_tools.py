@@ -23,8 +23,9 @@ from offloop.errors import BadInput, LimitExceeded
 from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
 from offloop_server.io.sql.tools import sql_tools
-from offloop_server.toolkit.job_tool import AnyTool, Caller, Services, toolbox
+from offloop_server.toolkit.services import AnyTool, Caller
 from support.postgres import Postgres
+from support.services import only
 
 pytestmark = pytest.mark.anyio
 
@@ -70,9 +71,9 @@ async def make(redis: ArqRedis, tmp_path: Path) -> AsyncIterator[Make]:
             given = {f"OFFLOOP_{name.upper()}": value for name, value in variables.items()}
             settings = configuration.load(given)
             store = ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=60)
-            services = Services(settings, redis, store, cast("Any", None))
+            services = only(settings=settings, redis=redis, store=store)
             databases = await stack.enter_async_context(Databases(settings))
-            return Tools(dict(toolbox(sql_tools(services, Queries(databases, store)))), store)
+            return Tools({tool.name: tool for tool in sql_tools(services, Queries(databases, store))}, store)
 
         yield made
 
