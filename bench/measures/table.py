@@ -84,14 +84,18 @@ async def _renderer(name: str) -> AsyncIterator[Callable[[], Coroutine[None, Non
 
 async def _in_children() -> None:
     """Seconds from handing the task to a waiting child until its file lies there."""
+    from arq.jobs import serialize_job  # noqa: PLC0415 -- the other call does without
+
     from offloop.jobs.pdf import render_pdf  # noqa: PLC0415 -- the other call does without
+    from offloop.redis import codec  # noqa: PLC0415 -- the same
     from offloop_workers.children.pool import Children, Task  # noqa: PLC0415 -- the same
 
     with tempfile.TemporaryDirectory() as folder:
         async with Children(1, ("pdf",), Path(folder) / "temporary") as children:
 
             async def render(html: str, name: str) -> int:
-                task = Task(render_pdf, name, 1, {"html": html}, f"{folder}/{name}", {})
+                payload = serialize_job(render_pdf.name, (), {"html": html}, None, 0, serializer=codec.pack)
+                task = Task(render_pdf, name, 1, payload, f"{folder}/{name}", {})
                 pages: int = (await children.run(task, lambda _progress: None))["output"]["pages"]
                 return pages
 

@@ -157,9 +157,9 @@ class Arena:
         assert asked == 0, f"asked for {dict(self.outside.asked)}"
 
     def _left(self) -> list[str]:
-        zygote = self.children._process
+        zygote = self.children.zygote.process
         assert zygote
-        strangers = set(_family(zygote.pid)) - set(self.children._all) - {zygote.pid}
+        strangers = set(_family(zygote.pid)) - set(self.children.alive) - {zygote.pid}
         files = _listed(Path(self.scratch.attempt()).parent)
         files += [path for child in _listed(self.temporary) for path in _listed(child)]
         return [*map(str, strangers), *map(str, files)]
@@ -169,11 +169,11 @@ class _Watch:
     """Looks at the processes of the children until it is cancelled; the children are otherwise idle."""
 
     def __init__(self, children: Children, granted: int) -> None:
-        zygote = children._process
+        zygote = children.zygote.process
         assert zygote
         self._children = children
         self._granted = granted
-        self._before = {pid: _memory(pid) for pid in children._all}
+        self._before = {pid: _memory(pid) for pid in children.alive}
         idle = [_memory(zygote.pid), *self._before.values()]
         # A child has few of the zygote's pages at first and may come to have them all, without taking anything.
         self._idle = _Memory(mapped=max(one.mapped for one in idle), resident=idle[0].resident)

@@ -46,10 +46,9 @@ class Limits:
             message = f"limits that count something must be 0 or more, got {self}"
             raise SettingsError(message)
 
-    def values(self) -> tuple[Any, ...]:
-        """All of them, in the order in which `Limits` takes them."""
-        values: tuple[Any, ...] = _VALUES(self)
-        return values
+    def to_wire(self) -> dict[str, Any]:
+        """As keyword arguments of `Limits`."""
+        return dict(zip(NAMES, _VALUES(self), strict=True))
 
     def tightened(self, changes: Mapping[str, float], *, kind: str) -> Limits:
         """These limits with some of them lowered.

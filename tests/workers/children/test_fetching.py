@@ -21,12 +21,13 @@ from offloop.queue.record import Done, Failed
 from offloop.redis.codec import pack
 from offloop.settings import load
 from offloop_workers.children.fetching import MAX_NAMED, Errand, Fetching
-from offloop_workers.children.pool import Children, Task
+from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Performer
 from offloop_workers.engine.claiming import Claim
 from support.jobs import hostile_jobs as jobs
 from support.redis import lasting
+from support.tasks import task_of
 
 pytestmark = pytest.mark.anyio
 
@@ -183,7 +184,7 @@ def fetch(hostile: Children, tmp_path: Path) -> Callable[..., Any]:
     async def fetch(kind: Kind[Any, Any], *urls: str) -> dict[str, str]:
         async with Fetching(load(HERE)) as fetching, asyncio.timeout(20):
             errand = Errand(fetching, kind.name, kind.limits, str(tmp_path / "fetched"))
-            task = Task(kind, "a-job", 1, {"text": "\n".join(urls)}, str(tmp_path / "work"), {}, errand)
+            task = task_of(kind, {"text": "\n".join(urls)}, tmp_path / "work", errand)
             found: dict[str, str] = (await hostile.run(task, print))["output"]["found"]
         return found
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from offloop_workers.children.output import LOG_BYTES, Prints
+from offloop_workers.children.output import LOG_BYTES, OutputPipe
 from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -41,43 +41,43 @@ def log(capfd: pytest.CaptureFixture[str]) -> Log:
 
 
 @pytest.fixture
-async def prints() -> AsyncIterator[Prints]:
+async def pipe() -> AsyncIterator[OutputPipe]:
     """A pipe whose other end the test writes into."""
-    made = Prints()
-    made.begin("a-job")
-    yield made
-    made.close()
+    pipe = OutputPipe()
+    pipe.begin("a-job")
+    yield pipe
+    pipe.close()
 
 
-async def test_lines_stay_whole(prints: Prints, log: Log) -> None:
+async def test_lines_stay_whole(pipe: OutputPipe, log: Log) -> None:
     """What others write comes in between lines, never inside one."""
-    os.write(prints.writing, b"one\ntw")
+    os.write(pipe.writing, b"one\ntw")
     await log.has("one\n")
-    os.write(prints.writing, b"o\n")
+    os.write(pipe.writing, b"o\n")
     await log.has("one\ntwo\n")
 
 
-async def test_the_end_of_a_job_ends_its_last_line(prints: Prints, log: Log) -> None:
-    os.write(prints.writing, b"one\ntwo")
+async def test_the_end_of_a_job_ends_its_last_line(pipe: OutputPipe, log: Log) -> None:
+    os.write(pipe.writing, b"one\ntwo")
     await log.has("one\n")
-    prints.end()
+    pipe.end()
     assert log() == "one\ntwo\n"
 
 
-async def test_the_last_words_of_a_child_are_written_when_it_is_gone(prints: Prints, log: Log) -> None:
-    os.write(prints.writing, b"free(): invalid pointer")
-    prints.close()
+async def test_the_last_words_of_a_child_are_written_when_it_is_gone(pipe: OutputPipe, log: Log) -> None:
+    os.write(pipe.writing, b"free(): invalid pointer")
+    pipe.close()
     assert log() == "free(): invalid pointer\n"
 
 
-async def test_each_job_has_a_bound_of_its_own_and_is_told_what_was_dropped(prints: Prints, log: Log) -> None:
+async def test_each_job_has_a_bound_of_its_own_and_is_told_what_was_dropped(pipe: OutputPipe, log: Log) -> None:
     line = b"x" * 1023 + b"\n"
     for job_id in ("first", "second"):
-        prints.begin(job_id)
+        pipe.begin(job_id)
         with capture_logs() as logged:
             for _ in range(3 * LOG_BYTES // len(line)):
-                await _write(prints, line)
-            prints.end()
+                await _write(pipe, line)
+            pipe.end()
         assert logged == [
             {
                 "event": "a job printed more than the log takes, the rest was dropped",
@@ -88,18 +88,18 @@ async def test_each_job_has_a_bound_of_its_own_and_is_told_what_was_dropped(prin
             }
         ]
     assert len(log()) == 2 * LOG_BYTES
-    prints.begin("third")
-    os.write(prints.writing, b"as ever\n")
+    pipe.begin("third")
+    os.write(pipe.writing, b"as ever\n")
     await log.has(line.decode() * (2 * LOG_BYTES // len(line)) + "as ever\n")
 
 
-async def _write(prints: Prints, line: bytes) -> None:
+async def _write(pipe: OutputPipe, line: bytes) -> None:
     """Write as a child does that waits where the pipe is full."""
-    os.set_blocking(prints.writing, False)
+    os.set_blocking(pipe.writing, False)
 
     async def written() -> bool:
         try:
-            return os.write(prints.writing, line) == len(line)
+            return os.write(pipe.writing, line) == len(line)
         except BlockingIOError:
             return False
 

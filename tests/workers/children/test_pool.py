@@ -18,10 +18,11 @@ from structlog.testing import capture_logs
 from offloop import Kind
 from offloop.errors import Crashed, JobError, LimitExceeded
 from offloop.queue.record import Progress
-from offloop_workers.children.pool import Children, Task
+from offloop_workers.children.pool import Children
 from offloop_workers.children.process_state import GROWN_MIB
 from support.jobs import sample_jobs as jobs
 from support.processes import alive, gone
+from support.tasks import task_of
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +45,7 @@ class Runner:
     async def whole(self, kind: Kind[Any, Any], text: str = "", number: int = 0) -> dict[str, Any]:
         """All that one task has done."""
         self._count += 1
-        task = Task(kind, "a-job", 1, {"text": text, "number": number}, str(self._folder / f"{self._count}"), {})
+        task = task_of(kind, {"text": text, "number": number}, self._folder / f"{self._count}")
         async with asyncio.timeout(20):
             return await self._children.run(task, self._note)
 
@@ -193,18 +194,18 @@ async def test_an_answer_counts_even_where_the_end_of_its_child_is_told_first(
     """
     answering = asyncio.create_task(run(jobs.wait_for_file_forked, str(tmp_path / "go")))
     pid = await run.pid()
-    hear = children._message
+    message = children.zygote.message
 
-    async def hear_late() -> tuple[bytes, int, int]:
-        heard = await hear()
+    async def message_late() -> tuple[bytes, int, int]:
+        heard = await message()
         if heard[0] == b"X" and heard[1] != pid and alive(pid):
             (tmp_path / "go").touch()
             assert gone([pid])
-            assert children._control
-            select.select([children._control], [], [], 5)
+            assert children.zygote.control
+            select.select([children.zygote.control], [], [], 5)
         return heard
 
-    monkeypatch.setattr(children, "_message", hear_late)
+    monkeypatch.setattr(children.zygote, "message", message_late)
     for _ in range(2):  # the first is heard by the call that waits already
         with pytest.raises(Crashed):
             await run(jobs.crash)
@@ -266,8 +267,8 @@ async def test_children_recover_when_their_zygote_is_killed(tmp_path: Path) -> N
         run = Runner(own, tmp_path)
         running = asyncio.create_task(run(jobs.spin))
         pid = await run.pid()
-        assert own._process
-        own._process.kill()
+        assert own.zygote.process
+        own.zygote.process.kill()
         with pytest.raises(Crashed):
             await running
         assert gone([pid])
@@ -285,14 +286,15 @@ async def test_a_module_that_does_not_load_is_said_at_the_start(
 
 _OWNER = """
 import asyncio, pathlib, sys
-from offloop_workers.children.pool import Children, Task
+from offloop_workers.children.pool import Children
 from support.jobs import sample_jobs as jobs
+from support.tasks import task_of
 
 async def main():
     async with Children(2, ("default",), pathlib.Path(sys.argv[1] + "-temporary")) as children:
-        task = Task(jobs.spin, "job", 1, {}, sys.argv[1], {})
+        task = task_of(jobs.spin, {}, sys.argv[1])
         def told(progress):
-            print(children._process.pid, *children._all, flush=True)
+            print(children.zygote.process.pid, *children.alive, flush=True)
         await children.run(task, told)
 
 asyncio.run(main())

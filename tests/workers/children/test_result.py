@@ -19,7 +19,7 @@ from offloop.errors import JobError, LimitExceeded
 from offloop.kinds.limits import Limits
 from offloop_workers.children.child import MAX_OUTPUT
 from offloop_workers.children.context import MAX_WARNING_LENGTH, MAX_WARNINGS
-from offloop_workers.children.result import believed, take
+from offloop_workers.children.result import copy_file, validated
 from offloop_workers.engine.attempt import Performer
 from offloop_workers.engine.claiming import Claim
 
@@ -59,7 +59,7 @@ def done(**changed: Any) -> dict[str, Any]:
 def test_what_the_work_returns_passes_as_it_is() -> None:
     part = Part.model_validate({"bytes": float("inf"), "where": (1, 2)})
     output = Answer(text="x", made=datetime(2026, 1, 2, tzinfo=UTC), data=b"y", parts=[part]).model_dump(mode="json")
-    told = believed(KIND, done(output=output, artifacts=[MADE]))
+    told = validated(KIND, done(output=output, artifacts=[MADE]))
     assert told.output == output
     assert told.artifacts[0].path == "/a"
 
@@ -85,7 +85,7 @@ def test_what_the_work_returns_passes_as_it_is() -> None:
 )
 def test_an_answer_that_does_not_fit_is_a_failure(said: Any) -> None:
     with pytest.raises(JobError, match="answered something else than its kind declares") as failed:
-        believed(KIND, said)
+        validated(KIND, said)
     assert failed.value.reason == "bad_result"
 
 
@@ -94,16 +94,16 @@ def test_a_nest_too_deep_is_a_failure() -> None:
     for _ in range(5000):
         deep = [deep]
     with pytest.raises(JobError, match="something else"):
-        believed(KIND, done(output={"text": "x", "parts": deep}))
+        validated(KIND, done(output={"text": "x", "parts": deep}))
 
 
 def test_an_output_has_a_limit_whoever_sends_it() -> None:
     with pytest.raises(LimitExceeded, match="more than 1048576 bytes"):
-        believed(KIND, done(output={"text": "x" * (MAX_OUTPUT + 1)}))
+        validated(KIND, done(output={"text": "x" * (MAX_OUTPUT + 1)}))
 
 
 def test_warnings_are_few_and_short() -> None:
-    told = believed(KIND, done(warnings=[f"{number} {'x' * 600}\nx" for number in range(1000)]))
+    told = validated(KIND, done(warnings=[f"{number} {'x' * 600}\nx" for number in range(1000)]))
     assert len(told.warnings) == MAX_WARNINGS
     assert max(map(len, told.warnings)) == MAX_WARNING_LENGTH
     assert told.warnings[-1].startswith("There were more than 100 warnings")
@@ -119,7 +119,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_file_is_copied_out_of_the_reach_of_the_child(folder: Path, tmp_path: Path) -> None:
     (folder / "a").write_bytes(b"first")
-    told = take(folder / "a", folder, tmp_path / "kept", print, 0)
+    told = copy_file(folder / "a", folder, tmp_path / "kept", print, 0)
     (folder / "a").write_bytes(b"later")
     assert told == hashlib.sha256(b"first").hexdigest()
     assert (tmp_path / "kept").read_bytes() == b"first"
@@ -131,7 +131,7 @@ def test_nothing_but_a_file_of_the_attempt_is_taken(folder: Path, tmp_path: Path
     (folder / "hole").mkdir()
     os.mkfifo(folder / "pipe")
     with pytest.raises(JobError, match="not a file of its own") as refused:
-        take(folder / name, folder, tmp_path / "kept", print, 0)
+        copy_file(folder / name, folder, tmp_path / "kept", print, 0)
     assert refused.value.reason == "bad_result"
     assert not (tmp_path / "kept").exists()
 
@@ -142,7 +142,7 @@ def test_a_folder_that_leads_elsewhere_is_not_followed(folder: Path, tmp_path: P
     (tmp_path / "elsewhere" / "a").touch()
     folder.symlink_to("elsewhere")
     with pytest.raises(JobError, match="not a file of its own"):
-        take(folder / "a", folder, tmp_path / "kept", print, 0)
+        copy_file(folder / "a", folder, tmp_path / "kept", print, 0)
 
 
 @pytest.mark.anyio
@@ -158,7 +158,7 @@ async def test_files_are_counted_whoever_makes_them_and_none_is_kept(
         (folder / f"{number}").write_bytes(bytes(500_000))
         told.append({**MADE, "path": str(folder / f"{number}")})
     performer = Performer({}, cast("Any", None), store, cast("Any", None))
-    answer, kind = believed(KIND, done(artifacts=told)), replace(KIND, limits=limits)
+    answer, kind = validated(KIND, done(artifacts=told)), replace(KIND, limits=limits)
     with pytest.raises(LimitExceeded, match=said):
         await performer._keep(answer, kind, CLAIM, str(folder.parent))
     assert await store.holdings.ids("alice", 0, 10) == []
@@ -167,7 +167,7 @@ async def test_files_are_counted_whoever_makes_them_and_none_is_kept(
 def test_a_copy_that_finds_no_room_says_so(folder: Path) -> None:
     (folder / "a").write_bytes(b"x")
     with capture_logs() as logged, pytest.raises(JobError, match="no room for the result") as refused:
-        take(folder / "a", folder, Path("/dev/full/kept"), print, 0)
+        copy_file(folder / "a", folder, Path("/dev/full/kept"), print, 0)
     assert refused.value.reason == "no_space"
     assert refused.value.retryable
     assert [line["event"] for line in logged] == ["a result could not be copied"]

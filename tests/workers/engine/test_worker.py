@@ -366,8 +366,23 @@ async def test_an_unknown_kind_is_refused_with_what_to_set(caller: Caller, begin
     assert "OFFLOOP_JOB_MODULES" in failure["message"]
 
 
-async def test_an_input_that_no_longer_fits_is_refused(redis: ArqRedis, caller: Caller, begin: Begin) -> None:
-    """Front end and worker may be of different versions for a while."""
+async def test_an_input_that_does_not_fit_is_refused_where_it_is_read(caller: Caller, begin: Begin) -> None:
+    """Front end and worker may be of different versions for a while; the message names the field."""
+
+    class Later(Model):
+        number: str
+
+    await begin()
+    for kind in (jobs.echo, jobs.meet):  # in a child, and on the worker's loop
+        later = declare(kind.name, Later, Later, description="d")
+        failure = _failure(await caller.until(await caller.submit(later, Later(number="many"), job_id=kind.name)))
+        assert failure["code"] == "bad_input"
+        assert failure["message"].startswith(f"{kind.name}: number: ")
+
+
+async def test_an_input_of_stock_arq_that_does_not_fit_is_refused(
+    redis: ArqRedis, caller: Caller, begin: Begin
+) -> None:
     await redis.enqueue_job("echo", _job_id="stock", _queue_name=schema.queue_key("default"), number="many")
     await redis.enqueue_job("echo", "positional", _job_id="worse", _queue_name=schema.queue_key("default"))
     await caller.queue.leave("nothing", "nobody")

@@ -15,6 +15,7 @@ from offloop.jobs.hashing import find_duplicates, hash_tree
 from offloop.queue.record import Progress
 from offloop_workers.children.pool import Children, Task
 from support.processes import gone
+from support.tasks import task_of
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,7 @@ async def hashers(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def task(kind: Any, tmp_path: Path) -> Task:
     """A task over the whole root."""
-    return Task(kind, "a-job", 1, {"folder": "root:in"}, str(tmp_path / "job"), {})
+    return task_of(kind, {"folder": "root:in"}, tmp_path / "job")
 
 
 def helpers() -> set[int]:

@@ -21,11 +21,12 @@ from offloop.errors import Crashed, JobError, LimitExceeded
 from offloop.kinds import catalogue
 from offloop.queue.record import Progress
 from offloop_workers.children.output import LOG_BYTES
-from offloop_workers.children.pool import Children, Task
+from offloop_workers.children.pool import Children
 from offloop_workers.sandbox import landlock, policy, seccomp
 from support.jobs import hostile_jobs as jobs
 from support.processes import alive, gone
 from support.redis import lasting
+from support.tasks import task_of
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="asks for what Linux has")]
@@ -68,7 +69,7 @@ def run(hostile: Children, tmp_path: Path) -> Run:
     ) -> dict[str, Any]:
         folder = tmp_path / f"attempt{next(_numbers)}"
         await asyncio.to_thread(folder.mkdir)
-        task = Task(kind, "a-job", 1, given, str(folder / "work"), {})
+        task = task_of(kind, given, folder / "work")
         async with asyncio.timeout(20):
             output: dict[str, Any] = (await hostile.run(task, told))["output"]
         return output
@@ -202,7 +203,7 @@ async def test_a_strict_job_reads_nothing_of_the_folder_offloop_was_started_in_b
     monkeypatch.setenv("OFFLOOP_JOB_MODULES", "own_jobs")
     (kind,) = catalogue.kinds_in(catalogue.import_module("own_jobs"))
     async with Children(1, ("default",), tmp_path / "temporary") as pool, asyncio.timeout(20):
-        task = Task(kind, "a-job", 1, {"folder": str(started)}, str(tmp_path / "work"), {})
+        task = task_of(kind, {"folder": str(started)}, tmp_path / "work")
         found = (await pool.run(task, print))["output"]["found"]
     for name in ("own_jobs", "helping"):
         sys.modules.pop(name)
@@ -374,14 +375,15 @@ async def test_a_crash_is_still_told_as_one(run: Run) -> None:
 
 _OWNER = """
 import asyncio, pathlib, sys
-from offloop_workers.children.pool import Children, Task
+from offloop_workers.children.pool import Children
 from support.jobs import hostile_jobs as jobs
+from support.tasks import task_of
 
 async def main():
     async with Children(1, ("default",), pathlib.Path(sys.argv[1] + "-temporary")) as children:
         def told(progress):
-            print(children._process.pid, progress.message, flush=True)
-        await children.run(Task(jobs.start_and_wait, "job", 1, {}, sys.argv[1], {}), told)
+            print(children.zygote.process.pid, progress.message, flush=True)
+        await children.run(task_of(jobs.start_and_wait, {}, sys.argv[1]), told)
 
 asyncio.run(main())
 """

@@ -1,4 +1,4 @@
-"""The only code of ours inside a child: caps, input, work, output; one task at a time, over its own socket."""
+"""The code inside a child: caps, input, work, output; one task at a time, over its own socket."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from offloop.kinds.limits import Limits
 from offloop.redis.codec import pack
 from offloop_workers.children import frames
 from offloop_workers.children.context import JobContext
+from offloop_workers.children.payload import input_of
 from offloop_workers.children.process_state import ProcessState, has_survivors
 from offloop_workers.sandbox import hints, kernel
 from offloop_workers.sandbox.policy import Sandbox
@@ -36,12 +37,12 @@ MAX_OUTPUT: Final = 1 << 20
 """Bytes of packed output; more belongs into an artifact."""
 
 
-def serve(sock: socket.socket, prints: int, known: Works, sandbox: Sandbox, roots: Mapping[str, Path]) -> None:
-    """Do tasks until the worker closes the socket, or the first one that says so has been done.
+def serve(sock: socket.socket, output: int, known: Works, sandbox: Sandbox, roots: Mapping[str, Path]) -> None:
+    """Do tasks until the worker closes the socket, or one that is marked as the last has been done.
 
-    A task is ``{kind, job_id, attempt, input, folder, inputs, limits, last}``; the answer is ``{done: …}`` or
-    ``{failed: …}``, preceded by any number of ``{progress: …}``, and of ``{fetch: …}``, each of which is answered. A
-    child that cannot be put back as it was leaves. `prints` is the pipe for its standard output and error.
+    A task is what `offloop_workers.children.pool.Task.to_frame` makes; the answer is ``{done: …}`` or ``{failed: …}``,
+    preceded by any number of ``{progress: …}``, and of ``{fetch: …}``, each of which is answered. A child whose process
+    state cannot be restored exits. `output` is the pipe for its standard output and error.
     """
     kernel.die_with_parent(os.getppid())
     with contextlib.suppress(PermissionError):
@@ -49,7 +50,7 @@ def serve(sock: socket.socket, prints: int, known: Works, sandbox: Sandbox, root
     kernel.adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     kernel.yield_to_others()
-    _print_into(prints)
+    _print_into(output)
     random.seed()  # else every fork would draw the zygote's numbers
     child = _Child(sock, roots, _temporary_folder(), sandbox)
     before: ProcessState | None = None
@@ -65,30 +66,30 @@ def serve(sock: socket.socket, prints: int, known: Works, sandbox: Sandbox, root
             answer = {"failed": _without_work(task["kind"]).to_wire()}
         _flush()
         if not task["last"] and has_survivors():
-            answer["retire"] = True  # what goes on could speak into the next task
+            answer["retire"] = True  # a survivor could write into the next task
         frames.send(sock, answer)
-        # Nobody waits for what follows; a task that has come meanwhile and is not read goes to another child.
-        if before is None or answer.get("retire") or not before.clear():
+        # Off the caller's path; a task that has come meanwhile and is not read goes to another child.
+        if before is None or answer.get("retire") or not before.restore():
             return
         child.make_ready(task)
 
 
 def _print_into(pipe: int) -> None:
-    """What this process prints, and what it starts, become log lines."""
+    """Make the output of this process, and of those it starts, lines of the log."""
     for stream in (sys.stdout, sys.stderr):
         os.dup2(pipe, stream.fileno())
     os.close(pipe)
 
 
 def _flush() -> None:
-    """What a job has printed is out before its answer; a forked child ends without another chance."""
+    """Write what a job has printed before its answer; a forked child has no other chance."""
     for stream in (sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # a job may have closed it
             stream.flush()  # type: ignore[union-attr]  # the same
 
 
 def _temporary_folder() -> Path:
-    """Where libraries leave their files: a folder of this child's own; the worker deletes it afterwards."""
+    """A folder of this child's own for the files of libraries; the worker deletes it afterwards."""
     folder = Path(tempfile.gettempdir()) / str(os.getpid())
     folder.mkdir(mode=0o700)
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
@@ -96,7 +97,7 @@ def _temporary_folder() -> Path:
 
 
 def _empty(folder: Path) -> None:
-    """What libraries left behind goes with the job."""
+    """Delete what libraries left behind."""
     for name in os.listdir(folder):  # noqa: PTH208 -- after every task; a Path takes three times as long
         left = folder / name
         if left.is_dir() and not left.is_symlink():
@@ -110,7 +111,7 @@ def _without_work(kind: str) -> JobError:
 
 
 class _Child:
-    """What this process does its tasks with."""
+    """One task after the other, with the caps and the sandbox of each."""
 
     def __init__(self, sock: socket.socket, roots: Mapping[str, Path], temporary: Path, sandbox: Sandbox) -> None:
         self._sock = sock
@@ -121,23 +122,23 @@ class _Child:
 
     def attempt(self, work: Work, task: dict[str, Any]) -> dict[str, Any]:
         """The answer to one task."""
-        kind, limits = work.kind, Limits(*task["limits"])
+        kind, limits = work.kind, Limits(**task["limits"])
         try:
             self._sandbox.enter(kind)
             self._caps.cap(limits, last=task["last"])
-            value: Model = kind.input.model_validate(task["input"])
+            value = input_of(task["payload"], kind)
             if kind.sandbox == "strict":
                 self._enclose(value, task, limits)
             context = self._context(task, limits)
             output = _perform(work, value, context)
-            return {"done": {"output": output, "warnings": context.warnings, "artifacts": made(context)}}
+            return {"done": {"output": output, "warnings": context.warnings, "artifacts": files_of(context)}}
         except BaseException as error:  # noqa: BLE001 -- whatever the work raises becomes an outcome, never a dead protocol
             return {"failed": failure(error, kind, limits).to_wire(), **_detail(error)}
 
     def make_ready(self, task: dict[str, Any]) -> None:
-        """Prepare for another task of the same kind, while nobody waits."""
+        """Prepare for another task of the same kind, off the caller's path."""
         _empty(self._temporary)
-        self._caps.prepare(Limits(*task["limits"]))
+        self._caps.prepare(Limits(**task["limits"]))
 
     def _enclose(self, value: Model, task: dict[str, Any], limits: Limits) -> None:
         folder, fetched = Path(task["folder"]), Path(task["fetched"])
@@ -167,8 +168,8 @@ class _Child:
         return frames.receive(self._sock)
 
 
-def made(context: JobContext) -> list[dict[str, Any]]:
-    """The files of a job, as its worker is told of them."""
+def files_of(context: JobContext) -> list[dict[str, Any]]:
+    """The files of a job: a list of ``{path, name, mime_type, sha256}`` for its worker."""
     return [
         {
             "path": str(artifact.path),
@@ -188,11 +189,11 @@ def _perform(work: Work, value: Model, context: JobContext) -> dict[str, Any]:
 
 
 def output_of(kind: Kind[Any, Any], result: object) -> dict[str, Any]:
-    """What a work has returned, as plain data.
+    """The return value of a work, as plain data.
 
     Raises:
         LimitExceeded: it is too long.
-        TypeError: it is not what the kind declares.
+        TypeError: it is not the type that the kind declares.
     """
     if not isinstance(result, kind.output):
         message = f"{kind.name} returned {type(result).__name__}, its contract says {kind.output.__name__}"
@@ -208,7 +209,7 @@ def output_of(kind: Kind[Any, Any], result: object) -> dict[str, Any]:
 
 
 def failure(error: BaseException, kind: Kind[Any, Any], limits: Limits) -> JobError:
-    """What the caller is told of an exception of the work."""
+    """The failure that the caller sees for an exception of the work."""
     name = kind.name
     match error:
         case OffloopError():
@@ -231,7 +232,7 @@ def failure(error: BaseException, kind: Kind[Any, Any], limits: Limits) -> JobEr
 
 
 def _detail(error: BaseException) -> dict[str, Any]:
-    """What only the worker's log should see; and whether this child may be broken after what happened."""
+    """The traceback, for the worker's log only, and whether this child must be replaced."""
     if isinstance(error, OffloopError):
         return {}
     text = "".join(traceback.format_exception(error))[-8000:]

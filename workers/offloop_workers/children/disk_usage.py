@@ -1,4 +1,4 @@
-"""How much of the disk a running job has taken; the kernel caps single files, not how many there are."""
+"""Disk usage of a running job; the kernel caps the size of a file, not the number of files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final
 
 from offloop_workers.sandbox import kernel
 
-LOOK_SECONDS: Final = 0.5
-"""How often jobs that run longer than this are looked at."""
+CHECK_SECONDS: Final = 0.5
+"""Interval of the checks; a shorter job is not measured."""
 
 MAX_FILES: Final = 100_000
 _BLOCK: Final = 512
@@ -22,7 +22,7 @@ def exceeds(folders: Iterable[str], leader: int, most: int) -> bool:
 
     Args:
         folders: all files in them count.
-        leader: what this process, and all that it has started, hold open and have deleted counts too.
+        leader: files that are open in this process or its descendants, and have been deleted, count too.
         most: bytes.
     """
     taken = 0

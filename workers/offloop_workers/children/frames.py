@@ -1,4 +1,4 @@
-"""What passes between a worker, its zygote and their children: length-prefixed msgpack over a socket pair."""
+"""Frames between a worker and a child: length-prefixed msgpack over a socket pair."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from offloop.redis.codec import pack, unpack
 _LENGTH: Final = struct.Struct("!I")
 _PIECE: Final = 1 << 16
 MAX_FRAME: Final = 64 << 20
-"""Bytes; a longer frame can only come from a child that does not keep to the protocol, and ends it."""
+"""Bytes; a longer frame breaks the protocol, and its child is ended."""
 
 
 class OversizedError(ValueError):
@@ -69,7 +69,7 @@ class FrameStream(asyncio.Protocol):
         """Send one frame.
 
         Raises:
-            ConnectionError: the child has left, whatever it may have said before.
+            ConnectionError: the child has left, whatever it may have sent before.
         """
         if self.over or self._transport.is_closing():
             raise self._error if isinstance(self._error, ConnectionError) else ConnectionResetError
@@ -104,20 +104,20 @@ class FrameStream(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Wake the reader once its frame is whole; a child that talks unasked is let wait."""
+        """Wake the reader once its frame is whole; apply backpressure where no reader waits."""
         self._data += data
         if len(self._data) >= self._wanted and not self._wake() and len(self._data) > _PIECE:
             self._paused = True
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """Tell the reader, and close."""
+        """Wake the reader, and close."""
         self.over = True
         self._wake()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell the reader."""
+        """Wake the reader."""
         self.over, self._error = True, error
         self._wake()
 

@@ -1,4 +1,4 @@
-"""The children that have nothing to do, and the tasks that wait for one."""
+"""Idle children, and the queue of tasks that wait for one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Child = TypeVar("Child")
 
 
 class Idle(Generic[Child]):
-    """Hands out the child that worked last, or the one that has waited longest.
+    """A stack of idle children, with those that have not worked yet at its bottom.
 
-    The last one still has its memory in the processor's caches, and those that are never needed go on sharing theirs
-    with the zygote. One that has done nothing yet is at the other end.
+    The child that worked last still has its memory in the processor's caches; those that are never needed go on sharing
+    theirs with the zygote.
     """
 
     def __init__(self) -> None:
@@ -21,11 +21,11 @@ class Idle(Generic[Child]):
         self._waiting: deque[asyncio.Future[Child]] = deque()
 
     def put(self, child: Child, *, unused: bool = False) -> None:
-        """Have a child taken: by who waits longest, or else later."""
+        """Give a child to the task that has waited longest, or keep it."""
         while self._waiting:
-            taker = self._waiting.popleft()
-            if not taker.done():
-                taker.set_result(child)
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(child)
                 return
         if unused:
             self._children.appendleft(child)
@@ -36,17 +36,17 @@ class Idle(Generic[Child]):
         """The child that worked last; with `unused`, one that has not worked, if there is any. Waits for one."""
         if self._children:
             return self._children.popleft() if unused else self._children.pop()
-        taker: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
-        self._waiting.append(taker)
+        waiter: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
         try:
-            return await taker
+            return await waiter
         except asyncio.CancelledError:
-            if taker.done() and not taker.cancelled():  # it was handed over in this very turn of the loop
-                self.put(taker.result())
+            if waiter.done() and not waiter.cancelled():  # it was given a child in this very iteration of the loop
+                self.put(waiter.result())
             raise
 
     def empty(self) -> list[Child]:
-        """Take all that are there."""
+        """Remove and answer all idle children."""
         left = list(self._children)
         self._children.clear()
         return left

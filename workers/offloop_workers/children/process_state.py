@@ -1,7 +1,7 @@
-"""What a job changes of its process and the next job would meet: put back, or, where that cannot be, told.
+"""Process-global state that a job may change: restored before the next job, or reported where it cannot be.
 
-Modules that a job imported, and what they keep, stay: that is what reusing a child is for. What libraries leak stays
-too, so a process that has grown is not reused for ever.
+Modules that a job imported, and their caches, stay: that is what reusing a child is for. What libraries leak stays too,
+so a process that has grown is not reused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SIGNALS: Final = [
     getattr(signal, f"SIG{name}")
     for name in ("HUP", "INT", "QUIT", "USR1", "USR2", "PIPE", "ALRM", "TERM", "CHLD", "VTALRM", "PROF", "XCPU", "XFSZ")
 ]
-"""Those that programs set handlers for; each costs a third of a microsecond a job."""
+"""Signals that programs set handlers for; each costs a third of a microsecond a job."""
 _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _CAPPED: Final = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
 
@@ -36,7 +36,7 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class ProcessState:
-    """How this process was before its first job."""
+    """A snapshot of this process, taken before its first job."""
 
     def __init__(self) -> None:
         self._environment = dict(os.environ)
@@ -48,15 +48,15 @@ class ProcessState:
         self._locale = locale.setlocale(locale.LC_ALL)
         self._streams = sys.stdin, sys.stdout, sys.stderr
         self._depth = sys.getrecursionlimit()
-        self._fixed = self._cannot_be_put_back()
+        self._fixed = self._irreversible()
         # Opened once: later the sandbox may not let it be opened, and to read it again is one call of the kernel.
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._most = self._resident() + (GROWN_MIB << 20)
 
-    def clear(self) -> bool:
-        """Put back what was changed; answers whether all is as before. If not, the next job needs another process.
+    def restore(self) -> bool:
+        """Restore what was changed; answers whether all is as before. If not, the next job needs another process.
 
-        What goes on beside the job is told by `has_survivors`.
+        Threads and processes that outlived the job are reported by `has_survivors`.
         """
         if _encoded() != self._encoded:
             os.environ.clear()
@@ -79,9 +79,9 @@ class ProcessState:
                 locale.setlocale(locale.LC_ALL, self._locale)
             os.chdir(self._folder)
             grown = self._resident() > self._most
-        except (OSError, ValueError, IndexError, locale.Error):  # a job may have closed, or put in its place, anything
+        except (OSError, ValueError, IndexError, locale.Error):  # a job may have closed or replaced anything
             return False
-        return not grown and self._cannot_be_put_back() == self._fixed
+        return not grown and self._irreversible() == self._fixed
 
     def _resident(self) -> int:
         """Bytes of memory that this process holds."""
@@ -91,14 +91,14 @@ class ProcessState:
         # Of the module below: `signal` looks for an enum's member to wrap each answer in, a microsecond each.
         return {number: _signal.getsignal(number) for number in _SIGNALS}
 
-    def _cannot_be_put_back(self) -> list[Any]:
+    def _irreversible(self) -> list[Any]:
         hard = [resource.getrlimit(which)[1] for which in _CAPPED]
         whole = [resource.getrlimit(which) for which in (resource.RLIMIT_NOFILE, resource.RLIMIT_STACK)]
         return [*hard, *whole, os.getpriority(os.PRIO_PROCESS, 0), os.getuid(), os.geteuid()]
 
 
 def has_survivors() -> bool:
-    """Whether threads of Python, or processes, go on that a job has started."""
+    """Whether Python threads or processes that a job started still run."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

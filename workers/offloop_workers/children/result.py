@@ -1,4 +1,4 @@
-"""What a child says it has done, as far as it is believed: a document may have taken the child over."""
+"""Validation of a child's result. It is not trusted: a document may have taken the child over."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _PIECE: Final = 1 << 20
 log = logs.get(__name__)
 
 
-class Made(Model):
-    """A file that it says it made."""
+class ReportedFile(Model):
+    """A file that a child reports."""
 
     path: str
     name: Annotated[str, Field(max_length=1024)]
@@ -35,28 +35,28 @@ class Made(Model):
     sha256: str
 
 
-class Answer(Model):
-    """All that it says."""
+class ChildResult(Model):
+    """The output, warnings and files that a child reports."""
 
     output: dict[str, Any]
     warnings: list[str]
-    artifacts: list[Made]
+    artifacts: list[ReportedFile]
 
 
-def believed(kind: Kind[Any, Any], done: object) -> Answer:
-    """The answer, if it is one that the kind may give.
+def validated(kind: Kind[Any, Any], done: object) -> ChildResult:
+    """The result, if it fits the kind.
 
     Raises:
-        JobError: ``bad_result``: it is not.
+        JobError: ``bad_result``: it does not.
         LimitExceeded: its output is too long.
     """
     try:
-        told = Answer.model_validate(done)
-        if not set(told.output) <= {*kind.output.model_fields, *kind.output.model_computed_fields}:
+        result = ChildResult.model_validate(done)
+        if not set(result.output) <= {*kind.output.model_fields, *kind.output.model_computed_fields}:
             message = "unknown fields"
-            raise ValueError(message)  # noqa: TRY301 -- told with the rest
+            raise ValueError(message)  # noqa: TRY301 -- handled with the rest
         # In JSON, as the child has written it; computed fields are in it and would be unknown ones.
-        encoded = to_json(told.output, inf_nan_mode="constants")
+        encoded = to_json(result.output, inf_nan_mode="constants")
         kind.output.model_validate_json(encoded, extra="ignore", by_alias=True, by_name=True)
         output = from_json(encoded)
     except (ValueError, RecursionError) as error:
@@ -71,29 +71,29 @@ def believed(kind: Kind[Any, Any], done: object) -> Answer:
         message = f"the output of {kind.name} has more than {MAX_OUTPUT} bytes, the limit: ask for less"
         raise LimitExceeded(message)
     warnings: list[str] = []
-    for warning in told.warnings[:MAX_WARNINGS]:
+    for warning in result.warnings[:MAX_WARNINGS]:
         add_warning(warnings, warning)
-    return Answer(output=output, warnings=warnings, artifacts=told.artifacts)
+    return ChildResult(output=output, warnings=warnings, artifacts=result.artifacts)
 
 
-def take(made: Path, folder: Path, copy: Path, check: Callable[[int], None], size: int) -> str:
-    """Copy a file that a child says it made out of its reach; answers the SHA-256 of the copy. Blocks.
+def copy_file(path: Path, folder: Path, copy: Path, check: Callable[[int], None], size: int) -> str:
+    """Copy a file that a child reports out of its reach; answers the SHA-256 of the copy. Blocks.
 
-    Nothing that a child says about the file is believed, and it may still be changing it: one that a document has taken
-    over could name any file of the worker's user, or have somebody else's bytes found under the digest of its own.
+    Nothing that a child reports of the file is trusted, and it may still be changing the file: a child that a document
+    has taken over could name any file of the worker's user, or have another principal's bytes stored under its digest.
 
     Args:
-        made: the file.
+        path: the file.
         folder: the attempt's own.
         copy: a path that does not exist yet.
-        check: raises where so many bytes are too many.
-        size: bytes that were taken before.
+        check: raises where the number of bytes is above the limit.
+        size: bytes that were copied before.
 
     Raises:
         JobError: it is not a regular file in the attempt's own folder, is too long, or finds no room.
     """
     try:
-        relative = made.relative_to(folder)
+        relative = path.relative_to(folder)
         # From the folder above: a child may have put a link in the place of its own.
         source = open_beneath(folder.parent, f"{folder.name}/{relative}")
     except (JobError, ValueError):

@@ -1,4 +1,4 @@
-"""Temporary folders of a worker, one for each attempt; those that a killed worker left are deleted by the next one."""
+"""Temporary folders of a worker, one for each attempt; those of a killed worker are deleted by the next one."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Scratch:
     def __enter__(self) -> Self:
         """Make the worker's folder, and delete those that no living worker holds."""
         self._parent.mkdir(mode=0o700, exist_ok=True)
-        turn = os.open(self._parent, os.O_RDONLY | os.O_CLOEXEC)
+        parent = os.open(self._parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            fcntl.flock(turn, fcntl.LOCK_EX)  # a folder just made and not yet locked must not look forgotten
+            fcntl.flock(parent, fcntl.LOCK_EX)  # a folder just made and not yet locked must not look forgotten
             self._sweep()
             self._folder = Path(tempfile.mkdtemp(dir=self._parent, prefix="worker-"))
             self._lock = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         finally:
-            os.close(turn)
+            os.close(parent)
         return self
 
     def __exit__(self, *_: object) -> None:

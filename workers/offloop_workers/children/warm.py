@@ -1,4 +1,4 @@
-"""What is loaded and tried before the first job, in the process that children are forked from."""
+"""Warm-up of the zygote: loads the families and runs each once before the first fork."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def warm(queues: Iterable[str]) -> None:
 
 
 def threads() -> int:
-    """Threads of this process, those of C libraries too; 1 where the system does not tell."""
+    """Number of threads of this process, those of C libraries included; 1 where the system does not tell."""
     if not _STATUS.exists():
         return 1
     lines = _STATUS.read_text().splitlines()

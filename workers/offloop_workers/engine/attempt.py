@@ -1,14 +1,15 @@
-"""One execution of a job, from what the claim returned to its outcome, as a pipeline of named steps.
+"""One attempt of a job, from its claim to its outcome, as a pipeline of named steps.
 
 ::
 
-    read      payload → kind and validated input        (else Failed)
+    read      claim → kind and references               (else Failed)
     fetch     artifacts and URLs the input names → local paths   (else Failed)
-    run       child process, or the worker's own loop → what it has done
+    run       child process, or the worker's own loop → its result
                                                         (else Failed, or Again after a crash that may be retried)
     keep      files it made → artifacts                 (else Failed)
 
-Each step answers a value; a failure that a caller should see is raised as `JobError` and becomes `Failed` in one place.
+The payload goes to the child as it is: the input is read and validated there. Each step answers a value; a failure that
+a caller should see is raised as `JobError` and becomes `Failed` in one place.
 """
 
 from __future__ import annotations
@@ -24,25 +25,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arq.jobs import DeserializationError, deserialize_job_raw
-from pydantic import ValidationError
-
 from offloop import logs
 from offloop.artifacts.store import Artifact
 from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, Unavailable, as_job_error
-from offloop.kinds.references import FileReference, Scheme, parse, references
+from offloop.kinds.references import Scheme, parse, references
 from offloop.queue.record import Done, Failed, Progress
-from offloop.redis.codec import unpack
+from offloop_workers.children import payload
 from offloop_workers.children.fetching import Errand
 from offloop_workers.children.pool import Task
-from offloop_workers.children.result import Answer, Made, believed, take
+from offloop_workers.children.result import ChildResult, ReportedFile, copy_file, validated
 from offloop_workers.engine import loop_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from offloop.artifacts.store import ArtifactStore
-    from offloop.kinds.kind import Kind, Model
+    from offloop.kinds.kind import Kind
     from offloop_workers.children.fetching import Fetching
     from offloop_workers.children.pool import Children
     from offloop_workers.children.scratch import Scratch
@@ -64,10 +62,10 @@ class Performer:
 
     Args:
         kinds: the kinds this worker knows.
-        children: where the work runs.
-        store: where files come from and go to.
-        scratch: where attempts have their temporary folders.
-        fetching: brings files that are named by URL; without it, none are.
+        children: the child processes.
+        store: the artifacts.
+        scratch: the temporary folders of attempts.
+        fetching: fetches files that are named by URL; without it, none are.
         roots: folders that ``root:`` references may read, by name; for work on the worker's own loop.
     """
 
@@ -92,27 +90,25 @@ class Performer:
         """Run one attempt. A cancellation is raised only when nothing of the attempt is left."""
         folder = self._scratch.attempt()
         try:
-            kind, value = self._read(claim)
+            kind, named = self._read(claim)
             began = time.monotonic()
             errand = Errand(self._fetching, kind.name, kind.limits, f"{folder}/fetched")
-            named = list(references(value))
             inputs = await self._fetch(named, claim.principal, folder, errand) if named else {}
-            alone = kind.isolation != "none"
             task = Task(
                 kind,
                 claim.job_id,
                 claim.attempt,
-                value.model_dump(mode="json", exclude_unset=True) if alone else {},
+                claim.payload or b"",
                 f"{folder}/work",
                 inputs,
                 errand=errand,
                 spent=time.monotonic() - began,
             )
-            if alone:
-                answer = believed(kind, await self._children.run(task, on_progress))
+            if kind.isolation == "none":
+                result = await loop_jobs.perform(task, self._roots, on_progress)
             else:
-                answer = await loop_jobs.perform(task, value, self._roots, on_progress)
-            return await self._keep(answer, kind, claim, folder)
+                result = validated(kind, await self._children.run(task, on_progress))
+            return await self._keep(result, kind, claim, folder)
         except Crashed as error:
             if claim.tries < claim.allowed:
                 log.warning("child crashed, the job is run again", job_id=claim.job_id, error=error.message)
@@ -121,25 +117,26 @@ class Performer:
         except OffloopError as error:
             return Failed(as_job_error(error))
         except Exception:
-            # A fault of ours must not run the job again and again until its executions are used up.
+            # A fault of the worker must not run the job again and again until its executions are used up.
             log.exception("the worker failed while it ran a job", job_id=claim.job_id)
             message = (
                 "The worker itself failed while it ran the job; its log tells more under this job's id. Try again."
             )
             return Failed(JobError(message, code="worker_failed", retryable=True))
         finally:
-            if os.access(folder, os.F_OK):  # most have none, and a Path takes three times as long to say so
+            if os.access(folder, os.F_OK):  # most have none; `Path.exists` takes three times as long
                 await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
-    def _read(self, claim: Claim) -> tuple[Kind[Any, Any], Model]:
+    def _read(self, claim: Claim) -> tuple[Kind[Any, Any], Sequence[str]]:
+        """The kind of a claim, and the references in its input.
+
+        Raises:
+            JobError: the job cannot be run, for a reason that can be told before its input is read.
+        """
         if not claim.payload:
             message = "the job waited longer than it is kept; submit it again"
             raise JobError(message, code="expired", retryable=True)
-        try:
-            name, arguments, keywords, _, _ = deserialize_job_raw(claim.payload, deserializer=unpack)
-        except DeserializationError:
-            message = "the job's arguments cannot be read: submit it again, or enqueue it with offloop's serializer"
-            raise JobError(message, code="bad_input") from None
+        name = claim.kind or payload.kind_of(claim.payload)
         kind = self._kinds.get(name)
         if kind is None:
             message = f"this worker does not know {name!r}: set OFFLOOP_JOB_MODULES for it as for the front end"
@@ -149,19 +146,11 @@ class Performer:
                 "it seems to end every worker that runs it." if claim.allowed > 1 else "its kind allows no retries."
             )
             raise JobError(message, code="crashed", retryable=claim.allowed == 1)
-        if arguments:
-            message = f"{name} takes named arguments only"
-            raise JobError(message, code="bad_input")
-        try:
-            return kind, kind.input.model_validate(keywords)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            message = f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-            raise JobError(message, code="bad_input") from None
+        if claim.references is None:
+            return kind, [str(reference) for reference in references(payload.input_of(claim.payload, kind))]
+        return kind, claim.references
 
-    async def _fetch(
-        self, named: Iterable[FileReference], principal: str, folder: str, errand: Errand
-    ) -> dict[str, str]:
+    async def _fetch(self, named: Iterable[str], principal: str, folder: str, errand: Errand) -> dict[str, str]:
         try:
             async with asyncio.timeout(errand.limits.seconds):
                 return await self._bring(named, principal, Path(folder), errand)
@@ -172,41 +161,39 @@ class Performer:
             )
             raise LimitExceeded(message) from None
 
-    async def _bring(
-        self, named: Iterable[FileReference], principal: str, folder: Path, errand: Errand
-    ) -> dict[str, str]:
+    async def _bring(self, named: Iterable[str], principal: str, folder: Path, errand: Errand) -> dict[str, str]:
         paths: dict[str, str] = {}
         for reference in named:
             parsed = parse(reference)
             if parsed.scheme is Scheme.ARTIFACT and reference not in paths:
                 artifact = (await self._store.get(parsed.name, principal=principal)).check_uploaded()
                 await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
-                paths[str(reference)] = str(await self._store.local_path(artifact, folder))
+                paths[reference] = str(await self._store.local_path(artifact, folder))
             elif parsed.scheme is Scheme.URL and reference not in paths:
-                paths[str(reference)], _ = await errand.bring(parsed.name)
+                paths[reference], _ = await errand.bring(parsed.name)
         return paths
 
-    async def _keep(self, answer: Answer, kind: Kind[Any, Any], claim: Claim, folder: str) -> Done:
-        artifacts = await self._store_all(answer.artifacts, kind, claim, Path(folder)) if answer.artifacts else []
-        return Done(answer.output, tuple(each.to_wire() for each in artifacts), tuple(answer.warnings))
+    async def _keep(self, result: ChildResult, kind: Kind[Any, Any], claim: Claim, folder: str) -> Done:
+        artifacts = await self._store_all(result.artifacts, kind, claim, Path(folder)) if result.artifacts else []
+        return Done(result.output, tuple(each.to_wire() for each in artifacts), tuple(result.warnings))
 
     async def _store_all(
-        self, files: Sequence[Made], kind: Kind[Any, Any], claim: Claim, folder: Path
+        self, files: Sequence[ReportedFile], kind: Kind[Any, Any], claim: Claim, folder: Path
     ) -> list[Artifact]:
         work = folder / "work"
         kind.limits.check_artifacts(kind.name, len(files))
         check = partial(kind.limits.check_total, kind.name)
         artifacts: list[Artifact] = []
         try:
-            for number, made in enumerate(files):
+            for number, file in enumerate(files):
                 copy = folder / f"kept-{number}"
                 taken = sum(kept.size for kept in artifacts)
-                digest = await _to_its_end(asyncio.to_thread(take, Path(made.path), work, copy, check, taken))
+                digest = await _to_its_end(asyncio.to_thread(copy_file, Path(file.path), work, copy, check, taken))
                 artifact = await self._store.put(
                     copy,
                     principal=claim.principal,
-                    name=made.name,
-                    mime_type=made.mime_type,
+                    name=file.name,
+                    mime_type=file.mime_type,
                     digest=digest,
                     job=claim.job_id,
                 )

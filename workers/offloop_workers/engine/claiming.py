@@ -39,6 +39,8 @@ class Claim:
         allowed: counted executions there may be.
         attempt: number of this execution; unlike `tries` it counts those that a drain cut short.
         principal: the caller's principal.
+        references: the artifacts and URLs that the input names; None where only its payload tells them, as for a job
+            of stock arq.
         assigned: the job was pushed to this worker's free slot; see `Execution` for when such a job counts.
     """
 
@@ -51,6 +53,7 @@ class Claim:
     allowed: int
     attempt: int
     principal: str
+    references: list[str] | None = None
     assigned: bool = False
 
     @classmethod

@@ -1,7 +1,7 @@
-"""Work that waits for others instead of computing: it runs on the worker's own loop, beside the other jobs.
+"""Kinds with ``isolation="none"``: work that waits for I/O runs on the worker's own loop, beside the other jobs.
 
-It is one of the worker's own tasks, so nothing limits its memory, shuts it off, or ends it where it does not let itself
-be cancelled; and what blocks in it, blocks the worker. Its kind has asked for that with ``isolation="none"``.
+It is a task of the worker, so nothing limits its memory, confines it, or ends it where it suppresses its cancellation;
+and a blocking call in it blocks the worker.
 """
 
 from __future__ import annotations
@@ -9,31 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from offloop import logs
 from offloop.errors import JobError, OffloopError
 from offloop.queue.record import Progress
-from offloop_workers.children.child import failure, made, output_of
+from offloop_workers.children.child import failure, files_of, output_of
 from offloop_workers.children.context import JobContext
+from offloop_workers.children.payload import input_of
 from offloop_workers.children.pool import Task, overdue
-from offloop_workers.children.result import Answer, believed
-
-if TYPE_CHECKING:
-    from offloop.kinds.kind import Model
+from offloop_workers.children.result import ChildResult, validated
 
 log = logs.get(__name__)
 
 
-async def perform(
-    task: Task, value: Model, roots: Mapping[str, Path], on_progress: Callable[[Progress], None]
-) -> Answer:
-    """Await the work of a task and answer what it has done.
+async def perform(task: Task, roots: Mapping[str, Path], on_progress: Callable[[Progress], None]) -> ChildResult:
+    """Await the work of a task and answer its result.
 
     Raises:
-        JobError: the work failed, or its time was over.
+        JobError: the input does not fit, the work failed, or its time was over.
     """
-    kind = task.kind
+    kind, value = task.kind, input_of(task.payload, task.kind)
     context = JobContext(
         job_id=task.job_id,
         attempt=task.attempt,
@@ -60,5 +55,5 @@ async def perform(
             log.exception("job failed unexpectedly", job_id=task.job_id)
         raise failure(error, kind, kind.limits) from None
     if context.artifacts:
-        return believed(kind, {"output": output, "warnings": context.warnings, "artifacts": made(context)})
-    return Answer(output=output, warnings=context.warnings, artifacts=[])
+        return validated(kind, {"output": output, "warnings": context.warnings, "artifacts": files_of(context)})
+    return ChildResult(output=output, warnings=context.warnings, artifacts=[])
