@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from offloop.jobs.hashing import FileToHash, TreeToHash
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.hashing import single, tree
 
 
@@ -45,15 +45,7 @@ def _run(what: str, context: JobContext) -> Callable[[], object]:
 
 
 def _context(scratch: Path, folder: Path) -> JobContext:
-    return JobContext(
-        job_id="bench",
-        attempt=1,
-        folder=scratch,
-        inputs={},
-        roots={"in": folder},
-        output_bytes=2**28,
-        report=lambda _: None,
-    )
+    return JobContext(job_id="bench", folder=scratch, roots={"in": folder}, report=lambda _: None)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def _timed(interpreter: Path, name: str, picture: Path, count: int) -> float:
 def _offloop(picture: Path, *, progressive: bool) -> Callable[[], None]:
     sys.path.insert(0, str(Path(__file__).parent.parent))
     from offloop.jobs.images import Transformation  # noqa: PLC0415 -- only in the process that does the work
-    from offloop_workers.children.context import JobContext  # noqa: PLC0415 -- the same
+    from offloop.kinds.job_context import JobContext  # noqa: PLC0415 -- the same
     from offloop_workers.images.transform import transform  # noqa: PLC0415 -- the same
 
     asked = {"image": f"root:in/{picture.name}", "width": WIDTH, "quality": QUALITY, "progressive": progressive}
@@ -78,16 +78,7 @@ def _offloop(picture: Path, *, progressive: bool) -> Callable[[], None]:
 
     def work() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            context = JobContext(
-                job_id="bench",
-                attempt=1,
-                folder=Path(folder) / "job",
-                inputs={},
-                roots={"in": picture.parent},
-                output_bytes=1 << 28,
-                report=lambda _message: None,
-            )
-            transform(request, context)
+            transform(request, JobContext(job_id="bench", folder=Path(folder), roots={"in": picture.parent}))
 
     return work
 

@@ -9,19 +9,11 @@ from pathlib import Path
 def render(html: str) -> int:
     """Render with the product's own function into a file, and answer the file's size."""
     from offloop.jobs.pdf import Page  # noqa: PLC0415 -- heavy: only processes that render load it
-    from offloop_workers.children.context import JobContext  # noqa: PLC0415 -- the same
+    from offloop.kinds.job_context import JobContext  # noqa: PLC0415 -- the same
     from offloop_workers.pdf.rendering.render import render as work  # noqa: PLC0415 -- the same
 
     with tempfile.TemporaryDirectory() as folder:
-        context = JobContext(
-            job_id="bare",
-            attempt=1,
-            folder=Path(folder),
-            inputs={},
-            roots={},
-            output_bytes=1 << 28,
-            report=lambda _message: None,
-        )
+        context = JobContext(job_id="bare", folder=Path(folder))
         size: int = work(Page.model_validate({"html": html}), context).size
         return size
 

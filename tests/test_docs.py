@@ -19,9 +19,10 @@ from urllib.parse import unquote
 import pytest
 from docs import generate
 
-from offloop import JobError
+from offloop import Context, JobError
 from offloop.kinds import catalogue
 from offloop.settings import Settings, load
+from offloop.testing import context
 from offloop_server.cli.stack import Stack
 from offloop_server.io import gather
 from offloop_server.io.http import tools as http_tools
@@ -32,7 +33,6 @@ from offloop_server.tools import batch as batch_tool
 from offloop_server.tools import jobs as job_tools
 from offloop_server.tools import webhooks as webhook_tools
 from offloop_workers.children import registry
-from offloop_workers.children.context import JobContext
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -68,18 +68,6 @@ def saved(folder: Path, name: str, code: str) -> str:
     return name
 
 
-def context(folder: Path, inputs: dict[str, Path] | None = None) -> JobContext:
-    return JobContext(
-        job_id="docs",
-        attempt=1,
-        folder=folder,
-        inputs=inputs or {},
-        roots={},
-        output_bytes=2**20,
-        report=lambda _message: None,
-    )
-
-
 def test_the_job_of_the_readme_is_a_kind_that_works(modules: Path) -> None:
     name = saved(modules, "my_jobs", block("README.md", "python", "@job("))
     kind = catalogue.load([name])["count_words"]
@@ -97,7 +85,7 @@ def test_the_jobs_of_the_guide_work(modules: Path) -> None:
     assert catalogue.load([contract])["square_area"].work is None
     found = registry.load([counting, packing, contract, work], queues=[])
 
-    def done(kind: str, given: dict[str, Any], asked: JobContext) -> Any:
+    def done(kind: str, given: dict[str, Any], asked: Context) -> Any:
         return found[kind](found[kind].kind.input.model_validate(given), asked).model_dump()
 
     assert done("count_words", {"text": "one two"}, context(modules)) == {"words": 2}
@@ -118,11 +106,11 @@ def test_the_light_tools_of_the_guide_work_and_need_no_worker(modules: Path) -> 
         look_up(look_up.input.model_validate({"name": "rum"}))
 
 
-def test_the_test_of_the_guide_passes(modules: Path) -> None:
+@pytest.mark.parametrize("test", ["test_words_are_counted", "test_the_longest_word_is_found"])
+def test_the_tests_of_the_guide_pass(modules: Path, test: str) -> None:
     saved(modules, "my_jobs", block("README.md", "python", "@job("))
-    name = saved(modules, "guide_test", block("docs/jobs.md", "python", "def test_words"))
-    guide: Any = importlib.import_module(name)
-    guide.test_words_are_counted(modules)
+    name = saved(modules, "guide_test", block("docs/jobs.md", "python", f"def {test}"))
+    getattr(importlib.import_module(name), test)(modules)
 
 
 def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_offloop(

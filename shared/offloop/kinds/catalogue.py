@@ -15,7 +15,7 @@ from typing import Any
 
 from offloop.errors import SettingsError
 from offloop.kinds import limits
-from offloop.kinds.kind import Kind
+from offloop.kinds.kind import Kind, Work
 from offloop.kinds.tool import DeclaredTool
 
 ENTRY_POINTS = "offloop.jobs"
@@ -126,6 +126,12 @@ def import_module(name: str) -> ModuleType:
 def kinds_in(module: ModuleType) -> list[Kind[Any, Any]]:
     """The kinds that are attributes of a module."""
     return [value for value in vars(module).values() if isinstance(value, Kind)]
+
+
+def works_in(module: ModuleType) -> list[Work]:
+    """Works that are attributes of a module, and the works of its one-function jobs."""
+    own = [Work(kind, kind.work) for kind in kinds_in(module) if kind.work is not None]
+    return [value for value in vars(module).values() if isinstance(value, Work)] + own
 
 
 def tools_in(module: ModuleType) -> list[DeclaredTool[Any, Any]]:

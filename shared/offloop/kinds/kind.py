@@ -25,14 +25,11 @@ from pydantic import BaseModel, ConfigDict
 from offloop.errors import SettingsError
 from offloop.kinds.context import Context
 from offloop.kinds.limits import Limits
-from offloop.kinds.options import FAMILIES, Family, Isolation, KindOptions, Sandbox, as_fields, unknown_family
+from offloop.kinds.options import BUDGET, FAMILIES, Family, Isolation, KindOptions, Sandbox, as_fields, unknown_family
 
 _QUEUE = re.compile(r"[a-z0-9_-]{1,32}")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """Names of kinds and tools."""
-
-_TAKEN = frozenset({"wait_seconds", "idempotency_key", "notify_url"})
-"""Arguments that every tool of a job has beside its input."""
 
 
 class Model(BaseModel):
@@ -102,7 +99,7 @@ class Kind(Generic[InputT, OutputT]):
 def _problems_of_names(kind: Kind[Any, Any]) -> Iterator[str]:
     if not NAME.fullmatch(kind.name):
         yield f"kind name {kind.name!r} must be lower-case words joined by underscores, at most 63 characters"
-    for taken in sorted(_TAKEN & set(kind.input.model_fields)):
+    for taken in sorted(BUDGET & set(kind.input.model_fields)):
         yield f"kind {kind.name}: the input field {taken!r} is taken, every tool has it; rename the field"
     if not _QUEUE.fullmatch(kind.queue):
         yield f"kind {kind.name}: queue {kind.queue!r} must be lower-case letters, digits, - or _, at most 32"

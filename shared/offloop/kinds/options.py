@@ -19,6 +19,9 @@ Family = Literal["pdf", "images", "hashing", "http", "sql", "gather", "webhooks"
 FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
 """Names of the families; which kinds and tools belong to one is declared on the kinds and tools."""
 
+BUDGET: Final = frozenset({"wait_seconds", "idempotency_key", "notify_url"})
+"""Arguments that every tool of a job has beside its input: the wait budget, and what belongs to the call."""
+
 
 class KindOptions(TypedDict, total=False):
     """Options of `declare` and `job`, each with its default; see `Kind` and `Limits` for the meaning of each value."""

@@ -13,8 +13,9 @@ import pypdfium2
 import weasyprint
 from PIL import Image
 
+from offloop import testing
+from offloop.kinds.job_context import JobContext
 from offloop.kinds.kind import Work
-from offloop_workers.children.context import JobContext
 from offloop_workers.pdf.reading import trees
 
 Run = Callable[..., Any]
@@ -50,19 +51,10 @@ def locked(source: bytes, user: str = "secret", owner: str = "owner", **allow: b
     return saved(lambda _pdf: None, source, encryption=lock)
 
 
-def context_in(folder: Path, output_bytes: int = 2**26) -> JobContext:
+def context_in(folder: Path) -> JobContext:
     """A context whose root ``in`` is a folder that tests write to."""
-    for name in ("job", "in"):
-        (folder / name).mkdir()
-    return JobContext(
-        job_id="job",
-        attempt=1,
-        folder=folder / "job",
-        inputs={},
-        roots={"in": folder / "in"},
-        output_bytes=output_bytes,
-        report=lambda _message: None,
-    )
+    (folder / "in").mkdir()
+    return testing.context(folder, roots={"in": folder / "in"})
 
 
 def runner(work: Work, context: JobContext, folder: Path) -> Run:

@@ -11,7 +11,7 @@ import zlib
 import pypdfium2
 from PIL import Image
 
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 
 MM = 72 / 25.4
 

@@ -12,11 +12,11 @@ from types import ModuleType
 
 import pytest
 
+from offloop import testing
 from offloop.errors import JobError, SettingsError
 from offloop.jobs.pdf import Page
 from offloop.kinds import catalogue
 from offloop_workers.children import registry, warm
-from offloop_workers.children.context import JobContext
 
 Write = Callable[[str, str], str]
 
@@ -131,9 +131,7 @@ def test_a_family_that_cannot_be_loaded_answers_with_what_to_install(
 
     monkeypatch.setattr(registry, "modules", broken)
     found = registry.load()
-    context = JobContext(
-        job_id="job", attempt=1, folder=tmp_path, inputs={}, roots={}, output_bytes=1, report=lambda _message: None
-    )
+    context = testing.context(tmp_path)
     with pytest.raises(JobError, match="render_pdf is not available on this worker") as failed:
         found["render_pdf"](Page.model_validate({"html": "x"}), context)
     assert str(error) in failed.value.message

@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 from offloop import Kind, Model
 from offloop.artifacts.store import ArtifactStore
 from offloop.errors import JobError, LimitExceeded
+from offloop.kinds.job_context import MAX_WARNING_LENGTH, MAX_WARNINGS
 from offloop.kinds.limits import Limits
 from offloop_workers.children.child import MAX_OUTPUT
-from offloop_workers.children.context import MAX_WARNING_LENGTH, MAX_WARNINGS
 from offloop_workers.children.result import copy_file, validated
 from offloop_workers.engine.attempt import Performer
 from offloop_workers.engine.claiming import Claim

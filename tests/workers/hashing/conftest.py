@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
+from offloop.kinds.limits import Limits
 
 MakeContext = Callable[[], JobContext]
 
@@ -37,11 +38,9 @@ def make_context(tmp_path: Path, root: Path, reports: list[dict[str, Any]]) -> M
         made.append(
             JobContext(
                 job_id="job",
-                attempt=1,
                 folder=folder,
-                inputs={},
                 roots={"in": root, "out": tmp_path / "out"},
-                output_bytes=2**20,
+                limits=Limits(output_mb=1),
                 report=reports.append,
             )
         )

@@ -11,7 +11,7 @@ import pytest
 from blake3 import blake3
 
 from offloop.jobs.hashing import DuplicatesFound, DuplicatesToFind
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.hashing import duplicates
 
 

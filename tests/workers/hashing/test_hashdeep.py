@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from offloop.errors import JobError
 from offloop.jobs.hashing import ToVerify, TreeDigest, TreeToHash, Verdict
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.hashing import manifest, tree, verify
 from offloop_workers.hashing.entries import Contents
 

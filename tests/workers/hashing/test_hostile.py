@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from hostile.cases import Case
 from hostile.hashing import CASES, prepare
+from offloop import testing
 from offloop.errors import JobError
 from offloop.jobs import hashing
-from offloop_workers.children.context import JobContext
 from offloop_workers.hashing import duplicates, single, tree, verify
 
 WORKS: Final[dict[str, tuple[type[Any], Callable[..., Any]]]] = {
@@ -38,15 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_hostile_case_is_answered_and_gives_nothing_away(case: Case, data: Path, tmp_path: Path) -> None:
-    context = JobContext(
-        job_id="job",
-        attempt=1,
-        folder=tmp_path / "job",
-        inputs={},
-        roots={"data": data},
-        output_bytes=2**28,
-        report=lambda _: None,
-    )
+    context = testing.context(tmp_path, roots={"data": data})
     model, work = WORKS[case.kind]
     began = time.process_time()
     try:

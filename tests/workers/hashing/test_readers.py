@@ -12,7 +12,7 @@ import pytest
 
 from offloop.errors import Crashed
 from offloop.jobs.hashing import TreeToHash
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.hashing import readers
 from offloop_workers.hashing.pace import Pace
 from offloop_workers.hashing.readers import Wish, results

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import Algorithm, Digests, FileToHash
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.hashing import digest, pace, single
 
 EMPTY = {

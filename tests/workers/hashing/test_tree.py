@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import TreeDigest, TreeToHash
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.hashing import tree
 
 from .conftest import MakeContext

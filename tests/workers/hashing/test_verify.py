@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from offloop.jobs.hashing import ToVerify, TreeToHash, Verdict
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.hashing import tree, verify
 
 from .conftest import MakeContext

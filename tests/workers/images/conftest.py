@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from offloop import testing
 from offloop.jobs.images import Transformation
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.images import transform as module
 from support.files.pictures import Keep, Run
 
@@ -17,17 +18,8 @@ from support.files.pictures import Keep, Run
 @pytest.fixture
 def context(tmp_path: Path) -> JobContext:
     """A context whose root ``in`` is a folder the tests write pictures to."""
-    for name in ("job", "in"):
-        (tmp_path / name).mkdir()
-    return JobContext(
-        job_id="job",
-        attempt=1,
-        folder=tmp_path / "job",
-        inputs={},
-        roots={"in": tmp_path / "in"},
-        output_bytes=2**26,
-        report=lambda _message: None,
-    )
+    (tmp_path / "in").mkdir()
+    return testing.context(tmp_path, roots={"in": tmp_path / "in"})
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from offloop.errors import JobError, LimitExceeded
+from offloop.kinds.job_context import JobContext
 from offloop.kinds.limits import Limits
-from offloop_workers.children.context import JobContext
 from support.files.pictures import Run, animation, colour_at, encoded, quarters
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 
 from offloop.errors import JobError
 from offloop.jobs.images import Description, ImageToDescribe
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.images.describe import describe
 from offloop_workers.images.fingerprints import blurhash, fingerprint
 from support.files.pictures import PHOTO, Keep, animation, encoded, quarters

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageStat
 
 from offloop.errors import JobError
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from support.files.pictures import Keep, Run, colour_at, corners, encoded, quarters
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from offloop.errors import JobError
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from support.files.pictures import PHOTO, Run, animation, encoded, quarters
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.images import Transformation
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from support.files.pictures import Run, colour_at, corners, quarters
 
 DATA = "data:image/png;base64,"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.images import ImagesToCompare, ResponsiveSet, SheetOfImages
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.images.responsive import make_set
 from offloop_workers.images.sheet import make_sheet
 from offloop_workers.images.similar import find_similar

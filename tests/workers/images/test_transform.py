@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.images import FORMATS, Transformation
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.images import transform as module
 from support.files.pictures import Run, corners, encoded, quarters
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from offloop import testing
 from offloop.jobs.pdf import Page, Pdf
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.pdf.rendering.render import render
 from support.files.rendered import Document
 
@@ -19,16 +20,7 @@ Rendered = tuple[Pdf, Document]
 @pytest.fixture
 def context(tmp_path: Path) -> JobContext:
     """The context of one job that renders."""
-    (tmp_path / "job").mkdir()
-    return JobContext(
-        job_id="job",
-        attempt=1,
-        folder=tmp_path / "job",
-        inputs={},
-        roots={},
-        output_bytes=2**26,
-        report=lambda _message: None,
-    )
+    return testing.context(tmp_path)
 
 
 @pytest.fixture

@@ -21,11 +21,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from offloop.errors import JobError, LimitExceeded, OffloopError, as_job_error
+from offloop.kinds.job_context import JobContext
 from offloop.kinds.kind import Kind, Model, Work
 from offloop.kinds.limits import Limits
 from offloop.redis.codec import pack
 from offloop_workers.children import frames
-from offloop_workers.children.context import JobContext
 from offloop_workers.children.payload import input_of
 from offloop_workers.children.process_state import ProcessState, has_survivors
 from offloop_workers.sandbox import hints, kernel
@@ -156,7 +156,6 @@ class _Child:
             folder=Path(task["folder"]),
             inputs={reference: Path(path) for reference, path in task["inputs"].items()},
             roots=self._roots,
-            output_bytes=limits.output_mb << 20,
             report=lambda message: frames.send(self._sock, message),
             ask=self._ask,
             limits=limits,

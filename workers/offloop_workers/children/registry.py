@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from offloop.errors import JobError, SettingsError
-from offloop.kinds.catalogue import ENTRY_POINTS, import_module, kinds_in, shipped
+from offloop.kinds.catalogue import ENTRY_POINTS, import_module, kinds_in, shipped, works_in
 from offloop.kinds.context import Context
 from offloop.kinds.kind import Kind, Model, Work
 
@@ -39,7 +39,7 @@ def load(job_modules: Iterable[str] = (), *, queues: Iterable[str] | None = None
         import_module(name) for name in (*(p.value for p in metadata.entry_points(group=ENTRY_POINTS)), *job_modules)
     ]
     for module in modules:
-        for work in _works_in(module):
+        for work in works_in(module):
             _add(found, work)
     for kind in (kind for module in modules for kind in kinds_in(module)):
         if kind.name not in found:
@@ -69,15 +69,9 @@ def _contracts(family: str) -> list[Kind[Any, Any]]:
 
 def _family_works(family: str) -> list[Work]:
     try:
-        return [work for module in modules(family) for work in _works_in(module)]
+        return [work for module in modules(family) for work in works_in(module)]
     except (ImportError, OSError) as error:  # OSError: a shared library, such as Pango, is missing
         return [Work(kind, _unavailable(kind, error)) for kind in _contracts(family)]
-
-
-def _works_in(module: ModuleType) -> list[Work]:
-    """The works that are attributes of a module, and those of its one-function jobs."""
-    made = [Work(kind, kind.work) for kind in kinds_in(module) if kind.work is not None]
-    return [value for value in vars(module).values() if isinstance(value, Work)] + made
 
 
 def _add(found: dict[str, Work], work: Work) -> None:

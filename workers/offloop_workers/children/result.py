@@ -12,11 +12,11 @@ from pydantic_core import from_json, to_json
 from offloop import logs
 from offloop.artifacts.store import digest_of
 from offloop.errors import JobError, LimitExceeded
+from offloop.kinds.job_context import MAX_WARNINGS, add_warning
 from offloop.kinds.kind import Model
 from offloop.paths import open_beneath
 from offloop.redis.codec import pack
 from offloop_workers.children.child import MAX_OUTPUT
-from offloop_workers.children.context import MAX_WARNINGS, add_warning
 
 if TYPE_CHECKING:
     from offloop.kinds.kind import Kind

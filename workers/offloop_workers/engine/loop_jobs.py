@@ -12,9 +12,9 @@ from pathlib import Path
 
 from offloop import logs
 from offloop.errors import JobError, OffloopError
+from offloop.kinds.job_context import JobContext
 from offloop.queue.record import Progress
 from offloop_workers.children.child import failure, files_of, output_of
-from offloop_workers.children.context import JobContext
 from offloop_workers.children.payload import input_of
 from offloop_workers.children.pool import Task, overdue
 from offloop_workers.children.result import ChildResult, validated
@@ -35,7 +35,6 @@ async def perform(task: Task, roots: Mapping[str, Path], on_progress: Callable[[
         folder=Path(task.folder),
         inputs={reference: Path(path) for reference, path in task.inputs.items()},
         roots=roots,
-        output_bytes=kind.limits.output_mb << 20,
         report=lambda message: on_progress(Progress(**message["progress"])),
         limits=kind.limits,
         kind=kind.name,

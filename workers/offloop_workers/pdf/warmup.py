@@ -10,7 +10,7 @@ from pathlib import Path
 import pikepdf
 
 from offloop.jobs.documents import Edit, ToDescribe, ToPreview, ToRead
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.pdf.describe import describe
 from offloop_workers.pdf.editing.edit import edit
 from offloop_workers.pdf.reading.preview import preview
@@ -33,15 +33,7 @@ def warm() -> None:
         pdf.save(blank)
     file = "data:application/pdf;base64," + base64.b64encode(blank.getvalue()).decode()
     with tempfile.TemporaryDirectory() as folder:
-        context = JobContext(
-            job_id="warm",
-            attempt=1,
-            folder=Path(folder),
-            inputs={},
-            roots={},
-            output_bytes=2**24,
-            report=lambda _message: None,
-        )
+        context = JobContext(job_id="warm", folder=Path(folder))
         edit(Edit.model_validate({"sources": [{"file": file}] * 2, "operations": _STEPS}), context)
         preview(ToPreview.model_validate({"file": file, "width": 64}), context)
         read(ToRead.model_validate({"file": file}), context)

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.documents import Edit, Edited
+from offloop.kinds.job_context import JobContext
 from offloop.kinds.limits import Limits
-from offloop_workers.children.context import JobContext
 from offloop_workers.pdf.editing.edit import edit
 from offloop_workers.pdf.reading import claims, trees
 from support.files import pdfs

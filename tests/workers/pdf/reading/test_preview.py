@@ -11,7 +11,7 @@ from pikepdf import Array
 from PIL import Image
 
 from offloop.errors import JobError, LimitExceeded
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.pdf.reading.preview import preview
 from support.files import pdfs
 

@@ -8,7 +8,7 @@ import pikepdf
 import pytest
 
 from offloop.errors import JobError
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.pdf.reading import ranges
 from offloop_workers.pdf.reading.text import read
 from support.files import pdfs

@@ -8,7 +8,7 @@ import pytest
 
 from offloop.errors import JobError
 from offloop.jobs.pdf import Pdf
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from support.files.rendered import Document, warned
 
 Run = Callable[..., tuple[Pdf, Document]]

@@ -15,7 +15,7 @@ import pikepdf
 import pytest
 
 from offloop.jobs.pdf import Pdf
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from support.files.rendered import Document, data, picture, warned
 
 validator = pytest.importorskip(

@@ -10,7 +10,7 @@ import pytest
 from offloop.errors import JobError
 from offloop.jobs.pdf import Page
 from offloop.kinds.context import Fetched
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.pdf.rendering.render import render
 from support.files.rendered import Document, data, picture, warned
 
@@ -21,8 +21,7 @@ class Online(JobContext):
     """A context whose worker fetches one picture and refuses everything else."""
 
     def __init__(self, folder: Path) -> None:
-        report: Any = lambda _message: None  # noqa: E731 -- nobody listens to progress here
-        super().__init__(job_id="job", attempt=1, folder=folder, inputs={}, roots={}, output_bytes=2**26, report=report)
+        super().__init__(job_id="job", folder=folder)
         self.asked: list[str] = []
 
     def fetch(self, url: str) -> Fetched:

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from PIL import Image, ImageFile
 
+from offloop import testing
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.pdf import Page, Pdf
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.pdf import typefaces
 from offloop_workers.pdf.rendering import render as module
 from offloop_workers.pdf.rendering import styles
@@ -29,17 +30,8 @@ Run = Callable[..., tuple[Pdf, Document]]
 @pytest.fixture
 def context(tmp_path: Path) -> JobContext:
     """A context whose root ``in`` is a folder of assets."""
-    for name in ("job", "in"):
-        (tmp_path / name).mkdir()
-    return JobContext(
-        job_id="job",
-        attempt=1,
-        folder=tmp_path / "job",
-        inputs={},
-        roots={"in": tmp_path / "in"},
-        output_bytes=2**26,
-        report=lambda _message: None,
-    )
+    (tmp_path / "in").mkdir()
+    return testing.context(tmp_path, roots={"in": tmp_path / "in"})
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from offloop.jobs.pdf import Page, Pdf, Variant
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from support.files.rendered import Document, data, picture, warned
 
 Run = Callable[..., tuple[Pdf, Document]]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.pdf import Page, Pdf
-from offloop_workers.children.context import JobContext
+from offloop.kinds.job_context import JobContext
 from offloop_workers.pdf.rendering import styles
 from support.files.rendered import Document, data, warned
 

@@ -20,8 +20,8 @@ from offloop import logs
 from offloop.errors import JobError, LimitExceeded, OffloopError
 from offloop.jobs.pdf import MAX_PAGES, Page, Pdf, Timings, render_pdf
 from offloop.kinds.context import Context
+from offloop.kinds.job_context import JobContext
 from offloop.kinds.kind import performs
-from offloop_workers.children.context import JobContext
 from offloop_workers.pdf.rendering import conformance, links, pictures, recorder, source, standard, styles, tagging
 from offloop_workers.pdf.rendering.box_flattening import Html
 from offloop_workers.pdf.rendering.fetcher import BASE, JobFetcher
@@ -194,14 +194,6 @@ def warm() -> None:
     """Render one small page, so that the first job finds everything loaded: parsers, fonts, lexers, the theme."""
     pages = [{"markdown": _WARM}, {"template": "{% for x in xs %}<p>{{ x|number }}{% endfor %}", "data": {"xs": [1]}}]
     with tempfile.TemporaryDirectory() as folder:
-        context = JobContext(
-            job_id="warm",
-            attempt=1,
-            folder=Path(folder),
-            inputs={},
-            roots={},
-            output_bytes=2**24,
-            report=lambda _message: None,
-        )
+        context = JobContext(job_id="warm", folder=Path(folder))
         for page in pages:
             render(Page.model_validate(page), context)

@@ -13,8 +13,8 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from offloop.errors import JobError, LimitExceeded
+from offloop.kinds.job_context import JobContext
 from offloop.kinds.references import FileReference, FolderReference
-from offloop_workers.children.context import JobContext
 
 ARTIFACT = FileReference("artifact:0123456789abcdef")
 

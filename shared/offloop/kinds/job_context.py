@@ -1,4 +1,7 @@
-"""What the work may ask for while it runs in a child: `offloop.kinds.context.Context`, made real."""
+"""Context of one attempt, over local files and folders: the implementation of `offloop.kinds.context.Context`.
+
+A worker's child and `offloop.testing` use the same one, so a job behaves in a test as it does in a worker.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ _BUFFER = 256 * 1024
 
 
 def add_warning(warnings: list[str], message: str) -> None:
-    """Keep a warning as one line of bounded length, once; after a hundred only the fact that there were more."""
+    """Add a warning as one line of bounded length, once; the last of a hundred says that there were more."""
     line = " ".join(message.split())
     if len(line) > MAX_WARNING_LENGTH:
         line = line[: MAX_WARNING_LENGTH - 3] + "..."
@@ -48,7 +51,7 @@ class Artifact:
 
     Attributes:
         path: where the file is.
-        name: how it is called; safe to show and to save under.
+        name: file name, safe to show and to save under.
         mime_type: its type, as the work gave it.
         size: bytes.
         sha256: digest of its bytes, lower-case hexadecimal.
@@ -64,54 +67,52 @@ class Artifact:
 class JobContext:
     """The `Context` of one attempt.
 
+    Args:
+        job_id: the job.
+        folder: a path for private files; it is made when it is first asked for, and never deleted here.
+        attempt: number of this execution, from 1.
+        inputs: local files by the text of their ``artifact:`` or ``https:`` reference.
+        roots: folders that ``root:`` references may read, by name.
+        report: sends a message to the worker, such as ``{"progress": {…}}``; without it, progress is dropped.
+        ask: sends a message to the worker and returns its reply; without it, nothing can be fetched.
+        limits: what this attempt may use; default: the limits of a kind that declares none.
+        output_bytes: the most that one created file may have; default: the ``output_mb`` of the limits.
+        kind: name of the kind, for messages.
+
     Attributes:
-        warnings: what the work warned of, in order, without repetitions.
-        artifacts: the files that were finished, in order.
+        warnings: warnings of the work, in order, without repetitions.
+        artifacts: finished files, in order.
     """
 
-    def __init__(  # noqa: PLR0913 -- everything a job may touch is handed in by name, nothing is global
+    def __init__(  # noqa: PLR0913 -- everything a job may touch is passed by name, nothing is global
         self,
         *,
         job_id: str,
-        attempt: int,
         folder: Path,
-        inputs: Mapping[str, Path],
-        roots: Mapping[str, Path],
-        output_bytes: int,
-        report: Callable[[dict[str, Any]], None],
+        attempt: int = 1,
+        inputs: Mapping[str, Path] | None = None,
+        roots: Mapping[str, Path] | None = None,
+        report: Callable[[dict[str, Any]], None] | None = None,
         ask: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         limits: Limits | None = None,
+        output_bytes: int | None = None,
         kind: str = "this job",
     ) -> None:
-        """Bind a context to one attempt of one job.
-
-        Args:
-            job_id: the job.
-            attempt: which execution of it, from 1.
-            folder: a path for private files; it is made when it is first asked for, and deleted by whoever named it.
-            inputs: local files by the text of their ``artifact:`` or ``https:`` reference.
-            roots: folders that ``root:`` references may read, by name.
-            output_bytes: the most that one created file may have.
-            report: sends a message to the worker, such as ``{"progress": {…}}``.
-            ask: sends a message to the worker and answers its reply; without it, nothing can be fetched.
-            limits: what this attempt may use; default: those of a kind that declares none.
-            kind: what to call it in messages.
-        """
         self.job_id = job_id
         self.attempt = attempt
         self._folder = folder
         self._folder_made = False
         self.warnings: list[str] = []
         self.artifacts: list[Artifact] = []
-        self._inputs = inputs
-        self._roots = roots
-        self._output_bytes = output_bytes
+        self._inputs = inputs or {}
+        self._roots = roots or {}
         self._report = report
         self._ask = ask
         self.limits = limits or Limits()
+        self._output_bytes = self.limits.output_mb << 20 if output_bytes is None else output_bytes
         self._kind = kind
         self._fetches = 0
-        self._turn = threading.Lock()
+        self._fetching = threading.Lock()
         self._created = 0
         self._done = float("-inf")
         self._reported_at = float("-inf")
@@ -131,7 +132,8 @@ class JobContext:
         if not done > self._done or (not last and now - self._reported_at < SECONDS_BETWEEN_REPORTS):
             return
         self._done, self._reported_at = done, now
-        self._report({"progress": {"done": done, "total": total, "message": message[:MAX_MESSAGE_LENGTH]}})
+        if self._report:
+            self._report({"progress": {"done": done, "total": total, "message": message[:MAX_MESSAGE_LENGTH]}})
 
     def warn(self, message: str) -> None:
         """Keep a warning for the answer, once; after a hundred only the fact that there were more."""
@@ -177,7 +179,7 @@ class JobContext:
             LimitExceeded: the kind's ``fetches`` are used up.
             JobError: the URL may not be fetched, or could not be.
         """
-        with self._turn:  # one question at a time, whichever thread asks
+        with self._fetching:  # one request at a time, from any thread
             self._fetches += 1
             if self._ask is None or self._fetches > self.limits.fetches:
                 message = (
@@ -217,7 +219,7 @@ class JobContext:
             if foreseen := self._foreseen(raw, error):
                 raise foreseen from error
             raise
-        self.limits.check_total(self._kind, path.stat().st_size + sum(made.size for made in self.artifacts))
+        self.limits.check_total(self._kind, path.stat().st_size + sum(artifact.size for artifact in self.artifacts))
         artifact = Artifact(path, safe_name(name, f"file-{self._created}"), mime_type, path.stat().st_size, digest)
         self.artifacts.append(artifact)
 
