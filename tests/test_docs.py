@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -254,6 +255,14 @@ def test_the_readme_lists_the_tools_that_there_are() -> None:
     listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert set(listed) == set(catalogue.load()) | light_tools()
+
+
+def test_the_floors_of_the_architecture_are_those_of_the_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    [floors] = [contract["layers"] for contract in contracts if contract["id"] == "floors"]
+    section = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("\n## The packages\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == [set(floor.split(" | ")) for floor in floors]
 
 
 def anchors(page: Path) -> set[str]:
