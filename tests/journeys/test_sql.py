@@ -1,4 +1,4 @@
-"""Databases through a real front end: who reads, who leaves in the middle, and what a stop does to a running query."""
+"""SQL tools through a real front end: reads, disconnects, and a stop during a query."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def shop(new_stack: Callable[..., Stack], postgres: Postgres, tmp_path: Pa
 
 
 async def running(postgres: Postgres, count: int) -> None:
-    """Wait until so many queries run."""
+    """Wait until that many queries run."""
     async with asyncio.timeout(10):
         while await postgres.fetch(SLEEPING) != [(count,)]:
             pass
@@ -80,7 +80,7 @@ async def test_who_leaves_in_the_middle_leaves_no_query_behind(shop: Stack, post
             await running(postgres, 1)
         connection.close()
     await running(postgres, 0)
-    async with shop.client() as caller:  # the only thread is free again
+    async with shop.client() as caller:  # the only thread is free
         answer = await caller.call("query_records", sql="SELECT 1 AS a", timeout_seconds=10)
         assert answer.data["rows"] == [{"a": 1}]
 

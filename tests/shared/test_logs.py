@@ -1,6 +1,6 @@
-"""Log lines: one shape for ours and the libraries', for machines and for people.
+"""Log lines: one format for offloop and the libraries, as JSON and as text.
 
-Logging is configured once a process, so each test has a process of its own.
+Logging is configured once a process, so each test runs its own process.
 """
 
 from __future__ import annotations

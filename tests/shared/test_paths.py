@@ -1,4 +1,4 @@
-"""The guard for files under a root, and the cleaner of file names."""
+"""Opening files under a root, and sanitising file names."""
 
 from __future__ import annotations
 

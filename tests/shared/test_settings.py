@@ -1,4 +1,4 @@
-"""Settings: read once, named in every refusal, handed on to other processes unchanged, and secrets not shown."""
+"""Settings: parsing, error messages, passing to other processes, masked secrets."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_lists_and_pairs_are_written_with_commas() -> None:
 
 
 def test_another_process_reads_the_same_settings() -> None:
-    """What `environment` writes, `load` reads back to equal settings."""
+    """`load` reads the output of `environment` back to equal settings."""
     loaded = settings.load(
         {
             "OFFLOOP_REDIS_URL": "unix:///tmp/a,b.sock",

@@ -1,4 +1,4 @@
-"""What every database driver promises: the same tests on SQLite and on PostgreSQL."""
+"""Contract of the database drivers: the same tests on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def _filled(server: Postgres) -> None:
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
 async def driver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Driver]:
-    """Each sort of database, with the same tables."""
+    """A driver of each database product, with the same tables."""
     if request.param == "SQLite":
         path = tmp_path / "a.db"
         with sqlite3.connect(path) as connection:

@@ -1,4 +1,4 @@
-"""SQLite: read-only by construction, bounded in every direction, beside a writer, and never a thread left busy."""
+"""SQLite: read-only access, limits, concurrent writers, threads freed after every call."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ while True:
 
 @pytest.fixture
 async def threads() -> AsyncIterator[SQLiteThreads]:
-    """Two threads; none may be busy, and no place taken, after a test."""
+    """Two threads; after the test both must be free."""
     made = SQLiteThreads(2, 128)
     yield made
     async with asyncio.timeout(10):
@@ -54,7 +54,7 @@ async def threads() -> AsyncIterator[SQLiteThreads]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A database with some of everything, in a folder of its own."""
+    """A database with tables, virtual tables and WAL, in its own folder."""
     file = tmp_path / "db" / "shop.db"
     file.parent.mkdir()
     connection = sqlite3.connect(file)
@@ -81,7 +81,7 @@ async def read(database: SQLite, sql: str, parameters: Any = (), *, seconds: flo
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """What lies in a folder; a reader of a WAL database keeps two files beside it that hold nothing new."""
+    """Digests of the files of a folder, except the two files that readers of a WAL database create."""
     return {
         found.name: hashlib.sha256(found.read_bytes()).hexdigest()
         for found in folder.iterdir()
@@ -212,7 +212,7 @@ async def test_values_of_all_sorts_are_rendered_without_loss(threads: SQLiteThre
 
 
 async def test_reads_go_on_while_another_process_writes(threads: SQLiteThreads, path: Path) -> None:
-    """Each read sees whole transactions only, and the writer is never in the way."""
+    """Each read sees only complete transactions and is not blocked by the writer."""
     writer = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE)  # noqa: ASYNC220 -- a moment
     try:
         assert writer.stdout is not None
@@ -286,7 +286,7 @@ async def test_when_all_threads_are_busy_a_read_is_refused_in_time(threads: SQLi
 
 
 async def test_a_call_that_leaves_takes_its_thread_with_it(threads: SQLiteThreads, path: Path) -> None:
-    """Also out of a scope of anyio, which cancels again at every wait."""
+    """Also by an anyio scope, which cancels at every await."""
     database = SQLite(str(path), threads)
     for _ in range(6):  # more often than there are threads
         with anyio.move_on_after(0.1):
@@ -310,7 +310,7 @@ async def test_nothing_of_a_read_happens_on_the_loop(threads: SQLiteThreads, pat
 
 
 async def test_large_rows_are_not_read_ahead(threads: SQLiteThreads, path: Path) -> None:
-    """Each would be held by Python, where SQLite's own bounds do not reach."""
+    """Python would hold each of them, beyond SQLite's limits."""
     made = 0
 
     class Counted(Rows):
