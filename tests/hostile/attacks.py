@@ -89,17 +89,17 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
     "SQLite: names that swallow the mode": (
         "tests/server/io/sql/test_sqlite.py::test_every_name_of_a_file_is_taken_as_it_is",
     ),
-    "SQLite: queries without end": ("tests/server/io/sql/test_sqlite.py::test_bombs_end_in_time_and_in_words",),
+    "SQLite: queries without end": ("tests/server/io/sql/test_sqlite.py::test_bombs_end_in_time_with_a_clear_error",),
     "PostgreSQL: writing, several statements": (
         "tests/server/io/sql/test_postgres.py::test_no_way_to_write_or_to_leave_the_database_is_open",
-        "tests/server/io/sql/test_drivers.py::test_what_is_not_one_statement_that_reads_is_refused_in_words",
+        "tests/server/io/sql/test_drivers.py::test_everything_but_one_reading_statement_is_refused",
     ),
     "PostgreSQL: queries and rows without end": (
-        "tests/server/io/sql/test_postgres.py::test_bombs_end_in_time_and_in_words",
+        "tests/server/io/sql/test_postgres.py::test_bombs_end_in_time_with_a_clear_error",
         "tests/server/io/sql/test_postgres.py::test_endless_rows_are_read_up_to_the_cap",
     ),
     "PostgreSQL: what a session remembers": (
-        "tests/server/io/sql/test_postgres.py::test_a_connection_remembers_nothing_of_the_query_before",
+        "tests/server/io/sql/test_postgres.py::test_a_connection_keeps_no_state_of_the_query_before",
     ),
     "templates that reach out of their sandbox": ("render_pdf: a template that evaluates*",),
     "templates that never end": ("render_pdf: a loop*", "render_pdf: a macro that calls itself"),

@@ -144,9 +144,7 @@ async def test_a_tool_that_does_not_exist_is_a_protocol_error_that_names_it(stac
 
 
 @pytest.mark.parametrize("reference", ["missing.txt", "folder", "../outside.txt", "link.txt", "folder/../../x", "pipe"])
-async def test_a_file_that_may_not_be_read_is_refused_in_the_same_words(
-    stack: Stack, reference: str, tmp_path: Path
-) -> None:
+async def test_unreadable_files_of_every_cause_have_one_error(stack: Stack, reference: str, tmp_path: Path) -> None:
     """Missing, outside, a link out of the root, a folder, a pipe: the job fails, and no content is disclosed."""
     (tmp_path / "secret.txt").write_text("secret")
     (stack.root.parent / "outside.txt").write_text("secret")
@@ -185,7 +183,7 @@ def large(size: int) -> bytes:
     return start + b" " * (size - len(start))
 
 
-async def test_a_request_body_over_4_mib_is_413_and_says_what_to_do(stack: Stack) -> None:
+async def test_a_request_body_over_4_mib_is_413_with_advice(stack: Stack) -> None:
     response = post(stack, large(MAX_BODY + 1))
     assert response.status_code == 413
     assert "create_upload" in response.text
@@ -209,7 +207,7 @@ async def test_a_large_body_of_unknown_length_is_413_as_well(stack: Stack) -> No
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
-async def test_other_methods_than_post_are_405_at_once(stack: Stack, method: str) -> None:
+async def test_methods_other_than_post_are_405(stack: Stack, method: str) -> None:
     """A GET would open a stream without messages."""
     headers = {**ACCEPT, "Authorization": f"Bearer {stack.new_key()}"}
     response = httpx2.request(method, stack.front_ends[0].endpoint, headers=headers, trust_env=False, timeout=5)

@@ -44,7 +44,7 @@ def counted(answer: Answer) -> tuple[int, int, int]:
     return output["succeeded"], output["failed"], output["cancelled"]
 
 
-async def test_items_that_fail_do_not_stop_the_others_and_are_told_apart(stack: Stack) -> None:
+async def test_failed_items_do_not_stop_the_others_and_are_identified(stack: Stack) -> None:
     """Valid items, one that raises, one with a missing file; the answer identifies each."""
     async with stack.client() as caller:
         text = "data:text/plain,hello"
@@ -76,7 +76,7 @@ async def test_files_of_items_are_in_the_answer_and_common_arguments_are_sent_on
         assert f"artifact:{made[0]['artifact_id']}" in answer.text
 
 
-async def test_a_waiting_caller_hears_of_progress_and_who_does_not_wait_gets_an_id(stack: Stack, gate: Gate) -> None:
+async def test_a_waiting_caller_gets_progress_and_another_one_an_id(stack: Stack, gate: Gate) -> None:
     updates: list[tuple[float, float | None]] = []
 
     async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 -- the SDK's
@@ -109,7 +109,7 @@ async def test_cancelling_the_batch_ends_every_item_and_leaves_no_process(stack:
     assert len(gate.pids) == 2
 
 
-async def test_a_call_that_is_cut_takes_its_batch_along(stack: Stack, gate: Gate) -> None:
+async def test_a_cancelled_call_cancels_its_batch(stack: Stack, gate: Gate) -> None:
     async with stack.client() as caller:
         items = [{"gate": gate.argument}] * 4
         call = asyncio.create_task(caller.call("run_batch", kind="spin", items=items, wait_seconds=50))
@@ -194,7 +194,9 @@ async def test_the_batch_of_another_principal_is_answered_like_one_that_never_wa
         assert "items[1]: No artifact" in refused.text
 
 
-async def test_more_than_may_wait_is_refused_whole(new_stack: Callable[..., Stack], gate: Gate) -> None:
+async def test_a_batch_beyond_the_queue_limit_is_refused_as_a_whole(
+    new_stack: Callable[..., Stack], gate: Gate
+) -> None:
     stack = new_stack(max_queued_per_principal=4)
     front_end = stack.front_end()
     async with stack.client(front_end) as caller:
@@ -234,7 +236,7 @@ async def test_more_than_may_wait_is_refused_whole(new_stack: Callable[..., Stac
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_what_does_not_fit_is_refused_before_anything_is_queued(
+async def test_invalid_batches_are_refused_before_anything_is_queued(
     stack: Stack, arguments: dict[str, Any], expected: str
 ) -> None:
     async with stack.client() as caller:

@@ -28,7 +28,7 @@ async def delete(caller: Caller, *ids: str) -> tuple[list[str], list[str]]:
     return data["deleted"], data["unknown"]
 
 
-async def test_whoever_keeps_as_much_as_allowed_makes_room_by_deleting(new_stack: Callable[..., Stack]) -> None:
+async def test_deleting_frees_the_quota_of_a_principal(new_stack: Callable[..., Stack]) -> None:
     """A file of a job, an upload and a pending upload; each counts until it is deleted."""
     stack = new_stack(max_stored_mb_per_principal=1, max_artifacts_per_principal=3)
     stack.front_end()
@@ -70,9 +70,7 @@ async def test_whoever_keeps_as_much_as_allowed_makes_room_by_deleting(new_stack
         assert (await other.call("read_artifact", artifact_id=theirs)).data["content"] == "theirs"
 
 
-async def test_a_job_that_waits_for_its_turn_fails_where_its_file_is_deleted(
-    new_stack: Callable[..., Stack], gate: Gate
-) -> None:
+async def test_a_queued_job_fails_when_its_file_is_deleted(new_stack: Callable[..., Stack], gate: Gate) -> None:
     """With the error for an unknown file; the next call with it is refused immediately."""
     stack = new_stack(slots=1)
     stack.front_end()
@@ -93,7 +91,7 @@ async def test_a_job_that_waits_for_its_turn_fails_where_its_file_is_deleted(
         assert (await caller.call("job_status", job_id=holding.job_id, wait_seconds=20)).state == "completed"
 
 
-async def test_a_job_whose_file_is_deleted_does_not_show_it_and_an_equal_call_makes_it_again(stack: Stack) -> None:
+async def test_a_job_with_a_deleted_file_omits_it_and_an_equal_call_makes_it_again(stack: Stack) -> None:
     """An idempotency key still returns the old job, because a key starts only one job."""
     async with stack.client() as caller:
         request: dict[str, Any] = {"markdown": "# Equal"}

@@ -181,7 +181,7 @@ def at(server: Outside, given: Any) -> Any:
 
 
 @pytest.mark.parametrize("phase", FETCHES)
-async def test_leaving_a_fetch_closes_its_connections(env: Environment, phase: str) -> None:
+async def test_disconnecting_during_a_fetch_closes_its_connections(env: Environment, phase: str) -> None:
     tool, arguments = FETCHES[phase]
     before = await env.resting()
     connection = env.begin(tool, at(env.server, arguments))
@@ -203,7 +203,7 @@ QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("phase", QUERIES)
-async def test_leaving_a_query_ends_it_in_the_database(env: Environment, phase: str) -> None:
+async def test_disconnecting_during_a_query_ends_it_in_the_database(env: Environment, phase: str) -> None:
     tool, arguments = QUERIES[phase]
     before = await env.resting()
     connection = env.begin(tool, arguments)
@@ -212,7 +212,7 @@ async def test_leaving_a_query_ends_it_in_the_database(env: Environment, phase: 
     await env.quiet(before)
 
 
-async def test_leaving_a_query_of_sqlite_frees_its_thread(env: Environment) -> None:
+async def test_disconnecting_during_a_query_of_sqlite_frees_its_thread(env: Environment) -> None:
     before = await env.resting()
     connections = [env.begin("query_records", {"sql": ENDLESS, "timeout_seconds": 40}) for _ in range(4)]
     await begun(env, before)
@@ -238,7 +238,7 @@ async def states(env: Environment, kind: str) -> list[str]:
     return [job["state"] for job in jobs if job["kind"] == kind]
 
 
-async def test_leaving_a_job_that_is_queued_takes_it_out_of_the_queue(env: Environment) -> None:
+async def test_disconnecting_from_a_queued_job_removes_it_from_the_queue(env: Environment) -> None:
     before = await env.resting()
     holder = await env.observer.call("hold", gate=env.gate.argument, wait_seconds=0)
     await env.gate.entered()  # the only slot is in use
@@ -259,7 +259,7 @@ async def test_leaving_a_job_that_is_queued_takes_it_out_of_the_queue(env: Envir
     await env.quiet(before)
 
 
-async def test_leaving_a_job_that_runs_ends_its_process(env: Environment) -> None:
+async def test_disconnecting_from_a_running_job_ends_its_process(env: Environment) -> None:
     before = await env.resting()
     connection = env.begin("hold", {"gate": env.gate.argument, "wait_seconds": 40})
     await env.gate.entered()
@@ -272,7 +272,7 @@ async def test_leaving_a_job_that_runs_ends_its_process(env: Environment) -> Non
     await env.quiet(before)
 
 
-async def test_leaving_a_pdf_in_the_middle_of_its_layout_leaves_no_file(env: Environment) -> None:
+async def test_disconnecting_during_the_layout_of_a_pdf_leaves_no_file(env: Environment) -> None:
     before = await env.resting()
     connection = env.begin("render_pdf", {"html": LONG_PAGE, "wait_seconds": 40})
 
@@ -290,7 +290,7 @@ async def test_leaving_a_pdf_in_the_middle_of_its_layout_leaves_no_file(env: Env
 
 
 @pytest.mark.parametrize("tool", ["job_status", "wait_for_jobs"])
-async def test_leaving_a_long_poll_ends_the_wait_and_not_the_job(env: Environment, tool: str) -> None:
+async def test_disconnecting_from_a_long_poll_ends_the_wait_and_not_the_job(env: Environment, tool: str) -> None:
     holder = await env.observer.call("hold", gate=env.gate.argument, wait_seconds=0)
     await env.gate.entered()
     before = await env.resting()
@@ -308,7 +308,7 @@ async def test_leaving_a_long_poll_ends_the_wait_and_not_the_job(env: Environmen
     await env.quiet(before)
 
 
-async def test_leaving_an_upload_in_the_middle_leaves_no_file_and_the_place_stays_free(env: Environment) -> None:
+async def test_disconnecting_during_an_upload_leaves_no_file_and_the_upload_stays_pending(env: Environment) -> None:
     before = await env.resting()
     target = (await env.observer.call("create_upload", name="half.bin")).data
     url = urlsplit(target["upload_url"])
@@ -324,7 +324,7 @@ async def test_leaving_an_upload_in_the_middle_leaves_no_file_and_the_place_stay
     assert (await env.observer.http.put(target["upload_url"], content=b"whole")).status_code == 201
 
 
-async def test_leaving_a_download_in_the_middle_leaves_nothing(env: Environment) -> None:
+async def test_disconnecting_during_a_download_leaves_no_connection(env: Environment) -> None:
     """The file is larger than all buffers: the front end is still sending when the client disconnects."""
     reference = await env.observer.upload(bytes(24 << 20), "big.bin", "application/octet-stream")
     part = await env.observer.call("read_artifact", artifact_id=reference.removeprefix("artifact:"), length=1)
@@ -340,7 +340,7 @@ async def test_leaving_a_download_in_the_middle_leaves_nothing(env: Environment)
     await env.quiet(before)
 
 
-async def test_leaving_a_def_tool_leaves_a_thread_that_is_counted_until_it_ends(env: Environment) -> None:
+async def test_disconnecting_from_a_def_tool_counts_its_thread_until_it_ends(env: Environment) -> None:
     before = await env.resting()
     counted = env.health()["background_tasks"]["running"]
     runs = Path(f"{env.gate.argument}.runs")
@@ -359,7 +359,7 @@ async def test_leaving_a_def_tool_leaves_a_thread_that_is_counted_until_it_ends(
     await env.quiet(before)
 
 
-async def test_leaving_an_async_def_tool_cancels_it(env: Environment) -> None:
+async def test_disconnecting_from_an_async_def_tool_cancels_it(env: Environment) -> None:
     before = await env.resting()
     connection = env.begin("hold_loop", {"gate": env.gate.argument})
     until(Path(f"{env.gate.argument}.runs").exists, "the function runs")
@@ -386,7 +386,7 @@ BRIEF: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("tool", BRIEF)
-async def test_leaving_while_redis_does_not_answer_leaves_nothing_once_it_does(env: Environment, tool: str) -> None:
+async def test_disconnecting_while_redis_is_frozen_leaves_nothing_afterwards(env: Environment, tool: str) -> None:
     """A frozen Redis holds a short call between two of its steps."""
     before = await env.resting()
     env.stack.valkey.freeze()
@@ -399,7 +399,7 @@ async def test_leaving_while_redis_does_not_answer_leaves_nothing_once_it_does(e
     await env.quiet(before)
 
 
-async def test_every_tool_is_left_in_some_test(env: Environment) -> None:
+async def test_every_tool_is_disconnected_from_in_some_test(env: Environment) -> None:
     kinds = {"hash_file", "render_pdf"}  # all other kinds take the same path
     left = {tool for tool, _ in (*FETCHES.values(), *QUERIES.values())} | set(BRIEF) | {"query_records"}
     tools = await env.observer.tools()

@@ -67,9 +67,7 @@ async def test_a_job_that_may_be_retried_is_run_again_after_its_child_crashed(st
     assert answer.output["attempt"] == 2
 
 
-async def test_killing_the_front_end_between_the_call_and_the_question_loses_nothing(
-    new_stack: NewStack, gate: Gate
-) -> None:
+async def test_killing_the_front_end_between_call_and_job_status_loses_nothing(new_stack: NewStack, gate: Gate) -> None:
     """The job continues in its worker, and every other front end can read it, including links."""
     own = new_stack()
     worker, first = own.begin_worker(), own.front_end()
@@ -89,7 +87,7 @@ async def test_killing_the_front_end_between_the_call_and_the_question_loses_not
         assert await caller.download(made) == b"kept"
 
 
-async def test_without_a_worker_a_call_says_so_in_time_and_the_job_runs_once_there_is_one(
+async def test_without_a_worker_a_call_reports_it_and_the_job_runs_later(
     new_stack: NewStack,
 ) -> None:
     """/readyz reports the same; the answer is no error, because the job is not lost."""
@@ -110,7 +108,7 @@ async def test_without_a_worker_a_call_says_so_in_time_and_the_job_runs_once_the
     assert httpx2.get(f"{front_end.base}/readyz", trust_env=False).status_code == 200
 
 
-async def test_a_killed_worker_takes_its_children_along_and_its_job_is_finished_by_another(
+async def test_children_of_a_killed_worker_end_and_another_worker_finishes_its_job(
     new_stack: NewStack, gate: Gate
 ) -> None:
     """The kind has retries; a job without retries fails with a message that states the reason."""
@@ -175,7 +173,7 @@ async def test_a_killed_valkey_is_a_clear_error_within_bounds_and_nothing_queued
     assert front_end.running
 
 
-async def test_a_valkey_that_goes_while_a_call_waits_does_not_cost_the_caller_the_job_id(new_stack: NewStack) -> None:
+async def test_a_call_answers_its_job_id_even_if_valkey_dies_while_it_waits(new_stack: NewStack) -> None:
     """The job was accepted, so the answer at the end of the wait budget has its id, and it runs later."""
     own = new_stack(persistent=True)
     own.front_end()
@@ -225,7 +223,7 @@ async def test_sigterm_lets_a_running_job_end_within_the_drain(new_stack: NewSta
         assert await asyncio.to_thread(worker.wait) == 0
 
 
-async def test_sigterm_hands_a_longer_job_to_another_worker_and_does_not_count_it(
+async def test_sigterm_returns_a_longer_job_to_the_queue_without_counting_the_attempt(
     new_stack: NewStack, gate: Gate
 ) -> None:
     """Even a kind without retries runs again: the worker returned the job to the queue."""

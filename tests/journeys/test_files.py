@@ -73,7 +73,7 @@ async def test_a_range_beyond_the_end_is_416_and_an_odd_one_is_ignored(stack: St
         assert (odd.status_code, odd.content) == (200, CONTENT)
 
 
-async def test_head_tells_the_size_without_the_bytes(stack: Stack) -> None:
+async def test_head_returns_the_size_without_the_bytes(stack: Stack) -> None:
     async with stack.client() as caller:
         response = await caller.http.head(await link_of(caller))
         assert (response.status_code, response.content) == (200, b"")
@@ -198,7 +198,7 @@ async def test_read_artifact_shows_a_small_picture(stack: Stack) -> None:
     assert answer.data["encoding"] == "image"
 
 
-async def test_read_artifact_says_where_the_end_is(stack: Stack) -> None:
+async def test_read_artifact_reports_the_total_size(stack: Stack) -> None:
     async with stack.client() as caller:
         reference = await caller.upload(b"12345", "five", "text/plain")
         identity = reference.removeprefix("artifact:")

@@ -210,7 +210,7 @@ async def test_a_blocked_loop_is_logged_with_its_stack_and_shown_by_healthz(less
     assert line["event"] == "the loop does not answer"
 
 
-async def test_a_host_that_is_silent_is_an_error_that_says_how_long(lesson: Lesson) -> None:
+async def test_a_silent_host_is_an_error_with_the_time_limit(lesson: Lesson) -> None:
     async with outside() as server, lesson.stack.client() as caller:
         answer = await caller.call("http_get", url=server.url("/hang"), timeout_seconds=0.3, retries=0)
         assert answer.is_error

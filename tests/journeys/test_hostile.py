@@ -65,7 +65,7 @@ async def _works(caller: Caller, done: asyncio.Event) -> int:
     return iterations
 
 
-async def test_hostile_calls_are_answered_and_nobody_else_is_disturbed(new_stack: Callable[..., Stack]) -> None:
+async def test_hostile_calls_are_answered_and_do_not_disturb_other_principals(new_stack: Callable[..., Stack]) -> None:
     stack = new_stack(limits=_LIMITS)
     folder = stack.root / "data"
     folder.mkdir()

@@ -164,7 +164,7 @@ async def test_a_foreign_id_costs_redis_what_an_unknown_one_costs(new_stack: Cal
             assert foreign == unknown, tool
 
 
-async def test_lists_and_their_cursors_show_only_ones_own(stack: Stack) -> None:
+async def test_lists_and_cursors_show_only_what_the_principal_owns(stack: Stack) -> None:
     async with stack.client() as owner, stack.client() as other:
         for _ in range(3):
             await owning(owner)
@@ -225,7 +225,7 @@ async def test_ids_are_long_and_have_no_order(stack: Stack) -> None:
     assert len({one[:4] for one in ids}) == len(ids)
 
 
-async def test_nothing_that_one_is_told_names_the_other(stack: Stack) -> None:
+async def test_no_answer_to_a_principal_names_another_one(stack: Stack) -> None:
     """Every list and answer of one principal is searched for the other's ids, names and contents."""
     async with stack.client() as owner, stack.client() as other:
         theirs = await owning(owner)

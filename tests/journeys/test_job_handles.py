@@ -38,7 +38,9 @@ async def finished(caller: Caller, job_id: str) -> Answer:
     return await caller.call("job_status", job_id=job_id, wait_seconds=10)
 
 
-async def test_wait_seconds_0_answers_at_once_and_job_status_has_the_output_later(stack: Stack, gate: Gate) -> None:
+async def test_wait_seconds_0_answers_without_waiting_and_job_status_has_the_output_later(
+    stack: Stack, gate: Gate
+) -> None:
     """The first answer is no error, and its text names the tool to call next."""
     async with stack.client() as caller:
         begun = time.monotonic()
@@ -106,7 +108,7 @@ async def test_wait_for_jobs_any_answers_at_the_first_end_and_all_at_the_last(st
         assert [job["state"] for job in (await waiting).data["jobs"]] == ["completed", "completed"]
 
 
-async def test_list_jobs_shows_the_newest_first_filters_and_goes_on_page_by_page(stack: Stack, gate: Gate) -> None:
+async def test_list_jobs_is_newest_first_filtered_and_paged(stack: Stack, gate: Gate) -> None:
     async with stack.client() as caller:
         naps = [(await caller.call("nap")).job_id for _ in range(3)]
         failed = (await caller.call("stumble")).job_id
@@ -144,7 +146,7 @@ async def test_a_job_that_never_returns_from_c_is_cancelled_and_its_process_is_g
         assert (await caller.call("nap")).state == "completed"
 
 
-async def test_a_job_that_still_waits_is_cancelled_at_once_and_never_runs(stack: Stack, gate: Gate) -> None:
+async def test_a_queued_job_is_cancelled_and_never_runs(stack: Stack, gate: Gate) -> None:
     """All slots are in use, so the job is certainly queued."""
     async with stack.client() as caller:
         for _ in range(2):
@@ -170,7 +172,7 @@ async def test_cancelling_what_has_ended_changes_nothing(stack: Stack) -> None:
         assert (answer.state, answer.is_error) == ("completed", False)
 
 
-async def test_a_client_that_leaves_in_the_middle_takes_its_job_along(stack: Stack, gate: Gate) -> None:
+async def test_a_disconnected_client_cancels_its_job(stack: Stack, gate: Gate) -> None:
     """No other caller has the job's id, so the job is cancelled, as the protocol requires."""
     key = stack.new_key()
     connection = begin_call(stack.front_ends[0].endpoint, key, "hold", {"gate": gate.argument, "wait_seconds": 50})
@@ -188,7 +190,7 @@ async def test_a_client_that_leaves_in_the_middle_takes_its_job_along(stack: Sta
         await eventually(cancelled, "the job is cancelled")
 
 
-async def test_a_call_that_a_modern_client_gives_up_stops_its_job(stack: Stack, gate: Gate) -> None:
+async def test_a_call_cancelled_by_a_modern_client_stops_its_job(stack: Stack, gate: Gate) -> None:
     """The official client closes the stream when the caller's task is cancelled; its other calls continue."""
     async with stack.client() as caller:
         call = asyncio.create_task(caller.call("spin", gate=gate.argument, wait_seconds=50))
@@ -199,7 +201,7 @@ async def test_a_call_that_a_modern_client_gives_up_stops_its_job(stack: Stack, 
         assert (await caller.call("nap")).state == "completed"
 
 
-async def test_a_job_with_an_idempotency_key_goes_on_when_its_client_leaves(stack: Stack, gate: Gate) -> None:
+async def test_a_job_with_an_idempotency_key_survives_its_client(stack: Stack, gate: Gate) -> None:
     """The key makes it reachable: the same call joins the same execution."""
     key = stack.new_key()
     arguments = {"gate": gate.argument, "wait_seconds": 50, "idempotency_key": "mine"}
@@ -218,7 +220,7 @@ async def test_a_job_with_an_idempotency_key_goes_on_when_its_client_leaves(stac
     assert gate.pids == [child]
 
 
-async def test_a_job_whose_id_was_told_goes_on_when_a_waiting_client_leaves(stack: Stack, gate: Gate) -> None:
+async def test_a_job_with_a_disclosed_id_survives_a_waiting_client_that_disconnects(stack: Stack, gate: Gate) -> None:
     """Ending the wait in job_status does not cancel the job."""
     key = stack.new_key()
     async with stack.client(key=key) as caller:

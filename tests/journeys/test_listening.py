@@ -134,7 +134,7 @@ async def test_a_foreign_job_reads_as_an_unknown_one(stack: Stack, mode: Mode) -
 
 
 @pytest.mark.parametrize("uri", ["offloop://jobs/", "offloop://jobs/a/b", "offloop://jobs/" + "a" * 65, "job:1"])
-async def test_what_names_no_job_is_told_how_they_are_named(stack: Stack, uri: str) -> None:
+async def test_a_uri_that_names_no_job_is_an_error_with_the_right_form(stack: Stack, uri: str) -> None:
     async with stack.client() as caller:
         with pytest.raises(MCPError, match=r"is not a resource of this server: .* jobs offloop://jobs/\{job_id\}"):
             await caller.client.read_resource(uri)
@@ -163,7 +163,7 @@ async def test_the_legacy_era_has_no_listening(stack: Stack) -> None:
     assert '"code":-32601' in answer.text.replace(" ", "")
 
 
-async def test_a_listener_on_another_front_end_hears_at_once_and_until_the_end(stack: Stack, gate: Gate) -> None:
+async def test_a_listener_on_another_front_end_is_notified_until_the_end(stack: Stack, gate: Gate) -> None:
     key = stack.new_key()
     first, second = stack.front_ends[:2]
     async with stack.client(first, key=key) as caller, stack.client(second, key=key) as listener:
@@ -178,7 +178,7 @@ async def test_a_listener_on_another_front_end_hears_at_once_and_until_the_end(s
             assert (await read(listener, job_id))["state"] == "completed"
 
 
-async def test_each_progress_is_told(stack: Stack) -> None:
+async def test_every_progress_is_notified(stack: Stack) -> None:
     async with stack.client() as caller, stack.client(stack.front_ends[1], key=caller.key) as listener:
         job_id = await started(caller, "nap", seconds=2, steps=4)
         seen: list[float] = []
@@ -191,7 +191,7 @@ async def test_each_progress_is_told(stack: Stack) -> None:
         assert seen == sorted(seen)
 
 
-async def test_a_job_that_begins_is_told_of(new_stack: Callable[..., Stack], gate: Gate) -> None:
+async def test_the_start_of_a_job_is_notified(new_stack: Callable[..., Stack], gate: Gate) -> None:
     stack = new_stack()
     stack.front_end()
     async with stack.client() as caller:
@@ -207,7 +207,7 @@ async def test_a_job_that_begins_is_told_of(new_stack: Callable[..., Stack], gat
             assert await rest(subscription) == [uri_of(job_id)]
 
 
-async def test_only_ones_own_jobs_are_acknowledged(stack: Stack, gate: Gate) -> None:
+async def test_only_jobs_of_the_principal_are_acknowledged(stack: Stack, gate: Gate) -> None:
     async with stack.client() as owner, stack.client() as other:
         own, theirs = [await started(caller, "hold", gate=gate.argument) for caller in (owner, other)]
         file = await owner.upload(b"x", "x.txt", "text/plain")
@@ -225,7 +225,7 @@ async def test_only_ones_own_jobs_are_acknowledged(stack: Stack, gate: Gate) -> 
             assert await rest(nothing) == []
 
 
-async def test_an_ended_job_is_told_once_and_the_stream_ends_when_all_have_ended(stack: Stack, gate: Gate) -> None:
+async def test_an_ended_job_is_notified_once_and_the_stream_ends_with_the_last_job(stack: Stack, gate: Gate) -> None:
     async with stack.client() as caller:
         ended = (await caller.call("write_note", text="x")).job_id
         going = await started(caller, "hold", gate=gate.argument)
@@ -246,11 +246,13 @@ async def test_the_frames_are_the_acknowledgement_then_changes_then_the_result(s
     assert first["params"]["notifications"] == {"resourceSubscriptions": [uri_of(job_id)]}
     assert (second["method"], second["params"]["uri"]) == ("notifications/resources/updated", uri_of(job_id))
     assert last["id"] == "mine"
-    frames = [first["params"], second["params"], last["result"]]
-    assert [one["_meta"][SUBSCRIPTION] for one in frames] == ["mine"] * 3
+    bodies = [first["params"], second["params"], last["result"]]
+    assert [one["_meta"][SUBSCRIPTION] for one in bodies] == ["mine"] * 3
 
 
-async def test_who_leaves_leaves_nothing_and_the_job_goes_on(new_stack: Callable[..., Stack], gate: Gate) -> None:
+async def test_a_disconnected_listener_leaves_nothing_and_the_job_continues(
+    new_stack: Callable[..., Stack], gate: Gate
+) -> None:
     stack = new_stack(job_modules="stack_jobs,stack_tools")
     shutil.copy(str(stack_tools.__file__), stack.folder / "modules" / "stack_tools.py")
     front_end = stack.front_end()
@@ -280,7 +282,7 @@ async def test_who_leaves_leaves_nothing_and_the_job_goes_on(new_stack: Callable
         assert (await caller.call("job_status", job_id=job_id, wait_seconds=20)).state == "completed"
 
 
-async def test_to_listen_does_not_keep_a_job_whose_caller_leaves(stack: Stack, gate: Gate) -> None:
+async def test_a_subscription_does_not_keep_a_job_whose_caller_disconnects(stack: Stack, gate: Gate) -> None:
     async with stack.client() as caller:
         call = begin_call(stack.front_ends[0].endpoint, caller.key, "hold", {"gate": gate.argument, "wait_seconds": 40})
         await gate.entered()
@@ -323,7 +325,7 @@ async def test_a_request_names_no_more_jobs_than_it_may(stack: Stack) -> None:
             assert await rest(subscription) == []
 
 
-async def test_one_principal_and_all_together_listen_so_often_and_no_more(new_stack: Callable[..., Stack]) -> None:
+async def test_listeners_are_limited_per_principal_and_in_total(new_stack: Callable[..., Stack]) -> None:
     """All of them end with their jobs; afterwards new ones are accepted."""
     stack = new_stack()
     stack.front_end()

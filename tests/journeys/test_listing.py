@@ -43,7 +43,7 @@ async def test_every_front_end_lists_the_same_tools_in_the_same_order(stack: Sta
     assert len({tool.name for tool in lists[0]}) == len(lists[0])
 
 
-async def test_all_tools_together_are_short_enough_to_be_shown(new_stack: Callable[..., Stack]) -> None:
+async def test_all_tools_together_stay_within_the_size_limit(new_stack: Callable[..., Stack]) -> None:
     stack = new_stack(**EVERYTHING)
     stack.front_end()
     async with stack.client() as caller:

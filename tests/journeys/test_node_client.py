@@ -63,7 +63,7 @@ def test_it_renders_three_documents_of_other_people(node_client: Path, stack: St
         document.close()
 
 
-def test_it_is_told_of_progress_of_handles_and_of_errors(node_client: Path, stack: Stack) -> None:
+def test_it_receives_progress_handles_and_errors(node_client: Path, stack: Stack) -> None:
     got = calls(node_client, stack, "nap", [{"seconds": 1.2}, {"seconds": 1, "wait_seconds": 0}, {"seconds": "long"}])
     whole, handle, bad = (answer["result"] for answer in got["answers"])
     updates = got["answers"][0]["progress"]

@@ -68,7 +68,7 @@ async def test_the_job_of_another_principal_is_answered_like_one_that_never_was(
         assert not (await owner.call_with(tool, asking(theirs))).is_error
 
 
-async def test_list_jobs_shows_only_ones_own(stack: Stack) -> None:
+async def test_list_jobs_shows_only_jobs_of_the_principal(stack: Stack) -> None:
     async with stack.client() as owner, stack.client() as other:
         mine = (await owner.call("nap")).job_id
         assert [job["job_id"] for job in (await owner.call("list_jobs")).data["jobs"]] == [mine]

@@ -63,7 +63,7 @@ async def test_a_small_text_of_a_job_is_in_its_answer_and_a_large_one_is_a_link(
 
 
 @pytest.mark.parametrize("mime_type", ["image/png", "application/pdf", "application/octet-stream"])
-async def test_what_only_says_that_it_is_a_picture_is_not_shown_as_one(stack: Stack, mime_type: str) -> None:
+async def test_a_file_with_a_false_image_type_is_not_returned_as_an_image(stack: Stack, mime_type: str) -> None:
     async with stack.client() as caller:
         answer = await caller.call("write_note", text="no picture", name="x.png", mime_type=mime_type)
         assert [block.type for block in answer.content] == ["text", "resource_link"]
@@ -113,7 +113,7 @@ async def test_a_page_that_is_not_there_in_time_is_asked_for_again(stack: Stack)
         assert len(jobs) == 1
 
 
-async def test_what_has_no_pages_says_so(stack: Stack) -> None:
+async def test_a_page_of_a_file_without_pages_is_an_error(stack: Stack) -> None:
     async with stack.client() as caller:
         artifact = await uploaded(caller, b"text")
         assert "no pages" in (await caller.call("read_artifact", artifact_id=artifact, page=1)).text
@@ -219,14 +219,14 @@ async def test_a_long_list_of_resources_comes_in_pages(stack: Stack) -> None:
         ("offloop://artifacts/" + "x" * 5000, "not a resource of this server"),
     ],
 )
-async def test_what_is_no_resource_is_an_error_in_words(stack: Stack, mode: Mode, uri: str, message: str) -> None:
+async def test_an_unknown_resource_is_a_clear_error(stack: Stack, mode: Mode, uri: str, message: str) -> None:
     async with stack.client(mode=mode) as caller:
         with pytest.raises(MCPError, match=message) as refused:
             await caller.client.read_resource(uri)
         assert refused.value.code == -32602
 
 
-async def test_a_resource_too_large_to_be_read_at_once_says_how_to_read_it(stack: Stack) -> None:
+async def test_a_resource_too_large_to_read_is_an_error_with_advice(stack: Stack) -> None:
     async with stack.client() as caller:
         artifact = await uploaded(caller, b"x" * ((512 << 10) + 1))
         with pytest.raises(MCPError, match=r"read it in parts with read_artifact\(artifact_id="):

@@ -71,7 +71,7 @@ async def test_databases_are_listed_described_read_and_saved(shop: Stack) -> Non
         assert [both.data["data"][name]["rows"] for name in "ab"] == [[{"a": 1}], [{"b": 2}]]
 
 
-async def test_who_leaves_in_the_middle_leaves_no_query_behind(shop: Stack, postgres: Postgres) -> None:
+async def test_a_disconnected_client_leaves_no_query(shop: Stack, postgres: Postgres) -> None:
     endpoint = shop.front_ends[0].endpoint
     for tool, sql in (("query_postgres", "SELECT pg_sleep(40)"), ("query_records", ENDLESS)):
         arguments = {"sql": sql, "timeout_seconds": 40}

@@ -31,7 +31,7 @@ async def described(caller: Caller, response: httpx2.Response) -> dict[str, Any]
     return (await caller.call("read_artifact", artifact_id=response.json()["artifact_id"], encoding="base64")).data
 
 
-async def test_a_raw_body_becomes_an_artifact_of_whoever_sent_it(stack: Stack) -> None:
+async def test_a_raw_body_becomes_an_artifact_of_its_sender(stack: Stack) -> None:
     async with stack.client() as caller, stack.client() as other:
         response = await post(stack, caller, content=CONTENT, headers=JPEG)
         uploaded = response.json()
@@ -127,7 +127,7 @@ async def test_a_file_without_a_key_or_from_a_strange_page_is_refused(stack: Sta
         assert rebound.status_code == 421
 
 
-async def test_who_keeps_as_much_as_allowed_is_refused_everywhere_and_nobody_else_is(
+async def test_a_principal_at_its_quota_is_refused_everywhere_and_others_are_not(
     new_stack: Callable[..., Stack],
 ) -> None:
     """For POST, PUT and results of jobs; the error names the limit, the usage and the remedy."""

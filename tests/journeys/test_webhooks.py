@@ -55,7 +55,7 @@ async def settled(caller: Caller, job_id: str, state: str = "delivered") -> dict
     return delivery
 
 
-async def test_a_call_names_a_url_and_the_url_is_told_of_the_end(
+async def test_a_call_names_a_url_and_a_webhook_reports_the_end(
     new_stack: NewStack, receiver: Receiver, gate: Gate
 ) -> None:
     """The tool returns the secret only when it creates it; replays are signed and keep the id."""
@@ -117,7 +117,7 @@ async def test_every_job_tool_takes_a_url(stack: Stack) -> None:
         "gopher://example.org/",
     ],
 )
-async def test_a_url_that_leads_inside_or_in_the_clear_is_refused_and_nothing_is_queued(stack: Stack, url: str) -> None:
+async def test_a_private_or_unencrypted_url_is_refused_and_nothing_is_queued(stack: Stack, url: str) -> None:
     async with stack.client() as caller:
         answer = await caller.call("nap", notify_url=url)
         assert answer.is_error
@@ -127,7 +127,7 @@ async def test_a_url_that_leads_inside_or_in_the_clear_is_refused_and_nothing_is
         assert (await caller.call("list_deliveries")).data["deliveries"] == []
 
 
-async def test_a_name_that_leads_inside_is_found_out_when_it_is_sent_to(stack: Stack) -> None:
+async def test_a_name_that_resolves_to_a_private_address_is_refused_when_sent(stack: Stack) -> None:
     """By the worker: the front end does not resolve names."""
     async with stack.client() as caller:
         job_id = (await caller.call("nap", notify_url="https://localhost/hook")).job_id
@@ -162,7 +162,7 @@ def alike(foreign: Answer, foreign_id: str, unknown: Answer, unknown_id: str) ->
     assert foreign.text.replace(foreign_id, "?") == unknown.text.replace(unknown_id, "?")
 
 
-async def test_a_client_that_leaves_does_not_end_a_job_whose_end_is_told(
+async def test_a_disconnected_client_does_not_end_a_job_with_a_webhook(
     new_stack: NewStack, receiver: Receiver, gate: Gate
 ) -> None:
     own, front_end = webhook_stack(new_stack)
@@ -181,7 +181,7 @@ async def test_a_client_that_leaves_does_not_end_a_job_whose_end_is_told(
 
 
 @pytest.mark.faults
-async def test_the_end_is_told_although_the_front_end_was_killed_after_its_answer(
+async def test_a_webhook_is_sent_although_the_front_end_was_killed_after_its_answer(
     new_stack: NewStack, receiver: Receiver, gate: Gate
 ) -> None:
     own, front_end = webhook_stack(new_stack)
@@ -199,9 +199,7 @@ async def test_the_end_is_told_although_the_front_end_was_killed_after_its_answe
 
 
 @pytest.mark.faults
-async def test_a_worker_killed_in_the_middle_of_a_delivery_leaves_it_to_another(
-    new_stack: NewStack, receiver: Receiver
-) -> None:
+async def test_another_worker_takes_over_a_delivery_of_a_killed_one(new_stack: NewStack, receiver: Receiver) -> None:
     """Within seconds, with the same id."""
     own, front_end = webhook_stack(new_stack)
     first = own.worker()
@@ -221,7 +219,7 @@ async def test_a_worker_killed_in_the_middle_of_a_delivery_leaves_it_to_another(
 
 
 @pytest.mark.faults
-async def test_a_job_is_told_of_although_redis_was_killed_and_the_receiver_was_down(
+async def test_a_webhook_survives_a_killed_redis_and_a_receiver_that_is_down(
     new_stack: NewStack, receiver: Receiver, gate: Gate
 ) -> None:
     """Accepted deliveries are persisted with their job; the first retry comes after seconds."""

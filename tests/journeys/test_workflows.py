@@ -100,7 +100,7 @@ async def test_the_call_that_a_prompt_names_does_what_it_promises(stack: Stack, 
         ("make_coffee", {}, "There is no prompt 'make_coffee'; there are: report_from_markdown"),
     ],
 )
-async def test_a_prompt_that_would_not_work_says_why(
+async def test_a_prompt_with_wrong_arguments_is_a_clear_error(
     stack: Stack, name: str, arguments: dict[str, str], says: str
 ) -> None:
     async with stack.client() as caller:

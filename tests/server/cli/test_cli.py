@@ -28,7 +28,7 @@ _IMAGE = Transformation.model_json_schema()
 _HASH = FileToHash.model_json_schema()
 
 
-def test_values_become_what_the_schema_asks_for() -> None:
+def test_values_are_converted_to_the_types_of_the_schema() -> None:
     """Text stays text, even if it looks like a number; other types are JSON; a list of strings needs no brackets."""
     words = ["markdown=12", "landscape=true", "page_size=A5", "title=null", 'assets:={"a.png": "root:a/b"}']
     assert parse(words, _PDF) == {
@@ -65,7 +65,7 @@ def test_an_at_sign_means_the_text_of_a_file_or_the_file_itself(tmp_path: Path) 
         ("markdown=@/does/not/exist", "cannot read /does/not/exist: No such file"),
     ],
 )
-def test_a_word_that_does_not_fit_is_named_with_what_to_write(word: str, expected: str) -> None:
+def test_an_invalid_argument_is_named_with_the_right_form(word: str, expected: str) -> None:
     """No call is made with invalid arguments."""
     with pytest.raises(BadInput) as caught:
         parse([word], _PDF)
@@ -115,7 +115,7 @@ def _up(state: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_the_collector_of_a_front_end_leaves_what_is_loaded_alone_and_makes_long_looks_rare() -> None:
+def test_the_gc_of_a_front_end_skips_the_startup_heap_and_runs_full_collections_rarely() -> None:
     """Full collections would block the loop: a tenth of a second for the loaded modules, more for open calls."""
     program = """
 import gc
@@ -131,7 +131,7 @@ print(gc.get_freeze_count(), len(gc.get_objects()), *gc.get_threshold())
     assert tuple(thresholds) == THRESHOLDS
 
 
-def test_up_serves_calls_from_a_shell_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_up_serves_calls_from_a_shell_until_it_is_stopped(tmp_path: Path) -> None:
     """One process starts everything, other commands find it through the state folder, SIGTERM ends everything."""
     page = tmp_path / "page.md"
     page.write_text("# A page\n\nwith text")
@@ -167,7 +167,7 @@ def test_up_serves_calls_from_a_shell_until_it_is_told_to_stop(tmp_path: Path) -
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG of Linux")
-def test_a_killed_up_leaves_no_process_behind(tmp_path: Path) -> None:
+def test_a_killed_up_leaves_no_process(tmp_path: Path) -> None:
     """After SIGKILL the kernel ends every process, down to the workers' children."""
     with _up(tmp_path) as up:
         children = descendants_of(up.pid)
@@ -186,7 +186,7 @@ def test_a_taken_port_is_an_error_that_names_the_option(tmp_path: Path) -> None:
     assert not (tmp_path / "redis").exists()
 
 
-def test_a_call_without_a_front_end_says_how_to_start_one(tmp_path: Path) -> None:
+def test_a_call_without_a_front_end_is_an_error_with_the_command_to_start_one(tmp_path: Path) -> None:
     """The message names the command to start one."""
     ended = _offloop(tmp_path, "call", "render_pdf", "markdown=x", "--url", "http://127.0.0.1:1/mcp")
     assert (ended.returncode, ended.stdout) == (1, "")

@@ -118,7 +118,7 @@ async def test_a_dashboard_of_fetches_and_queries_is_one_call(tool: GatherSource
     assert answer["errors"] == {}
 
 
-async def test_what_succeeded_and_what_did_not_are_both_answered(tool: GatherSources, site: str) -> None:
+async def test_successes_and_failures_are_both_answered(tool: GatherSources, site: str) -> None:
     answer = await call(
         tool,
         {
@@ -138,7 +138,7 @@ async def test_what_succeeded_and_what_did_not_are_both_answered(tool: GatherSou
     assert "HTTP 503" in answer["errors"]["fails"]
 
 
-async def test_one_deadline_holds_for_all(tool: GatherSources, site: str) -> None:
+async def test_one_deadline_applies_to_all_sources(tool: GatherSources, site: str) -> None:
     answer = await call(
         tool,
         {
@@ -190,7 +190,7 @@ async def test_with_all_or_nothing_the_first_failure_stops_the_rest(
         {f"{n}": {"get": "x"} for n in range(21)},
     ],
 )
-async def test_sources_that_are_none_are_refused(tool: GatherSources, sources: dict[str, Any]) -> None:
+async def test_invalid_sources_are_refused(tool: GatherSources, sources: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="gather_sources was not run"):
         await tool.call({"sources": sources}, ALICE)
 
@@ -242,7 +242,7 @@ async def test_several_causes_are_several_messages_and_tracebacks_are_for_the_lo
     assert [line["source"] for line in logged] in (["crash"], [])
 
 
-async def test_a_call_that_leaves_cancels_every_source() -> None:
+async def test_a_cancelled_call_cancels_every_source() -> None:
     begun, ended = asyncio.Barrier(4), [asyncio.Event() for _ in range(3)]
 
     async def source(event: asyncio.Event) -> None:

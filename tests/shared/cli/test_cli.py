@@ -46,7 +46,7 @@ def test_an_unknown_setting_is_one_line_with_a_suggestion_and_exit_code_2() -> N
 
 
 @pytest.mark.parametrize("command", ["serve", "worker"])
-def test_a_part_alone_needs_a_redis_and_says_so(command: str) -> None:
+def test_serve_and_worker_require_a_redis(command: str) -> None:
     """Only `up` starts its own Redis."""
     ended = _offloop(command)
     assert ended.returncode == 2
@@ -55,7 +55,7 @@ def test_a_part_alone_needs_a_redis_and_says_so(command: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_a_command_whose_libraries_are_missing_says_what_to_install(tmp_path: Path) -> None:
+def test_a_command_with_missing_libraries_names_the_extra_to_install(tmp_path: Path) -> None:
     """Commands of a missing extra are hidden, and their error names the extra."""
     # Hiding one library is equivalent to an environment without the extra, which would take long to create.
     (tmp_path / "sitecustomize.py").write_text(
@@ -109,7 +109,7 @@ def test_doctor_masks_the_password_of_a_redis_that_does_not_answer(tmp_path: Pat
     assert "s3cret" not in ended.stdout + ended.stderr
 
 
-def test_settings_are_shown_without_their_secrets() -> None:
+def test_settings_are_printed_without_secrets() -> None:
     """Keys and passwords are masked in every output format."""
     given = {"OFFLOOP_API_KEYS": "alice:k3y,bob:0ther", "OFFLOOP_REDIS_URL": "redis://:s3cret@h:1"}
     for words in (("settings",), ("settings", "--json")):

@@ -21,7 +21,7 @@ def _socket(server: EmbeddedRedis) -> Path:
     return Path(urlsplit(server.url).path)
 
 
-def test_it_answers_on_a_private_socket_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_it_answers_on_a_private_socket_and_cleans_up(tmp_path: Path) -> None:
     """Only its owner can open the socket; after the exit neither process nor socket is left."""
 
     async def scenario() -> None:
@@ -139,7 +139,7 @@ def test_a_program_that_cannot_be_run_is_named_with_its_setting(tmp_path: Path) 
         find_binary(plain)
 
 
-def test_a_program_that_ends_at_once_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
+def test_a_program_that_exits_immediately_is_an_error(tmp_path: Path) -> None:
     """An immediate exit is reported without waiting for the timeout."""
 
     async def scenario() -> None:

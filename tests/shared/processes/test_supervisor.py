@@ -93,7 +93,7 @@ def test_stop_ends_a_stubborn_program_in_bounded_time(tmp_path: Path) -> None:
     assert gone(pids)
 
 
-def test_a_stop_right_after_the_start_leaves_nothing() -> None:
+def test_a_stop_right_after_the_start_leaves_no_process() -> None:
     """A stop never misses a program that is starting."""
 
     async def scenario() -> Supervisor:
@@ -107,7 +107,7 @@ def test_a_stop_right_after_the_start_leaves_nothing() -> None:
     assert time.monotonic() - started < 5
 
 
-def test_a_cancelled_stop_waits_no_longer_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_cancelled_stop_kills_without_waiting(tmp_path: Path) -> None:
     """Cancelling the stop skips the grace period and sends SIGKILL to everything."""
     log = tmp_path / "log"
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + _noting(log, "time.sleep(60)")
@@ -151,7 +151,7 @@ def test_a_program_leads_a_session_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent was killed")
-def test_sigkill_of_the_supervising_process_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_sigkill_of_the_supervisor_leaves_no_process(tmp_path: Path) -> None:
     """Not even a program that ignores SIGTERM survives."""
     log = tmp_path / "log"
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + _noting(log, "time.sleep(60)")

@@ -171,7 +171,7 @@ async def test_no_way_to_write_or_to_leave_the_database_is_open(
         "SELECT repeat('x', 1000000000) || repeat('x', 1000000000)",
     ],
 )
-async def test_bombs_end_in_time_and_in_words(database: PostgreSQL, server: Postgres, sql: str) -> None:
+async def test_bombs_end_in_time_with_a_clear_error(database: PostgreSQL, server: Postgres, sql: str) -> None:
     begun = time.monotonic()
     with pytest.raises((LimitExceeded, BadInput)) as refused:
         await read(database, sql, seconds=1)
@@ -242,7 +242,7 @@ async def test_parameters_are_taken_as_json_has_them(database: PostgreSQL) -> No
         await read(database, "SELECT $1::int", "seven")
 
 
-async def test_a_call_that_leaves_stops_the_query_on_the_server(database: PostgreSQL, server: Postgres) -> None:
+async def test_a_cancelled_call_stops_the_query_on_the_server(database: PostgreSQL, server: Postgres) -> None:
     """By cancelling the task, and by an anyio scope, which cancels at every await."""
     await read(database, "SELECT 1")
     task = asyncio.ensure_future(read(database, "SELECT pg_sleep(60)", seconds=60))
@@ -260,7 +260,7 @@ async def test_a_call_that_leaves_stops_the_query_on_the_server(database: Postgr
     assert (await read(database, "SELECT 1")).rows == [[1]]
 
 
-async def test_a_connection_remembers_nothing_of_the_query_before(database: PostgreSQL, server: Postgres) -> None:
+async def test_a_connection_keeps_no_state_of_the_query_before(database: PostgreSQL, server: Postgres) -> None:
     listener = await asyncpg.connect(server.url(OWNER, DATABASE))
     received: list[object] = []
     await listener.add_listener("channel", lambda *notification: received.append(notification))
@@ -291,7 +291,7 @@ async def test_a_locked_table_is_a_clear_error_in_time(database: PostgreSQL, ser
     assert len((await read(database, "SELECT * FROM t")).rows) == 1
 
 
-async def test_there_are_ten_connections_at_most_and_waiting_is_bounded(database: PostgreSQL, server: Postgres) -> None:
+async def test_ten_connections_are_the_maximum_and_waiting_is_bounded(database: PostgreSQL, server: Postgres) -> None:
     tasks = [asyncio.ensure_future(read(database, "SELECT pg_sleep(60)", seconds=60)) for _ in range(14)]
     async with asyncio.timeout(10):
         while await server.fetch(BACKENDS, DATABASE) != [(10,)]:
@@ -315,7 +315,7 @@ async def idle(database: PostgreSQL, server: Postgres, count: int = 10) -> list[
     return [pid for (pid,) in await server.fetch("SELECT pid FROM pg_stat_activity WHERE datname = $1", DATABASE)]
 
 
-async def test_a_lost_connection_hurts_nobody_but_the_query_on_it(database: PostgreSQL, server: Postgres) -> None:
+async def test_a_lost_connection_fails_only_the_query_on_it(database: PostgreSQL, server: Postgres) -> None:
     await idle(database, server)
     task = asyncio.ensure_future(read(database, "SELECT pg_sleep(60)", seconds=60))
     async with asyncio.timeout(5):
@@ -336,7 +336,7 @@ def cut_unnoticed(server: Postgres, pids: list[int]) -> None:
 
 
 @pytest.mark.parametrize("queries", [1, 10, 30])
-async def test_connections_closed_while_idle_cost_nobody_an_error(
+async def test_connections_closed_while_idle_fail_no_query(
     database: PostgreSQL, server: Postgres, queries: int
 ) -> None:
     """With one query that gets them one after the other, and with many concurrent queries."""
@@ -348,7 +348,7 @@ async def test_connections_closed_while_idle_cost_nobody_an_error(
         await read(database, "SELECT $1::int")
 
 
-async def test_connections_whose_server_says_nothing_are_replaced(database: PostgreSQL, server: Postgres) -> None:
+async def test_connections_without_an_answer_are_replaced(database: PostgreSQL, server: Postgres) -> None:
     """As after a failover, when the first host has vanished without closing connections."""
     pids = await idle(database, server)
     for pid in pids:
@@ -363,7 +363,7 @@ async def test_connections_whose_server_says_nothing_are_replaced(database: Post
             os.kill(pid, signal.SIGCONT)
 
 
-async def test_a_server_that_starts_anew_is_found_again(database: PostgreSQL, server: Postgres) -> None:
+async def test_connections_recover_after_a_restart_of_the_server(database: PostgreSQL, server: Postgres) -> None:
     """Killing one backend makes PostgreSQL end all others and run crash recovery."""
     pids = await idle(database, server)
     os.kill(pids[0], signal.SIGKILL)
@@ -380,7 +380,7 @@ async def test_a_server_that_starts_anew_is_found_again(database: PostgreSQL, se
     assert [one.rows for one in ones] == [[[1]]] * 30
 
 
-async def test_a_server_that_is_away_is_said_at_once(database: PostgreSQL, server: Postgres) -> None:
+async def test_an_unreachable_server_is_reported_without_delay(database: PostgreSQL, server: Postgres) -> None:
     await idle(database, server)
     admin = await asyncpg.connect(server.url(OWNER))
     (socket,) = server.folder.glob(".s.PGSQL.*[0-9]")
@@ -446,7 +446,7 @@ PEEKS = (
 )
 
 
-async def test_callers_of_one_role_neither_see_nor_end_each_other_once_the_operator_says_so(server: Postgres) -> None:
+async def test_callers_of_one_role_are_isolated_by_the_documented_configuration(server: Postgres) -> None:
     """With the two lines of docs/operations.md; without them a caller can do both, and the log warns of it."""
     page = (Path(__file__).parents[4] / "docs" / "operations.md").read_text("utf-8")
     [lines] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
@@ -499,7 +499,7 @@ MIGHTY = {
 
 
 @pytest.mark.parametrize("role", MIGHTY)
-async def test_a_role_that_reaches_the_host_is_refused_in_words(server: Postgres, role: str) -> None:
+async def test_a_role_that_reaches_the_host_is_refused(server: Postgres, role: str) -> None:
     """A superuser can restore every right that a transaction gives up, so all superusers are refused."""
     database = PostgreSQL("shop", f"postgresql://{MIGHTY[role].format(database=DATABASE)}host={server.folder}")
     for sql in ("SELECT 1", ESCAPE.format(folder=server.folder)):
@@ -524,7 +524,7 @@ async def test_a_role_that_reaches_the_host_is_refused_in_words(server: Postgres
         "postgresql://very:secret@host:port/x",
     ],
 )
-async def test_a_database_that_does_not_answer_is_said_without_its_address(server: Postgres, url: str) -> None:
+async def test_the_error_of_an_unreachable_database_has_no_address(server: Postgres, url: str) -> None:
     database = PostgreSQL("shop", url.format(database=DATABASE, folder=server.folder))
     with capture_logs() as logged, pytest.raises(Unavailable, match="does not answer") as refused:
         await read(database, "SELECT 1", seconds=3)

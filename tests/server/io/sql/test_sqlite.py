@@ -160,7 +160,7 @@ BOMBS = [
 
 
 @pytest.mark.parametrize("sql", BOMBS, ids=[sql[:60] for sql in BOMBS])
-async def test_bombs_end_in_time_and_in_words(threads: SQLiteThreads, path: Path, sql: str) -> None:
+async def test_bombs_end_in_time_with_a_clear_error(threads: SQLiteThreads, path: Path, sql: str) -> None:
     database = SQLite(str(path), threads)
     begun = time.monotonic()
     with pytest.raises((BadInput, LimitExceeded)) as refused:
@@ -170,7 +170,7 @@ async def test_bombs_end_in_time_and_in_words(threads: SQLiteThreads, path: Path
     assert (await read(database, "SELECT count(*) FROM t")).rows == [[1]]
 
 
-async def test_what_people_use_works_behind_the_walls(threads: SQLiteThreads, path: Path) -> None:
+async def test_common_functions_and_tables_work_in_the_sandbox(threads: SQLiteThreads, path: Path) -> None:
     database = SQLite(str(path), threads)
     for sql, expected in (
         ("SELECT value FROM json_each('[1,2]')", [[1], [2]]),
@@ -260,7 +260,7 @@ async def test_every_name_of_a_file_is_taken_as_it_is(threads: SQLiteThreads, tm
 
 
 @pytest.mark.parametrize("content", [None, b"no database" * 1000])
-async def test_a_file_that_cannot_be_read_is_said_without_its_path(
+async def test_the_error_of_an_unreadable_database_file_has_no_path(
     threads: SQLiteThreads, tmp_path: Path, content: bytes | None
 ) -> None:
     file = tmp_path / "missing.db"
@@ -285,7 +285,7 @@ async def test_when_all_threads_are_busy_a_read_is_refused_in_time(threads: SQLi
     await asyncio.wait(busy)
 
 
-async def test_a_call_that_leaves_takes_its_thread_with_it(threads: SQLiteThreads, path: Path) -> None:
+async def test_a_cancelled_call_frees_its_thread(threads: SQLiteThreads, path: Path) -> None:
     """Also by an anyio scope, which cancels at every await."""
     database = SQLite(str(path), threads)
     for _ in range(6):  # more often than there are threads
@@ -294,7 +294,7 @@ async def test_a_call_that_leaves_takes_its_thread_with_it(threads: SQLiteThread
     assert (await read(database, "SELECT 1", seconds=3)).rows == [[1]]
 
 
-async def test_nothing_of_a_read_happens_on_the_loop(threads: SQLiteThreads, path: Path) -> None:
+async def test_reads_run_entirely_in_threads(threads: SQLiteThreads, path: Path) -> None:
     names: set[str] = set()
     original = sqlite3.connect
 

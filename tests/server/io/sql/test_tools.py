@@ -89,7 +89,7 @@ def shop(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/shop.db"
 
 
-async def test_tools_are_listed_only_for_databases_that_there_are(make: Make, shop: str) -> None:
+async def test_tools_are_listed_only_for_configured_databases(make: Make, shop: str) -> None:
     assert list((await make()).box) == []
     assert list((await make(sql_shop=shop)).box) == ["list_tables", "describe_table", "query_records"]
     postgres = "postgresql://user@host/x"  # not opened before its first query
@@ -101,7 +101,7 @@ async def test_tools_are_listed_only_for_databases_that_there_are(make: Make, sh
         assert described.output_schema is not None
 
 
-async def test_a_connection_that_is_not_there_is_answered_with_those_that_are(make: Make, shop: str) -> None:
+async def test_an_unknown_connection_is_an_error_that_lists_the_known_ones(make: Make, shop: str) -> None:
     tools = await make(sql_shop=shop, sql_other=shop, sql_pg="postgresql://u:secret@host/x")
     for name, message in (("nope", "no connection 'nope'"), (None, "Say which"), ("pg", "no connection 'pg'")):
         with pytest.raises(BadInput, match=message) as refused:
@@ -158,7 +158,7 @@ async def test_arguments_that_do_not_fit_are_refused_before_anything_runs(
         await (await make(sql_shop=shop)).call("query_records", **arguments)
 
 
-async def test_what_was_left_out_is_said(make: Make, shop: str) -> None:
+async def test_truncation_is_reported(make: Make, shop: str) -> None:
     tools = await make(sql_shop=shop)
     result = await tools.result("query_records", table="notes", max_rows=3, order_by=["-id"])
     answer = result.structured_content
@@ -181,7 +181,7 @@ async def test_the_server_bounds_the_time_whatever_is_asked_for(make: Make, shop
         )
 
 
-async def test_a_spreadsheet_finds_no_formula_in_csv(make: Make, shop: str) -> None:
+async def test_csv_contains_no_formula_for_a_spreadsheet(make: Make, shop: str) -> None:
     tools = await make(sql_shop=shop)
     answer = await tools.call("query_records", sql='SELECT id AS "=id", note, -1.5, NULL FROM notes', format="csv")
     header, *rows = csv.reader(io.StringIO(answer["text"], newline=""))
@@ -193,7 +193,7 @@ async def test_a_spreadsheet_finds_no_formula_in_csv(make: Make, shop: str) -> N
     assert answer["rows"] is None
 
 
-async def test_json_has_the_values_as_they_are_and_markdown_stays_a_table(make: Make, shop: str) -> None:
+async def test_json_keeps_values_unchanged_and_markdown_stays_a_table(make: Make, shop: str) -> None:
     tools = await make(sql_shop=shop)
     made = await tools.call("query_records", sql="SELECT note FROM notes", format="json")
     assert [row["note"] for row in json.loads(made["text"])] == MEANT
