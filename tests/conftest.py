@@ -1,7 +1,7 @@
-"""What every test has: a temporary folder that is checked, and the certainty that nothing is left behind.
+"""Fixtures of all tests: a temporary folder, leak checks, and running stacks.
 
-Tests that need a running offloop ask for `stack`, which is shared by the tests of one process (each uses principals and
-files of its own), or for `new_stack`, where they break things.
+`stack` is a running offloop shared by the tests of one process; each test uses its own principals and files. A test
+that stops or breaks processes uses `new_stack`.
 """
 
 from __future__ import annotations
@@ -27,41 +27,41 @@ from support.stack import stack as stacks
 from support.stack.stack import Stack
 from support.waiting import until
 
-__all__ = ["pytest_terminal_summary"]
+__all__ = ["pytest_terminal_summary"]  # a hook: pytest finds it in this module
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Asynchronous tests run on asyncio, as offloop does."""
+    """Run asynchronous tests on asyncio."""
     return "asyncio"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
-    """Asynchronous tests of a process share one task; one that leaves it marked as cancelled fails, not the next."""
+    """Fail a test that leaves its task with pending cancellations: the next test runs in the same task."""
     if inspect.iscoroutinefunction(test := pyfuncitem.obj):
 
         @functools.wraps(test)
-        async def unmarked(**arguments: Any) -> None:
+        async def checked(**arguments: Any) -> None:
             task = asyncio.current_task()
             assert task
             try:
                 await test(**arguments)
             finally:
-                marks = task.cancelling()
-                for _ in range(marks):
+                pending = task.cancelling()
+                for _ in range(pending):
                     task.uncancel()
-            assert not marks, "the test leaves its task marked as cancelled"
+            assert not pending, "the test leaves its task marked as cancelled"
 
-        pyfuncitem.obj = unmarked
+        pyfuncitem.obj = checked
     return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def temporary() -> Iterator[Path]:
-    """A short temporary folder for this process and all it starts; at the end, no process may be left."""
+    """A temporary folder with a short path, for this process and its children; checks at the end that none is left."""
     before = os.environ.get("TMPDIR"), tempfile.tempdir
     folder = Path(tempfile.mkdtemp(prefix="ob-", dir="/tmp"))
     os.environ["TMPDIR"], tempfile.tempdir = str(folder), str(folder)
@@ -79,7 +79,7 @@ def temporary() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(temporary: Path) -> Iterator[None]:
-    """After each test: no process, no ``offloop-`` folder, no key without end, no temporary file."""
+    """Check after each test: no process, no ``offloop-`` folder, no key without expiry, no temporary file."""
     yield
     for stack in stacks.OPEN:
         stack.check()
@@ -89,19 +89,19 @@ def nothing_left_behind(temporary: Path) -> Iterator[None]:
 
 
 def _strays() -> dict[int, str]:
-    """Processes that tests started, but for those of the stacks that still run."""
+    """Processes that tests started, except those of open stacks."""
     kept = {pid for stack in stacks.OPEN for pid in marked(STACK, stack.mark)}
     return {pid: command for pid, command in marked(SESSION, os.environ[SESSION]).items() if pid not in kept}
 
 
 def _is_scratch(path: Path) -> bool:
-    """Workers keep one empty folder a user, for all their attempts."""
+    """Whether this is the workers' empty scratch folder, of which there is one a user."""
     return path.name == f"offloop-{os.getuid()}" and not any(path.iterdir())
 
 
 @pytest.fixture(scope="session")
 def stack(temporary: Path) -> Iterator[Stack]:
-    """Two front ends and a worker; shared, so do not stop any of them."""
+    """Two front ends and a worker, shared: tests must not stop them."""
     shared = Stack(temporary / "shared")
     try:
         worker, *front_ends = shared.begin_worker(), shared.begin_front_end(), shared.begin_front_end()
@@ -115,7 +115,7 @@ def stack(temporary: Path) -> Iterator[Stack]:
 
 @pytest.fixture
 def new_stack(temporary: Path) -> Iterator[Callable[..., Stack]]:
-    """Makes stacks that a test may break; they are closed and checked after it."""
+    """A factory of stacks that the test may break; they are checked and closed after it."""
     with ExitStack() as closing:
 
         def make(**options: Any) -> Stack:

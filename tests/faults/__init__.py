@@ -1,11 +1,11 @@
-"""Faults on purpose: a cluster of real processes, what breaks it, and a checker of what clients saw meanwhile.
+"""Fault injection: a cluster of real processes under load, and a checker of the history that clients observed.
 
-* `cluster` starts and breaks Valkey, workers and front ends (`processes`), some of them behind a `proxy`;
-  `fault_jobs` is what they run, `clock` what sets one worker's clock wrong;
-* `load` and `chaos` are the clients and the faults of a long run, `driver` brings them together;
-* `history` keeps what clients saw, and says which promise it breaks.
+* `cluster` starts and breaks Valkey, workers and front ends, some of them behind a `proxy`; they run `fault_jobs`, and
+  `clock` skews the clock of one worker;
+* `load` simulates the clients and `injector` the faults of a long run, `driver` runs both;
+* `history` records the clients' observations and finds violated guarantees.
 
-The named tests bring about one fault each. A long run from the command line::
+Each named test injects one fault. A long run from the command line::
 
     python tests/faults --jobs 20000 --seconds 400 --seed 7
 """

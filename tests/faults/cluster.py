@@ -1,4 +1,4 @@
-"""A cluster of real processes to be broken: a Valkey with an append-only file, a proxy, workers and front ends."""
+"""Cluster under test: a Valkey with an append-only file, a proxy, workers and front ends, all real processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from redis.exceptions import RedisError
 
 from faults import fault_jobs
 from faults.history import TERMINAL
-from faults.processes import Process, eventually, until
 from faults.proxy import Proxy
 from offloop.kinds.catalogue import Catalogue, kinds_in
 from offloop.processes.embedded_redis import find_binary
@@ -27,6 +26,8 @@ from offloop.queue.client import Bounds, JobQueue, new_id
 from offloop.queue.record import Record
 from offloop.redis import schema
 from offloop.redis.connection import connect
+from support.processes import Process
+from support.waiting import eventually, poll
 
 PRINCIPAL = "anonymous"
 KINDS = Catalogue(kinds_in(fault_jobs))
@@ -35,22 +36,42 @@ SKEW_SECONDS = 3600
 _COMMAND = {name: (sys.executable, "-P", "-m", "offloop", name) for name in ("serve", "worker")}
 
 
-class Cluster:
-    """An async context manager that starts with a Valkey and a proxy; whatever else was started ends with it.
+class ClusterProcess(Process):
+    """A worker or front end.
 
     Attributes:
-        folder: all files of the cluster.
-        runs: the file in which executions are noted.
-        queue: submits and reads past the proxy.
-        redis: to look inside.
-        proxy: misbehaves on demand, see `worker` and `front_end`.
+        via_proxy: whether its Redis connections go through the proxy.
+        address: URL of a front end.
+    """
+
+    via_proxy = False
+    address = ""
+
+    async def ended(self, seconds: float = 20.0) -> None:
+        """Wait for the end.
+
+        Raises:
+            AssertionError: the process still runs.
+        """
+        await poll(lambda: not self.running, f"{self.name} ends; its output:\n{self.output[-2000:]}", seconds)
+
+
+class Cluster:
+    """An async context manager: starts a Valkey and a proxy, and ends all processes at the exit.
+
+    Attributes:
+        folder: folder of all files.
+        runs: file in which jobs record their executions.
+        queue: job queue that bypasses the proxy.
+        redis: connection that bypasses the proxy.
+        proxy: injects network faults, for processes with `via_proxy`.
     """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="faults-"))
         self.runs = self.folder / "runs"
-        self.workers: list[Process] = []
-        self.front_ends: list[Process] = []
+        self.workers: list[ClusterProcess] = []
+        self.front_ends: list[ClusterProcess] = []
         self._started = 0
         self._socket = self.folder / "r.sock"
         self._valkey: Process | None = None
@@ -60,7 +81,6 @@ class Cluster:
         self.queue = self.new_queue()
 
     async def __aenter__(self) -> Self:
-        """Start Valkey and proxy."""
         for name in ("modules", "tmp"):
             (self.folder / name).mkdir()
         shutil.copy(str(fault_jobs.__file__), self.folder / "modules" / "fault_jobs.py")
@@ -76,35 +96,34 @@ class Cluster:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End every process, and check that each obeys and leaves nothing."""
         try:
             await self._end_well()
         finally:
             await self._stack.aclose()
 
-    # --- parts ---
+    # --- processes ---
 
     async def worker(
         self, *, via_proxy: bool = False, skewed: bool = False, doomed: bool = False, **settings: object
-    ) -> Process:
-        """Start another worker and wait until it shows itself, unless it is `doomed`; `skewed` runs an hour ahead."""
+    ) -> ClusterProcess:
+        """Start a worker and wait for its heartbeat, unless `doomed`; the clock of a `skewed` one is an hour fast."""
         process = self._start("worker", via_proxy=via_proxy, skewed=skewed, settings=settings)
         self.workers.append(process)
         if not doomed:
-            await eventually(lambda: self._beats(process), f"{process.name} shows itself", 30)
+            await eventually(lambda: self._sends_heartbeats(process), f"{process.name} sends heartbeats", 30)
         return process
 
-    async def front_end(self, *, via_proxy: bool = False, **settings: object) -> Process:
-        """Start another front end and wait until it answers."""
+    async def front_end(self, *, via_proxy: bool = False, **settings: object) -> ClusterProcess:
+        """Start a front end and wait until it answers."""
         port = _free_port()
         process = self._start("serve", via_proxy=via_proxy, skewed=False, settings={"port": port, **settings})
         process.address = f"http://127.0.0.1:{port}"
         self.front_ends.append(process)
-        await until(lambda: _answers(process), f"{process.name} answers", 30)
+        await poll(lambda: _answers(process), f"{process.name} answers", 30)
         return process
 
     def new_queue(self, front_end: str = "", *, via_proxy: bool = False) -> JobQueue:
-        """A queue as a front end has it; one through the proxy has a connection of its own."""
+        """The job queue of a front end; with `via_proxy` it has its own connection."""
         bounds = Bounds(retention_seconds=3600, max_queued=1_000_000, max_queued_per_principal=1_000_000)
         redis = connect(self.proxy.url, retries=2) if via_proxy else self.redis
         if via_proxy:
@@ -114,7 +133,7 @@ class Cluster:
     # --- Valkey ---
 
     async def start_valkey(self) -> None:
-        """Start it, or start it again on the same data, and wait until it answers."""
+        """Start or restart it on the same data, and wait until it answers."""
         command = [
             *(str(find_binary()), "--port", "0", "--unixsocket", str(self._socket), "--save", ""),
             *("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"),
@@ -124,41 +143,41 @@ class Cluster:
         await eventually(self._valkey_answers, "the Valkey answers")
 
     def kill_valkey(self) -> None:
-        """End it the hard way."""
+        """Send SIGKILL."""
         self._the_valkey.kill()
 
     def freeze_valkey(self) -> None:
-        """Have it hold its connections and answer nothing."""
+        """Stop it with SIGSTOP: connections stay open and get no answer."""
         self._the_valkey.signal(signal.SIGSTOP)
 
     def thaw_valkey(self) -> None:
-        """Have it go on."""
+        """Continue after `freeze_valkey`."""
         self._the_valkey.signal(signal.SIGCONT)
 
     # --- jobs ---
 
-    async def forget_places(self) -> None:
-        """Forget which workers could be handed jobs."""
+    async def forget_free_slots(self) -> None:
+        """Delete the advertised free slots of all workers."""
         if keys := [key async for key in self.redis.scan_iter(schema.FREE_SLOTS + "*")]:
             await self.redis.delete(*keys)
 
     async def submit(self, kind: str, seconds: float = 0.0, **options: Any) -> Record:
-        """Submit a job past the proxy."""
+        """Submit a job, bypassing the proxy."""
         submission = await self.queue.submit(
             KINDS[kind], self.input_of(kind, seconds), principal=PRINCIPAL, job_id=new_id(), **options
         )
         return submission.record
 
     def input_of(self, kind: str, seconds: float = 0.0, number: int = 0) -> Any:
-        """The input of one of the kinds."""
+        """The input of a kind."""
         return KINDS[kind].input(runs=str(self.runs), seconds=seconds, number=number)
 
     async def get(self, job_id: str) -> Record:
-        """Read a job past the proxy."""
+        """Read a job, bypassing the proxy."""
         return await self.queue.get(job_id, principal=PRINCIPAL)
 
     async def until_state(self, job_id: str, *states: str, seconds: float = 20.0) -> Record:
-        """Wait until a job is in one of the states."""
+        """Wait for one of the states of a job."""
         found: list[Record] = []
 
         async def there() -> bool:
@@ -169,11 +188,11 @@ class Cluster:
         return found[0]
 
     async def until_ended(self, records: list[Record], seconds: float = 20.0) -> list[Record]:
-        """Wait until all of the jobs have ended."""
+        """Wait for the end of all jobs."""
         return [await self.until_state(record.job_id, *TERMINAL, seconds=seconds) for record in records]
 
-    def noted(self) -> dict[str, dict[int, list[float]]]:
-        """When each attempt of each job was executed, as the executions themselves noted it."""
+    def executions(self) -> dict[str, dict[int, list[float]]]:
+        """Start times of the executions of each attempt of each job, as recorded by the jobs."""
         found: defaultdict[str, dict[int, list[float]]] = defaultdict(dict)
         if self.runs.exists():
             for line in self.runs.read_text().splitlines():
@@ -182,7 +201,7 @@ class Cluster:
         return found
 
     async def held_by(self, worker: Process) -> set[str]:
-        """The jobs that the worker holds at the moment."""
+        """The jobs leased to the worker."""
         held: set[str] = set()
         for job_id in await self.redis.zrange(schema.LEASES + fault_jobs.QUEUE, 0, -1):
             token = await self.redis.hget(schema.RECORD + job_id.decode(), "token")  # type: ignore[misc]  # the client is asynchronous
@@ -190,14 +209,14 @@ class Cluster:
                 held.add(job_id.decode())
         return held
 
-    # --- inside ---
+    # --- internals ---
 
     @property
     def _the_valkey(self) -> Process:
         assert self._valkey, "start the Valkey first"
         return self._valkey
 
-    def _start(self, command: str, *, via_proxy: bool, skewed: bool, settings: dict[str, object]) -> Process:
+    def _start(self, command: str, *, via_proxy: bool, skewed: bool, settings: dict[str, object]) -> ClusterProcess:
         self._started += 1
         name = f"{command}-{self._started}"
         path = [str(self.folder / "modules"), *([str(Path(__file__).parent / "clock")] if skewed else [])]
@@ -221,35 +240,35 @@ class Cluster:
             "TMPDIR": str(self.folder / "tmp"),
             **({"FAULTS_CLOCK_SKEW": str(SKEW_SECONDS)} if skewed else {}),
         }
-        process = Process(name, _COMMAND[command], environment, self.folder / f"{name}.log")
+        process = ClusterProcess(name, _COMMAND[command], environment, self.folder / f"{name}.log")
         process.via_proxy = via_proxy
         return process
 
-    async def _beats(self, process: Process) -> bool:
-        assert process.running, f"{process.name} has ended:\n{process.said[-3000:]}"
+    async def _sends_heartbeats(self, process: Process) -> bool:
+        assert process.running, f"{process.name} has ended:\n{process.output[-3000:]}"
         with contextlib.suppress(RedisError, OSError):
             owners = await self.redis.zrange(schema.heartbeats_key(fault_jobs.QUEUE), 0, -1)
             return any(f".{process.pid}." in owner.decode() for owner in owners)
         return False
 
     async def _valkey_answers(self) -> bool:
-        assert self._the_valkey.running, self._the_valkey.said[-2000:]
+        assert self._the_valkey.running, self._the_valkey.output[-2000:]
         try:
             return bool(await self.redis.ping())
         except (OSError, RedisError):
             return False
 
     async def _end_well(self) -> None:
-        """Have workers and front ends end as a supervisor would; nothing of theirs may stay."""
+        """Stop workers and front ends with SIGTERM; none of their children may stay."""
         self.thaw_valkey()
         living = [process for process in (*self.front_ends, *self.workers) if process.running]
-        parts = [part for process in living for part in process.parts]
+        children = [pid for process in living for pid in process.descendants]
         for process in living:
             process.signal(signal.SIGCONT)
             process.signal(signal.SIGTERM)
         for process in living:
             await process.ended()
-        await until(lambda: not [pid for pid in parts if Path(f"/proc/{pid}").exists()], "children are gone")
+        await poll(lambda: not [pid for pid in children if Path(f"/proc/{pid}").exists()], "children are gone")
 
     def _end_all(self) -> None:
         for process in (*self.front_ends, *self.workers, *([self._valkey] if self._valkey else [])):
@@ -257,8 +276,8 @@ class Cluster:
                 process.kill()
 
 
-def _answers(process: Process) -> bool:
-    assert process.running, f"{process.name} has ended:\n{process.said[-3000:]}"
+def _answers(process: ClusterProcess) -> bool:
+    assert process.running, f"{process.name} has ended:\n{process.output[-3000:]}"
     try:
         return httpx2.get(f"{process.address}/healthz", trust_env=False, timeout=2).status_code == 200
     except httpx2.HTTPError:

@@ -1,4 +1,4 @@
-"""What the tests of faults have: a cluster each, and nothing left of it."""
+"""Fixtures of the fault tests: a cluster for each test."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from faults.cluster import Cluster
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Asynchronous tests run on asyncio, as offloop does."""
+    """Run asynchronous tests on asyncio."""
     return "asyncio"
 
 
 @pytest.fixture
-async def cluster(anyio_backend: str) -> AsyncIterator[Cluster]:  # noqa: ARG001 -- decides what this runs on
+async def cluster(anyio_backend: str) -> AsyncIterator[Cluster]:  # noqa: ARG001 -- selects the event loop
     """A Valkey and a proxy; the test adds workers and front ends."""
     async with Cluster() as made:
         yield made

@@ -1,4 +1,4 @@
-"""The chaos driver: load, faults, and at the end the question whether all promises were kept."""
+"""Driver of a fault-injection run: load and faults together, then a check of the history."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from faults.chaos import Chaos
 from faults.cluster import KINDS, PRINCIPAL, Cluster
 from faults.history import TERMINAL, History, Violation, check
+from faults.injector import FaultInjector
 from faults.load import Load
-from faults.processes import eventually
+from support.waiting import eventually
 
 SETTLE_SECONDS = 90.0
-"""How long the last jobs may take once nothing breaks any more."""
+"""Time limit of the last jobs after the last fault."""
 _SHOWN = 5
 _LINES = 40
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run came to.
+    """Result of a run.
 
     Attributes:
-        summary: one line of counts and times.
-        violations: the broken promises.
-        evidence: all that is known of the first jobs concerned.
+        summary: counts and times in one line.
+        violations: violated guarantees.
+        evidence: observations and log lines of the first affected jobs.
     """
 
     summary: str
@@ -38,12 +38,12 @@ class Report:
 
 
 async def run(*, jobs: int, seconds: float, seed: int) -> Report:
-    """Break a cluster of its own for about so long, while so many jobs are asked for."""
+    """Submit `jobs` jobs to a new cluster over about `seconds` while faults are injected."""
     begun = time.monotonic()
     history = History()
     async with Cluster() as cluster:
-        chaos = Chaos(cluster, seed)
-        await chaos.set_up()
+        injector = FaultInjector(cluster, seed)
+        await injector.set_up()
         load = Load(cluster, history, jobs=jobs, seconds=seconds, seed=seed)
         over = asyncio.Event()
 
@@ -55,30 +55,32 @@ async def run(*, jobs: int, seconds: float, seed: int) -> Report:
 
         async with asyncio.TaskGroup() as both:
             both.create_task(work())
-            both.create_task(chaos.run(over))
+            both.create_task(injector.run(over))
         await _settle(cluster, history)
-        noted = cluster.noted()
-        runs = {job_id: [attempt for attempt, times in found.items() for _ in times] for job_id, found in noted.items()}
+        executions = cluster.executions()
+        runs = {
+            job_id: [attempt for attempt, times in found.items() for _ in times] for job_id, found in executions.items()
+        }
         violations = check(history, KINDS, runs)
         recoveries = [
             min(later) - killed
-            for job_id, killed in chaos.orphans
-            if (later := [at for times in noted.get(job_id, {}).values() for at in times if at > killed])
+            for job_id, killed in injector.orphans
+            if (later := [at for times in executions.get(job_id, {}).values() for at in times if at > killed])
         ]
-        summary = _summary(history, violations, chaos.faults, {"recovery": recoveries, "cancel": load.cancels})
+        summary = _summary(history, violations, injector.faults, {"recovery": recoveries, "cancel": load.cancels})
         evidence = _evidence(cluster, history, violations)
     return Report(f"seed {seed}, {time.monotonic() - begun:.0f} s: {summary}", violations, evidence)
 
 
 async def _settle(cluster: Cluster, history: History) -> None:
-    """Wait until every job has ended, or for long enough; then read each once more, by its id and in the list."""
+    """Wait, with a time limit, for the end of every job; then read each job by its id and in the list."""
     end = time.monotonic() + SETTLE_SECONDS
     open_ids = set(history.accepted)
     while open_ids and time.monotonic() < end:
         await _read(cluster, history, sorted(open_ids))
         open_ids = {job_id for job_id in open_ids if history.last(job_id).state not in {*TERMINAL, "unknown"}}
         await asyncio.sleep(0.2)
-    with contextlib.suppress(AssertionError):  # what has not ended is told by the check, with its history
+    with contextlib.suppress(AssertionError):  # jobs that have not ended are reported by the check
         await eventually(lambda: _all_listed_ended(cluster), "all end", max(1.0, end - time.monotonic()))
     await _read(cluster, history, sorted(history.accepted))
     listed, cursor = set(), None
@@ -86,12 +88,12 @@ async def _settle(cluster: Cluster, history: History) -> None:
     while True:
         page = await cluster.queue.jobs(principal=PRINCIPAL, limit=100, cursor=cursor)
         for record in page.records:
-            history.see("list", asked, record)
+            history.observe("list", asked, record)
             listed.add(record.job_id)
         if (cursor := page.cursor) is None:
             break
     for job_id in set(history.accepted) - listed:
-        history.miss("list", asked, job_id)
+        history.observe_missing("list", asked, job_id)
 
 
 async def _read(cluster: Cluster, history: History, job_ids: list[str]) -> None:
@@ -100,13 +102,13 @@ async def _read(cluster: Cluster, history: History, job_ids: list[str]) -> None:
         answers = await asyncio.gather(*(cluster.get(job_id) for job_id in some), return_exceptions=True)
         for job_id, answer in zip(some, answers, strict=True):
             if isinstance(answer, BaseException):
-                history.miss(f"last look ({type(answer).__name__})", asked, job_id)
+                history.observe_missing(f"final read ({type(answer).__name__})", asked, job_id)
             else:
-                history.see("last look", asked, answer)
+                history.observe("final read", asked, answer)
 
 
 async def _all_listed_ended(cluster: Cluster) -> bool:
-    """Also those that no client was told of."""
+    """Whether all jobs have ended, including those whose id no client received."""
     page = await cluster.queue.jobs(principal=PRINCIPAL, limit=1000)
     return all(record.state.terminal for record in page.records)
 
@@ -115,10 +117,10 @@ def _summary(history: History, violations: list[Violation], faults: Counter[str]
     lasts = [history.last(job_id) for job_id in history.accepted]
     states = Counter(last.state for last in lasts)
     broken = Counter(violation.rule for violation in violations)
-    sights = sum(map(len, history.sights.values()))
+    observations = sum(map(len, history.observations.values()))
     parts = [
         f"{len(lasts)} jobs ({', '.join(f'{count} {state}' for state, count in states.most_common())})",
-        f"{sights} answers",
+        f"{observations} answers",
         f"{faults.total()} faults ({', '.join(f'{count} {name}' for name, count in faults.most_common())})",
         f"{sum(max(0, last.attempt - 1) for last in lasts)} retries",
         f"{broken.pop('lost', 0)} lost",
@@ -132,7 +134,7 @@ def _summary(history: History, violations: list[Violation], faults: Counter[str]
 
 def _percentiles(seconds: list[float]) -> str:
     if len(seconds) < 2:
-        return f"too few to say ({len(seconds)})"
+        return f"too few samples ({len(seconds)})"
     cuts = statistics.quantiles(seconds, n=100, method="inclusive")
     return f"p50 {cuts[49] * 1000:.0f} ms, p99 {cuts[98] * 1000:.0f} ms (of {len(seconds)})"
 
@@ -143,21 +145,21 @@ def _evidence(cluster: Cluster, history: History, violations: list[Violation]) -
         logged = [
             f"  {process.name}: {line}"
             for process in (*cluster.workers, *cluster.front_ends)
-            for line in process.said.splitlines()
+            for line in process.output.splitlines()
             if violation.job_id in line
         ]
-        parts += [str(violation), history.told(violation.job_id), *logged[-_LINES:]]
+        parts += [str(violation), history.describe(violation.job_id), *logged[-_LINES:]]
     return "\n".join(parts)
 
 
 def main() -> int:
-    """Run it from the command line; the answer is the exit status."""
+    """Run from the command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="tests/faults", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=1200, help="how many jobs are asked for")
-    parser.add_argument("--seconds", type=float, default=60, help="over how long a time, if the cluster can follow")
-    parser.add_argument("--seed", type=int, default=7, help="decides the jobs and the order of the faults")
-    given = parser.parse_args()
-    print(f"seed {given.seed}: {given.jobs} jobs in about {given.seconds:g} s", flush=True)  # noqa: T201 -- a command's output
-    report = asyncio.run(run(jobs=given.jobs, seconds=given.seconds, seed=given.seed))
+    parser.add_argument("--jobs", type=int, default=1200, help="number of jobs to submit")
+    parser.add_argument("--seconds", type=float, default=60, help="duration of the load, if the cluster keeps up")
+    parser.add_argument("--seed", type=int, default=7, help="determines the jobs and the order of the faults")
+    options = parser.parse_args()
+    print(f"seed {options.seed}: {options.jobs} jobs in about {options.seconds:g} s", flush=True)  # noqa: T201 -- a command's output
+    report = asyncio.run(run(jobs=options.jobs, seconds=options.seconds, seed=options.seed))
     print(report.evidence, report.summary, sep="\n")  # noqa: T201 -- a command's output
     return 1 if report.violations else 0

@@ -1,14 +1,14 @@
-"""What clients saw, and whether it could have happened that way.
+"""History checker: records the clients' observations and finds violated guarantees.
 
-A `History` takes in every answer a client got, with the times at which it asked and was answered: two answers are only
-compared where the one came before the other was asked for. `check` finds what contradicts the promises:
+A `History` records every answer with the times of its request and its response. Two observations are compared only if
+one response came before the other request. `check` reports violations of these guarantees:
 
 * a terminal state is final, and its outcome never changes;
-* attempts only grow, and progress only grows within an attempt;
-* there is a result if and only if the job is completed, and it is that of the last attempt;
-* an accepted id stays known, and in the end the job is terminal;
-* each execution was counted: none without an attempt, exactly one where a kind that may not be retried completed;
-* a key leads to one job that completes, and jobs that are poison end as failures that say so.
+* attempts never decrease, and progress never decreases within an attempt;
+* a job has a result if and only if it is completed, and the result is that of the last attempt;
+* an accepted id stays known, and its job ends;
+* every execution belongs to an attempt; a kind without retries completes after exactly one execution;
+* at most one job of an idempotency key completes, and poison jobs fail with the right error.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ POISON: Final = {
     "flood": "limit_exceeded",
     "fill_disk": "limit_exceeded",
 }
-"""Kinds that cannot complete, and the code they fail with."""
+"""Kinds that cannot complete, with their error codes."""
 
 _LOST: Final = ("lost with its worker", "(SIGKILL)")
-"""What the failure of an innocent job may say: its worker, or the zygote of its child, was killed."""
+"""Messages allowed for any other job: its worker, or the zygote of its child, was killed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """One job as one answer showed it.
+class Observation:
+    """One job in one answer.
 
     Attributes:
-        job_id: which.
-        asked: when the client asked (monotonic seconds).
-        answered: when it was answered.
-        source: which client, by which means.
-        state: as told; ``"unknown"`` where the id was not known.
-        attempt: as told.
-        progress: how far, None where nothing was told.
-        output: what the job answered with, None where there was none.
-        error: code and message of a failure, None where there was none.
-        finished: when it ended, as told.
+        job_id: id of the job.
+        asked: time of the request, in monotonic seconds.
+        answered: time of the response, in monotonic seconds.
+        source: client and operation.
+        state: state in the answer; ``"unknown"`` if the id was unknown.
+        attempt: attempt in the answer.
+        progress: progress in the answer, if any.
+        output: output of the job, if any.
+        error: code and message of a failure, if any.
+        finished: time of the end, in milliseconds, if any.
     """
 
     job_id: str
@@ -69,18 +69,18 @@ class Sight:
 
     @property
     def ending(self) -> tuple[object, ...]:
-        """All that may not change any more once the job has ended."""
+        """The fields that may not change after the end of the job."""
         return self.state, self.attempt, self.output, self.error, self.finished
 
 
 @dataclass(slots=True)
 class Accepted:
-    """A job that was accepted.
+    """An accepted job.
 
     Attributes:
         kind: its kind.
-        key: the idempotency key, if any.
-        cancelled: whether somebody asked for it to stop.
+        key: its idempotency key, if any.
+        cancelled: whether a client requested its cancellation.
     """
 
     kind: str
@@ -90,7 +90,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A broken promise: which job, which promise, and what was seen."""
+    """A violated guarantee: job, rule, and the observation."""
 
     job_id: str
     rule: str
@@ -102,25 +102,25 @@ class Violation:
 
 @dataclass
 class History:
-    """Everything that clients saw.
+    """All observations of the clients.
 
     Attributes:
-        accepted: the jobs whose acceptance a client was told of, by id.
-        sights: the answers about each job.
+        accepted: jobs whose ids clients received, by id.
+        observations: observations of each job, by id.
     """
 
     accepted: dict[str, Accepted] = field(default_factory=dict)
-    sights: defaultdict[str, list[Sight]] = field(default_factory=lambda: defaultdict(list))
+    observations: defaultdict[str, list[Observation]] = field(default_factory=lambda: defaultdict(list))
 
     def accept(self, job_id: str, kind: str, key: str | None = None) -> None:
-        """Note that a client was told that its job is accepted."""
+        """Record that a client received the id of its job."""
         self.accepted.setdefault(job_id, Accepted(kind, key))
 
-    def see(self, source: str, asked: float, record: Record) -> Sight:
-        """Note a record as the queue answered it, just now."""
+    def observe(self, source: str, asked: float, record: Record) -> Observation:
+        """Record a job as just read from the queue."""
         outcome = record.outcome
         return self.add(
-            Sight(
+            Observation(
                 record.job_id,
                 asked,
                 time.monotonic(),
@@ -134,12 +134,12 @@ class History:
             )
         )
 
-    def see_answer(self, source: str, asked: float, answer: Mapping[str, Any]) -> Sight:
-        """Note a job as a tool answered it over HTTP, just now."""
+    def observe_answer(self, source: str, asked: float, answer: Mapping[str, Any]) -> Observation:
+        """Record a job as just answered by a tool over HTTP."""
         progress, output, error = answer["progress"], answer["output"], answer["error"]
         at = answer["finished_at"]
         return self.add(
-            Sight(
+            Observation(
                 answer["job_id"],
                 asked,
                 time.monotonic(),
@@ -153,35 +153,40 @@ class History:
             )
         )
 
-    def miss(self, source: str, asked: float, job_id: str) -> None:
-        """Note that a job was not known, just now."""
-        self.add(Sight(job_id, asked, time.monotonic(), source, "unknown"))
+    def observe_missing(self, source: str, asked: float, job_id: str) -> None:
+        """Record that the id was just reported as unknown."""
+        self.add(Observation(job_id, asked, time.monotonic(), source, "unknown"))
 
-    def add(self, sight: Sight) -> Sight:
-        """Note an answer."""
-        self.sights[sight.job_id].append(sight)
-        return sight
+    def add(self, observation: Observation) -> Observation:
+        """Record an observation."""
+        self.observations[observation.job_id].append(observation)
+        return observation
 
-    def last(self, job_id: str) -> Sight:
-        """The newest answer about a job."""
-        return max(self.sights[job_id], key=lambda sight: sight.answered)
+    def last(self, job_id: str) -> Observation:
+        """The latest observation of a job."""
+        return max(self.observations[job_id], key=lambda observation: observation.answered)
 
-    def told(self, job_id: str) -> str:
-        """All answers about a job, for a person to read; each only where it differs from the one before it."""
+    def describe(self, job_id: str) -> str:
+        """The observations of a job as text; each only if it differs from the one before."""
         lines: list[str] = []
-        before: Sight | None = None
-        for sight in sorted(self.sights[job_id], key=lambda sight: sight.answered):
-            if before is None or (sight.ending, sight.progress) != (before.ending, before.progress):
-                shown = [
-                    f"{sight.asked:.3f} to {sight.answered:.3f} {sight.source}: {sight.state} attempt {sight.attempt}"
+        before: Observation | None = None
+        for observation in sorted(self.observations[job_id], key=lambda observation: observation.answered):
+            if before is None or (observation.ending, observation.progress) != (before.ending, before.progress):
+                fields = [
+                    (
+                        f"{observation.asked:.3f} to {observation.answered:.3f} {observation.source}: "
+                        f"{observation.state} attempt {observation.attempt}"
+                    )
                 ]
-                shown += [f"{name} {value}" for name in _SHOWN if (value := getattr(sight, name)) is not None]
-                lines.append("  " + ", ".join(shown))
-            before = sight
+                fields += [
+                    f"{name} {value}" for name in _DESCRIBED if (value := getattr(observation, name)) is not None
+                ]
+                lines.append("  " + ", ".join(fields))
+            before = observation
         return "\n".join([f"job {job_id} ({self.accepted.get(job_id)})", *lines])
 
 
-_SHOWN: Final = ("progress", "output", "error", "finished")
+_DESCRIBED: Final = ("progress", "output", "error", "finished")
 
 
 def _canonical(value: object) -> str:
@@ -189,84 +194,92 @@ def _canonical(value: object) -> str:
 
 
 def check(history: History, kinds: Mapping[str, Kind[Any, Any]], runs: Mapping[str, list[int]]) -> list[Violation]:
-    """What contradicts the promises.
+    """Find all violations.
 
     Args:
-        history: what was seen; the last answers about each job must come from after the end of all faults.
-        kinds: the kinds by name.
-        runs: the attempts that each job's executions noted, of the kinds that note them.
+        history: the history; the last observation of each job must be later than all faults.
+        kinds: kinds by name.
+        runs: attempts of the recorded executions of each job.
     """
     found: list[Violation] = []
-    for job_id, sights in history.sights.items():
-        found += _in_order(sights)
-        found += [violation for sight in sights for violation in _in_itself(sight)]
+    for job_id, observations in history.observations.items():
+        found += _check_order(observations)
+        found += [violation for observation in observations for violation in _check_one(observation)]
         last = history.last(job_id)
         if last.state not in TERMINAL:
             found.append(Violation(job_id, "lost", f"it never ended: {last.state} at attempt {last.attempt}"))
         if job_id not in history.accepted:
-            continue  # a client lost its front end before it was told the id
+            continue  # the front end died before the client received the id
         kind = kinds[history.accepted[job_id].kind]
-        found += _effects(last, kind, runs.get(job_id, []))
-        found += _ends_as_it_must(last, kind, cancelled=history.accepted[job_id].cancelled)
+        found += _check_effects(last, kind, runs.get(job_id, []))
+        found += _check_ending(last, kind, cancelled=history.accepted[job_id].cancelled)
     found += [
-        Violation(job_id, "lost", "nobody ever read it") for job_id in set(history.accepted) - set(history.sights)
+        Violation(job_id, "lost", "it was never read") for job_id in set(history.accepted) - set(history.observations)
     ]
-    return found + list(_one_for_each_key(history))
+    return found + list(_check_keys(history))
 
 
-def _in_order(sights: list[Sight]) -> Iterator[Violation]:
-    """Compare each answer with what had been answered before it was asked for."""
-    known: list[Sight] = sorted(sights, key=lambda sight: sight.answered)
-    newest, position = _Newest(), 0
-    for sight in sorted(sights, key=lambda sight: sight.asked):
-        while known[position].answered < sight.asked:
-            newest.take(known[position])
+def _check_order(observations: list[Observation]) -> Iterator[Violation]:
+    """Compare each observation with those whose response came before its request."""
+    known: list[Observation] = sorted(observations, key=lambda observation: observation.answered)
+    latest, position = _Latest(), 0
+    for observation in sorted(observations, key=lambda observation: observation.asked):
+        while known[position].answered < observation.asked:
+            latest.add(known[position])
             position += 1
-        yield from newest.compare(sight)
+        yield from latest.compare(observation)
 
 
-class _Newest:
-    """The most that had been told of a job."""
+class _Latest:
+    """The most advanced state observed of a job."""
 
     def __init__(self) -> None:
         self.attempt = 0
         self.progress: dict[int, float] = {}
-        self.ended: Sight | None = None
+        self.ended: Observation | None = None
         self.seen = False
 
-    def take(self, sight: Sight) -> None:
-        self.seen = self.seen or sight.state != "unknown"
-        self.attempt = max(self.attempt, sight.attempt)
-        if sight.progress is not None:
-            self.progress[sight.attempt] = max(self.progress.get(sight.attempt, sight.progress), sight.progress)
-        if sight.state in TERMINAL and self.ended is None:
-            self.ended = sight
+    def add(self, observation: Observation) -> None:
+        self.seen = self.seen or observation.state != "unknown"
+        self.attempt = max(self.attempt, observation.attempt)
+        if observation.progress is not None:
+            self.progress[observation.attempt] = max(
+                self.progress.get(observation.attempt, observation.progress), observation.progress
+            )
+        if observation.state in TERMINAL and self.ended is None:
+            self.ended = observation
 
-    def compare(self, sight: Sight) -> Iterator[Violation]:
-        if sight.state == "unknown":
-            yield Violation(sight.job_id, "lost", f"unknown to {sight.source}")
+    def compare(self, observation: Observation) -> Iterator[Violation]:
+        if observation.state == "unknown":
+            yield Violation(observation.job_id, "lost", f"unknown to {observation.source}")
             return
-        if self.ended and sight.ending != self.ended.ending:
-            rule = "terminal flip" if sight.state != self.ended.state else "outcome changed"
-            yield Violation(sight.job_id, rule, f"{self.ended.ending} became {sight.ending}")
-        if sight.attempt < self.attempt:
-            yield Violation(sight.job_id, "attempt fell", f"from {self.attempt} to {sight.attempt}")
-        before = self.progress.get(sight.attempt)
-        if before is not None and sight.state == "running" and (sight.progress is None or sight.progress < before):
-            yield Violation(sight.job_id, "progress fell", f"from {before} to {sight.progress}")
+        if self.ended and observation.ending != self.ended.ending:
+            rule = "terminal flip" if observation.state != self.ended.state else "outcome changed"
+            yield Violation(observation.job_id, rule, f"{self.ended.ending} became {observation.ending}")
+        if observation.attempt < self.attempt:
+            yield Violation(observation.job_id, "attempt fell", f"from {self.attempt} to {observation.attempt}")
+        before = self.progress.get(observation.attempt)
+        if (
+            before is not None
+            and observation.state == "running"
+            and (observation.progress is None or observation.progress < before)
+        ):
+            yield Violation(observation.job_id, "progress fell", f"from {before} to {observation.progress}")
 
 
-def _in_itself(sight: Sight) -> Iterator[Violation]:
-    """What one answer may not say."""
-    if (sight.state == "completed") != (sight.output is not None):
-        yield Violation(sight.job_id, "result", f"{sight.state} with output {sight.output}")
-    if (sight.state == "failed") != (sight.error is not None):
-        yield Violation(sight.job_id, "result", f"{sight.state} with error {sight.error}")
-    if sight.output is not None and (told := json.loads(sight.output)["attempt"]) != sight.attempt:
-        yield Violation(sight.job_id, "stale write", f"attempt {sight.attempt} has the result of attempt {told}")
+def _check_one(observation: Observation) -> Iterator[Violation]:
+    """Contradictions within one observation."""
+    if (observation.state == "completed") != (observation.output is not None):
+        yield Violation(observation.job_id, "result", f"{observation.state} with output {observation.output}")
+    if (observation.state == "failed") != (observation.error is not None):
+        yield Violation(observation.job_id, "result", f"{observation.state} with error {observation.error}")
+    if observation.output is not None and (attempt := json.loads(observation.output)["attempt"]) != observation.attempt:
+        yield Violation(
+            observation.job_id, "stale write", f"attempt {observation.attempt} has the result of attempt {attempt}"
+        )
 
 
-def _effects(last: Sight, kind: Kind[Any, Any], runs: list[int]) -> Iterator[Violation]:
+def _check_effects(last: Observation, kind: Kind[Any, Any], runs: list[int]) -> Iterator[Violation]:
     if len(runs) > last.attempt or len(set(runs)) < len(runs):
         yield Violation(last.job_id, "effects", f"{last.attempt} attempts, executions of attempts {runs}")
     if last.state == "completed" and kind.name != "noop":
@@ -276,9 +289,9 @@ def _effects(last: Sight, kind: Kind[Any, Any], runs: list[int]) -> Iterator[Vio
             yield Violation(last.job_id, "effects", f"completed after {len(runs)} executions, it may not be retried")
 
 
-def _ends_as_it_must(last: Sight, kind: Kind[Any, Any], *, cancelled: bool) -> Iterator[Violation]:
+def _check_ending(last: Observation, kind: Kind[Any, Any], *, cancelled: bool) -> Iterator[Violation]:
     if last.state == "cancelled" and not cancelled:
-        yield Violation(last.job_id, "ending", "cancelled, and nobody asked for it")
+        yield Violation(last.job_id, "ending", "cancelled without a request")
     lost = last.error is not None and any(words in last.error[1] for words in _LOST)
     expected = POISON.get(kind.name)
     if expected and not (last.state == "cancelled" or lost or (last.error and last.error[0] == expected)):
@@ -287,10 +300,10 @@ def _ends_as_it_must(last: Sight, kind: Kind[Any, Any], *, cancelled: bool) -> I
         yield Violation(last.job_id, "ending", f"{kind.name} failed although nothing is wrong with it: {last.error}")
 
 
-def _one_for_each_key(history: History) -> Iterator[Violation]:
+def _check_keys(history: History) -> Iterator[Violation]:
     completed: defaultdict[str, set[str]] = defaultdict(set)
     for job_id, job in history.accepted.items():
-        if job.key and history.sights[job_id] and history.last(job_id).state == "completed":
+        if job.key and history.observations[job_id] and history.last(job_id).state == "completed":
             completed[job.key].add(job_id)
     for key, ids in completed.items():
         if len(ids) > 1:

@@ -1,6 +1,6 @@
-"""Clients that keep a cluster busy, and tell the history all they see.
+"""Load: simulated clients that submit, follow and cancel jobs, and record their observations.
 
-What job number n of a seed is, and what is done with it, is decided by the seed and n alone; when it happens is not.
+The seed and the job's number determine the job and the operations on it; their timing is not deterministic.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 from mcp_types import CallToolResult
 
 from faults.cluster import KINDS, PRINCIPAL, Cluster
-from faults.history import POISON, TERMINAL, History, Sight
+from faults.history import POISON, TERMINAL, History, Observation
 from offloop.errors import NotFound, OffloopError, Unavailable
 from offloop.queue.client import JobQueue, new_id
 from offloop_server.client import Offloop
@@ -25,9 +25,9 @@ from offloop_server.client import Offloop
 DIRECT_CLIENTS: Final = 14
 HTTP_CLIENTS: Final = 4
 FOLLOW_SECONDS: Final = 12.0
-"""How long a client follows a job; what becomes of the others is read at the end."""
+"""Time limit of following a job; later outcomes are read at the end of the run."""
 ONE_SECONDS: Final = 120.0
-"""A client that is not done with one job by then, however much breaks, has found a fault that nobody brought about."""
+"""Time limit of a client for one job; exceeding it is an error, whatever faults are injected."""
 
 MIX: Final = {
     "noop": 45,
@@ -40,22 +40,22 @@ MIX: Final = {
     "cancel": 2,
     "poison": 1,
 }
-"""What clients do, by weight."""
+"""Operations of the clients, with weights."""
 
 
 class Load:
-    """The clients.
+    """All clients.
 
     Args:
-        cluster: what they use.
-        history: what they tell.
-        jobs: how many jobs they ask for together.
-        seconds: over how long a time, if the cluster can follow.
-        seed: decides what each job is.
+        cluster: the cluster.
+        history: receives the observations.
+        jobs: number of jobs of all clients together.
+        seconds: duration of the load, if the cluster keeps up.
+        seed: determines each job.
 
     Attributes:
-        cancels: how long cancellations of running jobs took, from the request to the end, in seconds.
-        done: how often each thing was done.
+        cancels: times from the request of a cancellation to the end of the running job, in seconds.
+        done: number of operations by name.
     """
 
     def __init__(self, cluster: Cluster, history: History, *, jobs: int, seconds: float, seed: int) -> None:
@@ -70,7 +70,7 @@ class Load:
         self.done: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Ask for all the jobs; returns when the last client has lost interest in its last job."""
+        """Submit all jobs; returns when the clients have stopped following them."""
         self._begun = time.monotonic()
         async with asyncio.TaskGroup() as clients:
             for _ in range(DIRECT_CLIENTS):
@@ -82,15 +82,15 @@ class Load:
         while (number := next(self._numbers)) < self._jobs:
             await asyncio.sleep(self._begun + number * self._pace - time.monotonic())
             async with asyncio.timeout(ONE_SECONDS):
-                await one(random.Random(f"{self._seed}:{number}"), number)  # noqa: S311 -- repeatable on purpose
+                await one(random.Random(f"{self._seed}:{number}"), number)  # noqa: S311 -- repeatable by its seed
 
     async def _direct(self, chance: random.Random, number: int) -> None:
-        [what] = chance.choices(list(MIX), list(MIX.values()))
-        self.done[what] += 1
+        [operation] = chance.choices(list(MIX), list(MIX.values()))
+        self.done[operation] += 1
         queue = self._queues[chance.random() < 0.15]
-        match what:
+        match operation:
             case "same id" | "same key":
-                await self._twice(chance, queue, number, by_key=what == "same key")
+                await self._twice(chance, queue, number, by_key=operation == "same key")
             case "cancel":
                 await self._cancel(chance, queue, number)
             case "poison":
@@ -101,7 +101,7 @@ class Load:
                 await self._follow(queue, job_id)
 
     async def _twice(self, chance: random.Random, queue: JobQueue, number: int, *, by_key: bool) -> None:
-        """Ask for one job from two sides at once, and once more when it has been followed."""
+        """Submit one job through two connections concurrently, and again after it has ended."""
         key = f"direct-{number}" if by_key else None
         job_id = None if by_key else new_id()
         kind = chance.choice(["effect", "effect_again"]) if not by_key else "effect_again"
@@ -115,11 +115,11 @@ class Load:
         await self._submit(queue, kind, 0, number, key=key, job_id=job_id)
 
     async def _cancel(self, chance: random.Random, queue: JobQueue, number: int) -> None:
-        """Have a job begun (or not yet) that would run for long, and stop it."""
+        """Submit a long job and cancel it, usually once it runs."""
         job_id = await self._submit(queue, chance.choice(["spin", "nap_again"]), 8.0, number)
         if chance.random() < 0.8:
             await self._follow(queue, job_id, until=frozenset({"running", *TERMINAL}))
-        running = job_id in self._history.sights and self._history.last(job_id).state == "running"
+        running = job_id in self._history.observations and self._history.last(job_id).state == "running"
         self._history.accepted[job_id].cancelled = True
         asked = time.time()
         while True:
@@ -131,7 +131,7 @@ class Load:
         if running and last and last.state == "cancelled" and last.finished:
             self.cancels.append(last.finished / 1000 - asked)
 
-    async def _submit(  # noqa: PLR0913 -- all of them say what to ask for
+    async def _submit(  # noqa: PLR0913 -- the parts of a request
         self,
         queue: JobQueue,
         kind: str,
@@ -142,7 +142,7 @@ class Load:
         job_id: str | None = None,
         wait: float = 0.0,
     ) -> str:
-        """Ask until a job is accepted, always under the same id, as a client may."""
+        """Submit until accepted, with the same id on every attempt."""
         job_id = job_id or new_id()
         value = self._cluster.input_of(kind, seconds, number)
         while True:
@@ -154,35 +154,35 @@ class Load:
             except Unavailable:
                 await asyncio.sleep(0.1)
                 continue
-            if wait:  # or the job would be dropped where it waits for long: nobody would know it
+            if wait:  # else the job, whose id is not disclosed yet, would be dropped after its wait budget
                 with contextlib.suppress(Unavailable):
                     await queue.disclose(job_id)
                     wait = 0
             if wait:
                 continue
             self._history.accept(submission.record.job_id, kind, key)
-            self._history.see("submit", asked, submission.record)
+            self._history.observe("submit", asked, submission.record)
             return submission.record.job_id
 
-    async def _follow(self, queue: JobQueue, job_id: str, until: frozenset[str] = TERMINAL) -> Sight | None:
-        """Look until it is there, ever less often; None where it took too long."""
+    async def _follow(self, queue: JobQueue, job_id: str, until: frozenset[str] = TERMINAL) -> Observation | None:
+        """Poll with backoff until one of the states; ``None`` after `FOLLOW_SECONDS`."""
         end, pause = time.monotonic() + FOLLOW_SECONDS, 0.01
         while (asked := time.monotonic()) < end:
             with contextlib.suppress(Unavailable):
                 try:
-                    sight = self._history.see("poll", asked, await queue.get(job_id, principal=PRINCIPAL))
+                    observation = self._history.observe("poll", asked, await queue.get(job_id, principal=PRINCIPAL))
                 except NotFound:
-                    self._history.miss("poll", asked, job_id)
+                    self._history.observe_missing("poll", asked, job_id)
                     return None
-                if sight.state in until:
-                    return sight
+                if observation.state in until:
+                    return observation
             await asyncio.sleep(pause)
             pause = min(0.25, pause * 1.5)
         return None
 
 
 class _HttpClient:
-    """An MCP client: asks any front end, and another one where that breaks."""
+    """An MCP client that uses a random front end for each request."""
 
     def __init__(self, cluster: Cluster, history: History, number: int) -> None:
         self._cluster = cluster
@@ -190,26 +190,26 @@ class _HttpClient:
         self._source = f"http client {number}"
 
     async def one(self, chance: random.Random, number: int) -> None:
-        """Ask for a job, most often under a key, and long-poll until it has ended."""
+        """Submit a job, usually with an idempotency key, and long-poll until it has ended."""
         kind = chance.choices(["noop", "effect_again", "nap_again"], [8, 1.5, 0.5])[0]
         key = f"http-{number}" if chance.random() < 0.8 else None
         arguments = self._cluster.input_of(kind, _seconds(kind, chance), number).model_dump()
         budget = {"wait_seconds": chance.choice([0, 0.2, 5]), **({"idempotency_key": key} if key else {})}
-        tool, asked_for = kind, {**arguments, **budget}
+        tool, request = kind, {**arguments, **budget}
         end = time.monotonic() + 2 * FOLLOW_SECONDS
         while time.monotonic() < end:
-            answer = await self._call(chance, tool, asked_for)
+            answer = await self._call(chance, tool, request)
             if answer is None:
                 if tool == kind and key is None:
-                    return  # nobody knows whether there is a job; it may run or not
+                    return  # unknown whether the job was accepted
                 continue
-            job_id, asked, told = answer
+            job_id, asked, content = answer
             if tool == kind:
                 self._history.accept(job_id, kind, key)
-            self._history.see_answer(self._source, asked, told)
-            if told["state"] in TERMINAL:
+            self._history.observe_answer(self._source, asked, content)
+            if content["state"] in TERMINAL:
                 break
-            tool, asked_for = "job_status", {"job_id": job_id, "wait_seconds": chance.choice([0, 1, 5])}
+            tool, request = "job_status", {"job_id": job_id, "wait_seconds": chance.choice([0, 1, 5])}
         if chance.random() < 0.1:
             await self._list(chance)
 
@@ -218,11 +218,11 @@ class _HttpClient:
     ) -> tuple[str, float, dict[str, Any]] | None:
         asked = time.monotonic()
         result = await self._ask(chance, tool, arguments)
-        told = result.structured_content if result else None
-        if isinstance(told, dict):
-            return told["job_id"], asked, told
+        content = result.structured_content if result else None
+        if isinstance(content, dict):
+            return content["job_id"], asked, content
         if result and tool == "job_status" and "No job" in str(result.content):
-            self._history.miss(self._source, asked, arguments["job_id"])
+            self._history.observe_missing(self._source, asked, arguments["job_id"])
         await asyncio.sleep(0.1)
         return None
 
@@ -230,8 +230,8 @@ class _HttpClient:
         asked = time.monotonic()
         result = await self._ask(chance, "list_jobs", {"limit": 50})
         if result and isinstance(result.structured_content, dict):
-            for told in result.structured_content["jobs"]:
-                self._history.see_answer(f"{self._source}, list", asked, told)
+            for job in result.structured_content["jobs"]:
+                self._history.observe_answer(f"{self._source}, list", asked, job)
 
     async def _ask(self, chance: random.Random, tool: str, arguments: dict[str, Any]) -> CallToolResult | None:
         living = [process for process in self._cluster.front_ends if process.running]

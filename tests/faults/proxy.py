@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a Unix socket, that misbehaves on demand."""
+"""TCP proxy in front of a Unix socket, with network faults on demand."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import Self
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: closing sends RST
 _PIECE = 256
-"""Bytes that a trickling proxy passes on at once."""
+"""Bytes of one write of a trickling proxy."""
 
 
 class Mode(Enum):
-    """What the proxy does with connections."""
+    """Behaviour of the proxy."""
 
-    CALM = "passes everything on"
-    REFUSE = "is not there: connections are cut and new ones refused"
-    FREEZE = "takes connections and data, and passes nothing on until it thaws"
-    RESET = "cuts every connection once with RST, and takes new ones"
-    DELAY = "holds everything back for 100 ms, each way"
-    TRICKLE = "passes on a few bytes at a time"
-    HALF_OPEN = "never passes anything on again for the connections there are, without a word; takes new ones"
+    CALM = "forwards everything"
+    REFUSE = "down: connections are reset, new ones refused"
+    FREEZE = "accepts connections and data, and forwards nothing until the mode changes"
+    RESET = "resets every open connection once, and accepts new ones"
+    DELAY = "delays everything by 100 ms in each direction"
+    TRICKLE = "forwards a few bytes at a time"
+    HALF_OPEN = "drops all data of the open connections, which stay open; accepts new ones"
 
 
 class Proxy:
-    """An async context manager; it listens on a free port of the loopback address.
+    """The proxy, as an async context manager; listens on a free loopback port.
 
     Args:
-        upstream: the Unix socket that connections are passed on to.
+        upstream: Unix socket to forward to.
     """
 
     def __init__(self, upstream: Path) -> None:
@@ -44,7 +44,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """How to connect to Redis through it."""
+        """URL of Redis through the proxy."""
         return f"redis://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
@@ -55,7 +55,7 @@ class Proxy:
         await self.set(Mode.REFUSE)
 
     async def set(self, mode: Mode) -> None:
-        """Behave so from now on; see `Mode`."""
+        """Change the mode."""
         self._mode = mode
         (self._flows.clear if mode is Mode.FREEZE else self._flows.set)()
         if mode in (Mode.REFUSE, Mode.RESET):
@@ -78,23 +78,23 @@ class Proxy:
         link = _Link(writer)
         self._links[task] = link
         try:
-            behind, ahead = await asyncio.open_unix_connection(self._upstream)
-            link.ends.append(ahead)
-            async with asyncio.TaskGroup() as ways:
-                for source, sink in ((reader, ahead), (behind, writer)):
-                    ways.create_task(self._pass_on(source, sink, link))
+            upstream_reader, upstream_writer = await asyncio.open_unix_connection(self._upstream)
+            link.ends.append(upstream_writer)
+            async with asyncio.TaskGroup() as directions:
+                for source, sink in ((reader, upstream_writer), (upstream_reader, writer)):
+                    directions.create_task(self._forward(source, sink, link))
         except (OSError, ExceptionGroup, asyncio.CancelledError):
-            pass  # a broken connection is what this proxy is for
+            pass  # broken connections are expected
         finally:
             del self._links[task]
             for end in link.ends:
                 end.close()
 
-    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, link: _Link) -> None:
+    async def _forward(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, link: _Link) -> None:
         while data := await source.read(1 << 16):
             await self._flows.wait()
             if link.silent:
-                await asyncio.Event().wait()  # until it is cut
+                await asyncio.Event().wait()  # until the task is cancelled
             if self._mode is Mode.DELAY:
                 await asyncio.sleep(0.1)
             step = _PIECE if self._mode is Mode.TRICKLE else len(data)
@@ -103,11 +103,11 @@ class Proxy:
                 await sink.drain()
                 if step < len(data):
                     await asyncio.sleep(0.002)
-        raise ConnectionResetError  # ends the other way as well
+        raise ConnectionResetError  # ends the other direction as well
 
 
 class _Link:
-    """One connection and the one behind it."""
+    """A client connection and its upstream connection."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.ends = [writer]

@@ -1,4 +1,4 @@
-"""One run of the chaos driver, small enough for every change; `python tests/faults` makes longer ones."""
+"""Short fault-injection run for every change; `python tests/faults` starts longer ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from faults.driver import run
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(240)]
 
 
-async def test_no_promise_is_broken_while_everything_else_breaks(
+async def test_no_guarantee_is_violated_under_random_faults(
     record_property: Callable[[str, object], None],
 ) -> None:
-    """About 1,200 jobs, and a fault every two seconds."""
+    """About 1,200 jobs, with a fault every two seconds."""
     report = await run(jobs=1200, seconds=50, seed=7)
     record_property("summary", report.summary)
-    print(report.summary)  # noqa: T201 -- shown where the test fails
+    print(report.summary)  # noqa: T201 -- pytest shows it on a failure
     assert not report.violations, f"{report.summary}\n{report.evidence}"

@@ -1,4 +1,4 @@
-"""Front ends that are killed while they submit or wait: nothing that was promised is forgotten."""
+"""Front ends killed while they submit or wait: no accepted job is lost."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import time
 import pytest
 
 from faults.cluster import Cluster
-from faults.processes import eventually, until
 from faults.proxy import Mode
 from offloop.errors import OffloopError
 from offloop_server.client import Offloop
+from support.waiting import eventually, poll
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -25,42 +25,42 @@ async def _call(cluster: Cluster, number: int, kind: str, seconds: float, **budg
 
 
 async def test_a_front_end_killed_while_a_call_waits_loses_nothing(cluster: Cluster) -> None:
-    """The caller asks another one with the same key, and is given the same job, which was run once."""
+    """A retry with the same idempotency key on another front end gets the same job, which runs once."""
     await cluster.worker()
     first = await cluster.front_end()
     await cluster.front_end()
     waiting = asyncio.create_task(_call(cluster, 0, "nap", 2.0, idempotency_key="k", wait_seconds=20))
-    await until(cluster.noted, "the job runs")
+    await poll(cluster.executions, "the job runs")
     first.kill()
     with pytest.raises((OffloopError, ExceptionGroup, OSError)):
         await waiting
     answer = await _call(cluster, 1, "nap", 2.0, idempotency_key="k", wait_seconds=20)
     assert answer["state"] == "completed"
-    assert {job_id: list(attempts) for job_id, attempts in cluster.noted().items()} == {answer["job_id"]: [1]}
+    assert {job_id: list(attempts) for job_id, attempts in cluster.executions().items()} == {answer["job_id"]: [1]}
 
 
-async def test_a_front_end_killed_after_it_gave_the_id_loses_nothing(cluster: Cluster) -> None:
-    """The id is all that another front end needs."""
+async def test_a_front_end_killed_after_it_answered_the_id_loses_nothing(cluster: Cluster) -> None:
+    """Another front end needs only the id."""
     await cluster.worker()
     first = await cluster.front_end()
-    told = await _call(cluster, 0, "nap", 1.0, wait_seconds=0)
+    submitted = await _call(cluster, 0, "nap", 1.0, wait_seconds=0)
     first.kill()
     await cluster.front_end()
     async with Offloop(f"{cluster.front_ends[1].address}/mcp") as client:
-        result = await client.call("job_status", {"job_id": told["job_id"], "wait_seconds": 20})
+        result = await client.call("job_status", {"job_id": submitted["job_id"], "wait_seconds": 20})
         listed = await client.call("list_jobs", {})
     assert result.structured_content
     assert result.structured_content["state"] == "completed"
     assert listed.structured_content
-    assert [job["job_id"] for job in listed.structured_content["jobs"]] == [told["job_id"]]
+    assert [job["job_id"] for job in listed.structured_content["jobs"]] == [submitted["job_id"]]
 
 
 async def test_a_call_waits_through_a_restart_of_redis(cluster: Cluster) -> None:
-    """The answer comes in the same call, whether or not the message about it was lost."""
+    """The same call returns the result, even if the push about it was lost."""
     await cluster.worker()
     await cluster.front_end()
     waiting = asyncio.create_task(_call(cluster, 0, "nap", 2.5, wait_seconds=20))
-    await until(cluster.noted, "the job runs")
+    await poll(cluster.executions, "the job runs")
     cluster.kill_valkey()
     await asyncio.sleep(1.0)
     await cluster.start_valkey()
@@ -69,8 +69,8 @@ async def test_a_call_waits_through_a_restart_of_redis(cluster: Cluster) -> None
     assert time.monotonic() - begun < 6
 
 
-async def test_a_half_open_connection_does_not_slow_a_front_end_for_good(cluster: Cluster) -> None:
-    """Its subscription dies without a word. Calls are then answered by the check, once a second; pushes come back."""
+async def test_a_half_open_subscription_of_a_front_end_is_replaced(cluster: Cluster) -> None:
+    """Until then, the check once a second answers the calls; afterwards pushes do again."""
     await cluster.worker()
     await cluster.front_end(via_proxy=True)
     arguments = {**cluster.input_of("nap", 0.1).model_dump(), "wait_seconds": 20}
@@ -83,7 +83,7 @@ async def test_a_half_open_connection_does_not_slow_a_front_end_for_good(cluster
             assert result.structured_content["state"] == "completed"
             return time.monotonic() - begun < 0.7
 
-        await eventually(quick, "calls are answered by pushes")
+        await eventually(quick, "calls are answered by pushes", 15)
         await cluster.proxy.set(Mode.HALF_OPEN)
         await cluster.proxy.set(Mode.CALM)
         assert not await quick()
@@ -91,7 +91,7 @@ async def test_a_half_open_connection_does_not_slow_a_front_end_for_good(cluster
 
 
 async def test_the_same_request_from_four_callers_on_two_front_ends_is_one_job(cluster: Cluster) -> None:
-    """With one key between them; each of them is answered."""
+    """All four use one idempotency key; each gets an answer."""
     await cluster.worker()
     await cluster.front_end()
     await cluster.front_end()
@@ -100,4 +100,4 @@ async def test_the_same_request_from_four_callers_on_two_front_ends_is_one_job(c
     )
     assert {answer["state"] for answer in answers} == {"completed"}
     [job_id] = {answer["job_id"] for answer in answers}
-    assert {key: list(attempts) for key, attempts in cluster.noted().items()} == {job_id: [1]}
+    assert {key: list(attempts) for key, attempts in cluster.executions().items()} == {job_id: [1]}

@@ -1,4 +1,4 @@
-"""Jobs that break what they can fail alone, in words that say so, and the worker serves on."""
+"""Poison jobs fail with a clear error, affect no other job, and leave the worker running."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import signal
 import pytest
 
 from faults.cluster import Cluster
-from faults.processes import until
 from offloop.queue.record import Done, Failed
+from support.waiting import poll
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
 
-SAYS = {
+EXPECTED = {
     "segfault": ("crashed", "SIGSEGV", 1),
     "segfault_again": ("crashed", "SIGSEGV", 3),
     "hog_memory": ("limit_exceeded", "64 MiB of memory", 1),
@@ -20,36 +20,36 @@ SAYS = {
     "flood": ("limit_exceeded", "the limit is 1048576", 1),
     "fill_disk": ("limit_exceeded", "more than 8 MiB", 1),
 }
-"""What each kind fails with: code, words of the message, executions."""
+"""Expected failure of each kind: error code, part of the message, number of executions."""
 
 
-async def test_poison_fails_alone_and_says_so(cluster: Cluster) -> None:
-    """All kinds of it at once on one worker, among jobs that have nothing to do with it."""
+async def test_poison_jobs_fail_with_their_own_error_and_affect_no_other_job(cluster: Cluster) -> None:
+    """All poison kinds concurrently on one worker, among harmless jobs."""
     worker = await cluster.worker()
     neighbours = [await cluster.submit("nap", 0.2) for _ in range(3)]
-    poison = {kind: await cluster.submit(kind) for kind in SAYS}
+    poison = {kind: await cluster.submit(kind) for kind in EXPECTED}
     neighbours += [await cluster.submit(kind, 0.1) for kind in ("effect", "effect_again", "nap", "noop") * 3]
     for end in await cluster.until_ended(neighbours, 40):
         assert isinstance(end.outcome, Done), end
         assert end.attempt == 1, end
-    noted = cluster.noted()
+    executed = cluster.executions()
     for kind, record in poison.items():
         [end] = await cluster.until_ended([record])
         assert isinstance(end.outcome, Failed), end
-        code, words, executions = SAYS[kind]
+        code, message, executions = EXPECTED[kind]
         assert end.outcome.error.reason == code
-        assert words in end.outcome.error.message
-        assert list(noted[record.job_id]) == list(range(1, executions + 1))
+        assert message in end.outcome.error.message
+        assert list(executed[record.job_id]) == list(range(1, executions + 1))
         assert end.attempt == executions
     assert worker.running
 
 
-async def test_a_job_that_ends_every_worker_is_not_run_for_ever(cluster: Cluster) -> None:
-    """After its tries it fails, and the message says why; it takes no third worker with it."""
+async def test_a_job_that_kills_every_worker_fails_after_its_retries(cluster: Cluster) -> None:
+    """The message states the cause, and no third worker is affected."""
     record = await cluster.submit("end_worker")
     for attempt in (1, 2):
-        worker = await cluster.worker(doomed=True, slots=1)  # the job waits already, and may end it before it beats
-        await until(lambda: attempt in cluster.noted().get(record.job_id, {}), f"execution {attempt}")  # noqa: B023 -- awaited at once
+        worker = await cluster.worker(doomed=True, slots=1)  # the queued job may end it before its first heartbeat
+        await poll(lambda: attempt in cluster.executions().get(record.job_id, {}), f"execution {attempt}")  # noqa: B023 -- awaited in this iteration
         worker.signal(signal.SIGKILL)
         await worker.ended()
     third = await cluster.worker(slots=1)
@@ -57,5 +57,5 @@ async def test_a_job_that_ends_every_worker_is_not_run_for_ever(cluster: Cluster
     assert isinstance(end.outcome, Failed), end
     assert end.outcome.error.reason == "crashed"
     assert "seems to end every worker" in end.outcome.error.message
-    assert list(cluster.noted()[record.job_id]) == [1, 2]
+    assert list(cluster.executions()[record.job_id]) == [1, 2]
     assert third.running

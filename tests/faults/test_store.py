@@ -1,4 +1,4 @@
-"""The job store goes away, stands still, forgets its hints, or is reached through a bad network."""
+"""Faults of the job store: restart, freeze, lost hints, and network faults in front of it."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ import time
 import pytest
 
 from faults.cluster import Cluster
-from faults.processes import until
 from faults.proxy import Mode
 from offloop.queue.record import Done, Record
+from support.waiting import poll
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
 
 
-async def _submit_until_taken(cluster: Cluster, kind: str) -> Record:
-    """As a client does that is told to try again."""
+async def _submit_with_retries(cluster: Cluster, kind: str) -> Record:
+    """Submit until accepted, for at most 15 s."""
     async with asyncio.timeout(15):
         while True:
             try:
                 return await cluster.submit(kind)
-            except Exception:  # noqa: BLE001 -- whatever it is, it must pass
+            except Exception:  # noqa: BLE001 -- every error must be temporary
                 await asyncio.sleep(0.05)
 
 
 async def _serves(cluster: Cluster, seconds: float) -> float:
-    """How long it takes until a new job is served."""
+    """Seconds until a new job has completed."""
     begun = time.monotonic()
-    record = await _submit_until_taken(cluster, "noop")
+    record = await _submit_with_retries(cluster, "noop")
     await cluster.until_state(record.job_id, "completed", seconds=seconds)
     return time.monotonic() - begun
 
 
 async def test_a_restarted_redis_loses_no_job_and_no_worker(cluster: Cluster) -> None:
-    """Running, queued and ended jobs survive its being killed for two seconds; running ones are not begun again."""
+    """Running, queued and ended jobs survive an outage of two seconds; running jobs are not restarted."""
     workers = [await cluster.worker(), await cluster.worker()]
     ended = [await cluster.submit("effect") for _ in range(10)]
     await cluster.until_ended(ended)
     running = [await cluster.submit("nap", seconds) for seconds in (1.0, 3.0, 5.0, 5.0)]  # one ends during the outage
-    await until(lambda: all(record.job_id in cluster.noted() for record in running), "four jobs run")
+    await poll(lambda: all(record.job_id in cluster.executions() for record in running), "four jobs run")
     queued = [await cluster.submit("effect") for _ in range(20)]
     cluster.kill_valkey()
     await asyncio.sleep(2)
@@ -47,15 +47,15 @@ async def test_a_restarted_redis_loses_no_job_and_no_worker(cluster: Cluster) ->
     ends = await cluster.until_ended([*ended, *running, *queued])
     assert [(end.state.value, end.attempt) for end in ends] == [("completed", 1)] * 34
     assert all(worker.running for worker in workers)
-    assert {len(attempts) for attempts in cluster.noted().values()} == {1}
+    assert {len(attempts) for attempts in cluster.executions().values()} == {1}
 
 
-async def test_a_frozen_redis_does_not_have_running_jobs_begun_again(cluster: Cluster) -> None:
-    """For longer than a lease nobody could renew; whose worker still lives is not known before it had the chance."""
+async def test_running_jobs_are_not_restarted_after_a_frozen_redis(cluster: Cluster) -> None:
+    """No lease could be renewed for longer than its term; workers get time to renew before a lease expires."""
     await cluster.worker()
     await cluster.worker()
     running = [await cluster.submit("nap", 10.0) for _ in range(3)]
-    await until(lambda: all(record.job_id in cluster.noted() for record in running), "three jobs run")
+    await poll(lambda: all(record.job_id in cluster.executions() for record in running), "three jobs run")
     cluster.freeze_valkey()
     await asyncio.sleep(6)
     cluster.thaw_valkey()
@@ -64,10 +64,10 @@ async def test_a_frozen_redis_does_not_have_running_jobs_begun_again(cluster: Cl
 
 
 async def test_a_job_that_ended_while_redis_was_frozen_keeps_its_result(cluster: Cluster) -> None:
-    """The outcome is offered until it is taken."""
+    """The worker retries the write of the outcome."""
     await cluster.worker()
     record = await cluster.submit("nap", 2.0)
-    await until(lambda: record.job_id in cluster.noted(), "it runs")
+    await poll(lambda: record.job_id in cluster.executions(), "it runs")
     cluster.freeze_valkey()
     await asyncio.sleep(6)
     cluster.thaw_valkey()
@@ -76,13 +76,13 @@ async def test_a_job_that_ended_while_redis_was_frozen_keeps_its_result(cluster:
     assert end.attempt == 1
 
 
-async def test_forgotten_places_cost_seconds_and_no_job(cluster: Cluster) -> None:
-    """Places are hints: the heartbeats count them anew, and take what waits."""
+async def test_forgotten_free_slots_delay_jobs_by_seconds_and_lose_none(cluster: Cluster) -> None:
+    """Free slots are hints: heartbeats advertise them again and claim waiting jobs."""
     worker = await cluster.worker(slots=1)
     first = await cluster.submit("nap", 1.0)
-    await until(lambda: first.job_id in cluster.noted(), "the only slot is taken")
+    await poll(lambda: first.job_id in cluster.executions(), "the only slot is taken")
     waiting = [await cluster.submit("effect", wait_seconds=wait) for wait in (0, 0, 5, 5)]
-    await cluster.forget_places()
+    await cluster.forget_free_slots()
     begun = time.monotonic()
     assert {end.state.value for end in await cluster.until_ended([first, *waiting])} == {"completed"}
     assert time.monotonic() - begun < 5
@@ -90,7 +90,7 @@ async def test_forgotten_places_cost_seconds_and_no_job(cluster: Cluster) -> Non
 
 
 async def test_forgotten_scripts_are_sent_again(cluster: Cluster) -> None:
-    """As after a failover to a server that never saw them."""
+    """As after a failover to a server without them."""
     await cluster.worker()
     record = await cluster.submit("nap", 1.0)
     await cluster.redis.script_flush()
@@ -101,11 +101,11 @@ async def test_forgotten_scripts_are_sent_again(cluster: Cluster) -> None:
 @pytest.mark.parametrize(
     "mode", [Mode.REFUSE, Mode.FREEZE, Mode.RESET, Mode.DELAY, Mode.TRICKLE], ids=lambda mode: mode.name.lower()
 )
-async def test_a_bad_network_between_worker_and_redis(cluster: Cluster, mode: Mode) -> None:
-    """For two seconds, within which no lease lapses: the running job is not begun again, and then all is well."""
+async def test_a_network_fault_shorter_than_a_lease_restarts_no_job(cluster: Cluster, mode: Mode) -> None:
+    """Two seconds between worker and Redis; afterwards new jobs are served as before."""
     worker = await cluster.worker(via_proxy=True)
     running = await cluster.submit("nap", 4.5)
-    await until(lambda: running.job_id in cluster.noted(), "a job runs")
+    await poll(lambda: running.job_id in cluster.executions(), "a job runs")
     await cluster.proxy.set(mode)
     meanwhile = await cluster.submit("effect_again")
     await asyncio.sleep(2)
@@ -117,25 +117,25 @@ async def test_a_bad_network_between_worker_and_redis(cluster: Cluster, mode: Mo
     assert worker.running
 
 
-async def test_a_worker_cut_off_for_longer_than_its_lease_comes_back(cluster: Cluster) -> None:
-    """Another one takes its job meanwhile; it drops its own attempt and serves again."""
-    lonely = await cluster.worker(via_proxy=True)
+async def test_a_worker_disconnected_for_longer_than_its_lease_recovers(cluster: Cluster) -> None:
+    """Meanwhile another worker takes its job; it drops its own attempt and serves again."""
+    disconnected = await cluster.worker(via_proxy=True)
     record = await cluster.submit("nap_again", 6.0)
-    await until(lambda: record.job_id in cluster.noted(), "it runs")
+    await poll(lambda: record.job_id in cluster.executions(), "it runs")
     other = await cluster.worker()
     await cluster.proxy.set(Mode.FREEZE)
-    await until(lambda: 2 in cluster.noted()[record.job_id], "the other has taken it")
+    await poll(lambda: 2 in cluster.executions()[record.job_id], "the other worker has taken it")
     await cluster.proxy.set(Mode.CALM)
     [end] = await cluster.until_ended([record])
     assert isinstance(end.outcome, Done), end
     assert (end.attempt, end.outcome.output["attempt"]) == (2, 2)
     other.kill()
     assert await _serves(cluster, 15) < 10
-    assert lonely.running
+    assert disconnected.running
 
 
-async def test_a_half_open_connection_does_not_deafen_a_worker(cluster: Cluster) -> None:
-    """Its connections die without a word, as behind a router that was restarted; new ones work."""
+async def test_half_open_connections_of_a_worker_are_replaced(cluster: Cluster) -> None:
+    """As behind a restarted router: open connections drop all data, new ones work."""
     worker = await cluster.worker(via_proxy=True)
     assert await _serves(cluster, 10) < 5
     await cluster.proxy.set(Mode.HALF_OPEN)

@@ -1,4 +1,4 @@
-"""Workers that are killed, stopped and told to go: what becomes of their jobs, and how soon."""
+"""Workers that are killed, stopped or drained: the outcome of their jobs, and the time it takes."""
 
 from __future__ import annotations
 
@@ -9,52 +9,53 @@ import time
 
 import pytest
 
-from faults.cluster import PRINCIPAL, Cluster
-from faults.processes import Process, alive, kill_pid, until
+from faults.cluster import PRINCIPAL, Cluster, ClusterProcess
 from offloop.queue.record import Done, Failed, Record
+from support.processes import alive, kill_pid
+from support.waiting import poll
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
 
 LONGER_THAN_A_LEASE = 8.0
-MAX_JOBS = 3
-"""Slots of the worker that is to get the job: one more than the other has."""
+SLOTS_OF_FIRST = 3
+"""Slots of the worker that gets the job: one more than the other has."""
 
 
-async def _running_on(cluster: Cluster, kind: str, seconds: float, worker: Process) -> Record:
-    """Submit a job and wait until it runs, on the one worker there is, or that has most places."""
+async def _running_on(cluster: Cluster, kind: str, seconds: float, worker: ClusterProcess) -> Record:
+    """Submit a job and wait until it runs on this worker: the only one, or the one with most free slots."""
     record = await cluster.submit(kind, seconds)
-    await until(lambda: record.job_id in cluster.noted(), f"{kind} runs")
+    await poll(lambda: record.job_id in cluster.executions(), f"{kind} runs")
     assert record.job_id in await cluster.held_by(worker)
     return record
 
 
 async def test_a_killed_workers_job_runs_elsewhere_within_six_seconds(cluster: Cluster) -> None:
-    """However long the job: this one is far longer than a lease."""
-    first = await cluster.worker(slots=MAX_JOBS)
+    """Independent of the job's duration: this one is far longer than a lease."""
+    first = await cluster.worker(slots=SLOTS_OF_FIRST)
     await cluster.worker()
     record = await _running_on(cluster, "nap_again", LONGER_THAN_A_LEASE, first)
     first.kill()
     killed = time.time()
-    await until(lambda: 2 in cluster.noted()[record.job_id], "the second execution begins")
-    assert cluster.noted()[record.job_id][2][0] - killed <= 6.0
+    await poll(lambda: 2 in cluster.executions()[record.job_id], "the second execution begins")
+    assert cluster.executions()[record.job_id][2][0] - killed <= 6.0
     ended = await cluster.until_state(record.job_id, "completed", "failed")
     assert isinstance(ended.outcome, Done)
     assert ended.attempt == 2
 
 
-async def test_nothing_of_a_killed_worker_goes_on(cluster: Cluster) -> None:
-    """Its children would do the work a second time, or for ever."""
+async def test_children_of_a_killed_worker_end(cluster: Cluster) -> None:
+    """Else they would run jobs a second time, or for ever."""
     worker = await cluster.worker()
     await _running_on(cluster, "spin", 0, worker)
-    parts = worker.parts
-    assert len(parts) >= 3  # the zygote and two children
+    children = worker.descendants
+    assert len(children) >= 3  # the zygote and two children
     worker.kill()
-    await until(lambda: not [pid for pid in parts if alive(pid)], "children are gone", 3)
+    await poll(lambda: not [pid for pid in children if alive(pid)], "children are gone", 3)
 
 
-async def test_a_killed_workers_job_that_may_not_be_retried_fails_and_says_so(cluster: Cluster) -> None:
-    """It is not known how far it came, so it is never run twice."""
-    first = await cluster.worker(slots=MAX_JOBS)
+async def test_a_killed_workers_job_without_retries_fails_with_a_clear_error(cluster: Cluster) -> None:
+    """Its progress is unknown, so it never runs twice."""
+    first = await cluster.worker(slots=SLOTS_OF_FIRST)
     await cluster.worker()
     record = await _running_on(cluster, "nap", LONGER_THAN_A_LEASE, first)
     first.kill()
@@ -63,18 +64,21 @@ async def test_a_killed_workers_job_that_may_not_be_retried_fails_and_says_so(cl
     assert ended.outcome.error.reason == "crashed"
     assert "lost with its worker" in ended.outcome.error.message
     assert ended.outcome.error.retryable
-    assert list(cluster.noted()[record.job_id]) == [1]
+    assert list(cluster.executions()[record.job_id]) == [1]
 
 
 async def test_a_stopped_workers_late_result_is_dropped(cluster: Cluster) -> None:
-    """A worker paused past its lease wakes up with a result, while another attempt owns the job."""
-    zombie = await cluster.worker(slots=MAX_JOBS)
+    """A worker stopped for longer than its lease continues with a result, while another attempt owns the job."""
+    stopped = await cluster.worker(slots=SLOTS_OF_FIRST)
     await cluster.worker()
-    record = await _running_on(cluster, "nap_again", 3.0, zombie)
-    zombie.signal(signal.SIGSTOP)  # its child goes on, and ends while the worker sleeps
-    await until(lambda: 2 in cluster.noted()[record.job_id], "another worker has taken the job")
-    zombie.signal(signal.SIGCONT)
-    await until(lambda: "late outcome dropped" in zombie.said or "lease lost" in zombie.said, "the zombie notices")
+    record = await _running_on(cluster, "nap_again", 3.0, stopped)
+    stopped.signal(signal.SIGSTOP)  # its child continues, and ends while the worker is stopped
+    await poll(lambda: 2 in cluster.executions()[record.job_id], "another worker has taken the job")
+    stopped.signal(signal.SIGCONT)
+    await poll(
+        lambda: "late outcome dropped" in stopped.output or "lease lost" in stopped.output,
+        "the stopped worker drops its result",
+    )
     ended = await cluster.until_state(record.job_id, "completed", "failed")
     assert isinstance(ended.outcome, Done)
     assert ended.outcome.output["attempt"] == ended.attempt == 2
@@ -83,21 +87,21 @@ async def test_a_stopped_workers_late_result_is_dropped(cluster: Cluster) -> Non
 
 
 async def test_a_worker_that_lost_its_lease_kills_its_child(cluster: Cluster) -> None:
-    """Two attempts do not run beside each other for longer than it takes to notice."""
-    zombie = await cluster.worker(slots=1)
-    record = await _running_on(cluster, "spin", 0, zombie)
-    _, child = zombie.parts
+    """Two attempts run concurrently only until the first worker notices the loss."""
+    stopped = await cluster.worker(slots=1)
+    record = await _running_on(cluster, "spin", 0, stopped)
+    _, child = stopped.descendants
     await cluster.worker()
-    zombie.signal(signal.SIGSTOP)
-    await until(lambda: 2 in cluster.noted()[record.job_id], "another worker has taken the job")
-    zombie.signal(signal.SIGCONT)
-    await until(lambda: not alive(child), "the child is gone", 3)
+    stopped.signal(signal.SIGSTOP)
+    await poll(lambda: 2 in cluster.executions()[record.job_id], "another worker has taken the job")
+    stopped.signal(signal.SIGCONT)
+    await poll(lambda: not alive(child), "the child is gone", 3)
     await cluster.queue.cancel(record.job_id, principal=PRINCIPAL)
     await cluster.until_state(record.job_id, "cancelled")
 
 
-async def test_a_drained_attempt_does_not_count(cluster: Cluster) -> None:
-    """A rolling restart hands jobs back; a kind without retries is run again all the same."""
+async def test_a_drained_attempt_does_not_count_as_a_retry(cluster: Cluster) -> None:
+    """A rolling restart returns jobs to the queue; even a kind without retries runs again."""
     first = await cluster.worker(drain_seconds=0.2)
     record = await _running_on(cluster, "nap", 2.0, first)
     first.signal(signal.SIGTERM)
@@ -110,7 +114,7 @@ async def test_a_drained_attempt_does_not_count(cluster: Cluster) -> None:
 
 
 async def test_a_rolling_restart_loses_and_repeats_nothing(cluster: Cluster) -> None:
-    """Every worker is replaced once while short jobs stream in."""
+    """Every worker is replaced once during a stream of short jobs."""
     await cluster.worker()
     await cluster.worker()
     records: list[Record] = []
@@ -131,14 +135,14 @@ async def test_a_rolling_restart_loses_and_repeats_nothing(cluster: Cluster) -> 
     ends = await cluster.until_ended(records)
     assert len(ends) > 50
     assert {ended.state.value for ended in ends} == {"completed"}
-    noted = cluster.noted()
-    assert {ended.job_id: list(noted[ended.job_id]) for ended in ends} == {
+    executions = cluster.executions()
+    assert {ended.job_id: list(executions[ended.job_id]) for ended in ends} == {
         ended.job_id: [ended.attempt] for ended in ends
     }
 
 
 async def test_cancelling_a_job_stuck_in_c_takes_less_than_a_tenth_of_a_second(cluster: Cluster) -> None:
-    """From the request until the child is gone, at the 99th percentile; the machine may spoil two rounds of three."""
+    """From the request to the end of the child, slowest of 12; up to two of three rounds may fail on a busy machine."""
     worker = await cluster.worker()
 
     async def cancel_once() -> float:
@@ -157,18 +161,18 @@ async def test_cancelling_a_job_stuck_in_c_takes_less_than_a_tenth_of_a_second(c
     pytest.fail(f"slowest cancellations: {[times[-1] for times in rounds]}, median {statistics.median(rounds[0])}")
 
 
-async def test_a_killed_zygote_is_replaced_and_fails_only_what_was_running(cluster: Cluster) -> None:
-    """Its children die with it; a job that may be retried is, and the worker serves on."""
-    worker = await cluster.worker(slots=1)  # else the next attempt may be given to the other dying child
+async def test_a_killed_zygote_is_replaced_and_its_jobs_are_retried(cluster: Cluster) -> None:
+    """Its children die with it; a kind with retries runs again, and the worker continues."""
+    worker = await cluster.worker(slots=1)  # else the next attempt may run in the other dying child
     record = await _running_on(cluster, "nap_again", 1.0, worker)
-    kill_pid(worker.parts[0])
+    kill_pid(worker.descendants[0])
     ended = await cluster.until_state(record.job_id, "completed", "failed")
     assert isinstance(ended.outcome, Done), ended
     assert ended.attempt == 2
 
 
-async def test_a_worker_whose_clock_is_an_hour_ahead_does_no_harm(cluster: Cluster) -> None:
-    """All times that matter are Redis's: leases, patience, expiry."""
+async def test_a_worker_with_a_clock_an_hour_fast_does_no_harm(cluster: Cluster) -> None:
+    """Leases, wait budgets and expiry use the clock of Redis."""
     await cluster.worker(skewed=True)
     await cluster.worker()
     records = [await cluster.submit("nap", 0.3) for _ in range(8)]
@@ -181,11 +185,11 @@ async def test_a_worker_whose_clock_is_an_hour_ahead_does_no_harm(cluster: Clust
         assert abs(ended.finished / 1000 - time.time()) < 60
 
 
-async def test_a_worker_dies_with_many_jobs_waiting_and_none_is_lost(cluster: Cluster) -> None:
-    """What it had not begun is not even late."""
+async def test_no_queued_job_is_lost_with_a_killed_worker(cluster: Cluster) -> None:
+    """Twelve queued jobs complete on another worker."""
     first = await cluster.worker()
     records = [await cluster.submit("nap_again", 0.5) for _ in range(12)]
-    await until(lambda: bool(cluster.noted()), "it has begun")
+    await poll(lambda: bool(cluster.executions()), "it has begun")
     await cluster.worker()
     first.kill()
     assert {ended.state.value for ended in await cluster.until_ended(records)} == {"completed"}

@@ -1,6 +1,6 @@
-"""Every way in which jobs are attacked, and what tries it: cases of the tables here, or tests elsewhere.
+"""Catalogue of attacks on jobs, each with the hostile cases or tests that cover it.
 
-A case is named ``kind: name``, and a word with ``*`` stands for all that match; a test is named ``file::test``.
+A case is named ``kind: name``, where ``*`` matches any text; a test is named ``file::test``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
         "render_pdf: a drawing that uses itself*",
         "render_pdf: a pattern*",
         "render_pdf: a mask*",
-        "render_pdf: entities that laugh*",
+        "render_pdf: XML entities that expand*",
     ),
     "documents that never end: gradients": ("render_pdf: a gradient*",),
     "documents that never end: cells over many columns": ("render_pdf: a cell over*", "render_pdf: cells over*"),
@@ -26,7 +26,7 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
         "tests/workers/pdf/rendering/test_render.py::test_more_pages_than_allowed_end_the_layout",
     ),
     "files of the worker through markup": ("render_pdf: a file of the worker in*",),
-    "addresses through markup": ("render_pdf: an address in*",),
+    "requests through markup": ("render_pdf: an address in*",),
     "what passes a renderer's own fetcher: attachments, style sheets": (
         "render_pdf: an attachment that is a path",
         "render_pdf: a style sheet that ends its element",
@@ -40,11 +40,11 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
         "tests/workers/images/test_reading.py::test_other_libraries_cannot_make_cut_off_pictures_pass",
     ),
     "formats that nobody asked for": ("transform_image: PostScript", "transform_image: a Photoshop file"),
-    "pictures that unfold": ("transform_image: an AVIF of 2.2 KB*", "transform_image: a PNG of 18 KB*"),
+    "decompression bombs in pictures": ("transform_image: an AVIF of 2.2 KB*", "transform_image: a PNG of 18 KB*"),
     "frames times pixels": ("transform_image: frames times pixels",),
     "pictures that take long": ("transform_image: a JPEG that is read over and over",),
-    "metadata of pictures that unfolds or turns round": (
-        "transform_image: a colour profile that unfolds",
+    "metadata of pictures that is a bomb or turns round": (
+        "transform_image: a colour profile that is a bomb",
         "describe_image: EXIF that points to itself*",
     ),
     "PDFs that break or inflate their readers": (
@@ -70,7 +70,7 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
     "credentials carried across origins": (
         "tests/shared/outbound/test_policy.py::test_credentials_and_bodies_do_not_leave_their_origin",
     ),
-    "bodies that unpack to much": (
+    "decompression bombs in bodies": (
         "tests/shared/outbound/test_policy.py::test_a_bomb_is_cut_at_the_limit_while_it_unpacks",
     ),
     "hosts that never finish": (
@@ -89,19 +89,19 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
     "SQLite: names that swallow the mode": (
         "tests/server/io/sql/test_sqlite.py::test_every_name_of_a_file_is_taken_as_it_is",
     ),
-    "SQLite: queries without end": ("tests/server/io/sql/test_sqlite.py::test_bombs_end_in_time_and_in_words",),
+    "SQLite: queries without end": ("tests/server/io/sql/test_sqlite.py::test_bombs_end_in_time_with_a_clear_error",),
     "PostgreSQL: writing, several statements": (
         "tests/server/io/sql/test_postgres.py::test_no_way_to_write_or_to_leave_the_database_is_open",
-        "tests/server/io/sql/test_drivers.py::test_what_is_not_one_statement_that_reads_is_refused_in_words",
+        "tests/server/io/sql/test_drivers.py::test_everything_but_one_reading_statement_is_refused",
     ),
     "PostgreSQL: queries and rows without end": (
-        "tests/server/io/sql/test_postgres.py::test_bombs_end_in_time_and_in_words",
+        "tests/server/io/sql/test_postgres.py::test_bombs_end_in_time_with_a_clear_error",
         "tests/server/io/sql/test_postgres.py::test_endless_rows_are_read_up_to_the_cap",
     ),
     "PostgreSQL: what a session remembers": (
-        "tests/server/io/sql/test_postgres.py::test_a_connection_remembers_nothing_of_the_query_before",
+        "tests/server/io/sql/test_postgres.py::test_a_connection_keeps_no_state_of_the_query_before",
     ),
-    "templates that reach out of their sandbox": ("render_pdf: a template that asks for*",),
+    "templates that reach out of their sandbox": ("render_pdf: a template that evaluates*",),
     "templates that never end": ("render_pdf: a loop*", "render_pdf: a macro that calls itself"),
     "raw HTML in Markdown": (
         "tests/workers/pdf/rendering/test_render.py::test_raw_html_in_markdown_keeps_structure_and_loses_the_rest",

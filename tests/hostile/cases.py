@@ -1,4 +1,4 @@
-"""What one hostile case is; the cases themselves are data, a module for each family."""
+"""Type of a hostile case; the cases are data, in a module for each family."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One call that means harm, and how it may end.
+    """A hostile call and its allowed outcomes.
 
     Attributes:
-        name: what is wrong with it, for the ids of tests.
-        kind: the kind it is sent to.
-        arguments: what is sent.
-        outcome: ``"completed"`` or the codes of failures, any of which is right.
-        forbidden: texts that must not appear anywhere in the answer.
+        name: description of the attack, for test ids.
+        kind: kind that is called.
+        arguments: arguments of the call.
+        outcome: allowed outcomes: ``"completed"`` or error codes.
+        forbidden: texts that must not appear in the answer.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Fixtures of this folder."""
+"""Fixtures of the hostile cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hostile import hashing
-from hostile.arena import SECRET, Arena
+from hostile.harness import SECRET, Harness
 from hostile.table import LIMITS
 from offloop.artifacts.store import ArtifactStore
 from offloop.kinds import catalogue
@@ -25,13 +25,13 @@ from offloop_workers.engine.attempt import Performer
 from support.hosts.outside import outside
 from support.redis import lasting, valkey
 
-__all__ = ["arena", "valkey"]
+__all__ = ["harness", "valkey"]  # fixtures: pytest finds them in this module
 
 
 @pytest.fixture(scope="session")
-async def arena(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena]:
-    """A worker's children and steps, shared by the cases of this process; it may ask every public host."""
-    folder = tmp_path_factory.mktemp("arena")
+async def harness(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Harness]:
+    """The harness, shared by the cases of this process; its worker may fetch from every public host."""
+    folder = tmp_path_factory.mktemp("harness")
     root = folder / "data"
     root.mkdir()
     hashing.prepare(root)
@@ -39,8 +39,8 @@ async def arena(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
     children = Children(2, ("pdf", "image", "hash"), folder / "temporary")
     async with AsyncExitStack() as stack:
         canary = await stack.enter_async_context(outside())
-        asking = load({"OFFLOOP_FETCH_HOSTS": "*", "OFFLOOP_FETCH_PORTS": f"80,443,{canary.port}"})
-        fetching = await stack.enter_async_context(Fetching(asking))
+        settings = load({"OFFLOOP_FETCH_HOSTS": "*", "OFFLOOP_FETCH_PORTS": f"80,443,{canary.port}"})
+        fetching = await stack.enter_async_context(Fetching(settings))
         redis = connect(valkey)
         stack.push_async_callback(redis.aclose, close_connection_pool=True)
         store = ArtifactStore((folder / "artifacts").as_uri(), redis, retention_seconds=60)
@@ -50,7 +50,7 @@ async def arena(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
             patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
             await stack.enter_async_context(children)
         performer = Performer(kinds, children, store, scratch, fetching)
-        yield Arena(kinds, children, Path(folder / "temporary"), store, scratch, performer, canary)
+        yield Harness(kinds, children, Path(folder / "temporary"), store, scratch, performer, canary)
 
 
 def _tightened(kind: Kind[Any, Any]) -> Kind[Any, Any]:

@@ -1,4 +1,4 @@
-"""Hostile input of the kinds that work on existing PDFs."""
+"""Hostile input of the kinds for existing PDFs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PREVIEW, _READ, _DESCRIBE, _EDIT = "preview_pdf", "extract_pdf_text", "describe
 
 
 def _looking(name: str, content: bytes, outcome: frozenset[str], forbidden: tuple[str, ...] = ()) -> list[Case]:
-    """A file sent to the kinds that look at one."""
+    """The same file for each kind that reads one."""
     arguments = {"file": files.data(content)}
     return [
         Case(f"{name}, {kind}", kind, arguments, outcome, (*forbidden, "root:x"))
@@ -46,15 +46,15 @@ CASES: list[Case] = [
     *_everywhere("cut in the middle", files.PLAIN[: len(files.PLAIN) // 2], _BROKEN),
     *_everywhere("a ZIP archive with a PDF inside", b"PK\x03\x04" + bytes(60) + files.PLAIN, _BROKEN),
     *_everywhere("HTML before a PDF", b"<script>alert(1)</script>" + files.PLAIN, _BROKEN),
-    *_everywhere("a table of places that names itself", files.looping_xref(), _BROKEN),
+    *_everywhere("a cross-reference table that refers to itself", files.looping_xref(), _BROKEN),
     *_everywhere("an object stream that holds itself", files.nested_object_streams(), _ANY),
     *_everywhere("a page tree in a circle", files.raw(files.CATALOG, b"<</Type/Pages/Kids[2 0 R]>>"), _REFUSED),
     *_everywhere("a page tree that is no tree", files.raw(files.CATALOG, b"(text)"), _REFUSED),
     *_everywhere("a page tree 5,000 deep", files.deep_pages(5_000), _ANY),
     *_everywhere("200,000 pages that are one", files.many_pages(200_000), _REFUSED),
     *_everywhere("arrays 100,000 deep", files.nested(100_000), _BROKEN),
-    *_everywhere("content that unfolds to 300 MB", files.bombed(300 << 20), _ANY),
-    *_everywhere("content packed twice that unfolds to 600 MB", files.bombed(600 << 20, 2), _ANY),
+    *_everywhere("content that decompresses to 300 MB", files.bombed(300 << 20), _ANY),
+    *_everywhere("content packed twice that decompresses to 600 MB", files.bombed(600 << 20, 2), _ANY),
     *_everywhere("a picture of JBIG2 garbage", files.with_image(_GARBAGE, b"/JBIG2Decode"), _BROKEN),
     *_everywhere("a picture of JPEG 2000 garbage", files.with_image(_GARBAGE, b"/JPXDecode"), _BROKEN),
     *_everywhere("a hundred gigapixels", files.with_image(b"x", b"/FlateDecode", (316_000, 316_000)), _ANY),
@@ -65,8 +65,8 @@ CASES: list[Case] = [
     *_everywhere("20,000 annotations in a chain", files.chained(20_000), _ANY),
     *_everywhere("a page larger than a town", files.sized("0 0 1e9 1e9"), _BROKEN),
     *_everywhere("a page without size", files.sized("0 0 0 0"), _BROKEN),
-    *_everywhere("a page of sizes that are no numbers", files.sized("/a (b) [] <<>>"), _BROKEN),
-    *_everywhere("a password nobody gave", files.encrypted(), _LOCKED),
+    *_everywhere("a page whose size is not a number", files.sized("/a (b) [] <<>>"), _BROKEN),
+    *_everywhere("an unknown password", files.encrypted(), _LOCKED),
     *_everywhere("scripts everywhere", files.scripted(), frozenset({"completed"})),
     *_looking(
         "metadata that names a file of the machine",
@@ -74,10 +74,10 @@ CASES: list[Case] = [
         _DONE,
         ("root:x:0", files.HOST_FILE),
     ),
-    *_looking("metadata that unfolds to gigabytes", files.xmp(files.entities(external=False)), _DONE),
+    *_looking("metadata that decompresses to gigabytes", files.xmp(files.entities(external=False)), _DONE),
     *_looking("a file inside named like a path", files.attached("../../../../etc/cron.d/x"), _DONE),
     _edit("metadata that names a file", files.xmp(files.entities(external=True)), _DONE, _TITLE),
-    _edit("metadata that unfolds", files.xmp(files.entities(external=False)), _DONE, _TITLE),
+    _edit("metadata that is a bomb", files.xmp(files.entities(external=False)), _DONE, _TITLE),
     _edit("scripts removed", files.scripted(), _DONE, {"op": "sanitise", "links": True, "attachments": True}),
     _edit("a range without end", files.PLAIN, _REFUSED, {"op": "select", "pages": "1-999999999999"}),
     _edit("page zero", files.PLAIN, _REFUSED, {"op": "select", "pages": "0"}),
@@ -101,5 +101,5 @@ CASES: list[Case] = [
     Case("every page at most dots", _PREVIEW, {**_PLAIN, "dpi": 600, "pages": "1," * 49 + "1"}, _BROKEN),
     Case("more pages than drawn", _PREVIEW, {**_PLAIN, "pages": "1," * 50 + "1"}, frozenset({"limit_exceeded"})),
     Case("a range of a billion", _READ, {**_PLAIN, "pages": "1-1000000000"}, _REFUSED),
-    Case("a root that is not open", _READ, {"file": "root:nowhere/../../etc/passwd"}, _UNREADABLE),
+    Case("an unknown root", _READ, {"file": "root:nowhere/../../etc/passwd"}, _UNREADABLE),
 ]

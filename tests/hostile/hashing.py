@@ -1,4 +1,4 @@
-"""Hostile input of the kinds that hash."""
+"""Hostile input of the hashing kinds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LIMIT = frozenset({"limit_exceeded"})
 _DONE = frozenset({"completed"})
 
 MARK = "hashing-secret-3f9c"
-"""Stands in a file beside the root."""
+"""Content of a file beside the root."""
 
 MARK_SHA256 = "d426dae9da997ec3f1d0b2eb92d7035b4b9e5fbd89440a6cb50f445ebb23285e"
 _SHA = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -26,10 +26,10 @@ _KEPT_OUT = (MARK, "root:x:0", "Traceback")
 
 
 def prepare(folder: Path) -> None:
-    """Make the files of the cases.
+    """Create the files of the cases.
 
     Args:
-        folder: the folder behind the root ``data``; all goes into ``hashing`` in it, and a secret beside it.
+        folder: folder of the root ``data``; the files go into ``hashing`` in it, and a secret beside it.
     """
     outside = folder.parent / "outside-of-hashing"
     outside.mkdir(exist_ok=True)
@@ -131,7 +131,7 @@ _DEEP = "%%%% HASHDEEP-1.0\n%%%% "
 _ALL = ["md5", "sha1", "sha256", "sha512", "blake3", "crc32"]
 
 CASES: list[Case] = [
-    # One file: what its path may be.
+    # One file: paths.
     _one("up and out", "root:data/../outside-of-hashing/secret.txt"),
     _one("up and out, further down", "root:data/hashing/plain/../../../outside-of-hashing/secret.txt"),
     _one("an absolute path", "root:data//etc/passwd"),
@@ -143,7 +143,7 @@ CASES: list[Case] = [
     _one("overlong dots", "root:data/\u2025/outside-of-hashing/secret.txt"),
     _one("backslashes", "root:data/..\\outside-of-hashing\\secret.txt"),
     _one("lone surrogates", "root:data/caf\udce9"),
-    _one("a root that is not open", "root:etc/passwd"),
+    _one("an unknown root", "root:etc/passwd"),
     _one("a root named like a path", "root:../etc/passwd"),
     _one("a name of 300 bytes", "root:data/" + "n" * 300),
     _one("a path of 200,000 bytes", "root:data/" + "n/" * 100_000),
@@ -155,13 +155,13 @@ CASES: list[Case] = [
     _one("a link to itself", "root:data/hashing/links/loop"),
     _one("a folder that links to itself", "root:data/hashing/links/" + "here/" * 100 + "inside"),
     _one("an endless device through a link", "root:data/hashing/links/null"),
-    _one("a pipe nobody writes to", "root:data/hashing/special/pipe"),
+    _one("a pipe without a writer", "root:data/hashing/special/pipe"),
     _one("a socket", "root:data/hashing/special/socket"),
     _one("a folder", "root:data/hashing/plain"),
     _one("a file as a folder", "root:data/hashing/plain/a.txt/x"),
     _one("a file of holes", "root:data/hashing/sparse/tera", _LIMIT),
-    _one("somebody's artifact", "artifact:0123456789abcdef", _REFUSED | {"not_found"}),
-    # One file: what comes with it.
+    _one("an unknown artifact", "artifact:0123456789abcdef", _REFUSED | {"not_found"}),
+    # One file: other arguments.
     _one("an expected digest of a megabyte", "data:,a", _BAD, expected="a" * 10**6),
     _one("an expected digest that is none", "data:,a", _BAD, expected="' OR 1=1 --"),
     _one("an algorithm that runs forever", "data:,a", _BAD, algorithms=["shake_256"]),

@@ -1,4 +1,4 @@
-"""Pictures that mean harm, made byte by byte: small files that claim or unfold to much."""
+"""Hostile image files, built byte by byte: small files that claim or decompress to large sizes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _AVIF_BOMB = (
 
 
 def data(content: bytes, mime: str = "image/png") -> str:
-    """The bytes as a reference."""
+    """The bytes as a data URL."""
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 
 def picture(form: str = "PNG", **options: Any) -> bytes:
-    """An honest little picture."""
+    """A small valid picture."""
     return encoded(form, quarters(), **options)
 
 
@@ -45,21 +45,21 @@ def png_bomb(side: int = 12_000) -> bytes:
 
 
 def png_with(*chunks: bytes) -> bytes:
-    """An honest PNG with more chunks after its head."""
+    """A valid PNG with more chunks after its head."""
     whole = picture()
     return whole[:33] + b"".join(chunks) + whole[33:]
 
 
 @cache
-def unfolding(kind: bytes, size: int = 80_000_000) -> bytes:
-    """A compressed text chunk of a PNG that unfolds to this many bytes."""
+def decompressing(kind: bytes, size: int = 80_000_000) -> bytes:
+    """A compressed text chunk of a PNG that decompresses to this many bytes."""
     body = zlib.compress(bytes(size), 9)
     start = {b"zTXt": b"k\0\0", b"iTXt": b"XML:com.adobe.xmp\0\1\0\0\0", b"iCCP": b"icc\0\0"}[kind]
     return png_chunk(kind, start + body)
 
 
 def png_palette_overflow() -> bytes:
-    """A PNG with two colours, whose pixels ask for the last of 256."""
+    """A PNG with two colours, whose pixels use colour 255."""
     head = struct.pack(">IIBBBBB", 50, 50, 8, 3, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + b"\xff" * 50 for _ in range(50)))
     chunks = (
@@ -91,7 +91,7 @@ def webp_liar() -> bytes:
 
 
 def sized_in_box(form: str, width: int, height: int) -> bytes:
-    """An AVIF or HEIC whose box tells another size than its pixels have."""
+    """An AVIF or HEIC whose box states another size than its pixels have."""
     whole = bytearray(encoded(form, Image.effect_noise((64, 64), 20).convert("RGB")))
     at = whole.index(b"ispe") + 8
     whole[at : at + 8] = struct.pack(">II", width, height)
@@ -115,7 +115,7 @@ def ico_of(content: bytes) -> bytes:
 
 
 def jpeg_sized(width: int, height: int) -> bytes:
-    """A JPEG whose frame header tells another size."""
+    """A JPEG whose frame header states another size."""
     whole = bytearray(picture("JPEG"))
     at = whole.index(b"\xff\xc0") + 5
     whole[at : at + 4] = struct.pack(">HH", height, width)
@@ -131,7 +131,7 @@ def slow_jpeg(scans: int) -> bytes:
 
 
 def jpeg_with(*segments: tuple[int, bytes]) -> bytes:
-    """An honest JPEG with more segments after its start."""
+    """A valid JPEG with more segments after its start."""
     whole = picture("JPEG")
     more = b"".join(b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body for marker, body in segments)
     return whole[:2] + more + whole[2:]
@@ -161,7 +161,7 @@ def tiff(width: int, height: int, *more: tuple[int, int, int, int], following: i
 
 
 def tiff_grown() -> bytes:
-    """A TIFF whose first page is honest and whose second claims 3,600 megapixels."""
+    """A TIFF whose first page is valid and whose second claims 3,600 megapixels."""
     first = tiff(10, 10, following=322)
     assert len(first) == 322
     return first + tiff(60_000, 60_000)[8:]
@@ -203,7 +203,7 @@ def mpo_liar() -> bytes:
 
 
 def png_then(content: bytes) -> bytes:
-    """An honest PNG, and something else behind it."""
+    """A valid PNG, and something else behind it."""
     return picture() + content
 
 
@@ -231,7 +231,7 @@ def head_only(width: int, height: int) -> bytes:
 
 
 def cut(form: str) -> bytes:
-    """The first half of an honest picture."""
+    """The first half of a valid picture."""
     out = io.BytesIO()
     Image.effect_noise((200, 200), 60).convert("RGB").save(out, form)
     return out.getvalue()[: out.tell() // 2]

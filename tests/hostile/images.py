@@ -1,4 +1,4 @@
-"""Hostile input of the kinds that work with pictures."""
+"""Hostile input of the image kinds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DAMAGED: Final = frozenset({"damaged_image"})
 _BROKEN: Final = _NOT_ONE | _DAMAGED
 _ANY: Final = _DONE | _LIMIT | _BROKEN
 _NEVER: Final = ("Traceback", "site-packages", "root:x:0", "offloop_workers")
-_HONEST: Final = data(files.picture())
+_VALID: Final = data(files.picture())
 
 
 def _transform(name: str, content: bytes | str, outcome: frozenset[str], /, **more: Any) -> Case:
@@ -40,7 +40,7 @@ def _zip() -> bytes:
 
 _BOMBS = [
     _transform("a PNG that claims 3,600 megapixels", files.head_only(60_000, 60_000), _LIMIT),
-    _transform("a PNG of 18 KB that unfolds to 144 megapixels", files.png_bomb(), _LIMIT),
+    _transform("a PNG of 18 KB that decompresses to 144 megapixels", files.png_bomb(), _LIMIT),
     _describe("the same, to be described", files.png_bomb(), _LIMIT),
     _transform("a PNG that claims the most a PNG can", files.head_only(2**31 - 1, 2**31 - 1), _LIMIT),
     _transform("a GIF that claims 65,535 a side", files.gif(65_535, 65_535, 1), _LIMIT),
@@ -64,10 +64,12 @@ _BOMBS = [
     _transform("a hundred thousand frames", files.gif(2, 2, 30_000), _DONE, format="gif"),
     _describe("thirty thousand frames, to be described", files.gif(2, 2, 30_000), _DONE),
     _transform("an animation that claims 2**32 frames", files.apng_liar(), _LIMIT | _BROKEN | _DONE),
-    _transform("a text of a PNG that unfolds", files.png_with(files.unfolding(b"zTXt")), _DAMAGED),
-    _transform("an XMP of a PNG that unfolds", files.png_with(files.unfolding(b"iTXt")), _DAMAGED),
-    _transform("a colour profile that unfolds", files.png_with(files.unfolding(b"iCCP")), _DAMAGED),
-    _describe("a colour profile that unfolds, to be described", files.png_with(files.unfolding(b"iCCP")), _DAMAGED),
+    _transform("a text of a PNG that is a bomb", files.png_with(files.decompressing(b"zTXt")), _DAMAGED),
+    _transform("an XMP of a PNG that is a bomb", files.png_with(files.decompressing(b"iTXt")), _DAMAGED),
+    _transform("a colour profile that is a bomb", files.png_with(files.decompressing(b"iCCP")), _DAMAGED),
+    _describe(
+        "a colour profile that is a bomb, to be described", files.png_with(files.decompressing(b"iCCP")), _DAMAGED
+    ),
     _transform("a JPEG that is read over and over", files.slow_jpeg(400), _ANY | {"crashed"}),
 ]
 
@@ -125,70 +127,70 @@ _METADATA = [
 ]
 
 _ARGUMENTS = [
-    _transform("a width of 10**9", _HONEST, _BAD, width=10**9),
-    _transform("a negative height", _HONEST, _BAD, height=-1),
-    _transform("a dpr that is not a number", _HONEST, _BAD, dpr=float("nan")),
-    _transform("an infinite blur", _HONEST, _BAD, blur=float("inf")),
-    _transform("a dpr that makes it too large", _HONEST, _LIMIT, width=16_000, dpr=8, enlarge=True),
-    _transform("the largest box there is", _HONEST, _LIMIT, width=16_384, height=16_384, fit="pad"),
+    _transform("a width of 10**9", _VALID, _BAD, width=10**9),
+    _transform("a negative height", _VALID, _BAD, height=-1),
+    _transform("a dpr that is not a number", _VALID, _BAD, dpr=float("nan")),
+    _transform("an infinite blur", _VALID, _BAD, blur=float("inf")),
+    _transform("a dpr that makes it too large", _VALID, _LIMIT, width=16_000, dpr=8, enlarge=True),
+    _transform("the largest box there is", _VALID, _LIMIT, width=16_384, height=16_384, fit="pad"),
     _transform(
-        "a crop outside", _HONEST, frozenset({"outside"}), crop={"left": 9_999, "top": 0, "width": 5, "height": 5}
+        "a crop outside", _VALID, frozenset({"outside"}), crop={"left": 9_999, "top": 0, "width": 5, "height": 5}
     ),
     _transform(
         "a redaction outside",
-        _HONEST,
+        _VALID,
         frozenset({"outside"}),
         redact=[{"left": 9_999, "top": 0, "width": 5, "height": 5}],
     ),
-    _transform("proportions of nothing", _HONEST, _BAD, aspect_ratio="0:0"),
-    _transform("a million letters", _HONEST, _BAD, text_overlays=[{"text": "x" * 1_000_000}]),
+    _transform("proportions of nothing", _VALID, _BAD, aspect_ratio="0:0"),
+    _transform("a million letters", _VALID, _BAD, text_overlays=[{"text": "x" * 1_000_000}]),
     _transform(
         "large letters without a space",
-        _HONEST,
+        _VALID,
         _DONE,
         text_overlays=[{"text": "W" * 2_000, "size": 1_000, "outline": "#000000"}] * 10,
     ),
-    _transform("letters that combine", _HONEST, _DONE, text_overlays=[{"text": "e" + "\u0301" * 1_900, "size": 300}]),
-    _transform("letters that turn the line", _HONEST, _DONE, text_overlays=[{"text": "\u202e\u2066\0abc" * 100}]),
+    _transform("letters that combine", _VALID, _DONE, text_overlays=[{"text": "e" + "\u0301" * 1_900, "size": 300}]),
+    _transform("letters that turn the line", _VALID, _DONE, text_overlays=[{"text": "\u202e\u2066\0abc" * 100}]),
     _transform(
         "a font of rubbish",
-        _HONEST,
+        _VALID,
         frozenset({"bad_font"}),
         text_overlays=[{"text": "x", "font": data(files.font_claiming())}],
     ),
     _transform(
-        "a font that is a picture", _HONEST, frozenset({"bad_font"}), text_overlays=[{"text": "x", "font": _HONEST}]
+        "a font that is a picture", _VALID, frozenset({"bad_font"}), text_overlays=[{"text": "x", "font": _VALID}]
     ),
-    _transform("an overlay that is a bomb", _HONEST, _LIMIT, image_overlays=[{"image": data(files.png_bomb())}]),
+    _transform("an overlay that is a bomb", _VALID, _LIMIT, image_overlays=[{"image": data(files.png_bomb())}]),
     _transform(
-        "an overlay that is PostScript", _HONEST, _NOT_ONE, image_overlays=[{"image": data(b"%!PS-Adobe-3.0 EPSF-3.0")}]
+        "an overlay that is PostScript", _VALID, _NOT_ONE, image_overlays=[{"image": data(b"%!PS-Adobe-3.0 EPSF-3.0")}]
     ),
-    _transform("a hundred overlays", _HONEST, _BAD, image_overlays=[{"image": _HONEST}] * 100),
+    _transform("a hundred overlays", _VALID, _BAD, image_overlays=[{"image": _VALID}] * 100),
     _transform(
         "tiles of a pixel",
-        _HONEST,
+        _VALID,
         _DONE,
         width=4_000,
         enlarge=True,
-        image_overlays=[{"image": _HONEST, "tile": True, "scale": 0.0001, "margin": 0}],
+        image_overlays=[{"image": _VALID, "tile": True, "scale": 0.0001, "margin": 0}],
     ),
-    _transform("a name that climbs", _HONEST, _DONE, name="../../../../etc/cron.d/x"),
-    _transform("a name that splits headers", _HONEST, _DONE, name='x"\r\nSet-Cookie: a=b\0.png'),
+    _transform("a name that climbs", _VALID, _DONE, name="../../../../etc/cron.d/x"),
+    _transform("a name that splits headers", _VALID, _DONE, name='x"\r\nSet-Cookie: a=b\0.png'),
     _transform("a size that cannot be", data(encoded("JPEG")), frozenset({"max_bytes"}), format="jpeg", max_bytes=100),
     _transform("a file of the machine", "file:///etc/passwd", _BAD),
     _transform("a path that climbs", "root:in/../../../etc/passwd", _BAD | {"unreadable_file"}),
     _transform(
         "metadata of the network", "http://169.254.169.254/latest/meta-data/", _BAD | {"refused", "unreadable_file"}
     ),
-    _transform("a format that is not written", _HONEST, _BAD, format="eps"),
+    _transform("a format that is not written", _VALID, _BAD, format="eps"),
 ]
 
 _MANY = [
-    Case("ten thousand pictures", "find_similar_images", {"images": [_HONEST] * 10_000}, _BAD, _NEVER),
+    Case("ten thousand pictures", "find_similar_images", {"images": [_VALID] * 10_000}, _BAD, _NEVER),
     Case(
         "bombs among pictures",
         "find_similar_images",
-        {"images": [_HONEST, data(files.png_bomb()), _HONEST]},
+        {"images": [_VALID, data(files.png_bomb()), _VALID]},
         _DONE,
         _NEVER,
     ),
@@ -201,16 +203,16 @@ _MANY = [
     Case(
         "a sheet that is too large",
         "contact_sheet",
-        {"images": [_HONEST] * 50, "columns": 50, "cell_width": 2_000, "cell_height": 2_000},
+        {"images": [_VALID] * 50, "columns": 50, "cell_width": 2_000, "cell_height": 2_000},
         _LIMIT,
         _NEVER,
     ),
-    Case("captions of bells", "contact_sheet", {"images": [_HONEST], "captions": ["\a\0\u202e" * 60]}, _DONE, _NEVER),
+    Case("captions of bells", "contact_sheet", {"images": [_VALID], "captions": ["\a\0\u202e" * 60]}, _DONE, _NEVER),
     Case(
         "a snippet that breaks out",
         "responsive_images",
         {
-            "image": _HONEST,
+            "image": _VALID,
             "alt": '"><script>x</script>',
             "sizes": "'\"><script>",
             "widths": [10],
@@ -218,9 +220,9 @@ _MANY = [
         _DONE,
         (*_NEVER, "<script>"),
     ),
-    Case("a prefix that breaks out", "responsive_images", {"image": _HONEST, "url_prefix": '"><script>'}, _BAD, _NEVER),
+    Case("a prefix that breaks out", "responsive_images", {"image": _VALID, "url_prefix": '"><script>'}, _BAD, _NEVER),
     Case("a set of bombs", "responsive_images", {"image": data(files.avif_bomb())}, _LIMIT, _NEVER),
-    Case("widths without end", "responsive_images", {"image": _HONEST, "widths": [100] * 100}, _BAD, _NEVER),
+    Case("widths without end", "responsive_images", {"image": _VALID, "widths": [100] * 100}, _BAD, _NEVER),
 ]
 
 CASES: Final[list[Case]] = [*_BOMBS, *_DISGUISED, *_CUT, *_METADATA, *_ARGUMENTS, *_MANY]

@@ -1,6 +1,6 @@
-"""Hostile input of ``render_pdf``: small documents that never end, and those that reach for what is not theirs.
+"""Hostile input of ``render_pdf``: documents that never end, and documents that try to read files or send requests.
 
-``OUTSIDE`` is the name of a host that nobody may ask; ``SECRET`` stands in a file of the worker's system.
+``OUTSIDE`` is the placeholder of a host that must receive no request; ``SECRET`` is text of a file of the machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _data(content: bytes, mime_type: str = "application/octet-stream") -> str:
 
 
 def _png(width: int, height: int) -> bytes:
-    """A picture that says it is large, and unfolds from little."""
+    """A picture of a large size with a small compressed body."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
@@ -192,14 +192,14 @@ _BOMBS = [
 ]
 _PICTURES = [
     _html("a picture of a terapixel", f"<img src='{_data(_png(1_000_000, 1_000_000))}'>", _RENDERED),
-    _html("a picture that unfolds to 400 megapixels", f"<img src='{_data(_png(20_000, 20_000))}'>", _RENDERED),
+    _html("a picture that decompresses to 400 megapixels", f"<img src='{_data(_png(20_000, 20_000))}'>", _RENDERED),
     _html(
-        "a packed drawing that unfolds to 200 MB",
+        "a packed drawing that decompresses to 200 MB",
         "<img src=a.svgz>",
         assets={"a.svgz": _data(_squeezed(), "image/svg+xml")},
     ),
     _html(
-        "entities that laugh a billion times",
+        "XML entities that expand a billion times",
         "<img src=a.svg>",
         assets={"a.svg": _data(_entities().encode(), "image/svg+xml")},
     ),
@@ -295,7 +295,7 @@ _ESCAPES = [
     "{{ url_for.__globals__ }}{{ config }}{{ request }}",
 ]
 _TEMPLATES = [
-    *(_template(f"a template that asks for {text[:50]!r}", text) for text in _ESCAPES),
+    *(_template(f"a template that evaluates {text[:50]!r}", text) for text in _ESCAPES),
     _template(
         "a loop in a loop in a loop",
         "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}{% endfor %}"

@@ -15,17 +15,17 @@ HOST_FILE = "/etc/passwd"
 
 
 def data(content: bytes) -> str:
-    """Bytes as a reference."""
+    """The bytes as a data URL."""
     return "data:application/pdf;base64," + base64.b64encode(content).decode()
 
 
 def raw(*objects: bytes, trailer: bytes = b"/Root 1 0 R") -> bytes:
-    """A PDF of these objects, numbered from 1, with a table of where they are."""
-    out, places = b"%PDF-1.7\n", []
+    """A PDF of these objects, numbered from 1, with a cross-reference table."""
+    out, offsets = b"%PDF-1.7\n", []
     for number, one in enumerate(objects, 1):
-        places.append(len(out))
+        offsets.append(len(out))
         out += b"%d 0 obj\n%s\nendobj\n" % (number, one)
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     count = len(objects) + 1
     start = len(out)
     out += b"xref\n0 %d\n0000000000 65535 f \n%s" % (count, table)
@@ -33,7 +33,7 @@ def raw(*objects: bytes, trailer: bytes = b"/Root 1 0 R") -> bytes:
 
 
 def stream(content: bytes, entries: bytes = b"") -> bytes:
-    """An object that is a stream."""
+    """A stream object."""
     return b"<</Length %d %s>>\nstream\n%s\nendstream" % (len(content), entries, content)
 
 
@@ -44,7 +44,7 @@ PLAIN = raw(CATALOG, ONE_PAGE, PAGE, stream(b"0 0 100 100 re f"))
 
 
 def changed(change: Callable[[pikepdf.Pdf], None], **save: object) -> bytes:
-    """A plain PDF with one page, after a change."""
+    """A PDF with one page, after a change."""
     out = io.BytesIO()
     with pikepdf.open(io.BytesIO(PLAIN)) as pdf:
         change(pdf)
@@ -52,9 +52,9 @@ def changed(change: Callable[[pikepdf.Pdf], None], **save: object) -> bytes:
     return out.getvalue()
 
 
-def bombed(unfolded: int, layers: int = 1) -> bytes:
-    """A page whose content unfolds to so many bytes."""
-    content = _spaces(unfolded)
+def bombed(decompressed: int, layers: int = 1) -> bytes:
+    """A page whose content decompresses to that many bytes."""
+    content = _spaces(decompressed)
     for _ in range(layers - 1):
         content = zlib.compress(content, 9)
     filters = b"/Filter[" + b"/FlateDecode " * layers + b"]"
@@ -62,7 +62,7 @@ def bombed(unfolded: int, layers: int = 1) -> bytes:
 
 
 def _spaces(count: int) -> bytes:
-    """So many spaces, compressed without compressing them all: one block, again and again."""
+    """That many spaces, compressed cheaply by repeating one compressed block."""
     chunk = b" " * (1 << 24)
     packer = zlib.compressobj(9, wbits=-15)
     block = packer.compress(chunk) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -80,7 +80,7 @@ def many_pages(count: int) -> bytes:
 
 
 def deep_pages(depth: int) -> bytes:
-    """A page tree so deep."""
+    """A page tree of that depth."""
     groups = [b"<</Type/Pages/Count 1/Kids[%d 0 R]>>" % (number + 3) for number in range(depth)]
     return raw(CATALOG, *groups, PAGE.replace(b"/Contents 4 0 R", b""))
 
@@ -95,7 +95,7 @@ def with_image(content: bytes, filters: bytes, size: tuple[int, int] = (100, 100
 
 
 def self_drawing() -> bytes:
-    """A page whose picture draws itself, twice."""
+    """A page whose form draws itself twice."""
     page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]/Resources<</XObject<</Fm 5 0 R>>>>/Contents 4 0 R>>"
     form = stream(b"/Fm Do /Fm Do", b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</Fm 5 0 R>>>>")
     return raw(CATALOG, ONE_PAGE, page, stream(b"/Fm Do"), form)
@@ -116,7 +116,7 @@ def billion_forms(levels: int = 30) -> bytes:
 
 
 def looping_outline() -> bytes:
-    """Bookmarks that are their own next and their own child."""
+    """A bookmark that is its own next sibling and child."""
 
     def change(pdf: pikepdf.Pdf) -> None:
         item = pdf.make_indirect(Dictionary(Title=String("again")))
@@ -127,7 +127,7 @@ def looping_outline() -> bytes:
 
 
 def looping_names() -> bytes:
-    """Name trees that hold themselves."""
+    """Name trees that contain themselves."""
 
     def change(pdf: pikepdf.Pdf) -> None:
         tree = pdf.make_indirect(Dictionary())
@@ -139,7 +139,7 @@ def looping_names() -> bytes:
 
 
 def scripted() -> bytes:
-    """Scripts and launched programs wherever a PDF may have them."""
+    """A PDF with scripts and launch actions in every allowed position."""
 
     def change(pdf: pikepdf.Pdf) -> None:
         script = Dictionary(S=Name.JavaScript, JS=String(f"app.alert('{CANARY}')"))
@@ -156,7 +156,7 @@ def scripted() -> bytes:
 
 
 def xmp(content: str) -> bytes:
-    """A document with these bytes as its metadata."""
+    """A document with this XMP metadata."""
 
     def change(pdf: pikepdf.Pdf) -> None:
         pdf.Root.Metadata = pdf.make_stream(content.encode(), Type=Name.Metadata, Subtype=Name.XML)
@@ -165,7 +165,7 @@ def xmp(content: str) -> bytes:
 
 
 def entities(*, external: bool) -> str:
-    """XML that names a file of the machine, or unfolds to gigabytes."""
+    """XML with an external entity, or with entities that expand to gigabytes."""
     bomb = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
     declared = f'<!ENTITY e0 SYSTEM "file://{HOST_FILE}">' if external else f'<!ENTITY e0 "{CANARY}">{bomb}'
     used = "&e0;" if external else "&e11;"
@@ -179,7 +179,7 @@ def entities(*, external: bool) -> str:
 
 
 def attached(name: str) -> bytes:
-    """A document with a file inside whose name is a path."""
+    """A document with an attachment of that name."""
 
     def change(pdf: pikepdf.Pdf) -> None:
         pdf.attachments["x"] = pikepdf.AttachedFileSpec(
@@ -190,13 +190,13 @@ def attached(name: str) -> bytes:
 
 
 def encrypted() -> bytes:
-    """A document that needs a password nobody gives."""
+    """A document with a password that the cases do not send."""
     lock = pikepdf.Encryption(user="unguessed", owner="unguessed too", R=6)
     return changed(lambda _pdf: None, encryption=lock)
 
 
 def sized(box: str) -> bytes:
-    """A page of that size."""
+    """A page with that media box."""
     return PLAIN.replace(b"[0 0 300 300]", f"[{box}]".encode())
 
 
@@ -206,20 +206,20 @@ def nested(depth: int) -> bytes:
 
 
 def chained(length: int) -> bytes:
-    """Annotations that each name the next as their reply, so that copying one copies all."""
+    """Annotations that refer to each other in a chain, so that copying one copies all."""
     page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Annots[4 0 R]>>"
     links = [b"<</Type/Annot/Subtype/Text/Rect[0 0 1 1]/IRT %d 0 R>>" % (number + 5) for number in range(length)]
     return raw(CATALOG, ONE_PAGE, page, *links, b"<<>>")
 
 
 def looping_xref() -> bytes:
-    """A table of places that names itself as the one before."""
+    """A cross-reference table whose predecessor is itself."""
     start = PLAIN.rindex(b"xref\n0 ")
     return PLAIN.replace(b"/Root 1 0 R", b"/Root 1 0 R/Prev %d" % start)
 
 
 def nested_object_streams() -> bytes:
-    """An object stream that holds itself."""
+    """An object stream that contains itself."""
     inner = b"4 0 5 2 {} {}"
     holder = stream(inner, b"/Type/ObjStm/N 2/First 8/Extends 4 0 R")
     rows = [(1, 9), (1, 0), (1, 0), (1, 0), (2, 4), (2, 4)]

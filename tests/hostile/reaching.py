@@ -1,4 +1,4 @@
-"""Hostile input that would have a worker ask its own machine or network, and what else no other table has."""
+"""Hostile input for server-side request forgery, and cases that fit no other module."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hostile.cases import Case
 from hostile.image_files import data, font_claiming
 
 PORT: Final = ":65531"
-"""Stands for the port of a server on this machine that nobody may ask."""
+"""Placeholder of the canary server's port."""
 
 _REFUSED: Final = frozenset({"refused", "bad_input", "fetch_failed", "unreadable_file"})
 _DONE: Final = frozenset({"completed"})

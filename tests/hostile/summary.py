@@ -1,17 +1,17 @@
-"""What the hostile cases took, told at the end of a run."""
+"""Time and memory of the hostile cases, printed at the end of a test run."""
 
 from __future__ import annotations
 
 import pytest
 
 MEASURED = "hostile"
-"""The property of a report that holds seconds, MiB mapped, MiB resident, and the outcome."""
+"""Report property with seconds, MiB mapped, MiB resident, and outcome."""
 
 _SHOWN = 8
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the slowest cases, and the largest one."""
+    """Print the slowest cases and the one with most memory."""
     found = [
         (dict(report.user_properties)[MEASURED], report.nodeid.partition("[")[2].rstrip("]"))
         for outcome in ("passed", "failed")

@@ -1,4 +1,4 @@
-"""All hostile cases, and what an operator allows them."""
+"""All hostile cases, and the limits they run with."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ from hostile.cases import Case
 CASES: Final[list[Case]] = [*documents.CASES, *hashing.CASES, *images.CASES, *pdf.CASES, *reaching.CASES]
 
 LIMITS: Final[dict[str, dict[str, float]]] = {"": {"seconds": 20}, "render_pdf": {"seconds": 6, "memory_mb": 700}}
-"""What `OFFLOOP_LIMITS` would say, by kind (``""``: all others), so that what never ends does so within the tests."""
+"""Lower limits by kind (``""``: all others), as in `OFFLOOP_LIMITS`, so that endless jobs end within the tests."""

@@ -1,4 +1,4 @@
-"""Every hostile case of every family, as a worker meets it: answered in time and in words, and nobody is harmed."""
+"""Every hostile case of every family ends in time, with an allowed outcome, and without side effects."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hostile.arena import GRACE_SECONDS, LIBRARIES_MB, NEVER, Arena, private_places
 from hostile.attacks import ATTACKS
 from hostile.cases import Case
-from hostile.honest import is_done_right
+from hostile.harness import GRACE_SECONDS, LIBRARIES_MB, NEVER, Harness, private_paths
+from hostile.known_jobs import still_works
 from hostile.summary import MEASURED
 from hostile.table import CASES
 from offloop.kinds import catalogue
@@ -22,37 +22,36 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}: {case.name}")
-async def test_a_hostile_case_is_answered_and_harms_nobody(
-    arena: Arena, case: Case, record_property: Callable[[str, object], None]
+async def test_a_hostile_case_ends_within_its_limits_and_without_side_effects(
+    harness: Harness, case: Case, record_property: Callable[[str, object], None]
 ) -> None:
-    """Within its limits, with nothing that is not its own; and the same children do honest work right afterwards."""
-    limits = arena.kinds[case.kind].limits
-    ending = await arena.face(case)
+    """It leaks nothing, and the same children run a known job right afterwards."""
+    limits = harness.kinds[case.kind].limits
+    ending = await harness.run(case)
     record_property(MEASURED, (ending.seconds, ending.mapped_mb, ending.resident_mb, ending.outcome))
-    assert ending.outcome in case.outcome, ending.told[:500]
-    for text in (*case.forbidden, *NEVER, *private_places()):
-        assert text not in ending.told
+    assert ending.outcome in case.outcome, ending.answer[:500]
+    for text in (*case.forbidden, *NEVER, *private_paths()):
+        assert text not in ending.answer
     assert all(name.isprintable() and "/" not in name for name in ending.names)
     assert ending.seconds < limits.seconds + GRACE_SECONDS
     assert ending.mapped_mb <= limits.memory_mb
     assert ending.resident_mb <= limits.memory_mb + LIBRARIES_MB
-    assert await is_done_right(arena, case.kind)
-    await arena.is_clean()
+    assert await still_works(harness, case.kind)
+    await harness.assert_clean()
 
 
-def test_no_two_cases_have_one_name() -> None:
+def test_names_of_cases_are_unique() -> None:
     names = [(case.kind, case.name) for case in CASES]
     assert len(names) == len(set(names)) >= 120
 
 
-def test_every_kind_meets_hostile_cases() -> None:
+def test_every_kind_has_hostile_cases() -> None:
     met = Counter(case.kind for case in CASES)
     assert {kind: met[kind] for kind in catalogue.load() if met[kind] < 2} == {}
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_every_attack_is_tried(attack: str) -> None:
-    """By cases that are in the tables, and by tests that exist."""
+def test_every_attack_has_existing_cases_or_tests(attack: str) -> None:
     names = [f"{case.kind}: {case.name}" for case in CASES]
     for trial in ATTACKS[attack]:
         file, _, test = trial.partition("::")

@@ -1,4 +1,4 @@
-"""Fixtures of the journeys."""
+"""Fixtures of the end-to-end tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.stack.gates import Gate
 
 @pytest.fixture
 def gate(tmp_path: Path, nothing_left_behind: None) -> Iterator[Gate]:  # noqa: ARG001 -- checked after the gate is open
-    """A gate that opens at the end at the latest, so that no job stays behind it."""
+    """A gate; it opens at the end of the test, so that no job stays held."""
     one = Gate(tmp_path / "gate")
     yield one
     one.open()

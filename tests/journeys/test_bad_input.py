@@ -1,4 +1,4 @@
-"""Bad input: whatever is sent, the answer is a sentence that says what to change, and nothing is queued."""
+"""Invalid input: the error names what to change, and nothing is queued."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PIXEL = "data:image/png;base64," + base64.b64encode(b"not a picture").decode()
 
 
 class Bad(NamedTuple):
-    """A call that cannot work, and the words its answer must hold."""
+    """An invalid call, and the texts its error must contain."""
 
     tool: str
     arguments: dict[str, Any]
-    says: tuple[str, ...]
+    expected: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.tool}-{'-'.join(self.arguments) or 'nothing'}-{self.says[0]}"
+        return f"{self.tool}-{'-'.join(self.arguments) or 'nothing'}-{self.expected[0]}"
 
 
 BAD = [
@@ -117,15 +117,15 @@ async def test_a_bad_argument_is_named_in_a_sentence_and_nothing_is_queued(stack
     async with stack.client() as caller:
         answer = await caller.call_with(bad.tool, bad.arguments)
         assert answer.is_error, answer.text
-        for words in bad.says:
-            assert words in answer.text
+        for text in bad.expected:
+            assert text in answer.text
         assert "Traceback" not in answer.text
         assert len(answer.text) < 600
         assert (await caller.call("list_jobs")).data["jobs"] == []
 
 
 async def test_every_tool_is_among_the_bad_calls(stack: Stack) -> None:
-    """So that a new tool gets its lines above; the stack's own jobs stand for all of their kind."""
+    """A new tool needs cases above; two jobs of the stack cover all user-defined jobs."""
     async with stack.client() as caller:
         shipped = set(await caller.tools()) - {tool for tool in await caller.tools() if tool in _OF_THE_TEST_BED}
     assert shipped <= {bad.tool for bad in BAD}
@@ -144,10 +144,8 @@ async def test_a_tool_that_does_not_exist_is_a_protocol_error_that_names_it(stac
 
 
 @pytest.mark.parametrize("reference", ["missing.txt", "folder", "../outside.txt", "link.txt", "folder/../../x", "pipe"])
-async def test_a_file_that_may_not_be_read_is_refused_in_the_same_words(
-    stack: Stack, reference: str, tmp_path: Path
-) -> None:
-    """Missing, outside, a link out of the root, a folder, a pipe: the job fails, its content stays secret."""
+async def test_unreadable_files_of_every_cause_have_one_error(stack: Stack, reference: str, tmp_path: Path) -> None:
+    """Missing, outside, a link out of the root, a folder, a pipe: the job fails, and no content is disclosed."""
     (tmp_path / "secret.txt").write_text("secret")
     (stack.root.parent / "outside.txt").write_text("secret")
     (stack.root / "folder").mkdir(exist_ok=True)
@@ -173,19 +171,19 @@ async def test_a_file_that_is_not_a_picture_fails_its_job_with_a_sentence(stack:
 
 
 def post(stack: Stack, content: bytes, **headers: str) -> httpx2.Response:
-    """One request by hand, with a key."""
+    """A raw request with an API key."""
     given = {**ACCEPT, "Content-Type": "application/json", "Authorization": f"Bearer {stack.new_key()}", **headers}
     return httpx2.post(stack.front_ends[0].endpoint, content=content, headers=given, trust_env=False, timeout=20)
 
 
 def large(size: int) -> bytes:
-    """A call of that many bytes."""
+    """The body of a call of that many bytes."""
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "hash_file", "arguments": {}}}
     start = json.dumps(body).encode()
     return start + b" " * (size - len(start))
 
 
-async def test_a_request_body_over_4_mib_is_413_and_says_what_to_do(stack: Stack) -> None:
+async def test_a_request_body_over_4_mib_is_413_with_advice(stack: Stack) -> None:
     response = post(stack, large(MAX_BODY + 1))
     assert response.status_code == 413
     assert "create_upload" in response.text
@@ -209,8 +207,8 @@ async def test_a_large_body_of_unknown_length_is_413_as_well(stack: Stack) -> No
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
-async def test_other_methods_than_post_are_405_at_once(stack: Stack, method: str) -> None:
-    """A GET would be a stream on which nothing ever comes."""
+async def test_methods_other_than_post_are_405(stack: Stack, method: str) -> None:
+    """A GET would open a stream without messages."""
     headers = {**ACCEPT, "Authorization": f"Bearer {stack.new_key()}"}
     response = httpx2.request(method, stack.front_ends[0].endpoint, headers=headers, trust_env=False, timeout=5)
     assert response.status_code == 405
@@ -219,7 +217,7 @@ async def test_other_methods_than_post_are_405_at_once(stack: Stack, method: str
 
 @pytest.mark.parametrize("host", ["evil.example.org", "127.0.0.1.evil.example.org:80", "localhost.evil"])
 async def test_another_host_name_is_421(stack: Stack, host: str) -> None:
-    """A page in a browser that made its own name point here is not answered."""
+    """Protection against DNS rebinding by a page in a browser."""
     assert post(stack, large(200), Host=host).status_code == 421
 
 
@@ -232,7 +230,7 @@ async def test_a_body_that_is_no_request_is_a_clear_4xx(stack: Stack, body: byte
 
 @pytest.mark.parametrize("version", ["1999-01-01", "2026-07-28", "soon"])
 async def test_a_request_whose_form_is_of_another_era_than_its_header_is_refused(stack: Stack, version: str) -> None:
-    """The body is a legacy one; the answer says what the other era wants."""
+    """The body is a legacy one; the error names what the other era requires."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}).encode()
     response = post(stack, body, **{"MCP-Protocol-Version": version})
     assert response.status_code == 400

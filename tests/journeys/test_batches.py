@@ -1,4 +1,4 @@
-"""Many inputs in one call: outcomes by item, progress of the whole, stopping it, and what a lost worker changes."""
+"""Batches: outcomes by item, progress, cancellation, and the loss of a worker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def ended(caller: Caller, job_id: str) -> Answer:
-    """The batch's last answer."""
+    """The final answer of a batch."""
 
     async def last() -> Answer | None:
         answer = await caller.call("job_status", job_id=job_id, wait_seconds=20)
@@ -34,18 +34,18 @@ async def ended(caller: Caller, job_id: str) -> Answer:
 
 
 def states(answer: Answer) -> list[str]:
-    """How its items are, in their order."""
+    """The states of its items, in order."""
     return [item["state"] for item in answer.data["output"]["items"]]
 
 
 def counted(answer: Answer) -> tuple[int, int, int]:
-    """How many items succeeded, failed and were cancelled."""
+    """Numbers of items that succeeded, failed and were cancelled."""
     output = answer.data["output"]
     return output["succeeded"], output["failed"], output["cancelled"]
 
 
-async def test_items_that_fail_do_not_stop_the_others_and_are_told_apart(stack: Stack) -> None:
-    """Over real workers: good ones, one that raises, one without its file; the answer shows which is which."""
+async def test_failed_items_do_not_stop_the_others_and_are_identified(stack: Stack) -> None:
+    """Valid items, one that raises, one with a missing file; the answer identifies each."""
     async with stack.client() as caller:
         text = "data:text/plain,hello"
         items = [{"file": text}, {"file": "root:bed/missing"}, {"file": text, "algorithms": ["md5"]}]
@@ -76,18 +76,18 @@ async def test_files_of_items_are_in_the_answer_and_common_arguments_are_sent_on
         assert f"artifact:{made[0]['artifact_id']}" in answer.text
 
 
-async def test_a_waiting_caller_hears_of_progress_and_who_does_not_wait_gets_an_id(stack: Stack, gate: Gate) -> None:
-    told: list[tuple[float, float | None]] = []
+async def test_a_waiting_caller_gets_progress_and_another_one_an_id(stack: Stack, gate: Gate) -> None:
+    updates: list[tuple[float, float | None]] = []
 
     async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 -- the SDK's
-        told.append((progress, total))
+        updates.append((progress, total))
 
     async with stack.client() as caller:
         naps = [{"seconds": 0.3}] * 6
         answer = await caller.call("run_batch", kind="nap", items=naps, wait_seconds=30, progress=progress)
         assert (answer.state, counted(answer)) == ("completed", (6, 0, 0))
-        assert told == sorted(told)
-        assert {total for _, total in told} == {6}
+        assert updates == sorted(updates)
+        assert {total for _, total in updates} == {6}
         early = await caller.call("run_batch", kind="hold", items=[{"gate": gate.argument}] * 3, wait_seconds=0)
         assert (early.state, early.is_error, early.data["poll_after_ms"]) == ("running", False, 2000)
         assert f'job_status(job_id="{early.job_id}", wait_seconds=20)' in early.text
@@ -109,7 +109,7 @@ async def test_cancelling_the_batch_ends_every_item_and_leaves_no_process(stack:
     assert len(gate.pids) == 2
 
 
-async def test_a_call_that_is_cut_takes_its_batch_along(stack: Stack, gate: Gate) -> None:
+async def test_a_cancelled_call_cancels_its_batch(stack: Stack, gate: Gate) -> None:
     async with stack.client() as caller:
         items = [{"gate": gate.argument}] * 4
         call = asyncio.create_task(caller.call("run_batch", kind="spin", items=items, wait_seconds=50))
@@ -140,7 +140,7 @@ async def test_stop_on_error_ends_the_others(stack: Stack, gate: Gate) -> None:
 async def test_a_killed_worker_in_the_middle_of_a_batch_changes_no_count(
     new_stack: Callable[..., Stack], gate: Gate
 ) -> None:
-    """Its running items run again elsewhere, or fail where their kind allows no retry; the others just go on."""
+    """Its running items run again elsewhere, or fail if their kind has no retries; the others continue."""
     stack = new_stack()
     front_end, first = stack.front_end(), stack.worker()
     async with stack.client(front_end) as caller:
@@ -194,7 +194,9 @@ async def test_the_batch_of_another_principal_is_answered_like_one_that_never_wa
         assert "items[1]: No artifact" in refused.text
 
 
-async def test_more_than_may_wait_is_refused_whole(new_stack: Callable[..., Stack], gate: Gate) -> None:
+async def test_a_batch_beyond_the_queue_limit_is_refused_as_a_whole(
+    new_stack: Callable[..., Stack], gate: Gate
+) -> None:
     stack = new_stack(max_queued_per_principal=4)
     front_end = stack.front_end()
     async with stack.client(front_end) as caller:
@@ -207,15 +209,15 @@ async def test_more_than_may_wait_is_refused_whole(new_stack: Callable[..., Stac
         assert now.is_error
         assert "no room for all 2 items" in now.text
         assert await stack.open_jobs() == 3
-        told = await caller.call("run_batch", kind="hold", items=items[:1], wait_seconds=0)
-        assert "No worker serves the queue 'default'" in told.text
+        waiting = await caller.call("run_batch", kind="hold", items=items[:1], wait_seconds=0)
+        assert "No worker serves the queue 'default'" in waiting.text
         stack.worker()
         gate.open()
-        assert counted(await ended(caller, told.job_id)) == (1, 0, 0)
+        assert counted(await ended(caller, waiting.job_id)) == (1, 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ({"kind": "hash_fil", "items": [{}]}, "Did you mean hash_file?"),
         ({"kind": "nothing_like_it", "items": [{}]}, "edit_pdf, "),
@@ -234,13 +236,13 @@ async def test_more_than_may_wait_is_refused_whole(new_stack: Callable[..., Stac
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_what_does_not_fit_is_refused_before_anything_is_queued(
-    stack: Stack, arguments: dict[str, Any], said: str
+async def test_invalid_batches_are_refused_before_anything_is_queued(
+    stack: Stack, arguments: dict[str, Any], expected: str
 ) -> None:
     async with stack.client() as caller:
         answer = await caller.call_with("run_batch", arguments)
         assert answer.is_error
-        assert said in answer.text
+        assert expected in answer.text
         assert (await caller.call("list_jobs")).data["jobs"] == []
 
 
@@ -262,13 +264,13 @@ async def test_many_items_are_paged(stack: Stack) -> None:
 
 
 async def test_the_command_line_runs_a_batch_to_its_end(stack: Stack) -> None:
-    """As any other tool: it asks again until the batch has ended."""
+    """As with any other tool, it polls until the batch has ended."""
     command = (sys.executable, "-P", "-m", "offloop", "call", "--json", "--url", stack.front_ends[0].endpoint)
-    words = ("run_batch", "kind=nap", 'items:=[{"seconds": 0.1}, {"seconds": 0.2}]')
+    call = ("run_batch", "kind=nap", 'items:=[{"seconds": 0.1}, {"seconds": 0.2}]')
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")}
     done = await asyncio.to_thread(
         subprocess.run,
-        [*command, "--key", str(stack.new_key()), *words],
+        [*command, "--key", str(stack.new_key()), *call],
         capture_output=True,
         text=True,
         env=environment,

@@ -1,4 +1,4 @@
-"""delete_artifact: room at once, for uploads and results; what is gone is gone everywhere, and nobody else's is."""
+"""delete_artifact: frees the quota immediately, everywhere, and only for the owner's files."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ pytestmark = pytest.mark.anyio
 
 
 async def listed(caller: Caller) -> set[str]:
-    """The ids of the files that are listed as resources."""
+    """Ids of the files listed as resources."""
     found = (await caller.client.list_resources()).resources
     return {str(resource.uri).rpartition("/")[2] for resource in found}
 
 
 async def delete(caller: Caller, *ids: str) -> tuple[list[str], list[str]]:
-    """What was deleted, and what was unknown."""
+    """Deleted ids and unknown ids."""
     data = (await caller.call("delete_artifact", artifact_ids=ids)).data
     return data["deleted"], data["unknown"]
 
 
-async def test_whoever_keeps_as_much_as_allowed_makes_room_by_deleting(new_stack: Callable[..., Stack]) -> None:
-    """A file of a job, an upload and one whose bytes are still to come; each counts until it is deleted."""
+async def test_deleting_frees_the_quota_of_a_principal(new_stack: Callable[..., Stack]) -> None:
+    """A file of a job, an upload and a pending upload; each counts until it is deleted."""
     stack = new_stack(max_stored_mb_per_principal=1, max_artifacts_per_principal=3)
     stack.front_end()
     stack.worker()
@@ -70,10 +70,8 @@ async def test_whoever_keeps_as_much_as_allowed_makes_room_by_deleting(new_stack
         assert (await other.call("read_artifact", artifact_id=theirs)).data["content"] == "theirs"
 
 
-async def test_a_job_that_waits_for_its_turn_fails_where_its_file_is_deleted(
-    new_stack: Callable[..., Stack], gate: Gate
-) -> None:
-    """In the words for a file that never was; the next call for it is refused at once."""
+async def test_a_queued_job_fails_when_its_file_is_deleted(new_stack: Callable[..., Stack], gate: Gate) -> None:
+    """With the error for an unknown file; the next call with it is refused immediately."""
     stack = new_stack(slots=1)
     stack.front_end()
     stack.worker()
@@ -93,8 +91,8 @@ async def test_a_job_that_waits_for_its_turn_fails_where_its_file_is_deleted(
         assert (await caller.call("job_status", job_id=holding.job_id, wait_seconds=20)).state == "completed"
 
 
-async def test_a_job_whose_file_is_deleted_does_not_show_it_and_an_equal_call_makes_it_again(stack: Stack) -> None:
-    """By an idempotency key the old job is still found, for a key starts one job only."""
+async def test_a_job_with_a_deleted_file_omits_it_and_an_equal_call_makes_it_again(stack: Stack) -> None:
+    """An idempotency key still returns the old job, because a key starts only one job."""
     async with stack.client() as caller:
         request: dict[str, Any] = {"markdown": "# Equal"}
         first = await caller.call("render_pdf", **request)

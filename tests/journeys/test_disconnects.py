@@ -1,8 +1,7 @@
-"""A client that leaves, in every phase of every tool: no task, connection, query, job, process, key or file stays.
+"""Client disconnects in every phase of every tool: no task, connection, query, job, process, key or file stays.
 
-A front end is looked into with a tool of the stack that names its tasks. The other ends are looked at themselves: a
-web server knows its connections, PostgreSQL its queries, a stack its jobs, keys and files (`Stack.check`, after each
-test).
+A tool of the stack lists the tasks of the front end. The web server counts its connections, PostgreSQL its queries, and
+`Stack.check`, after each test, the jobs, keys and files.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ LONG_PAGE = "<table>" + "<tr><td>one</td><td>two</td></tr>" * 60_000 + "</table>
 
 
 @dataclass
-class Place:
-    """Where a test leaves: a stack, an observer who stays, a web server, a database and a gate."""
+class Environment:
+    """Environment of a disconnect: a stack, a connected observer, a web server, a database and a gate."""
 
     stack: Stack
     observer: Caller
@@ -58,30 +57,30 @@ class Place:
     gate: Gate
 
     def begin(self, tool: str, arguments: dict[str, Any]) -> http.client.HTTPConnection:
-        """Begin a call as the observer's principal, in a connection of its own."""
+        """Begin a call of the observer's principal on a new connection."""
         return begin_call(self.stack.front_ends[0].endpoint, self.observer.key, tool, arguments)
 
     async def tasks(self) -> Counter[str]:
-        """The tasks of the front end, but for those of one that looks."""
+        """The tasks of the front end, except those of this request."""
         return Counter((await self.observer.call("look_inside")).data["tasks"])
 
     async def resting(self) -> Counter[str]:
-        """The tasks once no earlier request ends any more; one that did so later would hide one that begins."""
+        """The tasks after all earlier requests have ended; one that ended later would hide one that begins."""
 
         async def one_request() -> Counter[str]:
             tasks = await self.tasks()
             return tasks if tasks[REQUEST] == 1 else Counter()
 
-        return await eventually(one_request, "only the look itself is under way")
+        return await eventually(one_request, "only this request is in progress")
 
     def health(self) -> dict[str, Any]:
-        """What ``/healthz`` says."""
+        """The answer of ``/healthz``."""
         answer = httpx2.get(f"{self.stack.front_ends[0].base}/healthz", trust_env=False).json()
         assert isinstance(answer, dict)
         return answer
 
     async def queries(self) -> int:
-        """How many queries run in PostgreSQL."""
+        """Number of running queries in PostgreSQL."""
         [[count]] = await self.postgres.fetch(RUNNING)
         return int(count)
 
@@ -109,8 +108,8 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def lively(temporary: Path, postgres: Postgres) -> Iterator[Stack]:
-    """A front end with everything switched on, and a worker with one slot."""
+def full_stack(temporary: Path, postgres: Postgres) -> Iterator[Stack]:
+    """A front end with all features, and a worker with one slot."""
     folder = temporary / "disconnects"
     with sqlite3.connect(temporary / "disconnects.db") as connection:
         connection.execute("CREATE TABLE notes (id integer PRIMARY KEY, note text)")
@@ -147,11 +146,11 @@ async def _new_database(postgres: Postgres) -> None:
 
 
 @pytest.fixture
-async def place(lively: Stack, postgres: Postgres, gate: Gate) -> AsyncIterator[Place]:
-    """The place, with a web server of this test."""
-    async with outside() as server, lively.client(key=lively.new_key()) as observer:
-        here = Place(lively, observer, server, postgres, gate)
-        # The first streamed answer of a process starts a task of the SDK's that stays.
+async def env(full_stack: Stack, postgres: Postgres, gate: Gate) -> AsyncIterator[Environment]:
+    """The environment, with a web server for this test."""
+    async with outside() as server, full_stack.client(key=full_stack.new_key()) as observer:
+        here = Environment(full_stack, observer, server, postgres, gate)
+        # The first streamed answer of a process starts a permanent task of the SDK.
         connection = here.begin("list_jobs", {})
         assert await asyncio.to_thread(lambda: connection.getresponse().read())
         connection.close()
@@ -170,7 +169,7 @@ FETCHES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def at(server: Outside, given: Any) -> Any:
-    """The arguments, with paths as URLs of the server."""
+    """The arguments, with paths turned into URLs of the server."""
     match given:
         case dict():
             return {name: at(server, value) for name, value in given.items()}
@@ -182,14 +181,14 @@ def at(server: Outside, given: Any) -> Any:
 
 
 @pytest.mark.parametrize("phase", FETCHES)
-async def test_leaving_a_fetch_closes_its_connections(place: Place, phase: str) -> None:
+async def test_disconnecting_during_a_fetch_closes_its_connections(env: Environment, phase: str) -> None:
     tool, arguments = FETCHES[phase]
-    before = await place.resting()
-    connection = place.begin(tool, at(place.server, arguments))
-    await asyncio.wait_for(place.server.begun.wait(), 10)
+    before = await env.resting()
+    connection = env.begin(tool, at(env.server, arguments))
+    await asyncio.wait_for(env.server.begun.wait(), 10)
     connection.close()
-    await asyncio.wait_for(place.server.emptied.wait(), 10)
-    await place.quiet(before)
+    await asyncio.wait_for(env.server.emptied.wait(), 10)
+    await env.quiet(before)
 
 
 QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -204,169 +203,169 @@ QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("phase", QUERIES)
-async def test_leaving_a_query_ends_it_in_the_database(place: Place, phase: str) -> None:
+async def test_disconnecting_during_a_query_ends_it_in_the_database(env: Environment, phase: str) -> None:
     tool, arguments = QUERIES[phase]
-    before = await place.resting()
-    connection = place.begin(tool, arguments)
-    await eventually(place.queries, "the query runs")
+    before = await env.resting()
+    connection = env.begin(tool, arguments)
+    await eventually(env.queries, "the query runs")
     connection.close()
-    await place.quiet(before)
+    await env.quiet(before)
 
 
-async def test_leaving_a_query_of_sqlite_frees_its_thread(place: Place) -> None:
-    before = await place.resting()
-    connections = [place.begin("query_records", {"sql": ENDLESS, "timeout_seconds": 40}) for _ in range(4)]
-    await begun(place, before)
+async def test_disconnecting_during_a_query_of_sqlite_frees_its_thread(env: Environment) -> None:
+    before = await env.resting()
+    connections = [env.begin("query_records", {"sql": ENDLESS, "timeout_seconds": 40}) for _ in range(4)]
+    await begun(env, before)
     for connection in connections:
         connection.close()
-    await place.quiet(before)
-    answer = await place.observer.call("query_records", sql="SELECT 1 AS a", timeout_seconds=10)
+    await env.quiet(before)
+    answer = await env.observer.call("query_records", sql="SELECT 1 AS a", timeout_seconds=10)
     assert answer.data["rows"] == [{"a": 1}]
 
 
-async def begun(place: Place, before: Counter[str]) -> None:
-    """Wait until the front end does something."""
+async def begun(env: Environment, before: Counter[str]) -> None:
+    """Wait until the front end has a new task."""
 
     async def more() -> bool:
-        return bool(await place.tasks() - before)
+        return bool(await env.tasks() - before)
 
     await eventually(more, "the call has begun")
 
 
-async def states(place: Place, kind: str) -> list[str]:
+async def states(env: Environment, kind: str) -> list[str]:
     """The states of the observer's jobs of a kind."""
-    jobs = (await place.observer.call("list_jobs")).data["jobs"]
+    jobs = (await env.observer.call("list_jobs")).data["jobs"]
     return [job["state"] for job in jobs if job["kind"] == kind]
 
 
-async def test_leaving_a_job_that_is_queued_takes_it_out_of_the_queue(place: Place) -> None:
-    before = await place.resting()
-    holder = await place.observer.call("hold", gate=place.gate.argument, wait_seconds=0)
-    await place.gate.entered()  # the only slot is taken
-    connection = place.begin("render_pdf", {"markdown": "# Never", "wait_seconds": 40})
+async def test_disconnecting_from_a_queued_job_removes_it_from_the_queue(env: Environment) -> None:
+    before = await env.resting()
+    holder = await env.observer.call("hold", gate=env.gate.argument, wait_seconds=0)
+    await env.gate.entered()  # the only slot is in use
+    connection = env.begin("render_pdf", {"markdown": "# Never", "wait_seconds": 40})
 
     async def queued() -> bool:
-        return await states(place, "render_pdf") == ["queued"]
+        return await states(env, "render_pdf") == ["queued"]
 
     await eventually(queued, "the job is queued")
     connection.close()
 
     async def cancelled() -> bool:
-        return await states(place, "render_pdf") == ["cancelled"]
+        return await states(env, "render_pdf") == ["cancelled"]
 
     await eventually(cancelled, "the job is cancelled")
-    place.gate.open()
-    assert (await place.observer.call("job_status", job_id=holder.job_id, wait_seconds=20)).state == "completed"
-    await place.quiet(before)
+    env.gate.open()
+    assert (await env.observer.call("job_status", job_id=holder.job_id, wait_seconds=20)).state == "completed"
+    await env.quiet(before)
 
 
-async def test_leaving_a_job_that_runs_ends_its_process(place: Place) -> None:
-    before = await place.resting()
-    connection = place.begin("hold", {"gate": place.gate.argument, "wait_seconds": 40})
-    await place.gate.entered()
+async def test_disconnecting_from_a_running_job_ends_its_process(env: Environment) -> None:
+    before = await env.resting()
+    connection = env.begin("hold", {"gate": env.gate.argument, "wait_seconds": 40})
+    await env.gate.entered()
     connection.close()
 
     async def gone() -> bool:
-        return not place.gate.running and await states(place, "hold") == ["cancelled"]
+        return not env.gate.running and await states(env, "hold") == ["cancelled"]
 
     await eventually(gone, "the process is gone")
-    await place.quiet(before)
+    await env.quiet(before)
 
 
-async def test_leaving_a_pdf_in_the_middle_of_its_layout_leaves_no_file(place: Place) -> None:
-    before = await place.resting()
-    connection = place.begin("render_pdf", {"html": LONG_PAGE, "wait_seconds": 40})
+async def test_disconnecting_during_the_layout_of_a_pdf_leaves_no_file(env: Environment) -> None:
+    before = await env.resting()
+    connection = env.begin("render_pdf", {"html": LONG_PAGE, "wait_seconds": 40})
 
     async def running() -> bool:
-        return await states(place, "render_pdf") == ["running"]
+        return await states(env, "render_pdf") == ["running"]
 
     await eventually(running, "the job runs")
     connection.close()
 
     async def cancelled() -> bool:
-        return await states(place, "render_pdf") == ["cancelled"]
+        return await states(env, "render_pdf") == ["cancelled"]
 
     await eventually(cancelled, "the job is cancelled")
-    await place.quiet(before)
+    await env.quiet(before)
 
 
 @pytest.mark.parametrize("tool", ["job_status", "wait_for_jobs"])
-async def test_leaving_a_long_poll_ends_the_wait_and_not_the_job(place: Place, tool: str) -> None:
-    holder = await place.observer.call("hold", gate=place.gate.argument, wait_seconds=0)
-    await place.gate.entered()
-    before = await place.resting()
+async def test_disconnecting_from_a_long_poll_ends_the_wait_and_not_the_job(env: Environment, tool: str) -> None:
+    holder = await env.observer.call("hold", gate=env.gate.argument, wait_seconds=0)
+    await env.gate.entered()
+    before = await env.resting()
     about: dict[str, Any] = {"job_id": holder.job_id} if tool == "job_status" else {"job_ids": [holder.job_id]}
-    connection = place.begin(tool, {**about, "wait_seconds": 40})
-    await begun(place, before)
+    connection = env.begin(tool, {**about, "wait_seconds": 40})
+    await begun(env, before)
     connection.close()
 
     async def as_before() -> bool:
-        return not (await place.tasks() - before)
+        return not (await env.tasks() - before)
 
-    await eventually(as_before, "nobody waits any more")
-    place.gate.open()
-    assert (await place.observer.call("job_status", job_id=holder.job_id, wait_seconds=20)).state == "completed"
-    await place.quiet(before)
+    await eventually(as_before, "no wait is left")
+    env.gate.open()
+    assert (await env.observer.call("job_status", job_id=holder.job_id, wait_seconds=20)).state == "completed"
+    await env.quiet(before)
 
 
-async def test_leaving_an_upload_in_the_middle_leaves_no_file_and_the_place_stays_free(place: Place) -> None:
-    before = await place.resting()
-    target = (await place.observer.call("create_upload", name="half.bin")).data
+async def test_disconnecting_during_an_upload_leaves_no_file_and_the_upload_stays_pending(env: Environment) -> None:
+    before = await env.resting()
+    target = (await env.observer.call("create_upload", name="half.bin")).data
     url = urlsplit(target["upload_url"])
     with socket.create_connection((url.hostname or "", url.port or 0), timeout=10) as half:
         half.sendall(
             f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: 1000000\r\n\r\n".encode()
             + bytes(500_000)
         )
-        await begun(place, before)
-    await place.quiet(before)
-    pending = await place.observer.call("read_artifact", artifact_id=target["artifact_id"])
+        await begun(env, before)
+    await env.quiet(before)
+    pending = await env.observer.call("read_artifact", artifact_id=target["artifact_id"])
     assert pending.is_error
-    assert (await place.observer.http.put(target["upload_url"], content=b"whole")).status_code == 201
+    assert (await env.observer.http.put(target["upload_url"], content=b"whole")).status_code == 201
 
 
-async def test_leaving_a_download_in_the_middle_leaves_nothing(place: Place) -> None:
-    """Little is read, and no buffer takes so much: the front end is in the middle of sending when its reader goes."""
-    reference = await place.observer.upload(bytes(24 << 20), "big.bin", "application/octet-stream")
-    part = await place.observer.call("read_artifact", artifact_id=reference.removeprefix("artifact:"), length=1)
+async def test_disconnecting_during_a_download_leaves_no_connection(env: Environment) -> None:
+    """The file is larger than all buffers: the front end is still sending when the client disconnects."""
+    reference = await env.observer.upload(bytes(24 << 20), "big.bin", "application/octet-stream")
+    part = await env.observer.call("read_artifact", artifact_id=reference.removeprefix("artifact:"), length=1)
     url = urlsplit(part.data["download_url"])
-    before = await place.resting()
+    before = await env.resting()
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     with connection:
         connection.connect((url.hostname or "", url.port or 0))
         connection.sendall(f"GET {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n".encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
-        await begun(place, before)
-    await place.quiet(before)
+        await begun(env, before)
+    await env.quiet(before)
 
 
-async def test_leaving_a_def_tool_leaves_a_thread_that_is_counted_until_it_ends(place: Place) -> None:
-    before = await place.resting()
-    counted = place.health()["background_tasks"]["running"]
-    runs = Path(f"{place.gate.argument}.runs")
-    first = place.begin("hold_thread", {"gate": place.gate.argument})
+async def test_disconnecting_from_a_def_tool_counts_its_thread_until_it_ends(env: Environment) -> None:
+    before = await env.resting()
+    counted = env.health()["background_tasks"]["running"]
+    runs = Path(f"{env.gate.argument}.runs")
+    first = env.begin("hold_thread", {"gate": env.gate.argument})
     until(runs.exists, "the function runs")
-    second = place.begin("hold_thread", {"gate": place.gate.argument})
-    until(lambda: place.health()["tool_threads"] == {"running": 1, "waiting": 1}, "the second waits for a thread")
+    second = env.begin("hold_thread", {"gate": env.gate.argument})
+    until(lambda: env.health()["tool_threads"] == {"running": 1, "waiting": 1}, "the second waits for a thread")
     second.close()
-    until(lambda: place.health()["tool_threads"] == {"running": 1, "waiting": 0}, "the second is gone")
+    until(lambda: env.health()["tool_threads"] == {"running": 1, "waiting": 0}, "the second is gone")
     first.close()
-    until(lambda: place.health()["background_tasks"]["running"] == counted + 1, "the thread has no caller any more")
-    place.gate.open()
-    until(lambda: place.health()["tool_threads"] == {"running": 0, "waiting": 0}, "the thread has ended")
-    until(lambda: place.health()["background_tasks"]["running"] == counted, "and is not counted any more")
+    until(lambda: env.health()["background_tasks"]["running"] == counted + 1, "the thread has no caller any more")
+    env.gate.open()
+    until(lambda: env.health()["tool_threads"] == {"running": 0, "waiting": 0}, "the thread has ended")
+    until(lambda: env.health()["background_tasks"]["running"] == counted, "and is not counted any more")
     assert runs.read_text().splitlines() == ["one"]  # noqa: ASYNC240 -- a short file
-    await place.quiet(before)
+    await env.quiet(before)
 
 
-async def test_leaving_an_async_def_tool_cancels_it(place: Place) -> None:
-    before = await place.resting()
-    connection = place.begin("hold_loop", {"gate": place.gate.argument})
-    until(Path(f"{place.gate.argument}.runs").exists, "the function runs")
+async def test_disconnecting_from_an_async_def_tool_cancels_it(env: Environment) -> None:
+    before = await env.resting()
+    connection = env.begin("hold_loop", {"gate": env.gate.argument})
+    until(Path(f"{env.gate.argument}.runs").exists, "the function runs")
     connection.close()
-    until(Path(f"{place.gate.argument}.ended").exists, "the function has cleaned up")
-    await place.quiet(before)
+    until(Path(f"{env.gate.argument}.ended").exists, "the function has cleaned up")
+    await env.quiet(before)
 
 
 BRIEF: dict[str, dict[str, Any]] = {
@@ -383,27 +382,27 @@ BRIEF: dict[str, dict[str, Any]] = {
     "hash_file": {"file": "data:,hello"},
     "nap": {"seconds": 30},
 }
-"""Tools that only talk to Redis, or do so first; a job's tool stands for those of all kinds."""
+"""Tools that use only Redis, or Redis first; one job's tool covers all kinds."""
 
 
 @pytest.mark.parametrize("tool", BRIEF)
-async def test_leaving_while_redis_does_not_answer_leaves_nothing_once_it_does(place: Place, tool: str) -> None:
-    """Between any two steps of a call that takes a moment: a store that is frozen holds it there."""
-    before = await place.resting()
-    place.stack.valkey.freeze()
+async def test_disconnecting_while_redis_is_frozen_leaves_nothing_afterwards(env: Environment, tool: str) -> None:
+    """A frozen Redis holds a short call between two of its steps."""
+    before = await env.resting()
+    env.stack.valkey.freeze()
     try:
-        connection = place.begin(tool, BRIEF[tool])
-        await begun(place, before)
+        connection = env.begin(tool, BRIEF[tool])
+        await begun(env, before)
         connection.close()
     finally:
-        place.stack.valkey.thaw()
-    await place.quiet(before)
+        env.stack.valkey.thaw()
+    await env.quiet(before)
 
 
-async def test_every_tool_is_left_in_some_test(place: Place) -> None:
-    kinds = {"hash_file", "render_pdf"}  # what else is queued takes the same way
+async def test_every_tool_is_disconnected_from_in_some_test(env: Environment) -> None:
+    kinds = {"hash_file", "render_pdf"}  # all other kinds take the same path
     left = {tool for tool, _ in (*FETCHES.values(), *QUERIES.values())} | set(BRIEF) | {"query_records"}
-    tools = await place.observer.tools()
+    tools = await env.observer.tools()
     light = {name for name, tool in tools.items() if "idempotency_key" not in tool.input_schema["properties"]}
     own = {"look_inside", "hold_thread", "hold_loop", "stall_loop", "fail_together"}
     brief = {"list_tables", "describe_table"}  # the same threads and connections as the queries
@@ -414,7 +413,7 @@ async def test_every_tool_is_left_in_some_test(place: Place) -> None:
 async def test_a_front_end_that_stops_does_not_wait_for_a_thread_that_never_ends(
     new_stack: Callable[..., Stack], gate: Gate
 ) -> None:
-    """With its caller still there, and with its caller gone; the log names what is cut short."""
+    """With and without a connected caller; the log names the cancelled call."""
     own = new_stack(job_modules="stack_tools")
     shutil.copy(str(stack_tools.__file__), own.folder / "modules" / "stack_tools.py")
     front_end = own.front_end()
@@ -428,7 +427,7 @@ async def test_a_front_end_that_stops_does_not_wait_for_a_thread_that_never_ends
     connections[0].close()
     until(lambda: _background_tasks(health) == before + 1, "one has no caller any more")
     assert await asyncio.to_thread(front_end.stop, 15) in (0, -signal.SIGTERM)
-    assert "a background task is cut short" in front_end.said
+    assert "a background task is cut short" in front_end.output
     connections[1].close()
 
 

@@ -1,4 +1,4 @@
-"""What breaks in operation: children, workers, front ends, Redis. Nothing is lost, nothing hangs, others go on."""
+"""Failures of children, workers, front ends and Redis: no job is lost, no call hangs, others continue."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ pytestmark = pytest.mark.anyio
 NewStack = Callable[..., Stack]
 
 
-class Mishap(NamedTuple):
-    """A call whose child comes to grief, and how that is told."""
+class ChildFailure(NamedTuple):
+    """A call whose child fails, and the expected error."""
 
     tool: str
     arguments: dict[str, int]
     code: str
-    says: str
+    message: str
 
 
-MISHAPS = {
-    "a crash": Mishap("crash_once", {}, "crashed", "SIGSEGV"),
-    "too much memory": Mishap("hog_memory", {"amount": 500}, "limit_exceeded", "64 MiB"),
-    "too much time": Mishap("overrun", {}, "limit_exceeded", "limit of 1 seconds"),
-    "an exception": Mishap("stumble", {}, "job_failed", "ValueError"),
+CHILD_FAILURES = {
+    "a crash": ChildFailure("crash_once", {}, "crashed", "SIGSEGV"),
+    "too much memory": ChildFailure("hog_memory", {"amount": 500}, "limit_exceeded", "64 MiB"),
+    "too much time": ChildFailure("overrun", {}, "limit_exceeded", "limit of 1 seconds"),
+    "an exception": ChildFailure("stumble", {}, "job_failed", "ValueError"),
 }
 
 
-@pytest.mark.parametrize("mishap", MISHAPS.values(), ids=MISHAPS)
-async def test_a_child_that_fails_fails_only_its_own_job(stack: Stack, gate: Gate, mishap: Mishap) -> None:
-    """A job in the other slot goes on, the next one runs; the text has no secrets of the exception."""
+@pytest.mark.parametrize("failure", CHILD_FAILURES.values(), ids=CHILD_FAILURES)
+async def test_a_child_that_fails_fails_only_its_own_job(stack: Stack, gate: Gate, failure: ChildFailure) -> None:
+    """The job in the other slot continues, the next one runs; the message discloses nothing of the exception."""
     async with stack.client() as caller:
         other = await caller.call("hold", gate=gate.argument, wait_seconds=0)
         child = await gate.entered()
-        answer = await caller.call_with(mishap.tool, mishap.arguments)
+        answer = await caller.call_with(failure.tool, failure.arguments)
         assert (answer.is_error, answer.state) == (True, "failed")
-        assert answer.data["error"]["code"] == mishap.code
-        assert mishap.says in answer.text
+        assert answer.data["error"]["code"] == failure.code
+        assert failure.message in answer.text
         assert "a secret of the server" not in answer.text
         assert alive(child)
         assert (await caller.call("nap")).state == "completed"
@@ -67,10 +67,8 @@ async def test_a_job_that_may_be_retried_is_run_again_after_its_child_crashed(st
     assert answer.output["attempt"] == 2
 
 
-async def test_killing_the_front_end_between_the_call_and_the_question_loses_nothing(
-    new_stack: NewStack, gate: Gate
-) -> None:
-    """The job goes on in its worker, and any other front end knows it, links included."""
+async def test_killing_the_front_end_between_call_and_job_status_loses_nothing(new_stack: NewStack, gate: Gate) -> None:
+    """The job continues in its worker, and every other front end can read it, including links."""
     own = new_stack()
     worker, first = own.begin_worker(), own.front_end()
     own.await_worker(worker)
@@ -89,10 +87,10 @@ async def test_killing_the_front_end_between_the_call_and_the_question_loses_not
         assert await caller.download(made) == b"kept"
 
 
-async def test_without_a_worker_a_call_says_so_in_time_and_the_job_runs_once_there_is_one(
+async def test_without_a_worker_a_call_reports_it_and_the_job_runs_later(
     new_stack: NewStack,
 ) -> None:
-    """The route readyz says the same; the answer is no error, since nothing is lost."""
+    """/readyz reports the same; the answer is no error, because the job is not lost."""
     own = new_stack()
     front_end = own.front_end()
     ready = httpx2.get(f"{front_end.base}/readyz", trust_env=False)
@@ -110,10 +108,10 @@ async def test_without_a_worker_a_call_says_so_in_time_and_the_job_runs_once_the
     assert httpx2.get(f"{front_end.base}/readyz", trust_env=False).status_code == 200
 
 
-async def test_a_killed_worker_takes_its_children_along_and_its_job_is_finished_by_another(
+async def test_children_of_a_killed_worker_end_and_another_worker_finishes_its_job(
     new_stack: NewStack, gate: Gate
 ) -> None:
-    """The kind allows retries; the job without retries fails with a sentence that says why."""
+    """The kind has retries; a job without retries fails with a message that states the reason."""
     own = new_stack()
     first, front_end = own.begin_worker(), own.begin_front_end()
     own.await_front_end(front_end)
@@ -141,7 +139,7 @@ async def test_a_killed_worker_takes_its_children_along_and_its_job_is_finished_
 async def test_a_killed_valkey_is_a_clear_error_within_bounds_and_nothing_queued_is_lost(
     new_stack: NewStack, gate: Gate
 ) -> None:
-    """Both sides recover by themselves when it is back on the same data; the running job's result arrives too."""
+    """Both sides recover once it is back on the same data; the running job's result arrives too."""
     own = new_stack(persistent=True, slots=1)
     worker, front_end = own.begin_worker(), own.begin_front_end()
     own.await_front_end(front_end)
@@ -175,8 +173,8 @@ async def test_a_killed_valkey_is_a_clear_error_within_bounds_and_nothing_queued
     assert front_end.running
 
 
-async def test_a_valkey_that_goes_while_a_call_waits_does_not_cost_the_caller_the_job_id(new_stack: NewStack) -> None:
-    """The job was accepted, so the answer at the end of the wait budget names it, and it runs later."""
+async def test_a_call_answers_its_job_id_even_if_valkey_dies_while_it_waits(new_stack: NewStack) -> None:
+    """The job was accepted, so the answer at the end of the wait budget has its id, and it runs later."""
     own = new_stack(persistent=True)
     own.front_end()
     async with own.client() as caller:
@@ -191,7 +189,7 @@ async def test_a_valkey_that_goes_while_a_call_waits_does_not_cost_the_caller_th
 
 
 async def test_a_frozen_valkey_holds_no_call_beyond_its_bounds(new_stack: NewStack) -> None:
-    """Connections that are open and silent are the worst case; the answer comes all the same."""
+    """Half-open connections are the worst case; the call still gets an answer in time."""
     own = new_stack()
     own.front_end()
     async with own.client() as caller:
@@ -210,7 +208,7 @@ async def test_a_frozen_valkey_holds_no_call_beyond_its_bounds(new_stack: NewSta
 
 
 async def test_sigterm_lets_a_running_job_end_within_the_drain(new_stack: NewStack, gate: Gate) -> None:
-    """The worker takes no more, finishes what it has, and ends well."""
+    """The worker claims no more jobs, finishes the running one, and exits with 0."""
     own = new_stack(drain_seconds=5)
     worker, front_end = own.begin_worker(), own.begin_front_end()
     own.await_front_end(front_end)
@@ -225,10 +223,10 @@ async def test_sigterm_lets_a_running_job_end_within_the_drain(new_stack: NewSta
         assert await asyncio.to_thread(worker.wait) == 0
 
 
-async def test_sigterm_hands_a_longer_job_to_another_worker_and_does_not_count_it(
+async def test_sigterm_returns_a_longer_job_to_the_queue_without_counting_the_attempt(
     new_stack: NewStack, gate: Gate
 ) -> None:
-    """Even a kind without retries is run again: the job was not lost, it was handed back."""
+    """Even a kind without retries runs again: the worker returned the job to the queue."""
     own = new_stack(drain_seconds=0.3)
     worker, front_end = own.begin_worker(), own.begin_front_end()
     own.await_front_end(front_end)
@@ -248,7 +246,7 @@ async def test_sigterm_hands_a_longer_job_to_another_worker_and_does_not_count_i
 
 
 async def test_a_front_end_that_is_stopped_answers_the_call_that_is_running(new_stack: NewStack, gate: Gate) -> None:
-    """SIGTERM ends the wait, not the work: the answer is the job as it is, and the job goes on."""
+    """SIGTERM ends the wait, not the job: the answer is its current state, and the job continues."""
     own = new_stack(drain_seconds=5)
     worker, front_end = own.begin_worker(), own.begin_front_end()
     own.await_front_end(front_end)

@@ -1,4 +1,4 @@
-"""Files over plain HTTP: signed links, ranges, uploads; and read_artifact for those that cannot follow a link."""
+"""Files over plain HTTP: signed links, ranges, uploads; and read_artifact for clients that cannot follow a link."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTENT = random.Random(11).randbytes(100_000)  # noqa: S311 -- any bytes will d
 
 
 def changed(url: str, **query: str) -> str:
-    """The link with other query parameters; an empty one is left out."""
+    """The link with other query parameters; an empty value removes one."""
     parts = urlsplit(url)
     merged = {name: value for name, value in {**dict(parse_qsl(parts.query)), **query}.items() if value}
     return urlunsplit(parts._replace(query=urlencode(merged)))
@@ -34,7 +34,7 @@ async def link_of(caller: Caller, content: bytes = CONTENT, name: str = "b.bin",
 
 
 async def test_a_signed_link_gives_the_file_without_a_key_and_safely(stack: Stack) -> None:
-    """A browser may not run or guess what it is, and nobody may keep a copy."""
+    """A browser may neither run it nor sniff its type, and no cache may store it."""
     async with stack.client() as caller:
         response = await caller.http.get(await link_of(caller, name="späte Grüße.html", mime="text/html"))
         assert (response.status_code, response.content) == (200, CONTENT)
@@ -73,7 +73,7 @@ async def test_a_range_beyond_the_end_is_416_and_an_odd_one_is_ignored(stack: St
         assert (odd.status_code, odd.content) == (200, CONTENT)
 
 
-async def test_head_tells_the_size_without_the_bytes(stack: Stack) -> None:
+async def test_head_returns_the_size_without_the_bytes(stack: Stack) -> None:
     async with stack.client() as caller:
         response = await caller.http.head(await link_of(caller))
         assert (response.status_code, response.content) == (200, b"")
@@ -107,21 +107,21 @@ async def test_a_link_reads_only_its_own_file_and_does_not_write(stack: Stack) -
         elsewhere = urlsplit(link)._replace(path=urlsplit(other).path)
         assert (await caller.http.get(urlunsplit(elsewhere))).status_code == 403
         assert (await caller.http.put(link, content=b"new")).status_code == 403
-        place = (await caller.call("create_upload", name="x", mime_type="text/plain")).data
-        assert (await caller.http.get(place["upload_url"])).status_code == 403
+        upload = (await caller.call("create_upload", name="x", mime_type="text/plain")).data
+        assert (await caller.http.get(upload["upload_url"])).status_code == 403
 
 
 async def test_an_upload_is_taken_once(stack: Stack) -> None:
     """The second PUT is refused and changes nothing."""
     async with stack.client() as caller:
-        place = (await caller.call("create_upload", name="x.txt", mime_type="text/plain")).data
-        first = await caller.http.put(place["upload_url"], content=b"first")
+        upload = (await caller.call("create_upload", name="x.txt", mime_type="text/plain")).data
+        first = await caller.http.put(upload["upload_url"], content=b"first")
         assert first.status_code == 201
         assert first.json()["sha256"] == hashlib.sha256(b"first").hexdigest()
-        second = await caller.http.put(place["upload_url"], content=b"second")
+        second = await caller.http.put(upload["upload_url"], content=b"second")
         assert second.status_code == 409
         assert "already has its bytes" in second.json()["error"]
-        part = await caller.call("read_artifact", artifact_id=place["artifact_id"])
+        part = await caller.call("read_artifact", artifact_id=upload["artifact_id"])
         assert part.data["content"] == "first"
 
 
@@ -129,30 +129,30 @@ async def test_an_upload_is_taken_once(stack: Stack) -> None:
 async def test_an_upload_beyond_the_limit_is_413(stack: Stack, *, declared: bool) -> None:
     content = b"x" * ((MAX_UPLOAD_MB << 20) + 1)
     async with stack.client() as caller:
-        place = (await caller.call("create_upload", name="large", mime_type="text/plain")).data
-        assert place["max_bytes"] == MAX_UPLOAD_MB << 20
+        upload = (await caller.call("create_upload", name="large", mime_type="text/plain")).data
+        assert upload["max_bytes"] == MAX_UPLOAD_MB << 20
         if declared:
-            response = await caller.http.put(place["upload_url"], content=content)
+            response = await caller.http.put(upload["upload_url"], content=content)
         else:
 
             async def pieces() -> AsyncIterator[bytes]:
                 for start in range(0, len(content), 65_536):
                     yield content[start : start + 65_536]
 
-            response = await caller.http.put(place["upload_url"], content=pieces())
+            response = await caller.http.put(upload["upload_url"], content=pieces())
         assert response.status_code == 413
         assert str(MAX_UPLOAD_MB) in response.json()["error"]
-        whole = await caller.http.put(place["upload_url"], content=content[:-1])
+        whole = await caller.http.put(upload["upload_url"], content=content[:-1])
         assert whole.status_code == 201
 
 
 async def test_a_file_whose_bytes_have_not_come_is_not_used(stack: Stack) -> None:
-    """Both tools and jobs say what is missing."""
+    """Tools and jobs report the missing bytes."""
     async with stack.client() as caller:
-        place = (await caller.call("create_upload", name="x", mime_type="text/plain")).data
+        upload = (await caller.call("create_upload", name="x", mime_type="text/plain")).data
         for answer in (
-            await caller.call("read_artifact", artifact_id=place["artifact_id"]),
-            await caller.call("hash_file", file=f"artifact:{place['artifact_id']}"),
+            await caller.call("read_artifact", artifact_id=upload["artifact_id"]),
+            await caller.call("hash_file", file=f"artifact:{upload['artifact_id']}"),
         ):
             assert answer.is_error
             assert "has no bytes yet" in answer.text
@@ -198,7 +198,7 @@ async def test_read_artifact_shows_a_small_picture(stack: Stack) -> None:
     assert answer.data["encoding"] == "image"
 
 
-async def test_read_artifact_says_where_the_end_is(stack: Stack) -> None:
+async def test_read_artifact_reports_the_total_size(stack: Stack) -> None:
     async with stack.client() as caller:
         reference = await caller.upload(b"12345", "five", "text/plain")
         identity = reference.removeprefix("artifact:")

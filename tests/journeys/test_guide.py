@@ -1,6 +1,6 @@
-"""The guide to concurrency is true: its examples run on a real stack, and the tests it names exist.
+"""docs/guide.md: its examples run on a real stack, and the tests it names exist.
 
-What no other test says by its name is at the end of this file.
+Tests of the guide's statements that no other module covers are at the end.
 """
 
 from __future__ import annotations
@@ -60,27 +60,27 @@ ROWS = {
     "tools that do not block a workflow": "Start, continue, get notified",
     "responsiveness, scalability, utilisation": "The gains",
 }
-"""What a guide to concurrency in MCP servers speaks of, and the part of ours that shows it."""
+"""Topics of a guide to concurrency in MCP servers, and the section of ours for each."""
 
 
 def code(part: str, language: str = "python") -> list[str]:
-    """The blocks of a part."""
+    """The code blocks of a section."""
     return re.findall(rf"^```{language}\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
 
 
 def file_of(name: str) -> str:
-    """One of the files that are to be made before."""
+    """A file of the preparation section."""
     return next(block for block in code(PREPARED) if block.startswith(f"# {name}\n"))
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """Where the examples run.
+    """Environment of the examples.
 
     Attributes:
-        stack: a front end and a worker, without keys.
-        site: the address of the little web server.
-        folder: where the database is.
+        stack: a front end and a worker, without API keys.
+        site: URL of the example web server.
+        folder: folder of the database.
     """
 
     stack: Stack
@@ -90,7 +90,7 @@ class Lesson:
 
 @pytest.fixture(scope="module")
 def lesson(temporary: Path, postgres: Postgres) -> Iterator[Lesson]:
-    """All that the page asks for, made as it says."""
+    """The environment, prepared as the guide says."""
     folder = temporary / "lesson"
     folder.mkdir()
     subprocess.run([sys.executable, "-c", file_of("make_shop.py")], cwd=folder, check=True)
@@ -131,7 +131,7 @@ def lesson(temporary: Path, postgres: Postgres) -> Iterator[Lesson]:
 async def test_the_examples_of_the_guide_run_as_they_are_printed(
     lesson: Lesson, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pasted one after the other at a prompt that awaits, with other ports."""
+    """Executed in order, as in a prompt with top-level await, with other ports."""
     examples = code(part)
     assert examples, "every part has an example"
     monkeypatch.chdir(lesson.folder)
@@ -143,7 +143,7 @@ async def test_the_examples_of_the_guide_run_as_they_are_printed(
             here.replace("http://127.0.0.1:8000", lesson.site), part, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         )
         async with asyncio.timeout(60):
-            running = eval(compiled, names)  # noqa: S307 -- our own page
+            running = eval(compiled, names)  # noqa: S307 -- code of this repository
             if inspect.isawaitable(running):
                 await running
 
@@ -154,8 +154,8 @@ def test_every_row_has_its_part() -> None:
 
 @pytest.mark.parametrize("part", PARTS, ids=TITLES)
 def test_every_part_names_tests_that_exist(part: str) -> None:
-    told = part.rpartition("\nTests: ")[2]
-    named = re.findall(r"`(test_\w+)`", told)
+    tests = part.rpartition("\nTests: ")[2]
+    named = re.findall(r"`(test_\w+)`", tests)
     defined = {
         name
         for file in (ROOT / "tests").rglob("test_*.py")
@@ -172,7 +172,7 @@ def test_the_benchmarks_of_the_guide_exist() -> None:
 
 
 async def test_a_light_tool_is_answered_while_heavy_calls_fill_the_workers(lesson: Lesson, gate: Gate) -> None:
-    """No clock decides: not one of the heavy calls has an answer when the light ones have theirs."""
+    """Independent of the clock: no heavy call has an answer when the light ones have theirs."""
     async with lesson.stack.client() as heavy, lesson.stack.client() as light:
         async with asyncio.TaskGroup() as group:
             calls = [
@@ -200,17 +200,17 @@ async def test_a_blocked_loop_is_logged_with_its_stack_and_shown_by_healthz(less
         assert not (await caller.call("stall_loop", seconds=0.35)).is_error
     lag = httpx2.get(f"{front_end.base}/healthz", trust_env=False).json()["loop_lag_ms"]
     assert lag["stalls"] > before
-    assert lag["peak"] >= 300  # it is seen from the next beat on, every 50 ms
+    assert lag["peak"] >= 300  # measured at the next tick of the monitor, every 50 ms
 
-    def told() -> list[dict[str, Any]]:
+    def stalls() -> list[dict[str, Any]]:
         return [line for line in log_lines(front_end) if "stall_loop" in str(line.get("stack"))]
 
-    [line] = until(told, "the log has the stack")
+    [line] = until(stalls, "the log has the stack")
     assert line["level"] == "warning"
     assert line["event"] == "the loop does not answer"
 
 
-async def test_a_host_that_is_silent_is_an_error_that_says_how_long(lesson: Lesson) -> None:
+async def test_a_silent_host_is_an_error_with_the_time_limit(lesson: Lesson) -> None:
     async with outside() as server, lesson.stack.client() as caller:
         answer = await caller.call("http_get", url=server.url("/hang"), timeout_seconds=0.3, retries=0)
         assert answer.is_error
@@ -228,7 +228,7 @@ async def test_causes_of_a_group_reach_the_caller_one_by_one_without_tracebacks(
         "It is full.",
         "fail_together failed inside the server; the operator's log has the reason.",
     ]
-    until(lambda: "secret 4711" in front_end.said, "the log has the reason")
+    until(lambda: "secret 4711" in front_end.output, "the log has the reason")
 
 
 async def test_one_job_is_reached_by_wait_id_list_and_webhook(lesson: Lesson) -> None:
@@ -241,7 +241,7 @@ async def test_one_job_is_reached_by_wait_id_list_and_webhook(lesson: Lesson) ->
             listed = await caller.call("list_jobs")
         assert answer.state == looked.state == waited.data["jobs"][0]["state"] == "completed"
         assert answer.job_id in [job["job_id"] for job in listed.data["jobs"]]
-        [told] = await asyncio.to_thread(until, receiver.at, "the URL is told")
-        assert answer.job_id.encode() in told.body
+        [webhook] = await asyncio.to_thread(until, receiver.at, "the webhook arrives")
+        assert answer.job_id.encode() in webhook.body
     finally:
         await asyncio.to_thread(receiver.stop)

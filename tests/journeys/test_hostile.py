@@ -1,4 +1,4 @@
-"""Hostile calls through the whole of offloop, and somebody innocent beside them."""
+"""Hostile calls through a complete stack, next to a well-behaved principal."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 
-from hostile import hashing, honest
-from hostile.arena import NEVER
+from hostile import hashing, known_jobs
 from hostile.cases import Case
+from hostile.harness import NEVER
 from hostile.table import CASES
 from support.stack.client import Caller
 from support.stack.stack import Stack
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 SAMPLE: Final = (
     "render_pdf: grids in grids",
     "render_pdf: variables that double forty times",
-    "render_pdf: a template that asks for \"{{ cycler.__init__.__globals__.os.popen('id').read\"",
+    "render_pdf: a template that evaluates \"{{ cycler.__init__.__globals__.os.popen('id').read\"",
     "render_pdf: a loop in a loop in a loop",
     "render_pdf: every way inward, in a page",
     "transform_image: an AVIF of 2.2 KB with 268 megapixels",
@@ -40,32 +40,32 @@ _RESULT: Final = 25.0
 
 
 async def _sent(caller: Caller, case: Case) -> tuple[str, str]:
-    """How a call ended, and all that its caller read."""
+    """Outcome of a call, and everything that its caller can read."""
     answer = await caller.call_with(case.kind, {**case.arguments, "wait_seconds": 50})
-    told = answer.text
+    text = answer.text
     if answer.result.structured_content is None:
-        return "bad_input", told
+        return "bad_input", text
     for file in answer.data["artifacts"]:
-        told += (await caller.download(file)).decode("latin-1")
+        text += (await caller.download(file)).decode("latin-1")
     error = answer.data["error"]
-    return error["code"] if error else answer.state, f"{told}{answer.data['output']}{answer.data['warnings']}"
+    return error["code"] if error else answer.state, f"{text}{answer.data['output']}{answer.data['warnings']}"
 
 
 async def _works(caller: Caller, done: asyncio.Event) -> int:
-    """Call what anybody may call until the others are done; answers how often all went well."""
-    rounds = 0
+    """Run the known jobs until `done` is set; returns the number of iterations."""
+    iterations = 0
     while not done.is_set():
         for kind in ("hash_file", "transform_image", "render_pdf"):
-            one = honest.known(kind)
+            one = known_jobs.known(kind)
             async with asyncio.timeout(_RESULT):
                 answer = await caller.call_with(one.kind, {**one.arguments, "wait_seconds": 20})
             files = [await caller.download(file) for file in answer.data["artifacts"]]
             assert one.right(answer.output, b"".join(files))
-        rounds += 1
-    return rounds
+        iterations += 1
+    return iterations
 
 
-async def test_hostile_calls_are_answered_and_nobody_else_is_disturbed(new_stack: Callable[..., Stack]) -> None:
+async def test_hostile_calls_are_answered_and_do_not_disturb_other_principals(new_stack: Callable[..., Stack]) -> None:
     stack = new_stack(limits=_LIMITS)
     folder = stack.root / "data"
     folder.mkdir()
@@ -83,10 +83,10 @@ async def test_hostile_calls_are_answered_and_nobody_else_is_disturbed(new_stack
         finally:
             done.set()
         assert await working >= 1
-        for case, (outcome, told) in zip(cases, endings, strict=True):
+        for case, (outcome, text) in zip(cases, endings, strict=True):
             allowed = case.outcome | ({"bad_input"} if case.outcome & {"refused", "unreadable_file"} else set())
-            assert outcome in allowed, f"{case.name}: {told[:500]}"
-            assert not [text for text in (*case.forbidden, *NEVER, str(stack.folder)) if text in told], case.name
+            assert outcome in allowed, f"{case.name}: {text[:500]}"
+            assert not [found for found in (*case.forbidden, *NEVER, str(stack.folder)) if found in text], case.name
         answer = await alice.call("hash_file", file="data:,hello", wait_seconds=10)
         assert answer.output["digests"]["sha256"] == hashlib.sha256(b"hello").hexdigest()
         assert {job["kind"] for job in (await alice.call("list_jobs", limit=100)).data["jobs"]} <= {

@@ -1,7 +1,7 @@
-"""Two principals: neither sees, guesses or infers what the other has. A foreign id is answered as an unknown one.
+"""Isolation of principals: a foreign id gets the same answer as an unknown id.
 
-Every tool and every route that takes an id is asked for both; what differs is the id that was sent, and nothing else.
-For deliveries, ``test_webhooks.py`` does so.
+Every tool and every route with an id is called with both; the answers may differ only in the id. ``test_webhooks.py``
+tests deliveries in the same way.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OTHER_UNKNOWN = "B" * 22
 
 
 class Owned:
-    """What one principal has: a job with a file, an upload, and one that waits for its bytes."""
+    """Objects of one principal: a job with a file, an upload, and a pending upload."""
 
     def __init__(self, job: Answer, upload: str, pending: dict[str, Any]) -> None:
         self.job_id = job.job_id
@@ -40,19 +40,19 @@ class Owned:
 
 
 async def owning(owner: Caller) -> Owned:
-    """Make one of each."""
+    """Create one of each."""
     job = await owner.call("write_note", text="a secret", name="secret.txt")
     upload = await owner.upload(b"secret bytes", "secret.bin", "image/png")
     return Owned(job, upload, (await owner.call("create_upload", name="x", mime_type="text/plain")).data)
 
 
 def same(foreign: Answer, foreign_id: str, unknown: Answer, unknown_id: str) -> None:
-    """The two answers differ in nothing but the id that was sent."""
+    """Assert that the two answers differ only in the id."""
     assert foreign.is_error
     assert unknown.is_error
     assert foreign.text.replace(foreign_id, "?") == unknown.text.replace(unknown_id, "?")
-    told = [json.dumps(answer.result.structured_content) for answer in (foreign, unknown)]
-    assert told[0].replace(foreign_id, "?") == told[1].replace(unknown_id, "?")
+    answers = [json.dumps(answer.result.structured_content) for answer in (foreign, unknown)]
+    assert answers[0].replace(foreign_id, "?") == answers[1].replace(unknown_id, "?")
     assert "secret" not in foreign.text
 
 
@@ -95,7 +95,7 @@ async def test_a_foreign_job_is_answered_as_an_unknown_one(stack: Stack, tool: s
 
 @pytest.mark.parametrize(("tool", "asking"), ARTIFACTS.values(), ids=ARTIFACTS)
 async def test_a_foreign_file_is_answered_as_an_unknown_one(stack: Stack, tool: str, asking: Asking) -> None:
-    """Whether a job made it, somebody uploaded it, or its bytes are still to come."""
+    """For files of jobs, uploads and pending uploads."""
     async with stack.client() as owner, stack.client() as other:
         theirs = await owning(owner)
         unknown = await other.call_with(tool, asking(UNKNOWN))
@@ -119,12 +119,12 @@ async def test_a_foreign_resource_is_answered_as_an_unknown_one(stack: Stack, mo
             assert await refused(artifact_id) == unknown
         assert (await other.client.list_resources()).resources == []
         reference = ResourceTemplateReference(uri=TEMPLATE)
-        asked = {"name": "artifact_id", "value": theirs.artifact_id[:3]}
-        assert (await other.client.complete(reference, asked)).completion.values == []
+        argument = {"name": "artifact_id", "value": theirs.artifact_id[:3]}
+        assert (await other.client.complete(reference, argument)).completion.values == []
 
 
 async def commands(valkey: Valkey, ask: Callable[[str], Awaitable[object]], one: str) -> list[str]:
-    """The commands that Redis is sent about an id while it is asked for, in order."""
+    """Commands that Redis receives about an id during a request, in order."""
     with valkey.redis() as redis, redis.monitor() as monitor:
         await ask(one)
         redis.set("offloop:mark", "end", px=1000)
@@ -139,7 +139,7 @@ async def commands(valkey: Valkey, ask: Callable[[str], Awaitable[object]], one:
 
 
 async def test_a_foreign_id_costs_redis_what_an_unknown_one_costs(new_stack: Callable[..., Stack]) -> None:
-    """So that the time of the answer tells nothing either."""
+    """Equal commands, so that the response time discloses nothing."""
     stack = new_stack()
     stack.front_end()
     stack.worker()
@@ -164,7 +164,7 @@ async def test_a_foreign_id_costs_redis_what_an_unknown_one_costs(new_stack: Cal
             assert foreign == unknown, tool
 
 
-async def test_lists_and_their_cursors_show_only_ones_own(stack: Stack) -> None:
+async def test_lists_and_cursors_show_only_what_the_principal_owns(stack: Stack) -> None:
     async with stack.client() as owner, stack.client() as other:
         for _ in range(3):
             await owning(owner)
@@ -177,7 +177,7 @@ async def test_lists_and_their_cursors_show_only_ones_own(stack: Stack) -> None:
 
 
 async def test_equal_requests_and_keys_of_two_principals_are_two_jobs(stack: Stack, gate: Gate) -> None:
-    """Neither the input of a pure kind nor an idempotency key leads to somebody else's job, or tells of it."""
+    """Neither equal input of a pure kind nor an equal idempotency key joins or discloses another principal's job."""
     async with stack.client() as owner, stack.client() as other:
         first = [await owner.call("hash_file", file="data:,shared input") for _ in range(2)]
         assert first[0].job_id == first[1].job_id
@@ -189,7 +189,7 @@ async def test_equal_requests_and_keys_of_two_principals_are_two_jobs(stack: Sta
 
 
 async def test_the_same_bytes_of_two_principals_are_two_files(stack: Stack) -> None:
-    """They may lie in one place, but nobody is told: an upload is answered alike, there already or not."""
+    """They may share one blob, but an upload gets the same answer whether or not the blob exists."""
     async with stack.client() as owner, stack.client() as other:
         ids = [
             (await one.upload(b"the same bytes", "a", "text/plain")).removeprefix("artifact:") for one in (owner, other)
@@ -200,7 +200,7 @@ async def test_the_same_bytes_of_two_principals_are_two_files(stack: Stack) -> N
 
 
 async def test_a_signed_link_cannot_be_turned_into_one_for_a_foreign_file(stack: Stack) -> None:
-    """A link that is moved to a foreign id is refused exactly as one that is moved to an unknown id."""
+    """A link changed to a foreign id is refused exactly like one changed to an unknown id."""
     async with stack.client() as owner, stack.client() as other:
         theirs = await owning(owner)
         ours = await owning(other)
@@ -217,7 +217,7 @@ async def test_a_signed_link_cannot_be_turned_into_one_for_a_foreign_file(stack:
 
 
 async def test_ids_are_long_and_have_no_order(stack: Stack) -> None:
-    """At least 128 random bits: knowing some tells nothing about the next."""
+    """At least 128 random bits: known ids do not predict others."""
     async with stack.client() as owner:
         made = [await owning(owner) for _ in range(3)]
         ids = [one for each in made for one in (each.job_id, each.artifact_id, each.upload_id)]
@@ -225,18 +225,18 @@ async def test_ids_are_long_and_have_no_order(stack: Stack) -> None:
     assert len({one[:4] for one in ids}) == len(ids)
 
 
-async def test_nothing_that_one_is_told_names_the_other(stack: Stack) -> None:
-    """Every list and answer of one principal, searched for the other's ids, names and contents."""
+async def test_no_answer_to_a_principal_names_another_one(stack: Stack) -> None:
+    """Every list and answer of one principal is searched for the other's ids, names and contents."""
     async with stack.client() as owner, stack.client() as other:
         theirs = await owning(owner)
         ours = await owning(other)
-        told = [
+        answers = [
             (await other.call("list_jobs")).data,
             (await other.call("job_status", job_id=ours.job_id)).data,
             (await other.call("list_deliveries")).data,
             [one.model_dump(mode="json") for one in (await other.client.list_resources()).resources],
         ]
-        text = json.dumps(told)
+        text = json.dumps(answers)
         assert ours.job_id in text
         for secret in (theirs.job_id, theirs.artifact_id, theirs.upload_id, theirs.pending["artifact_id"]):
             assert secret not in text

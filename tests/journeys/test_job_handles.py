@@ -1,4 +1,4 @@
-"""A job that takes longer than a call: its id, asking for it again, from elsewhere, several at once, stopping it."""
+"""Job handles: job ids, polling, other front ends, waiting for several jobs, cancellation."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ pytestmark = pytest.mark.anyio
 
 
 async def begin(caller: Caller, gate: Gate, tool: str = "hold") -> str:
-    """Start a job and wait until it runs; answers its id."""
+    """Start a job and wait until it runs; returns its id."""
     answer = await caller.call(tool, gate=gate.argument, wait_seconds=0)
     await gate.entered()
     return answer.job_id
 
 
 async def eventually_gone(pid: int) -> None:
-    """Wait until a process has ended, without holding up this one's own connections."""
+    """Wait, without blocking the loop, until a process has ended."""
 
     async def gone() -> bool:
         return not alive(pid)
@@ -34,12 +34,14 @@ async def eventually_gone(pid: int) -> None:
 
 
 async def finished(caller: Caller, job_id: str) -> Answer:
-    """The job's last answer."""
+    """The final answer of a job."""
     return await caller.call("job_status", job_id=job_id, wait_seconds=10)
 
 
-async def test_wait_seconds_0_answers_at_once_and_job_status_has_the_output_later(stack: Stack, gate: Gate) -> None:
-    """The first answer is no error, and its text tells a model which tool to call next."""
+async def test_wait_seconds_0_answers_without_waiting_and_job_status_has_the_output_later(
+    stack: Stack, gate: Gate
+) -> None:
+    """The first answer is no error, and its text names the tool to call next."""
     async with stack.client() as caller:
         begun = time.monotonic()
         answer = await caller.call("hold", gate=gate.argument, wait_seconds=0)
@@ -79,7 +81,7 @@ async def test_job_status_with_a_wait_answers_as_soon_as_the_job_ends(stack: Sta
 
 
 async def test_a_job_begun_at_one_front_end_is_asked_for_at_another(stack: Stack, gate: Gate) -> None:
-    """Two front ends on one Redis know the same jobs, while they run and afterwards."""
+    """Two front ends on one Redis serve the same jobs, while they run and afterwards."""
     first, second = stack.front_ends[:2]
     key = stack.new_key()
     async with stack.client(first, key=key) as here, stack.client(second, key=key, mode="legacy") as there:
@@ -106,7 +108,7 @@ async def test_wait_for_jobs_any_answers_at_the_first_end_and_all_at_the_last(st
         assert [job["state"] for job in (await waiting).data["jobs"]] == ["completed", "completed"]
 
 
-async def test_list_jobs_shows_the_newest_first_filters_and_goes_on_page_by_page(stack: Stack, gate: Gate) -> None:
+async def test_list_jobs_is_newest_first_filtered_and_paged(stack: Stack, gate: Gate) -> None:
     async with stack.client() as caller:
         naps = [(await caller.call("nap")).job_id for _ in range(3)]
         failed = (await caller.call("stumble")).job_id
@@ -132,7 +134,7 @@ async def test_list_jobs_shows_the_newest_first_filters_and_goes_on_page_by_page
 
 
 async def test_a_job_that_never_returns_from_c_is_cancelled_and_its_process_is_gone(stack: Stack, gate: Gate) -> None:
-    """The answer says cancelled only when nothing is left of it; the slot is free for the next job."""
+    """The answer is cancelled only once the process has ended; the slot is free for the next job."""
     async with stack.client() as caller:
         job_id = await begin(caller, gate, "spin")
         child = await gate.entered()
@@ -144,8 +146,8 @@ async def test_a_job_that_never_returns_from_c_is_cancelled_and_its_process_is_g
         assert (await caller.call("nap")).state == "completed"
 
 
-async def test_a_job_that_still_waits_is_cancelled_at_once_and_never_runs(stack: Stack, gate: Gate) -> None:
-    """All slots are taken, so that the job is queued for certain."""
+async def test_a_queued_job_is_cancelled_and_never_runs(stack: Stack, gate: Gate) -> None:
+    """All slots are in use, so the job is certainly queued."""
     async with stack.client() as caller:
         for _ in range(2):
             await caller.call("hold", gate=gate.argument, wait_seconds=0)
@@ -170,8 +172,8 @@ async def test_cancelling_what_has_ended_changes_nothing(stack: Stack) -> None:
         assert (answer.state, answer.is_error) == ("completed", False)
 
 
-async def test_a_client_that_leaves_in_the_middle_takes_its_job_along(stack: Stack, gate: Gate) -> None:
-    """Nobody else knows the job's id, so nobody could want it: the work is stopped, as the protocol has it."""
+async def test_a_disconnected_client_cancels_its_job(stack: Stack, gate: Gate) -> None:
+    """No other caller has the job's id, so the job is cancelled, as the protocol requires."""
     key = stack.new_key()
     connection = begin_call(stack.front_ends[0].endpoint, key, "hold", {"gate": gate.argument, "wait_seconds": 50})
     try:
@@ -188,8 +190,8 @@ async def test_a_client_that_leaves_in_the_middle_takes_its_job_along(stack: Sta
         await eventually(cancelled, "the job is cancelled")
 
 
-async def test_a_call_that_a_modern_client_gives_up_stops_its_job(stack: Stack, gate: Gate) -> None:
-    """The official client closes the stream when the caller's task is cancelled; its other calls go on."""
+async def test_a_call_cancelled_by_a_modern_client_stops_its_job(stack: Stack, gate: Gate) -> None:
+    """The official client closes the stream when the caller's task is cancelled; its other calls continue."""
     async with stack.client() as caller:
         call = asyncio.create_task(caller.call("spin", gate=gate.argument, wait_seconds=50))
         child = await gate.entered()
@@ -199,8 +201,8 @@ async def test_a_call_that_a_modern_client_gives_up_stops_its_job(stack: Stack, 
         assert (await caller.call("nap")).state == "completed"
 
 
-async def test_a_job_with_an_idempotency_key_goes_on_when_its_client_leaves(stack: Stack, gate: Gate) -> None:
-    """With the key it can be reached again: the same call joins the same execution."""
+async def test_a_job_with_an_idempotency_key_survives_its_client(stack: Stack, gate: Gate) -> None:
+    """The key makes it reachable: the same call joins the same execution."""
     key = stack.new_key()
     arguments = {"gate": gate.argument, "wait_seconds": 50, "idempotency_key": "mine"}
     connection = begin_call(stack.front_ends[0].endpoint, key, "hold", arguments)
@@ -218,8 +220,8 @@ async def test_a_job_with_an_idempotency_key_goes_on_when_its_client_leaves(stac
     assert gate.pids == [child]
 
 
-async def test_a_job_whose_id_was_told_goes_on_when_a_waiting_client_leaves(stack: Stack, gate: Gate) -> None:
-    """To stop waiting for a job in job_status is not to stop the job."""
+async def test_a_job_with_a_disclosed_id_survives_a_waiting_client_that_disconnects(stack: Stack, gate: Gate) -> None:
+    """Ending the wait in job_status does not cancel the job."""
     key = stack.new_key()
     async with stack.client(key=key) as caller:
         job_id = await begin(caller, gate)
@@ -235,7 +237,7 @@ async def test_a_job_whose_id_was_told_goes_on_when_a_waiting_client_leaves(stac
 
 
 async def test_an_idempotency_key_joins_and_refuses_other_arguments(stack: Stack, gate: Gate) -> None:
-    """It belongs to its principal: the same word of somebody else is another job."""
+    """A key belongs to its principal: the same key of another principal is another job."""
     async with stack.client() as caller, stack.client() as other:
         first = await caller.call("hold", gate=gate.argument, wait_seconds=0, idempotency_key="k")
         same = await caller.call("hold", gate=gate.argument, wait_seconds=0, idempotency_key="k")

@@ -1,4 +1,4 @@
-"""Jobs as resources, and ``subscriptions/listen``: who has started a job hears of it, from any front end."""
+"""Jobs as resources and ``subscriptions/listen``: the owner of a job gets notifications from any front end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 
 def uri_of(job_id: str) -> str:
-    """The job as a resource."""
+    """The resource URI of a job."""
     return f"offloop://jobs/{job_id}"
 
 
@@ -52,8 +52,8 @@ async def read(caller: Caller, job_id: str) -> dict[str, Any]:
     return found
 
 
-async def heard(subscription: Subscription) -> str:
-    """The URI that is told of next."""
+async def notified(subscription: Subscription) -> str:
+    """The URI of the next notification."""
     async with asyncio.timeout(10):
         event = await anext(subscription)
     assert isinstance(event, ResourceUpdated)
@@ -61,13 +61,13 @@ async def heard(subscription: Subscription) -> str:
 
 
 async def rest(subscription: Subscription) -> list[str]:
-    """What is told until the stream ends in good order."""
+    """The URIs of all notifications until the stream ends in order."""
     async with asyncio.timeout(20):
         return [event.uri async for event in subscription if isinstance(event, ResourceUpdated)]
 
 
 def request(uris: list[str], *, version: str = VERSION) -> tuple[dict[str, Any], dict[str, str]]:
-    """A request to listen by hand: body and headers."""
+    """Body and headers of a raw listen request."""
     meta = {
         "io.modelcontextprotocol/protocolVersion": version,
         "io.modelcontextprotocol/clientCapabilities": {},
@@ -85,7 +85,7 @@ def request(uris: list[str], *, version: str = VERSION) -> tuple[dict[str, Any],
 async def by_hand(
     endpoint: str, key: str | None, uris: list[str]
 ) -> AsyncIterator[tuple[httpx2.Response, AsyncIterator[dict[str, Any]]]]:
-    """Listen without the SDK's client, to see each frame; leaves at the end of the block."""
+    """Listen without the SDK's client, to see each frame; disconnects at the exit."""
     body, headers = request(uris)
 
     async def frames(response: httpx2.Response) -> AsyncIterator[dict[str, Any]]:
@@ -106,12 +106,12 @@ async def test_a_job_reads_as_what_job_status_answers(stack: Stack, mode: Mode) 
         note = (await caller.call("write_note", text="hello")).job_id
         batch = (await caller.call("run_batch", kind="nap", items=[{}, {}])).job_id
         for job_id in (note, batch):
-            told = (await caller.call("job_status", job_id=job_id)).data
+            status = (await caller.call("job_status", job_id=job_id)).data
             found = await read(caller, job_id)
-            for one in (told, found):
+            for one in (status, found):
                 for artifact in one["artifacts"]:
                     assert artifact.pop("download_url").startswith("http://127.0.0.1:")
-            assert found == told
+            assert found == status
         templates = (await caller.client.list_resource_templates()).resource_templates
         assert [one.uri_template for one in templates] == [
             "offloop://artifacts/{artifact_id}",
@@ -134,22 +134,24 @@ async def test_a_foreign_job_reads_as_an_unknown_one(stack: Stack, mode: Mode) -
 
 
 @pytest.mark.parametrize("uri", ["offloop://jobs/", "offloop://jobs/a/b", "offloop://jobs/" + "a" * 65, "job:1"])
-async def test_what_names_no_job_is_told_how_they_are_named(stack: Stack, uri: str) -> None:
+async def test_a_uri_that_names_no_job_is_an_error_with_the_right_form(stack: Stack, uri: str) -> None:
     async with stack.client() as caller:
         with pytest.raises(MCPError, match=r"is not a resource of this server: .* jobs offloop://jobs/\{job_id\}"):
             await caller.client.read_resource(uri)
 
 
 async def test_only_what_happens_is_advertised(stack: Stack) -> None:
-    """Jobs change; lists never do while a front end serves, and the legacy era has no session to tell anybody in."""
+    """Jobs change; lists do not change while a front end runs, and the legacy era has no session for notifications."""
     async with stack.client() as modern, stack.client(mode="legacy") as legacy:
         for caller, subscribe in ((modern, True), (legacy, False)):
-            told = caller.client.server_capabilities
-            assert told.resources
-            assert told.tools
-            assert told.prompts
-            assert bool(told.resources.subscribe) is subscribe
-            assert not any(one.list_changed for one in (told.resources, told.tools, told.prompts))
+            capabilities = caller.client.server_capabilities
+            assert capabilities.resources
+            assert capabilities.tools
+            assert capabilities.prompts
+            assert bool(capabilities.resources.subscribe) is subscribe
+            assert not any(
+                one.list_changed for one in (capabilities.resources, capabilities.tools, capabilities.prompts)
+            )
 
 
 async def test_the_legacy_era_has_no_listening(stack: Stack) -> None:
@@ -161,7 +163,7 @@ async def test_the_legacy_era_has_no_listening(stack: Stack) -> None:
     assert '"code":-32601' in answer.text.replace(" ", "")
 
 
-async def test_a_listener_on_another_front_end_hears_at_once_and_until_the_end(stack: Stack, gate: Gate) -> None:
+async def test_a_listener_on_another_front_end_is_notified_until_the_end(stack: Stack, gate: Gate) -> None:
     key = stack.new_key()
     first, second = stack.front_ends[:2]
     async with stack.client(first, key=key) as caller, stack.client(second, key=key) as listener:
@@ -169,14 +171,14 @@ async def test_a_listener_on_another_front_end_hears_at_once_and_until_the_end(s
         await gate.entered()
         async with listener.client.listen(resource_subscriptions=[uri_of(job_id)]) as subscription:
             assert subscription.honored.resource_subscriptions == [uri_of(job_id)]
-            assert await heard(subscription) == uri_of(job_id)
+            assert await notified(subscription) == uri_of(job_id)
             assert (await read(listener, job_id))["state"] == "running"
             gate.open()
             assert set(await rest(subscription)) == {uri_of(job_id)}
             assert (await read(listener, job_id))["state"] == "completed"
 
 
-async def test_each_progress_is_told(stack: Stack) -> None:
+async def test_every_progress_is_notified(stack: Stack) -> None:
     async with stack.client() as caller, stack.client(stack.front_ends[1], key=caller.key) as listener:
         job_id = await started(caller, "nap", seconds=2, steps=4)
         seen: list[float] = []
@@ -189,30 +191,30 @@ async def test_each_progress_is_told(stack: Stack) -> None:
         assert seen == sorted(seen)
 
 
-async def test_a_job_that_begins_is_told_of(new_stack: Callable[..., Stack], gate: Gate) -> None:
+async def test_the_start_of_a_job_is_notified(new_stack: Callable[..., Stack], gate: Gate) -> None:
     stack = new_stack()
     stack.front_end()
     async with stack.client() as caller:
         job_id = await started(caller, "hold", gate=gate.argument)
         async with caller.client.listen(resource_subscriptions=[uri_of(job_id)]) as subscription:
-            await heard(subscription)
+            await notified(subscription)
             assert (await read(caller, job_id))["state"] == "queued"
-            await asyncio.to_thread(stack.await_worker, stack.begin_worker())  # its start has a bound of its own
+            await asyncio.to_thread(stack.await_worker, stack.begin_worker())  # with a time limit of its own
             await gate.entered()
-            assert await heard(subscription) == uri_of(job_id)
+            assert await notified(subscription) == uri_of(job_id)
             assert (await read(caller, job_id))["state"] == "running"
             gate.open()
             assert await rest(subscription) == [uri_of(job_id)]
 
 
-async def test_only_ones_own_jobs_are_acknowledged(stack: Stack, gate: Gate) -> None:
+async def test_only_jobs_of_the_principal_are_acknowledged(stack: Stack, gate: Gate) -> None:
     async with stack.client() as owner, stack.client() as other:
         own, theirs = [await started(caller, "hold", gate=gate.argument) for caller in (owner, other)]
         file = await owner.upload(b"x", "x.txt", "text/plain")
         refused = [uri_of(theirs), uri_of(UNKNOWN), f"offloop://artifacts/{file.removeprefix('artifact:')}", "x" * 5000]
-        asked = [*refused, uri_of(own), uri_of(own)]
+        requested = [*refused, uri_of(own), uri_of(own)]
         async with owner.client.listen(
-            tools_list_changed=True, resources_list_changed=True, resource_subscriptions=asked
+            tools_list_changed=True, resources_list_changed=True, resource_subscriptions=requested
         ) as subscription:
             honored = subscription.honored.model_dump(exclude_none=True)
             assert honored == {"resource_subscriptions": [uri_of(own)]}
@@ -223,13 +225,13 @@ async def test_only_ones_own_jobs_are_acknowledged(stack: Stack, gate: Gate) -> 
             assert await rest(nothing) == []
 
 
-async def test_an_ended_job_is_told_once_and_the_stream_ends_when_all_have_ended(stack: Stack, gate: Gate) -> None:
+async def test_an_ended_job_is_notified_once_and_the_stream_ends_with_the_last_job(stack: Stack, gate: Gate) -> None:
     async with stack.client() as caller:
         ended = (await caller.call("write_note", text="x")).job_id
         going = await started(caller, "hold", gate=gate.argument)
         await gate.entered()
         async with caller.client.listen(resource_subscriptions=[uri_of(ended), uri_of(going)]) as subscription:
-            assert [await heard(subscription), await heard(subscription)] == [uri_of(ended), uri_of(going)]
+            assert [await notified(subscription), await notified(subscription)] == [uri_of(ended), uri_of(going)]
             gate.open()
             assert {*await rest(subscription)} == {uri_of(going)}
 
@@ -244,11 +246,13 @@ async def test_the_frames_are_the_acknowledgement_then_changes_then_the_result(s
     assert first["params"]["notifications"] == {"resourceSubscriptions": [uri_of(job_id)]}
     assert (second["method"], second["params"]["uri"]) == ("notifications/resources/updated", uri_of(job_id))
     assert last["id"] == "mine"
-    told = [first["params"], second["params"], last["result"]]
-    assert [one["_meta"][SUBSCRIPTION] for one in told] == ["mine"] * 3
+    bodies = [first["params"], second["params"], last["result"]]
+    assert [one["_meta"][SUBSCRIPTION] for one in bodies] == ["mine"] * 3
 
 
-async def test_who_leaves_leaves_nothing_and_the_job_goes_on(new_stack: Callable[..., Stack], gate: Gate) -> None:
+async def test_a_disconnected_listener_leaves_nothing_and_the_job_continues(
+    new_stack: Callable[..., Stack], gate: Gate
+) -> None:
     stack = new_stack(job_modules="stack_jobs,stack_tools")
     shutil.copy(str(stack_tools.__file__), stack.folder / "modules" / "stack_tools.py")
     front_end = stack.front_end()
@@ -264,7 +268,7 @@ async def test_who_leaves_leaves_nothing_and_the_job_goes_on(new_stack: Callable
             return not (await tasks() - before)
 
         before = await tasks()
-        for _ in range(2):  # more often than one may listen at a time: the places are free again
+        for _ in range(2):  # more often than the limit allows at a time: the permits are released
             async with AsyncExitStack() as listening:
                 for _ in range(MAX_PER_PRINCIPAL):
                     _, frames = await listening.enter_async_context(
@@ -272,19 +276,19 @@ async def test_who_leaves_leaves_nothing_and_the_job_goes_on(new_stack: Callable
                     )
                     assert "acknowledged" in (await anext(frames))["method"]
                 assert await tasks() - before
-            await eventually(as_before, "nobody listens any more")
+            await eventually(as_before, "no listener is left")
         assert (await read(caller, job_id))["state"] == "running"
         gate.open()
         assert (await caller.call("job_status", job_id=job_id, wait_seconds=20)).state == "completed"
 
 
-async def test_to_listen_does_not_keep_a_job_whose_caller_leaves(stack: Stack, gate: Gate) -> None:
+async def test_a_subscription_does_not_keep_a_job_whose_caller_disconnects(stack: Stack, gate: Gate) -> None:
     async with stack.client() as caller:
         call = begin_call(stack.front_ends[0].endpoint, caller.key, "hold", {"gate": gate.argument, "wait_seconds": 40})
         await gate.entered()
         [job] = (await caller.call("list_jobs")).data["jobs"]
         async with caller.client.listen(resource_subscriptions=[uri_of(job["job_id"])]) as subscription:
-            await heard(subscription)
+            await notified(subscription)
             call.close()
             await rest(subscription)
         assert (await read(caller, job["job_id"]))["state"] == "cancelled"
@@ -321,8 +325,8 @@ async def test_a_request_names_no_more_jobs_than_it_may(stack: Stack) -> None:
             assert await rest(subscription) == []
 
 
-async def test_one_principal_and_all_together_listen_so_often_and_no_more(new_stack: Callable[..., Stack]) -> None:
-    """All of them end when their jobs do; afterwards there is room again."""
+async def test_listeners_are_limited_per_principal_and_in_total(new_stack: Callable[..., Stack]) -> None:
+    """All of them end with their jobs; afterwards new ones are accepted."""
     stack = new_stack()
     stack.front_end()
     async with AsyncExitStack() as opened:
@@ -347,4 +351,4 @@ async def test_one_principal_and_all_together_listen_so_often_and_no_more(new_st
             assert len(await rest(stream)) in (1, 2)
         async with last.client.listen(resource_subscriptions=[uri_of(last_job)]) as subscription:
             assert await rest(subscription) == [uri_of(last_job)]
-    stack.worker()  # takes what told workers of the jobs
+    stack.worker()  # claims the queued jobs

@@ -1,4 +1,4 @@
-"""What a model is shown: few tools where few are wanted, in a fixed order, described in few words."""
+"""tools/list: selectable families, a fixed order, and limits on the size of descriptions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
 
-MAX_WORDS = 360
-"""Characters of a description; the longest is that of a job, with the line that all jobs have."""
+MAX_DESCRIPTION = 360
+"""Characters of a description; the longest is that of a job, with the line common to all jobs."""
 MAX_BYTES = 200_000
-"""Of the shipped tools in tools/list, everything switched on; half of it are the schemas of answers."""
-MAX_SHOWN = 90_000
-"""Of what models are shown of them: names, descriptions and the schemas of arguments."""
+"""Bytes of tools/list with everything switched on; half of it are output schemas."""
+MAX_FOR_MODELS = 90_000
+"""Bytes of the part that hosts give to models: names, descriptions and input schemas."""
 ALWAYS = {"job_status", "wait_for_jobs", "list_jobs", "cancel_job"} | {
     "create_upload",
     "read_artifact",
@@ -43,7 +43,7 @@ async def test_every_front_end_lists_the_same_tools_in_the_same_order(stack: Sta
     assert len({tool.name for tool in lists[0]}) == len(lists[0])
 
 
-async def test_all_tools_together_are_short_enough_to_be_shown(new_stack: Callable[..., Stack]) -> None:
+async def test_all_tools_together_stay_within_the_size_limit(new_stack: Callable[..., Stack]) -> None:
     stack = new_stack(**EVERYTHING)
     stack.front_end()
     async with stack.client() as caller:
@@ -52,10 +52,10 @@ async def test_all_tools_together_are_short_enough_to_be_shown(new_stack: Callab
     tools = [tool for tool in result.tools if tool.name not in beds]
     assert {"http_get", "query_records", "query_postgres", "gather_sources"} <= {tool.name for tool in tools}
     assert sum(len(tool.model_dump_json(by_alias=True, exclude_none=True)) for tool in tools) <= MAX_BYTES
-    shown = [(tool.name, tool.description, tool.input_schema) for tool in tools]
-    assert len(json.dumps(shown)) <= MAX_SHOWN
+    parts = [(tool.name, tool.description, tool.input_schema) for tool in tools]
+    assert len(json.dumps(parts)) <= MAX_FOR_MODELS
     described = {tool.name: tool.description or "" for tool in result.tools}
-    assert {name: len(text) for name, text in described.items() if not 20 <= len(text) <= MAX_WORDS} == {}
+    assert {name: len(text) for name, text in described.items() if not 20 <= len(text) <= MAX_DESCRIPTION} == {}
     assert len({*described.values()}) == len(described)
 
 

@@ -1,4 +1,4 @@
-"""The main job, as a client has it: documents become PDFs, pictures become smaller, files get their digests."""
+"""Core use cases of a client: render documents, shrink pictures, hash files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ERAS = {"auto": "2026-07-28", "legacy": "2025-11-25"}
 
 
 def text_of(pdf: bytes) -> tuple[int, str]:
-    """Pages and text of a PDF, by another library than the one that made it; white space is one space."""
+    """Number of pages and text of a PDF, read by another library; whitespace is collapsed."""
     document = pypdfium2.PdfDocument(pdf)
     try:
         texts = []
@@ -37,7 +37,7 @@ def text_of(pdf: bytes) -> tuple[int, str]:
 
 
 def photo(side: int = 640) -> bytes:
-    """A JPEG that does not compress to nothing."""
+    """A JPEG of noise, which does not compress well."""
     noise = random.Random(7)  # noqa: S311 -- the same picture each time
     small = Image.new("RGB", (side // 8, side // 8))
     small.putdata([(noise.randrange(256), noise.randrange(256), noise.randrange(256)) for _ in range((side // 8) ** 2)])
@@ -49,7 +49,7 @@ def photo(side: int = 640) -> bytes:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("document", documents(), ids=lambda document: document.name)
 async def test_a_document_of_other_people_becomes_a_pdf(stack: Stack, document: Document, mode: Mode) -> None:
-    """Through the official client, in both eras of the protocol; the text is all there."""
+    """Through the official client, in both protocol eras; the text is complete."""
     async with stack.client(mode=mode) as caller:
         assert caller.client.protocol_version == ERAS[mode]
         answer = await caller.call_with("render_pdf", {document.format: document.text, "wait_seconds": 50})
@@ -64,7 +64,7 @@ async def test_a_document_of_other_people_becomes_a_pdf(stack: Stack, document: 
 
 
 async def test_an_uploaded_photo_becomes_a_smaller_webp(stack: Stack) -> None:
-    """create_upload, PUT, transform_image; the result goes on to the next tool by its reference."""
+    """create_upload, PUT, transform_image; the result is passed to the next tool by its reference."""
     source = photo()
     async with stack.client() as caller:
         reference = await caller.upload(source, "photo.jpg", "image/jpeg")
@@ -81,7 +81,7 @@ async def test_an_uploaded_photo_becomes_a_smaller_webp(stack: Stack) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_file_under_a_root_gets_the_digests_that_hashlib_gives(stack: Stack, mode: Mode) -> None:
-    """Several algorithms in one call, and the size."""
+    """Several algorithms and the size in one call."""
     content = random.Random(3).randbytes(3_000_000)  # noqa: S311 -- any bytes will do
     (stack.root / f"digests-{mode}.bin").write_bytes(content)
     algorithms = ["md5", "sha256", "sha512", "blake2b"]
@@ -94,19 +94,19 @@ async def test_a_file_under_a_root_gets_the_digests_that_hashlib_gives(stack: St
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_progress_arrives_while_the_job_runs_and_only_grows(stack: Stack, mode: Mode) -> None:
-    """Four steps in a second and a half are told as they happen."""
-    told: list[tuple[float, float | None, str | None]] = []
+    """Four steps in a second and a half are each reported."""
+    updates: list[tuple[float, float | None, str | None]] = []
 
-    async def tell(progress: float, total: float | None, message: str | None) -> None:
-        told.append((progress, total, message))
+    async def record(progress: float, total: float | None, message: str | None) -> None:
+        updates.append((progress, total, message))
 
     async with stack.client(mode=mode) as caller:
-        answer = await caller.call("nap", seconds=1.6, steps=4, progress=tell)
+        answer = await caller.call("nap", seconds=1.6, steps=4, progress=record)
     assert answer.output["steps"] == 4
-    steps = [done for done, _, _ in told]
+    steps = [done for done, _, _ in updates]
     assert len(steps) >= 2
     assert steps == sorted(set(steps))
-    assert told[0] == (1, 4, "step 1")
+    assert updates[0] == (1, 4, "step 1")
 
 
 async def test_a_job_in_one_new_file_outside_the_repo_is_a_tool(stack: Stack) -> None:
@@ -125,7 +125,7 @@ async def test_a_job_in_one_new_file_outside_the_repo_is_a_tool(stack: Stack) ->
 
 
 async def test_every_tool_is_described_in_full(stack: Stack) -> None:
-    """Name, title, description, both schemas and all four hints; the order is the same at each front end."""
+    """Name, title, description, both schemas and all four hints; every front end has the same order."""
     async with stack.client(stack.front_ends[0]) as first, stack.client(stack.front_ends[1]) as second:
         tools = await first.tools()
         assert list(tools) == list(await second.tools())

@@ -1,6 +1,6 @@
-"""The official TypeScript client of the legacy era, as other people's agents use it.
+"""Official TypeScript client of the legacy era.
 
-It needs Node and, at its first use on a machine, the npm registry; without them the tests are skipped with a reason
+It needs Node and, for its first use on a machine, the npm registry; without them the tests are skipped with a reason
 that begins with ``needs-node:`` or ``needs-npm-registry:``.
 """
 
@@ -24,7 +24,7 @@ CLIENTS = Path(__file__).parents[1] / "clients"
 
 @pytest.fixture(scope="module")
 def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The script beside what the lock file says, installed into a folder that goes away."""
+    """The client script, with the locked packages installed into a temporary folder."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         pytest.skip("needs-node: node and npm are not installed, the legacy TypeScript client was not run")
@@ -39,7 +39,7 @@ def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def calls(script: Path, stack: Stack, tool: str, arguments: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the client got, a call for each of the arguments."""
+    """The client's results, with one call for each of the arguments."""
     command = [str(shutil.which("node")), str(script), stack.front_ends[0].endpoint, str(stack.new_key()), tool]
     done = subprocess.run(command, input=json.dumps(arguments), capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
@@ -48,7 +48,7 @@ def calls(script: Path, stack: Stack, tool: str, arguments: list[dict[str, Any]]
 
 
 def test_it_renders_three_documents_of_other_people(node_client: Path, stack: Stack) -> None:
-    """The client itself checks every structured answer against the tool's output schema."""
+    """The client validates every structured answer against the tool's output schema."""
     papers = documents()
     got = calls(node_client, stack, "render_pdf", [{paper.format: paper.text} for paper in papers])
     assert got["protocol"] == "2025-11-25"
@@ -63,12 +63,12 @@ def test_it_renders_three_documents_of_other_people(node_client: Path, stack: St
         document.close()
 
 
-def test_it_is_told_of_progress_of_handles_and_of_errors(node_client: Path, stack: Stack) -> None:
+def test_it_receives_progress_handles_and_errors(node_client: Path, stack: Stack) -> None:
     got = calls(node_client, stack, "nap", [{"seconds": 1.2}, {"seconds": 1, "wait_seconds": 0}, {"seconds": "long"}])
     whole, handle, bad = (answer["result"] for answer in got["answers"])
-    told = got["answers"][0]["progress"]
-    assert len(told) >= 2
-    assert told == sorted(set(told))
+    updates = got["answers"][0]["progress"]
+    assert len(updates) >= 2
+    assert updates == sorted(set(updates))
     assert whole["structuredContent"]["output"]["steps"] == 4
     assert handle["structuredContent"]["state"] in ("queued", "running")
     assert not handle.get("isError")

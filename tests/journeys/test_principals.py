@@ -1,4 +1,4 @@
-"""Who may see what: keys, and the one answer for what is unknown and what is somebody else's."""
+"""Principals: API keys, and equal answers for unknown and foreign ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACCEPT = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong-key-wrong-key", "Basic YTpi", "Bearer"])
 async def test_a_call_without_a_right_key_is_answered_401(stack: Stack, authorization: str | None) -> None:
-    """The answer says what is missing, in the header that clients look at and in words."""
+    """The missing key is named in the header that clients read and in the message."""
     headers = {**ACCEPT, **({"Authorization": authorization} if authorization else {})}
     response = httpx2.post(stack.front_ends[0].endpoint, json=PING, headers=headers, trust_env=False)
     assert response.status_code == 401
@@ -35,7 +35,7 @@ async def test_a_right_key_is_let_in(stack: Stack) -> None:
 
 
 def alike(foreign: Answer, foreign_id: str, unknown: Answer, unknown_id: str) -> None:
-    """The two answers differ in nothing but the id that was sent."""
+    """Assert that the two answers differ only in the id."""
     assert foreign.is_error
     assert unknown.is_error
     assert foreign_id in foreign.text
@@ -68,7 +68,7 @@ async def test_the_job_of_another_principal_is_answered_like_one_that_never_was(
         assert not (await owner.call_with(tool, asking(theirs))).is_error
 
 
-async def test_list_jobs_shows_only_ones_own(stack: Stack) -> None:
+async def test_list_jobs_shows_only_jobs_of_the_principal(stack: Stack) -> None:
     async with stack.client() as owner, stack.client() as other:
         mine = (await owner.call("nap")).job_id
         assert [job["job_id"] for job in (await owner.call("list_jobs")).data["jobs"]] == [mine]

@@ -1,4 +1,4 @@
-"""Files out: shown in the answer, read in parts, looked at as pictures, and as MCP resources."""
+"""Reading files: inline in answers, in parts, as pictures, and as MCP resources."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def picture(size: tuple[int, int], kind: str = "PNG", *, noisy: bool = False) ->
 
 
 def seen(answer: Answer) -> Image.Image:
-    """The one picture that an answer shows, opened."""
+    """The only image of an answer, opened."""
     [block] = [block for block in answer.content if isinstance(block, ImageContent)]
     assert len(block.data) <= 700 << 10
     image = Image.open(io.BytesIO(base64.b64decode(block.data)))
@@ -63,7 +63,7 @@ async def test_a_small_text_of_a_job_is_in_its_answer_and_a_large_one_is_a_link(
 
 
 @pytest.mark.parametrize("mime_type", ["image/png", "application/pdf", "application/octet-stream"])
-async def test_what_only_says_that_it_is_a_picture_is_not_shown_as_one(stack: Stack, mime_type: str) -> None:
+async def test_a_file_with_a_false_image_type_is_not_returned_as_an_image(stack: Stack, mime_type: str) -> None:
     async with stack.client() as caller:
         answer = await caller.call("write_note", text="no picture", name="x.png", mime_type=mime_type)
         assert [block.type for block in answer.content] == ["text", "resource_link"]
@@ -105,15 +105,15 @@ async def test_a_page_that_is_not_there_in_time_is_asked_for_again(stack: Stack)
     """The second call joins the job of the first."""
     async with stack.client() as caller:
         made = await caller.call("render_pdf", markdown="# Slow")
-        asked = {"artifact_id": made.data["artifacts"][0]["artifact_id"], "page": 1}
-        first = await caller.call("read_artifact", **asked, wait_seconds=0)
+        arguments = {"artifact_id": made.data["artifacts"][0]["artifact_id"], "page": 1}
+        first = await caller.call("read_artifact", **arguments, wait_seconds=0)
         assert (first.data["encoding"], first.is_error) == ("pending", False)
-        assert seen(await caller.call("read_artifact", **asked)).width == 1024
+        assert seen(await caller.call("read_artifact", **arguments)).width == 1024
         jobs = (await caller.call("list_jobs", kind="preview_pdf")).data["jobs"]
         assert len(jobs) == 1
 
 
-async def test_what_has_no_pages_says_so(stack: Stack) -> None:
+async def test_a_page_of_a_file_without_pages_is_an_error(stack: Stack) -> None:
     async with stack.client() as caller:
         artifact = await uploaded(caller, b"text")
         assert "no pages" in (await caller.call("read_artifact", artifact_id=artifact, page=1)).text
@@ -210,7 +210,7 @@ async def test_a_long_list_of_resources_comes_in_pages(stack: Stack) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("uri", "says"),
+    ("uri", "message"),
     [
         ("offloop://artifacts/AAAAAAAAAAAAAAAAAAAAAA", "No artifact"),
         ("offloop://artifacts/", "not a resource of this server"),
@@ -219,25 +219,25 @@ async def test_a_long_list_of_resources_comes_in_pages(stack: Stack) -> None:
         ("offloop://artifacts/" + "x" * 5000, "not a resource of this server"),
     ],
 )
-async def test_what_is_no_resource_is_an_error_in_words(stack: Stack, mode: Mode, uri: str, says: str) -> None:
+async def test_an_unknown_resource_is_a_clear_error(stack: Stack, mode: Mode, uri: str, message: str) -> None:
     async with stack.client(mode=mode) as caller:
-        with pytest.raises(MCPError, match=says) as refused:
+        with pytest.raises(MCPError, match=message) as refused:
             await caller.client.read_resource(uri)
         assert refused.value.code == -32602
 
 
-async def test_a_resource_too_large_to_be_read_at_once_says_how_to_read_it(stack: Stack) -> None:
+async def test_a_resource_too_large_to_read_is_an_error_with_advice(stack: Stack) -> None:
     async with stack.client() as caller:
         artifact = await uploaded(caller, b"x" * ((512 << 10) + 1))
         with pytest.raises(MCPError, match=r"read it in parts with read_artifact\(artifact_id="):
             await caller.client.read_resource(f"offloop://artifacts/{artifact}")
-        place = (await caller.call("create_upload", name="pending", mime_type="text/plain")).data
+        upload = (await caller.call("create_upload", name="pending", mime_type="text/plain")).data
         with pytest.raises(MCPError, match="has no bytes yet"):
-            await caller.client.read_resource(f"offloop://artifacts/{place['artifact_id']}")
+            await caller.client.read_resource(f"offloop://artifacts/{upload['artifact_id']}")
 
 
 def test_the_front_end_loads_no_library_of_the_workers(stack: Stack) -> None:
-    """What it shows was made small elsewhere."""
+    """Workers make the previews."""
     maps = (stack.front_ends[0].pid, "maps")
     with open(f"/proc/{maps[0]}/{maps[1]}", encoding="utf-8") as file:  # noqa: PTH123 -- procfs
         assert "_imaging" not in file.read()

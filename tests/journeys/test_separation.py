@@ -1,4 +1,4 @@
-"""Heavy libraries stay out of the front end: it queues heavy work and never does any."""
+"""Front ends load no heavy library: they queue heavy work and run none."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def test_importing_the_front_end_loads_no_heavy_library() -> None:
 
 
 def maps(pid: int) -> str:
-    """Every file a process has mapped, shared libraries among them."""
+    """Files mapped by a process, including shared libraries."""
     return Path(f"/proc/{pid}/maps").read_text()
 
 
 @pytest.mark.anyio
 async def test_a_front_end_that_has_served_heavy_jobs_has_mapped_no_heavy_library(stack: Stack) -> None:
-    """Looked at from outside, after it has answered for PDF, image and hash."""
+    """Checked from outside, after it has answered calls for PDFs, images and hashes."""
     async with stack.client() as caller:
         for tool, arguments in (
             ("render_pdf", {"html": "<p>x"}),

@@ -1,4 +1,4 @@
-"""Databases through a real front end: who reads, who leaves in the middle, and what a stop does to a running query."""
+"""SQL tools through a real front end: reads, disconnects, and a stop during a query."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def shop(new_stack: Callable[..., Stack], postgres: Postgres, tmp_path: Pa
 
 
 async def running(postgres: Postgres, count: int) -> None:
-    """Wait until so many queries run."""
+    """Wait until that many queries run."""
     async with asyncio.timeout(10):
         while await postgres.fetch(SLEEPING) != [(count,)]:
             pass
@@ -71,7 +71,7 @@ async def test_databases_are_listed_described_read_and_saved(shop: Stack) -> Non
         assert [both.data["data"][name]["rows"] for name in "ab"] == [[{"a": 1}], [{"b": 2}]]
 
 
-async def test_who_leaves_in_the_middle_leaves_no_query_behind(shop: Stack, postgres: Postgres) -> None:
+async def test_a_disconnected_client_leaves_no_query(shop: Stack, postgres: Postgres) -> None:
     endpoint = shop.front_ends[0].endpoint
     for tool, sql in (("query_postgres", "SELECT pg_sleep(40)"), ("query_records", ENDLESS)):
         arguments = {"sql": sql, "timeout_seconds": 40}
@@ -80,7 +80,7 @@ async def test_who_leaves_in_the_middle_leaves_no_query_behind(shop: Stack, post
             await running(postgres, 1)
         connection.close()
     await running(postgres, 0)
-    async with shop.client() as caller:  # the only thread is free again
+    async with shop.client() as caller:  # the only thread is free
         answer = await caller.call("query_records", sql="SELECT 1 AS a", timeout_seconds=10)
         assert answer.data["rows"] == [{"a": 1}]
 

@@ -1,4 +1,4 @@
-"""POST /files: a file comes in with the caller's own key, raw or as a form, within the principal's quota."""
+"""POST /files: uploads with the caller's API key, raw or as a form, within the principal's quota."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ JPEG = {"Content-Type": "image/jpeg", "X-File-Name": quote("späte Grüße.jpg")
 
 
 async def post(stack: Stack, caller: Caller, **request: Any) -> httpx2.Response:
-    """Send a file as the caller, with their key."""
+    """Send a file with the caller's key."""
     headers = {"Authorization": f"Bearer {caller.key}", **request.pop("headers", {})}
     return await caller.http.post(f"{stack.front_ends[0].base}/files", headers=headers, **request)
 
 
 async def described(caller: Caller, response: httpx2.Response) -> dict[str, Any]:
-    """What the server says of a file that has arrived."""
+    """The server's description of an uploaded file."""
     assert response.status_code == 201, response.text
     return (await caller.call("read_artifact", artifact_id=response.json()["artifact_id"], encoding="base64")).data
 
 
-async def test_a_raw_body_becomes_an_artifact_of_whoever_sent_it(stack: Stack) -> None:
+async def test_a_raw_body_becomes_an_artifact_of_its_sender(stack: Stack) -> None:
     async with stack.client() as caller, stack.client() as other:
         response = await post(stack, caller, content=CONTENT, headers=JPEG)
-        told = response.json()
-        assert (response.status_code, sorted(told)) == (
+        uploaded = response.json()
+        assert (response.status_code, sorted(uploaded)) == (
             201,
             ["artifact_id", "expires_at", "reference", "sha256", "size"],
         )
-        assert (told["size"], told["sha256"]) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
-        hashed = await caller.call("hash_file", file=told["reference"])
-        assert hashed.output["digests"]["sha256"] == told["sha256"]
+        assert (uploaded["size"], uploaded["sha256"]) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+        hashed = await caller.call("hash_file", file=uploaded["reference"])
+        assert hashed.output["digests"]["sha256"] == uploaded["sha256"]
         seen = await described(caller, response)
         assert (seen["name"], seen["mime_type"]) == ("späte Grüße.jpg", "image/jpeg")
-        assert (await other.call("hash_file", file=told["reference"])).is_error
+        assert (await other.call("hash_file", file=uploaded["reference"])).is_error
 
 
 async def test_the_file_of_a_form_becomes_an_artifact(stack: Stack) -> None:
@@ -127,22 +127,22 @@ async def test_a_file_without_a_key_or_from_a_strange_page_is_refused(stack: Sta
         assert rebound.status_code == 421
 
 
-async def test_who_keeps_as_much_as_allowed_is_refused_everywhere_and_nobody_else_is(
+async def test_a_principal_at_its_quota_is_refused_everywhere_and_others_are_not(
     new_stack: Callable[..., Stack],
 ) -> None:
-    """By POST, by PUT, and by a job's result; the words say the limit, what is used, and what to do."""
+    """For POST, PUT and results of jobs; the error names the limit, the usage and the remedy."""
     stack = new_stack(max_stored_mb_per_principal=1, max_artifacts_per_principal=4)
     stack.front_end()
     stack.worker()
     async with stack.client() as caller, stack.client() as other:
         first = await post(stack, caller, content=b"x" * 700_000)
         assert first.status_code == 201
-        place = (await caller.call("create_upload", name="b", mime_type="text/plain")).data
+        pending = (await caller.call("create_upload", name="b", mime_type="text/plain")).data
         for refused in (
             await post(stack, caller, content=b"x" * 700_000),
             await post(stack, caller, content=in_pieces(b"x" * 700_000)),
-            await caller.http.put(place["upload_url"], content=b"x" * 700_000),
-            await caller.http.put(place["upload_url"], content=in_pieces(b"x" * 700_000)),
+            await caller.http.put(pending["upload_url"], content=b"x" * 700_000),
+            await caller.http.put(pending["upload_url"], content=in_pieces(b"x" * 700_000)),
         ):
             assert refused.status_code == 507
             assert "1 MiB may be kept" in refused.json()["error"]

@@ -1,7 +1,7 @@
-"""Webhooks as users have them: named in a call, sent by whichever worker is alive, verified with the reference library.
+"""Webhooks end to end: named in a call, sent by any live worker, verified with the reference library.
 
-What the receivers do to single deliveries is told in ``tests/workers/webhooks/test_dispatcher.py``; here are the tools,
-and the processes that go away in between.
+``tests/workers/webhooks/test_dispatcher.py`` tests the reactions to receivers; this module tests the tools and the
+failures of processes.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ UNKNOWN = "msg_AAAAAAAAAAAAAAAAAAAAAA"
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Takes what is sent to 127.0.0.1."""
+    """A receiver on 127.0.0.1."""
     with receiving() as one:
         yield one
 
 
-def told_stack(new_stack: NewStack, **settings: Any) -> tuple[Stack, FrontEnd]:
-    """A stack whose operator allows the receivers of these tests, with one front end and no worker."""
+def webhook_stack(new_stack: NewStack, **settings: Any) -> tuple[Stack, FrontEnd]:
+    """A stack that allows the receivers of these tests, with one front end and no worker."""
     own = new_stack(webhook_hosts=LOCAL, fetch_networks=NETWORK, **settings)
     return own, own.front_end()
 
 
 async def settled(caller: Caller, job_id: str, state: str = "delivered") -> dict[str, Any]:
-    """The one delivery of a job, once it is in that state."""
+    """The only delivery of a job, once it is in that state."""
 
     async def found() -> dict[str, Any] | None:
         [delivery] = (await caller.call("list_deliveries", job_id=job_id)).data["deliveries"]
@@ -55,11 +55,11 @@ async def settled(caller: Caller, job_id: str, state: str = "delivered") -> dict
     return delivery
 
 
-async def test_a_call_names_a_url_and_the_url_is_told_of_the_end(
+async def test_a_call_names_a_url_and_a_webhook_reports_the_end(
     new_stack: NewStack, receiver: Receiver, gate: Gate
 ) -> None:
-    """The secret is shown once, by the tool that makes it; replays, too, are signed and have the same id."""
-    own, front_end = told_stack(new_stack, public_url="http://127.0.0.1:1")
+    """The tool returns the secret only when it creates it; replays are signed and keep the id."""
+    own, front_end = webhook_stack(new_stack, public_url="http://127.0.0.1:1")
     own.worker()
     receiver.plan(Reply(500), Reply())
     async with own.client(front_end) as caller:
@@ -94,7 +94,7 @@ async def test_a_call_names_a_url_and_the_url_is_told_of_the_end(
 
 
 async def failed_once(caller: Caller) -> bool:
-    """Whether the first delivery of the list has been answered."""
+    """Whether the first listed delivery has been attempted."""
     return bool((await caller.call("list_deliveries")).data["deliveries"][0]["last_status"])
 
 
@@ -117,7 +117,7 @@ async def test_every_job_tool_takes_a_url(stack: Stack) -> None:
         "gopher://example.org/",
     ],
 )
-async def test_a_url_that_leads_inside_or_in_the_clear_is_refused_and_nothing_is_queued(stack: Stack, url: str) -> None:
+async def test_a_private_or_unencrypted_url_is_refused_and_nothing_is_queued(stack: Stack, url: str) -> None:
     async with stack.client() as caller:
         answer = await caller.call("nap", notify_url=url)
         assert answer.is_error
@@ -127,8 +127,8 @@ async def test_a_url_that_leads_inside_or_in_the_clear_is_refused_and_nothing_is
         assert (await caller.call("list_deliveries")).data["deliveries"] == []
 
 
-async def test_a_name_that_leads_inside_is_found_out_when_it_is_sent_to(stack: Stack) -> None:
-    """By the worker: the front end does not look names up."""
+async def test_a_name_that_resolves_to_a_private_address_is_refused_when_sent(stack: Stack) -> None:
+    """By the worker: the front end does not resolve names."""
     async with stack.client() as caller:
         job_id = (await caller.call("nap", notify_url="https://localhost/hook")).job_id
         delivery = await settled(caller, job_id, "failed")
@@ -137,7 +137,7 @@ async def test_a_name_that_leads_inside_is_found_out_when_it_is_sent_to(stack: S
 
 
 async def test_another_principal_can_neither_list_nor_replay(new_stack: NewStack, receiver: Receiver) -> None:
-    own, front_end = told_stack(new_stack)
+    own, front_end = webhook_stack(new_stack)
     own.worker()
     async with own.client(front_end) as owner, own.client(front_end) as other:
         job_id = (await owner.call("nap", notify_url=receiver.url())).job_id
@@ -156,16 +156,16 @@ async def test_another_principal_can_neither_list_nor_replay(new_stack: NewStack
 
 
 def alike(foreign: Answer, foreign_id: str, unknown: Answer, unknown_id: str) -> None:
-    """The two refusals differ in nothing but the id that was sent."""
+    """Assert that the two refusals differ only in the id."""
     assert foreign.is_error
     assert unknown.is_error
     assert foreign.text.replace(foreign_id, "?") == unknown.text.replace(unknown_id, "?")
 
 
-async def test_a_client_that_leaves_does_not_end_a_job_whose_end_is_told(
+async def test_a_disconnected_client_does_not_end_a_job_with_a_webhook(
     new_stack: NewStack, receiver: Receiver, gate: Gate
 ) -> None:
-    own, front_end = told_stack(new_stack)
+    own, front_end = webhook_stack(new_stack)
     own.worker()
     key = own.new_key()
     arguments = {"gate": gate.argument, "wait_seconds": 30, "notify_url": receiver.url()}
@@ -174,17 +174,17 @@ async def test_a_client_that_leaves_does_not_end_a_job_whose_end_is_told(
     connection.close()
     async with own.client(front_end, key=key) as caller:
         [job] = (await caller.call("list_jobs")).data["jobs"]
-        await asyncio.sleep(0.5)  # what a front end does when a client leaves, it does at once
+        await asyncio.sleep(0.5)  # a front end reacts to a disconnect immediately
         gate.open()
         await settled(caller, job["job_id"])
     assert json.loads(receiver.received[0].body)["type"] == "job.completed"
 
 
 @pytest.mark.faults
-async def test_the_end_is_told_although_the_front_end_was_killed_after_its_answer(
+async def test_a_webhook_is_sent_although_the_front_end_was_killed_after_its_answer(
     new_stack: NewStack, receiver: Receiver, gate: Gate
 ) -> None:
-    own, front_end = told_stack(new_stack)
+    own, front_end = webhook_stack(new_stack)
     own.worker()
     key = own.new_key()
     async with own.client(front_end, key=key) as caller:
@@ -199,11 +199,9 @@ async def test_the_end_is_told_although_the_front_end_was_killed_after_its_answe
 
 
 @pytest.mark.faults
-async def test_a_worker_killed_in_the_middle_of_a_delivery_leaves_it_to_another(
-    new_stack: NewStack, receiver: Receiver
-) -> None:
-    """Within seconds, under the same id."""
-    own, front_end = told_stack(new_stack)
+async def test_another_worker_takes_over_a_delivery_of_a_killed_one(new_stack: NewStack, receiver: Receiver) -> None:
+    """Within seconds, with the same id."""
+    own, front_end = webhook_stack(new_stack)
     first = own.worker()
     receiver.plan(Reply(hangs=True), Reply())
     async with own.client(front_end) as caller:
@@ -221,11 +219,11 @@ async def test_a_worker_killed_in_the_middle_of_a_delivery_leaves_it_to_another(
 
 
 @pytest.mark.faults
-async def test_a_job_is_told_of_although_redis_was_killed_and_the_receiver_was_down(
+async def test_a_webhook_survives_a_killed_redis_and_a_receiver_that_is_down(
     new_stack: NewStack, receiver: Receiver, gate: Gate
 ) -> None:
-    """What was accepted is on disk with its job; the first retry comes after seconds."""
-    own, front_end = told_stack(new_stack, persistent=True)
+    """Accepted deliveries are persisted with their job; the first retry comes after seconds."""
+    own, front_end = webhook_stack(new_stack, persistent=True)
     own.worker()
     async with own.client(front_end) as caller:
         job_id = (await caller.call("hold", gate=gate.argument, wait_seconds=0, notify_url=receiver.url())).job_id
@@ -243,12 +241,12 @@ async def test_a_job_is_told_of_although_redis_was_killed_and_the_receiver_was_d
 
 
 async def test_the_receiver_of_the_guide_takes_what_is_sent(new_stack: NewStack, tmp_path: Path) -> None:
-    """As it is printed, but for its port: signed requests are handled once each, others are turned away."""
+    """As printed, except for its port: each signed request is handled once, others are rejected."""
     page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text("utf-8")
     [code] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     program = tmp_path / "receiver.py"
     program.write_text(code.replace("9000", "0"), "utf-8")
-    own, front_end = told_stack(new_stack)
+    own, front_end = webhook_stack(new_stack)
     own.worker()
     async with own.client(front_end) as caller:
         secret = (await caller.call("rotate_webhook_secret")).data["secret"]
@@ -263,12 +261,12 @@ async def test_the_receiver_of_the_guide_takes_what_is_sent(new_stack: NewStack,
             await eventually(lambda: _attempts(caller, 2), "it was sent again")
             await settled(caller, job_id)
             assert httpx2.post(url, content=b"{}", trust_env=False).status_code == 401
-            handled = [line for line in receiver.said.splitlines() if line.startswith("job.")]
+            handled = [line for line in receiver.output.splitlines() if line.startswith("job.")]
             assert handled == [f"job.completed {job_id}"]
         finally:
             receiver.kill()
 
 
 async def _attempts(caller: Caller, count: int) -> bool:
-    """Whether the latest delivery was sent so often."""
+    """Whether the latest delivery has that many attempts."""
     return bool((await caller.call("list_deliveries")).data["deliveries"][0]["attempts"] == count)

@@ -1,4 +1,4 @@
-"""The workflows: as prompts, whose calls do what they say, and as the programs of docs/workflows.md, run as printed."""
+"""Workflows: the calls of prompts work, and the programs of docs/workflows.md run as printed."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ PROMPTS: dict[str, dict[str, str]] = {
 }
 
 
-async def told(caller: Caller, name: str, arguments: dict[str, str]) -> tuple[str, dict[str, Any]]:
-    """The tool and the arguments that a prompt says to call it with."""
+async def call_of(caller: Caller, name: str, arguments: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    """The tool and the arguments of a prompt's call."""
     result = await caller.client.get_prompt(name, arguments)
     [message] = result.messages
     assert isinstance(message.content, TextContent)
@@ -78,7 +78,7 @@ async def test_the_call_that_a_prompt_names_does_what_it_promises(stack: Stack, 
         arguments = dict(PROMPTS[name])
         if name == "photo_set_for_web":
             arguments["image"] = await caller.upload(jpeg(), "photo.jpg", "image/jpeg")
-        tool, call = await told(caller, name, arguments)
+        tool, call = await call_of(caller, name, arguments)
         answer = await caller.call_with(tool, call)
         assert answer.state == "completed", answer.text
         assert answer.output.get("matches") is not False
@@ -100,7 +100,7 @@ async def test_the_call_that_a_prompt_names_does_what_it_promises(stack: Stack, 
         ("make_coffee", {}, "There is no prompt 'make_coffee'; there are: report_from_markdown"),
     ],
 )
-async def test_a_prompt_that_would_not_work_says_why(
+async def test_a_prompt_with_wrong_arguments_is_a_clear_error(
     stack: Stack, name: str, arguments: dict[str, str], says: str
 ) -> None:
     async with stack.client() as caller:
@@ -157,7 +157,7 @@ async def test_the_programs_of_the_page_do_what_they_say(new_stack: Callable[...
 
 
 def check_photos(folder: Path) -> None:
-    """The HTML names the files that are there."""
+    """Check that the HTML refers to existing files."""
     html = (folder / "photo.html").read_text("utf-8")
     named = set(re.findall(r"[\w.-]+\.(?:webp|jpg|jpeg)", html))
     assert named == {path.name for path in folder.glob("lighthouse-*")}

@@ -1,4 +1,4 @@
-"""Failures: the drawn tree is the true one, and what a client sees of a failure is stable."""
+"""Errors: the documented hierarchy matches the classes, and the wire form is stable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from offloop.errors import Busy, JobError, LimitExceeded, NotFound, OffloopError
 
 
 def _drawn() -> dict[str, tuple[str, str]]:
-    """Class → (parent, code), as drawn in the docstring of the module."""
+    """Class → (parent, code), from the docstring of the module."""
     found: dict[str, tuple[str, str]] = {}
     path: list[str] = ["OffloopError"]
     for line in (errors.__doc__ or "").splitlines():
@@ -24,7 +24,7 @@ def _drawn() -> dict[str, tuple[str, str]]:
 
 
 def _real(parent: type[OffloopError] = OffloopError) -> dict[str, tuple[str, str]]:
-    """The same, as the classes say."""
+    """Class → (parent, code), from the classes."""
     found: dict[str, tuple[str, str]] = {}
     for child in parent.__subclasses__():
         if child.__module__ == errors.__name__:

@@ -1,6 +1,6 @@
-"""Log lines: one shape for ours and the libraries', for machines and for people.
+"""Log lines: one format for offloop and the libraries, as JSON and as text.
 
-Logging is configured once a process, so each test has a process of its own.
+Logging is configured once a process, so each test runs its own process.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def test_the_level_decides_what_is_left_out() -> None:
     assert lines == ["it broke"]
 
 
-def test_a_reader_that_has_left_ends_nobody_who_writes() -> None:
+def test_a_closed_standard_error_does_not_end_the_process() -> None:
     program = _PROGRAM + "\nimport os; os.close(2); log.info('nobody reads'); print('still here')"
     done = subprocess.run([sys.executable, "-c", program], env={}, stdout=subprocess.PIPE, timeout=30, check=False)
     assert done.stdout == b"still here\n"

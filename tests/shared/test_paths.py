@@ -1,4 +1,4 @@
-"""The guard for files under a root, and the cleaner of file names."""
+"""Opening files under a root, and sanitising file names."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_path_that_could_leave_the_root_is_refused_by_its_form(root: Path, pat
 @pytest.mark.parametrize(
     "path", ["missing", "sub", "link", "out/secret.txt", "loop/x", "pipe", "socket", "a.txt/x", "n" * 300, "\ud800"]
 )
-def test_anything_but_a_regular_file_reached_without_links_is_refused_in_the_same_words(root: Path, path: str) -> None:
+def test_everything_but_a_regular_file_without_links_is_refused_with_one_error(root: Path, path: str) -> None:
     (root / "link").symlink_to(root.parent / "secret.txt")
     (root / "out").symlink_to(root.parent)
     (root / "loop").symlink_to(root / "loop")
@@ -75,7 +75,7 @@ def test_a_root_that_is_itself_a_link_is_the_operators_choice(root: Path) -> Non
         assert file.read() == b"A"
 
 
-def test_refusing_leaves_no_descriptor_open(root: Path) -> None:
+def test_a_refusal_leaves_no_descriptor_open(root: Path) -> None:
     os.mkfifo(root / "pipe")
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names are all that is compared
     for path in ("missing", "sub", "pipe", "sub/missing", "a.txt/x"):
@@ -101,7 +101,7 @@ def test_a_path_that_could_lead_to_a_folder_outside_is_refused_by_its_form(root:
 
 
 @pytest.mark.parametrize("path", ["missing", "a.txt", "out", "out/sub", "loop", "pipe", "n" * 300, "\ud800"])
-def test_anything_but_a_folder_reached_without_links_is_refused_in_the_same_words(root: Path, path: str) -> None:
+def test_everything_but_a_folder_without_links_is_refused_with_one_error(root: Path, path: str) -> None:
     (root / "out").symlink_to(root.parent)
     (root / "loop").symlink_to(root / "loop")
     os.mkfifo(root / "pipe")

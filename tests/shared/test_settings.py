@@ -1,4 +1,4 @@
-"""Settings: read once, named in every refusal, handed on to other processes unchanged, and secrets not shown."""
+"""Settings: parsing, error messages, passing to other processes, masked secrets."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_lists_and_pairs_are_written_with_commas() -> None:
 
 
 def test_another_process_reads_the_same_settings() -> None:
-    """What `environment` writes, `load` reads back to equal settings."""
+    """`load` reads the output of `environment` back to equal settings."""
     loaded = settings.load(
         {
             "OFFLOOP_REDIS_URL": "unix:///tmp/a,b.sock",
@@ -97,13 +97,13 @@ def test_replaced_keeps_what_is_none_and_validates_the_rest() -> None:
         loaded.replaced(port=-1)
 
 
-def test_keys_are_shown_neither_by_repr_nor_in_a_refusal() -> None:
+def test_keys_appear_neither_in_repr_nor_in_errors() -> None:
     loaded = settings.load({"OFFLOOP_API_KEYS": "alice:very-secret-key-0123"})
     assert "very-secret" not in repr(loaded)
     assert "very-secret" not in str(loaded)
 
 
-def test_a_password_in_the_address_of_redis_is_not_shown() -> None:
+def test_a_password_in_the_address_of_redis_is_masked() -> None:
     loaded = settings.load({"OFFLOOP_REDIS_URL": "rediss://user:very-secret@redis.example.org/0"})
     assert "very-secret" not in repr(loaded)
 
@@ -143,7 +143,7 @@ def test_a_connection_that_does_not_fit_is_refused_without_its_password(name: st
     assert "very-secret" not in refused.value.message
 
 
-def test_the_address_of_a_database_is_not_shown() -> None:
+def test_the_address_of_a_database_is_masked() -> None:
     loaded = settings.load({"OFFLOOP_SQL_SHOP": "postgresql://reader:very-secret@host/shop?password=very-secret"})
     assert "very-secret" not in repr(loaded)
     [row] = [row for row in describe(loaded) if row["name"] == "OFFLOOP_SQL_<NAME>"]

@@ -1,4 +1,4 @@
-"""Processes that tests start: ended with their parent, logging to a file, marked through the environment."""
+"""Child processes of tests: they die with the parent, log to a file, and carry a mark in their environment."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pathlib import Path
 from offloop.processes.parent_death import die_with_parent_command
 
 SESSION = "TESTS_SESSION"
-"""Environment variable that every process begun by one run of the tests inherits."""
+"""Environment variable that marks every process started by one test run."""
 STACK = "TESTS_STACK"
-"""The same for the processes of one stack."""
+"""Environment variable that marks the processes of one stack."""
 
 
 class Process:
-    """One started program.
+    """A running program.
 
     Args:
-        name: as failures call it.
-        command: what to run; its first word is an absolute path.
-        environment: all of it.
-        log: where its output goes.
+        name: name in failure messages.
+        command: the command; its first word is an absolute path.
+        environment: the complete environment.
+        log: file of standard output and error.
     """
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
@@ -44,48 +44,62 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process still runs."""
         return self._popen.poll() is None
 
     @property
-    def said(self) -> str:
-        """All it has written so far."""
+    def output(self) -> str:
+        """Standard output and error so far."""
         return self.log.read_text(errors="replace")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal; none where it has ended."""
+        """Send a signal; no error if the process has ended."""
         self._popen.send_signal(number)
 
     def stop(self, seconds: float = 10.0) -> int:
-        """Ask it to end, as a supervisor would; returns how it ended (negative: by that signal).
+        """Send SIGTERM and wait; returns the exit code (negative: the signal).
 
         Raises:
-            AssertionError: it did not end in time; it is then killed.
+            AssertionError: the process did not end in time; it is then killed.
         """
         self._popen.terminate()
         return self.wait(seconds)
 
     def wait(self, seconds: float = 10.0) -> int:
-        """Wait for it to end; returns how it ended (negative: by that signal).
+        """Wait for the end; returns the exit code (negative: the signal).
 
         Raises:
-            AssertionError: it did not end in time; it is then killed.
+            AssertionError: the process did not end in time; it is then killed.
         """
         try:
             return self._popen.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-            message = f"{self.name} did not end within {seconds:g} s; it said:\n{self.said[-3000:]}"
+            message = f"{self.name} did not end within {seconds:g} s; its output:\n{self.output[-3000:]}"
             raise AssertionError(message) from None
 
     def kill(self) -> None:
-        """End it the hard way."""
+        """Send SIGKILL and wait for the end."""
         self._popen.kill()
         self._popen.wait()
 
+    @property
+    def descendants(self) -> list[int]:
+        """Process ids of all living descendants, depth first; a worker's zygote comes first, then its children."""
+        return descendants_of(self.pid)
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Process ids of all living descendants, depth first."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found += [int(child), *descendants_of(int(child))]
+    return found
+
 
 def marked(name: str, value: str) -> dict[int, str]:
-    """Living processes, other than this one, in whose environment the variable has that value: pid → command line."""
+    """Processes, other than this one, whose environment has the variable with that value: pid → command line."""
     found: dict[int, str] = {}
     wanted = f"{name}={value}".encode()
     for folder in Path("/proc").iterdir():
@@ -98,8 +112,14 @@ def marked(name: str, value: str) -> dict[int, str]:
     return found
 
 
+def kill_pid(pid: int) -> None:
+    """Send SIGKILL to a process that a process of ours started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def alive(pid: int) -> bool:
-    """Whether a process runs; a dead one whose parent has not noticed does not count."""
+    """Whether a process runs; a zombie counts as ended."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -108,7 +128,7 @@ def alive(pid: int) -> bool:
 
 
 def gone(pids: Iterable[int], seconds: float = 5) -> bool:
-    """Whether they all end within some seconds: the kernel takes a moment to end what was killed."""
+    """Whether all of them end within some seconds; the kernel takes a moment after SIGKILL."""
     deadline = time.monotonic() + seconds
     left = list(pids)
     while (left := [pid for pid in left if alive(pid)]) and time.monotonic() < deadline:
@@ -117,7 +137,7 @@ def gone(pids: Iterable[int], seconds: float = 5) -> bool:
 
 
 def wait_gone(name: str, value: str, seconds: float = 5.0) -> dict[int, str]:
-    """Wait until no process carries the mark; returns those that still do at the end."""
+    """Wait until no process carries the mark; returns those left at the end."""
     end = time.monotonic() + seconds
     while (left := marked(name, value)) and time.monotonic() < end:
         time.sleep(0.02)
@@ -125,7 +145,7 @@ def wait_gone(name: str, value: str, seconds: float = 5.0) -> dict[int, str]:
 
 
 def listening_ports(pid: int) -> list[int]:
-    """The TCP ports on which a process listens; so it can take a free one, and no test guesses."""
+    """TCP ports on which a process listens, for processes that choose a free port themselves."""
     sockets = set()
     with contextlib.suppress(OSError):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():

@@ -1,4 +1,4 @@
-"""Waiting for a condition, always with an end; the failure says what did not come true."""
+"""Waiting for a condition with a timeout; the failure names the condition and the last value."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 PAUSE = 0.02
 SECONDS = 10.0
-"""Enough for anything here on a busy machine, and well below the time a test may take."""
+"""Default timeout: enough on a busy machine, and well below the time limit of a test."""
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
-    """Ask again and again; returns the first true answer.
+    """Block until the condition is true; returns its value.
 
     Raises:
-        AssertionError: there was none within `seconds`; shows the last one.
+        AssertionError: the condition was never true within `seconds`.
     """
     end = time.monotonic() + seconds
     while not (answer := condition()):
@@ -30,10 +30,10 @@ def until(condition: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
 
 
 async def eventually(condition: Callable[[], Awaitable[T]], what: str = "", seconds: float = SECONDS) -> T:
-    """The same for a condition that is awaited.
+    """Wait until an asynchronous condition is true; returns its value.
 
     Raises:
-        AssertionError: there was no true answer within `seconds`.
+        AssertionError: the condition was never true within `seconds`.
     """
     end = time.monotonic() + seconds
     while not (answer := await condition()):
@@ -42,3 +42,16 @@ async def eventually(condition: Callable[[], Awaitable[T]], what: str = "", seco
             raise AssertionError(message)
         await asyncio.sleep(PAUSE)
     return answer
+
+
+async def poll(condition: Callable[[], T], what: str, seconds: float = 15.0) -> T:
+    """Wait, without blocking the loop, until a synchronous condition is true; returns its value.
+
+    Raises:
+        AssertionError: the condition was never true within `seconds`.
+    """
+
+    async def answer() -> T:
+        return condition()
+
+    return await eventually(answer, what, seconds)

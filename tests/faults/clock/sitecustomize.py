@@ -1,7 +1,6 @@
-"""On the path of one worker of a cluster: its wall clock is off by as many seconds as ``FAULTS_CLOCK_SKEW`` says.
+"""Clock skew: shifts the wall clock of the Python process by ``FAULTS_CLOCK_SKEW`` seconds.
 
-Only what Python code reads through `time.time` and `time.time_ns` is off: not `datetime.now`, not C libraries, and
-not the monotonic clock.
+Affects `time.time` and `time.time_ns` only: not `datetime.now`, not C libraries, and not the monotonic clock.
 """
 
 from __future__ import annotations

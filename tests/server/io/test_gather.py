@@ -1,4 +1,4 @@
-"""gather_sources: all at once, each with its own end, one deadline."""
+"""gather_sources: concurrency, independent failures, one deadline."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def _relay(_progress: object) -> None:
-    """Nobody asked to be told."""
+    """Discard progress."""
 
 
 ALICE = Caller("alice", Links(b"k" * 32, "http://test"), _relay)
@@ -39,7 +39,7 @@ ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELEC
 
 @pytest.fixture
 async def site() -> AsyncIterator[str]:
-    """The address of a server that answers with JSON, with a failure, or never."""
+    """URL of a server that answers with JSON, with an error, or never."""
     open_ones: set[asyncio.StreamWriter] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,13 +66,13 @@ async def site() -> AsyncIterator[str]:
     yield f"http://127.0.0.1:{port}"
     server.close()
     async with asyncio.timeout(10):
-        while open_ones:  # noqa: ASYNC110 -- whoever left must have closed its connection
+        while open_ones:  # noqa: ASYNC110 -- no event; disconnected clients must have closed their connections
             await asyncio.sleep(0.01)
 
 
 @pytest.fixture
 async def tool(redis: ArqRedis, tmp_path: Path, postgres: Postgres) -> AsyncIterator[GatherSources]:
-    """The tool, with a SQLite file, a PostgreSQL database, and a network that may be asked."""
+    """The tool, with a SQLite file, a PostgreSQL database, and an allowed network."""
     connection = sqlite3.connect(tmp_path / "a.db")
     connection.execute("CREATE TABLE t (a)")
     connection.close()
@@ -118,7 +118,7 @@ async def test_a_dashboard_of_fetches_and_queries_is_one_call(tool: GatherSource
     assert answer["errors"] == {}
 
 
-async def test_what_succeeded_and_what_did_not_are_both_answered(tool: GatherSources, site: str) -> None:
+async def test_successes_and_failures_are_both_answered(tool: GatherSources, site: str) -> None:
     answer = await call(
         tool,
         {
@@ -138,7 +138,7 @@ async def test_what_succeeded_and_what_did_not_are_both_answered(tool: GatherSou
     assert "HTTP 503" in answer["errors"]["fails"]
 
 
-async def test_one_deadline_holds_for_all(tool: GatherSources, site: str) -> None:
+async def test_one_deadline_applies_to_all_sources(tool: GatherSources, site: str) -> None:
     answer = await call(
         tool,
         {
@@ -190,13 +190,13 @@ async def test_with_all_or_nothing_the_first_failure_stops_the_rest(
         {f"{n}": {"get": "x"} for n in range(21)},
     ],
 )
-async def test_sources_that_are_none_are_refused(tool: GatherSources, sources: dict[str, Any]) -> None:
+async def test_invalid_sources_are_refused(tool: GatherSources, sources: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="gather_sources was not run"):
         await tool.call({"sources": sources}, ALICE)
 
 
 async def test_all_sources_run_at_the_same_time() -> None:
-    """Each waits until all have begun, so one after the other would never end: it takes as long as the slowest."""
+    """Each waits until all have begun, so sequential execution would never end."""
     together = asyncio.Barrier(5)
 
     async def source(number: int) -> int:
@@ -238,11 +238,11 @@ async def test_several_causes_are_several_messages_and_tracebacks_are_for_the_lo
     assert errors["waits"].startswith("Stopped, because")
     assert ended.is_set()
     assert (task := asyncio.current_task())
-    assert task.cancelling() == 0, "what comes next in this task would end as cancelled"
+    assert task.cancelling() == 0, "later awaits of this task would be cancelled"
     assert [line["source"] for line in logged] in (["crash"], [])
 
 
-async def test_a_call_that_leaves_cancels_every_source() -> None:
+async def test_a_cancelled_call_cancels_every_source() -> None:
     begun, ended = asyncio.Barrier(4), [asyncio.Event() for _ in range(3)]
 
     async def source(event: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""The command line: help, settings, doctor, and what it says when something is wrong."""
+"""Command line: help, settings, doctor, and error messages."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def _offloop(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_names_every_command() -> None:
-    """Each import root has brought its own."""
-    shown = _offloop("--help")
-    assert shown.returncode == 0
+    """Each import root registers its own commands."""
+    printed = _offloop("--help")
+    assert printed.returncode == 0
     for command in ("up", "serve", "worker", "call", "demo", "doctor", "settings"):
-        assert f" {command} " in shown.stdout
+        assert f" {command} " in printed.stdout
 
 
 def test_an_unknown_setting_is_one_line_with_a_suggestion_and_exit_code_2() -> None:
-    """A typing mistake in the environment never goes unnoticed."""
+    """A typing mistake in the environment is an error."""
     ended = _offloop("settings", OFFLOOP_PROT="1")
     assert ended.returncode == 2
     assert ended.stdout == ""
@@ -46,8 +46,8 @@ def test_an_unknown_setting_is_one_line_with_a_suggestion_and_exit_code_2() -> N
 
 
 @pytest.mark.parametrize("command", ["serve", "worker"])
-def test_a_part_alone_needs_a_redis_and_says_so(command: str) -> None:
-    """Only `up` starts a Redis of its own."""
+def test_serve_and_worker_require_a_redis(command: str) -> None:
+    """Only `up` starts its own Redis."""
     ended = _offloop(command)
     assert ended.returncode == 2
     assert "OFFLOOP_REDIS_URL" in ended.stderr
@@ -55,9 +55,9 @@ def test_a_part_alone_needs_a_redis_and_says_so(command: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_a_command_whose_libraries_are_missing_says_what_to_install(tmp_path: Path) -> None:
-    """The commands of a missing extra are not listed, and asked for they name the extra."""
-    # An environment without the extra is not made in a second; a library that cannot be found looks the same.
+def test_a_command_with_missing_libraries_names_the_extra_to_install(tmp_path: Path) -> None:
+    """Commands of a missing extra are hidden, and their error names the extra."""
+    # Hiding one library is equivalent to an environment without the extra, which would take long to create.
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util as u\nfind = u.find_spec\n"
         "u.find_spec = lambda name, package=None: None if name == 'mcp' else find(name, package)\n"
@@ -70,7 +70,7 @@ def test_a_command_whose_libraries_are_missing_says_what_to_install(tmp_path: Pa
 
 
 def test_doctor_without_any_redis_tries_the_embedded_one(tmp_path: Path) -> None:
-    """Nothing has to run for the first examination; standard output holds the JSON and nothing else."""
+    """No running service is needed; standard output is only the JSON."""
     ended = _offloop("doctor", "--json", OFFLOOP_STATE_DIR=str(tmp_path))
     report = json.loads(ended.stdout)
     checks = {check["name"]: check for check in report["checks"]}
@@ -83,7 +83,7 @@ def test_doctor_without_any_redis_tries_the_embedded_one(tmp_path: Path) -> None
 
 
 def test_doctor_examines_the_redis_that_is_set(tmp_path: Path) -> None:
-    """A server that forgets on restart is a warning, and queues that nobody serves are a failure."""
+    """A server without persistence is a warning; queues without a worker are a failure."""
 
     async def scenario() -> subprocess.CompletedProcess[str]:
         async with EmbeddedRedis(tmp_path / "redis", persistent=False) as server:
@@ -102,15 +102,15 @@ def test_doctor_examines_the_redis_that_is_set(tmp_path: Path) -> None:
 
 
 def test_doctor_masks_the_password_of_a_redis_that_does_not_answer(tmp_path: Path) -> None:
-    """The failure says where it looked, not with which secret."""
+    """The failure contains the address without the password."""
     ended = _offloop("doctor", OFFLOOP_REDIS_URL="redis://me:s3cret@127.0.0.1:1", OFFLOOP_STATE_DIR=str(tmp_path))
     assert ended.returncode == 1
     assert "redis://me:***@127.0.0.1:1" in ended.stdout
     assert "s3cret" not in ended.stdout + ended.stderr
 
 
-def test_settings_are_shown_without_their_secrets() -> None:
-    """Keys and passwords are masked in every form of output."""
+def test_settings_are_printed_without_secrets() -> None:
+    """Keys and passwords are masked in every output format."""
     given = {"OFFLOOP_API_KEYS": "alice:k3y,bob:0ther", "OFFLOOP_REDIS_URL": "redis://:s3cret@h:1"}
     for words in (("settings",), ("settings", "--json")):
         ended = _offloop(*words, **given)
@@ -123,7 +123,7 @@ def test_settings_are_shown_without_their_secrets() -> None:
 
 
 def test_only_a_living_up_is_found(tmp_path: Path) -> None:
-    """A file that a killed process left behind counts for nothing; only its own writer takes it away."""
+    """A file left by a killed process is ignored; only its writer removes it."""
     own = running.Running(os.getpid(), "unix:///nowhere", "http://127.0.0.1:1/mcp")
     own.announce(tmp_path)
     assert running.find(tmp_path) == own

@@ -1,4 +1,4 @@
-"""The embedded Valkey: it starts, keeps its data, comes back after a crash, and leaves nothing behind."""
+"""Embedded Valkey: start, persistence, restart after a crash, cleanup."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def _socket(server: EmbeddedRedis) -> Path:
     return Path(urlsplit(server.url).path)
 
 
-def test_it_answers_on_a_private_socket_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    """The socket is for its owner only; after the context neither process nor socket is left."""
+def test_it_answers_on_a_private_socket_and_cleans_up(tmp_path: Path) -> None:
+    """Only its owner can open the socket; after the exit neither process nor socket is left."""
 
     async def scenario() -> None:
         async with EmbeddedRedis(tmp_path, persistent=False) as server:
@@ -42,7 +42,7 @@ def test_it_answers_on_a_private_socket_and_leaves_nothing_behind(tmp_path: Path
 
 
 def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
-    """The append-only file brings the data back; a throwaway instance has none."""
+    """The append-only file restores the data; an instance without persistence has none."""
 
     async def visit(value: str | None, *, persistent: bool) -> bytes | None:
         async with (
@@ -60,7 +60,7 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_a_killed_server_comes_back_on_the_same_socket_with_its_data(tmp_path: Path) -> None:
-    """A crash of the server is a pause for its clients, not the end."""
+    """A crash of the server interrupts its clients only briefly."""
 
     async def scenario() -> None:
         async with EmbeddedRedis(tmp_path) as server:
@@ -70,7 +70,7 @@ def test_a_killed_server_comes_back_on_the_same_socket_with_its_data(tmp_path: P
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
             async with asyncio.timeout(10):
-                while server.pid in (pid, None) or not await _pings(server.url):  # noqa: ASYNC110 -- it has no event
+                while server.pid in (pid, None) or not await _pings(server.url):  # noqa: ASYNC110 -- no event
                     await asyncio.sleep(0.02)
             async with Redis.from_url(server.url) as redis:
                 assert await redis.get("kept") == b"yes"
@@ -87,7 +87,7 @@ async def _pings(url: str) -> bool:
 
 
 def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
-    """The second one is refused with words on what to do; the first one goes on."""
+    """The second one gets an error with advice; the first one continues."""
 
     async def scenario() -> None:
         async with EmbeddedRedis(tmp_path) as first:
@@ -101,7 +101,7 @@ def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_stop_is_safe_before_start_and_twice(tmp_path: Path) -> None:
-    """A stop has nothing to do before a start or after another stop."""
+    """A stop before the start, or after another stop, does nothing."""
 
     async def scenario() -> None:
         server = EmbeddedRedis(tmp_path, persistent=False)
@@ -116,7 +116,7 @@ def test_stop_is_safe_before_start_and_twice(tmp_path: Path) -> None:
 
 
 def test_the_socket_of_a_killed_owner_is_cleared_by_the_next_start(tmp_path: Path) -> None:
-    """The lock file remembers where the socket was."""
+    """The lock file records the path of the socket."""
     left = Path(os.path.realpath(tmp_path)) / "offloop-left"
     left.mkdir()
     (left / "r.sock").touch()
@@ -139,8 +139,8 @@ def test_a_program_that_cannot_be_run_is_named_with_its_setting(tmp_path: Path) 
         find_binary(plain)
 
 
-def test_a_program_that_ends_at_once_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
-    """What starts and ends is reported within a moment."""
+def test_a_program_that_exits_immediately_is_an_error(tmp_path: Path) -> None:
+    """An immediate exit is reported without waiting for the timeout."""
 
     async def scenario() -> None:
         async with asyncio.timeout(5):
@@ -151,7 +151,7 @@ def test_a_program_that_ends_at_once_is_an_error_and_not_a_wait(tmp_path: Path) 
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    """The message says where it tried to write and which setting changes that."""
+    """The message names the folder and the setting."""
     (tmp_path / "file").touch()
 
     async def scenario() -> None:

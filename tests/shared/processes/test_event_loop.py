@@ -1,4 +1,4 @@
-"""The event loop: the fastest there is, asyncio's where there is no other."""
+"""Event loop: uvloop where installed, else asyncio."""
 
 from __future__ import annotations
 

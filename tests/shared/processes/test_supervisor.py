@@ -1,4 +1,4 @@
-"""The supervisor: restarts what dies, ends everything in bounded time, and takes its programs with it when killed."""
+"""Supervisor: restarts programs, stops them in bounded time, and leaves none when killed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from offloop.processes.supervisor import Program, Supervisor
+from support.processes import gone
 
 
 def _python(code: str, name: str = "program") -> Program:
@@ -21,7 +22,7 @@ def _python(code: str, name: str = "program") -> Program:
 
 
 async def _written(path: Path, lines: int = 1) -> list[str]:
-    """Wait, for at most 10 seconds, until a program has written so many lines."""
+    """Wait, for at most 10 seconds, until a program has written that many lines."""
     async with asyncio.timeout(10):
         while len(found := _lines(path)) < lines:  # noqa: ASYNC110 -- the other side is a process, not a task
             await asyncio.sleep(0.01)
@@ -32,29 +33,13 @@ def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def _alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"  # whoever adopted it may not have waited for it yet
-
-
-def _gone(pids: list[int]) -> bool:
-    """Whether they end within 5 seconds: the kernel takes a moment to end what was killed."""
-    deadline = time.monotonic() + 5
-    while any(map(_alive, pids)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not any(map(_alive, pids))
-
-
 def _noting(log: Path, after: str = "") -> str:
-    """A program that writes its process id and the time as a line, then does `after`."""
+    """A program that writes a line with its process id and the time, then runs `after`."""
     return f"import os, time; open({str(log)!r}, 'a').write(f'{{os.getpid()}} {{time.monotonic()}}\\n'); {after}"
 
 
 def test_a_dead_program_is_started_again_after_growing_pauses(tmp_path: Path) -> None:
-    """The pauses double from 0.1 s, so a program that cannot live does not take the machine with it."""
+    """Exponential backoff from 0.1 s, so that a failing program does not load the machine."""
     log = tmp_path / "log"
 
     async def scenario() -> list[str]:
@@ -69,7 +54,7 @@ def test_a_dead_program_is_started_again_after_growing_pauses(tmp_path: Path) ->
 
 
 def test_a_killed_program_has_a_new_process(tmp_path: Path) -> None:
-    """SIGKILL of a program is answered with another one."""
+    """After SIGKILL of a program, a new process runs."""
     log = tmp_path / "log"
 
     async def scenario() -> None:
@@ -85,7 +70,7 @@ def test_a_killed_program_has_a_new_process(tmp_path: Path) -> None:
 
 
 def test_stop_ends_a_stubborn_program_in_bounded_time(tmp_path: Path) -> None:
-    """What ignores SIGTERM is killed after the grace period, its own children too."""
+    """A program that ignores SIGTERM is killed after the grace period, with its children."""
     log = tmp_path / "log"
     child = _noting(log, "time.sleep(60)")
     code = (
@@ -105,11 +90,11 @@ def test_stop_ends_a_stubborn_program_in_bounded_time(tmp_path: Path) -> None:
 
     seconds, *pids = asyncio.run(scenario())
     assert 0.3 <= seconds < 3
-    assert _gone(pids)
+    assert gone(pids)
 
 
-def test_a_stop_right_after_the_start_leaves_nothing() -> None:
-    """There is no moment at which a stop misses a program that is being made."""
+def test_a_stop_right_after_the_start_leaves_no_process() -> None:
+    """A stop never misses a program that is starting."""
 
     async def scenario() -> Supervisor:
         supervisor = Supervisor([_python("import time; time.sleep(60)", name) for name in "abc"])
@@ -122,8 +107,8 @@ def test_a_stop_right_after_the_start_leaves_nothing() -> None:
     assert time.monotonic() - started < 5
 
 
-def test_a_cancelled_stop_waits_no_longer_and_leaves_nothing(tmp_path: Path) -> None:
-    """Whoever cannot wait for the grace period gets SIGKILL for everything at once."""
+def test_a_cancelled_stop_kills_without_waiting(tmp_path: Path) -> None:
+    """Cancelling the stop skips the grace period and sends SIGKILL to everything."""
     log = tmp_path / "log"
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + _noting(log, "time.sleep(60)")
 
@@ -136,11 +121,11 @@ def test_a_cancelled_stop_waits_no_longer_and_leaves_nothing(tmp_path: Path) -> 
             await asyncio.wait_for(supervisor.stop(), 0.1)
         return pid
 
-    assert _gone([asyncio.run(scenario())])
+    assert gone([asyncio.run(scenario())])
 
 
 def test_a_program_that_refuses_its_settings_is_not_started_again(tmp_path: Path) -> None:
-    """Exit code 2 means that another start would end the same way; whoever waits is told which program it was."""
+    """Exit code 2 means that a restart would end in the same way; `refused` returns the program's name."""
     log = tmp_path / "log"
 
     async def scenario() -> str:
@@ -153,7 +138,7 @@ def test_a_program_that_refuses_its_settings_is_not_started_again(tmp_path: Path
 
 
 def test_a_program_leads_a_session_of_its_own(tmp_path: Path) -> None:
-    """So that Ctrl-C on the terminal reaches only the supervising process."""
+    """So that Ctrl-C on the terminal reaches only the supervisor."""
     log = tmp_path / "log"
 
     async def scenario() -> None:
@@ -166,13 +151,14 @@ def test_a_program_leads_a_session_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent was killed")
-def test_sigkill_of_the_supervising_process_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Not even a program that ignores SIGTERM outlives it."""
+def test_sigkill_of_the_supervisor_leaves_no_process(tmp_path: Path) -> None:
+    """Not even a program that ignores SIGTERM survives."""
     log = tmp_path / "log"
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + _noting(log, "time.sleep(60)")
     parent = f"""
 import asyncio, sys
 from offloop.processes.supervisor import Program, Supervisor
+from support.processes import gone
 async def main():
     async with Supervisor([Program(name, (sys.executable, "-I", "-c", {code!r})) for name in "ab"]):
         await asyncio.sleep(60)
@@ -185,4 +171,4 @@ asyncio.run(main())
         finally:
             supervising.kill()
     pids = [int(line.split()[0]) for line in lines]
-    assert _gone(pids)
+    assert gone(pids)

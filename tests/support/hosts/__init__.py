@@ -1,1 +1,1 @@
-"""Hosts and servers that tests talk to."""
+"""Servers for tests: web servers, webhook receivers, Redis nodes."""

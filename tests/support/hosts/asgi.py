@@ -1,4 +1,4 @@
-"""ASGI applications, served in the process of the test as the front end is served."""
+"""ASGI server in the process of the test, configured like the front end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from offloop_server.web.http_protocol import HttpProtocol
 
 @asynccontextmanager
 async def served(app: Any) -> AsyncIterator[int]:
-    """Serve while the block is open; the value is the port."""
+    """Serve the application; yields the port."""
     config = uvicorn.Config(app, port=0, http=HttpProtocol, log_config=None, lifespan="off", access_log=False)
     server = uvicorn.Server(config)
     server.config.load()

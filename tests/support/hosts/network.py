@@ -1,7 +1,6 @@
-"""Servers of a test's own on TCP ports: Valkey, its sentinels, and TLS in front of one.
+"""Redis servers on TCP ports: Valkey, sentinels, and a TLS terminator.
 
-The Valkey that the tests bring was built without TLS. An end of TLS in front of it, as operators put there too, shows
-the client the same.
+The Valkey of the tests is built without TLS; a TLS terminator in front of it looks the same to a client.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ LOCAL = "127.0.0.1"
 
 
 class Node:
-    """A Valkey or a sentinel on a port of its own; started when it is made.
+    """A Valkey or a sentinel on its own port; the constructor starts it.
 
     Args:
-        folder: its data and log; made if need be.
-        options: what its configuration says besides.
-        sentinel: whether it is a sentinel.
+        folder: folder to create for its data and log.
+        options: more lines of its configuration.
+        sentinel: whether to start a sentinel.
     """
 
     def __init__(self, folder: Path, *options: str, sentinel: bool = False) -> None:
@@ -50,7 +49,7 @@ class Node:
             return redis.execute_command(*words)
 
     def kill(self) -> None:
-        """End it the hard way; safe to call twice."""
+        """Send SIGKILL. Idempotent."""
         self._process.kill()
 
     def _answers(self) -> bool:
@@ -61,7 +60,7 @@ class Node:
 
 
 def _free_port() -> int:
-    """A port that nobody uses; a server of this kind cannot tell which one it took."""
+    """A free port; these servers cannot choose and report one themselves."""
     with socket.create_server((LOCAL, 0)) as found:
         port: int = found.getsockname()[1]
     return port
@@ -69,7 +68,7 @@ def _free_port() -> int:
 
 @asynccontextmanager
 async def tls_in_front_of(port: int, certificate: Path, key: Path) -> AsyncIterator[int]:
-    """An end of TLS that passes on to a port; answers its own port."""
+    """A TLS terminator in front of a port; yields its own port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     passing: set[asyncio.Task[None]] = set()

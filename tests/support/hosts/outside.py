@@ -1,4 +1,4 @@
-"""The outside, as a test meets it: an HTTP server that counts, with hosts of every kind of behaviour."""
+"""Web server with well-behaved and misbehaving paths, which counts connections and requests."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ REASONS = {200: "OK", 302: "Found", 304: "Not Modified", 503: "Service Unavailab
 
 @cache
 def bomb() -> bytes:
-    """64 MiB of nothing in a few hundred kilobytes."""
+    """A decompression bomb: 64 MiB of zeros in a few hundred kilobytes."""
     return gzip.compress(bytes(64 << 20), compresslevel=1)
 
 
 class Outside:
-    """What the server saw.
+    """The server and its counters.
 
     Attributes:
-        port: where it listens.
-        accepted: connections.
-        open: connections that are open now.
-        peak: the most requests in flight at once, altogether (``""``) and by host.
-        asked: requests by path.
-        order: their paths, as they came.
-        begun: set whenever a request begins.
-        emptied: set when the last connection is gone.
+        port: its port.
+        accepted: number of connections so far.
+        open: number of open connections.
+        peak: maximum requests in flight, in total (``""``) and by host.
+        asked: number of requests by path.
+        order: paths of all requests, in order.
+        begun: set when a request begins.
+        emptied: set when the last connection closes.
     """
 
     def __init__(self) -> None:
@@ -52,11 +52,11 @@ class Outside:
         return f"http://{host}:{self.port}{path}"
 
     async def resolve(self, _host: str, _port: int) -> Sequence[str]:
-        """Every name leads here."""
+        """Resolve every name to this server."""
         return [LOCAL]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, however many requests it carries."""
+        """Serve the requests of one connection."""
         self.accepted += 1
         self.open += 1
         self.emptied.clear()
@@ -91,17 +91,17 @@ class Outside:
                 return False
             if split.path in ("/endless", "/drip", "/cut"):
                 return await self._strange(split.path, writer)
-            status, told, content = self._answer(
+            status, answered, content = self._answer(
                 split.path, query, {":method": method, ":body": body.decode(), **headers}
             )
-            write(writer, status, told, b"" if method == "HEAD" else content)
+            write(writer, status, answered, b"" if method == "HEAD" else content)
             return True
         finally:
             for key in where:
                 self._in_flight[key] -= 1
 
     async def _strange(self, path: str, writer: asyncio.StreamWriter) -> bool:
-        """Answers that do not end, or end too early."""
+        """Send an endless answer, or a truncated one."""
         if path == "/cut":
             write(writer, 200, {"content-length": "100"}, b"only this")
             return False
@@ -114,7 +114,7 @@ class Outside:
     def _answer(  # noqa: PLR0911 -- a table of behaviours
         self, path: str, query: dict[str, str], headers: dict[str, str]
     ) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body."""
+        """Status, headers and body of the path's behaviour."""
         plain = {"content-type": "text/plain"}
         match path.split("/")[1]:
             case "bomb":
@@ -144,7 +144,7 @@ class Outside:
 
 
 def write(writer: asyncio.StreamWriter, status: int, headers: dict[str, str], body: bytes = b"") -> None:
-    """Send an answer, or its beginning."""
+    """Send an answer, or its first part."""
     if "transfer-encoding" not in headers:
         headers = {"content-length": str(len(body)), **headers}
     lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Whatever')}"]
@@ -154,7 +154,7 @@ def write(writer: asyncio.StreamWriter, status: int, headers: dict[str, str], bo
 
 @asynccontextmanager
 async def outside() -> AsyncIterator[Outside]:
-    """A server on a port of its own; at the end its connections are cut."""
+    """A server on its own port; the exit closes its connections."""
     made = Outside()
     tasks: set[asyncio.Task[None]] = set()
 

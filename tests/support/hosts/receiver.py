@@ -1,4 +1,4 @@
-"""A web server that takes webhooks: it notes every request, and answers as the test has planned."""
+"""Webhook receiver: records every request and sends planned replies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NETWORK = "127.0.0.0/8"
 
 @dataclass(frozen=True)
 class Received:
-    """One request."""
+    """One received request."""
 
     path: str
     headers: Mapping[str, str]
@@ -30,10 +30,10 @@ class Received:
         return self.headers["webhook-id"]
 
     def verified(self, secret: str) -> dict[str, Any]:
-        """What it says, once the reference library has found it signed with the secret.
+        """The event, after the reference library has verified its signature.
 
         Raises:
-            WebhookVerificationError: it is not.
+            WebhookVerificationError: the signature is wrong.
         """
         event: dict[str, Any] = Webhook(secret).verify(self.body, dict(self.headers))
         return event
@@ -41,13 +41,13 @@ class Received:
 
 @dataclass(frozen=True)
 class Reply:
-    """How a request is answered.
+    """A planned reply.
 
     Attributes:
-        status: of the answer.
-        headers: of the answer.
-        body: of the answer.
-        hangs: whether it waits for `Receiver.release` before that.
+        status: status code.
+        headers: headers.
+        body: body.
+        hangs: whether the reply waits for `Receiver.release`.
     """
 
     status: int = 204
@@ -57,7 +57,7 @@ class Reply:
 
 
 class Receiver:
-    """A server on a port of its own; it can go and come back on it.
+    """A server on its own port; it can stop, and start again on that port.
 
     Args:
         host: a loopback address.
@@ -76,23 +76,23 @@ class Receiver:
         self.start()
 
     def url(self, path: str = "/hook") -> str:
-        """Where a path of it is."""
+        """URL of a path."""
         return f"http://{self._host}:{self._port}{path}"
 
     def plan(self, *replies: Reply, path: str = "/hook") -> None:
-        """Answer the next requests to a path so, in turn; the last one stays."""
+        """Set the replies to the next requests of a path, in order; the last one repeats."""
         self._plans[path] = list(replies)
 
     def at(self, path: str = "/hook") -> list[Received]:
-        """What came to a path so far."""
+        """Requests to a path so far."""
         return [request for request in self.received if request.path == path]
 
     def release(self) -> None:
-        """Let all that hangs go on, the later ones too."""
+        """Release all hanging requests, including later ones."""
         self._released.set()
 
     def start(self) -> None:
-        """Listen; the second time on the same port."""
+        """Start; a restart uses the same port."""
         self._released.clear()
         self._server = _Server((self._host, self._port), _Handler)
         self._server.receiver = self
@@ -100,7 +100,7 @@ class Receiver:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
-        """Be gone: connections are refused. Safe to call twice."""
+        """Stop: connections are refused. Idempotent."""
         self.release()
         if self._server:
             self._server.shutdown()
@@ -108,7 +108,7 @@ class Receiver:
             self._server = None
 
     def take(self, request: Received) -> Reply:
-        """Note a request, and wait where that is planned; called by its handler."""
+        """Record a request and return its reply, after a planned wait; called by the handler."""
         with self._lock:
             self.received.append(request)
             self._inside += 1
@@ -124,7 +124,7 @@ class Receiver:
 
 @contextmanager
 def receiving(host: str = LOCAL) -> Iterator[Receiver]:
-    """A receiver that is gone with the block."""
+    """A receiver that stops at the exit."""
     one = Receiver(host)
     try:
         yield one
@@ -139,7 +139,7 @@ class _Server(ThreadingHTTPServer):
     receiver: Receiver
 
     def handle_error(self, *_: object) -> None:
-        """A sender that has left is no error of the test."""
+        """Ignore senders that disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 5
 
     def do_POST(self) -> None:
-        """Take one webhook."""
+        """Receive one webhook."""
         body = self.rfile.read(int(self.headers["content-length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply = self.server.receiver.take(Received(self.path, headers, body, time.monotonic()))
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply.body)
 
-    do_GET = do_POST  # noqa: N815 -- the library's name
+    do_GET = do_POST  # noqa: N815 -- name required by BaseHTTPRequestHandler
 
     def log_message(self, *_: object) -> None:
         pass

@@ -1,4 +1,4 @@
-"""The official Python client, as the journeys use it, and one request by hand for what no client would do."""
+"""Official Python MCP client with helpers, and a raw request for what the client does not allow."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Mode = Literal["auto", "legacy"]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a tool answered."""
+    """A tool's answer."""
 
     result: CallToolResult
 
     @property
     def text(self) -> str:
-        """All it says in words."""
+        """All text blocks."""
         return "\n".join(block.text for block in self.result.content if isinstance(block, TextContent))
 
     @property
@@ -36,28 +36,28 @@ class Answer:
 
     @property
     def is_error(self) -> bool:
-        """Whether the tool says that it failed."""
+        """Whether the call failed."""
         return bool(self.result.is_error)
 
     @property
     def data(self) -> dict[str, Any]:
-        """The structured part."""
+        """The structured content."""
         assert isinstance(self.result.structured_content, dict), self.text
         return self.result.structured_content
 
     @property
     def job_id(self) -> str:
-        """The job that it is about."""
+        """Id of the job."""
         return str(self.data["job_id"])
 
     @property
     def state(self) -> str:
-        """How that job is."""
+        """State of the job."""
         return str(self.data["state"])
 
     @property
     def output(self) -> dict[str, Any]:
-        """What that job, which is completed, had to say."""
+        """Output of the job, which must be completed."""
         assert self.state == "completed", self.text
         return cast("dict[str, Any]", self.data["output"])
 
@@ -71,26 +71,26 @@ class Caller:
         self.key = key
 
     async def call(self, tool: str, /, *, progress: ProgressFnT | None = None, **arguments: Any) -> Answer:
-        """Call a tool once."""
+        """Call a tool."""
         return await self.call_with(tool, arguments, progress)
 
     async def call_with(self, tool: str, arguments: dict[str, Any], progress: ProgressFnT | None = None) -> Answer:
-        """The same, with the arguments as a client sends them."""
+        """Call a tool with its arguments as a dict."""
         return Answer(await self.client.call_tool(tool, arguments, progress_callback=progress))
 
     async def tools(self) -> dict[str, Tool]:
-        """The tools there are."""
+        """The listed tools by name."""
         return {tool.name: tool for tool in (await self.client.list_tools()).tools}
 
     async def upload(self, content: bytes, name: str, mime_type: str) -> str:
-        """Upload a file as a client does; returns the reference to it."""
-        place = (await self.call("create_upload", name=name, mime_type=mime_type)).data
-        response = await self.http.put(place["upload_url"], content=content)
+        """Upload a file; returns its reference."""
+        upload = (await self.call("create_upload", name=name, mime_type=mime_type)).data
+        response = await self.http.put(upload["upload_url"], content=content)
         assert response.status_code == 201, response.text
-        return f"artifact:{place['artifact_id']}"
+        return f"artifact:{upload['artifact_id']}"
 
     async def download(self, artifact: dict[str, Any]) -> bytes:
-        """Fetch an artifact of an answer by its link."""
+        """Download an artifact of an answer by its link."""
         response = await self.http.get(artifact["download_url"])
         assert response.status_code == 200, response.text
         return response.content
@@ -98,7 +98,7 @@ class Caller:
 
 @asynccontextmanager
 async def connected(endpoint: str, key: str | None, mode: Mode) -> AsyncIterator[Caller]:
-    """Connect the official client; the second HTTP client, for links, knows no key."""
+    """Connect the official client; a second HTTP client, for signed links, has no key."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     timeout = httpx2.Timeout(10.0, read=60.0)
     async with (
@@ -110,7 +110,7 @@ async def connected(endpoint: str, key: str | None, mode: Mode) -> AsyncIterator
 
 
 def begin_call(endpoint: str, key: str | None, tool: str, arguments: dict[str, Any]) -> http.client.HTTPConnection:
-    """Send one legacy ``tools/call`` and return the connection without reading the answer; close it to leave."""
+    """Send one legacy ``tools/call`` and return the connection without reading the answer; closing it disconnects."""
     parts = urlsplit(endpoint)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}

@@ -1,4 +1,4 @@
-"""Gates: how a test holds a job in the middle and lets it go, without guessing times."""
+"""Gates: a test holds a job in the middle of its run and releases it, without sleeping."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.waiting import SECONDS
 
 
 class Gate:
-    """What the jobs ``hold``, ``hold_again`` and ``spin`` of the stack take as `gate`."""
+    """The `gate` argument of the jobs ``hold``, ``hold_again`` and ``spin`` of the stack."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -19,24 +19,24 @@ class Gate:
 
     @property
     def pids(self) -> list[int]:
-        """The process of each execution so far."""
+        """Process ids of all executions so far."""
         runs = Path(f"{self._path}.runs")
         return [int(line) for line in runs.read_text().split()] if runs.exists() else []
 
     @property
     def running(self) -> list[int]:
-        """Those that still live and may be waiting inside."""
+        """Process ids of the executions that still run."""
         return [pid for pid in self.pids if alive(pid)]
 
     def open(self) -> None:
-        """Let every job through, the later ones too."""
+        """Release all jobs, including later ones."""
         self._path.touch()
 
     async def entered(self, times: int = 1) -> int:
-        """Wait until that many executions have begun; answers the last one's process.
+        """Wait until that many executions have begun; returns the last one's process id.
 
         Raises:
-            AssertionError: they did not.
+            AssertionError: fewer began in time.
         """
         end = time.monotonic() + SECONDS
         while len(self.pids) < times:

@@ -1,4 +1,4 @@
-"""What a test may leave behind: nothing. One function for each kind of thing that could stay."""
+"""Leak checks: keys in Redis and files that a test left behind."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from support.stack.valkey import Valkey
 
 _FOR_EVER = {schema.FENCE, schema.ROTATION_COUNTER, "offloop:secret"}
-"""Keys of a deployment, not of a job: they stay as long as it does."""
+"""Keys of a deployment, which do not expire."""
 
 
 _LIVING = re.compile(r"offloop-\d+/worker-[^/]+(/children(/\d+)?)?")
-"""What a living worker holds among the temporary folders: its own, and an empty one for each child."""
+"""Temporary folders of a running worker: its own, and an empty one for each child."""
 
 
 def left_in_redis(valkey: Valkey) -> list[str]:
-    """Keys that would never go away: every key of a job has an end, and queues are empty when the work is done."""
+    """Keys without expiry: every key of a job expires, and queues are empty once the work is done."""
     with valkey.redis() as redis:
         keys = [key.decode() for key in redis.scan_iter(count=1000)]
         with redis.pipeline(transaction=False) as pipe:
@@ -33,7 +33,7 @@ def left_in_redis(valkey: Valkey) -> list[str]:
 
 
 def left_in_folders(folder: Path, *, running: bool = True) -> list[str]:
-    """Files of a stack that should be gone: temporary ones, and what is not a blob among the artifacts."""
+    """Files of a stack that should not exist: temporary files, and files in the artifact store other than blobs."""
     left = [*_temporary(folder / "tmp", running=running)]
     artifacts = folder / "state" / "artifacts"
     left += [
@@ -45,7 +45,7 @@ def left_in_folders(folder: Path, *, running: bool = True) -> list[str]:
 
 
 def _temporary(folder: Path, *, running: bool) -> Iterator[str]:
-    """What lies in the temporary folder, but for the folders that living workers hold there."""
+    """Entries of the temporary folder, except the folders of running workers."""
     scratch = folder / f"offloop-{os.getuid()}"
     for path in folder.rglob("*"):
         if path != scratch and not (running and _LIVING.fullmatch(str(path.relative_to(scratch.parent)))):

@@ -1,4 +1,4 @@
-"""A stack: a Valkey, front ends and workers, each a real process, in a folder of its own."""
+"""Stack: a Valkey, front ends and workers, each a real process, in its own folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_UPLOAD_MB = 2
 _PRINCIPALS = 500
 
 OPEN: list[Stack] = []
-"""The stacks that run at the moment; the checks after each test look at all of them."""
+"""Open stacks; the leak checks after each test cover all of them."""
 
 
 class FrontEnd(Process):
@@ -40,25 +40,25 @@ class FrontEnd(Process):
 
     @property
     def base(self) -> str:
-        """Where it listens."""
+        """URL of the front end."""
         if not self.port:
             [self.port] = listening_ports(self.pid)
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def endpoint(self) -> str:
-        """Its MCP endpoint."""
+        """URL of its MCP endpoint."""
         return f"{self.base}/mcp"
 
 
 class Stack:
-    """Starts with a Valkey only; front ends and workers are added as a test wants them.
+    """Starts with only a Valkey; the test adds front ends and workers.
 
     Args:
-        folder: with a short path, to be made; removed by `close`.
-        persistent: whether the Valkey survives being killed.
-        keys: whether callers must show a key.
-        settings: ``OFFLOOP_*`` by their short names, for all processes.
+        folder: folder to create, with a short path; `close` removes it.
+        persistent: whether the Valkey's data survives SIGKILL.
+        keys: whether callers need an API key.
+        settings: settings of all processes, named without ``OFFLOOP_``.
     """
 
     def __init__(self, folder: Path, *, persistent: bool = False, keys: bool = True, **settings: object) -> None:
@@ -91,13 +91,13 @@ class Stack:
         OPEN.append(self)
 
     def front_end(self, **settings: object) -> FrontEnd:
-        """Start another front end and wait until it answers."""
+        """Start a front end and wait until it answers."""
         process = self.begin_front_end(**settings)
         self.await_front_end(process)
         return process
 
     def begin_front_end(self, **settings: object) -> FrontEnd:
-        """Start another front end without waiting."""
+        """Start a front end without waiting."""
         number = len(self.front_ends) + 1
         process = FrontEnd(f"front end {number}", _COMMAND["serve"], self.environment(settings), self._log("serve"))
         self.front_ends.append(process)
@@ -108,42 +108,42 @@ class Stack:
         until(lambda: self._healthy(process), f"{process.name} answers", 30)
 
     def worker(self, **settings: object) -> Process:
-        """Start another worker and wait until it shows itself in its queues."""
+        """Start a worker and wait for its first heartbeat."""
         process = self.begin_worker(**settings)
         self.await_worker(process)
         return process
 
     def begin_worker(self, **settings: object) -> Process:
-        """Start another worker without waiting."""
+        """Start a worker without waiting."""
         number = len(self.workers) + 1
         process = Process(f"worker {number}", _COMMAND["worker"], self.environment(settings), self._log("worker"))
         self.workers.append(process)
         return process
 
     def await_worker(self, process: Process) -> None:
-        """Wait until a worker shows itself in its queues."""
-        until(lambda: self._beats(process), f"{process.name} shows itself", 30)
+        """Wait for a worker's first heartbeat."""
+        until(lambda: self._sends_heartbeats(process), f"{process.name} sends heartbeats", 30)
 
     def new_key(self) -> str | None:
-        """The key of a principal that nobody has been yet."""
+        """The API key of an unused principal; ``None`` without keys."""
         return _key(next(self._principals)) if self._keys else None
 
     @asynccontextmanager
     async def client(
         self, front_end: FrontEnd | None = None, *, key: str | None = None, mode: Mode = "auto"
     ) -> AsyncIterator[Caller]:
-        """Connect to the first front end, or another one, as a new principal, or the one of that key."""
+        """Connect to a front end (default: the first) with that key (default: of a new principal)."""
         endpoint = (front_end or self.front_ends[0]).endpoint
         async with connected(endpoint, key or self.new_key(), mode) as caller:
             yield caller
 
     async def open_jobs(self) -> int:
-        """How many jobs have not ended: those that wait, and those that a worker has."""
+        """Number of jobs that are queued or leased to a worker."""
         with self.valkey.redis() as redis:
             return sum(redis.zcard(schema.queue_key(queue)) + redis.zcard(schema.LEASES + queue) for queue in QUEUES)
 
     def environment(self, settings: dict[str, Any] | None = None) -> dict[str, str]:
-        """The variables of a process of this stack."""
+        """Environment variables of a process of this stack."""
         given = {**self._settings, **(settings or {})}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")}
         return {
@@ -155,27 +155,27 @@ class Stack:
         }
 
     def check(self) -> None:
-        """Nothing may be left of what tests did: no key without end in Redis, no temporary file.
+        """Check for leaks: keys without expiry in Redis, temporary files.
 
         Raises:
-            AssertionError: something is, although it was given time to go.
+            AssertionError: a leak is still there after the timeout.
         """
         until(lambda: not left_in_redis(self.valkey), f"Redis is tidy, but {left_in_redis(self.valkey)}")
         until(lambda: not left_in_folders(self.folder), f"files are gone, but {left_in_folders(self.folder)}")
 
     def close(self) -> None:
-        """End every process as a supervisor would, check that each obeyed and left nothing, remove the folder.
+        """Stop every process with SIGTERM, check exit codes and leaks, remove the folder.
 
         Raises:
-            AssertionError: a process did not end well or in time, or something is left.
+            AssertionError: a process did not end in order or in time, or left something behind.
         """
         try:
             for process in (*self.front_ends, *self.workers):
                 if process.running:
                     ending = process.stop()
-                    # uvicorn ends itself by the signal it was sent, once it has shut down.
-                    said = process.said[-3000:]
-                    assert ending in (0, -signal.SIGTERM), f"{process.name} ended with {ending}:\n{said}"
+                    # After its shutdown, uvicorn raises the signal again.
+                    output = process.output[-3000:]
+                    assert ending in (0, -signal.SIGTERM), f"{process.name} ended with {ending}:\n{output}"
             self.valkey.stop()
             assert not (left := wait_gone(STACK, self.mark)), f"processes are left: {left}"
             assert not (files := left_in_folders(self.folder, running=False)), f"files are left: {files}"
@@ -196,13 +196,13 @@ class Stack:
         return self.folder / "logs" / f"{name}-{time.monotonic_ns()}.log"
 
     def _healthy(self, process: FrontEnd) -> bool:
-        assert process.running, f"{process.name} has ended:\n{process.said[-3000:]}"
+        assert process.running, f"{process.name} has ended:\n{process.output[-3000:]}"
         if not listening_ports(process.pid):
             return False
         return httpx2.get(f"{process.base}/healthz", trust_env=False).status_code == 200
 
-    def _beats(self, process: Process) -> bool:
-        assert process.running, f"{process.name} has ended:\n{process.said[-3000:]}"
+    def _sends_heartbeats(self, process: Process) -> bool:
+        assert process.running, f"{process.name} has ended:\n{process.output[-3000:]}"
         with self.valkey.redis() as redis:
             owners = [owner for queue in QUEUES for owner in redis.zrange(schema.heartbeats_key(queue), 0, -1)]
         return any(f".{process.pid}." in owner.decode() for owner in owners)
@@ -216,5 +216,5 @@ def _key(number: int) -> str:
 
 
 def log_lines(process: Process) -> list[dict[str, Any]]:
-    """What a process has logged, line by line."""
-    return [json.loads(line) for line in process.said.splitlines() if line.startswith("{")]
+    """The log lines of a process."""
+    return [json.loads(line) for line in process.output.splitlines() if line.startswith("{")]

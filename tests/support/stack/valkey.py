@@ -1,4 +1,4 @@
-"""A Valkey of a stack's own, which may be killed, frozen and brought back on the same data."""
+"""Valkey of a stack: it can be killed, frozen and restarted on the same data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Valkey:
         self.url = f"unix://{folder / 'r.sock'}"
 
     def start(self) -> None:
-        """Start it and wait until it answers, its data read back."""
+        """Start it and wait until it has loaded its data and answers."""
         command = [
             *(str(find_binary()), "--port", "0", "--unixsocket", str(self._folder / "r.sock"), "--save", ""),
             *("--appendonly", "yes" if self._persistent else "no", "--appendfsync", "always"),
@@ -37,25 +37,25 @@ class Valkey:
         until(self._answers, "the Valkey answers")
 
     def stop(self) -> None:
-        """End it; safe to call twice."""
+        """Stop it. Idempotent."""
         if self._process and self._process.running:
             self._process.signal(signal.SIGCONT)
             self._process.stop()
 
     def kill(self) -> None:
-        """End it the hard way; `start` brings it back."""
+        """Send SIGKILL; `start` restarts it on the same data."""
         self._the_process.kill()
 
     def freeze(self) -> None:
-        """Have it hold its connections and answer nothing."""
+        """Stop it with SIGSTOP: connections stay open and get no answer."""
         self._the_process.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Have it go on."""
+        """Continue after `freeze`."""
         self._the_process.signal(signal.SIGCONT)
 
     def redis(self) -> Redis:
-        """A connection, to look inside; use it as a context manager."""
+        """A connection; use it as a context manager."""
         return Redis.from_url(self.url, socket_timeout=5)
 
     @property

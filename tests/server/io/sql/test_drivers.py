@@ -1,4 +1,4 @@
-"""What every database driver promises: the same tests on SQLite and on PostgreSQL."""
+"""Contract of the database drivers: the same tests on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def _filled(server: Postgres) -> None:
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
 async def driver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Driver]:
-    """Each sort of database, with the same tables."""
+    """A driver of each database product, with the same tables."""
     if request.param == "SQLite":
         path = tmp_path / "a.db"
         with sqlite3.connect(path) as connection:
@@ -93,14 +93,14 @@ async def test_a_table_is_described_with_its_types_and_keys(driver: Driver) -> N
 
 
 @pytest.mark.parametrize("name", ["nothing", "orders'; --", "ORDERS\0", "x" * 300, ""])
-async def test_a_table_that_is_not_there_is_said_so(driver: Driver, name: str) -> None:
+async def test_an_unknown_table_is_an_error(driver: Driver, name: str) -> None:
     with pytest.raises(BadInput, match=r"There is no table|refuses|cannot be the name"):
         await driver.shape(name, None, Deadline(10))
     with pytest.raises(BadInput, match="There is no table"):
         await driver.shape("orders", "elsewhere", Deadline(10))
 
 
-async def test_names_are_nothing_but_names(driver: Driver) -> None:
+async def test_names_are_quoted_as_identifiers(driver: Driver) -> None:
     assert (await read(driver, select(driver, ODD, columns=[ODD]))).rows == [["odd"]]
     shape = await driver.shape(ODD, None, Deadline(10))
     assert (await read(driver, select(driver, ODD, schema=shape.table.schema, order_by=["-" + ODD]))).rows == [["odd"]]
@@ -125,7 +125,7 @@ async def test_a_simple_select_is_made_of_names_and_values(driver: Driver) -> No
         select(driver, "orders", where={"id": list(range(201))})
 
 
-async def test_parameters_are_values_and_never_language(driver: Driver) -> None:
+async def test_parameters_are_never_parsed_as_sql(driver: Driver) -> None:
     hostile = "'; DROP TABLE orders; --"
     sql = f"SELECT {driver.placeholder(1)} AS said, count(*) AS n FROM orders WHERE note = {driver.placeholder(1)}"  # noqa: S608 -- a placeholder
     if driver.sort == "PostgreSQL":
@@ -160,7 +160,7 @@ async def test_bytes_stop_at_the_cap_and_say_so(driver: Driver) -> None:
     assert 100 < len(rows.rows) <= 1000
 
 
-async def test_equal_names_of_columns_are_told_apart(driver: Driver) -> None:
+async def test_equal_names_of_columns_are_numbered(driver: Driver) -> None:
     assert (await read(driver, "SELECT 1 AS a, 2 AS a, 3 AS a_2")).columns == ["a", "a_2", "a_2_2"]
 
 
@@ -169,7 +169,7 @@ async def test_explain_shows_a_plan_and_runs_nothing(driver: Driver) -> None:
     assert any("SCAN" in str(row).upper() for row in rows.rows)
 
 
-async def test_a_query_without_end_is_stopped_in_time(driver: Driver) -> None:
+async def test_an_endless_query_is_stopped_in_time(driver: Driver) -> None:
     begun = time.monotonic()
     with pytest.raises(LimitExceeded, match=r"did not end within 0\.3 s"):
         await read(driver, ENDLESS.format("count(*)"), seconds=0.3)
@@ -204,7 +204,7 @@ async def test_a_query_without_end_is_stopped_in_time(driver: Driver) -> None:
         "SELECT " + "(" * 60_000,
     ],
 )
-async def test_what_is_not_one_statement_that_reads_is_refused_in_words(driver: Driver, sql: str) -> None:
+async def test_everything_but_one_reading_statement_is_refused(driver: Driver, sql: str) -> None:
     with pytest.raises(BadInput) as refused:
         await read(driver, sql)
     assert "Traceback" not in refused.value.message
@@ -214,7 +214,7 @@ async def test_what_is_not_one_statement_that_reads_is_refused_in_words(driver: 
     assert len(await driver.tables(Deadline(10))) == 4
 
 
-async def test_a_cancelled_query_ends_at_once_and_the_next_one_works(driver: Driver) -> None:
+async def test_a_cancelled_query_ends_in_time_and_the_next_one_works(driver: Driver) -> None:
     tasks = [asyncio.ensure_future(read(driver, ENDLESS.format("count(*)"), seconds=30)) for _ in range(3)]
     await asyncio.wait(tasks, timeout=0.3)
     begun = time.monotonic()
@@ -226,12 +226,12 @@ async def test_a_cancelled_query_ends_at_once_and_the_next_one_works(driver: Dri
     assert (await read(driver, "SELECT 1", seconds=5)).rows == [[1]]
 
 
-async def test_many_queries_at_once_are_all_answered(driver: Driver) -> None:
+async def test_many_concurrent_queries_are_all_answered(driver: Driver) -> None:
     answers = await asyncio.gather(*(read(driver, f"SELECT {number}") for number in range(60)))
     assert [rows.rows for rows in answers] == [[[number]] for number in range(60)]
 
 
-def test_many_columns_of_one_name_are_numbered_at_once() -> None:
+def test_many_columns_of_one_name_are_numbered_quickly() -> None:
     rows = Rows(1, 1000)
     begun = time.monotonic()
     rows.begin(["x"] * 1600 + ["x_2"], [None] * 1601)
@@ -240,7 +240,7 @@ def test_many_columns_of_one_name_are_numbered_at_once() -> None:
     assert len(set(rows.columns)) == 1601
 
 
-def test_what_is_nested_too_deeply_is_left_as_text_or_out() -> None:
+def test_values_nested_too_deeply_stay_text_or_are_omitted() -> None:
     deep = "[" * 500 + "]" * 500
     assert from_json(deep) == deep
     assert from_json("[[1]]") == [[1]]

@@ -1,4 +1,4 @@
-"""PostgreSQL: read-only by construction, bounded, a clean connection each time, and nothing left when a call goes."""
+"""PostgreSQL: read-only access, limits, connection reset, cancellation, recovery of the pool."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def server(postgres: Postgres) -> Postgres:
 
 @pytest.fixture(params=["writer", READER])
 async def database(request: pytest.FixtureRequest, server: Postgres) -> AsyncIterator[PostgreSQL]:
-    """As a role that may write, and as one that may only read; afterwards no query runs, nothing is checked out."""
+    """With a role that may write and with one that may only read; checks that every connection is returned."""
     made = PostgreSQL("shop", server.url(request.param, DATABASE))
     yield made
     if (pool := made.pool.opened) is not None:
@@ -84,7 +84,7 @@ async def read(database: PostgreSQL, sql: str, *parameters: Any, seconds: float 
 
 
 async def nothing_runs(server: Postgres) -> None:
-    """The end of a query is in PostgreSQL's own view a moment after the client knows of it."""
+    """Wait until no query runs; PostgreSQL's view lags behind the client."""
 
     async def none() -> bool:
         return await server.fetch(BACKENDS, DATABASE) == [(0,)]
@@ -171,7 +171,7 @@ async def test_no_way_to_write_or_to_leave_the_database_is_open(
         "SELECT repeat('x', 1000000000) || repeat('x', 1000000000)",
     ],
 )
-async def test_bombs_end_in_time_and_in_words(database: PostgreSQL, server: Postgres, sql: str) -> None:
+async def test_bombs_end_in_time_with_a_clear_error(database: PostgreSQL, server: Postgres, sql: str) -> None:
     begun = time.monotonic()
     with pytest.raises((LimitExceeded, BadInput)) as refused:
         await read(database, sql, seconds=1)
@@ -242,8 +242,8 @@ async def test_parameters_are_taken_as_json_has_them(database: PostgreSQL) -> No
         await read(database, "SELECT $1::int", "seven")
 
 
-async def test_a_call_that_leaves_stops_the_query_on_the_server(database: PostgreSQL, server: Postgres) -> None:
-    """Out of a cancelled task, and out of a scope of anyio, which cancels again at every wait."""
+async def test_a_cancelled_call_stops_the_query_on_the_server(database: PostgreSQL, server: Postgres) -> None:
+    """By cancelling the task, and by an anyio scope, which cancels at every await."""
     await read(database, "SELECT 1")
     task = asyncio.ensure_future(read(database, "SELECT pg_sleep(60)", seconds=60))
     async with asyncio.timeout(5):
@@ -260,14 +260,14 @@ async def test_a_call_that_leaves_stops_the_query_on_the_server(database: Postgr
     assert (await read(database, "SELECT 1")).rows == [[1]]
 
 
-async def test_a_connection_remembers_nothing_of_the_query_before(database: PostgreSQL, server: Postgres) -> None:
+async def test_a_connection_keeps_no_state_of_the_query_before(database: PostgreSQL, server: Postgres) -> None:
     listener = await asyncpg.connect(server.url(OWNER, DATABASE))
-    heard: list[object] = []
-    await listener.add_listener("told", lambda *told: heard.append(told))
+    received: list[object] = []
+    await listener.add_listener("channel", lambda *notification: received.append(notification))
     for _ in range(3):
         await read(
             database,
-            "SELECT pg_advisory_lock(7), set_config('search_path', 'nowhere', false), pg_notify('told', 'x'), "
+            "SELECT pg_advisory_lock(7), set_config('search_path', 'nowhere', false), pg_notify('channel', 'x'), "
             "set_config('statement_timeout', '1', false)",
         )
         assert (await read(database, "SELECT current_setting('search_path'), a FROM t")).rows == [
@@ -276,7 +276,7 @@ async def test_a_connection_remembers_nothing_of_the_query_before(database: Post
     assert await server.fetch("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
     await listener.execute("SELECT 1")
     await listener.close()
-    assert heard == []
+    assert received == []
 
 
 async def test_a_locked_table_is_a_clear_error_in_time(database: PostgreSQL, server: Postgres) -> None:
@@ -291,7 +291,7 @@ async def test_a_locked_table_is_a_clear_error_in_time(database: PostgreSQL, ser
     assert len((await read(database, "SELECT * FROM t")).rows) == 1
 
 
-async def test_there_are_ten_connections_at_most_and_waiting_is_bounded(database: PostgreSQL, server: Postgres) -> None:
+async def test_ten_connections_are_the_maximum_and_waiting_is_bounded(database: PostgreSQL, server: Postgres) -> None:
     tasks = [asyncio.ensure_future(read(database, "SELECT pg_sleep(60)", seconds=60)) for _ in range(14)]
     async with asyncio.timeout(10):
         while await server.fetch(BACKENDS, DATABASE) != [(10,)]:
@@ -307,7 +307,7 @@ async def test_there_are_ten_connections_at_most_and_waiting_is_bounded(database
 
 
 async def idle(database: PostgreSQL, server: Postgres, count: int = 10) -> list[int]:
-    """As many connections of the pool, open and not in use; the server's processes for them."""
+    """Open that many connections of the pool, idle; returns the pids of their backends."""
     await asyncio.gather(*(read(database, "SELECT pg_sleep(0.2)") for _ in range(count)))
     await nothing_runs(server)
     assert database.pool.opened is not None
@@ -315,7 +315,7 @@ async def idle(database: PostgreSQL, server: Postgres, count: int = 10) -> list[
     return [pid for (pid,) in await server.fetch("SELECT pid FROM pg_stat_activity WHERE datname = $1", DATABASE)]
 
 
-async def test_a_lost_connection_hurts_nobody_but_the_query_on_it(database: PostgreSQL, server: Postgres) -> None:
+async def test_a_lost_connection_fails_only_the_query_on_it(database: PostgreSQL, server: Postgres) -> None:
     await idle(database, server)
     task = asyncio.ensure_future(read(database, "SELECT pg_sleep(60)", seconds=60))
     async with asyncio.timeout(5):
@@ -329,17 +329,17 @@ async def test_a_lost_connection_hurts_nobody_but_the_query_on_it(database: Post
 
 
 def cut_unnoticed(server: Postgres, pids: list[int]) -> None:
-    """Close connections while the loop stands still: their ends are read together with what is done next."""
+    """Close connections while the loop is blocked: it reads their end of file together with its next operation."""
     with ThreadPoolExecutor(1) as threads:
         threads.submit(lambda: asyncio.run(server.fetch(CUT, DATABASE))).result(10)
     assert gone(pids)
 
 
 @pytest.mark.parametrize("queries", [1, 10, 30])
-async def test_connections_closed_while_idle_cost_nobody_an_error(
+async def test_connections_closed_while_idle_fail_no_query(
     database: PostgreSQL, server: Postgres, queries: int
 ) -> None:
-    """Neither one query that meets them one after the other, nor many at once."""
+    """With one query that gets them one after the other, and with many concurrent queries."""
     cut_unnoticed(server, await idle(database, server))
     ones = await asyncio.gather(*(read(database, "SELECT $1::text", str(number)) for number in range(queries)))
     assert [one.rows for one in ones] == [[[str(number)]] for number in range(queries)]
@@ -348,8 +348,8 @@ async def test_connections_closed_while_idle_cost_nobody_an_error(
         await read(database, "SELECT $1::int")
 
 
-async def test_connections_whose_server_says_nothing_are_replaced(database: PostgreSQL, server: Postgres) -> None:
-    """As after a failover to another host, when the first one has vanished without a word."""
+async def test_connections_without_an_answer_are_replaced(database: PostgreSQL, server: Postgres) -> None:
+    """As after a failover, when the first host has vanished without closing connections."""
     pids = await idle(database, server)
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -363,8 +363,8 @@ async def test_connections_whose_server_says_nothing_are_replaced(database: Post
             os.kill(pid, signal.SIGCONT)
 
 
-async def test_a_server_that_starts_anew_is_found_again(database: PostgreSQL, server: Postgres) -> None:
-    """A backend that is killed makes PostgreSQL end all others, and recover as after a crash."""
+async def test_connections_recover_after_a_restart_of_the_server(database: PostgreSQL, server: Postgres) -> None:
+    """Killing one backend makes PostgreSQL end all others and run crash recovery."""
     pids = await idle(database, server)
     os.kill(pids[0], signal.SIGKILL)
 
@@ -380,7 +380,7 @@ async def test_a_server_that_starts_anew_is_found_again(database: PostgreSQL, se
     assert [one.rows for one in ones] == [[[1]]] * 30
 
 
-async def test_a_server_that_is_away_is_said_at_once(database: PostgreSQL, server: Postgres) -> None:
+async def test_an_unreachable_server_is_reported_without_delay(database: PostgreSQL, server: Postgres) -> None:
     await idle(database, server)
     admin = await asyncpg.connect(server.url(OWNER))
     (socket,) = server.folder.glob(".s.PGSQL.*[0-9]")
@@ -400,13 +400,13 @@ async def test_a_server_that_is_away_is_said_at_once(database: PostgreSQL, serve
 
 
 class Cut(Rows):
-    """Waits until the connection is lost before it looks at rows; large ones are looked at in a thread."""
+    """Closes the connection and waits for its end before it adds rows; large rows are added in a thread."""
 
     server: Postgres
     session: asyncpg.Connection
 
     def add(self, rows: Iterable[Sequence[Any]]) -> bool:
-        """Cut it, and wait."""
+        """Close the connection, wait, then add the rows."""
 
         async def closed() -> bool:
             return bool(self.session.is_closed())
@@ -446,14 +446,14 @@ PEEKS = (
 )
 
 
-async def test_callers_of_one_role_neither_see_nor_end_each_other_once_the_operator_says_so(server: Postgres) -> None:
-    """With the two lines of the page for operators; before them, a caller can do both, and the log says so."""
+async def test_callers_of_one_role_are_isolated_by_the_documented_configuration(server: Postgres) -> None:
+    """With the two lines of docs/operations.md; without them a caller can do both, and the log warns of it."""
     page = (Path(__file__).parents[4] / "docs" / "operations.md").read_text("utf-8")
     [lines] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     await server.execute("CREATE DATABASE apart", "CREATE ROLE apart LOGIN")
 
     async def look() -> tuple[list[list[Any]], bool, bool]:
-        """What a caller sees of another's statement, whether they can end it, and whether there was a warning."""
+        """What a caller sees of another's statement, whether it can end it, and whether there was a warning."""
         database = PostgreSQL("shop", server.url("apart", "apart"))
         with capture_logs() as logged:
             other = asyncio.ensure_future(read(database, "SELECT 4711, pg_sleep(60)", seconds=60))
@@ -487,7 +487,7 @@ async def test_callers_of_one_role_neither_see_nor_end_each_other_once_the_opera
 
 ESCAPE = """SELECT set_config('role', 'none', false),
 (SELECT count(*) FROM ts_stat('SELECT to_tsvector(lo_export(7, ''{folder}/hacked'')::text)'))"""
-"""The inner statement is looked at only after the outer one has taken the role back."""
+"""The inner statement is checked only after the outer one has reset the role."""
 MIGHTY = {
     "a superuser": f"{OWNER}@/{{database}}?",
     "a superuser set to another role": f"{OWNER}@/{{database}}?options=-c%20role%3D{READER}&",
@@ -498,10 +498,10 @@ MIGHTY = {
 }
 
 
-@pytest.mark.parametrize("who", MIGHTY)
-async def test_a_role_that_reaches_the_host_is_refused_in_words(server: Postgres, who: str) -> None:
-    """A superuser can take back every right that a transaction gives up, so none is let in at all."""
-    database = PostgreSQL("shop", f"postgresql://{MIGHTY[who].format(database=DATABASE)}host={server.folder}")
+@pytest.mark.parametrize("role", MIGHTY)
+async def test_a_role_that_reaches_the_host_is_refused(server: Postgres, role: str) -> None:
+    """A superuser can restore every right that a transaction gives up, so all superusers are refused."""
+    database = PostgreSQL("shop", f"postgresql://{MIGHTY[role].format(database=DATABASE)}host={server.folder}")
     for sql in ("SELECT 1", ESCAPE.format(folder=server.folder)):
         with capture_logs() as logged, pytest.raises(Unavailable, match="connection shop is not used") as refused:
             await read(database, sql)
@@ -524,10 +524,10 @@ async def test_a_role_that_reaches_the_host_is_refused_in_words(server: Postgres
         "postgresql://very:secret@host:port/x",
     ],
 )
-async def test_a_database_that_does_not_answer_is_said_without_its_address(server: Postgres, url: str) -> None:
+async def test_the_error_of_an_unreachable_database_has_no_address(server: Postgres, url: str) -> None:
     database = PostgreSQL("shop", url.format(database=DATABASE, folder=server.folder))
     with capture_logs() as logged, pytest.raises(Unavailable, match="does not answer") as refused:
         await read(database, "SELECT 1", seconds=3)
-    for said in (refused.value.message, str(logged)):
-        assert not any(word in said for word in ("secret", "127.0.0.1", "nobody-known", "no_such", str(server.folder)))
+    for text in (refused.value.message, str(logged)):
+        assert not any(word in text for word in ("secret", "127.0.0.1", "nobody-known", "no_such", str(server.folder)))
     await database.close()

@@ -1,4 +1,4 @@
-"""SQLite: read-only by construction, bounded in every direction, beside a writer, and never a thread left busy."""
+"""SQLite: read-only access, limits, concurrent writers, threads freed after every call."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ while True:
 
 @pytest.fixture
 async def threads() -> AsyncIterator[SQLiteThreads]:
-    """Two threads; none may be busy, and no place taken, after a test."""
+    """Two threads; after the test both must be free."""
     made = SQLiteThreads(2, 128)
     yield made
     async with asyncio.timeout(10):
@@ -54,7 +54,7 @@ async def threads() -> AsyncIterator[SQLiteThreads]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A database with some of everything, in a folder of its own."""
+    """A database with tables, virtual tables and WAL, in its own folder."""
     file = tmp_path / "db" / "shop.db"
     file.parent.mkdir()
     connection = sqlite3.connect(file)
@@ -81,7 +81,7 @@ async def read(database: SQLite, sql: str, parameters: Any = (), *, seconds: flo
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """What lies in a folder; a reader of a WAL database keeps two files beside it that hold nothing new."""
+    """Digests of the files of a folder, except the two files that readers of a WAL database create."""
     return {
         found.name: hashlib.sha256(found.read_bytes()).hexdigest()
         for found in folder.iterdir()
@@ -160,7 +160,7 @@ BOMBS = [
 
 
 @pytest.mark.parametrize("sql", BOMBS, ids=[sql[:60] for sql in BOMBS])
-async def test_bombs_end_in_time_and_in_words(threads: SQLiteThreads, path: Path, sql: str) -> None:
+async def test_bombs_end_in_time_with_a_clear_error(threads: SQLiteThreads, path: Path, sql: str) -> None:
     database = SQLite(str(path), threads)
     begun = time.monotonic()
     with pytest.raises((BadInput, LimitExceeded)) as refused:
@@ -170,7 +170,7 @@ async def test_bombs_end_in_time_and_in_words(threads: SQLiteThreads, path: Path
     assert (await read(database, "SELECT count(*) FROM t")).rows == [[1]]
 
 
-async def test_what_people_use_works_behind_the_walls(threads: SQLiteThreads, path: Path) -> None:
+async def test_common_functions_and_tables_work_in_the_sandbox(threads: SQLiteThreads, path: Path) -> None:
     database = SQLite(str(path), threads)
     for sql, expected in (
         ("SELECT value FROM json_each('[1,2]')", [[1], [2]]),
@@ -212,7 +212,7 @@ async def test_values_of_all_sorts_are_rendered_without_loss(threads: SQLiteThre
 
 
 async def test_reads_go_on_while_another_process_writes(threads: SQLiteThreads, path: Path) -> None:
-    """Each read sees whole transactions only, and the writer is never in the way."""
+    """Each read sees only complete transactions and is not blocked by the writer."""
     writer = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE)  # noqa: ASYNC220 -- a moment
     try:
         assert writer.stdout is not None
@@ -260,7 +260,7 @@ async def test_every_name_of_a_file_is_taken_as_it_is(threads: SQLiteThreads, tm
 
 
 @pytest.mark.parametrize("content", [None, b"no database" * 1000])
-async def test_a_file_that_cannot_be_read_is_said_without_its_path(
+async def test_the_error_of_an_unreadable_database_file_has_no_path(
     threads: SQLiteThreads, tmp_path: Path, content: bytes | None
 ) -> None:
     file = tmp_path / "missing.db"
@@ -285,8 +285,8 @@ async def test_when_all_threads_are_busy_a_read_is_refused_in_time(threads: SQLi
     await asyncio.wait(busy)
 
 
-async def test_a_call_that_leaves_takes_its_thread_with_it(threads: SQLiteThreads, path: Path) -> None:
-    """Also out of a scope of anyio, which cancels again at every wait."""
+async def test_a_cancelled_call_frees_its_thread(threads: SQLiteThreads, path: Path) -> None:
+    """Also by an anyio scope, which cancels at every await."""
     database = SQLite(str(path), threads)
     for _ in range(6):  # more often than there are threads
         with anyio.move_on_after(0.1):
@@ -294,7 +294,7 @@ async def test_a_call_that_leaves_takes_its_thread_with_it(threads: SQLiteThread
     assert (await read(database, "SELECT 1", seconds=3)).rows == [[1]]
 
 
-async def test_nothing_of_a_read_happens_on_the_loop(threads: SQLiteThreads, path: Path) -> None:
+async def test_reads_run_entirely_in_threads(threads: SQLiteThreads, path: Path) -> None:
     names: set[str] = set()
     original = sqlite3.connect
 
@@ -310,7 +310,7 @@ async def test_nothing_of_a_read_happens_on_the_loop(threads: SQLiteThreads, pat
 
 
 async def test_large_rows_are_not_read_ahead(threads: SQLiteThreads, path: Path) -> None:
-    """Each would be held by Python, where SQLite's own bounds do not reach."""
+    """Python would hold each of them, beyond SQLite's limits."""
     made = 0
 
     class Counted(Rows):

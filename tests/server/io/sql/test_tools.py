@@ -1,4 +1,4 @@
-"""The SQL tools as they are called: which are listed, what they take and answer, and files that do no harm."""
+"""SQL tools: listing, arguments, answers, and safe CSV files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def _relay(_progress: object) -> None:
-    """Nobody asked to be told."""
+    """Discard progress."""
 
 
 ALICE = Caller("alice", Links(b"k" * 32, "http://test"), _relay)
@@ -40,7 +40,7 @@ MEANT = ["=1+1", "+cmd", "-cmd", "@x", "\tx", "\N{FULLWIDTH EQUALS SIGN}1", " =1
 
 @dataclass
 class Tools:
-    """The tools of one front end."""
+    """Tools of one front end."""
 
     box: dict[str, AnyTool]
     store: ArtifactStore
@@ -50,7 +50,7 @@ class Tools:
         return cast("dict[str, Any]", (await self.result(tool, **arguments)).structured_content)
 
     async def result(self, tool: str, **arguments: Any) -> CallToolResult:
-        """All of it."""
+        """The complete answer of a call."""
         return await self.box[tool].call(arguments, ALICE)
 
     async def file(self, answer: dict[str, Any]) -> bytes:
@@ -64,7 +64,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 async def make(redis: ArqRedis, tmp_path: Path) -> AsyncIterator[Make]:
-    """Makes the tools for some connections."""
+    """A factory of tools for given connections."""
     async with AsyncExitStack() as stack:
 
         async def made(**variables: str) -> Tools:
@@ -89,10 +89,10 @@ def shop(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/shop.db"
 
 
-async def test_tools_are_listed_only_for_databases_that_there_are(make: Make, shop: str) -> None:
+async def test_tools_are_listed_only_for_configured_databases(make: Make, shop: str) -> None:
     assert list((await make()).box) == []
     assert list((await make(sql_shop=shop)).box) == ["list_tables", "describe_table", "query_records"]
-    postgres = "postgresql://user@host/x"  # not opened before it is asked
+    postgres = "postgresql://user@host/x"  # not opened before its first query
     assert list((await make(sql_x=postgres)).box) == ["list_tables", "describe_table", "query_postgres"]
     for tool in (await make(sql_shop=shop, sql_x=postgres)).box.values():
         described = tool.describe()
@@ -101,10 +101,10 @@ async def test_tools_are_listed_only_for_databases_that_there_are(make: Make, sh
         assert described.output_schema is not None
 
 
-async def test_a_connection_that_is_not_there_is_answered_with_those_that_are(make: Make, shop: str) -> None:
+async def test_an_unknown_connection_is_an_error_that_lists_the_known_ones(make: Make, shop: str) -> None:
     tools = await make(sql_shop=shop, sql_other=shop, sql_pg="postgresql://u:secret@host/x")
-    for name, said in (("nope", "no connection 'nope'"), (None, "Say which"), ("pg", "no connection 'pg'")):
-        with pytest.raises(BadInput, match=said) as refused:
+    for name, message in (("nope", "no connection 'nope'"), (None, "Say which"), ("pg", "no connection 'pg'")):
+        with pytest.raises(BadInput, match=message) as refused:
             await tools.call("query_records", connection=name, sql="SELECT 1")
         assert "other, shop" in refused.value.message
         assert "secret" not in refused.value.message
@@ -136,7 +136,7 @@ async def test_postgres_answers_in_the_same_shape(make: Make, postgres: Postgres
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ({}, "either sql or table"),
         ({"sql": "SELECT 1", "table": "notes"}, "either sql or table"),
@@ -152,13 +152,13 @@ async def test_postgres_answers_in_the_same_shape(make: Make, postgres: Postgres
     ],
 )
 async def test_arguments_that_do_not_fit_are_refused_before_anything_runs(
-    make: Make, shop: str, arguments: dict[str, Any], said: str
+    make: Make, shop: str, arguments: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=expected):
         await (await make(sql_shop=shop)).call("query_records", **arguments)
 
 
-async def test_what_was_left_out_is_said(make: Make, shop: str) -> None:
+async def test_truncation_is_reported(make: Make, shop: str) -> None:
     tools = await make(sql_shop=shop)
     result = await tools.result("query_records", table="notes", max_rows=3, order_by=["-id"])
     answer = result.structured_content
@@ -181,7 +181,7 @@ async def test_the_server_bounds_the_time_whatever_is_asked_for(make: Make, shop
         )
 
 
-async def test_a_spreadsheet_finds_no_formula_in_csv(make: Make, shop: str) -> None:
+async def test_csv_contains_no_formula_for_a_spreadsheet(make: Make, shop: str) -> None:
     tools = await make(sql_shop=shop)
     answer = await tools.call("query_records", sql='SELECT id AS "=id", note, -1.5, NULL FROM notes', format="csv")
     header, *rows = csv.reader(io.StringIO(answer["text"], newline=""))
@@ -193,7 +193,7 @@ async def test_a_spreadsheet_finds_no_formula_in_csv(make: Make, shop: str) -> N
     assert answer["rows"] is None
 
 
-async def test_json_has_the_values_as_they_are_and_markdown_stays_a_table(make: Make, shop: str) -> None:
+async def test_json_keeps_values_unchanged_and_markdown_stays_a_table(make: Make, shop: str) -> None:
     tools = await make(sql_shop=shop)
     made = await tools.call("query_records", sql="SELECT note FROM notes", format="json")
     assert [row["note"] for row in json.loads(made["text"])] == MEANT

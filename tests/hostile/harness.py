@@ -1,4 +1,4 @@
-"""Where hostile cases are faced: a worker's own steps and real children, with everything around them watched."""
+"""Test harness of the hostile cases: a worker's pipeline with real children, whose resources are measured."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from offloop_workers.sandbox import kernel
 from support.files.rendered import Document
 from support.hosts.outside import Outside
 
-SECRET: Final = "canary-of-the-environment-51c2"  # noqa: S105 -- it stands in the worker's environment, to be missed
+SECRET: Final = "canary-of-the-environment-51c2"  # noqa: S105 -- a canary in the worker's environment
 NEVER: Final = (SECRET, "Traceback", "site-packages", "offloop_workers", "root:x:0")
-"""What no answer may say, and no file of an answer may hold."""
+"""Texts that no answer and no file of an answer may contain."""
 
 GRACE_SECONDS: Final = 4
-"""What killing, cleaning up and keeping the files may take beyond a kind's limit, on a machine that is busy."""
+"""Seconds beyond a kind's time limit for the kill, the cleanup and the storing of files, on a busy machine."""
 
 BEGINNING_MB: Final = 16
-"""MiB that a child may map at most between idling and the start of its attempt; 3 were seen."""
+"""MiB that a child may map between idling and the start of its attempt; 3 were measured."""
 LIBRARIES_MB: Final = 64
-"""Pages of libraries that an idle child has mapped and not read yet; reading them is not what a job is capped for."""
+"""MiB of library pages that an idle child has mapped but not read; they do not count against a job's cap."""
 
 _LOOK_SECONDS: Final = 0.02
 _TIDY_SECONDS: Final = 5
@@ -57,19 +57,19 @@ _MIB: Final = 1 << 20
 
 @dataclass(slots=True)
 class Ending:
-    """How one case ended.
+    """Result of one case.
 
     Attributes:
-        outcome: ``"completed"`` or the failure's code.
-        told: all that its caller would read, the files it would get among it.
+        outcome: ``"completed"`` or the error code.
+        answer: everything that its caller would read, including the contents of files.
         seconds: from the claim to the outcome.
-        mapped_mb: the most address space of any one process of it, beyond that of an idle child.
-        resident_mb: the most memory of all its processes together, beyond that of an idle child.
-        names: of the files it made.
+        mapped_mb: peak address space of any one of its processes, beyond that of an idle child.
+        resident_mb: peak memory of all its processes together, beyond that of an idle child.
+        names: names of its files.
     """
 
     outcome: str
-    told: str
+    answer: str
     seconds: float
     mapped_mb: float
     resident_mb: float
@@ -77,8 +77,8 @@ class Ending:
 
 
 @dataclass(slots=True)
-class Arena:
-    """One worker's children, store and folders, and a server that nobody may ask."""
+class Harness:
+    """Children, store and folders of one worker, and a canary server that must receive no request."""
 
     kinds: Mapping[str, Kind[Any, Any]]
     children: Children
@@ -89,14 +89,14 @@ class Arena:
     outside: Outside
     _count: int = field(default=0, init=False)
 
-    async def face(self, case: Case) -> Ending:
-        """Run a case as a worker would, and watch its processes meanwhile."""
-        arguments = _aimed(case.arguments, OUTSIDE, self.outside.url("/canary"))
-        arguments = _aimed(arguments, PORT, f":{self.outside.port}")
+    async def run(self, case: Case) -> Ending:
+        """Run a case as a worker does, and measure its processes."""
+        arguments = _replaced(case.arguments, OUTSIDE, self.outside.url("/canary"))
+        arguments = _replaced(arguments, PORT, f":{self.outside.port}")
         try:
             json.dumps(arguments, ensure_ascii=False).encode()
             validate(case.kind, self.kinds[case.kind].input, arguments)
-        except UnicodeEncodeError:  # no JSON: the front end's parser does not even read such a call
+        except UnicodeEncodeError:  # not valid JSON: the front end's parser rejects such a call
             return Ending("bad_input", "", 0, 0, 0, [])
         except BadInput as error:  # the front end's answer, before anything is queued
             return Ending(error.reason, error.message, 0, 0, 0, [])
@@ -109,15 +109,15 @@ class Arena:
             seconds = time.monotonic() - began
             watching.cancel()
         files = [Artifact(**made) for made in outcome.artifacts] if isinstance(outcome, Done) else []
-        told = [_words(outcome), *[await self.content(file) for file in files]]
+        answer = [_text(outcome), *[await self.content(file) for file in files]]
         if case.kind == "render_pdf":
-            told += [await self.text(file) for file in files]
+            answer += [await self.text(file) for file in files]
         ended = "completed" if isinstance(outcome, Done) else outcome.error.reason
         names = [file.name for file in files]
-        return Ending(ended, "\n".join(told), seconds, watch.mapped / _MIB, watch.resident / _MIB, names)
+        return Ending(ended, "\n".join(answer), seconds, watch.mapped / _MIB, watch.resident / _MIB, names)
 
     async def perform(self, kind: str, arguments: dict[str, Any]) -> Done | Failed:
-        """One attempt of one job, which is the last it may have."""
+        """Run the last attempt of a job."""
         self._count += 1
         job_id = f"job-{self._count}"
         payload = serialize_job(kind, (), arguments, None, 0, serializer=pack)
@@ -127,46 +127,46 @@ class Arena:
         return outcome
 
     async def content(self, file: Artifact) -> str:
-        """The first megabytes of a file as text; of a PDF also what its streams hold, each up to a bound."""
+        """The first megabytes of a file as text; for a PDF also the first part of each decompressed stream."""
         found = b""
         async for piece in self.store.stream(file):
             found += piece
             if len(found) > _READ_BYTES:
                 break
         if found.startswith(b"%PDF-"):
-            found += b"".join(_unpacked(found))
+            found += b"".join(_decompressed(found))
         return found.decode("latin-1")
 
     async def text(self, file: Artifact) -> str:
-        """What a reader sees on the first pages of a PDF that was rendered here."""
+        """The text of the first pages of a rendered PDF."""
         content = b"".join([piece async for piece in self.store.stream(file)])
         pages = list(Document(content).pdf)[:_PAGES]
         return "\n".join(page.get_textpage().get_text_range() for page in pages)
 
-    async def is_clean(self) -> None:
-        """Nothing of the jobs before is left: no process, no file; and nobody was asked for anything.
+    async def assert_clean(self) -> None:
+        """Check that no process and no file of earlier jobs is left, and that the canary server got no request.
 
         Raises:
-            AssertionError: something is.
+            AssertionError: a check failed.
         """
         deadline = time.monotonic() + _TIDY_SECONDS
-        while (found := self._left()) and time.monotonic() < deadline:  # noqa: ASYNC110 -- the kernel tells nobody
+        while (found := self._left()) and time.monotonic() < deadline:  # noqa: ASYNC110 -- the kernel sends no event
             await asyncio.sleep(_LOOK_SECONDS)
         assert not found
-        asked, self.outside.accepted = self.outside.accepted, 0  # so that one case fails and not all after it
-        assert asked == 0, f"asked for {dict(self.outside.asked)}"
+        accepted, self.outside.accepted = self.outside.accepted, 0  # so that only this case fails, not all later ones
+        assert accepted == 0, f"requests: {dict(self.outside.asked)}"
 
     def _left(self) -> list[str]:
         zygote = self.children.zygote.process
         assert zygote
-        strangers = set(_family(zygote.pid)) - set(self.children.alive) - {zygote.pid}
+        strays = set(_process_tree(zygote.pid)) - set(self.children.alive) - {zygote.pid}
         files = _listed(Path(self.scratch.attempt()).parent)
         files += [path for child in _listed(self.temporary) for path in _listed(child)]
-        return [*map(str, strangers), *map(str, files)]
+        return [*map(str, strays), *map(str, files)]
 
 
 class _Watch:
-    """Looks at the processes of the children until it is cancelled; the children are otherwise idle."""
+    """Samples the processes of the children until cancelled; the children are otherwise idle."""
 
     def __init__(self, children: Children, granted: int) -> None:
         zygote = children.zygote.process
@@ -175,7 +175,7 @@ class _Watch:
         self._granted = granted
         self._before = {pid: _memory(pid) for pid in children.alive}
         idle = [_memory(zygote.pid), *self._before.values()]
-        # A child has few of the zygote's pages at first and may come to have them all, without taking anything.
+        # A new child shares few of the zygote's pages; it may come to share all of them without allocating memory.
         self._idle = _Memory(mapped=max(one.mapped for one in idle), resident=idle[0].resident)
         self._seen: dict[int, int] = {}
         self.mapped = 0
@@ -185,32 +185,31 @@ class _Watch:
         return sum(self._seen.values())
 
     async def __call__(self) -> None:
-        """Look, again and again."""
         while True:
             for leader in list(self._children._busy):
-                for pid in _family(leader):
-                    self._look(pid)
+                for pid in _process_tree(leader):
+                    self._sample(pid)
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def _look(self, pid: int) -> None:
+    def _sample(self, pid: int) -> None:
         now, before = _memory(pid), self._before.get(pid, _Memory())
-        # The peaks of a child that is used again may be those of a job before.
+        # The peaks of a reused child may be those of an earlier job.
         mapped = now.mapped if now.most_mapped == before.most_mapped else now.most_mapped
         resident = now.resident if now.most_resident == before.most_resident else now.most_resident
         self.mapped = max(self.mapped, mapped - self._start(pid))
         self._seen[pid] = max(self._seen.get(pid, 0), resident - self._idle.resident)
 
     def _start(self, pid: int) -> int:
-        """What the child had mapped when its attempt began, as its cap tells: that counts from there."""
+        """Bytes that the child had mapped when its attempt began, derived from its cap, which counts from there."""
         start = 0
         with contextlib.suppress(OSError):
-            start = resource.prlimit(pid, resource.RLIMIT_AS)[0] - self._granted  # endless is -1, so below zero
+            start = resource.prlimit(pid, resource.RLIMIT_AS)[0] - self._granted  # without a cap -1, so below zero
         return min(max(self._idle.mapped, start), self._idle.mapped + BEGINNING_MB * _MIB)
 
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
-    """Bytes of a process: now, and the most it ever had; 0 where nobody tells."""
+    """Memory of a process in bytes, now and at its peak; 0 if unknown."""
 
     mapped: int = 0
     resident: int = 0
@@ -226,10 +225,10 @@ def _memory(pid: int) -> _Memory:
         return _Memory()
 
 
-def _family(pid: int) -> Iterator[int]:
+def _process_tree(pid: int) -> Iterator[int]:
     yield pid
     for child in kernel.children_of(pid):
-        yield from _family(child)
+        yield from _process_tree(child)
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -239,29 +238,31 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def _aimed(value: Any, mark: str, target: str, depth: int = 9) -> Any:
-    """The arguments with every mention of the host outside replaced by one that listens; no mention lies deep."""
+def _replaced(value: Any, mark: str, target: str, depth: int = 9) -> Any:
+    """The arguments with the placeholder of the outside host replaced by the canary server, up to some depth."""
     if isinstance(value, str):
         return value.replace(mark, target)
     if isinstance(value, dict) and depth:
-        return {key: _aimed(inner, mark, target, depth - 1) for key, inner in value.items()}
-    return [_aimed(inner, mark, target, depth - 1) for inner in value] if isinstance(value, list) and depth else value
+        return {key: _replaced(inner, mark, target, depth - 1) for key, inner in value.items()}
+    return (
+        [_replaced(inner, mark, target, depth - 1) for inner in value] if isinstance(value, list) and depth else value
+    )
 
 
-def _words(outcome: Done | Failed) -> str:
+def _text(outcome: Done | Failed) -> str:
     if isinstance(outcome, Failed):
         return json.dumps(outcome.error.to_wire(), ensure_ascii=False)
     files = [(made["name"], made["mime_type"]) for made in outcome.artifacts]
     return json.dumps([outcome.output, outcome.warnings, files], ensure_ascii=False)
 
 
-def _unpacked(content: bytes) -> Iterator[bytes]:
-    """The beginnings of a PDF's packed streams; without a reader of PDFs, which a hostile one might break."""
+def _decompressed(content: bytes) -> Iterator[bytes]:
+    """The first part of each compressed stream of a PDF; no PDF reader, which a hostile file might break."""
     for stream in re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL)[:_STREAMS]:
         with contextlib.suppress(zlib.error):
             yield zlib.decompressobj().decompress(stream, _STREAM_BYTES)
 
 
-def private_places() -> tuple[str, ...]:
-    """Folders of this machine that no answer may name."""
+def private_paths() -> tuple[str, ...]:
+    """Paths of this machine that no answer may contain."""
     return tempfile.gettempdir(), str(Path(__file__).parents[2])

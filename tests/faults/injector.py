@@ -1,4 +1,4 @@
-"""Faults, one after the other by chance: one series for processes, and beside it one for the job store."""
+"""Fault injector: random faults, one series for processes and a concurrent one for the job store."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from faults.cluster import Cluster
-from faults.processes import Process, kill_pid
+from faults.cluster import Cluster, ClusterProcess
 from faults.proxy import Mode
+from support.processes import kill_pid
 
 MODES: Final = (Mode.REFUSE, Mode.FREEZE, Mode.RESET, Mode.DELAY, Mode.TRICKLE, Mode.HALF_OPEN)
 SLOTS: Final = 4
-"""Of each worker; most of the jobs sleep."""
+"""Slots of each worker; most jobs sleep."""
 
 
-class Chaos:
-    """What breaks a cluster.
+class FaultInjector:
+    """Injects faults into a cluster.
 
     Args:
-        cluster: which.
-        seed: decides the order of the faults, and how long each lasts.
+        cluster: the cluster.
+        seed: determines the order and the duration of the faults.
 
     Attributes:
-        faults: how often each was brought about.
-        orphans: the jobs that a killed worker held, and when it was killed.
+        faults: number of injected faults by name.
+        orphans: jobs that a killed worker held, with the time of the kill.
     """
 
     def __init__(self, cluster: Cluster, seed: int) -> None:
@@ -51,7 +51,7 @@ class Chaos:
         )
 
     async def run(self, over: asyncio.Event) -> None:
-        """Break one thing after the other until it is over, and mend everything."""
+        """Inject faults until `over` is set; every fault is reverted."""
         async with asyncio.TaskGroup() as series:
             series.create_task(
                 self._series(
@@ -65,7 +65,7 @@ class Chaos:
     async def _series(
         self, name: str, over: asyncio.Event, faults: list[Callable[[random.Random], Awaitable[None]]]
     ) -> None:
-        chance = random.Random(f"{self._seed}:{name}")  # noqa: S311 -- repeatable on purpose
+        chance = random.Random(f"{self._seed}:{name}")  # noqa: S311 -- repeatable by its seed
         while not over.is_set():
             await chance.choice(faults)(chance)
             with contextlib.suppress(TimeoutError):
@@ -73,11 +73,11 @@ class Chaos:
 
     # --- processes ---
 
-    def _a_worker(self, chance: random.Random) -> Process:
+    def _a_worker(self, chance: random.Random) -> ClusterProcess:
         return chance.choice([process for process in self._cluster.workers if process.running])
 
     async def _kill(self, chance: random.Random) -> None:
-        """Kill a worker; a supervisor starts another."""
+        """Kill a worker and start another, as a supervisor does."""
         worker = self._a_worker(chance)
         with contextlib.suppress(RedisError, OSError):
             held = await self._cluster.held_by(worker)
@@ -87,7 +87,7 @@ class Chaos:
         await self._cluster.worker(slots=SLOTS, via_proxy=worker.via_proxy)
 
     async def _stop(self, chance: random.Random) -> None:
-        """Pause a worker for longer than its lease."""
+        """Stop a worker with SIGSTOP for longer than its lease."""
         worker = self._a_worker(chance)
         self.faults["worker paused"] += 1
         worker.signal(signal.SIGSTOP)
@@ -95,7 +95,7 @@ class Chaos:
         worker.signal(signal.SIGCONT)
 
     async def _roll(self, chance: random.Random) -> None:
-        """Replace a worker in order."""
+        """Replace a worker gracefully."""
         worker = self._a_worker(chance)
         self.faults["worker replaced"] += 1
         await self._cluster.worker(slots=SLOTS, via_proxy=worker.via_proxy)
@@ -103,13 +103,13 @@ class Chaos:
         await worker.ended(40)
 
     async def _unfork(self, chance: random.Random) -> None:
-        """Kill a worker's zygote, and so all its children."""
+        """Kill a worker's zygote, and thereby all its children."""
         self.faults["zygote killed"] += 1
-        for pid in self._a_worker(chance).parts[:1]:
+        for pid in self._a_worker(chance).descendants[:1]:
             kill_pid(pid)
 
     async def _front(self, chance: random.Random) -> None:
-        """Kill a front end; a supervisor starts another, again and again where Redis is away."""
+        """Kill a front end and start another, with retries while Redis is down."""
         living = [process for process in self._cluster.front_ends if process.running]
         process = chance.choice(living)
         process.kill()
@@ -123,21 +123,21 @@ class Chaos:
     # --- the store ---
 
     async def _restart(self, chance: random.Random) -> None:
-        """Kill the Valkey and bring it back on its data."""
+        """Kill the Valkey and restart it on its data."""
         self.faults["Valkey killed"] += 1
         self._cluster.kill_valkey()
         await asyncio.sleep(chance.uniform(0.0, 2.0))
         await self._cluster.start_valkey()
 
     async def _freeze(self, chance: random.Random) -> None:
-        """Have the Valkey stand still, at times for longer than a lease."""
+        """Stop the Valkey with SIGSTOP, sometimes for longer than a lease."""
         self.faults["Valkey frozen"] += 1
         self._cluster.freeze_valkey()
         await asyncio.sleep(chance.uniform(0.3, 6.5))
         self._cluster.thaw_valkey()
 
     async def _network(self, chance: random.Random) -> None:
-        """Have the network misbehave for those behind the proxy."""
+        """Inject a network fault at the proxy."""
         mode = chance.choice(MODES)
         self.faults[f"network {mode.name.lower()}"] += 1
         await self._cluster.proxy.set(mode)
@@ -145,14 +145,14 @@ class Chaos:
         await self._cluster.proxy.set(Mode.CALM)
 
     async def _hints(self, chance: random.Random) -> None:
-        """Forget the places that workers offer, forget the scripts, cut every connection of a sort."""
+        """Delete the advertised free slots, flush the scripts, or close all connections of one type."""
         redis = self._cluster.redis
-        what = chance.choice(["places forgotten", "scripts forgotten", "connections cut"])
-        self.faults[what] += 1
+        fault = chance.choice(["free slots forgotten", "scripts forgotten", "connections cut"])
+        self.faults[fault] += 1
         with contextlib.suppress(RedisError, OSError):
-            match what:
-                case "places forgotten":
-                    await self._cluster.forget_places()
+            match fault:
+                case "free slots forgotten":
+                    await self._cluster.forget_free_slots()
                 case "scripts forgotten":
                     await redis.script_flush()
                 case _:
