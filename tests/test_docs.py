@@ -127,9 +127,9 @@ def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_of
         process = await asyncio.create_subprocess_exec(
             *command, cwd=modules, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        said, failed = await asyncio.wait_for(process.communicate(), 30)
-        assert process.returncode == 0, failed.decode()
-        return said.decode()
+        output, errors = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0, errors.decode()
+        return output.decode()
 
     async def scenario() -> None:
         settings = load({}).replaced(state_dir=modules / "s", port=0, slots=1, job_modules=[name], log_level="error")
@@ -266,7 +266,7 @@ def test_the_floors_of_the_architecture_are_those_of_the_contract() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link into a page may point to: its headings, as code hosts name them."""
+    """Anchors of a page: its headings, as code hosts name them."""
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
