@@ -1,1 +1,1 @@
-"""Benchmarks: offloop beside its peers, alternating in one run. ``python -m bench --help`` says how."""
+"""Benchmarks: offloop beside its peers, alternating in one run; see ``python -m bench --help``."""

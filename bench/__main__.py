@@ -1,4 +1,4 @@
-"""The command: ``python -m bench``."""
+"""Command line: ``python -m bench``."""
 
 from __future__ import annotations
 

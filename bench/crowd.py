@@ -1,4 +1,4 @@
-"""Callers who keep fetches in flight: ``python -m bench.crowd TOOL PORT HOST`` goes on until it is ended."""
+"""Background load: callers that keep fetches in flight; ``python -m bench.crowd TOOL PORT HOST`` runs until ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.http import Mcp
 
 IN_FLIGHT: Final = 500
 CALLERS: Final = {"bulk_fetch": 5, "http_get": IN_FLIGHT}
-"""How many callers keep so many fetches in flight, by the tool they call."""
+"""Number of callers that keep these fetches in flight, by tool."""
 
 
 async def _crowd(tool: str, port: str, host: str) -> None:
@@ -25,7 +25,7 @@ async def _crowd(tool: str, port: str, host: str) -> None:
 
 async def _fetch_on(mcp: Mcp, tool: str, host: str) -> None:
     while True:
-        # Delays at random, so that not all end at once.
+        # Delays at random, so that they do not all end at the same time.
         urls = [f"{host}/{n}?delay={random.uniform(2, 4):.3f}" for n in range(400 if tool == "bulk_fetch" else 1)]  # noqa: S311
         if tool == "bulk_fetch":
             await mcp.call(tool, {"urls": urls, "max_chars": 100, "deadline_seconds": 300})

@@ -1,4 +1,4 @@
-"""The documents that are rendered; no two are equal, so that nobody can answer from a cache."""
+"""Documents to render; no two are equal, so no stack can answer from a cache."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from offloop_workers.hashing import single, tree
 
 
 def main(what: str, folder: str, times: str) -> None:
-    """Measure one of them."""
+    """Measure one of the two."""
     if what.endswith("-1"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     gc.collect()

@@ -1,4 +1,4 @@
-"""The callers of an MCP server: the official SDK's client, as agents have it, or a lean one that times the server."""
+"""Clients of an MCP server: the official SDK's, as agents use it, or a lean one that costs little beside the server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _META: Final = {
 
 
 class ToolError(RuntimeError):
-    """The tool, or the server, refused."""
+    """Refusal by the tool or the server."""
 
 
 class Caller(Protocol):
@@ -38,7 +38,7 @@ class Caller(Protocol):
 
 
 CLIENT: Final = "BENCH_MCP_CLIENT"
-"""The variable that chooses the client: ``lean``, or else the SDK's."""
+"""Environment variable that selects the client: ``lean``, or else the SDK's."""
 
 
 async def connect(address: str, tool: str) -> Caller:
@@ -79,7 +79,7 @@ class Sdk:
 
 
 class Mcp:
-    """A lean client: kept-alive connections, as many as there are calls at once, one POST a call."""
+    """A lean client: kept-alive connections, as many as there are concurrent calls, one POST a call."""
 
     def __init__(self, address: str) -> None:
         self._host, _, self._port = address.partition(":")

@@ -1,8 +1,8 @@
-"""Pictures: the work itself beside libvips, in alternating rounds of one run.
+"""Image processing beside libvips, in alternating rounds of one run.
 
 ``python -m bench.images`` prints CPU milliseconds and the ratio. Both read the same file of 24 megapixels, make it
-1,200 pixels wide, and write a JPEG of quality 80; each in a process of its own that has done it before. libvips is told
-to use one thread, as a child of ours does. Run as a script with the name of one of both, this file is that process.
+1,200 pixels wide, and write a JPEG of quality 80; each in a warm process of its own. libvips uses
+one thread, as a child of ours does. Run as a script with the name of one of the two, this file is that process.
 """
 
 from __future__ import annotations

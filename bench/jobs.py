@@ -1,4 +1,4 @@
-"""The jobs of the benchmarks; loaded through ``OFFLOOP_JOB_MODULES`` like anybody's own."""
+"""Jobs of the benchmarks, loaded through ``OFFLOOP_JOB_MODULES`` like a user's own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Nothing(Model):
     """No arguments, no result."""
 
 
-class Place(Model):
-    """Where to leave a note."""
+class NotePath(Model):
+    """Path of the file to leave a note in."""
 
     path: str
 
@@ -37,20 +37,20 @@ async def noop_waiting(_value: Nothing) -> Nothing:
 
 @tool(read_only=True)
 async def light(_value: Nothing) -> Nothing:
-    """Answer at once, in the front end."""
+    """Answer in the front end, without a job."""
     return Nothing()
 
 
 @job(seconds=300)
 def spin(_value: Nothing, context: Context) -> Nothing:
-    """Never leave a loop in C that holds the interpreter's lock and looks at no signal."""
+    """Stay in a loop in C that holds the interpreter's lock and handles no signal."""
     context.progress(1)
     sum(itertools.repeat(1, 10**13))
     return Nothing()
 
 
 @job(seconds=300, retries=3)
-def survive(value: Place, context: Context) -> Nothing:
+def survive(value: NotePath, context: Context) -> Nothing:
     """Note the worker and the time; the first execution then waits to be killed, the next one ends."""
     with Path(value.path).open("a") as notes:
         notes.write(f"{_worker()} {time.monotonic()}\n")

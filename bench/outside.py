@@ -1,4 +1,4 @@
-"""A host outside: ``python -m bench.outside`` prints its port and answers each GET after the seconds in its query."""
+"""Outside host: ``python -m bench.outside`` prints its port and answers each GET after the seconds in its query."""
 
 from __future__ import annotations
 

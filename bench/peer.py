@@ -1,4 +1,4 @@
-"""What every stack offers to the harness; each of the three roles runs in a process of its own."""
+"""Interface of a stack to the harness; each of the three roles runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Peer:
-    """One stack. A role a stack does not have is left as it is here.
+    """One stack. A stack inherits the roles that it does not have.
 
     Args:
         name: under which it stands in the table of peers; one module may serve several.
@@ -24,7 +24,7 @@ class Peer:
     # --- the worker's process ---
 
     async def work(self, redis_url: str, slots: int) -> None:
-        """Serve jobs, `slots` at once, until cancelled."""
+        """Serve jobs, at most `slots` concurrently, until cancelled."""
         raise NotImplementedError
 
     # --- the server's process, where callers come through MCP ---
@@ -43,10 +43,10 @@ class Peer:
         pass
 
     async def noop(self) -> None:
-        """Submit the job that does nothing, and return when its result is here."""
+        """Submit the job that does nothing, and return when its result has arrived."""
         raise NotImplementedError
 
     async def act(self, action: str, arguments: dict[str, Any]) -> Any:
-        """Anything but a noop: a PDF, a light tool, a cancellation; only some stacks know some."""
+        """Do anything but a noop: a PDF, a light tool, a cancellation; each stack supports some of these."""
         message = f"{self.name} cannot {action} {arguments}"
         raise NotImplementedError(message)

@@ -1,4 +1,4 @@
-"""The render call itself, for stacks without our workers."""
+"""Render calls, for stacks without workers of offloop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def render(html: str) -> int:
-    """Render with the product's own function into a file, and answer the file's size."""
+    """Render with offloop's own function into a file; returns the size of the file."""
     from offloop.jobs.pdf import Page  # noqa: PLC0415 -- heavy: only processes that render load it
     from offloop.kinds.job_context import JobContext  # noqa: PLC0415 -- the same
     from offloop_workers.pdf.rendering.render import render as work  # noqa: PLC0415 -- the same
@@ -28,7 +28,7 @@ def warm() -> None:
 
 
 def weasyprint_alone(html: str) -> int:
-    """Render with WeasyPrint and nothing around it, no theme either, and answer the file's size."""
+    """Render with WeasyPrint alone, without a theme; returns the size of the file."""
     return len(weasyprint_file(html))
 
 

@@ -1,4 +1,4 @@
-"""What comes out: one figure a line, as a table for people and as JSON for machines; and the machine it came from."""
+"""Report: one figure a line, as a table for people and as JSON for programs, with a description of the machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Figures:
     failures: list[str] = field(default_factory=list)
 
     def add(self, measure: str, stack: str, unit: str, value: float) -> None:
-        """Add what one round measured."""
+        """Add the value of one round."""
         self.samples.setdefault((measure, stack, unit), []).append(value)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ class Figures:
 
 
 def quantile(values: list[float], share: float) -> float:
-    """The value that this share of all does not exceed."""
+    """Smallest value that this share of the values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
 
@@ -70,7 +70,7 @@ def _shown(value: float) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were made on."""
+    """Hardware and software of this run."""
     cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?")
     memory = next((int(line.split()[1]) >> 10 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
     server = subprocess.run([find_binary(), "--version"], capture_output=True, text=True, check=False)  # noqa: S603 -- the product's own server

@@ -1,4 +1,4 @@
-"""What a measure stands on: a fresh Valkey, a stack's processes, and one to give orders to; all end with the block."""
+"""Harness of a measure: a fresh Valkey, the processes of a stack, and a client for orders; all end with the block."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 MAX_ORDER: Final = 300.0
-"""Seconds after which an order counts as hung; the stack is then reported as failed, and the others go on."""
+"""Time limit of an order in seconds; a stack that exceeds it is reported as failed, and the others go on."""
 
 
 class OrderError(RuntimeError):
-    """A stack did not do what it was told; its last words are in the message."""
+    """A stack did not carry out an order; the message has the end of its logs."""
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Rig:
         """Give the client one order and return its answer.
 
         Raises:
-            OrderError: it ended, or did not answer in time.
+            OrderError: the client ended, or did not answer in time.
         """
         client = self.client
         if client is None or client.stdin is None or client.stdout is None:
@@ -166,7 +166,7 @@ async def _end_all(built: Rig) -> None:
 
 
 async def end(process: Process) -> None:
-    """Ask a process to end, then make it, with everything it started."""
+    """Terminate a process, then kill it with all its descendants."""
     if process.returncode is None:
         process.terminate()
         try:
@@ -180,7 +180,7 @@ async def end(process: Process) -> None:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """A free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -26,11 +26,11 @@ from bench.peer import Peer
 from bench.peers import PEERS
 
 BOUND = 60.0
-"""Seconds after which one call counts as lost, and the run ends."""
+"""Time limit of one call in seconds; a call that exceeds it counts as lost and ends the run."""
 
 
 def main() -> None:
-    """Play the role until the harness closes standard input, or ends the process."""
+    """Run the role until the harness closes standard input or ends the process."""
     parser = argparse.ArgumentParser()
     parser.add_argument("role", choices=["worker", "server", "client"])
     parser.add_argument("name", choices=list(PEERS))
@@ -118,7 +118,7 @@ async def beside(  # noqa: PLR0913, PLR0917 -- all named, an order is a table of
 
 
 async def once(peer: Peer, action: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Do one thing and answer what it answers."""
+    """Do one action and return its answer."""
     async with asyncio.timeout(BOUND):
         return {"answer": await peer.act(action, dict(arguments or {}))}
 

@@ -1,4 +1,4 @@
-"""CPU time and memory of processes and all they started, from /proc."""
+"""CPU time and memory of processes and their descendants, from /proc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A virtualenv for each peer whose packages cannot live with the product's (arq wants an older redis-py)."""
+"""Virtualenvs of the peers whose packages conflict with offloop's (arq needs an older redis-py)."""
 
 from __future__ import annotations
 

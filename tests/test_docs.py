@@ -20,8 +20,9 @@ from urllib.parse import unquote
 import pytest
 from docs import generate
 
-from offloop import Context, JobError
+from offloop import Context, JobError, Limits, Model, declare
 from offloop.kinds import catalogue
+from offloop.kinds.options import OPTIONS
 from offloop.settings import Settings, load
 from offloop.testing import context
 from offloop_server.cli.stack import Stack
@@ -127,9 +128,9 @@ def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_of
         process = await asyncio.create_subprocess_exec(
             *command, cwd=modules, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        said, failed = await asyncio.wait_for(process.communicate(), 30)
-        assert process.returncode == 0, failed.decode()
-        return said.decode()
+        output, errors = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0, errors.decode()
+        return output.decode()
 
     async def scenario() -> None:
         settings = load({}).replaced(state_dir=modules / "s", port=0, slots=1, job_modules=[name], log_level="error")
@@ -172,6 +173,17 @@ def test_every_module_has_a_description_in_the_tree() -> None:
     modules = [path for root in ("shared", "server", "workers") for path in (ROOT / root).rglob("*.py")]
     drawn = [path.name for path in modules if path.name != "__init__.py"]
     assert sorted(name for name in names if name.endswith(".py")) == sorted(drawn)
+
+
+def test_the_table_of_options_has_every_option_with_its_default() -> None:
+    text = (ROOT / "docs" / "jobs.md").read_text("utf-8").split("\n## Options of a declaration\n")[1].split("\n## ")[0]
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    listed = {
+        name: ast.literal_eval(default.strip("`")) for names, default, *_ in rows for name in re.findall(r"\w+", names)
+    }
+    plain = [Limits(), declare("plain", Model, Model, description="d")]
+    defaults = {name: getattr(holder, name) for name in OPTIONS for holder in plain if hasattr(holder, name)}
+    assert listed == defaults
 
 
 def vocabulary(kind: str) -> set[str]:
@@ -266,7 +278,7 @@ def test_the_floors_of_the_architecture_are_those_of_the_contract() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link into a page may point to: its headings, as code hosts name them."""
+    """Anchors of a page: its headings, as code hosts name them."""
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

@@ -1,4 +1,4 @@
-"""The measures. Each is a function whose docstring says what is timed; `ALL` names them in the order they are run."""
+"""Measures: functions whose docstrings say what is timed; `ALL` has them in the order of the run."""
 
 from __future__ import annotations
 

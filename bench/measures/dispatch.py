@@ -1,4 +1,4 @@
-"""The queue itself: a job that does nothing, in every stack."""
+"""Dispatch: a job that does nothing, in every stack."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bench.report import Figures, quantile
 
 QUEUES: Final = ("floor", "offloop-waiting", "offloop", "docket", "saq", "taskiq", "arq-10ms", "arq")
 SLOTS: Final = 2
-"""Children of one worker of ours; the peers run a noop on their event loop, 64 at once (taskiq 100), and so does ours
-where its kind does without a process (``offloop-waiting``)."""
+"""Children of one worker of ours. The peers run up to 64 noops on their event loop (taskiq 100), and so does ours where
+the kind needs no process (``offloop-waiting``)."""
 LIGHT_SLOTS: Final = 8
 """For throughput: a child that does nothing waits for its messages, so there may be more of them than cores."""
 
 
 async def latency(plan: Plan, figures: Figures) -> None:
-    """One caller, one worker, one noop after the other: from submit until the result is here.
+    """One caller, one worker, one noop after the other: from submit until the result arrives.
 
     Ours goes through a child process, or, as the peers' do, runs on the worker's event loop (``offloop-waiting``).
     Requests per job are those the server read from all its clients during the sequence.
@@ -49,7 +49,7 @@ async def throughput(plan: Plan, figures: Figures) -> None:
 
 
 async def idle(plan: Plan, figures: Figures) -> None:
-    """CPU time of one worker and its children while nobody submits anything."""
+    """CPU time of one worker and its children while no job is submitted."""
     for _ in range(plan.rounds):
         for name in plan.among(*QUEUES[1:]):
             async with running(name, figures, slots=SLOTS) as stack:

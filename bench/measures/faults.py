@@ -1,4 +1,4 @@
-"""How fast a job stops, and how fast it is picked up again; there is no peer to compare with."""
+"""Cancellation and recovery: time to stop a job, and to run it again after a loss; there is no peer to compare with."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bench.rig import OrderError, Rig
 
 
 async def cancel(plan: Plan, figures: Figures) -> None:
-    """A child in a C loop that holds the interpreter's lock: from the request to cancel until ``cancelled`` is told.
+    """A child in a C loop that holds the interpreter's lock: from the request to cancel until the job is cancelled.
 
-    It is told when the child is gone. Times of all rounds are one sample.
+    The state changes when the child is gone. Times of all rounds are one sample.
     """
     times: list[float] = []
     for name in plan.among("offloop"):
@@ -29,7 +29,7 @@ async def cancel(plan: Plan, figures: Figures) -> None:
 async def recover(plan: Plan, figures: Figures) -> None:
     """SIGKILL to the worker that runs a job: until the job's function runs in the other worker.
 
-    Two workers; a new one takes the killed one's place. Times of all rounds are one sample.
+    Two workers; a new one replaces the killed one. Times of all rounds are one sample.
     """
     times: list[float] = []
     for name in plan.among("offloop"):

@@ -1,4 +1,4 @@
-"""How cost grows with what is queued, and with how many workers there are."""
+"""Scaling: cost by the number of queued jobs and by the number of workers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLEETS = (1, 4, 16, 64)
 
 
 async def depth(plan: Plan, figures: Figures) -> None:
-    """Submit and claim with 10, 1,000 and 100,000 jobs queued: three servers, asked in turn, so noise meets all alike.
+    """Submit and claim with 10, 1,000 and 100,000 jobs queued: three servers in rotation, so noise affects all alike.
 
     No worker runs; after each submit one job is claimed and finished, so the depth stays. Times include the round trip;
     the jobs wait in the lines of ten principals.
@@ -91,8 +91,8 @@ def _want(*, slots: int) -> list[Any]:
 async def fleet(plan: Plan, figures: Figures) -> None:
     """Noop latency, and 64 callers, with 1, 4, 16 and 64 workers of one slot.
 
-    These workers are event loops of one process beside the callers', and perform a noop at once, without children: on
-    two cores 64 sets of processes would only measure the scheduler. What is seen is what more workers cost the queue.
+    These workers are event loops of one process beside the callers', and perform a noop without children: on
+    two cores 64 sets of processes would only measure the scheduler. The measure shows what more workers cost the queue.
     """
     for _ in range(plan.rounds):
         for size in FLEETS:

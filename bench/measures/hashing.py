@@ -1,4 +1,4 @@
-"""One large file, and many files of all sizes, beside the programs everybody has."""
+"""Hashing: one large file, and many files of all sizes, beside common programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PDFs through everything, beside the same call in a process of its own."""
+"""PDF rendering through queue, worker and child, beside the same call in a process of its own."""
 
 from __future__ import annotations
 

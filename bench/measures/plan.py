@@ -1,4 +1,4 @@
-"""How much to measure, and with whom."""
+"""Plan of a run: number of rounds and samples, and the stacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.rig import OrderError, Rig, rig
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one run does.
+    """Settings of one run.
 
     Attributes:
         rounds: how often each measure goes through all its stacks.
@@ -26,11 +26,11 @@ class Plan:
     stacks: frozenset[str] = frozenset()
 
     def among(self, *names: str) -> list[str]:
-        """Those of the stacks that are wanted."""
+        """The chosen ones of these stacks."""
         return [name for name in names if not self.stacks or name in self.stacks]
 
     def of(self, full: int, quick: int) -> int:
-        """How many samples."""
+        """Number of samples."""
         return quick if self.quick else full
 
 

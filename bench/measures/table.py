@@ -1,4 +1,4 @@
-"""A long table: what our own part of a rendering costs where the layout takes seconds."""
+"""Rendering of a long table: overhead of offloop where the layout takes seconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SECONDS = 300
 
 
 class _Made(NamedTuple):
-    """What one call took: seconds, and CPU seconds with those of its processes; and the pages it made."""
+    """Cost of one call: seconds, CPU seconds of its processes, and the number of pages."""
 
     seconds: float
     cpu: float
@@ -35,16 +35,16 @@ async def table(plan: Plan, figures: Figures) -> None:
     """One table of about a hundred pages: ``offloop child`` is ``render_pdf`` in a fresh child of a warm zygote.
 
     ``weasyprint`` is the library's own call in a warm process, with nothing around it. Both processes stay, and the
-    two calls take turns, each first as often as the other; ``of the bare call`` compares the two of one turn. Where
-    others use the machine only the CPU time says something: our child runs at lower priority, and a turn takes long
+    two calls alternate, each first as often as the other; ``of the bare call`` compares the two of one iteration. On a
+    shared machine only the CPU time is meaningful: our child runs at lower priority, and an iteration takes long
     enough for the load to change.
     """
     names = [name for name in (_BARE, _OURS) if plan.among(name.partition(" ")[0])]
     for number in range(plan.rounds):
         async with AsyncExitStack() as stack:
             renderers = {name: await stack.enter_async_context(_renderer(name)) for name in names}
-            for turn in range(number, number + plan.of(3, 1)):
-                order = names if turn % 2 == 0 else names[::-1]
+            for iteration in range(number, number + plan.of(3, 1)):
+                order = names if iteration % 2 == 0 else names[::-1]
                 made = {name: await renderers[name]() for name in order}
                 for name, one in made.items():
                     figures.add("100-page table", name, "s", one.seconds)
@@ -61,7 +61,7 @@ async def table(plan: Plan, figures: Figures) -> None:
 
 @asynccontextmanager
 async def _renderer(name: str) -> AsyncIterator[Callable[[], Coroutine[None, None, _Made]]]:
-    """A warm process that renders a table whenever it is asked, and tells of it."""
+    """A warm process that renders a table on request and reports its cost."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.measures.table", name),
         stdin=asyncio.subprocess.PIPE,
@@ -83,7 +83,7 @@ async def _renderer(name: str) -> AsyncIterator[Callable[[], Coroutine[None, Non
 
 
 async def _in_children() -> None:
-    """Seconds from handing the task to a waiting child until its file lies there."""
+    """Seconds from the assignment of the task to a waiting child until its file is complete."""
     from arq.jobs import serialize_job  # noqa: PLC0415 -- the other call does without
 
     from offloop.jobs.pdf import render_pdf  # noqa: PLC0415 -- the other call does without

@@ -1,4 +1,4 @@
-"""Through MCP over HTTP, with the revision of the protocol that needs no session."""
+"""MCP over HTTP, with the revision of the protocol that needs no session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SERVERS: Final = ("mcp-offloop", "mcp-pool", "mcp-docket", "mcp-arq")
 
 
 async def lean(plan: Plan, figures: Figures) -> None:
-    """The same with a client that costs next to nothing, so that the servers are compared and not what calls them."""
+    """The same with a lean client, so that the servers are compared and not their callers."""
     os.environ[CLIENT] = "lean"
     try:
         await web(plan, figures)

@@ -1,4 +1,4 @@
-"""The stacks that are compared, one small module each.
+"""Stacks to compare, one small module each.
 
 A module is imported only inside the virtualenv of its stack, so nothing here imports one; this table says where it is.
 """
@@ -11,7 +11,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a stack is found and what it is.
+    """Module and description of a stack.
 
     Attributes:
         module: under ``bench.peers``; its ``peer(name)`` makes the `bench.peer.Peer`.
@@ -31,7 +31,7 @@ class Entry:
 PEERS: Final = {
     "floor": Entry("floor", "BLPOP ping-pong between two processes: the least that a queue in Redis can cost"),
     "offloop": Entry("offloop", "this engine: JobQueue, Inbox, worker, child process"),
-    "offloop-waiting": Entry("offloop", "the same, the job on the worker's loop, as the peers' are, 64 at once"),
+    "offloop-waiting": Entry("offloop", "the same, the job on the worker's loop, as the peers' are, 64 concurrently"),
     "offloop-fleet": Entry("offloop_fleet", "many of our workers on one event loop, without children"),
     "arq": Entry("stock_arq", "arq with its defaults (polls every 0.5 s on both sides)"),
     "arq-10ms": Entry("stock_arq", "arq, both polls tuned to 10 ms"),
@@ -43,4 +43,4 @@ PEERS: Final = {
     "mcp-arq": Entry("arq_web", "an MCP server that enqueues into stock arq and awaits Job.result()", web=True),
     "mcp-docket": Entry("docket_web", "FastMCP whose tools run in Docket workers", venv="docket", web=True),
 }
-"""All of them by name."""
+"""All stacks by name."""

@@ -1,4 +1,4 @@
-"""What most people would write first: an MCP tool that enqueues into stock arq and awaits the result."""
+"""Naive MCP server: a tool that enqueues into stock arq and awaits the result."""
 
 from __future__ import annotations
 

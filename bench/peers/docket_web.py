@@ -1,4 +1,4 @@
-"""FastMCP whose tools hand the work to Docket workers and await the result; they render with the same WeasyPrint."""
+"""FastMCP whose tools submit the work to Docket workers and await the result; they render with the same WeasyPrint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two processes, two lists: push, pop blocking, push, pop blocking. No queue in Redis can be faster."""
+"""Lower bound: two processes and two lists; push, blocking pop, push, blocking pop. No queue in Redis can be faster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our engine, as the front end uses it, without HTTP and MCP."""
+"""Engine of offloop, as the front end uses it, without HTTP and MCP."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WAIT = 50.0
 
 
 class Offloop(Peer):
-    """Submit with `Calls`, hear of the result through the `Inbox`; the worker is the one of ``offloop worker``."""
+    """Submit with `Calls`, receive the result through the `Inbox`; the worker is that of ``offloop worker``."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -52,7 +52,7 @@ class Offloop(Peer):
         await run(configured)
 
     async def open(self, target: str) -> None:
-        """Open what a front end opens."""
+        """Open the connections of a front end."""
         front_end = secrets.token_hex(8)
         self._stack = AsyncExitStack()
         self._redis, blocking = connect(target), connect_blocking(target)
@@ -109,11 +109,11 @@ class Offloop(Peer):
 
     async def _recover(self, path: Path) -> str:
         """Start a job that ends only in its second execution, and answer its id once it runs."""
-        return await self._started(jobs.survive, jobs.Place(path=str(path)))
+        return await self._started(jobs.survive, jobs.NotePath(path=str(path)))
 
 
 async def _ignore(_progress: Progress) -> None:
-    """Nobody listens."""
+    """Drop the progress."""
 
 
 def peer(name: str) -> Peer:

@@ -1,4 +1,4 @@
-"""The in-process limit: an MCP server that runs the tools in its own pool of two processes, warmed up."""
+"""In-process bound: an MCP server that runs the tools in its own pool of two processes, warmed up."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
 
 SLOTS = 64
-"""Jobs at once in one worker; they run on its event loop."""
+"""Concurrent jobs of one worker; they run on its event loop."""
 
 
 async def noop(_context: dict[Any, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the MCP peers have in common: three tools, and the callers' side."""
+"""Common part of the MCP peers: three tools, and the callers' side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""offloop: heavy work for AI agents, off the event loop. These are the words a job author needs."""
+"""offloop: heavy work for AI agents, off the event loop. The names that an author of jobs needs."""
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.kinds.context import Context

@@ -178,7 +178,7 @@ def test_functions_on_the_loop_and_light_tools_are_called_too(offloop: InlineOff
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "code", "said"),
+    ("name", "arguments", "code", "message"),
     [
         ("refuse_url", {"url": "abc"}, "refused_here", r"^abc is refused\.$"),
         ("refuse_url", {"url": "bug"}, "job_failed", r"failed unexpectedly \(ZeroDivisionError"),
@@ -194,9 +194,9 @@ def test_functions_on_the_loop_and_light_tools_are_called_too(offloop: InlineOff
     ],
 )
 def test_a_failure_reaches_the_caller_as_a_job_error(
-    offloop: InlineOffloop, name: str, arguments: dict[str, Any], code: str, said: str
+    offloop: InlineOffloop, name: str, arguments: dict[str, Any], code: str, message: str
 ) -> None:
-    with pytest.raises(JobError, match=said) as failed:
+    with pytest.raises(JobError, match=message) as failed:
         asyncio.run(offloop.run(name, arguments))
     assert failed.value.reason == code
     assert failed.value.retryable is (code == "refused_here")

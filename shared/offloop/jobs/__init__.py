@@ -1,1 +1,1 @@
-"""The contracts of the shipped families, one module each; the work is in ``offloop_workers``."""
+"""Contracts of the shipped kinds; their work is in ``offloop_workers``, a folder for each family."""

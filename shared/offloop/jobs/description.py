@@ -1,4 +1,4 @@
-"""What `describe_image` is asked for and what it tells; `offloop.jobs.images` declares the kind."""
+"""Input and output of `describe_image`; `offloop.jobs.images` declares the kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from offloop.kinds.references import FileReference
 
 
 class ImageToDescribe(Model):
-    """Which picture, and what of it."""
+    """Arguments of `describe_image`."""
 
     image: FileReference = Field(description="The picture: artifact:<id>, data:… or root:<name>/<path>.")
     colours: Annotated[int, Field(ge=1, le=32)] = Field(5, description="How many colours the palette has.")
@@ -51,7 +51,7 @@ class PaletteColour(Model):
 
 
 class Description(Model):
-    """What a picture is, without its pixels."""
+    """Description of a picture, without its pixels."""
 
     format: str
     mime_type: str

@@ -1,4 +1,4 @@
-"""PDFs that exist already: edited, shown as pictures, read as text, described."""
+"""Existing PDFs: editing, previews as pictures, text extraction, description."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Source(Model):
 
 
 class Edit(Model):
-    """Which PDFs, and what to do with them, step by step."""
+    """Arguments of `edit_pdf`: sources and steps."""
 
     sources: Annotated[list[Source], Field(min_length=1, max_length=100)] = Field(
         description="The PDFs. Each step works on all of them; merge makes one of them."
@@ -56,7 +56,7 @@ class EditedPdf(Model):
 
 
 class Edited(Model):
-    """What was made; the files themselves are in the answer's ``artifacts``, in the same order."""
+    """Output of `edit_pdf`; the files are in the answer's ``artifacts``, in the same order."""
 
     documents: list[EditedPdf] = Field(description="One entry for each PDF.")
     pages: int = Field(description="Pages of all of them.")
@@ -87,7 +87,7 @@ edit_pdf = declare(
 
 
 class ToPreview(Model):
-    """Which pages of a PDF to show, and how large."""
+    """Arguments of `preview_pdf`: pages and size."""
 
     file: FileReference = Field(description=_FILE)
     password: Password | None = Field(None, description="Where it is encrypted.")
@@ -110,7 +110,7 @@ class Preview(Model):
 
 
 class Previews(Model):
-    """What was made; the pictures themselves are in the answer's ``artifacts``, in the same order."""
+    """Output of `preview_pdf`; the pictures are in the answer's ``artifacts``, in the same order."""
 
     previews: list[Preview] = Field(description="One for each page asked for.")
     pages: int = Field(description="Pages of the whole document.")
@@ -139,7 +139,7 @@ preview_pdf = declare(
 
 
 class ToRead(Model):
-    """Which text of a PDF to read."""
+    """Arguments of `extract_pdf_text`."""
 
     file: FileReference = Field(description=_FILE)
     password: Password | None = Field(None, description="Where it is encrypted.")
@@ -190,7 +190,7 @@ extract_pdf_text = declare(
 
 
 class ToDescribe(Model):
-    """Which PDF to describe."""
+    """Arguments of `describe_pdf`."""
 
     file: FileReference = Field(description=_FILE)
     password: Password | None = Field(None, description="Where it is encrypted.")
@@ -248,7 +248,7 @@ class Security(Model):
 
 
 class Description(Model):
-    """What is known about a PDF."""
+    """Output of `describe_pdf`."""
 
     version: str = Field(description="PDF version.")
     pages: int = Field(description="Number of pages.")

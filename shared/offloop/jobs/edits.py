@@ -1,4 +1,4 @@
-"""The steps of ``edit_pdf``: what may be done to documents, one model for each."""
+"""Steps of ``edit_pdf``, one model each."""
 
 from __future__ import annotations
 

@@ -27,10 +27,10 @@ Algorithm = Literal[
 ]
 
 NOT_FOR_SECURITY: Final = frozenset({"md5", "sha1", "xxh3_64", "xxh3_128", "crc32"})
-"""They find accidents; whoever wants to can make a second file with the same digest."""
+"""Algorithms that detect accidents only: a second file with the same digest can be made on purpose."""
 
 WITHOUT_HMAC: Final = frozenset({"blake3", "xxh3_64", "xxh3_128", "crc32"})
-"""HMAC is not defined for them, or worth nothing."""
+"""Algorithms for which HMAC is not defined, or not secure."""
 
 DIGITS: Final[dict[str, int]] = {
     "md5": 32,
@@ -51,10 +51,10 @@ DIGITS: Final[dict[str, int]] = {
 """Hexadecimal digits of each digest."""
 
 HASHDEEP: Final = ("md5", "sha1", "sha256")
-"""Those that the program hashdeep has, too."""
+"""Algorithms of the program hashdeep."""
 
 MAX_GIB: Final = 256
-"""GiB that one job reads at most: about what a fast disk gives in a kind's ``seconds``."""
+"""GiB that one job reads at most: about the throughput of a fast disk in a kind's ``seconds``."""
 
 MAX_FILES: Final = 500_000
 """Files of one job, and lines of a manifest."""
@@ -71,7 +71,7 @@ def _split_expected(text: str) -> tuple[str, str]:
 
 
 class FileToHash(Model):
-    """Which file, and which digests of it."""
+    """Arguments of `hash_file`."""
 
     file: FileReference = Field(description="The file: artifact:<id>, data:… or root:<name>/<path>.")
     algorithms: Annotated[list[Algorithm], Field(min_length=1, max_length=14)] = Field(
@@ -113,7 +113,7 @@ class FileToHash(Model):
 
     @property
     def comparable(self) -> tuple[list[Algorithm], str]:
-        """The algorithms whose digest `expected` may be, and its digits in lower case."""
+        """Algorithms that `expected` may be a digest of, and its digits in lower case."""
         name, digits = _split_expected(self.expected or "")
         return [one for one in self.algorithms if name in {"", one} and DIGITS[one] == len(digits)], digits
 
@@ -184,7 +184,7 @@ class Trouble(Model):
 
 
 class TreeToHash(Files):
-    """Which files, with which algorithm, and the manifest's format."""
+    """Arguments of `hash_tree`: files, algorithm and format of the manifest."""
 
     algorithm: Algorithm = Field("sha256", description="md5, sha1, xxh3 and crc32 find accidents, not attackers.")
     manifest: Format = Field(
@@ -202,7 +202,7 @@ class TreeToHash(Files):
 
 
 class TreeDigest(Model):
-    """One digest for all of it; the manifest is an artifact."""
+    """Output of `hash_tree`: one digest for all files; the manifest is an artifact."""
 
     algorithm: str
     tree_digest: str | None = Field(
@@ -218,7 +218,7 @@ class TreeDigest(Model):
 
 
 class ToVerify(Files):
-    """The manifest, and what it is to be compared with."""
+    """Arguments of `verify_manifest`: the manifest, and the files to compare it with."""
 
     manifest: FileReference = Field(
         description="The manifest: lines of sha256sum or md5sum, BSD lines (SHA256 (name) = …), JSON of hash_tree, or "
@@ -255,7 +255,7 @@ class Verdict(Model):
 
 
 class DuplicatesToFind(Files):
-    """Where to look."""
+    """Arguments of `find_duplicates`."""
 
     min_size: Annotated[int, Field(ge=0)] = Field(1, description="Smaller files, in bytes, are not looked at.")
 

@@ -1,4 +1,4 @@
-"""Images: transform, describe, put on a sheet, make responsive sets, find near-duplicates."""
+"""Images: transformation, description, contact sheets, responsive sets, near-duplicates."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Failure(Model):
 
 
 class SheetOfImages(Encoding):
-    """Which pictures, and how they lie on the sheet."""
+    """Arguments of `contact_sheet`: pictures and layout."""
 
     images: Annotated[list[FileReference], Field(min_length=1, max_length=MAX_ON_SHEET)] = Field(
         description="The pictures, in order."
@@ -123,7 +123,7 @@ class SheetOfImages(Encoding):
 
 
 class Sheet(Model):
-    """What was made; the file is in the answer's ``artifacts``."""
+    """Output of `contact_sheet`; the file is in the answer's ``artifacts``."""
 
     width: int
     height: int
@@ -157,7 +157,7 @@ WebFormat = Literal["avif", "webp", "jpeg", "png"]
 
 
 class ResponsiveSet(Encoding):
-    """One picture, the widths and the formats."""
+    """Arguments of `responsive_images`: one picture, the widths and the formats."""
 
     image: FileReference = Field(description="The picture: artifact:<id>, data:… or root:<name>/<path>.")
     widths: Annotated[list[Side], Field(min_length=1, max_length=12)] = Field(
@@ -185,7 +185,7 @@ class Variant(Model):
 
 
 class Responsive(Model):
-    """What was made; the files are in the answer's ``artifacts``, in the same order."""
+    """Output of `responsive_images`; the files are in the answer's ``artifacts``, in the same order."""
 
     variants: list[Variant]
     html: str = Field(description="A picture element that uses them.")
@@ -213,7 +213,7 @@ responsive_images = declare(
 
 
 class ImagesToCompare(Model):
-    """Which pictures, and how alike they must be."""
+    """Arguments of `find_similar_images`."""
 
     images: Annotated[list[FileReference], Field(min_length=2, max_length=MAX_COMPARED)] = Field(
         description=f"2 to {MAX_COMPARED:,} pictures."

@@ -1,4 +1,4 @@
-"""PDF: HTML, Markdown, or a template with data becomes a paginated document."""
+"""PDF rendering: a paginated document from HTML, Markdown, or a template with data."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Attachment(Model):
 
 
 class Source(Model):
-    """What to render."""
+    """Source of a document: HTML, Markdown, or a template with its data."""
 
     html: Text | None = Field(None, description="An HTML document or fragment. Give one of html, markdown, template.")
     markdown: Text | None = Field(None, description="GitHub-flavoured Markdown.")
@@ -175,7 +175,7 @@ class Paper(Model):
 
 
 class Page(Paper, Source):
-    """What to render, on which paper, and what the file must be."""
+    """Arguments of `render_pdf`: source, paper, and properties of the file."""
 
     title: Line | None = Field(None, description="Document title. Default: the document's own.")
     author: Line | None = Field(None, description="Who wrote it (metadata).")
@@ -257,7 +257,7 @@ class Timings(Model):
 
 
 class Pdf(Model):
-    """What was made; the file itself is in the answer's ``artifacts``."""
+    """Output of `render_pdf`; the file is in the answer's ``artifacts``."""
 
     pages: int = Field(description="Number of pages.")
     size: int = Field(description="Size of the file in bytes.")

@@ -1,4 +1,4 @@
-"""What `transform_image` is asked for, field by field, and what it answers; `offloop.jobs.images` declares the kind."""
+"""Input and output of `transform_image`; `offloop.jobs.images` declares the kind."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class ImageOverlay(Model):
 
 
 class Encoding(Model):
-    """How a result is written; shared by the kinds that write pictures."""
+    """Encoding options, shared by the kinds that write pictures."""
 
     quality: Annotated[int, Field(ge=1, le=100)] = Field(80, description="For JPEG, WebP and AVIF.")
     lossless: bool = Field(default=False, description="For WebP and AVIF; quality is then ignored.")
@@ -103,7 +103,7 @@ class Encoding(Model):
 
 
 class Transformation(Encoding):
-    """What to do with a picture. The order is fixed, whatever the order of the arguments.
+    """Arguments of `transform_image`. The order of operations is fixed, whatever the order of the arguments.
 
     1 page or frames, 2 orient, 3 colours to sRGB, 4 redact, 5 rotate, flip, mirror, 6 trim, 7 crop, 8 aspect_ratio,
     9 width, height, fit, 10 greyscale, brightness, contrast, saturation, 11 blur, sharpen, 12 background,
@@ -192,7 +192,7 @@ class Transformation(Encoding):
 
 
 class Picture(Model):
-    """What was made; the file itself is in the answer's ``artifacts``."""
+    """Output of `transform_image`; the file is in the answer's ``artifacts``."""
 
     width: int = Field(description="Pixels.")
     height: int = Field(description="Pixels.")

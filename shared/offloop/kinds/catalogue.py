@@ -29,14 +29,14 @@ class Catalogue(Mapping[str, Kind[Any, Any]]):
 
     Args:
         kinds: the kinds.
-        tools: the light tools that were declared beside them.
+        tools: the light tools of the same modules.
     """
 
     def __init__(self, kinds: Iterable[Kind[Any, Any]], tools: Iterable[DeclaredTool[Any, Any]] = ()) -> None:
-        """Collect both.
+        """Index kinds and tools by name.
 
         Raises:
-            SettingsError: two different ones have one name.
+            SettingsError: two different kinds or tools have one name.
         """
         self._kinds: dict[str, Kind[Any, Any]] = {}
         for kind in sorted(kinds, key=lambda kind: kind.name):
@@ -51,31 +51,29 @@ class Catalogue(Mapping[str, Kind[Any, Any]]):
                 raise SettingsError(message)
 
     def __getitem__(self, name: str) -> Kind[Any, Any]:
-        """The kind of that name."""
         return self._kinds[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._kinds)
 
     def __len__(self) -> int:
-        """How many kinds there are."""
         return len(self._kinds)
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Every queue that some kind names, sorted."""
+        """Names of the queues of all kinds, sorted."""
         return tuple(sorted({kind.queue for kind in self.values()}))
 
 
 def load(job_modules: Iterable[str] = (), *, tightened: str = "") -> Catalogue:
-    """Import the job modules and collect the kinds and light tools they define.
+    """Import the job modules and collect the kinds and light tools that they define.
 
     Args:
         job_modules: modules of the operator's own jobs and tools.
         tightened: limits to lower, as ``OFFLOOP_LIMITS`` writes them.
 
     Raises:
-        SettingsError: a module cannot be imported, or holds neither; or a limit cannot be lowered so.
+        SettingsError: a module cannot be imported or holds neither, or a limit cannot be lowered to that value.
     """
     found = shipped()
     tools: list[DeclaredTool[Any, Any]] = []
@@ -111,7 +109,7 @@ def import_module(name: str) -> ModuleType:
     """Import a module of jobs by its dotted name.
 
     Raises:
-        SettingsError: it cannot be imported; the message says what happened.
+        SettingsError: the import failed; the message has the reason.
     """
     try:
         return importlib.import_module(name)
@@ -124,7 +122,7 @@ def import_module(name: str) -> ModuleType:
 
 
 def kinds_in(module: ModuleType) -> list[Kind[Any, Any]]:
-    """The kinds that are attributes of a module."""
+    """Kinds that are attributes of a module."""
     return [value for value in vars(module).values() if isinstance(value, Kind)]
 
 
@@ -135,5 +133,5 @@ def works_in(module: ModuleType) -> list[Work]:
 
 
 def tools_in(module: ModuleType) -> list[DeclaredTool[Any, Any]]:
-    """The light tools that are attributes of a module."""
+    """Light tools that are attributes of a module."""
     return [value for value in vars(module).values() if isinstance(value, DeclaredTool)]

@@ -1,4 +1,4 @@
-"""The context of a running job, as its author uses it."""
+"""Context of a running job: the interface that its author uses."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from offloop.kinds.references import FileReference, FolderReference
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file from the network, as the work gets it.
+    """A file fetched from the network.
 
     Attributes:
         path: a file in the job's own folder.
         mime_type: as the server declared it, without parameters; ``application/octet-stream`` where it did not.
-        url: where it came from, after redirects.
+        url: its URL after redirects.
     """
 
     path: Path
@@ -27,7 +27,7 @@ class Fetched:
 
 
 class Context(Protocol):
-    """What the work may ask for while it runs, inside a worker's child."""
+    """Interface between the work and the worker that runs it."""
 
     job_id: str
     attempt: int
@@ -38,10 +38,10 @@ class Context(Protocol):
         """A private temporary folder; it is deleted when the job ends."""
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
-        """Tell the waiting callers how far the job is; may be called as often as is convenient."""
+        """Report progress to the waiting callers; frequent calls are cheap."""
 
     def warn(self, message: str) -> None:
-        """Add a line to the answer's ``warnings``: something was dropped or replaced, and what to do about it."""
+        """Add a line to the answer's ``warnings``: what was dropped or replaced, and what to do about it."""
 
     def open(self, reference: FileReference) -> BinaryIO:
         """Open a referenced file for reading.
@@ -51,10 +51,10 @@ class Context(Protocol):
         """
 
     def open_folder(self, reference: FolderReference) -> AbstractContextManager[int]:
-        """Open a referenced folder: a descriptor, to list it and to open what it holds relative to it.
+        """Open a referenced folder: a descriptor, to list its entries and to open them relative to it.
 
         Raises:
-            JobError: there is no such folder, or it may not be read.
+            JobError: the folder does not exist, or may not be read.
         """
 
     def fetch(self, url: str) -> Fetched:

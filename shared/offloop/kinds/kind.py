@@ -49,18 +49,18 @@ class Kind(Generic[InputT, OutputT]):
 
     Attributes:
         name: the tool's name, ``verb_noun``.
-        description: what a model reads to choose the tool.
+        description: the text from which a model chooses the tool.
         input: the tool's arguments.
-        output: what a completed job's ``output`` holds.
-        limits: what one attempt may use.
-        queue: the queue its jobs wait in; workers are told which queues to serve.
+        output: model of a completed job's ``output``.
+        limits: limits of one attempt.
+        queue: queue of its jobs; each worker serves some or all queues.
         isolation: ``"fork"`` runs every job in a child of its own (for documents of unknown origin),
             ``"reuse"`` in a warm child that served other jobs before, ``"none"`` on the worker's own loop: for an
             ``async def`` that waits for others instead of computing, with nothing between it and the worker.
         sandbox: ``"strict"`` leaves a job no files but its own, and no programs; it needs ``isolation="fork"``.
         network: the work may open sockets of its own; it needs ``isolation="fork"``, and no guard checks the hosts.
-        pure: the same input always gives the same output, so that a result may be shared.
-        retries: how often a job is run again after its worker or its child was lost.
+        pure: the same input always gives the same output, so results may be shared.
+        retries: number of further executions after a worker or child was lost.
         family: the family of tools that the operator switches it on and off with; None for one that is always listed.
         work: the function, where contract and work are one (`job`).
     """

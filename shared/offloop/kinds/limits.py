@@ -1,7 +1,7 @@
-"""What one attempt of a job may use: declared with its kind, tightened by the operator, never widened.
+"""Limits of one attempt of a job: declared with its kind, lowered by the operator, never raised.
 
-``OFFLOOP_LIMITS=render_pdf.seconds=30,transform_image.memory_mb=512`` lowers single values. A name that does not exist
-and a value above the declared one keep the process from starting: a limit that silently did not hold would be worse.
+``OFFLOOP_LIMITS=render_pdf.seconds=30,transform_image.memory_mb=512`` lowers single values. An unknown name or a value
+above the declared one keeps the process from starting: a limit that silently does not hold would be worse.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from offloop.errors import LimitExceeded, SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one attempt of a kind may use. 0 means none for `fetches`, and no limit for `pages` and `pixels`.
+    """Limits of one attempt. 0 means none for `fetches`, and no limit for `pages` and `pixels`.
 
     Attributes:
         seconds: wall clock, after which the child is killed; CPU time is capped at the same.
@@ -38,7 +38,11 @@ class Limits:
     pixels: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse limits that would let nothing run."""
+        """Refuse limits under which no job could run.
+
+        Raises:
+            SettingsError: one is too low.
+        """
         if min(self.seconds, self.memory_mb, self.output_mb) <= 0:
             message = f"limits must be above zero, got {self}"
             raise SettingsError(message)
@@ -55,7 +59,7 @@ class Limits:
 
         Args:
             changes: new values by the limit's name.
-            kind: whose they are, for messages.
+            kind: name of the kind, for messages.
 
         Raises:
             SettingsError: there is no such limit, or the value is not a lower one.
@@ -82,10 +86,10 @@ class Limits:
         return replace(self, **typed)
 
     def check_total(self, kind: str, total: int) -> None:
-        """Refuse more bytes of output, over all files, than there may be.
+        """Refuse a total size of output files above ``output_mb``.
 
         Raises:
-            LimitExceeded: there are more.
+            LimitExceeded: `total`, in bytes, is above.
         """
         if total > self.output_mb << 20:
             message = (
@@ -95,10 +99,10 @@ class Limits:
             raise LimitExceeded(message)
 
     def check_artifacts(self, kind: str, count: int) -> None:
-        """Refuse more files than an answer may have.
+        """Refuse more output files than ``artifacts``.
 
         Raises:
-            LimitExceeded: there are more.
+            LimitExceeded: `count` is above.
         """
         if count > self.artifacts:
             message = (
@@ -114,10 +118,10 @@ _FREE_AT_ZERO = frozenset({"pages", "pixels"})
 
 
 def parse(text: str) -> dict[str, dict[str, float]]:
-    """Read ``kind.limit=value``, by comma: what the setting says, by kind and limit.
+    """Parse ``kind.limit=value``, by comma, into values by kind and limit.
 
     Raises:
-        ValueError: an entry is not written so; the message names it.
+        ValueError: an entry has another form; the message names it.
     """
     found: dict[str, dict[str, float]] = {}
     for entry in filter(None, (entry.strip() for entry in text.split(","))):
@@ -138,10 +142,10 @@ def parse(text: str) -> dict[str, dict[str, float]]:
 
 
 def check_kinds(changes: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse to tighten the limits of kinds that do not exist.
+    """Refuse changes for kinds that do not exist.
 
     Raises:
-        SettingsError: one does not; the message suggests another.
+        SettingsError: a kind does not exist; the message suggests another.
     """
     names = list(known)
     for kind in changes:

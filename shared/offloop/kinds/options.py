@@ -1,6 +1,6 @@
 """Options of a declaration: the typed keyword arguments that `declare` and `job` share.
 
-Defaults and meanings are told once, on the fields of `Kind` and `Limits`.
+Defaults and meanings are those of the fields of `Kind` and `Limits`.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def as_fields(options: KindOptions) -> dict[str, Any]:
 
 
 def check_options(declared: str, given: Iterable[str], known: tuple[str, ...]) -> None:
-    """Refuse an option that does not exist.
+    """Refuse unknown options.
 
     Raises:
-        TypeError: there is one; the message suggests another.
+        TypeError: an option is unknown; the message suggests another.
     """
     for name in given:
         if name not in known:

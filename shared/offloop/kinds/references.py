@@ -1,4 +1,4 @@
-"""File references: how a caller names a file, in one string.
+"""File references: the strings that name files in arguments.
 
 ``artifact:<id>``       a file this principal uploaded or a job of theirs made
 ``data:<type>;base64,…`` the bytes themselves, for small files
@@ -7,8 +7,8 @@
 
 A folder is named in the form of a root, or by ``root:<name>`` alone (`FolderReference`).
 
-A job's input declares a field of type `FileReference`; the worker turns it into an open file
-(``context.open(reference)``) and the front end checks ownership before anything is queued.
+A job's input declares a field of type `FileReference`. The front end checks ownership before it queues the job; the
+worker opens the file (``context.open(reference)``).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FOLDER_FORMS = "root:<name> or root:<name>/<path>"
 
 
 class Scheme(StrEnum):
-    """Where a referenced file is."""
+    """Location of a referenced file."""
 
     ARTIFACT = "artifact"
     DATA = "data"
@@ -53,12 +53,12 @@ class FileReference(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Validate the form when a model is validated; whether the file exists is known only later."""
+        """Validate the form with the model; existence of the file is checked later."""
         return core_schema.no_info_after_validator_function(cls._checked, core_schema.str_schema())
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Describe the forms to a model."""
+        """Describe the forms, for the model that reads the schema."""
         return {
             "type": "string",
             "format": "file-reference",
@@ -78,15 +78,15 @@ class FileReference(str):
 class FolderReference(FileReference):
     """A checked reference of a folder: ``root:<name>``, or ``root:<name>/<path>`` for one below it.
 
-    It is a file reference to whoever asks what a job reads (`references`), so a root is checked before anything is
-    queued, and two jobs over a folder are never taken for the same.
+    `references` yields it as a file reference, so its root is checked before the job is queued, and two jobs over one
+    folder never share a result.
     """
 
     __slots__ = ()
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Describe the two forms to a model."""
+        """Describe the two forms, for the model that reads the schema."""
         return {
             "type": "string",
             "format": "folder-reference",
@@ -106,10 +106,10 @@ class FolderReference(FileReference):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A reference taken apart.
+    """Parts of a reference.
 
     Attributes:
-        scheme: which of the forms it is.
+        scheme: its form.
         name: the artifact's id, the data's MIME type, the root's name, or the whole URL.
         path: the path under the root, ``""`` for the others.
         content: the decoded bytes of ``data:``, ``b""`` for the others.
@@ -122,7 +122,7 @@ class Parsed:
 
 
 def parse(text: str) -> Parsed:
-    """Take a reference apart.
+    """Parse a reference.
 
     Raises:
         BadInput: the text has none of the forms, or the data does not decode.
@@ -130,7 +130,7 @@ def parse(text: str) -> Parsed:
     if isinstance(text, FolderReference):
         return _parse_folder(text)
     scheme, _, rest = text.partition(":")
-    shown = text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 -- one line of a terminal
+    short = text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 -- one line of a terminal
     match scheme:
         case Scheme.ARTIFACT if _ARTIFACT.fullmatch(rest):
             return Parsed(Scheme.ARTIFACT, rest)
@@ -138,10 +138,10 @@ def parse(text: str) -> Parsed:
             return Parsed(Scheme.ROOT, found["name"], found["path"])
         case Scheme.DATA:
             return _parse_data(rest)
-        # Whether the host may be asked is the guard's to say; a fragment or a space would only hide what is asked.
+        # The policy decides about the host later; unprintable characters could hide which host that is.
         case "https" | "http" if rest.startswith("//") and len(text) <= _MAX_URL and text.isprintable():
             return Parsed(Scheme.URL, text)
-    message = f"{shown!r} is not a file reference: send {_FORMS}. Upload larger files with create_upload."
+    message = f"{short!r} is not a file reference: send {_FORMS}. Upload larger files with create_upload."
     raise BadInput(message)
 
 
@@ -150,8 +150,8 @@ def _parse_folder(text: str) -> Parsed:
     name, _, path = rest.partition("/")
     if scheme == Scheme.ROOT and _ROOT_NAME.fullmatch(name) and "\0" not in path:
         return Parsed(Scheme.ROOT, name, path.removesuffix("/"))
-    shown = text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 -- one line of a terminal
-    message = f"{shown!r} is not a folder reference: send {_FOLDER_FORMS}, with a root the operator opened."
+    short = text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 -- one line of a terminal
+    message = f"{short!r} is not a folder reference: send {_FOLDER_FORMS}, with a root the operator opened."
     raise BadInput(message)
 
 

@@ -35,7 +35,7 @@ class DeclaredTool(Generic[InputT, OutputT]):
 
     Attributes:
         name: the tool's name, ``verb_noun``.
-        description: what a model reads to choose the tool.
+        description: the text from which a model chooses the tool.
         input: its arguments.
         output: its answer.
         function: ``input -> output``, or ``async input -> output``.
@@ -60,7 +60,11 @@ class DeclaredTool(Generic[InputT, OutputT]):
     family: Family | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a name that is not a tool name, and a time that is none."""
+        """Refuse a name, a time limit or a family that does not fit.
+
+        Raises:
+            SettingsError: one does not fit.
+        """
         if not NAME.fullmatch(self.name):
             message = f"tool name {self.name!r} must be lower-case words joined by underscores, at most 63 characters"
             raise SettingsError(message)
@@ -76,11 +80,11 @@ class DeclaredTool(Generic[InputT, OutputT]):
 
     @property
     def asynchronous(self) -> bool:
-        """Whether it is awaited on the loop."""
+        """Whether it runs on the event loop."""
         return inspect.iscoroutinefunction(self.function)
 
     def __call__(self, value: InputT) -> Any:
-        """Call the function directly, as a test does; that of an ``async def`` is to be awaited."""
+        """Call the function directly, as a test does; await the result of an ``async def``."""
         return self.function(value)
 
 

@@ -1,4 +1,4 @@
-"""The catalogue: which kinds a process knows, and the words when a module does not fit."""
+"""Catalogue: the kinds that a process loads, and the messages when a module does not fit."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_dropped_in_file_is_the_whole_change(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (None, "ModuleNotFoundError.*PYTHONPATH"),
         ("1 / 0", "ZeroDivisionError"),
@@ -65,10 +65,10 @@ def test_a_dropped_in_file_is_the_whole_change(folder: Path) -> None:
         ("x = 1", "holds no job; mark a function with @offloop.job"),
     ],
 )
-def test_a_module_that_does_not_fit_is_named_with_its_variable(folder: Path, text: str | None, said: str) -> None:
+def test_a_module_that_does_not_fit_is_named_with_its_variable(folder: Path, text: str | None, message: str) -> None:
     if text is not None:
         (folder / "odd_jobs_of_a_test.py").write_text(text)
-    with pytest.raises(SettingsError, match=f"OFFLOOP_JOB_MODULES: .*'odd_jobs_of_a_test'.*{said}"):
+    with pytest.raises(SettingsError, match=f"OFFLOOP_JOB_MODULES: .*'odd_jobs_of_a_test'.*{message}"):
         catalogue.load(["odd_jobs_of_a_test"])
 
 

@@ -1,4 +1,4 @@
-"""What the work may ask for while it runs in a child."""
+"""Context of a job: references, artifacts, limits, warnings, progress and fetches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARTIFACT = FileReference("artifact:0123456789abcdef")
 
 @pytest.fixture
 def reports() -> list[dict[str, Any]]:
-    """What the context told the worker."""
+    """Messages from the context to the worker."""
     return []
 
 

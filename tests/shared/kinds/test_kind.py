@@ -1,4 +1,4 @@
-"""Kinds: what a declaration accepts and refuses, and what a one-function job says about itself."""
+"""Kinds: accepted and refused declarations, and one-function jobs."""
 
 from __future__ import annotations
 

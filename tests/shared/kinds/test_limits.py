@@ -1,4 +1,4 @@
-"""Limits: declared, tightened, and said when they are met."""
+"""Limits: declaration, tightening, and the messages when they are exceeded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Declared light tools: what a function must say of itself, and who takes notice of it."""
+"""Declared light tools: requirements on the function, and the processes that load it."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_function_that_does_not_fit_is_told_how_to_be_written(function: Callab
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"name": "Loud-Name"}, "lower-case"),
         ({"seconds": 0}, "above 0"),
@@ -112,7 +112,7 @@ def test_a_function_that_does_not_fit_is_told_how_to_be_written(function: Callab
         ({"family": "pfd"}, r"there is no family 'pfd'; did you mean pdf\?"),
     ],
 )
-def test_a_name_a_time_or_a_family_that_does_not_fit_is_refused(changed: dict[str, Any], said: str) -> None:
+def test_a_name_a_time_or_a_family_that_does_not_fit_is_refused(changed: dict[str, Any], message: str) -> None:
     declared: dict[str, Any] = {
         "name": "a",
         "description": "b",
@@ -120,7 +120,7 @@ def test_a_name_a_time_or_a_family_that_does_not_fit_is_refused(changed: dict[st
         "output": Nothing,
         "function": inspect.cleandoc,
     }
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=message):
         DeclaredTool(**(declared | changed))
 
 

@@ -1,4 +1,4 @@
-"""Jobs that try what no job may; each tells what came of it. Loaded as a user's own jobs are."""
+"""Jobs that try what no job may, and report the outcome. Loaded like a user's own jobs."""
 
 # ruff: noqa: ARG001 -- all take the same input, few need it
 # ruff: noqa: PTH109, PTH115, PTH208, PTH211, S607, SIM115 -- the calls as an attacker writes them
@@ -31,15 +31,15 @@ from offloop import Context, FileReference, Model, job
 
 
 class Given(Model):
-    """What these jobs are given."""
+    """Input of these jobs."""
 
     text: str = ""
     number: int = 0
     file: FileReference | None = None
 
 
-class Told(Model):
-    """What came of each attempt, by its name: ``done``, or the name of the error."""
+class Report(Model):
+    """Outcome of each attempt, by its name: ``done``, or the name of the error."""
 
     found: dict[str, str] = Field(default_factory=dict)
     pid: int = 0
@@ -64,7 +64,7 @@ def _pair() -> None:
         end.close()
 
 
-def _outcomes(attempts: dict[str, Callable[[], object]]) -> Told:
+def _outcomes(attempts: dict[str, Callable[[], object]]) -> Report:
     found = {}
     for name, attempt in attempts.items():
         try:
@@ -72,10 +72,10 @@ def _outcomes(attempts: dict[str, Callable[[], object]]) -> Told:
             found[name] = "done"
         except OSError as error:
             found[name] = type(error).__name__
-    return Told(found=found, pid=os.getpid())
+    return Report(found=found, pid=os.getpid())
 
 
-def _everything(given: Given, context: Context) -> Told:
+def _everything(given: Given, context: Context) -> Report:
     zygote = os.getppid()
     worker = given.number
     attempts: dict[str, Callable[[], object]] = {
@@ -133,54 +133,54 @@ def _thread() -> None:
 
 
 @job(seconds=20, memory_mb=256)
-def try_everything(given: Given, context: Context) -> Told:
+def try_everything(given: Given, context: Context) -> Report:
     """Try it in the standard sandbox."""
     return _everything(given, context)
 
 
 @job(seconds=20, memory_mb=256, isolation="fork", sandbox="strict")
-def try_everything_strictly(given: Given, context: Context) -> Told:
+def try_everything_strictly(given: Given, context: Context) -> Report:
     """Try it in the strict sandbox."""
     return _everything(given, context)
 
 
 @job(seconds=20, memory_mb=256, isolation="fork", network=True)
-def try_everything_online(given: Given, context: Context) -> Told:
+def try_everything_online(given: Given, context: Context) -> Report:
     """Try it with the network."""
     return _everything(given, context)
 
 
 @job(seconds=20, memory_mb=256)
-def dial_deep_inside(given: Given) -> Told:
-    """Meet the refusal as the cause of another error."""
+def dial_deep_inside(given: Given) -> Report:
+    """Raise another error, whose cause is the refusal."""
     try:
         socket.create_connection(("127.0.0.1", 9), timeout=1).close()
     except OSError as error:
         raise ValueError(given.text) from error
-    return Told()
+    return Report()
 
 
 @job(seconds=20, memory_mb=256, isolation="fork", sandbox="strict")
-def start_a_program_strictly(given: Given) -> Told:
+def start_a_program_strictly(given: Given) -> Report:
     """Start a program in the strict sandbox."""
     subprocess.run(["echo", given.text], check=True)
-    return Told()
+    return Report()
 
 
 @job(seconds=20, memory_mb=256, isolation="fork", sandbox="strict")
-def read_strictly(given: Given, context: Context) -> Told:
+def read_strictly(given: Given, context: Context) -> Report:
     """Read the reference that was given, and the path beside it."""
     found = {}
     if given.file:
         with context.open(given.file) as file:
             found["reference"] = file.read(100).decode()
     found |= _outcomes({"path": lambda: Path(given.text).read_text()}).found
-    return Told(found=found)
+    return Report(found=found)
 
 
 @job(seconds=20, memory_mb=256)
-def leave_a_daemon(given: Given) -> Told:
-    """Leave a process behind that has done all it can to stay: its own parent is gone, and its signals are ignored."""
+def leave_a_daemon(given: Given) -> Report:
+    """Leave a process behind that resists its end: its own parent is gone, and it ignores signals."""
     read, write = os.pipe()
     if os.fork() == 0:
         with contextlib.suppress(OSError):
@@ -191,26 +191,26 @@ def leave_a_daemon(given: Given) -> Told:
             os.write(write, str(os.getpid()).encode())
             time.sleep(600)
         os._exit(0)
-    return Told(pid=int(os.read(read, 20)), found={"parent": str(os.getpid())})
+    return Report(pid=int(os.read(read, 20)), found={"parent": str(os.getpid())})
 
 
 @job(seconds=20, memory_mb=256, isolation="fork")
-def leave_a_daemon_forked(given: Given) -> Told:
+def leave_a_daemon_forked(given: Given) -> Report:
     """The same, in a child of its own."""
-    return leave_a_daemon.work(given, None) if leave_a_daemon.work else Told()
+    return leave_a_daemon.work(given, None) if leave_a_daemon.work else Report()
 
 
 @job(seconds=30, memory_mb=256)
-def start_and_wait(given: Given, context: Context) -> Told:
-    """Start a program, tell its pid and wait."""
+def start_and_wait(given: Given, context: Context) -> Report:
+    """Start a program, report its pid and wait."""
     process = subprocess.Popen(["sleep", "600"])
     context.progress(1, None, f"{os.getpid()} {process.pid}")
     process.wait()
-    return Told()
+    return Report()
 
 
 @job(seconds=2, memory_mb=256)
-def bomb(given: Given) -> Told:
+def bomb(given: Given) -> Report:
     """Fork, and fork again, up to a number: enough for a bomb, not enough for the machine that tests it."""
     count = Path(given.text)
     while True:
@@ -222,15 +222,15 @@ def bomb(given: Given) -> Told:
 
 
 @job(seconds=20, memory_mb=256)
-def flood(given: Given) -> Told:
-    """Print more than anybody reads."""
+def flood(given: Given) -> Report:
+    """Print more than the worker reads."""
     for _ in range(given.number):
         os.write(1, b"x" * 1023 + b"\n")
-    return Told()
+    return Report()
 
 
 @job(seconds=1, memory_mb=256)
-def print_for_ever(given: Given, context: Context) -> Told:
+def print_for_ever(given: Given, context: Context) -> Report:
     """Print until it is ended, and have a program do so too."""
     subprocess.Popen(["yes", "from a program"])
     context.progress(1, None, str(os.getpid()))
@@ -239,7 +239,7 @@ def print_for_ever(given: Given, context: Context) -> Told:
 
 
 @job(seconds=20, memory_mb=256, output_mb=1)
-def fill_the_disk(given: Given, context: Context) -> Told:
+def fill_the_disk(given: Given, context: Context) -> Report:
     """Write file after file, each within its limit."""
     number = 0
     while True:
@@ -259,22 +259,22 @@ def _hold(folder: Path) -> None:
 
 
 @job(seconds=5, memory_mb=256, output_mb=1)
-def hold_deleted_files(given: Given, context: Context) -> Told:
+def hold_deleted_files(given: Given, context: Context) -> Report:
     """Delete what still takes the disk."""
     _hold(context.folder)
-    return Told()
+    return Report()
 
 
 @job(seconds=5, memory_mb=256, output_mb=1, isolation="fork", sandbox="strict")
-def hold_deleted_files_strictly(given: Given, context: Context) -> Told:
+def hold_deleted_files_strictly(given: Given, context: Context) -> Report:
     """The same, hidden from others as far as the sandbox allows."""
     ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
     _hold(context.folder)
-    return Told()
+    return Report()
 
 
 @job(seconds=5, memory_mb=256, output_mb=1)
-def have_others_hold_deleted_files(given: Given, context: Context) -> Told:
+def have_others_hold_deleted_files(given: Given, context: Context) -> Report:
     """The same, by a process whose parent has ended, started by a thread."""
     folder = context.folder
 
@@ -288,42 +288,42 @@ def have_others_hold_deleted_files(given: Given, context: Context) -> Told:
     thread.start()
     thread.join()
     time.sleep(600)
-    return Told()
+    return Report()
 
 
 @job(seconds=5, memory_mb=256, output_mb=1)
-def hold_files_in_memory(given: Given) -> Told:
+def hold_files_in_memory(given: Given) -> Report:
     """Take 8 MiB of memory in files, which no cap of a process counts."""
     held = [os.memfd_create(str(number)) for number in range(8)]
     for file in held:
         os.write(file, bytes(1 << 20))
     time.sleep(600)
-    return Told()
+    return Report()
 
 
 @job(seconds=20, memory_mb=256, output_mb=1)
-def hold_few_deleted_files(given: Given, context: Context) -> Told:
-    """Hold one deleted file of 1 MiB open many times, for longer than a look takes."""
+def hold_few_deleted_files(given: Given, context: Context) -> Report:
+    """Hold one deleted file of 1 MiB open many times, for longer than one measurement takes."""
     path = context.folder / "deleted"
     path.write_bytes(bytes(1 << 20))
     held = [path.open("rb") for _ in range(20)]
     path.unlink()
     time.sleep(given.number)
-    return Told(found={"held": str(len(held))})
+    return Report(found={"held": str(len(held))})
 
 
 @job(seconds=20, memory_mb=256, output_mb=1, artifacts=3)
-def make_files(given: Given, context: Context) -> Told:
+def make_files(given: Given, context: Context) -> Report:
     """Make artifacts of half a MiB each, or of nothing."""
     for number in range(given.number):
         with context.create(f"{number}.bin", "application/octet-stream") as file:
             file.write(bytes(1 << 19) if given.text else b"")
-    return Told()
+    return Report()
 
 
 @job(seconds=20, memory_mb=256)
-def disturb(given: Given) -> Told:
-    """Change all that a process has one of."""
+def disturb(given: Given) -> Report:
+    """Change every state that a process has once."""
     os.environ["PLANTED"] = "yes"
     os.environ.pop("HOME", None)
     os.chdir("/")
@@ -339,15 +339,15 @@ def disturb(given: Given) -> Told:
     sys.stdout = sys.__stdout__ if sys.stdout is not sys.__stdout__ else sys.stderr
     with contextlib.suppress(locale.Error):
         locale.setlocale(locale.LC_ALL, "C.UTF-8")
-    return look.work(given, None) if look.work else Told()
+    return look.work(given, None) if look.work else Report()
 
 
 @job(seconds=20, memory_mb=256)
-def look(given: Given) -> Told:
-    """Tell all that a process has one of."""
+def look(given: Given) -> Report:
+    """Report every state that a process has once."""
     mask = os.umask(0o77)
     os.umask(mask)
-    return Told(
+    return Report(
         pid=os.getpid(),
         found={
             "environment": f"{os.environ.get('PLANTED')} {os.environ.get('HOME')}",
@@ -367,49 +367,49 @@ def look(given: Given) -> Told:
 
 
 @job(seconds=20, memory_mb=256)
-def leave_a_thread(given: Given) -> Told:
+def leave_a_thread(given: Given) -> Report:
     """Leave a thread behind."""
     threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
-    return Told(pid=os.getpid())
+    return Report(pid=os.getpid())
 
 
 @job(seconds=20, memory_mb=256)
-def list_open_files(given: Given) -> Told:
-    """Tell what this process holds open, and what its environment holds."""
+def list_open_files(given: Given) -> Report:
+    """Report the open files and the environment of this process."""
     found = {}
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             found[name] = os.readlink(f"/proc/self/fd/{name}")
     found["environ"] = Path("/proc/self/environ").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    return Told(found=found)
+    return Report(found=found)
 
 
 @job(seconds=20, memory_mb=256, fetches=2)
-def fetch_them(given: Given, context: Context) -> Told:
+def fetch_them(given: Given, context: Context) -> Report:
     """Have URLs fetched, one a line."""
     found = {}
     for url in given.text.split():
         brought = context.fetch(url)
         found[url] = f"{brought.mime_type} {brought.path.read_text()}"
-    return Told(found=found)
+    return Report(found=found)
 
 
 @job(seconds=20, memory_mb=256, fetches=2, isolation="fork", sandbox="strict")
-def fetch_them_strictly(given: Given, context: Context) -> Told:
+def fetch_them_strictly(given: Given, context: Context) -> Report:
     """The same, in the strict sandbox."""
-    return fetch_them.work(given, context) if fetch_them.work else Told()
+    return fetch_them.work(given, context) if fetch_them.work else Report()
 
 
 @job(seconds=20, memory_mb=256, isolation="fork", sandbox="strict", pure=True)
-def read_reference(given: Given, context: Context) -> Told:
+def read_reference(given: Given, context: Context) -> Report:
     """Read a file by its reference."""
     if given.file is None:
-        return Told()
+        return Report()
     with context.open(given.file) as file:
-        return Told(found={"content": file.read(1000).decode()})
+        return Report(found={"content": file.read(1000).decode()})
 
 
 @job(seconds=20, memory_mb=256, isolation="fork", sandbox="strict")
-def abort(given: Given) -> Told:
-    """End as a C library does that finds itself broken."""
+def abort(given: Given) -> Report:
+    """Abort, as a C library does on an internal error."""
     os.abort()

@@ -1,4 +1,4 @@
-"""Jobs that do on purpose what jobs do by accident. The stack copies this ONE file to a folder outside the repo."""
+"""Jobs with the faults of real jobs, on purpose. The stack copies this ONE file to a folder outside the repository."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from offloop import Context, Model, job
 
 
 class Nap(Model):
-    """How long to sleep, in how many steps."""
+    """Seconds to sleep, and the number of steps."""
 
     seconds: float = 0.0
     steps: int = 4
 
 
 class Slept(Model):
-    """What became of it."""
+    """Output of these jobs."""
 
     steps: int
     attempt: int
@@ -32,7 +32,7 @@ class Gate(Model):
 
 
 class Load(Model):
-    """A number, whatever it is for."""
+    """A number; its meaning is the job's."""
 
     amount: int = 0
 
@@ -47,7 +47,7 @@ class Note(Model):
 
 @job(seconds=30, memory_mb=128)
 def nap(value: Nap, context: Context) -> Slept:
-    """Sleep, and tell how far."""
+    """Sleep, and report progress."""
     for step in range(1, value.steps + 1):
         time.sleep(value.seconds / value.steps)
         context.progress(step, value.steps, f"step {step}")
@@ -96,7 +96,7 @@ def hog_memory(value: Load) -> Slept:
 
 @job(seconds=30, memory_mb=128)
 def crash_once(_value: Load) -> Slept:
-    """Die of a broken library, as far as anybody can tell."""
+    """Die as with a broken library."""
     os.kill(os.getpid(), signal.SIGSEGV)
     return Slept(steps=0, attempt=0, pid=0)
 
@@ -111,7 +111,7 @@ def crash_first(_value: Load, context: Context) -> Slept:
 
 @job(seconds=30, memory_mb=128)
 def stumble(_value: Load) -> Slept:
-    """Raise what its author did not foresee."""
+    """Raise an unexpected error."""
     message = "a secret of the server"
     raise ValueError(message)
 

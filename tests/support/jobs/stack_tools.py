@@ -1,4 +1,4 @@
-"""Light tools that do on purpose what tools do by accident, and one that looks around inside its front end.
+"""Light tools with the faults of real tools, on purpose, and one that inspects its front end.
 
 The stack copies this ONE file to a folder outside the repo.
 """
@@ -24,20 +24,20 @@ class Gate(Model):
 
 
 class Inside(Model):
-    """What there is in a front end."""
+    """Tasks and threads of a front end."""
 
     tasks: list[str]
     threads: list[str]
 
 
 class Stall(Model):
-    """How long."""
+    """Seconds."""
 
     seconds: float = 0.3
 
 
 class Cause(Model):
-    """What goes wrong, in how many places."""
+    """The failure, and the number of places."""
 
     causes: list[str]
 
@@ -86,7 +86,7 @@ async def _fail(cause: str) -> None:
 
 @tool()
 async def fail_together(value: Cause) -> Nothing:
-    """Fail in several places at once."""
+    """Fail in several places together."""
     async with asyncio.TaskGroup() as group:
         for cause in value.causes:
             group.create_task(_fail(cause))

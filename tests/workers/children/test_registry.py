@@ -1,4 +1,4 @@
-"""Finding the work of every kind, and what is loaded before the first job."""
+"""Registry of work, and warm-up before the first job."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_contract_and_work_may_be_two_modules(write: Write) -> None:
     assert registry.load([contract, work])["do_nothing"].kind is sys.modules[contract].nothing
 
 
-def test_a_contract_that_nobody_performs_is_an_error(write: Write) -> None:
+def test_a_contract_without_work_is_an_error(write: Write) -> None:
     with pytest.raises(SettingsError, match="do_nothing is declared, but no loaded module performs it"):
         registry.load([write("contract", CONTRACT)])
 

@@ -101,7 +101,7 @@ async def _offers(redis: ArqRedis, worker: Worker, places: int) -> bool:
 
 @pytest.mark.parametrize("kind", [jobs.note_runs, jobs.note_runs_again], ids=lambda kind: f"retries {kind.retries}")
 async def test_a_job_that_is_no_longer_the_workers_is_let_go_of(
-    redis: ArqRedis, caller: Caller, begin: Begin, tmp_path: Path, kind: Kind[Given, jobs.Told]
+    redis: ArqRedis, caller: Caller, begin: Begin, tmp_path: Path, kind: Kind[Given, jobs.Report]
 ) -> None:
     """A message may be read much too late. What may not run twice is not begun, what may is ended."""
     worker = await begin()

@@ -1,4 +1,4 @@
-"""The work of every kind this worker can perform: the shipped families', installed packages', the operator's own."""
+"""Registry of work: the function that performs each kind, of shipped families, installed packages and the operator."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from offloop.kinds.kind import Kind, Model, Work
 
 
 def load(job_modules: Iterable[str] = (), *, queues: Iterable[str] | None = None) -> dict[str, Work]:
-    """Import what performs the kinds of some queues.
+    """Import the work of the kinds of some queues.
 
-    A shipped family whose libraries are not installed does not stop the worker: its jobs fail with a sentence that
-    says what to install.
+    A shipped family whose libraries are not installed does not stop the worker: its jobs fail with a message that says
+    what to install.
 
     Args:
         job_modules: modules of the operator's own jobs, loaded beside those of installed packages.
-        queues: only families with a kind in one of them are imported; without it, all.
+        queues: import only the families with a kind in one of these; None imports all.
 
     Returns:
         The work of each kind, by the kind's name.
 
     Raises:
-        SettingsError: a module cannot be imported, a kind has two works, or a kind of the operator's has none.
+        SettingsError: a module cannot be imported, a kind has two works, or a kind of the operator has none.
     """
     found: dict[str, Work] = {}
     for family in families(queues):
