@@ -135,7 +135,7 @@ async def test_a_call_that_takes_too_long_is_an_error_while_its_thread_keeps_its
     threads = Threads(1, background)
     with pytest.raises(LimitExceeded, match=r"slow did not answer within its 0\.05 s"):
         await call(threads, door, "slow", seconds=0.05)
-    assert (threads.running, background.names) == (1, ["slow, which nobody waits for"])
+    assert (threads.running, background.names) == (1, ["slow (orphaned)"])
     door.opened.set()
     await settled(threads, 0, 0)
     assert await threads.run(lambda: 1, name="f", principal="alice", seconds=5) == 1
@@ -231,4 +231,4 @@ async def test_a_failure_that_nobody_waits_for_is_logged(background: Background,
             return background.counts.failed == 1
 
         await eventually(failed, "the failure is counted")
-    assert [line["task"] for line in logged] == ["slow, which nobody waits for"]
+    assert [line["task"] for line in logged] == ["slow (orphaned)"]

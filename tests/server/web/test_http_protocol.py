@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from offloop_server.web.http_protocol import MAX_HEAD, MAX_WAITING
+from offloop_server.web.http_protocol import MAX_HEAD, MAX_PIPELINED
 from support.hosts.asgi import served
 from support.waiting import eventually
 
@@ -157,16 +157,16 @@ async def test_a_body_in_many_chunks_is_not_a_head(client: Client, size: int) ->
 
 async def test_few_requests_may_wait_on_one_connection(client: Client, echo: Echo) -> None:
     echo.gate.clear()
-    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * MAX_WAITING)
+    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * MAX_PIPELINED)
     await client.writer.drain()
     echo.gate.set()
-    for _ in range(MAX_WAITING):
+    for _ in range(MAX_PIPELINED):
         assert await client.answer() == b"HTTP/1.1 200 OK GET 0"
     echo.gate.clear()
-    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * (MAX_WAITING * 20))
+    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * (MAX_PIPELINED * 20))
     await client.writer.drain()
     assert b"400 Bad Request" in await client.end()
-    assert echo.asked <= MAX_WAITING + 1
+    assert echo.asked <= MAX_PIPELINED + 1
     echo.gate.set()
 
 
