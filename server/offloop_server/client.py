@@ -1,7 +1,7 @@
-"""A client of offloop: the official MCP client, plus what every caller of a job does next.
+"""A client of offloop: the official MCP client with waiting, uploads and downloads.
 
-Call a tool, wait until the job is over whatever the wait budget was, upload inputs, download results. The command line
-uses it, and so may your own scripts::
+It calls a tool, waits for the end of the job beyond the wait budget, uploads inputs and downloads results. The command
+line uses it, and scripts can::
 
     async with Offloop("http://127.0.0.1:8750/mcp") as offloop:
         answer = await offloop.run("render_pdf", {"markdown": "# Hello"})
@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import mimetypes
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +25,7 @@ from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, Tool
 
-from offloop.errors import BadInput, JobError, OffloopError, Unavailable
+from offloop.errors import BadInput, JobError, OffloopError, Unavailable, leaves
 
 ENDED = frozenset({"completed", "failed", "cancelled"})
 WAIT_SECONDS = 20
@@ -45,7 +44,7 @@ class Offloop:
             timeout=httpx2.Timeout(30.0, read=120.0),
             event_hooks={"response": [self._remember]},
         )
-        # Of its own, so that the key is never sent to wherever a link points.
+        # A separate client, so that the key is never sent to the target of a link.
         self._links = httpx2.AsyncClient(timeout=httpx2.Timeout(30.0, read=120.0))
         self._stack = AsyncExitStack()
         self._client: Client | None = None
@@ -56,7 +55,7 @@ class Offloop:
 
         Raises:
             Unavailable: nothing answers at the address.
-            OffloopError: what answers refuses the key, or does not speak MCP.
+            OffloopError: the server refuses the key, or does not speak MCP.
         """
         try:
             await self._stack.enter_async_context(self._http)
@@ -71,7 +70,7 @@ class Offloop:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Disconnect; explains a broken connection, and lets a failure inside the block out as it was."""
+        """Disconnect; a broken connection is explained, a failure inside the block is raised unchanged."""
         try:
             await self._stack.__aexit__(kind, error, trace)
         except Exception as failure:
@@ -79,7 +78,7 @@ class Offloop:
                 raise self._explained(failure) from failure
 
     async def tools(self) -> dict[str, Tool]:
-        """The tools there are, by name."""
+        """All tools by name."""
         cursor: str | None = None
         while not self._tools or cursor:
             page = await self._connected.list_tools(cursor=cursor)
@@ -90,7 +89,7 @@ class Offloop:
     async def call(
         self, tool: str, arguments: dict[str, Any], on_progress: ProgressFnT | None = None
     ) -> CallToolResult:
-        """Call a tool once and return its answer as it is, an error's too."""
+        """Call a tool once and return its answer, also if it is an error."""
         try:
             return await self._connected.call_tool(tool, arguments, progress_callback=on_progress)
         except MCPError as error:
@@ -99,7 +98,7 @@ class Offloop:
     async def follow(
         self, tool: str, arguments: dict[str, Any], on_progress: ProgressFnT | None = None
     ) -> CallToolResult:
-        """Call a job's tool and go on asking until the job is over; returns the last answer."""
+        """Call a job's tool and poll until the job has ended; returns the last answer."""
         result = await self.call(tool, arguments, on_progress)
         while not result.is_error and state_of(result) not in ENDED:
             job_id = result.structured_content["job_id"]
@@ -107,10 +106,10 @@ class Offloop:
         return result
 
     async def run(self, tool: str, arguments: dict[str, Any], on_progress: ProgressFnT | None = None) -> dict[str, Any]:
-        """Do a job to its end and return its structured answer.
+        """Run a job to its end and return its structured answer.
 
         Raises:
-            JobError: it failed, was refused or cancelled; the message is the tool's own.
+            JobError: the job failed, was refused or cancelled; the message is the tool's own.
             Unavailable: the front end does not answer.
         """
         result = await self.follow(tool, arguments, on_progress)
@@ -125,7 +124,7 @@ class Offloop:
 
         Raises:
             BadInput: the file cannot be read.
-            Unavailable: the front end does not take it.
+            Unavailable: the front end refuses it.
         """
         mime_type = mime_type or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         try:
@@ -133,21 +132,23 @@ class Offloop:
         except OSError as error:
             message = f"cannot read {path}: {error.strerror}"
             raise BadInput(message) from error
-        place = await self.run("create_upload", {"name": path.name, "mime_type": mime_type})
+        reserved = await self.run("create_upload", {"name": path.name, "mime_type": mime_type})
         try:
-            response = await self._links.put(place["upload_url"], content=content, headers={"Content-Type": mime_type})
+            response = await self._links.put(
+                reserved["upload_url"], content=content, headers={"Content-Type": mime_type}
+            )
         except httpx2.HTTPError as error:
             raise self._explained(error) from error
         if response.is_error:
             message = f"the upload of {path.name} was refused ({response.status_code}): {response.text[:300]}"
             raise Unavailable(message)
-        return f"artifact:{place['artifact_id']}"
+        return f"artifact:{reserved['artifact_id']}"
 
     async def download(self, artifact: dict[str, Any], folder: Path) -> Path:
         """Download an artifact of an answer into `folder`, under its own name, and check its digest.
 
         Raises:
-            Unavailable: the link does not answer, or what came is not what the answer promised.
+            Unavailable: the link does not answer, or the digest of the download is wrong.
         """
         path = folder / Path(artifact["name"]).name
         digest = hashlib.sha256()
@@ -177,8 +178,8 @@ class Offloop:
         self._status = response.status_code
 
     def _explained(self, error: BaseException) -> BaseException:
-        """What a failure of the transport means for the caller; any other failure as it is."""
-        for leaf in _leaves(error):
+        """A failure of the transport as an error for the caller; any other failure unchanged."""
+        for leaf in leaves(error):
             match leaf:
                 case httpx2.HTTPStatusError():
                     return Unavailable(f"the front end answered {leaf.response.status_code} to a download or upload")
@@ -188,8 +189,8 @@ class Offloop:
                     message = f"nothing answers at {self.url}. Is offloop running? Start it with ./run or `offloop up`."
                     return Unavailable(message)
                 case MCPError():
-                    said = f"{self.url} {_REFUSALS[self._status]}" if self._status in _REFUSALS else leaf.message
-                    return OffloopError(said, code="refused")
+                    reason = _REFUSALS.get(self._status)
+                    return OffloopError(f"{self.url} {reason}" if reason else leaf.message, code="refused")
         return error
 
 
@@ -202,20 +203,12 @@ _REFUSALS = {
 }
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
-
-
 def state_of(result: CallToolResult) -> str:
-    """The job's state in an answer; an answer that is not about a job counts as completed."""
+    """The state of the job in an answer; an answer without a job counts as completed."""
     content = result.structured_content
     return str(content.get("state", "completed")) if isinstance(content, dict) else "completed"
 
 
 def text_of(result: CallToolResult) -> str:
-    """What an answer says in words."""
+    """The text of an answer."""
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent)).strip()

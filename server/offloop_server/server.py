@@ -1,4 +1,4 @@
-"""The front end as a server: uvicorn, signals, an orderly stop."""
+"""The server process: uvicorn, signals, graceful shutdown."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ log = logs.get(__name__)
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn, which lets open requests end; ours are told to."""
+    """uvicorn, with a callback at the signal that ends open waits; uvicorn alone waits for all open requests."""
 
     def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_exit = on_exit
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say where: with port 0 nobody knows else."""
+        """Listen, and log the addresses: with port 0 they are not known before."""
         await super().startup(sockets)
         for server in getattr(self, "servers", []):
             for bound in server.sockets:
@@ -39,13 +39,13 @@ class _Uvicorn(uvicorn.Server):
                 log.info("listening", host=host, port=port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take in SIGTERM or SIGINT."""
+        """Handle SIGTERM or SIGINT."""
         asyncio.get_running_loop().call_soon_threadsafe(self._on_exit)
         super().handle_exit(sig, frame)
 
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; running calls are answered first, for as long as the drain lasts.
+    """Serve until SIGTERM or SIGINT; open calls are answered first, within the drain period.
 
     Raises:
         SettingsError: the settings do not work together.
@@ -62,12 +62,12 @@ async def run(settings: Settings) -> None:
         timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
         server_header=False,
     )
-    # The SDK's streams would else be cut at the signal; here they end by themselves, once their calls are answered.
+    # sse-starlette would cut the SDK's streams at the signal; they end by themselves once their calls are answered.
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
     server = _Uvicorn(config, front_end.stop_waiting)
-    # uvicorn raises the signal again once it has shut down; an orderly stop ends with 0, as a worker's does.
+    # uvicorn raises the signal again after shutdown; a graceful stop exits with 0, as a worker's does.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    tune_gc()  # all is loaded, nobody has called yet, and no watchdog looks
+    tune_gc()  # everything is loaded, and neither calls nor the stall monitor have started
     with contextlib.suppress(KeyboardInterrupt):
         await server.serve()
     if not server.started:

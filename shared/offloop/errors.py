@@ -22,6 +22,7 @@ clients may branch on them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 
@@ -137,6 +138,15 @@ class JobError(OffloopError):
     """An error raised by the job's code; its message reaches the caller unchanged."""
 
     code = "job_failed"
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in an exception group, nested groups included; any other exception itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
 
 
 def as_job_error(error: OffloopError) -> JobError:

@@ -207,7 +207,7 @@ async def test_a_blocked_loop_is_logged_with_its_stack_and_shown_by_healthz(less
 
     [line] = until(stalls, "the log has the stack")
     assert line["level"] == "warning"
-    assert line["event"] == "the loop does not answer"
+    assert line["event"] == "event loop stalled"
 
 
 async def test_a_silent_host_is_an_error_with_the_time_limit(lesson: Lesson) -> None:

@@ -1,6 +1,6 @@
-"""Every asyncio task that outlives the answer it began in: named, referenced, counted, drained at the end.
+"""Background tasks: every asyncio task that outlives its call is named, referenced, counted and drained at shutdown.
 
-Nothing else in the front end makes a task outside a ``TaskGroup``; a test holds that.
+No other module of the front end creates a task outside a ``TaskGroup``; a test enforces that.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The tasks of a front end since its start.
+    """Counters of background tasks since start-up.
 
     Attributes:
-        running: those that have not ended, loops included.
-        finished: those that ended by themselves.
-        failed: those that raised.
-        cancelled: those that were stopped.
+        running: tasks that have not ended, loops included.
+        finished: tasks that returned.
+        failed: tasks that raised.
+        cancelled: tasks that were cancelled.
     """
 
     running: int
@@ -33,10 +33,10 @@ class Counts:
 
 
 class Background:
-    """The background tasks of a front end: an async context manager that ends them all.
+    """The background tasks of a front end: an async context manager that ends all of them.
 
     Args:
-        grace: seconds that finite tasks may go on after the block ends.
+        grace: seconds that finite tasks have to end at shutdown.
     """
 
     def __init__(self, grace: float) -> None:
@@ -49,13 +49,13 @@ class Background:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Cancel the endless tasks, let the finite ones end in time, cancel the rest."""
+        """Cancel the endless tasks, wait for the finite ones within the grace period, cancel the rest."""
         for task in self._endless:
             task.cancel()
         if self._finite:
             await asyncio.wait(self._finite, timeout=self._grace)
         for task in self._finite:
-            log.warning("a background task is cut short", task=task.get_name(), grace=self._grace)
+            log.warning("background task cancelled at shutdown", task=task.get_name(), grace=self._grace)
         left = self._endless | self._finite
         for task in left:
             task.cancel()
@@ -64,24 +64,24 @@ class Background:
 
     @property
     def counts(self) -> Counts:
-        """How many there are, and what became of the others."""
+        """The counters now."""
         running = len(self._endless) + len(self._finite)
         return Counts(running, self._finished, self._failed, self._cancelled)
 
     @property
     def names(self) -> list[str]:
-        """The names of those that run, sorted."""
+        """Names of the running tasks, sorted."""
         return sorted(task.get_name() for task in self._endless | self._finite)
 
     def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
-        """Run a loop that goes on until it is cancelled, or the front end stops."""
-        return self._keep(work, name, self._endless)
+        """Start an endless task; it runs until it is cancelled, or the front end stops."""
+        return self._track(work, name, self._endless)
 
-    def hand_over(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
-        """Run something that ends by itself and whose result nobody waits for."""
-        _ = self._keep(work, name, self._finite)
+    def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
+        """Start a finite task whose result is not awaited."""
+        _ = self._track(work, name, self._finite)
 
-    def _keep(self, work: Coroutine[Any, Any, Any], name: str, tasks: set[asyncio.Task[Any]]) -> asyncio.Task[Any]:
+    def _track(self, work: Coroutine[Any, Any, Any], name: str, tasks: set[asyncio.Task[Any]]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work, name=name)
         tasks.add(task)
         task.add_done_callback(tasks.discard)

@@ -1,4 +1,4 @@
-"""FairLimiter that are scarce: a bounded number, at each spot and altogether, which principals take in turn."""
+"""A concurrency limiter that is fair to principals: permits per key and in total, granted round-robin."""
 
 from __future__ import annotations
 
@@ -7,116 +7,124 @@ from collections import OrderedDict, deque
 
 
 class FairLimiter:
-    """So many places, where there are fewer than callers.
+    """A limited number of permits, in total and for each key.
 
-    Whoever waits holds nothing: a place among all and one at the spot are taken in the same moment, so that those who
-    queue for a busy spot keep nobody from another. The turn among all says at which spot somebody is next, the turn at
-    that spot says who. So how long a caller waits depends on how many principals wait, not on how much they ask for.
+    A waiter holds nothing. One permit of the total and one of the key are granted in the same step, so waiters for a
+    busy key block no other key. Two rotations are round-robin: the rotation of principals chooses the key that is
+    served next, the rotation of that key chooses the principal. So the wait of a caller depends on the number of
+    principals that wait, not on the number of their requests.
 
     Args:
-        total: places altogether.
-        at_spot: places at each spot; default: all of them.
+        total: permits in total.
+        per_key: permits for each key; default: `total`.
+
+    Attributes:
+        granted: permits in use.
+        waiting: callers that wait.
     """
 
-    def __init__(self, total: int, at_spot: int | None = None) -> None:
-        self.taken = 0
+    def __init__(self, total: int, per_key: int | None = None) -> None:
+        self.granted = 0
         self.waiting = 0
         self._total = total
-        self._at_spot = at_spot or total
-        self._spots: dict[str, _Key] = {}
-        self._turns: OrderedDict[str, OrderedDict[_Key, None]] = OrderedDict()
-        """The spots that each principal waits at; who has waited for their turn the longest is first."""
+        self._per_key = per_key or total
+        self._keys: dict[str, _Key] = {}
+        self._rotation: OrderedDict[str, OrderedDict[_Key, None]] = OrderedDict()
+        """The keys for which each principal waits; both orders: longest without a grant first."""
 
-    async def take(self, principal: str, spot: str = "", *, seconds: float | None = None) -> None:
-        """Wait for a place; it is the caller's until it is given back with `free`.
+    async def acquire(self, principal: str, key: str = "", *, seconds: float | None = None) -> None:
+        """Wait for a permit; the caller returns it with `release`.
 
         Args:
-            principal: whose turn it takes.
-            spot: where.
-            seconds: how long to wait; None for as long as it takes.
+            principal: the principal that is charged in the rotation.
+            key: the key, such as a host.
+            seconds: the longest wait; None: no limit.
 
         Raises:
-            TimeoutError: none came in time.
+            TimeoutError: no permit was granted in time.
         """
-        here = self._spots.setdefault(spot, _Key())
-        if self.taken < self._total and here.taken < self._at_spot:
-            self._give(here)
+        entry = self._keys.setdefault(key, _Key())
+        if self.granted < self._total and entry.granted < self._per_key:
+            self._grant(entry)
             return
-        turn = self._line_up(principal, here)
+        waiter = self._enqueue(principal, entry)
         try:
             async with asyncio.timeout(seconds):
-                await asyncio.shield(turn)  # who leaves has left the line only once it runs; until then it can be given
+                # Shielded: a cancelled waiter stays queued until its task runs, so it may still be granted.
+                await asyncio.shield(waiter)
         except BaseException:
-            if turn.done():
-                self.free(spot)
+            if waiter.done():
+                self.release(key)
             else:
-                self._leave(principal, spot, turn)
+                self._withdraw(principal, key, waiter)
             raise
 
-    def free(self, spot: str = "") -> None:
-        """Give a place back; whoever is next has it at once."""
-        here = self._spots[spot]
-        self.taken -= 1
-        here.taken -= 1
-        if following := self._following():
+    def release(self, key: str = "") -> None:
+        """Return a permit; it is granted to the next waiter in the same step."""
+        entry = self._keys[key]
+        self.granted -= 1
+        entry.granted -= 1
+        if following := self._next():
             self._serve(following)
-        self._forget(spot)
+        self._evict(key)
 
-    def _give(self, here: _Key) -> None:
-        self.taken += 1
-        here.taken += 1
+    def _grant(self, entry: _Key) -> None:
+        self.granted += 1
+        entry.granted += 1
 
-    def _line_up(self, principal: str, here: _Key) -> asyncio.Future[None]:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        here.lines.setdefault(principal, deque()).append(turn)
-        self._turns.setdefault(principal, OrderedDict())[here] = None
+    def _enqueue(self, principal: str, entry: _Key) -> asyncio.Future[None]:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry.subqueues.setdefault(principal, deque()).append(waiter)
+        self._rotation.setdefault(principal, OrderedDict())[entry] = None
         self.waiting += 1
-        return turn
+        return waiter
 
-    def _following(self) -> _Key | None:
-        """Where the next place is to be given: the first spot with room of the first principal who waits at one.
+    def _next(self) -> _Key | None:
+        """The first key with a free permit, in the order of the rotation.
 
-        It passes over spots without room only, and no more of them can be than the total fills.
+        The scan skips only keys without a free permit, and the total bounds the number of those.
         """
-        return next((here for spots in self._turns.values() for here in spots if here.taken < self._at_spot), None)
+        return next(
+            (entry for keys in self._rotation.values() for entry in keys if entry.granted < self._per_key), None
+        )
 
-    def _serve(self, here: _Key) -> None:
-        principal, line = next(iter(here.lines.items()))
-        turn = line.popleft()
-        self._stepped_out(principal, here)
-        if principal in here.lines:
-            here.lines.move_to_end(principal)
-            self._turns[principal].move_to_end(here)
-        if principal in self._turns:
-            self._turns.move_to_end(principal)
-        self._give(here)
-        turn.set_result(None)
+    def _serve(self, entry: _Key) -> None:
+        principal, subqueue = next(iter(entry.subqueues.items()))
+        waiter = subqueue.popleft()
+        self._dequeued(principal, entry)
+        if principal in entry.subqueues:
+            entry.subqueues.move_to_end(principal)
+            self._rotation[principal].move_to_end(entry)
+        if principal in self._rotation:
+            self._rotation.move_to_end(principal)
+        self._grant(entry)
+        waiter.set_result(None)
 
-    def _leave(self, principal: str, spot: str, turn: asyncio.Future[None]) -> None:
-        here = self._spots[spot]
-        here.lines[principal].remove(turn)
-        self._stepped_out(principal, here)
-        self._forget(spot)
+    def _withdraw(self, principal: str, key: str, waiter: asyncio.Future[None]) -> None:
+        entry = self._keys[key]
+        entry.subqueues[principal].remove(waiter)
+        self._dequeued(principal, entry)
+        self._evict(key)
 
-    def _stepped_out(self, principal: str, here: _Key) -> None:
-        """One caller less waits; lines that are empty now are taken away."""
+    def _dequeued(self, principal: str, entry: _Key) -> None:
+        """Count one waiter less; drop a subqueue that is empty now."""
         self.waiting -= 1
-        if here.lines[principal]:
+        if entry.subqueues[principal]:
             return
-        del here.lines[principal], self._turns[principal][here]
-        if not self._turns[principal]:
-            del self._turns[principal]
+        del entry.subqueues[principal], self._rotation[principal][entry]
+        if not self._rotation[principal]:
+            del self._rotation[principal]
 
-    def _forget(self, spot: str) -> None:
-        here = self._spots[spot]
-        if not here.taken and not here.lines:
-            del self._spots[spot]
+    def _evict(self, key: str) -> None:
+        entry = self._keys[key]
+        if not entry.granted and not entry.subqueues:
+            del self._keys[key]
 
 
 class _Key:
-    """One spot, kept while anybody is or waits there."""
+    """One key, kept while it has permits or waiters."""
 
     def __init__(self) -> None:
-        self.taken = 0
-        self.lines: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        """Who waits, by principal; who has waited for their turn the longest is first."""
+        self.granted = 0
+        self.subqueues: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        """Waiters by principal; longest without a grant first."""

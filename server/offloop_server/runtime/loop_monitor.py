@@ -1,12 +1,8 @@
-"""The watchdog: how long the loop does not answer, and what held it up.
+"""Event-loop stall monitor: measures how long callbacks block the loop, and logs the stack of what blocks it.
 
-While a callback runs, no other session is served. asyncio's loop asks its selector once a round, so the time between
-two of these calls is how long a round kept everybody waiting: that is measured exactly, for two clock readings a round.
-A thread looks in while there are rounds, and sleeps when there are none; where a round lasts, it notes what the loop's
-thread is doing, and says so in the log.
-
-uvloop shows nobody its rounds. There a timer is due every `BEAT_SECONDS`, and how late it comes is how long it was kept
-waiting, as anybody else would have been: up to that much less than the round took.
+While a callback runs, no other session is served. A timer is due every `INTERVAL_SECONDS`. Its lateness is the delay
+that any other callback would have had: up to one interval less than the loop was blocked. While the timer is overdue, a
+thread samples the stack of the loop's thread and logs it.
 """
 
 from __future__ import annotations
@@ -16,21 +12,23 @@ import sys
 import threading
 import traceback
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from offloop import logs
 
 STALL_SECONDS: Final = 0.1
-"""A round that lasts longer is a stall."""
+"""A loop that is blocked for longer is stalled."""
 
-BEAT_SECONDS: Final = STALL_SECONDS / 2
-"""How often a timer is due where no rounds can be seen: in every stall at least once, in the first half of it."""
+INTERVAL_SECONDS: Final = STALL_SECONDS / 2
+"""Period of the timer: it falls due at least once in the first half of every stall."""
+
+LATE_SECONDS: Final = STALL_SECONDS - INTERVAL_SECONDS
+"""Least lateness of the timer in a stall."""
 
 BOUNDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
-"""Upper ends, in seconds, of the histogram's buckets; one more has what is above."""
+"""Upper bounds, in seconds, of the histogram's buckets; one more bucket has the values above."""
 
 _FRAMES: Final = 30
 """Innermost frames of a stack that are logged."""
@@ -40,139 +38,111 @@ log = logs.get(__name__)
 
 @dataclass(slots=True)
 class Lag:
-    """How long the loop did not answer, round by round, or as often as it was asked, in seconds.
+    """Lateness of the timer, in seconds.
 
     Attributes:
-        last: the last round.
-        peak: the longest round.
-        total: all rounds together.
-        rounds: how many there were.
-        stalls: how many of them were stalls.
-        buckets: how many were up to each of `BOUNDS` and above the one before; the last, how many were above all.
+        last: the last measurement.
+        peak: the highest measurement.
+        total: the sum of all measurements.
+        count: the number of measurements.
+        stalls: the number of stalls.
+        buckets: a histogram: measurements up to each of `BOUNDS` and above the one before; the last, above all.
     """
 
     last: float = 0.0
     peak: float = 0.0
     total: float = 0.0
-    rounds: int = 0
+    count: int = 0
     stalls: int = 0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
 
     def add(self, seconds: float) -> None:
-        """Count a round."""
+        """Count a measurement."""
         self.last = seconds
         self.peak = max(self.peak, seconds)
         self.total += seconds
-        self.rounds += 1
+        self.count += 1
+        self.stalls += seconds >= LATE_SECONDS
         self.buckets[bisect_left(BOUNDS, seconds)] += 1
 
 
-class Watchdog:
-    """Watches the loop it is entered on: an async context manager.
+@dataclass(slots=True)
+class _Sample:
+    """The stack of the loop's thread in one stall.
 
     Attributes:
-        lag: what it has measured so far.
+        due: the deadline of the timer that was overdue.
+        stack: the formatted stack.
+        logged: whether the stack has been logged.
+    """
+
+    due: float
+    stack: str
+    logged: bool = False
+
+
+class Watchdog:
+    """Monitors the loop on which it is entered: an async context manager.
+
+    Attributes:
+        lag: the measurements so far.
     """
 
     def __init__(self) -> None:
         self.lag = Lag()
-        self._selector: Any = None
-        self._beat: asyncio.TimerHandle | None = None
-        self._stall = STALL_SECONDS
-        self._watched = 0
-        self._began: float | None = None
-        self._noted: tuple[float, str] | None = None
-        self._told: float | None = None
-        self._asleep = False
-        self._wake = threading.Event()
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop_thread = 0
+        self._sample: _Sample | None = None
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._watched = threading.get_ident()
-        self._selector = getattr(loop, "_selector", None)
-        if self._selector is None:
-            self._stall = STALL_SECONDS - BEAT_SECONDS  # so late it comes at least, where there is a stall
-            self._wait_for_beat(loop)
-        else:
-            self._selector.select = self._timed(self._selector.select)
-        self._thread = threading.Thread(target=self._look, name="watchdog", daemon=True)
+        self._loop_thread = threading.get_ident()
+        self._schedule(asyncio.get_running_loop())
         self._thread.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End the thread, and leave the selector as it was. Safe to call twice."""
+        """End the timer and the thread. Safe to call twice."""
         self._stop.set()
-        self._wake.set()
-        if self._beat:
-            self._beat.cancel()
-        if self._thread:
-            if self._selector:
-                del self._selector.select
-            self._thread.join()
-            self._thread = None
+        if self._timer:
+            self._timer.cancel()
+        self._thread.join()
 
-    def _timed(self, select: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(timeout: float | None = None) -> Any:
-            if self._began is not None:
-                self._over(perf_counter() - self._began)
-            ready = select(timeout)
-            self._began = perf_counter()
-            if self._asleep:
-                self._asleep = False
-                self._wake.set()
-            return ready
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due = perf_counter() + INTERVAL_SECONDS
+        self._timer = loop.call_later(INTERVAL_SECONDS, self._tick, loop)
 
-        return timed
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        late = max(perf_counter() - self._due, 0.0)
+        self.lag.add(late)
+        if late >= LATE_SECONDS:
+            self._report(late)
+        self._schedule(loop)
 
-    def _wait_for_beat(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Ask for the next beat; from when it is due, the loop does not answer."""
-        self._began = perf_counter() + BEAT_SECONDS
-        self._beat = loop.call_later(BEAT_SECONDS, self._beats, loop)
+    def _report(self, late: float) -> None:
+        sample = self._sample_of(self._due) or _Sample(self._due, "unknown: no other thread of this process could run")
+        stack = {} if sample.logged else {"stack": sample.stack}
+        log.warning("event loop stall ended", stalled_ms=round(late * 1000), **stack)
 
-    def _beats(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._began is not None:
-            self._over(max(perf_counter() - self._began, 0.0))
-        self._wait_for_beat(loop)
+    def _sample_of(self, due: float) -> _Sample | None:
+        return self._sample if self._sample and self._sample.due == due else None
 
-    def _over(self, seconds: float) -> None:
-        """A round is over; called by the loop."""
-        began, self._began = self._began, None
-        self.lag.add(seconds)
-        if seconds < self._stall:
-            return
-        self.lag.stalls += 1
-        noted = self._noted
-        stack = noted[1] if noted and noted[0] == began else "not known: nothing else could run in this process either"
-        told = {} if self._told == began else {"stack": stack}
-        log.warning("the loop answers again", stalled_ms=round(seconds * 1000), **told)
-
-    def _look(self) -> None:
-        """What the thread does: within every stall it looks at least once, after half of it."""
-        half = self._stall / 2
-        while not self._stop.wait(half + max((self._began or 0.0) - perf_counter(), 0.0)):
-            began = self._began
-            if began is None:
-                self._sleep()
-                continue
-            seconds = perf_counter() - began
-            if seconds >= half and not (self._noted and self._noted[0] == began):
+    def _watch(self) -> None:
+        """The thread: within every stall it wakes at least once, after half of the least lateness."""
+        half = LATE_SECONDS / 2
+        while not self._stop.wait(half + max(self._due - perf_counter(), 0.0)):
+            due = self._due
+            late = perf_counter() - due
+            if late >= half and not self._sample_of(due):
                 stack = self._stack()
-                if self._began == began:  # else it shows what came after
-                    self._noted = (began, stack)
-            if seconds >= self._stall and self._noted and self._noted[0] == began != self._told:
-                self._told = began
-                log.warning("the loop does not answer", since_ms=round(seconds * 1000), stack=self._noted[1])
-
-    def _sleep(self) -> None:
-        """Wait for the next round; an idle process is not woken for nothing."""
-        self._wake.clear()
-        self._asleep = True
-        if self._began is None and not self._stop.is_set():  # else one has begun since
-            self._wake.wait()
-        self._asleep = False
+                if self._due == due:  # else the stall has ended, and the stack shows a later callback
+                    self._sample = _Sample(due, stack)
+            if late >= LATE_SECONDS and (sample := self._sample_of(due)) and not sample.logged:
+                sample.logged = True
+                log.warning("event loop stalled", since_ms=round(late * 1000), stack=sample.stack)
 
     def _stack(self) -> str:
-        frame = sys._current_frames().get(self._watched)  # noqa: SLF001 -- the only way to see another thread's stack
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 -- no public way to another thread's stack
         return "".join(traceback.format_stack(frame)[-_FRAMES:])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mcp_types import CallToolResult, TextContent
 
 from offloop import logs
-from offloop.errors import JobError, LimitExceeded, OffloopError
+from offloop.errors import JobError, LimitExceeded, OffloopError, leaves
 from offloop.kinds.kind import Model
 from offloop_server.runtime.threads import as_failure
 from offloop_server.toolkit.light_tool import LightTool
@@ -51,7 +51,7 @@ class LightFunction(LightTool[Model]):
         try:
             answer = await (self._awaited(value) if self._declared.asynchronous else self._threaded(value, caller))
         except BaseExceptionGroup as group:
-            causes = list(_leaves(group))
+            causes = list(leaves(group))
             if not all(isinstance(cause, Exception) for cause in causes):
                 raise
             raise self._each(causes) from None
@@ -119,11 +119,3 @@ def _unmarked() -> Iterator[None]:
     finally:
         while task and task.cancelling() > marks:
             task.uncancel()
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for one in group.exceptions:
-        if isinstance(one, BaseExceptionGroup):
-            yield from _leaves(one)
-        else:
-            yield one

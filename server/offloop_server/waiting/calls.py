@@ -107,7 +107,7 @@ class Calls:
                     record = await self._latest(record)
             except asyncio.CancelledError:
                 if not reachable and not self._inbox.stopping:
-                    self._background.hand_over(self._abandon(shared_id, job_id), name=f"abandon {shared_id}")
+                    self._background.spawn(self._abandon(shared_id, job_id), name=f"abandon {shared_id}")
                 raise
         return record
 
@@ -176,7 +176,7 @@ class Calls:
         try:
             await self._queue.disclose(job_id)
         except Unavailable:
-            self._background.hand_over(self._disclose_later(job_id), name=f"disclose {job_id}")
+            self._background.spawn(self._disclose_later(job_id), name=f"disclose {job_id}")
 
     async def _disclose_later(self, job_id: str) -> None:
         for _ in range(DISCLOSE_TRIES):

@@ -154,12 +154,12 @@ class Inbox:
 
     def _resubscribed(self) -> None:
         self._subscribed.set()
-        self._background.hand_over(self._read(list(self._watches)), name="inbox-subscribed")
+        self._background.spawn(self._read(list(self._watches)), name="inbox-subscribed")
 
     def _receive(self, data: bytes) -> None:
         job_id, record = read_push(data)
         if record is None:
-            self._background.hand_over(self._read([job_id]), name=f"read {job_id}")
+            self._background.spawn(self._read([job_id]), name=f"read {job_id}")
             return
         for watch in self._watches.get(job_id, ()):
             watch.see(record)

@@ -1,6 +1,6 @@
-"""Principals: who calls. With API keys a bearer key is required; without, there is one anonymous principal.
+"""Authentication: API keys as bearer tokens, each for a principal. Without keys, all callers are one principal.
 
-Keys are compared by their SHA-256, in constant time; the plain text is not kept.
+Keys are compared by their SHA-256 in constant time; their plain text is not kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ANONYMOUS: Final = "anonymous"
 SCOPE_KEY: Final = "offloop.principal"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_LEAST_KEY: Final = 16
+_MIN_KEY: Final = 16
 
 
 class Principals:
@@ -53,25 +53,25 @@ class Principals:
             name, _, key = entry.partition(":")
             if entry.startswith("#"):
                 continue
-            if not _NAME.fullmatch(name) or len(key) < _LEAST_KEY or name in keys or key in keys.values():
+            if not _NAME.fullmatch(name) or len(key) < _MIN_KEY or name in keys or key in keys.values():
                 message = (
                     f"OFFLOOP_API_KEYS: the entry that begins with {name[:20]!r} must be name:key, with a name and key "
-                    f"of their own and a key of at least {_LEAST_KEY} characters (try `openssl rand -hex 32`)."
+                    f"of their own and a key of at least {_MIN_KEY} characters (try `openssl rand -hex 32`)."
                 )
                 raise SettingsError(message)
             keys[name] = key
         if settings.api_keys and not keys:
-            message = "OFFLOOP_API_KEYS: it is set but names nobody; add an entry name:key, or unset it to need none."
+            message = "OFFLOOP_API_KEYS: it is set but has no entry; add an entry name:key, or unset it to need none."
             raise SettingsError(message)
         return cls(keys)
 
     @property
     def required(self) -> bool:
-        """Whether a key must be shown."""
+        """Whether a key is required."""
         return bool(self._names)
 
     def find(self, authorization: str | None) -> str | None:
-        """The principal of an ``Authorization`` header, None where it proves nobody."""
+        """The principal of an ``Authorization`` header; None if the header is missing or invalid."""
         if not self.required:
             return ANONYMOUS
         scheme, _, key = (authorization or "").partition(" ")
@@ -86,7 +86,7 @@ class Principals:
 
 
 class RequirePrincipal:
-    """ASGI: put the principal into the scope, or answer 401. Guards the MCP endpoint."""
+    """ASGI middleware: put the principal into the scope, or answer 401."""
 
     def __init__(self, app: ASGIApp, principals: Principals) -> None:
         self._app = app
@@ -98,12 +98,12 @@ class RequirePrincipal:
             return
         principal = self._principals.find(_authorization(scope) if self._principals.required else None)
         if principal is None:
-            answer = JSONResponse(
+            response = JSONResponse(
                 {"error": "This server needs an API key: send the header 'Authorization: Bearer <key>'."},
                 status_code=401,
                 headers={"WWW-Authenticate": 'Bearer realm="offloop"'},
             )
-            await answer(scope, receive, send)
+            await response(scope, receive, send)
             return
         scope[SCOPE_KEY] = principal
         await self._app(scope, receive, send)
@@ -114,10 +114,10 @@ def _authorization(scope: Scope) -> str | None:
 
 
 def check_binding(settings: Settings, principals: Principals) -> None:
-    """Refuse to be open to others without keys.
+    """Refuse to listen beyond loopback without keys.
 
     Raises:
-        SettingsError: the address is not a loopback one and there are no keys; the message says what to do.
+        SettingsError: the address is not loopback and there are no keys; the message says what to do.
     """
     if principals.required or settings.insecure or _is_loopback(settings.host):
         return

@@ -1,7 +1,7 @@
-"""ASGI: which path leads where, and what the SDK leaves to us on ``/mcp``.
+"""The ASGI entry: authentication, refusal of sessions and of large bodies on ``/mcp``, dispatch by path.
 
-Calls go straight to the SDK. Starlette routes all else: its routing and its middleware would cost each call some
-hundredths of its processor time, and there is one path. An exception is logged and answered with 500 by uvicorn.
+Calls go straight to the SDK, everything else to Starlette: its routing and middleware would cost each call a few
+percent of its CPU time, for a single path. uvicorn logs an exception and answers 500.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ MAX_BODY: Final = 4 << 20
 
 
 class Endpoint:
-    """Keys, a refusal of sessions we do not keep, and of large bodies.
+    """Dispatches by path, behind authentication.
 
     Args:
-        mcp: answers calls.
-        others: answers everything else; the lifespan is its own.
-        principals: who may call.
+        mcp: handles calls.
+        others: handles everything else, the lifespan included.
+        principals: the API keys.
     """
 
     def __init__(self, mcp: ASGIApp, others: ASGIApp, principals: Principals) -> None:
@@ -37,13 +37,13 @@ class Endpoint:
         self._guarded = RequirePrincipal(others, principals)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, guard or pass on one request."""
+        """Dispatch one request."""
         path = scope["path"] if scope["type"] == "http" else ""
         if path == "/mcp":
             await (_refusal(scope) or self._mcp)(scope, receive, send)
         elif path == "/files":
             await self._guarded(scope, receive, send)
-        elif path.rstrip("/") == "/mcp":  # is led to the path without the slash
+        elif path.rstrip("/") == "/mcp":  # redirected to the path without the slash
             await (_refusal(scope) or self._guarded)(scope, receive, send)
         else:
             await self._others(scope, receive, send)
@@ -51,7 +51,7 @@ class Endpoint:
 
 def _refusal(scope: Scope) -> JSONResponse | None:
     if scope["method"] not in ("POST", "OPTIONS"):
-        # Stateless: a GET would open a stream on which nothing ever comes, a DELETE has no session to end.
+        # Stateless: a GET would open a stream without events, a DELETE has no session to end.
         return JSONResponse(
             {"error": "This endpoint takes POST only: it keeps no sessions."}, 405, headers={"Allow": "POST"}
         )
@@ -66,9 +66,9 @@ def _refusal(scope: Scope) -> JSONResponse | None:
 
 
 def transport_security(settings: Settings) -> TransportSecuritySettings:
-    """Which Host and Origin headers are answered: local names, the bound address, and the public URL's.
+    """The allowed Host and Origin headers: local names, the bound address, and the public URL.
 
-    A page in a browser can reach a loopback port under a name of its own (DNS rebinding); the Host header tells.
+    They protect against DNS rebinding, by which a page in a browser reaches a loopback port under its own host name.
     """
     hosts = {"127.0.0.1", "localhost", "[::1]", settings.host if ":" not in settings.host else f"[{settings.host}]"}
     allowed = [name for host in sorted(hosts) for name in (host, f"{host}:*")]

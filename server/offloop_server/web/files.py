@@ -1,4 +1,4 @@
-"""Files over plain HTTP: downloads with ranges and uploads with one PUT, by signed link; and POST, with an API key."""
+"""Files over plain HTTP: downloads with ranges and PUT uploads by signed link, POST uploads by API key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from offloop.errors import NotFound, OffloopError, Unavailable
 from offloop.paths import safe_name
 from offloop.redis.codec import timestamp
-from offloop_server.web.uploads import ENVELOPE, Sink, folder, open_new, receive, sink, too_large
+from offloop_server.web.forms import ENVELOPE, sink
+from offloop_server.web.uploads import Sink, folder, open_new, receive, too_large
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,8 +30,8 @@ class Files:
     """The routes under ``/files``.
 
     Args:
-        store: where the bytes are.
-        links: knows which links are ours.
+        store: holds the artifacts.
+        links: verifies signatures.
         max_bytes: largest upload.
     """
 
@@ -49,15 +50,15 @@ class Files:
             return JSONResponse({"error": message}, status_code=403)
         try:
             if method == "PUT":
-                return await self._take(request, artifact_id)
+                return await self._receive(request, artifact_id)
             _, artifact = await self._store.find(artifact_id)
             if artifact.pending:
                 raise NotFound.artifact(artifact_id)
-            return self._give(request, artifact)
+            return self._send(request, artifact)
         except OffloopError as error:
             return _failed(error)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
+            return Response(status_code=400)  # the client is gone
 
     async def add(self, request: Request, principal: str) -> Response:
         """``POST /files``: the body, or the file of a form, becomes an artifact of the principal."""
@@ -68,7 +69,7 @@ class Files:
         except ClientDisconnect:
             return Response(status_code=400)
 
-    def _give(self, request: Request, artifact: Artifact) -> Response:
+    def _send(self, request: Request, artifact: Artifact) -> Response:
         headers = {
             "Accept-Ranges": "bytes",
             "Cache-Control": "private, no-store",
@@ -91,25 +92,25 @@ class Files:
             return Response(status_code=status, headers=headers)
         return StreamingResponse(self._store.stream(artifact, start, end), status_code=status, headers=headers)
 
-    async def _take(self, request: Request, artifact_id: str) -> Response:
+    async def _receive(self, request: Request, artifact_id: str) -> Response:
         owner, _ = await self._store.find(artifact_id)
         await self._check_declared(request, owner)
-        with folder() as place:
-            path, file = open_new(place)
+        with folder() as directory:
+            path, file = open_new(directory)
             with file:
                 digest = await receive(
                     request.stream(), Sink(file, self._max_bytes), self._max_bytes, max_bytes=self._max_bytes
                 )
             artifact = await self._store.complete(artifact_id, path, digest=digest)
-        return _arrived(artifact)
+        return _created(artifact)
 
     async def _accept(self, request: Request, principal: str) -> Response:
         await self._check_declared(request, principal)
-        with folder() as place:
-            path, file = open_new(place)
+        with folder() as directory:
+            path, file = open_new(directory)
             with file:
-                into, most = sink(request.headers, file, self._max_bytes)
-                digest = await receive(request.stream(), into, most, max_bytes=self._max_bytes)
+                into, max_body = sink(request.headers, file, self._max_bytes)
+                digest = await receive(request.stream(), into, max_body, max_bytes=self._max_bytes)
             artifact = await self._store.put(
                 path,
                 principal=principal,
@@ -117,19 +118,19 @@ class Files:
                 mime_type=into.mime_type,
                 digest=digest,
             )
-        return _arrived(artifact)
+        return _created(artifact)
 
     async def _check_declared(self, request: Request, principal: str) -> None:
-        """Refuse what is known to be too much before a byte of it is taken in."""
+        """Refuse a declared size beyond the limit or the quota before the body is read."""
         declared = request.headers.get("content-length", "")
-        around = ENVELOPE if request.method == "POST" else 0  # a form may be larger than the file in it
+        around = ENVELOPE if request.method == "POST" else 0  # a form is larger than its file
         size = int(declared) - around if _LENGTH.fullmatch(declared) else 0
         if size > self._max_bytes:
             raise too_large(self._max_bytes)
         await self._store.holdings.check_room(principal, max(0, size))
 
 
-def _arrived(artifact: Artifact) -> JSONResponse:
+def _created(artifact: Artifact) -> JSONResponse:
     answer = {
         "artifact_id": artifact.artifact_id,
         "reference": f"artifact:{artifact.artifact_id}",
@@ -146,7 +147,7 @@ def _failed(error: OffloopError) -> JSONResponse:
 
 
 def _span(header: str, size: int) -> tuple[int, int] | str | None:
-    """One byte range as (start, end); ``"unsatisfiable"``; or None where the header asks for nothing we serve."""
+    """One byte range as (start, end), ``"unsatisfiable"``, or None for a header that is not supported."""
     found = _RANGE.fullmatch(header.strip())
     if not found or found.groups() == ("", ""):
         return None

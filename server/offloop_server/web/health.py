@@ -1,4 +1,4 @@
-"""Alive, and ready: Redis answers and every queue has a live worker."""
+"""Health endpoints: liveness with process metrics, readiness of Redis and the workers."""
 
 from __future__ import annotations
 

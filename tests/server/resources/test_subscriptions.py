@@ -36,7 +36,7 @@ UPDATED = "notifications/resources/updated"
 
 @dataclass
 class Reader:
-    """The client's end of one request: takes frames in, or, while it does not read, holds up who sends them."""
+    """The client's end of one request: accepts frames, or blocks their sender while it does not read."""
 
     frames: list[str] = field(default_factory=list)
     reads: asyncio.Event = field(default_factory=asyncio.Event)
@@ -48,7 +48,7 @@ class Reader:
         self.frames.append(notification.method)
 
     @property
-    def told(self) -> int:
+    def notified(self) -> int:
         """How many changes came."""
         return self.frames.count(UPDATED)
 
@@ -81,7 +81,7 @@ async def _submit(queue: JobQueue, job_id: str) -> None:
     await queue.submit(kind, Nothing(), principal="alice", job_id=job_id)
 
 
-async def test_a_slow_reader_is_told_once_of_many_changes(valkey: str, queue: JobQueue, worker: Steps) -> None:
+async def test_many_changes_are_one_notification_to_a_slow_reader(valkey: str, queue: JobQueue, worker: Steps) -> None:
     reader = Reader()
     async with _open(valkey, queue) as inbox:
         await _submit(queue, "a")
@@ -99,22 +99,22 @@ async def test_a_slow_reader_is_told_once_of_many_changes(valkey: str, queue: Jo
         assert inbox._watches == {}
 
 
-async def test_that_a_job_begins_is_told_at_once(
+async def test_the_start_of_a_job_is_notified_immediately(
     valkey: str, queue: JobQueue, worker: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not only when the front end looks after it, which it does once a second."""
+    """Not only when the front end polls it, which it does once a second."""
     monkeypatch.setattr(inboxes, "POLL_SECONDS", 60)
     reader = Reader()
     reader.reads.set()
     async with _open(valkey, queue) as inbox:
         await _submit(queue, "a")
         request = asyncio.create_task(_listen(Listening(queue, inbox), reader, "a"))
-        await eventually(lambda: _told(reader, 1))
+        await eventually(lambda: _notified(reader, 1))
         taken = await worker.claim_one("a")
-        await eventually(lambda: _told(reader, 2))
+        await eventually(lambda: _notified(reader, 2))
         await worker.finish(taken)
         await request
-        assert reader.told == 3
+        assert reader.notified == 3
 
 
 async def _seen(inbox: Inbox, job_id: str) -> bool:
@@ -139,13 +139,13 @@ async def test_a_request_ends_in_good_order_after_the_longest_time(
         await _submit(queue, "a")
         result = await _listen(listening, reader, "a")
         assert result.meta == {"io.modelcontextprotocol/subscriptionId": "mine"}
-        assert reader.told == (1 if reads else 0)
+        assert reader.notified == (1 if reads else 0)
         assert inbox._watches == {}
         assert not listening._open
         assert (await queue.get("a", principal="alice")).state == "queued"
 
 
-async def test_a_job_that_is_gone_is_told_and_ends_its_part(
+async def test_a_job_that_is_gone_is_notified_and_ends_its_part(
     redis: ArqRedis, valkey: str, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inboxes, "POLL_SECONDS", 0.05)
@@ -154,17 +154,17 @@ async def test_a_job_that_is_gone_is_told_and_ends_its_part(
     async with _open(valkey, queue) as inbox:
         await _submit(queue, "a")
         request = asyncio.create_task(_listen(Listening(queue, inbox), reader, "a"))
-        await eventually(lambda: _told(reader, 1))
+        await eventually(lambda: _notified(reader, 1))
         await redis.delete(schema.RECORD + "a")
         await request
-        assert reader.told == 2
+        assert reader.notified == 2
 
 
-async def _told(reader: Reader, times: int) -> bool:
-    return reader.told >= times
+async def _notified(reader: Reader, times: int) -> bool:
+    return reader.notified >= times
 
 
-async def test_who_is_cut_leaves_no_watch_and_no_place_taken(valkey: str, queue: JobQueue) -> None:
+async def test_a_dropped_connection_leaves_no_watch_and_no_open_request(valkey: str, queue: JobQueue) -> None:
     """In the middle of a frame, and between two."""
     async with _open(valkey, queue) as inbox:
         listening = Listening(queue, inbox)
@@ -176,7 +176,7 @@ async def test_who_is_cut_leaves_no_watch_and_no_place_taken(valkey: str, queue:
             request = asyncio.create_task(_listen(listening, reader, "a", "b"))
             await eventually(lambda: _seen(inbox, "a"))
             if reads:
-                await eventually(lambda reader=reader: _told(reader, 1))  # type: ignore[misc]
+                await eventually(lambda reader=reader: _notified(reader, 1))  # type: ignore[misc]
             request.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await request
@@ -192,7 +192,7 @@ async def test_a_front_end_that_stops_acknowledges_and_ends(valkey: str, queue: 
         await _submit(queue, "a")
         inbox.stop_waiting()
         await _listen(Listening(queue, inbox), reader, "a")
-        assert reader.told == 1
+        assert reader.notified == 1
 
 
 async def test_without_redis_the_request_is_refused_in_words(valkey: str, queue: JobQueue) -> None:
@@ -212,12 +212,12 @@ async def test_without_redis_the_request_is_refused_in_words(valkey: str, queue:
 async def test_many_watches_of_one_job_cost_one_look(
     redis: ArqRedis, valkey: str, queue: JobQueue, worker: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And what has ended is not looked at any more."""
+    """And an ended job is not polled any more."""
     monkeypatch.setattr(inboxes, "POLL_SECONDS", 60)
     async with _open(valkey, queue) as inbox, inbox.watch("a", "alice") as one, inbox.watch("a", "alice") as other:
         await _submit(queue, "a")
 
-        async def looks() -> int:
+        async def polls() -> int:
             before = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
             await inbox._read(["a"])
             return int((await redis.info("commandstats"))["cmdstat_evalsha"]["calls"] - before)
@@ -225,8 +225,8 @@ async def test_many_watches_of_one_job_cost_one_look(
         await inbox._read(["a"])
         assert one.record
         assert one.record == other.record
-        assert await looks() == 1
+        assert await polls() == 1
         await worker.finish(await worker.claim_one("a"))
         await inbox._read(["a"])
         assert one.settled
-        assert await looks() == 0
+        assert await polls() == 0

@@ -1,4 +1,4 @@
-"""Background tasks: failures are logged, finite work is let end, and nothing is left running."""
+"""Background tasks: failures are logged, finite tasks may end, and nothing is left running."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_an_endless_task_is_cancelled_and_a_finite_one_ends() -> None:
 
     async with Background(grace=10) as background:
         _ = background.start(endless(), name="endless")
-        background.hand_over(finite(), name="finite")
+        background.spawn(finite(), name="finite")
         await begun.wait()
     assert sorted(seen) == ["cancelled", "ended"]
 
@@ -48,7 +48,7 @@ async def test_a_finite_task_that_takes_too_long_is_cancelled() -> None:
             raise
 
     async with asyncio.timeout(5), Background(grace=0.01) as background:
-        background.hand_over(long(), name="long")
+        background.spawn(long(), name="long")
     assert cancelled.is_set()
 
 
@@ -59,13 +59,13 @@ async def test_a_failure_is_logged_with_the_name_of_its_task_and_ends_nothing_el
 
     with capture_logs() as logged:
         async with Background(grace=1) as background:
-            background.hand_over(broken(), name="the broken one")
-            background.hand_over(asyncio.sleep(0), name="the good one")
+            background.spawn(broken(), name="the broken one")
+            background.spawn(asyncio.sleep(0), name="the good one")
     (line,) = logged
     assert (line["log_level"], line["task"], str(line["exc_info"])) == ("error", "the broken one", "it broke")
 
 
-async def test_an_end_without_tasks_is_at_once() -> None:
+async def test_an_end_without_tasks_takes_no_time() -> None:
     async with asyncio.timeout(1), Background(grace=60):
         pass
 
@@ -77,12 +77,12 @@ async def test_every_task_is_counted_by_how_it_ended_and_named_while_it_runs() -
 
     async with asyncio.timeout(5), Background(grace=5) as background:
         loop = background.start(asyncio.Event().wait(), name="loop")
-        background.hand_over(broken(), name="broken")
-        background.hand_over(asyncio.sleep(0), name="good")
+        background.spawn(broken(), name="broken")
+        background.spawn(asyncio.sleep(0), name="good")
         assert background.names == ["broken", "good", "loop"]
         assert background.counts == Counts(running=3, finished=0, failed=0, cancelled=0)
         with capture_logs():
-            while background.counts.running > 1:  # noqa: ASYNC110 -- both end within a few rounds
+            while background.counts.running > 1:  # noqa: ASYNC110 -- both end within a few iterations of the loop
                 await asyncio.sleep(0)
         assert background.counts == Counts(running=1, finished=1, failed=1, cancelled=0)
         loop.cancel()
@@ -91,10 +91,10 @@ async def test_every_task_is_counted_by_how_it_ended_and_named_while_it_runs() -
     assert background.counts == Counts(running=0, finished=1, failed=1, cancelled=1)
 
 
-async def test_a_task_that_is_cut_short_is_named_in_the_log() -> None:
+async def test_a_task_cancelled_at_shutdown_is_named_in_the_log() -> None:
     with capture_logs() as logged:
         async with asyncio.timeout(5), Background(grace=0.01) as background:
-            background.hand_over(asyncio.Event().wait(), name="long")
+            background.spawn(asyncio.Event().wait(), name="long")
     assert [(line["log_level"], line["task"]) for line in logged] == [("warning", "long")]
 
 
@@ -136,7 +136,7 @@ def test_no_task_is_made_elsewhere_but_in_a_group() -> None:
         if (lines := loose_tasks(path.read_text("utf-8")))
     }
     assert len(found.pop("runtime/background.py")) == 1
-    assert found == {}, "hand it to Background, or use a TaskGroup"
+    assert found == {}, "start it on Background, or use a TaskGroup"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""FairLimiter that are scarce: exact bounds, principals in turn at each spot and altogether, and none lost."""
+"""The fair limiter: exact bounds, round-robin per key and in total, and no permit lost."""
 
 from __future__ import annotations
 
@@ -15,51 +15,56 @@ pytestmark = pytest.mark.anyio
 
 
 async def settle() -> None:
-    """Let everybody run who can."""
+    """Run every task that is ready."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 class Crowd:
-    """Callers of a test, named by their principal and a number of theirs: ``a1``, ``a2``, ``b1``."""
+    """Callers of a test, named by principal and number: ``a1``, ``a2``, ``b1``."""
 
-    def __init__(self, places: FairLimiter) -> None:
-        self.places = places
+    def __init__(self, limiter: FairLimiter) -> None:
+        self.limiter = limiter
         self.served: list[str] = []
-        self._spots: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def come(self, *names: str, spot: str = "", seconds: float | None = 20) -> None:
-        """Have them ask for a place, one after the other."""
+    async def come(self, *names: str, key: str = "", seconds: float | None = 20) -> None:
+        """Have the callers request a permit, one after the other."""
         for name in names:
-            self._spots[name] = spot
-            self._tasks[name] = asyncio.ensure_future(self._ask(name, spot, seconds))
-            self._tasks[name].add_done_callback(lambda task: task.cancelled() or task.exception())  # some give up
+            self._keys[name] = key
+            self._tasks[name] = asyncio.ensure_future(self._ask(name, key, seconds))
+            self._tasks[name].add_done_callback(lambda task: task.cancelled() or task.exception())  # some time out
             await settle()
 
-    async def _ask(self, name: str, spot: str, seconds: float | None) -> None:
-        await self.places.take(name[0], spot, seconds=seconds)
+    async def _ask(self, name: str, key: str, seconds: float | None) -> None:
+        await self.limiter.acquire(name[0], key, seconds=seconds)
         self.served.append(name)
 
     async def go(self, *names: str) -> None:
-        """Have them give their places back, one after the other."""
+        """Have the callers release their permits, one after the other."""
         for name in names:
             await self._tasks[name]
-            self.places.free(self._spots[name])
+            self.limiter.release(self._keys[name])
             await settle()
 
     async def cancel(self, name: str) -> None:
-        """Have one leave."""
+        """Cancel one caller."""
         self._tasks[name].cancel()
         await asyncio.wait([self._tasks[name]])
 
+    def check_empty(self) -> None:
+        """No permit, waiter, key or rotation is left."""
+        limiter = self.limiter
+        assert (limiter.granted, limiter.waiting, limiter._keys, limiter._rotation) == (0, 0, {}, {})
+
     async def all_go(self) -> list[str]:
-        """Have each go once served, in that order; answers the order."""
+        """Have each caller release after its grant, in that order; returns the order."""
         gone = 0
         while gone < len(self.served):
             await self.go(self.served[gone])
             gone += 1
-        assert (self.places.taken, self.places.waiting, self.places._spots, self.places._turns) == (0, 0, {}, {})
+        self.check_empty()
         return self.served
 
 
@@ -69,105 +74,106 @@ async def test_principals_take_turns_so_a_flood_delays_only_its_own() -> None:
     assert await crowd.all_go() == ["m0", "m1", "a1", "b1", "m2", "b2", "m3"]
 
 
-async def test_principals_take_turns_at_each_spot() -> None:
+async def test_each_key_is_granted_round_robin() -> None:
     crowd = Crowd(FairLimiter(10, 1))
-    await crowd.come("m0", "m1", "m2", "a1", spot="x")
-    await crowd.come("a2", "a3", "m4", spot="y")
+    await crowd.come("m0", "m1", "m2", "a1", key="x")
+    await crowd.come("a2", "a3", "m4", key="y")
     assert crowd.served == ["m0", "a2"]
     assert await crowd.all_go() == ["m0", "a2", "m1", "a3", "a1", "m4", "m2"]
 
 
-async def test_a_busy_spot_takes_no_place_from_another() -> None:
+async def test_a_busy_key_takes_no_permit_from_another() -> None:
     crowd = Crowd(FairLimiter(2, 1))
-    await crowd.come("m0", "m1", "m2", spot="x")
-    await crowd.come("a1", spot="y")
+    await crowd.come("m0", "m1", "m2", key="x")
+    await crowd.come("a1", key="y")
     assert crowd.served == ["m0", "a1"]
 
 
-async def test_a_flood_that_waits_for_its_place_among_all_takes_none_at_a_spot() -> None:
-    """Else another's request to that spot would wait behind all of the flood's, wherever these lead."""
+async def test_a_flood_that_waits_for_the_total_holds_no_permit_of_a_key() -> None:
+    """Else a request of another principal for that key would wait behind the whole flood, whatever its keys."""
     crowd = Crowd(FairLimiter(1, 1))
-    await crowd.come("m0", spot="x")
+    await crowd.come("m0", key="x")
     for number in range(1, 9):
-        await crowd.come(f"m{number}", spot=f"x{number}")
-    await crowd.come("a1", spot="x8")
+        await crowd.come(f"m{number}", key=f"x{number}")
+    await crowd.come("a1", key="x8")
     await crowd.go("m0", "m1", "m8")
     assert crowd.served == ["m0", "m1", "m8", "a1"]
 
 
-async def test_who_is_often_served_elsewhere_has_turns_at_a_scarce_spot_all_the_same() -> None:
-    """The total is short too, and whenever the spot has room, somebody who wants nothing else is first in the total."""
+async def test_grants_of_other_keys_do_not_cost_a_principal_its_share_of_a_scarce_key() -> None:
+    """The total is scarce too, and a principal that waits for this key alone is first in the total's rotation."""
     crowd = Crowd(FairLimiter(2, 1))
-    await crowd.come("m0", spot="x")
-    await crowd.come("a0", spot="a")
-    await crowd.come("m1", "m2", "m3", "a9", spot="x")
+    await crowd.come("m0", key="x")
+    await crowd.come("a0", key="a")
+    await crowd.come("m1", "m2", "m3", "a9", key="x")
     for number in range(1, 5):
-        await crowd.come(f"a{number}", spot=f"a{number}")
+        await crowd.come(f"a{number}", key=f"a{number}")
         await crowd.go(f"a{number - 1}")
     await crowd.go("m0", "m1")
     assert crowd.served == ["m0", "a0", "a1", "a2", "a3", "a4", "m1", "a9"]
 
 
-async def test_who_leaves_while_waiting_is_passed_over_and_who_was_just_given_a_place_gives_it_on() -> None:
+async def test_a_cancelled_waiter_is_skipped_and_one_that_was_just_granted_passes_its_permit_on() -> None:
     crowd = Crowd(FairLimiter(1, 1))
     await crowd.come("a1", "b1", "a2", "c1")
     await crowd.cancel("a2")
-    crowd.places.free()  # that of a1: given to b1, which is cancelled before it knows
+    crowd.limiter.release()  # the permit of a1: granted to b1, which is cancelled before it runs
     await crowd.cancel("b1")
     await settle()
     assert crowd.served == ["a1", "c1"]
     await crowd.go("c1")
-    assert (crowd.places.taken, crowd.places.waiting, crowd.places._spots, crowd.places._turns) == (0, 0, {}, {})
+    crowd.check_empty()
 
 
-async def test_a_place_that_becomes_free_while_the_next_is_just_being_cancelled_is_not_lost() -> None:
-    """Nobody can know yet that they leave: the place is given to them, and they give it on."""
+async def test_a_permit_released_while_the_next_waiter_is_being_cancelled_is_not_lost() -> None:
+    """Its task has not run yet, so the permit is granted to it, and it passes the permit on."""
     crowd = Crowd(FairLimiter(1, 1))
     await crowd.come("a1", "b1", "c1")
     cancelled = asyncio.ensure_future(crowd.cancel("b1"))
-    await asyncio.sleep(0)  # the task is told, and has not run
-    crowd.places.free()
+    await asyncio.sleep(0)  # the cancellation is requested, the task has not run
+    crowd.limiter.release()
     await cancelled
     await settle()
     assert crowd.served == ["a1", "c1"]
     await crowd.go("c1")
 
 
-async def test_who_waits_too_long_is_told_and_leaves_no_trace() -> None:
-    places = FairLimiter(1, 1)
-    await places.take("a", "x")
-    for spot in ("x", "y"):
+async def test_a_waiter_times_out_and_leaves_no_trace() -> None:
+    limiter = FairLimiter(1, 1)
+    await limiter.acquire("a", "x")
+    for key in ("x", "y"):
         with pytest.raises(TimeoutError):
-            await places.take("b", spot, seconds=0.01)
-    assert (places.taken, places.waiting, list(places._spots)) == (1, 0, ["x"])
-    places.free("x")
-    await places.take("b", "y", seconds=0)
+            await limiter.acquire("b", key, seconds=0.01)
+    assert (limiter.granted, limiter.waiting, list(limiter._keys)) == (1, 0, ["x"])
+    limiter.release("x")
+    await limiter.acquire("b", "y", seconds=0)
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_bounds_are_exact_and_no_place_is_lost_or_idle_whoever_leaves_when(seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 -- keeps no secret
-    places, taken, waiting = FairLimiter(7, 3), Counter[str](), Counter[str]()
+async def test_bounds_are_exact_and_no_permit_is_lost_or_idle_under_random_cancellation(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 -- no secret
+    limiter, taken, waiting = FairLimiter(7, 3), Counter[str](), Counter[str]()
 
     def check() -> None:
         assert max(taken.values(), default=0) <= 3
-        assert taken.total() <= places.taken <= 7
-        if places.taken < 7:
-            assert all(here.taken == 3 for here in places._spots.values() if here.lines), "room, and somebody waits"
+        assert taken.total() <= limiter.granted <= 7
+        if limiter.granted < 7:
+            waited_for = [entry for entry in limiter._keys.values() if entry.subqueues]
+            assert all(entry.granted == 3 for entry in waited_for), "a free permit, and a waiter"
 
-    async def visit(principal: str, spot: str) -> None:
-        waiting[spot] += 1
+    async def visit(principal: str, key: str) -> None:
+        waiting[key] += 1
         try:
-            await places.take(principal, spot, seconds=chance.choice((None, 0.002)))
+            await limiter.acquire(principal, key, seconds=chance.choice((None, 0.002)))
         finally:
-            waiting[spot] -= 1
-        taken[spot] += 1
+            waiting[key] -= 1
+        taken[key] += 1
         try:
             check()
             await asyncio.sleep(chance.choice((0, 0, 0.001)))
         finally:
-            taken[spot] -= 1
-            places.free(spot)
+            taken[key] -= 1
+            limiter.release(key)
             check()
 
     async def visit_or_leave() -> None:
@@ -180,4 +186,4 @@ async def test_bounds_are_exact_and_no_place_is_lost_or_idle_whoever_leaves_when
             await visiting
 
     await asyncio.gather(*(visit_or_leave() for _ in range(400)))
-    assert (places.taken, places.waiting, places._spots, places._turns) == (0, 0, {}, {})
+    assert (limiter.granted, limiter.waiting, limiter._keys, limiter._rotation) == (0, 0, {}, {})

@@ -1,4 +1,4 @@
-"""Threads: a bounded number, principals in turn, and calls that outlive their callers."""
+"""Threads: a bounded number, fair to principals, and calls that outlive their callers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Door:
-    """Functions of a test wait at it."""
+    """Functions of a test block at it."""
 
     def __init__(self) -> None:
         self.opened = threading.Event()
@@ -50,7 +50,7 @@ async def door() -> AsyncIterator[Door]:
 
 @pytest.fixture
 async def background(door: Door) -> AsyncIterator[Background]:
-    """Where calls that nobody waits for go."""
+    """Tracks orphaned calls."""
     async with Background(grace=10) as background:
         yield background
         door.opened.set()
@@ -62,7 +62,7 @@ def call(threads: Threads, door: Door, name: str, principal: str = "alice", seco
 
 
 async def settled(threads: Threads, running: int, waiting: int) -> None:
-    """Wait until so many run and wait."""
+    """Wait until that many run and that many wait."""
 
     async def so() -> bool:
         return (threads.running, threads.waiting) == (running, waiting)
@@ -78,7 +78,7 @@ async def test_sync_functions_run_in_threads(background: Background) -> None:
     assert (threads.running, threads.waiting) == (0, 0)
 
 
-async def test_no_more_run_at_once_than_there_are_threads(background: Background, door: Door) -> None:
+async def test_no_more_calls_run_than_there_are_threads(background: Background, door: Door) -> None:
     threads = Threads(3, background)
     async with asyncio.TaskGroup() as group:
         calls = [group.create_task(call(threads, door, f"c{number}")) for number in range(10)]
@@ -103,7 +103,7 @@ async def test_principals_take_turns_so_a_flood_delays_only_its_own(background: 
     assert door.order == ["flood0", "flood1", "one", "two", "flood2", "flood3"]
 
 
-async def test_a_full_pool_says_busy_after_the_call_s_time(background: Background, door: Door) -> None:
+async def test_a_full_pool_is_busy_after_the_call_s_time(background: Background, door: Door) -> None:
     threads = Threads(1, background)
     async with asyncio.TaskGroup() as group:
         group.create_task(call(threads, door, "long"))
@@ -115,7 +115,7 @@ async def test_a_full_pool_says_busy_after_the_call_s_time(background: Backgroun
     assert door.order == ["long"]
 
 
-async def test_too_many_that_wait_are_refused_at_once(
+async def test_a_full_queue_refuses_immediately(
     background: Background, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WAITING_PER_THREAD", 2)
@@ -129,19 +129,19 @@ async def test_too_many_that_wait_are_refused_at_once(
         door.opened.set()
 
 
-async def test_a_call_that_takes_too_long_is_an_error_while_its_thread_keeps_its_place(
+async def test_a_call_that_takes_too_long_is_an_error_while_its_thread_keeps_its_permit(
     background: Background, door: Door
 ) -> None:
     threads = Threads(1, background)
     with pytest.raises(LimitExceeded, match=r"slow did not answer within its 0\.05 s"):
         await call(threads, door, "slow", seconds=0.05)
-    assert (threads.running, background.names) == (1, ["slow, which nobody waits for"])
+    assert (threads.running, background.names) == (1, ["slow (orphaned)"])
     door.opened.set()
     await settled(threads, 0, 0)
     assert await threads.run(lambda: 1, name="f", principal="alice", seconds=5) == 1
 
 
-async def test_a_caller_who_leaves_while_it_runs_leaves_a_counted_task(background: Background, door: Door) -> None:
+async def test_a_caller_cancelled_during_its_call_leaves_a_counted_task(background: Background, door: Door) -> None:
     threads = Threads(1, background)
     caller = asyncio.ensure_future(call(threads, door, "left"))
     await door.entered()
@@ -157,7 +157,7 @@ async def test_a_caller_who_leaves_while_it_runs_leaves_a_counted_task(backgroun
     await eventually(finished, "the task is finished and counted")
 
 
-async def test_a_caller_who_leaves_while_waiting_gives_the_place_on(background: Background, door: Door) -> None:
+async def test_a_caller_cancelled_while_it_waits_passes_the_permit_on(background: Background, door: Door) -> None:
     threads = Threads(1, background)
     async with asyncio.TaskGroup() as group:
         group.create_task(call(threads, door, "first"))
@@ -171,7 +171,9 @@ async def test_a_caller_who_leaves_while_waiting_gives_the_place_on(background: 
     assert (leaver.cancelled(), threads.running, door.order) == (True, 0, ["first", "last"])
 
 
-async def test_a_place_given_to_somebody_who_leaves_at_that_moment_is_not_lost(background: Background) -> None:
+async def test_a_permit_granted_to_a_caller_at_its_cancellation_is_not_lost(
+    background: Background,
+) -> None:
     threads = Threads(1, background)
     ready, end = threading.Event(), threading.Event()
 
@@ -184,7 +186,7 @@ async def test_a_place_given_to_somebody_who_leaves_at_that_moment_is_not_lost(b
     second = asyncio.ensure_future(threads.run(hold, name="second", principal="alice", seconds=10))
     await settled(threads, 1, 1)
     end.set()
-    while threads.waiting:  # noqa: ASYNC110 -- to be there in the very round in which the place is given
+    while threads.waiting:  # noqa: ASYNC110 -- to cancel in the very iteration in which the permit is granted
         await asyncio.sleep(0)
     second.cancel()
     await asyncio.wait([first, second])
@@ -201,7 +203,7 @@ async def test_a_place_given_to_somebody_who_leaves_at_that_moment_is_not_lost(b
         (asyncio.CancelledError(), RuntimeError),
     ],
 )
-async def test_what_a_function_raises_is_raised_where_it_was_called_and_ends_no_more_than_the_call(
+async def test_an_exception_of_a_function_is_raised_at_its_call_and_ends_only_that_call(
     background: Background, error: BaseException, raised: type[Exception]
 ) -> None:
     threads = Threads(1, background)
@@ -214,7 +216,7 @@ async def test_what_a_function_raises_is_raised_where_it_was_called_and_ends_no_
     assert threads.running == 0
 
 
-async def test_a_failure_that_nobody_waits_for_is_logged(background: Background, door: Door) -> None:
+async def test_the_failure_of_an_orphaned_call_is_logged(background: Background, door: Door) -> None:
     threads = Threads(1, background)
 
     def fails() -> None:
@@ -231,4 +233,4 @@ async def test_a_failure_that_nobody_waits_for_is_logged(background: Background,
             return background.counts.failed == 1
 
         await eventually(failed, "the failure is counted")
-    assert [line["task"] for line in logged] == ["slow, which nobody waits for"]
+    assert [line["task"] for line in logged] == ["slow (orphaned)"]

@@ -1,4 +1,4 @@
-"""Traces: made where somebody collects them; else no call pays for them."""
+"""Traces: made only if a collector is set up; else no call pays for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Provider(trace.TracerProvider):
     """What an operator installs."""
 
     def get_tracer(self, *_arguments: Any, **_named: Any) -> trace.Tracer:
-        """A tracer; what it does is of no matter here."""
+        """A tracer without behaviour."""
         return trace.NoOpTracer()
 
 
@@ -33,7 +33,7 @@ def server() -> Server[Any]:
 
 
 @pytest.mark.parametrize("provider", [trace.ProxyTracerProvider(), trace.NoOpTracerProvider()], ids=["api", "off"])
-def test_where_nobody_collects_traces_none_are_made(
+def test_without_a_collector_no_traces_are_made(
     server: Server[Any], provider: trace.TracerProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)

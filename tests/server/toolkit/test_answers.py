@@ -1,4 +1,4 @@
-"""Answers: one structured shape for a job in every state, and a text that says what comes next."""
+"""Answers: one structured shape for a job in every state, and a text that names the next step."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def _text(result: CallToolResult) -> str:
 def test_every_state_has_the_one_shape(record: Record) -> None:
     result = answer(record, links)
     assert result.structured_content is not None
-    shown = JobAnswer[dict[str, Any]].model_validate(result.structured_content)
-    assert (shown.job_id, shown.kind, shown.state) == ("the-id", "count_words", record.state)
-    assert (shown.poll_after_ms is None) == record.state.terminal
-    assert (shown.output is not None) == (record.state is State.COMPLETED)
-    assert (shown.error is not None) == (record.state is State.FAILED)
+    described = JobAnswer[dict[str, Any]].model_validate(result.structured_content)
+    assert (described.job_id, described.kind, described.state) == ("the-id", "count_words", record.state)
+    assert (described.poll_after_ms is None) == record.state.terminal
+    assert (described.output is not None) == (record.state is State.COMPLETED)
+    assert (described.error is not None) == (record.state is State.FAILED)
     assert bool(result.is_error) == (record.state is State.FAILED)
     assert "alice" not in str(result.structured_content)
     assert "the-id" in _text(result)
 
 
-def test_a_job_that_goes_on_says_how_to_wait_for_it() -> None:
+def test_the_answer_of_a_running_job_names_the_call_that_waits_for_it() -> None:
     assert 'job_status(job_id="the-id", wait_seconds=' in _text(answer(QUEUED, links))
     assert "waits for a worker" in _text(answer(QUEUED, links))
     assert "is running (25%, page 1 of 4)" in _text(answer(RUNNING, links))
@@ -76,7 +76,7 @@ def test_a_completed_job_links_its_files_and_names_its_warnings() -> None:
     assert "blob" not in str(result.structured_content)
 
 
-def test_a_failed_job_says_why_and_whether_to_try_again() -> None:
+def test_the_answer_of_a_failed_job_has_its_reason_and_whether_to_retry() -> None:
     assert _text(answer(FAILED, links)).endswith("failed: send less The same call may succeed later.")
     final = replace(FAILED, outcome=Failed(JobError("never")))
     assert _text(answer(final, links)).endswith("failed: never")
@@ -95,7 +95,7 @@ def test_a_long_output_is_cut_in_the_text_and_whole_in_the_structure() -> None:
     assert len(result.structured_content["output"]["text"]) == 50_000
 
 
-def test_a_list_says_how_to_go_on() -> None:
+def test_a_list_names_the_call_for_its_next_page() -> None:
     result = answer_many([QUEUED, COMPLETED], links, cursor="next")
     assert result.structured_content is not None
     assert len(JobsAnswer.model_validate(result.structured_content).jobs) == 2

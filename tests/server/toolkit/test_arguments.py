@@ -61,7 +61,7 @@ def test_arguments_that_fit_become_the_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         ({}, "text is missing; it is required."),
         ({"txt": "a", "text": "a"}, "txt is not an argument; did you mean text?"),
@@ -72,11 +72,11 @@ def test_arguments_that_fit_become_the_model() -> None:
         ({"text": "odd"}, "the arguments: odd is too odd."),
     ],
 )
-def test_each_that_does_not_fit_is_named_with_what_to_do(arguments: dict[str, object], said: str) -> None:
+def test_each_invalid_argument_is_named_with_its_remedy(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(BadInput) as refused:
         validate("count_words", Words, arguments)
     assert refused.value.message.startswith("count_words was not run: ")
-    assert said in refused.value.message
+    assert words in refused.value.message
     assert refused.value.message.endswith("Correct the arguments and call it again.")
 
 
@@ -97,7 +97,7 @@ class Locked(Model):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         ({"user_password": "hunter2"}, "user_password: String should have at most 3 characters (you sent '***')."),
         ({"inner": ["sesame", {"hmac_key": "hunter2"}]}, "(you sent ['sesame', {'hmac_key': '***'}])"),
@@ -108,10 +108,10 @@ class Locked(Model):
         ({"keys": "the secret of it"}, "(you sent 'the secret of it')"),
     ],
 )
-def test_a_refusal_repeats_no_secret(arguments: dict[str, object], said: str) -> None:
+def test_a_refusal_repeats_no_secret(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(BadInput) as refused:
         validate("open_it", Locked, arguments)
-    assert said in refused.value.message
+    assert words in refused.value.message
     assert "hunter2" not in refused.value.message
 
 
@@ -139,7 +139,7 @@ class Flat(Model):
 
 
 def test_what_a_tool_answers_is_described_without_references() -> None:
-    """Clients check each answer against it, and a reference costs them more than what it stands for."""
+    """Clients check each answer against it, and a reference costs them more than its target."""
     described = output_schema(Flat)
     assert "$" not in json.dumps(described)
     best = described["properties"]["best"]

@@ -42,7 +42,7 @@ def test_every_shipped_kind_is_in_a_family_and_every_light_tool_is_in_one_or_alw
     assert set(families) == set(FAMILIES), "a family without a kind or tool"
 
 
-def test_a_choice_lists_its_families_and_what_has_none() -> None:
+def test_a_choice_lists_its_families_and_members_of_none() -> None:
     pdf = declare("do_pdf", Nothing, Nothing, description="d", family="pdf")
     http = declare("do_http", Nothing, Nothing, description="d", family="http")
     own = declare("do_own", Nothing, Nothing, description="d")

@@ -1,4 +1,4 @@
-"""delete_artifact: what it says of each id, and what is left of what it deleted."""
+"""delete_artifact: the outcome of each id, and the remains of deleted files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ links = Links(b"k" * 32, "http://test")
 
 
 async def _relay(_progress: object) -> None:
-    """Nobody asked to be told."""
+    """Drop the progress."""
 
 
 ALICE, BOB = (Caller(name, links, _relay) for name in ("alice", "bob"))
@@ -57,7 +57,7 @@ def _text(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
-async def test_each_id_is_told_apart_and_one_that_is_unknown_keeps_no_other(
+async def test_each_id_has_its_own_outcome_and_an_unknown_one_blocks_no_other(
     delete: DeleteArtifact, store: ArtifactStore, tmp_path: Path
 ) -> None:
     mine, theirs = await _put(store, tmp_path), await _put(store, tmp_path, "bob")
@@ -127,10 +127,10 @@ async def test_its_links_are_answered_as_for_one_that_never_was(
     assert await store.holdings.used("alice") == Used(0, 0)
 
 
-async def test_it_is_told_as_destructive_and_safe_to_repeat(delete: DeleteArtifact) -> None:
-    told = delete.describe().annotations
-    assert told
-    assert (told.read_only_hint, told.destructive_hint, told.idempotent_hint, told.open_world_hint) == (
+async def test_it_is_annotated_as_destructive_and_idempotent(delete: DeleteArtifact) -> None:
+    hints = delete.describe().annotations
+    assert hints
+    assert (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint) == (
         False,
         True,
         True,

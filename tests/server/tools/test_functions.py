@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def _relay(_progress: object) -> None:
-    """Nobody asked to be told."""
+    """Drop the progress."""
 
 
 ALICE = Caller("alice", Links(b"k" * 32, "http://test"), _relay)
@@ -180,9 +180,9 @@ async def test_a_call_over_its_time_is_a_clear_error(call: Call, declared: Any) 
         await call(declared, seconds=0.3)
 
 
-@pytest.mark.parametrize(("declared", "said"), [(fail_async, "Only even"), (fail_sync, "Only odd")])
-async def test_the_words_of_a_foreseen_failure_reach_the_caller(call: Call, declared: Any, said: str) -> None:
-    with pytest.raises(JobError, match=said):
+@pytest.mark.parametrize(("declared", "words"), [(fail_async, "Only even"), (fail_sync, "Only odd")])
+async def test_the_words_of_a_foreseen_failure_reach_the_caller(call: Call, declared: Any, words: str) -> None:
+    with pytest.raises(JobError, match=words):
         await call(declared, how="foreseen")
 
 
@@ -211,7 +211,7 @@ async def test_an_exception_group_is_one_message_for_each_cause_and_no_traceback
     assert task.cancelling() == 0, "the server's next timeout in this task would end as a cancellation"
 
 
-async def test_a_limit_is_told_after_a_group_failed_and_was_met_inside(call: Call) -> None:
+async def test_a_limit_is_reported_after_a_group_failed_and_was_handled_inside(call: Call) -> None:
     async def fail() -> None:
         raise KeyError
 

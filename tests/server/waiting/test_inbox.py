@@ -97,7 +97,7 @@ async def test_a_lost_push_is_made_good_by_the_check(
     async with _open(valkey, queue) as inbox, inbox.watch("a", "alice") as watch:
         await _submit(queue)
         taken = await worker.claim_one("a")
-        async with redis.pipeline(transaction=True) as pipe:  # so that no check asks to be told in between
+        async with redis.pipeline(transaction=True) as pipe:  # so that no poll requests a push in between
             pipe.hdel(schema.RECORD + "a", "waiters")
             finish: Any = pipe.evalsha
             finish(*await _finishing(redis, taken.token, worker))
@@ -126,7 +126,7 @@ async def test_a_job_that_is_gone_ends_the_wait(redis: ArqRedis, valkey: str, qu
 
 
 @pytest.mark.usefixtures("_no_checks")
-async def test_a_broken_subscription_is_made_again_and_what_was_missed_is_read(
+async def test_a_broken_subscription_is_restored_and_missed_changes_are_read(
     redis: ArqRedis, valkey: str, queue: JobQueue, worker: Steps
 ) -> None:
     async with (
@@ -182,7 +182,7 @@ def _calls(queue: JobQueue, inbox: Inbox) -> Calls:
 
 
 async def _relay(_progress: Progress) -> None:
-    """Tell nobody."""
+    """Drop the progress."""
 
 
 async def _read(queue: JobQueue) -> Record | None:
@@ -208,7 +208,7 @@ async def test_a_stop_answers_open_calls_with_their_jobs_and_leaves_the_jobs_alo
         queued = await called
         assert queued.state is State.QUEUED
         assert [record.state for record in await several] == [State.RUNNING]
-        assert not await _has(redis, "deadline")  # its id was told, so it is run however long it waits
+        assert not await _has(redis, "deadline")  # its id was disclosed, so it runs however long it waits
         assert (await worker.claim_one(queued.job_id)).attempt == 1
 
 

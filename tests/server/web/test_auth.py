@@ -1,4 +1,4 @@
-"""Principals: who may call, what a refusal says, and when a front end does not start."""
+"""Authentication: API keys, refusals, and settings that keep a front end from starting."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def _who(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_request_without_a_key_is_answered_with_what_to_send() -> None:
+async def test_the_refusal_of_a_request_without_a_key_names_the_header_to_send() -> None:
     transport = httpx2.ASGITransport(app=RequirePrincipal(_who, _load(KEYS)))
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         refused = await client.get("/", headers={"Authorization": "Bearer wrong"})

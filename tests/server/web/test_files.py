@@ -96,7 +96,7 @@ async def url(store: ArtifactStore, tmp_path: Path) -> str:
 async def test_ranges(
     client: httpx2.AsyncClient, url: str, asked: str, status: int, span: tuple[int, int] | None
 ) -> None:
-    """One range is served; what is beyond the end is 416; what we do not serve is ignored, as the standard says."""
+    """One range is served; a range beyond the end is 416; other headers are ignored, as RFC 9110 demands."""
     answer = await client.get(url, headers={"Range": asked})
     assert answer.status_code == status
     if span:
@@ -121,7 +121,7 @@ async def test_no_range_of_an_empty_file_can_be_served(
     assert (await client.get(url, headers={"Range": asked})).status_code == 416
 
 
-async def test_a_link_that_does_not_hold_is_forbidden_and_says_how_to_get_another(
+async def test_an_invalid_link_is_forbidden_and_the_answer_names_the_tools_that_make_another(
     client: httpx2.AsyncClient, store: ArtifactStore, tmp_path: Path
 ) -> None:
     artifact = await _put(store, tmp_path)

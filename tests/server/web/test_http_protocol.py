@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from offloop_server.web.http_protocol import MAX_HEAD, MAX_WAITING
+from offloop_server.web.http_protocol import MAX_HEAD, MAX_PIPELINED
 from support.hosts.asgi import served
 from support.waiting import eventually
 
@@ -92,12 +92,12 @@ class Client:
 
     async def end(self) -> bytes:
         """What comes until the server closes the connection, or resets it."""
-        said = b""
+        received = b""
         async with asyncio.timeout(10):
             with contextlib.suppress(ConnectionError):
                 while piece := await self.reader.read(65536):
-                    said += piece
-        return said
+                    received += piece
+        return received
 
 
 @pytest.fixture
@@ -121,16 +121,16 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-async def test_what_does_not_end_is_refused(client: Client, what: str) -> None:
+async def test_an_endless_head_is_refused(client: Client, what: str) -> None:
     begin, piece = ENDLESS[what]
     client.writer.write(begin)
     sent = await client.flood(piece, 64 << 20)
-    assert sent < 16 << 20  # what the two sockets hold is the system's affair
-    said = await client.end()
-    assert said == b"" or said.startswith(b"HTTP/1.1 400")
+    assert sent < 16 << 20  # the rest may lie in the buffers of the two sockets
+    received = await client.end()
+    assert received == b"" or received.startswith(b"HTTP/1.1 400")
 
 
-async def test_a_refusal_says_what_the_limit_is(client: Client) -> None:
+async def test_a_refusal_names_the_limit(client: Client) -> None:
     client.writer.write(LINE + b"a: " + b"x" * MAX_HEAD)
     assert await client.answer() == b"HTTP/1.1 400 Bad Request The head of a request may have 65536 bytes."
     assert await client.end() == b""
@@ -157,23 +157,23 @@ async def test_a_body_in_many_chunks_is_not_a_head(client: Client, size: int) ->
 
 async def test_few_requests_may_wait_on_one_connection(client: Client, echo: Echo) -> None:
     echo.gate.clear()
-    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * MAX_WAITING)
+    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * MAX_PIPELINED)
     await client.writer.drain()
     echo.gate.set()
-    for _ in range(MAX_WAITING):
+    for _ in range(MAX_PIPELINED):
         assert await client.answer() == b"HTTP/1.1 200 OK GET 0"
     echo.gate.clear()
-    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * (MAX_WAITING * 20))
+    client.writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * (MAX_PIPELINED * 20))
     await client.writer.drain()
     assert b"400 Bad Request" in await client.end()
-    assert echo.asked <= MAX_WAITING + 1
+    assert echo.asked <= MAX_PIPELINED + 1
     echo.gate.set()
 
 
 SMUGGLED = {
     "two lengths": b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
     "a length and chunks": b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "a coding nobody knows": b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "an unknown coding": b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
     "a folded header": b"a: b\r\n c\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
     "a name with a space": b"Content-Length : 3\r\n\r\nabc",
     "a bare line feed": b"a: b\nc: d\r\n\r\n",

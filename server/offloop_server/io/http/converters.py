@@ -29,7 +29,7 @@ class Converters:
     """
 
     def __init__(self) -> None:
-        self._places = FairLimiter(_PROCESSES)
+        self._limiter = FairLimiter(_PROCESSES)
         self._idle: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> Self:
@@ -48,11 +48,11 @@ class Converters:
         Raises:
             FetchFailed: it takes too long, or more memory than it may.
         """
-        await self._places.take(principal)
+        await self._limiter.acquire(principal)
         try:
             return await self._convert(html, to)
         finally:
-            self._places.free()
+            self._limiter.release()
 
     async def _convert(self, html: bytes, to: str) -> str:
         while self._idle and self._idle[-1].returncode is not None:

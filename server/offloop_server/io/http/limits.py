@@ -20,18 +20,18 @@ class Turns:
     """
 
     def __init__(self, total: int, per_host: int, patience: float) -> None:
-        self._places = FairLimiter(total, per_host)
+        self._limiter = FairLimiter(total, per_host)
         self._patience = patience
 
     @property
     def in_flight(self) -> int:
         """How many requests have a turn."""
-        return self._places.taken
+        return self._limiter.granted
 
     @property
     def waiting(self) -> int:
         """How many wait for one."""
-        return self._places.waiting
+        return self._limiter.waiting
 
     @asynccontextmanager
     async def __call__(self, principal: str, host: str) -> AsyncIterator[float]:
@@ -42,7 +42,7 @@ class Turns:
         """
         began = time.monotonic()
         try:
-            await self._places.take(principal, host, seconds=self._patience)
+            await self._limiter.acquire(principal, host, seconds=self._patience)
         except TimeoutError:
             message = (
                 f"{host} was not asked: for {self._patience:g} s all places were taken by other requests. Try again "
@@ -52,4 +52,4 @@ class Turns:
         try:
             yield time.monotonic() - began
         finally:
-            self._places.free(host)
+            self._limiter.release(host)
