@@ -18,7 +18,7 @@ from offloop.queue.client import Bounds, Request, Submission, fingerprint, new_i
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Record, State, pack_outcome
 from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import answering
-from offloop.redis.schema import SHOWN
+from offloop.redis.schema import SNAPSHOT_FIELDS
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -200,7 +200,7 @@ class Batches:
             if number > len(jobs):
                 jobs.append([new_id(), request.payload, request.key, request.fingerprint])
         each = {"kind": kind.name, "allowed": kind.retries + 1, "keep": self._bounds.pending_ms, "level": "batch"}
-        return codec.pack_for_lua({"each": each, "jobs": jobs, "places": places, "fresh": self._bounds.fresh_ms})
+        return codec.pack_for_lua({"each": each, "jobs": jobs, "indices": places, "fresh": self._bounds.fresh_ms})
 
 
 async def read(redis: ArqRedis, job_id: str, *, start: int = 0) -> BatchPage | None:
@@ -228,7 +228,7 @@ async def _items(redis: ArqRedis, places: list[tuple[int, str]], budget: int) ->
     """Items with their outcomes, as many of these as the budget has bytes for."""
     async with redis.pipeline(transaction=False) as pipe:
         for _, job_id in places:
-            pipe.hmget(schema.RECORD + job_id, SHOWN)
+            pipe.hmget(schema.RECORD + job_id, SNAPSHOT_FIELDS)
             pipe.strlen(schema.RESULT + job_id)
         found = await pipe.execute()
     fit: list[str] = []

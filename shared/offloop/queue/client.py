@@ -22,7 +22,7 @@ from offloop.queue.record import Cancelled, Record, State, pack_outcome
 from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import answering
 from offloop.redis.paging import decode_cursor, encode_cursor
-from offloop.redis.schema import SHOWN
+from offloop.redis.schema import SNAPSHOT_FIELDS
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -267,7 +267,7 @@ class JobQueue:
         names = [name.decode() for name in ids]
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in names:
-                pipe.hmget(schema.RECORD + name, SHOWN)
+                pipe.hmget(schema.RECORD + name, SNAPSHOT_FIELDS)
                 pipe.get(schema.RESULT + name)
             found = await pipe.execute()
         return [

@@ -1,21 +1,21 @@
---- @include "lib/record/draft"
---- @include "lib/record/store"
---- @include "lib/worker/idle"
+--- @include "lib/record/new_record"
+--- @include "lib/record/store_record"
+--- @include "lib/worker/freest_worker"
 --- @include "lib/worker/lease_out"
 --- @include "lib/worker/new_token"
 --- @const CONTROL_CHANNEL FREE_SLOTS INLINE_BYTES LEASE_MS PAYLOAD
 
--- Hand a new job to a worker that has a place. Answers its record, or nil where nobody has one.
--- A job that may be run again counts as executed from now on; any other once its worker says that it begins.
-local function hand(id, payload, job, time)
-  local owner, pool = idle(job.queue)
+-- Assign a new job to the worker with the most free slots. Answers its record, or nil where no worker has one.
+-- A job that may be run again counts as executed from now on; any other once its worker begins it.
+local function assign(id, payload, job, time)
+  local owner, pool = freest_worker(job.queue)
   if not owner then return end
   local token = new_token(owner)
-  local record = draft(job, time, 'running')
+  local record = new_record(job, time, 'running')
   record.attempt, record.tries, record.started, record.token = 1, job.allowed > 1 and 1 or 0, time, token
-  record.handed = 1
+  record.assigned = 1
   redis.call('SET', PAYLOAD .. id, payload, 'PX', job.keep)
-  store(id, record, job)
+  store_record(id, record, job)
   lease_out(id, token, job.queue, time, LEASE_MS, job.keep)
   local row = {id, token, #payload <= INLINE_BYTES and payload, 1, job.allowed, 1, job.principal, job.kind, job.queue}
   redis.call('PUBLISH', CONTROL_CHANNEL .. owner, cmsgpack.pack({'run', row}))
