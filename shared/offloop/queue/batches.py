@@ -198,7 +198,7 @@ class Batches:
             number = numbers.setdefault(request.fingerprint if kind.pure else len(places), len(jobs) + 1)
             places.append(number)
             if number > len(jobs):
-                jobs.append([new_id(), request.payload, request.key, request.fingerprint])
+                jobs.append([new_id(), request.payload, request.key, request.fingerprint, request.references])
         each = {"kind": kind.name, "allowed": kind.retries + 1, "keep": self._bounds.pending_ms, "level": "batch"}
         return codec.pack_for_lua({"each": each, "jobs": jobs, "indices": places, "fresh": self._bounds.fresh_ms})
 

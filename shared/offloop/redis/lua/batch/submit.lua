@@ -4,8 +4,8 @@
 --         The batch: as for job/submit, without patience; stop ('1' where the first failure ends it, else ''), and
 --         whole: retention (ms) and the packed outcomes completed (its output to be filled in), failed, stopped,
 --         cancelled.
---         The items: each (common fields: kind, allowed, keep, level), jobs {{id, payload, key, fingerprint}…}, fresh,
---         indices {number of the job…}
+--         The items: each (common fields: kind, allowed, keep, level), jobs {{id, payload, key, fingerprint,
+--         references}…}, fresh, indices {number of the job…}
 -- Answer, Errors as of job/submit
 
 --- @include "lib/delivery/refuse"
@@ -61,7 +61,7 @@ each.principal, each.queue = batch.principal, batch.queue
 for number, job in ipairs(items.jobs) do
   local item, state = ids[number], states[number]
   if not state then
-    each.key, each.fingerprint = job[3], job[4]
+    each.key, each.fingerprint, each.references = job[3], job[4], job[5]
     if not assign(item, job[2], each, time) then store_queued(item, job[2], each, time) end
   end
   redis.call('HSET', RECORD .. item, 'batch', 'item')

@@ -1,15 +1,16 @@
 -- Claim deliveries that are due, a few of each destination and principal; each is counted and leased.
 --
 -- ARGV    lease (ms), most, most a destination, most a principal, what the sender has in flight (packed {destination or
---         principal: count}), ms for which secrets are kept unused
--- Answer  {rows, ms until the next is due, destinations passed over because of what is in flight}; a row is {id,
---         attempt, step, destination, job, kind, url, ended, finished, packed event or '', secrets, snapshot of the
---         job}
+--         principal: count}), ms for which secrets are kept unused, and the name of the worker that is to be woken for
+--         what is due later, if it is to be
+-- Answer  {rows, ms until the next is due, destinations passed over because of what is in flight}; a row is a packed
+--         map: delivery_id, attempt, step, destination, job_id, kind, url, ended (state of the job), finished (ms),
+--         signers (secrets, newest first), and event (packed, as it was sent before) or else snapshot (of the job)
 
 --- @include "lib/delivery/reschedule"
 --- @include "lib/now"
 --- @include "lib/record/snapshot"
---- @const DELIVERY DESTINATION DESTINATIONS ENDPOINT_GONE SECRETS
+--- @const DELIVERY DESTINATION DESTINATIONS DISPATCHERS ENDPOINT_GONE SECRETS
 
 local time, claimed, passed = now(), {}, 0
 local most, in_flight = tonumber(ARGV[2]), cmsgpack.unpack(ARGV[5])
@@ -33,8 +34,10 @@ local function claim(id, destination, principal)
   redis.call('HSET', key, 'leased', time + ARGV[1])
   redis.call('ZADD', DESTINATION .. destination, time + ARGV[1], id)
   for _, name in ipairs({destination, principal}) do in_flight[name] = (in_flight[name] or 0) + 1 end
-  claimed[#claimed + 1] = {id, attempt, step, destination, job, kind, url, ended, tonumber(finished), event or '',
-    secrets(principal), event and {} or snapshot(job)}
+  local row = {delivery_id = id, attempt = attempt, step = step, destination = destination, job_id = job, kind = kind,
+    url = url, ended = ended, finished = tonumber(finished), signers = secrets(principal)}
+  if event then row.event = event else row.snapshot = snapshot(job) end
+  claimed[#claimed + 1] = cmsgpack.pack(row)
 end
 
 for _, destination in ipairs(redis.call('ZRANGEBYSCORE', DESTINATIONS, '-inf', time, 'LIMIT', 0, 5000)) do
@@ -48,6 +51,10 @@ for _, destination in ipairs(redis.call('ZRANGEBYSCORE', DESTINATIONS, '-inf', t
   else
     passed = passed + 1
   end
+end
+if ARGV[7] then
+  redis.call(#claimed < most and 'SADD' or 'SREM', DISPATCHERS, ARGV[7])
+  redis.call('PEXPIRE', DISPATCHERS, 60000)
 end
 local later = redis.call('ZRANGEBYSCORE', DESTINATIONS, '(' .. time, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 return {claimed, later[2] and later[2] - time or 60000, passed}

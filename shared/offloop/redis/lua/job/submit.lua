@@ -1,10 +1,10 @@
 -- Accept a job, or join the one that its key names; a failed or cancelled one is not joined.
 --
 -- ARGV    id, payload, front end ('' where no call waits), and a map: principal, kind, queue, level, key ('' for none),
---         index, fingerprint, fresh (ms a completed job must still be kept to be joined), max_queued,
---         max_queued_per_principal, keep (ms), allowed (executions), patience (ms after which a job that is still
---         queued and was not disclosed is dropped; may be missing), notify (a subscription to its end, see
---         `offloop.queue.subscription`; may be missing)
+--         index, fingerprint, references (packed list of artifacts and URLs that the input names), fresh (ms a
+--         completed job must still be kept to be joined), max_queued, max_queued_per_principal, keep (ms), allowed
+--         (executions), patience (ms after which a job that is still queued and was not disclosed is dropped; may be
+--         missing), notify (a subscription to its end, see `offloop.queue.subscription`; may be missing)
 -- Answer  {'new' | 'joined', id, snapshot}
 -- Errors  {'conflict', id}, {'busy', jobs waiting, ms a job takes, 'queue' | 'principal'}; because of the subscription
 --         {'endpoint-gone'}, {'backlog', deliveries waiting} or {'crowded', id}

@@ -6,6 +6,7 @@
 --- @const CONTROL_CHANNEL FREE_SLOTS INLINE_BYTES LEASE_MS PAYLOAD
 
 -- Assign a new job to the worker with the most free slots. Answers its record, or nil where no worker has one.
+-- The message has a row as lib/worker/claim answers it, without payload and references where the payload is long.
 -- A job that may be run again counts as executed from now on; any other once its worker begins it.
 local function assign(id, payload, job, time)
   local owner, pool = freest_worker(job.queue)
@@ -17,8 +18,10 @@ local function assign(id, payload, job, time)
   redis.call('SET', PAYLOAD .. id, payload, 'PX', job.keep)
   store_record(id, record, job)
   lease_out(id, token, job.queue, time, LEASE_MS, job.keep)
-  local row = {id, token, #payload <= INLINE_BYTES and payload, 1, job.allowed, 1, job.principal, job.kind, job.queue}
-  redis.call('PUBLISH', CONTROL_CHANNEL .. owner, cmsgpack.pack({'run', row}))
+  local row = {job_id = id, token = token, tries = 1, allowed = job.allowed, attempt = 1, principal = job.principal,
+    kind = job.kind, queue = job.queue}
+  if #payload <= INLINE_BYTES then row.payload, row.references = payload, job.references end
+  redis.call('PUBLISH', CONTROL_CHANNEL .. owner, cmsgpack.pack({'run', cmsgpack.pack(row)}))
   if tonumber(redis.call('ZINCRBY', FREE_SLOTS .. pool, -1, owner)) <= 0 then
     redis.call('ZREM', FREE_SLOTS .. pool, owner)
   end

@@ -1,38 +1,30 @@
 --- @include "lib/ending/conclude"
 --- @include "lib/ending/expire"
 --- @include "lib/now"
---- @include "lib/queue/change_depth"
+--- @include "lib/queue/dequeue"
 --- @include "lib/record/push_current"
 --- @include "lib/record/read"
 --- @include "lib/worker/lease_out"
 --- @include "lib/worker/new_token"
---- @const PAYLOAD QUEUE RECORD ROTATION ROTATION_COUNTER SUBQUEUE
+--- @const PAYLOAD RECORD
 
 -- Claim up to `slots` jobs of the lanes, in their order, and in each one principal after the other: a lease, a token
 -- and a counted execution each. Jobs that have expired are passed over; those whose caller left without knowing their
--- id are ended. → {{id, token, payload or '', executions counted, executions allowed, attempt, principal, kind,
--- queue}…}
+-- id are ended.
+--
+-- Answers rows. A row is a packed map: job_id, token, payload ('' where it has expired), references (a packed list;
+-- missing where it is not known), tries (executions counted), allowed (executions), attempt, principal, kind, queue.
 local function claim(worker, slots)
   if slots <= 0 or redis.call('EXISTS', unpack(KEYS)) == 0 then return {} end
-  local terms, time, claimed, passed = cmsgpack.unpack(worker.terms), now(), {}, 0
+  local terms, time, rows, passed = cmsgpack.unpack(worker.terms), now(), {}, 0
   for _, pair in ipairs(terms.lanes) do
     local queue, lane = pair[1], pair[1] .. ':' .. pair[2]
-    while #claimed < slots and passed < 1000 do
-      local principal = redis.call('ZRANGE', ROTATION .. lane, 0, 0)[1]
+    while #rows < slots and passed < 1000 do
+      local principal, id = dequeue(queue, lane)
       if not principal then break end
-      local subqueue = SUBQUEUE .. lane .. ':' .. principal
-      local id = redis.call('LPOP', subqueue)
-      if id then
-        change_depth(queue, principal, -1)
-        redis.call('ZREM', QUEUE .. queue, id)
-      end
-      if redis.call('LLEN', subqueue) == 0 then
-        redis.call('ZREM', ROTATION .. lane, principal)
-      else
-        redis.call('ZADD', ROTATION .. lane, redis.call('INCR', ROTATION_COUNTER), principal)
-      end
-      local state, deadline, ending, allowed, tries, attempt, kind, notify_start = unpack(redis.call('HMGET',
-        RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'tries', 'attempt', 'kind', 'notify_start'))
+      local state, deadline, ending, allowed, tries, attempt, kind, notify_start, references = unpack(
+        redis.call('HMGET', RECORD .. (id or ''), 'state', 'deadline', 'cancel', 'allowed', 'tries', 'attempt',
+          'kind', 'notify_start', 'references'))
       if state ~= 'queued' then
         if id and not state then expire(id, queue, time) end
         passed = passed + 1
@@ -48,10 +40,11 @@ local function claim(worker, slots)
           'attempt', attempt)
         redis.call('PEXPIRE', RECORD .. id, worker.keep)
         if notify_start then push_current(id) end
-        claimed[#claimed + 1] = {id, token, redis.call('GET', PAYLOAD .. id) or '', tries, allowed, attempt, principal,
-          kind or '', queue}
+        rows[#rows + 1] = cmsgpack.pack({job_id = id, token = token, payload = redis.call('GET', PAYLOAD .. id) or '',
+          references = references or nil, tries = tries, allowed = allowed, attempt = attempt, principal = principal,
+          kind = kind or '', queue = queue})
       end
     end
   end
-  return claimed
+  return rows
 end
