@@ -18,8 +18,7 @@ from offloop.redis.outage import answering
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arq.connections import ArqRedis
-
+    from offloop.redis import RedisClient
     from offloop.settings import Settings
 
 
@@ -57,7 +56,7 @@ class Quotas:
         quota: what one principal may keep.
     """
 
-    def __init__(self, redis: ArqRedis, quota: Quota) -> None:
+    def __init__(self, redis: RedisClient, quota: Quota) -> None:
         self._redis = redis
         self._quota = quota
         self._charge = scripts.load(redis, scripts.CHARGE)

@@ -25,10 +25,9 @@ from offloop.redis.paging import decode_cursor, encode_cursor
 from offloop.redis.schema import SNAPSHOT_FIELDS
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
     from offloop.kinds.kind import Kind, Model
     from offloop.queue.subscription import WebhookSubscription
+    from offloop.redis import RedisClient
 
 PENDING_SECONDS = 24 * 3600
 """How long a job may wait to be run before it is forgotten; renewed while it runs."""
@@ -128,7 +127,7 @@ class JobQueue:
         front_end: the name under which this process is told of changes; ``""`` for one that never waits.
     """
 
-    def __init__(self, redis: ArqRedis, bounds: Bounds, *, front_end: str = "") -> None:
+    def __init__(self, redis: RedisClient, bounds: Bounds, *, front_end: str = "") -> None:
         self._redis = redis
         self._bounds = bounds
         self._front_end = front_end
@@ -284,7 +283,7 @@ class JobQueue:
         ]
 
 
-async def live_queues(redis: ArqRedis, queues: Iterable[str] | None = None) -> set[str]:
+async def live_queues(redis: RedisClient, queues: Iterable[str] | None = None) -> set[str]:
     """Those of the queues (default: all that ever had a worker) that a living worker serves now.
 
     Raises:

@@ -177,7 +177,7 @@ async def test_a_stream_may_be_read_without_blocking_whatever_it_is_called(redis
 async def test_transactions_and_subscriptions_have_connections_of_their_own(redis: ArqRedis) -> None:
     async with redis.pipeline(transaction=True) as pipeline:
         await pipeline.watch("a")
-        pipeline.multi()
+        pipeline.multi()  # type: ignore[no-untyped-call]
         pipeline.set("a", 1, ex=60)
         assert await pipeline.execute() == [True]
     async with redis.pubsub() as channel:

@@ -447,7 +447,7 @@ async def test_a_delivery_that_is_due_wakes_one_dispatcher_that_waits(
 ) -> None:
     """The one that was woken is not woken again before it has claimed; one that is gone is passed over."""
     claim = scripts.load(redis, scripts.CLAIM_DELIVERIES)
-    args = [5000, 99, 99, 99, codec.pack({}), 60_000]
+    args: list[str | bytes | float] = [5000, 99, 99, 99, codec.pack({}), 60_000]
     await claim(args=[*args, "gone"])
     await claim(args=[*args, worker.owner])
     async with worker.listening() as orders:

@@ -29,8 +29,7 @@ from offloop.webhooks.events import body, event, headers, late_event, new_secret
 from offloop_workers.webhooks.sender import CUT_SHORT, SECONDS, DeliveryResult, WebhookSender
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
+    from offloop.redis import RedisClient
     from offloop.settings import Settings
 
 SCHEDULE: Final = (5, 30, 120, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
@@ -101,8 +100,8 @@ class WebhookDispatcher:
     def __init__(
         self,
         settings: Settings,
-        redis: ArqRedis,
-        blocking: ArqRedis,
+        redis: RedisClient,
+        blocking: RedisClient,
         *,
         schedule: Sequence[float] = SCHEDULE,
         seconds: float = SECONDS,
