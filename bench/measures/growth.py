@@ -52,7 +52,7 @@ class _Filled:
     def __init__(self, size: int) -> None:
         self.size = size
         self._stack = AsyncExitStack()
-        self._claimed: list[list[bytes]] = []
+        self._claimed: list[bytes] = []
 
     async def __aenter__(self) -> Self:
         folder = Path(tempfile.mkdtemp(prefix="bench-"))
@@ -76,8 +76,10 @@ class _Filled:
         _, _, self._claimed = await self._claim(_TURNS, [*_want(slots=1), 5000, codec.pack_for_lua({})])
 
     async def finish(self) -> None:
-        for row in self._claimed:
-            await self._finish(_TURNS, [*_want(slots=0), row[0], row[1], "completed", b"x" * 100, 3_600_000])
+        for packed in self._claimed:
+            row = codec.unpack_row(packed, binary=("payload", "references"))
+            what = [row["job_id"], row["token"], "completed", b"x" * 100, 3_600_000]
+            await self._finish(_TURNS, [*_want(slots=0), *what])
 
 
 _TURNS: Final = [schema.rotation_key("default", "batch")]

@@ -26,12 +26,14 @@ class Taken:
 
     job_id: str
     token: str
-    payload: bytes | bool
     tries: int
     allowed: int
     attempt: int
     principal: str
     kind: str
+    queue: str
+    payload: bytes | None = None
+    references: bytes | None = None
 
 
 class Steps:
@@ -73,13 +75,13 @@ class Steps:
         lost, cancelled, _ = await self._give("HEARTBEAT", 0, LEVELS, ALIVE_MS, NO_PACES, *parts)
         return [ids[token.decode()] for token in lost], [ids[token.decode()] for token in cancelled]
 
-    async def offer(self, places: int, *held: Taken) -> list[Taken]:
+    async def advertise(self, places: int, *held: Taken) -> list[Taken]:
         """Show itself, with so many places beyond what it holds; answers what it is given of what waits."""
         parts = [part for taken in held for part in (taken.job_id, taken.token)]
         _, _, rows = await self._give("HEARTBEAT", places + len(held), LEVELS, ALIVE_MS, NO_PACES, *parts)
         return [_taken(row) for row in rows]
 
-    async def places(self) -> int:
+    async def free_slots(self) -> int:
         """How many jobs it can be handed."""
         found: Any = self._redis.zscore(schema.FREE_SLOTS + schema.pool_name([self.queue]), self.owner)
         return int(await found or 0)
@@ -145,7 +147,7 @@ class Steps:
         await self.lapse(*job_ids)
         await self.sweep()
 
-    async def line(self, principal: str, level: str = "interactive") -> list[str]:
+    async def subqueue(self, principal: str, level: str = "interactive") -> list[str]:
         """The ids in a principal's line, the next one first."""
         found: Any = self._redis.lrange(f"{schema.SUBQUEUE}{self.queue}:{level}:{principal}", 0, -1)
         return [job_id.decode() for job_id in await found]
@@ -231,6 +233,5 @@ class Orders:
         assert message["type"] == "pong", message
 
 
-def _taken(row: list[Any]) -> Taken:
-    job_id, token, payload, tries, allowed, attempt, principal, kind, _ = row
-    return Taken(job_id.decode(), token.decode(), payload, tries, allowed, attempt, principal.decode(), kind.decode())
+def _taken(row: bytes) -> Taken:
+    return Taken(**codec.unpack_row(row, binary=("payload", "references")))

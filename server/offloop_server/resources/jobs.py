@@ -12,10 +12,9 @@ from offloop_server.toolkit.answers import describe
 from offloop_server.toolkit.batch_answers import batch_answer
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
     from offloop.artifacts.links import Links
     from offloop.queue.client import JobQueue
+    from offloop.redis import RedisClient
 
 JOB_URI: Final = "offloop://jobs/"
 JOB_TEMPLATE: Final = JOB_URI + "{job_id}"
@@ -37,7 +36,7 @@ class JobResources:
         redis: holds the items of batches.
     """
 
-    def __init__(self, queue: JobQueue, redis: ArqRedis) -> None:
+    def __init__(self, queue: JobQueue, redis: RedisClient) -> None:
         self._queue = queue
         self._redis = redis
 

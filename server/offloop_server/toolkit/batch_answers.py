@@ -23,11 +23,10 @@ from offloop_server.toolkit.answers import (
 )
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
     from offloop.artifacts.links import Links
     from offloop.queue.batches import BatchPage, Item
     from offloop.queue.record import Record
+    from offloop.redis import RedisClient
 
 _MAX_NAMED: Final = 10
 """Failures and files that the text names; all are in the structure."""
@@ -69,7 +68,7 @@ class BatchOutput(Model):
 
 
 async def batch_answer(
-    record: Record, redis: ArqRedis, links: Links, *, notes: tuple[str, ...] = (), cursor: str | None = None
+    record: Record, redis: RedisClient, links: Links, *, notes: tuple[str, ...] = (), cursor: str | None = None
 ) -> CallToolResult:
     """A batch as the result of a tool call.
 

@@ -11,8 +11,6 @@ from mcp_types import CallToolResult, Tool
 from offloop.kinds.options import Family
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
     from offloop.artifacts.links import Links
     from offloop.artifacts.store import ArtifactStore
     from offloop.kinds.catalogue import Catalogue
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from offloop.queue.batches import Batches
     from offloop.queue.client import JobQueue
     from offloop.queue.record import Progress
+    from offloop.redis import RedisClient
     from offloop.settings import Settings
     from offloop_server.runtime.threads import Threads
     from offloop_server.waiting.calls import Calls
@@ -57,7 +56,7 @@ class Services:
     """
 
     settings: Settings
-    redis: ArqRedis
+    redis: RedisClient
     store: ArtifactStore
     queue: JobQueue
     batches: Batches

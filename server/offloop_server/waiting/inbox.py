@@ -18,9 +18,8 @@ from offloop.redis.outage import AWAY, forever
 from offloop.redis.subscriber import Subscriber
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
     from offloop.queue.record import Record
+    from offloop.redis import RedisClient
     from offloop_server.runtime.background import Background
 
 POLL_SECONDS: Final = 1.0
@@ -98,7 +97,7 @@ class Inbox:
         background: runs the two loops.
     """
 
-    def __init__(self, listening: ArqRedis, queue: JobQueue, front_end: str, background: Background) -> None:
+    def __init__(self, listening: RedisClient, queue: JobQueue, front_end: str, background: Background) -> None:
         self._listening = listening
         self._queue = queue
         self._channel = Subscriber(listening, schema.REPLY_CHANNEL + front_end, self._receive, self._resubscribed)

@@ -12,9 +12,9 @@ from offloop.errors import Unavailable
 from offloop.queue.client import live_queues
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
     from starlette.requests import Request
 
+    from offloop.redis import RedisClient
     from offloop_server.runtime.background import Background
     from offloop_server.runtime.loop_monitor import Lag
     from offloop_server.runtime.threads import Threads
@@ -44,7 +44,7 @@ class Health:
         metrics: reads the metrics of this process.
     """
 
-    def __init__(self, redis: ArqRedis, queues: Sequence[str], metrics: Callable[[], Metrics]) -> None:
+    def __init__(self, redis: RedisClient, queues: Sequence[str], metrics: Callable[[], Metrics]) -> None:
         self._redis = redis
         self._queues = queues
         self._metrics = metrics

@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
     from offloop.artifacts.store import Artifact
+    from offloop.redis import RedisClient
 
 LINK_SECONDS: Final = 900
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")  # int() itself raises on thousands of digits
 _SECRET: Final = "offloop:secret"  # noqa: S105 -- the name of the key, not the secret
 
 
-async def shared_key(redis: ArqRedis) -> bytes:
+async def shared_key(redis: RedisClient) -> bytes:
     """The signing key of this deployment, 256 random bits."""
     await redis.set(_SECRET, secrets.token_bytes(32), nx=True)
     key: bytes = await redis.get(_SECRET)

@@ -18,8 +18,7 @@ from offloop.redis.outage import answering
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arq.connections import ArqRedis
-
+    from offloop.redis import RedisClient
     from offloop.settings import Settings
 
 
@@ -57,7 +56,7 @@ class Quotas:
         quota: what one principal may keep.
     """
 
-    def __init__(self, redis: ArqRedis, quota: Quota) -> None:
+    def __init__(self, redis: RedisClient, quota: Quota) -> None:
         self._redis = redis
         self._quota = quota
         self._charge = scripts.load(redis, scripts.CHARGE)
@@ -96,7 +95,7 @@ class Quotas:
         Raises:
             Unavailable: Redis does not answer.
         """
-        keys = [*schema.holdings_keys(principal), *map(schema.artifact_key, ids)]
+        keys = [*schema.quota_keys(principal), *map(schema.artifact_key, ids)]
         async with answering():
             deleted = await self._delete(keys=keys, args=[principal, *ids])
         return [artifact_id.decode() for artifact_id in deleted]
@@ -108,7 +107,7 @@ class Quotas:
             Unavailable: Redis does not answer; they are counted until they expire.
         """
         async with answering():
-            await self._refund(keys=schema.holdings_keys(principal), args=[*ids])
+            await self._refund(keys=schema.quota_keys(principal), args=[*ids])
 
     async def used(self, principal: str) -> Used:
         """What a principal keeps now.
@@ -117,7 +116,7 @@ class Quotas:
             Unavailable: Redis does not answer.
         """
         async with answering():
-            count, held = await self._usage(keys=schema.holdings_keys(principal))
+            count, held = await self._usage(keys=schema.quota_keys(principal))
         return Used(count, held)
 
     async def check_room(self, principal: str, size: int) -> None:
@@ -138,7 +137,7 @@ class Quotas:
             Unavailable: Redis does not answer.
         """
         async with answering():
-            found = await self._redis.zrevrange(schema.holdings_keys(principal)[0], start, start + count - 1)
+            found = await self._redis.zrevrange(schema.quota_keys(principal)[0], start, start + count - 1)
         return [artifact_id.decode() for artifact_id in found]
 
     async def _admitted(self, principal: str, sizes: dict[str, int], expires: int, *records: str) -> bool:
@@ -146,14 +145,14 @@ class Quotas:
         pairs = [part for item in sizes.items() for part in item]
         async with answering():
             answer = await self._charge(
-                keys=[*schema.holdings_keys(principal), *records],
+                keys=[*schema.quota_keys(principal), *records],
                 args=[expires, quota.artifacts, quota.bytes, *pairs],
             )
         status, count, held, oldest = answer
         if status in (b"artifacts", b"bytes"):
             asked = 0 if status == b"artifacts" else sum(sizes.values())
             raise self._over(Used(count, held), asked, full=not asked, oldest=int(float(oldest)))
-        return bool(status == b"admitted")
+        return bool(status == b"charged")
 
     def _over(self, used: Used, asked: int, *, full: bool = False, oldest: int = 0) -> QuotaExceeded:
         if full:

@@ -32,8 +32,9 @@ from offloop.redis import schema, scripts
 from offloop.redis.outage import answering
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
     from obstore.store import ObjectStore
+
+    from offloop.redis import RedisClient
 
 _PENDING: Final = -1
 _UPLOAD_SECONDS: Final = 3600
@@ -99,7 +100,7 @@ class ArtifactStore:
         quota: what one principal may keep.
     """
 
-    def __init__(self, url: str, redis: ArqRedis, *, retention_seconds: int, quota: Quota | None = None) -> None:
+    def __init__(self, url: str, redis: RedisClient, *, retention_seconds: int, quota: Quota | None = None) -> None:
         """Open the store; a local folder is made.
 
         Raises:

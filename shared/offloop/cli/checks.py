@@ -29,8 +29,7 @@ from offloop.redis.connection import connect
 from offloop.redis.outage import NET_ERRORS
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
+    from offloop.redis import RedisClient
     from offloop.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
@@ -181,7 +180,7 @@ async def reach(settings: Settings, url: str, source: str) -> AsyncIterator[Chec
         yield Check("redis", "fail", f"{where}: {detail}", advice)
 
 
-async def redis(connection: ArqRedis, where: str) -> list[Check]:
+async def redis(connection: RedisClient, where: str) -> list[Check]:
     """Check the server's version, persistence and eviction policy."""
     info = await connection.info()
     name = info.get("server_name") or "redis"
@@ -205,7 +204,7 @@ async def redis(connection: ArqRedis, where: str) -> list[Check]:
     return checks
 
 
-async def artifacts(settings: Settings, connection: ArqRedis) -> Check:
+async def artifacts(settings: Settings, connection: RedisClient) -> Check:
     """Write, read and delete a probe in the artifact store."""
     where = _without_password(settings.artifacts_location)
     try:
@@ -221,7 +220,7 @@ async def artifacts(settings: Settings, connection: ArqRedis) -> Check:
 _ARTIFACTS = "Correct OFFLOOP_ARTIFACTS_URL and its credentials; front ends and workers must reach the same place."
 
 
-async def workers(settings: Settings, connection: ArqRedis) -> Check:
+async def workers(settings: Settings, connection: RedisClient) -> Check:
     """Check that every queue of a kind has a live worker."""
     try:
         queues = catalogue.load(settings.job_modules, tightened=settings.limits).queues

@@ -18,13 +18,12 @@ from offloop.queue.client import Bounds, Request, Submission, fingerprint, new_i
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Record, State, pack_outcome
 from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import answering
-from offloop.redis.schema import SHOWN
+from offloop.redis.schema import SNAPSHOT_FIELDS
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
     from offloop.kinds.kind import Kind, Model
     from offloop.queue.subscription import WebhookSubscription
+    from offloop.redis import RedisClient
 
 KIND: Final = "run_batch"
 """The kind of the record of a batch; no job may be named so."""
@@ -95,7 +94,7 @@ class Batches:
         front_end: the name under which this process is told of changes.
     """
 
-    def __init__(self, redis: ArqRedis, bounds: Bounds, *, front_end: str = "") -> None:
+    def __init__(self, redis: RedisClient, bounds: Bounds, *, front_end: str = "") -> None:
         self._bounds = bounds
         self._front_end = front_end
         self._submit = scripts.load(redis, scripts.SUBMIT_BATCH)
@@ -198,12 +197,12 @@ class Batches:
             number = numbers.setdefault(request.fingerprint if kind.pure else len(places), len(jobs) + 1)
             places.append(number)
             if number > len(jobs):
-                jobs.append([new_id(), request.payload, request.key, request.fingerprint])
+                jobs.append([new_id(), request.payload, request.key, request.fingerprint, request.references])
         each = {"kind": kind.name, "allowed": kind.retries + 1, "keep": self._bounds.pending_ms, "level": "batch"}
-        return codec.pack_for_lua({"each": each, "jobs": jobs, "places": places, "fresh": self._bounds.fresh_ms})
+        return codec.pack_for_lua({"each": each, "jobs": jobs, "indices": places, "fresh": self._bounds.fresh_ms})
 
 
-async def read(redis: ArqRedis, job_id: str, *, start: int = 0) -> BatchPage | None:
+async def read(redis: RedisClient, job_id: str, *, start: int = 0) -> BatchPage | None:
     """A batch that the caller may see, with a page of its items; None where it has expired meanwhile.
 
     Raises:
@@ -224,11 +223,11 @@ async def read(redis: ArqRedis, job_id: str, *, start: int = 0) -> BatchPage | N
     return BatchPage(total, succeeded, failed, cancelled, items, failures, end if items and end < len(ids) else None)
 
 
-async def _items(redis: ArqRedis, places: list[tuple[int, str]], budget: int) -> list[Item]:
+async def _items(redis: RedisClient, places: list[tuple[int, str]], budget: int) -> list[Item]:
     """Items with their outcomes, as many of these as the budget has bytes for."""
     async with redis.pipeline(transaction=False) as pipe:
         for _, job_id in places:
-            pipe.hmget(schema.RECORD + job_id, SHOWN)
+            pipe.hmget(schema.RECORD + job_id, SNAPSHOT_FIELDS)
             pipe.strlen(schema.RESULT + job_id)
         found = await pipe.execute()
     fit: list[str] = []
@@ -250,7 +249,7 @@ def _item(index: int, job_id: str, record: Record | None, *, omitted: bool) -> I
     return Item(index, job_id, record.state, record.outcome, omitted and record.state.terminal)
 
 
-async def _failures(redis: ArqRedis, ids: list[str]) -> list[Item]:
+async def _failures(redis: RedisClient, ids: list[str]) -> list[Item]:
     async with redis.pipeline(transaction=False) as pipe:
         for job_id in ids:
             pipe.hget(schema.RECORD + job_id, "state")

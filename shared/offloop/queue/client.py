@@ -10,25 +10,24 @@ import hashlib
 import json
 import math
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arq.jobs import serialize_job
 
 from offloop.errors import Busy, Conflict, NotFound
-from offloop.kinds.references import Scheme, parse, references
+from offloop.kinds.references import references
 from offloop.queue.record import Cancelled, Record, State, pack_outcome
 from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import answering
 from offloop.redis.paging import decode_cursor, encode_cursor
-from offloop.redis.schema import SHOWN
+from offloop.redis.schema import SNAPSHOT_FIELDS
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
     from offloop.kinds.kind import Kind, Model
     from offloop.queue.subscription import WebhookSubscription
+    from offloop.redis import RedisClient
 
 PENDING_SECONDS = 24 * 3600
 """How long a job may wait to be run before it is forgotten; renewed while it runs."""
@@ -36,6 +35,8 @@ PENDING_SECONDS = 24 * 3600
 PATIENCE_SECONDS = 10
 """How much longer than its caller waits a job may be queued, before it is taken for abandoned."""
 
+_FETCHED = frozenset({"artifact", "http", "https"})
+_CHANGING = frozenset({"root", "http", "https"})
 
 PAGE = 100
 """Records read from Redis in one go when jobs are listed."""
@@ -93,11 +94,14 @@ class Request:
 
     Attributes:
         payload: arq's serialized job.
+        references: the artifacts and URLs that the input names, as a packed list: the worker fetches them before the
+            payload is read.
         fingerprint: the same for equal requests only; ``""`` where nobody needs it.
         key: under which an equal request finds the job; ``""`` where each is a job of its own.
     """
 
     payload: bytes
+    references: bytes
     fingerprint: str
     key: str
 
@@ -109,7 +113,9 @@ class Request:
         arguments = value.model_dump(mode="json", exclude_unset=True)
         mark = fingerprint(kind.name, arguments) if key or compared or kind.pure else ""
         payload = serialize_job(kind.name, (), arguments, None, 0, serializer=codec.pack)
-        return cls(payload or b"", mark, _join_key(kind, value, principal, key, mark))
+        schemes = {str(reference): reference.partition(":")[0] for reference in references(value)}  # all are checked
+        fetched = [reference for reference, scheme in schemes.items() if scheme in _FETCHED]
+        return cls(payload, codec.pack(fetched), mark, _join_key(kind, schemes.values(), principal, key, mark))
 
 
 class JobQueue:
@@ -121,7 +127,7 @@ class JobQueue:
         front_end: the name under which this process is told of changes; ``""`` for one that never waits.
     """
 
-    def __init__(self, redis: ArqRedis, bounds: Bounds, *, front_end: str = "") -> None:
+    def __init__(self, redis: RedisClient, bounds: Bounds, *, front_end: str = "") -> None:
         self._redis = redis
         self._bounds = bounds
         self._front_end = front_end
@@ -172,6 +178,7 @@ class JobQueue:
             "key": request.key,
             "index": schema.index_key(principal),
             "fingerprint": request.fingerprint,
+            "references": request.references,
             "fresh": 0 if key else self._bounds.fresh_ms,
             "max_queued": self._bounds.max_queued,
             "max_queued_per_principal": self._bounds.max_queued_per_principal,
@@ -184,7 +191,7 @@ class JobQueue:
             job["notify"] = notice.to_wire(principal, kind.name, keyed=bool(key), keep_ms=self._pending_ms)
         async with answering():
             answer = await self._submit(
-                args=[job_id, request.payload, self._front_end if wait_seconds > 0 else "", codec.pack(job)]
+                args=[job_id, request.payload, self._front_end if wait_seconds > 0 else "", codec.pack_for_lua(job)]
             )
         return submitted(answer, queue=kind.queue, key=key, notice=notice)
 
@@ -267,7 +274,7 @@ class JobQueue:
         names = [name.decode() for name in ids]
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in names:
-                pipe.hmget(schema.RECORD + name, SHOWN)
+                pipe.hmget(schema.RECORD + name, SNAPSHOT_FIELDS)
                 pipe.get(schema.RESULT + name)
             found = await pipe.execute()
         return [
@@ -276,7 +283,7 @@ class JobQueue:
         ]
 
 
-async def live_queues(redis: ArqRedis, queues: Iterable[str] | None = None) -> set[str]:
+async def live_queues(redis: RedisClient, queues: Iterable[str] | None = None) -> set[str]:
     """Those of the queues (default: all that ever had a worker) that a living worker serves now.
 
     Raises:
@@ -326,13 +333,12 @@ def fingerprint(kind: str, arguments: dict[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _join_key(kind: Kind[Any, Any], value: Model, principal: str, key: str | None, mark: str) -> str:
+def _join_key(kind: Kind[Any, Any], schemes: Collection[str], principal: str, key: str | None, mark: str) -> str:
     """Under which name an equal request finds the job; ``""`` where each request is a job of its own."""
     if key:
         return schema.idempotency_key(principal, key)
     # What lies under a root or at a URL may change from one job to the next: its reference is not the input itself.
-    changing = (Scheme.ROOT, Scheme.URL)
-    if kind.pure and all(parse(reference).scheme not in changing for reference in references(value)):
+    if kind.pure and _CHANGING.isdisjoint(schemes):
         return schema.same_input_key(principal, mark)
     return ""
 

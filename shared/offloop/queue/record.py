@@ -168,9 +168,9 @@ class Record:
 
     @classmethod
     def from_redis(cls, job_id: str, shown: Sequence[Any], result: bytes | None) -> Record | None:
-        """Read the fields of `SHOWN`, and arq's result key where the job has ended; None where there is no such job."""
+        """Read the fields of `SNAPSHOT_FIELDS`, and arq's result key; None where there is no such job."""
         principal, kind, queue, state, attempt, progress, created, started, finished, expires = shown
-        if state is None:
+        if not state:  # None from a reply, False from a message of Lua's
             return None
         now = _STATES[state]
         return cls(

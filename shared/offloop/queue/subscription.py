@@ -80,7 +80,7 @@ class WebhookSubscription:
             "id": self.delivery_id,
             "url": self.url,
             "address": hashlib.sha256(self.url.encode()).hexdigest()[:32],
-            "route": f"{self.host}|{principal}",  # a host has no bar, whoever names the principals
+            "destination": f"{self.host}|{principal}",  # a host has no bar, whoever names the principals
             "principal": principal,
             "kind": kind,
             "keyed": keyed,

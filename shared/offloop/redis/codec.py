@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -55,6 +56,24 @@ def pack_for_lua(value: dict[str, Any]) -> bytes:
     """Encode a script's argument; Lua's cmsgpack knows only one sort of string."""
     packed: bytes = msgpack.packb(value, use_bin_type=False)
     return packed
+
+
+def unpack_row(row: bytes, *, binary: Container[str]) -> dict[str, Any]:
+    """Decode one row of a script's answer as values by field.
+
+    Args:
+        row: a map from Lua's cmsgpack, which knows only byte strings.
+        binary: fields that stay as they are; in all others byte strings, and lists of them, become text.
+    """
+    fields: dict[bytes, Any] = msgpack.unpackb(row, raw=True)
+    named = ((name.decode(), value) for name, value in fields.items())
+    return {name: value if name in binary else _text(value) for name, value in named}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode()
+    return [_text(each) for each in value] if isinstance(value, list) else value
 
 
 def unpack_order(message: bytes) -> list[Any]:

@@ -12,13 +12,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
 from arq.connections import ArqRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.utils import str_if_bytes
 
 from offloop.redis.codec import pack, unpack
 from offloop.redis.raw_connection import RawConnection, broken
@@ -27,6 +29,22 @@ if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool
     from redis.asyncio.connection import AbstractConnection
     from redis.asyncio.retry import Retry
+
+_BLOCKING = "use a connection of connect_blocking()"
+_SUBSCRIBING = "use a Subscriber, or redis.pubsub(), on a connection of its own"
+_TRANSACTION = "use redis.pipeline(transaction=True), or a script"
+_STATE = "it would change the connection for every task: set it in OFFLOOP_REDIS_URL"
+_REFUSED: Final = {
+    command: instead
+    for instead, commands in {
+        _BLOCKING: "BLPOP,BRPOP,BRPOPLPUSH,BLMOVE,BLMPOP,BZPOPMIN,BZPOPMAX,BZMPOP,WAIT,WAITAOF",
+        _SUBSCRIBING: "SUBSCRIBE,PSUBSCRIBE,SSUBSCRIBE,UNSUBSCRIBE,PUNSUBSCRIBE,SUNSUBSCRIBE,MONITOR",
+        _TRANSACTION: "MULTI,EXEC,DISCARD,WATCH,UNWATCH",
+        _STATE: "SELECT,AUTH,HELLO,RESET,QUIT,CLIENT REPLY",
+    }.items()
+    for command in commands.split(",")
+}
+"""Commands that would stall or change the shared connection, and what to use instead."""
 
 SILENT_SECONDS = 5.0
 """A server that does not answer a command for this long is taken for dead, and the connection with it."""
@@ -42,25 +60,39 @@ class MultiplexedRedis(ArqRedis):
 
     def __init__(self, pool: ConnectionPool, retry: Retry) -> None:
         super().__init__(pool, job_serializer=pack, job_deserializer=unpack)
-        self._pipe = Multiplexer(pool, retry)
+        self.multiplexer = Multiplexer(pool, retry)
 
     async def execute_command(self, *command: Any, **options: Any) -> Any:
         """Send one command and answer its reply, in the form redis-py gives it.
 
         Raises:
             RedisError: the server refuses it, or does not answer.
+            ValueError: it would hold up, or change, the connection that all tasks share.
         """
         name, *rest = command
+        _check(name, rest)
         # redis-py writes subcommands with their command, as in "SCRIPT LOAD".
-        reply = await self._pipe.call((*name.split(), *rest) if " " in name else command)
+        reply = await self.multiplexer.call((*name.split(), *rest) if " " in name else command)
         options.pop("keys", None)
         in_form = self.response_callbacks.get(name)
         return in_form(reply, **options) if in_form else reply
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 -- redis-py's signature
         """Close the connections."""
-        await self._pipe.aclose()
+        await self.multiplexer.aclose()
         await super().aclose(close_connection_pool)
+
+
+def _check(name: str, rest: list[Any]) -> None:
+    """Refuse a command that needs a connection of its own."""
+    name = name.upper()
+    instead = _REFUSED.get(name)
+    if name in ("XREAD", "XREADGROUP"):
+        options = takewhile(lambda part: part != "STREAMS", (str(str_if_bytes(part)).upper() for part in rest))
+        instead = _BLOCKING if "BLOCK" in options else None
+    if instead:
+        message = f"{name} is refused on the connection that all tasks share: {instead}."
+        raise ValueError(message)
 
 
 class Multiplexer:

@@ -1,4 +1,4 @@
-"""What travels through Redis: names of keys and channels, and msgpack envelopes. Never pickle.
+"""Schema: names of keys, channels and fields, and the bounds that scripts hold.
 
 arq's own keys stay the truth for arq's own data (queue, payload, lease, result), so that its tools, its
 `Job.result()` and its `enqueue_job()` go on working; everything that is ours starts with ``offloop:``.
@@ -20,24 +20,25 @@ RECORD = "offloop:job:"
 JOINED = "offloop:joined:"
 GONE = "offloop:gone:"
 FENCE = "offloop:fence"
-ROTATION_COUNTER = "offloop:turn"
+ROTATION_COUNTER = "offloop:rotation-counter"
 QUEUE = "arq:queue:"
-FREE_SLOTS = "offloop:idle:"
+FREE_SLOTS = "offloop:free-slots:"
 POOLS = "offloop:pools:"
 HELD = "offloop:held:"
-SUBQUEUE = "offloop:line:"
-ROTATION = "offloop:turns:"
+SUBQUEUE = "offloop:subqueue:"
+ROTATION = "offloop:rotation:"
 DEPTH = "offloop:depth:"
 LEASES = "offloop:leases:"
 PACE = "offloop:pace:"
-HEARTBEATS = "offloop:beats:"
+HEARTBEATS = "offloop:heartbeats:"
 BATCH = "offloop:batch:"
 PARENTS = "offloop:parents:"
 DELIVERY = "offloop:delivery:"
-DELIVERIES_OF_JOB = "offloop:tells:"
-DESTINATION = "offloop:route:"
-DESTINATIONS = "offloop:routes"
+DELIVERIES_OF_JOB = "offloop:deliveries-of:"
+DESTINATION = "offloop:destination:"
+DESTINATIONS = "offloop:destinations"
 SENDERS = "offloop:senders"
+DISPATCHERS = "offloop:dispatchers"
 SECRETS = "offloop:secrets:"
 ENDPOINT_GONE = "offloop:endpoint-gone:"
 REPLY_CHANNEL = "offloop:reply:"
@@ -46,6 +47,9 @@ SAME_INPUT = "offloop:same:"
 
 ALL: Final = "*"
 """The field of a queue's depth that counts the jobs of every principal."""
+
+TOTAL: Final = "*"
+"""The field of a principal's sizes that counts the bytes of all artifacts."""
 
 INLINE_BYTES: Final = 16_384
 """A larger payload or result is fetched, not pushed: pushes share a bounded output buffer."""
@@ -125,12 +129,12 @@ def artifact_key(artifact_id: str) -> str:
     return f"offloop:artifact:{artifact_id}"
 
 
-def holdings_keys(principal: str) -> list[str]:
+def quota_keys(principal: str) -> list[str]:
     """The sorted set of a principal's artifact ids by expiry, and the hash of their sizes with the sum under ``*``."""
     return [f"offloop:artifacts:{principal}", f"offloop:sizes:{principal}"]
 
 
-SHOWN: Final = [
+SNAPSHOT_FIELDS: Final = [
     "principal",
     "kind",
     "queue",

@@ -18,8 +18,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from offloop.redis.raw_connection import RawConnection
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
     from redis.asyncio.connection import AbstractConnection
+
+    from offloop.redis import RedisClient
 
 SILENT_SECONDS: Final = 5.0
 """After so long a silence the server is asked whether it is there; it has as long to answer."""
@@ -36,7 +37,7 @@ class Subscriber:
     """
 
     def __init__(
-        self, redis: ArqRedis, name: str, hear: Callable[[bytes], object], ready: Callable[[], object]
+        self, redis: RedisClient, name: str, hear: Callable[[bytes], object], ready: Callable[[], object]
     ) -> None:
         self._pool = redis.connection_pool
         self._name = name

@@ -15,7 +15,7 @@ from offloop.redis.paging import decode_cursor, encode_cursor
 from offloop.webhooks.events import new_secret
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
+    from offloop.redis import RedisClient
 
 OVERLAP_SECONDS: Final = 24 * 3600
 """How long a secret that was replaced goes on signing."""
@@ -112,7 +112,7 @@ class Webhooks:
         redis: where they are.
     """
 
-    def __init__(self, redis: ArqRedis) -> None:
+    def __init__(self, redis: RedisClient) -> None:
         self._redis = redis
         self._replay = scripts.load(redis, scripts.REPLAY_DELIVERY)
         self._rotate = scripts.load(redis, scripts.ROTATE_SECRET)

@@ -67,7 +67,7 @@ async def test_another_principal_is_not_affected(holdings: Quotas) -> None:
 async def test_what_has_expired_or_was_dropped_makes_room(holdings: Quotas, redis: ArqRedis) -> None:
     await holdings.admit("alice", {"old": MIB // 2}, expires=soon(60))
     await holdings.admit("alice", {"a": MIB // 2}, expires=soon(60))
-    await redis.zadd(schema.holdings_keys("alice")[0], {"old": soon(-1)})
+    await redis.zadd(schema.quota_keys("alice")[0], {"old": soon(-1)})
     assert await holdings.used("alice") == Used(1, MIB // 2)
     await holdings.drop("alice", ["a", "a", "unknown"])
     assert await holdings.used("alice") == Used(0, 0)
@@ -77,7 +77,7 @@ async def test_what_has_expired_or_was_dropped_makes_room(holdings: Quotas, redi
 async def test_the_counts_go_with_the_last_artifact(holdings: Quotas, redis: ArqRedis) -> None:
     await holdings.admit("alice", {"a": 1}, expires=soon(60))
     await holdings.admit("alice", {"b": 1}, expires=soon(20))
-    for key in schema.holdings_keys("alice"):
+    for key in schema.quota_keys("alice"):
         assert 50_000 < await redis.pttl(key) <= 60_000
 
 
@@ -143,7 +143,7 @@ async def test_deleting_frees_room_at_once_and_touches_nothing_of_others(
         second.artifact_id,
     }
     assert await store.holdings.used("alice") == Used(0, 0)
-    assert [await redis.ttl(key) for key in schema.holdings_keys("alice") if await redis.ttl(key) == -1] == []
+    assert [await redis.ttl(key) for key in schema.quota_keys("alice") if await redis.ttl(key) == -1] == []
 
 
 async def test_a_count_without_a_record_is_not_deleted(store: ArtifactStore) -> None:

@@ -11,7 +11,7 @@ from offloop.errors import BadInput
 from offloop.jobs.hashing import hash_file
 from offloop.kinds.kind import Model
 from offloop.kinds.references import FileReference, FolderReference, Parsed, Scheme, parse, references
-from offloop.queue.client import _join_key
+from offloop.queue.client import Request
 
 ARTIFACT = "artifact:0123456789abcdef"
 
@@ -155,6 +155,6 @@ def test_references_are_found_at_any_depth_in_order_and_plain_strings_are_not() 
 @pytest.mark.parametrize("text", ["root:docs/a", "https://example.org/a"])
 def test_what_may_change_behind_its_reference_is_never_taken_for_the_same_input(text: str) -> None:
     given = hash_file.input.model_validate({"file": text})
-    assert _join_key(hash_file, given, "alice", None, "fingerprint") == ""
+    assert Request.of(hash_file, given, "alice").key == ""
     same = hash_file.input.model_validate({"file": "data:text/plain,a"})
-    assert _join_key(hash_file, same, "alice", None, "fingerprint") != ""
+    assert Request.of(hash_file, same, "alice").key != ""

@@ -84,7 +84,7 @@ async def test_a_batch_runs_at_once_and_its_items_wait_in_order(redis: ArqRedis,
     batch = await begin(redis, texts("a", "b", "c"))
     assert (batch.state, batch.kind, batch.queue, batch.attempt) == (State.RUNNING, batches.KIND, "default", 1)
     assert batch.started == batch.created
-    assert await worker.line(ALICE, "batch") == await ids(redis, batch)
+    assert await worker.subqueue(ALICE, "batch") == await ids(redis, batch)
     assert await worker.depth() == {ALICE: 3, "*": 3}
     assert [record.job_id for record in (await caller.queue.jobs(principal=ALICE)).records] == [batch.job_id]
     first = await caller.get((await ids(redis, batch))[0])

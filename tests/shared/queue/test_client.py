@@ -51,7 +51,7 @@ async def test_a_new_job_waits_in_its_line_where_nobody_has_a_place(
     assert (record.job_id, record.principal, record.kind, record.queue) == ("first", ALICE, "count_words", "default")
     assert (record.state, record.attempt, record.outcome) == (State.QUEUED, 0, None)
     assert record.created < record.expires
-    assert await worker.line(ALICE) == ["first"]
+    assert await worker.subqueue(ALICE) == ["first"]
     assert await redis.zcard(schema.queue_key("default")) == 1
 
 
@@ -60,7 +60,7 @@ async def test_the_same_request_sent_twice_is_accepted_once(redis: ArqRedis, cal
     first = await caller.queue.submit(kind, Text(), principal=ALICE, job_id="same", key="k", wait_seconds=5)
     again = await caller.queue.submit(kind, Text(), principal=ALICE, job_id="same", key="k", wait_seconds=5)
     assert (again.record, again.joined) == (first.record, False)
-    assert await worker.line(ALICE) == ["same"]
+    assert await worker.subqueue(ALICE) == ["same"]
     assert await worker.depth() == {ALICE: 1, "*": 1}
     assert await redis.zcard(schema.queue_key("default")) == 1
     assert len((await caller.queue.jobs(principal=ALICE)).records) == 1

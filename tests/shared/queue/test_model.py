@@ -297,7 +297,7 @@ class World:
         leases, now = await worker.leased(), await worker.now()
         assert leases.keys() == {job_id for job_id, job in self.jobs.items() if job.state is State.RUNNING}
         for (level, principal), line in self.lines.items():
-            assert await worker.line(principal, level) == line
+            assert await worker.subqueue(principal, level) == line
         principals = {principal: self._waiting(principal) for _, principal in self.lines}
         assert await worker.depth() == {
             who: count for who, count in (principals | {"*": self._waiting()}).items() if count

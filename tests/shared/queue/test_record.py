@@ -13,7 +13,7 @@ from offloop.errors import JobError
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Progress, Record, State, pack_outcome, unpack_outcome
 from offloop.redis import codec, schema
 from offloop.redis.codec import timestamp
-from offloop.redis.schema import SHOWN
+from offloop.redis.schema import SNAPSHOT_FIELDS
 
 DONE = Done({"words": 3, "deep": {"list": [1, None]}}, ({"artifact_id": "a"},), ("dropped a picture",))
 FAILED = Failed(JobError("send less", code="too_much", retryable=True))
@@ -109,7 +109,7 @@ def test_what_is_not_there_is_no_record() -> None:
 
 def _shown(fields: Mapping[str, bytes]) -> list[bytes | None]:
     """The fields of a hash, as the scripts answer them."""
-    return [fields.get(name) for name in SHOWN]
+    return [fields.get(name) for name in SNAPSHOT_FIELDS]
 
 
 def test_only_ended_states_are_terminal() -> None:

@@ -94,7 +94,7 @@ def test_a_constant_that_is_not_named_stays_a_global_that_luacheck_reports(folde
 
 
 def test_a_list_of_names_becomes_a_table(folder: Path) -> None:
-    _write(folder, script="--- @const SHOWN\nreturn SHOWN\n")
+    _write(folder, script="--- @const SNAPSHOT_FIELDS\nreturn SNAPSHOT_FIELDS\n")
     assert lua.text("script").startswith("return {'principal', 'kind', ")
 
 

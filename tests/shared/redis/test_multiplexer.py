@@ -127,3 +127,59 @@ async def test_a_script_that_the_server_forgets_again_and_again_is_run_all_the_s
     for number in range(20):
         _, said = await asyncio.gather(redis.script_flush(), script(keys=["b"], args=[number]))
         assert said == b"%db" % number
+
+
+REFUSED = {
+    "connect_blocking": [
+        *("BLPOP a 1", "BRPOP a 1", "BRPOPLPUSH a b 1", "BLMOVE a b LEFT LEFT 1", "BLMPOP 1 1 a LEFT", "WAITAOF 1 0 0"),
+        *("BZPOPMIN a 1", "BZPOPMAX a 1", "BZMPOP 1 1 a MIN", "XREAD BLOCK 0 STREAMS a 0", "WAIT 1 0"),
+        *("XREADGROUP GROUP g c COUNT 1 BLOCK 0 STREAMS a >", "blpop a 1"),
+    ],
+    "Subscriber": [
+        *(
+            "SUBSCRIBE a",
+            "PSUBSCRIBE a",
+            "SSUBSCRIBE a",
+            "UNSUBSCRIBE a",
+            "PUNSUBSCRIBE a",
+            "SUNSUBSCRIBE a",
+            "MONITOR",
+        ),
+    ],
+    "pipeline": ["MULTI", "EXEC", "DISCARD", "WATCH a", "UNWATCH"],
+    "OFFLOOP_REDIS_URL": ["SELECT 1", "AUTH a", "HELLO 3", "RESET", "QUIT"],
+}
+
+
+@pytest.mark.parametrize(("command", "instead"), [(each, name) for name, all_ in REFUSED.items() for each in all_])
+async def test_a_command_that_would_stall_or_change_the_shared_connection_is_refused(
+    redis: ArqRedis, command: str, instead: str
+) -> None:
+    name, *rest = command.split()
+    with pytest.raises(ValueError, match=f"^{name.upper()} is refused .* all tasks share: .*{instead}"):
+        await _say(redis, name, *rest)
+    assert await _echo(redis, "a") == b"a"
+
+
+async def test_redis_pys_own_methods_are_refused_as_well(redis: ArqRedis) -> None:
+    with pytest.raises(ValueError, match="BLPOP"):
+        await redis.blpop(["a"], 1)  # type: ignore[misc]
+    with pytest.raises(ValueError, match="XREAD"):
+        await redis.xread({"a": "0"}, block=1)
+    with pytest.raises(ValueError, match="CLIENT REPLY"):
+        await redis.client_reply("OFF")
+
+
+async def test_a_stream_may_be_read_without_blocking_whatever_it_is_called(redis: ArqRedis) -> None:
+    assert await redis.xread({"BLOCK": "0"}) in ([], {})
+
+
+async def test_transactions_and_subscriptions_have_connections_of_their_own(redis: ArqRedis) -> None:
+    async with redis.pipeline(transaction=True) as pipeline:
+        await pipeline.watch("a")
+        pipeline.multi()  # type: ignore[no-untyped-call]
+        pipeline.set("a", 1, ex=60)
+        assert await pipeline.execute() == [True]
+    async with redis.pubsub() as channel:
+        await channel.subscribe("a")
+        assert await channel.get_message(timeout=5)

@@ -19,6 +19,7 @@ from offloop.queue.client import Bounds, JobQueue, live_queues, new_id
 from offloop.queue.record import Done, Outcome, Progress, State
 from offloop.redis import schema
 from offloop.redis.connection import connect
+from offloop.redis.multiplexer import MultiplexedRedis
 from offloop_workers.engine import dispatch
 from offloop_workers.engine.claiming import Claim
 from support.hosts.network import LOCAL, Node, tls_in_front_of
@@ -195,7 +196,8 @@ async def test_a_new_primary_is_found_and_what_was_replicated_is_done(node: Call
         running = await _submit(queue)
         await slow.begun.wait()
         waiting = await _submit(queue)
-        await redis.execute_command("WAIT", 1, 5000)  # type: ignore[no-untyped-call]
+        assert isinstance(redis, MultiplexedRedis)
+        await redis.multiplexer.call(("WAIT", 1, 5000))  # of what this very connection has written
         primary.kill()
         slow.let.set()
         for job_id in (running, waiting):

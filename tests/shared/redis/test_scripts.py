@@ -190,7 +190,7 @@ async def test_a_job_is_handed_back_to_the_front(caller: Caller, one: Steps, *, 
     assert await one.release(taken, counted=counted)
     record = await caller.get("a")
     assert (record.state, record.attempt, record.progress, record.started) == (State.QUEUED, 1, None, None)
-    assert await one.line(ALICE) == ["a", "b"]
+    assert await one.subqueue(ALICE) == ["a", "b"]
     assert await one.leased() == {}
     again = await one.claim_one("a")
     assert (again.tries, again.attempt) == (tries, 2)
@@ -208,5 +208,5 @@ async def test_whoever_ends_a_job_takes_the_next_in_the_same_request(caller: Cal
     (fourth,) = await one.finish_and_take(third, *LEVELS)
     assert [third.job_id, fourth.job_id] == ["job0", "job1"]
     assert await one.finish_and_take(fourth, *LEVELS) == []
-    assert await one.places() == 1
+    assert await one.free_slots() == 1
     assert await one.depth() == {}

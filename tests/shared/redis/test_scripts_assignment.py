@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import Kind, Model, declare
+from offloop import FileReference, Kind, Model, declare
 from offloop.queue.record import Done, State
-from offloop.redis import schema
+from offloop.redis import codec, schema
 from support.caller import ALICE, Caller, calling
 from support.steps import LEASE_MS, Steps, Taken
 
@@ -24,6 +24,15 @@ class Text(Model):
 
 
 kind = declare("do_something", Text, Text, description="d")
+
+
+class Files(Model):
+    """Files of any kind."""
+
+    files: list[FileReference]
+
+
+reads_files = declare("read_files", Files, Text, description="d")
 again = declare("do_something_again", Text, Text, description="d", retries=1)
 
 
@@ -51,7 +60,7 @@ async def _submit(caller: Caller, *job_ids: str, text: str = "", what: Kind[Any,
         await caller.submit(what, Text(text=text), job_id=job_id)
 
 
-async def _handed(order: tuple[str, Any]) -> Taken:
+async def _assigned(order: tuple[str, Any]) -> Taken:
     what, taken = order
     assert what == "run"
     assert isinstance(taken, Taken)
@@ -64,15 +73,15 @@ async def _tries(redis: ArqRedis, job_id: str) -> int:
 
 async def test_a_job_goes_straight_to_the_worker_with_most_places(caller: Caller, one: Steps, two: Steps) -> None:
     async with one.listening() as first, two.listening() as second:
-        await one.offer(1)
-        await two.offer(2)
+        await one.advertise(1)
+        await two.advertise(2)
         await _submit(caller, "a")
-        taken = await _handed(await second.next())
+        taken = await _assigned(await second.next())
         assert (taken.job_id, taken.tries, taken.attempt, taken.allowed) == ("a", 1, 1, 1)
         assert (taken.principal, taken.kind, taken.token.startswith("two:")) == (ALICE, "do_something", True)
         record = await caller.get("a")
         assert (record.state, record.attempt, record.started is not None) == (State.RUNNING, 1, True)
-        assert (await one.line(ALICE), await one.depth(), list(await one.leased())) == ([], {}, ["a"])
+        assert (await one.subqueue(ALICE), await one.depth(), list(await one.leased())) == ([], {}, ["a"])
         await first.none()
         assert await two.begin(taken)
         assert await two.finish(taken, Done({"text": "x"}))
@@ -81,13 +90,13 @@ async def test_a_job_goes_straight_to_the_worker_with_most_places(caller: Caller
 
 async def test_no_more_jobs_are_handed_over_than_there_are_places(caller: Caller, one: Steps) -> None:
     async with one.listening() as orders:
-        await one.offer(2)
+        await one.advertise(2)
         await _submit(caller, "a", "b", "c")
-        taken = [await _handed(await orders.next()) for _ in range(2)]
+        taken = [await _assigned(await orders.next()) for _ in range(2)]
         await orders.none()
-        assert await one.line(ALICE) == ["c"]
-        assert await one.places() == 0
-        assert await one.offer(0, *taken) == [], "a heartbeat counts what it holds"
+        assert await one.subqueue(ALICE) == ["c"]
+        assert await one.free_slots() == 0
+        assert await one.advertise(0, *taken) == [], "a heartbeat counts what it holds"
         (next_,) = await one.finish_and_take(taken[0], "interactive", slots=2)
         assert next_.job_id == "c"
 
@@ -96,33 +105,33 @@ async def test_a_place_is_free_again_when_its_job_has_ended_however_often_that_i
     caller: Caller, one: Steps
 ) -> None:
     async with one.listening() as orders:
-        await one.offer(1)
+        await one.advertise(1)
         await _submit(caller, "a")
-        taken = await _handed(await orders.next())
+        taken = await _assigned(await orders.next())
         await one.finish_and_take(taken, "interactive")
-        await one.offer(1)
-        assert await one.places() == 1
+        await one.advertise(1)
+        assert await one.free_slots() == 1
         await _submit(caller, "b")
-        assert (await _handed(await orders.next())).job_id == "b"
-        assert await one.places() == 0
+        assert (await _assigned(await orders.next())).job_id == "b"
+        assert await one.free_slots() == 0
 
 
 async def test_a_worker_that_left_without_a_word_is_handed_nothing(caller: Caller, one: Steps, two: Steps) -> None:
     """Its places are still noted, but nobody hears."""
-    await one.offer(9)
+    await one.advertise(9)
     async with two.listening() as orders:
-        await two.offer(1)
+        await two.advertise(1)
         await _submit(caller, "a")
-        assert (await _handed(await orders.next())).job_id == "a"
-    assert await one.places() == 0
+        assert (await _assigned(await orders.next())).job_id == "a"
+    assert await one.free_slots() == 0
     await _submit(caller, "b")
-    assert await one.line(ALICE) == ["b"]
+    assert await one.subqueue(ALICE) == ["b"]
 
 
 async def test_a_worker_that_serves_other_queues_is_handed_nothing(redis: ArqRedis, caller: Caller) -> None:
     other = Steps(redis, "other", queue="other")
     async with other.listening() as orders:
-        await other.offer(3)
+        await other.advertise(3)
         await _submit(caller, "a")
         await orders.none()
 
@@ -130,9 +139,9 @@ async def test_a_worker_that_serves_other_queues_is_handed_nothing(redis: ArqRed
 async def test_a_job_counts_as_executed_only_once_it_has_begun(redis: ArqRedis, caller: Caller, one: Steps) -> None:
     """Its kind allows one execution: a worker that was lost before it began has not used that up."""
     async with one.listening() as orders:
-        await one.offer(1)
+        await one.advertise(1)
         await _submit(caller, "a")
-        late = await _handed(await orders.next())
+        late = await _assigned(await orders.next())
         assert await _tries(redis, "a") == 0
         await one.lose("a")
         assert not await one.begin(late), "by now it is nobody's"
@@ -146,9 +155,9 @@ async def test_a_job_counts_as_executed_only_once_it_has_begun(redis: ArqRedis, 
 async def test_beginning_twice_counts_once(redis: ArqRedis, caller: Caller, one: Steps) -> None:
     """The word may be sent again by a connection that broke."""
     async with one.listening() as orders:
-        await one.offer(1)
+        await one.advertise(1)
         await _submit(caller, "a")
-        taken = await _handed(await orders.next())
+        taken = await _assigned(await orders.next())
         assert await one.begin(taken)
         assert await one.begin(taken)
         assert await _tries(redis, "a") == 1
@@ -161,9 +170,9 @@ async def test_a_job_that_may_be_run_again_counts_when_it_is_handed_over(
 ) -> None:
     """Its worker need not say that it begins; what was lost with its worker has counted."""
     async with one.listening() as orders:
-        await one.offer(1)
+        await one.advertise(1)
         await _submit(caller, "a", what=again)
-        taken = await _handed(await orders.next())
+        taken = await _assigned(await orders.next())
         assert (taken.tries, taken.allowed, await _tries(redis, "a")) == (1, 2, 1)
         await one.lose("a")
         late = await one.claim_one("a")
@@ -175,17 +184,17 @@ async def test_a_job_that_may_be_run_again_counts_when_it_is_handed_over(
 async def test_a_job_that_may_be_run_again_is_given_its_try_back(redis: ArqRedis, caller: Caller, one: Steps) -> None:
     """Where a drain cut it short, and where the message was lost that handed it over."""
     async with one.listening() as orders:
-        await one.offer(1)
+        await one.advertise(1)
         await _submit(caller, "a", what=again)
-        taken = await _handed(await orders.next())
+        taken = await _assigned(await orders.next())
         assert await one.release(taken, counted=False)
         assert await _tries(redis, "a") == 0
         await one.finish(await one.claim_one("a"))
-        await one.offer(1)
+        await one.advertise(1)
         await _submit(caller, "b", what=again)
         await orders.next()
         await redis.hset(schema.RECORD + "b", "started", "1")  # type: ignore[misc]
-        (second,) = await one.offer(1)
+        (second,) = await one.advertise(1)
         assert (second.job_id, second.tries, second.attempt) == ("b", 1, 2)
 
 
@@ -194,25 +203,25 @@ async def test_a_job_that_its_worker_has_named_once_is_not_put_back(
 ) -> None:
     """One that may not be run again must have begun besides."""
     async with one.listening() as orders:
-        await one.offer(2)
+        await one.advertise(2)
         await _submit(caller, "a", what=again)
         await _submit(caller, "b")
-        taken = [await _handed(await orders.next()) for _ in range(2)]
-        await one.offer(0, *taken)
+        taken = [await _assigned(await orders.next()) for _ in range(2)]
+        await one.advertise(0, *taken)
         for job_id in ("a", "b"):
             await redis.hset(schema.RECORD + job_id, "started", "1")  # type: ignore[misc]
-        assert [each.job_id for each in await one.offer(0)] == []
-        assert (await one.line(ALICE), await _tries(redis, "b")) == (["b"], 0)
+        assert [each.job_id for each in await one.advertise(0)] == []
+        assert (await one.subqueue(ALICE), await _tries(redis, "b")) == (["b"], 0)
         assert await one.finish(taken[0])
 
 
 async def test_a_job_handed_back_before_it_began_was_not_executed(redis: ArqRedis, caller: Caller, one: Steps) -> None:
     async with one.listening() as orders:
-        await one.offer(1)
+        await one.advertise(1)
         await _submit(caller, "a")
-        taken = await _handed(await orders.next())
+        taken = await _assigned(await orders.next())
         assert await one.release(taken, counted=False)
-        assert (await one.line(ALICE), await _tries(redis, "a")) == (["a"], 0)
+        assert (await one.subqueue(ALICE), await _tries(redis, "a")) == (["a"], 0)
 
 
 async def test_a_job_whose_message_was_lost_goes_back_after_half_a_lease(
@@ -220,13 +229,13 @@ async def test_a_job_whose_message_was_lost_goes_back_after_half_a_lease(
 ) -> None:
     """The worker's own heartbeat shows that it knows nothing of it."""
     async with one.listening() as orders:
-        await one.offer(1)
+        await one.advertise(1)
         await _submit(caller, "a")
-        taken = await _handed(await orders.next())
-        assert await one.offer(1) == [], "it may still be under way"
+        taken = await _assigned(await orders.next())
+        assert await one.advertise(1) == [], "it may still be under way"
         await redis.hset(schema.RECORD + "a", "started", str(await one.now() - LEASE_MS // 2 - 1))  # type: ignore[misc]
-        assert await one.offer(1, taken) == [], "it has come"
-        (again,) = await one.offer(1)
+        assert await one.advertise(1, taken) == [], "it has come"
+        (again,) = await one.advertise(1)
         assert (again.job_id, again.tries, again.token != taken.token) == ("a", 1, True)
         assert not await one.begin(taken)
 
@@ -235,56 +244,76 @@ async def test_a_job_that_has_begun_is_not_taken_away_by_a_heartbeat_that_forget
     redis: ArqRedis, caller: Caller, one: Steps
 ) -> None:
     async with one.listening() as orders:
-        await one.offer(1)
+        await one.advertise(1)
         await _submit(caller, "a")
-        taken = await _handed(await orders.next())
+        taken = await _assigned(await orders.next())
         assert await one.begin(taken)
         await redis.hset(schema.RECORD + "a", "started", "1")  # type: ignore[misc]
-        assert await one.offer(1) == []
+        assert await one.advertise(1) == []
         assert await one.finish(taken)
 
 
 async def test_a_long_payload_is_not_pushed(redis: ArqRedis, caller: Caller, one: Steps) -> None:
     """Pushes share a bounded buffer; the worker reads it."""
     async with one.listening() as orders:
-        await one.offer(2)
+        await one.advertise(2)
         await _submit(caller, "long", text="x" * 20_000)
         await _submit(caller, "short")
-        assert (await _handed(await orders.next())).payload is False
-        assert (await _handed(await orders.next())).payload == await redis.get(schema.PAYLOAD + "short")
+        assert (await _assigned(await orders.next())).payload is None
+        assert (await _assigned(await orders.next())).payload == await redis.get(schema.PAYLOAD + "short")
 
 
 async def test_a_cancellation_reaches_who_holds_the_job(caller: Caller, one: Steps) -> None:
     async with one.listening() as orders:
-        await one.offer(1)
+        await one.advertise(1)
         await _submit(caller, "a")
-        taken = await _handed(await orders.next())
+        taken = await _assigned(await orders.next())
         await caller.queue.cancel("a", principal=ALICE)
         assert await orders.next() == ("stop", taken.token)
 
 
 async def test_who_drains_offers_nothing(caller: Caller, one: Steps) -> None:
     async with one.listening() as orders:
-        await one.offer(2)
+        await one.advertise(2)
         await _submit(caller, "a")
-        taken = await _handed(await orders.next())
-        assert await one.offer(-1, taken) == []
+        taken = await _assigned(await orders.next())
+        assert await one.advertise(-1, taken) == []
         await _submit(caller, "b")
         await orders.none()
         assert await one.finish(taken)
-        assert await one.places() == 0
+        assert await one.free_slots() == 0
 
 
 async def test_what_a_lost_worker_held_does_not_narrow_its_places(redis: ArqRedis, caller: Caller, one: Steps) -> None:
     """What became of its jobs is known, however it ended; nothing is left of them."""
     async with one.listening() as orders:
-        await one.offer(3)
+        await one.advertise(3)
         await _submit(caller, "a", "b", "c")
-        ended, lost, _ = [await _handed(await orders.next()) for _ in range(3)]
+        ended, lost, _ = [await _assigned(await orders.next()) for _ in range(3)]
         await one.finish(ended)
         await one.lose(lost.job_id)
         await redis.delete(schema.RECORD + "c", schema.LEASE + "c")
         await redis.zrem(schema.LEASES + "default", "c")
-        assert [taken.job_id for taken in await one.offer(3)] == ["b"]
-        assert await one.offer(3) == []
+        assert [taken.job_id for taken in await one.advertise(3)] == ["b"]
+        assert await one.advertise(3) == []
         assert await redis.smembers(schema.HELD + "one") == {b"b"}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("assigned", [True, False])
+async def test_a_claim_carries_the_artifacts_and_urls_that_the_input_names(
+    caller: Caller, one: Steps, *, assigned: bool
+) -> None:
+    """Its worker fetches them before the payload is read; what is sent inline or lies under a root is not fetched."""
+    names = ["artifact:" + "a" * 22, "data:text/plain;base64,YQ==", "root:reports/x", "https://h.example/x"]
+    files = Files.model_validate({"files": names})
+    async with one.listening() as orders:
+        if assigned:
+            await one.advertise(1)
+        await caller.submit(reads_files, files)
+        taken = await _assigned(await orders.next()) if assigned else (await one.claim())[0]
+    assert codec.unpack(taken.references or b"") == [names[0], names[3]]
+
+
+async def test_a_claim_of_an_input_without_files_says_that_there_are_none(caller: Caller, one: Steps) -> None:
+    await caller.submit(kind, Text())
+    assert codec.unpack((await one.claim())[0].references or b"") == []

@@ -114,7 +114,7 @@ async def test_a_job_handed_back_keeps_its_level_and_its_principals_line(queue: 
     await _submit(queue, "alice", "batch0", "batch1", wait_seconds=0)
     (taken,) = await worker.claim(level="batch")
     assert await worker.release(taken, counted=False)
-    assert await worker.line("alice", "batch") == ["batch0", "batch1"]
+    assert await worker.subqueue("alice", "batch") == ["batch0", "batch1"]
     assert await worker.claim(level="interactive") == []
 
 
@@ -161,7 +161,7 @@ async def test_submitting_and_cancelling_over_and_over_piles_nothing_up(queue: J
     for number in range(50):
         await _submit(queue, "alice", f"{number}")
         await queue.cancel(f"{number}", principal="alice")
-    assert await worker.line("alice") == []
+    assert await worker.subqueue("alice") == []
     assert await worker.depth() == {}
 
 

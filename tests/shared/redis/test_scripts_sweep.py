@@ -54,7 +54,7 @@ async def test_a_line_that_nobody_looks_at_is_shown_to_one_worker_with_a_place(
     await _submit(caller, "a")
     async with one.listening() as first, two.listening() as second:
         for worker in (one, two):
-            await worker.offer(0)
+            await worker.advertise(0)
         await redis.zadd(schema.FREE_SLOTS + "default", {"one": 2, "two": 1})
         await one.sweep()
         assert await first.next() == ("look", None)
@@ -63,7 +63,7 @@ async def test_a_line_that_nobody_looks_at_is_shown_to_one_worker_with_a_place(
         assert await second.next() == ("look", None)
         await one.sweep()
         await first.none()
-    assert [taken.job_id for taken in await one.offer(1)] == ["a"]
+    assert [taken.job_id for taken in await one.advertise(1)] == ["a"]
 
 
 async def test_a_job_of_a_lost_worker_is_swept_up_when_its_lease_has_lapsed(
@@ -75,7 +75,7 @@ async def test_a_job_of_a_lost_worker_is_swept_up_when_its_lease_has_lapsed(
     assert (await caller.get("a")).state is State.RUNNING
     await one.lapse("a")
     assert await two.sweep() == 1
-    assert (await two.line(ALICE), await two.leased()) == (["a"], {})
+    assert (await two.subqueue(ALICE), await two.leased()) == (["a"], {})
     record = await caller.get("a")
     assert (record.state, record.attempt, record.started) == (State.QUEUED, 1, None)
     assert await two.sweep() == 0
@@ -87,7 +87,7 @@ async def test_jobs_of_a_lost_worker_go_before_those_that_have_waited_less(
     await _submit(caller, "a", "b", "c")
     await one.claim(2)
     await one.lose("a", "b")
-    assert (await two.line(ALICE))[-1] == "c"
+    assert (await two.subqueue(ALICE))[-1] == "c"
     assert {taken.job_id for taken in await two.claim(2)} == {"a", "b"}
 
 
@@ -138,7 +138,7 @@ async def test_only_one_process_sweeps_at_a_time(redis: ArqRedis, caller: Caller
     assert await one.sweep() == 0
     await one.lapse("a")
     assert await two.sweep(locked=True) == -1
-    assert await two.line(ALICE) == []
+    assert await two.subqueue(ALICE) == []
     assert 0 < await redis.pttl(schema.sweep_keys("default")[0]) <= 60_000
 
 
@@ -149,7 +149,7 @@ async def test_a_job_of_stock_arq_is_taken_and_ended(redis: ArqRedis, one: Steps
     assert job is not None
     assert await one.sweep() == 1
     assert await one.sweep() == 0
-    assert await one.line("", "batch") == [job.job_id]
+    assert await one.subqueue("", "batch") == [job.job_id]
     taken = await one.claim_one(job.job_id)
     assert (taken.kind, taken.principal, taken.allowed, taken.payload != b"") == ("", "", 1, True)
     assert await one.finish(taken, Done({"words": 1}))
@@ -177,7 +177,7 @@ async def test_jobs_of_stock_arq_are_found_behind_a_long_queue(redis: ArqRedis, 
         await pipe.execute()
     await redis.enqueue_job("do_nothing", _job_id="stock", _queue_name=schema.queue_key("default"), _defer_by=-5)
     assert [await one.sweep() for _ in range(3)] == [0, 1, 0]
-    assert await one.line("", "batch") == ["stock"]
+    assert await one.subqueue("", "batch") == ["stock"]
 
 
 async def test_a_job_of_stock_arq_whose_payload_has_expired_is_forgotten(redis: ArqRedis, one: Steps) -> None:

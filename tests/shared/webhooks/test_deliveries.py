@@ -67,7 +67,8 @@ async def told(webhooks: Webhooks, job_id: str) -> list[tuple[str, str]]:
 async def due(redis: ArqRedis) -> list[dict[str, Any]]:
     """What a courier would send now."""
     rows, _, _ = await scripts.load(redis, scripts.CLAIM_DELIVERIES)(args=[5000, 99, 99, 99, codec.pack({}), 60_000])
-    return [{"id": row[0].decode(), "job": row[4].decode(), "ended": row[7].decode()} for row in rows]
+    found = [codec.unpack_row(row, binary=("event", "snapshot")) for row in rows]
+    return [{"id": row["delivery_id"], "job": row["job_id"], "ended": row["ended"]} for row in found]
 
 
 async def test_a_delivery_waits_with_its_job_and_is_due_with_its_end(
@@ -439,3 +440,32 @@ def test_of_a_job_whose_record_has_expired_the_end_is_told_all_the_same() -> Non
     told = json.loads(body(late_event("j", "count_words", "failed", 1_700_000_000_123), None))
     assert (told["type"], told["timestamp"]) == ("job.failed", "2023-11-14T22:13:20.123Z")
     assert told["data"]["error"]["code"] == "expired"
+
+
+async def test_a_delivery_that_is_due_wakes_one_dispatcher_that_waits(
+    redis: ArqRedis, caller: Caller, worker: Steps
+) -> None:
+    """The one that was woken is not woken again before it has claimed; one that is gone is passed over."""
+    claim = scripts.load(redis, scripts.CLAIM_DELIVERIES)
+    args: list[str | bytes | float] = [5000, 99, 99, 99, codec.pack({}), 60_000]
+    await claim(args=[*args, "gone"])
+    await claim(args=[*args, worker.owner])
+    async with worker.listening() as orders:
+        for _ in range(2):
+            job_id = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY))
+            await worker.finish(await worker.claim_one(job_id))
+        assert await orders.next() == ("deliver", None)
+        await orders.none()
+        await claim(args=[*args, worker.owner])
+        job_id = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY))
+        await worker.finish(await worker.claim_one(job_id))
+        assert await orders.next() == ("deliver", None)
+
+
+async def test_a_dispatcher_without_room_is_not_woken(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
+    claim = scripts.load(redis, scripts.CLAIM_DELIVERIES)
+    job_id = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY))
+    await worker.finish(await worker.claim_one(job_id))
+    rows, _, _ = await claim(args=[5000, 1, 99, 99, codec.pack({}), 60_000, worker.owner])
+    assert len(rows) == 1
+    assert await redis.scard(schema.DISPATCHERS) == 0  # type: ignore[misc]

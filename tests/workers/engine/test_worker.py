@@ -22,7 +22,7 @@ from offloop.queue.client import live_queues
 from offloop.queue.record import Cancelled, Done, Failed, Record, State
 from offloop.redis import codec, schema
 from offloop.redis.connection import connect
-from offloop.redis.schema import SHOWN
+from offloop.redis.schema import SNAPSHOT_FIELDS
 from offloop_workers.engine import dispatch
 from offloop_workers.engine.worker import Worker
 from support.caller import ALICE, Caller, calling
@@ -112,9 +112,10 @@ async def test_a_job_that_is_no_longer_the_workers_is_let_go_of(
     payload = await redis.get(schema.PAYLOAD + job_id)
     await caller.queue.cancel(job_id, principal=ALICE)
     assert (await caller.until(job_id)).state is State.CANCELLED
-    row = [job_id, f"{worker.owner}:0", payload, 1, kind.retries + 1, 1, ALICE, kind.name, kind.queue]
+    row = {"job_id": job_id, "token": f"{worker.owner}:0", "payload": payload, "tries": 1, "allowed": kind.retries + 1}
+    row |= {"attempt": 1, "principal": ALICE, "kind": kind.name, "queue": kind.queue}
     with capture_logs() as logged:
-        await redis.publish(schema.CONTROL_CHANNEL + worker.owner, codec.pack(["run", row]))
+        await redis.publish(schema.CONTROL_CHANNEL + worker.owner, codec.pack(["run", codec.pack_for_lua(row)]))
         await eventually(lambda: _said(logged, "lease lost"))
         await eventually(lambda: _idle(worker))
     if not kind.retries:
@@ -389,7 +390,7 @@ async def test_an_input_of_stock_arq_that_does_not_fit_is_refused(
     await begin()
     for job_id, said in (("stock", "number"), ("worse", "named arguments only")):
         await eventually(lambda job_id=job_id: redis.exists(schema.RESULT + job_id))  # type: ignore[misc]
-        failed = [b"failed" if name == "state" else None for name in SHOWN]
+        failed = [b"failed" if name == "state" else None for name in SNAPSHOT_FIELDS]
         record = Record.from_redis(job_id, failed, await redis.get(schema.RESULT + job_id))
         assert record
         failure = _failure(record)

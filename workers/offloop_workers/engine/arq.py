@@ -15,10 +15,10 @@ from offloop.queue.record import State
 from offloop.redis import codec, schema
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
     from arq.typing import WorkerCoroutine
 
     from offloop.kinds.catalogue import Catalogue
+    from offloop.redis import RedisClient
     from offloop_workers.engine.dispatch import Dispatch
     from offloop_workers.engine.execution import Execution
 
@@ -43,7 +43,7 @@ class ArqWorker(Worker):
     dispatch: Dispatch
     execution: Execution
 
-    def __init__(self, kinds: Catalogue, redis: ArqRedis, *, queue: str, slots: int) -> None:
+    def __init__(self, kinds: Catalogue, redis: RedisClient, *, queue: str, slots: int) -> None:
         super().__init__(
             [func(_ENTRY, name=kind.name, timeout=kind.limits.seconds) for kind in kinds.values()],
             queue_name=schema.queue_key(queue),

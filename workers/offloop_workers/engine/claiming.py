@@ -57,21 +57,12 @@ class Claim:
     assigned: bool = False
 
     @classmethod
-    def read(cls, row: list[Any], *, assigned: bool = False) -> Claim:
+    def read(cls, row: bytes, *, assigned: bool = False) -> Claim:
         """The claim that a script returned as a row."""
-        job_id, token, payload, tries, allowed, attempt, principal, kind, queue = row
-        return cls(
-            job_id=job_id.decode(),
-            kind=kind.decode(),
-            queue=queue.decode(),
-            token=token.decode(),
-            payload=None if payload is False else payload,
-            tries=tries,
-            allowed=allowed,
-            attempt=attempt,
-            principal=principal.decode(),
-            assigned=assigned,
-        )
+        fields = codec.unpack_row(row, binary=("payload", "references"))
+        if packed := fields.pop("references", None):
+            fields["references"] = codec.unpack(packed)
+        return cls(payload=fields.pop("payload", None), **fields, assigned=assigned)
 
 
 class Claimer:
@@ -109,7 +100,7 @@ class Claimer:
         slots = 0 if self.paused else self._slots
         return await script(turns, [self.owner, self._pool, slots, self.pending_ms, terms, *args])
 
-    def read(self, rows: list[list[Any]]) -> list[Claim]:
+    def read(self, rows: list[bytes]) -> list[Claim]:
         """The claims of an answer. An empty one does not advance the rotation."""
         self._step += bool(rows)
         return [Claim.read(row) for row in rows]

@@ -25,8 +25,7 @@ from offloop_workers.engine.claiming import Claim
 from offloop_workers.engine.execution import Stop
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
+    from offloop.redis import RedisClient
     from offloop_workers.engine.claiming import Claimer
     from offloop_workers.engine.execution import Execution
 
@@ -48,7 +47,7 @@ class Dispatch:
         execution: what runs them.
     """
 
-    def __init__(self, redis: ArqRedis, subscriptions: ArqRedis, claimer: Claimer, execution: Execution) -> None:
+    def __init__(self, redis: RedisClient, subscriptions: RedisClient, claimer: Claimer, execution: Execution) -> None:
         self._redis = redis
         self._claimer = claimer
         self._execution = execution

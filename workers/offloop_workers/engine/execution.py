@@ -28,8 +28,7 @@ from offloop.redis.outage import AWAY
 from offloop_workers.engine.attempt import Again
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
+    from offloop.redis import RedisClient
     from offloop_workers.engine.claiming import Claim, Claimer
 
 SETTLE_SECONDS: Final = 60
@@ -79,7 +78,7 @@ class Execution:
     def __init__(
         self,
         perform: Perform,
-        redis: ArqRedis,
+        redis: RedisClient,
         claimer: Claimer,
         *,
         tasks: dict[str, asyncio.Task[Any]],

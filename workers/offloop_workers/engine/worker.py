@@ -18,9 +18,8 @@ from offloop_workers.engine.dispatch import Dispatch
 from offloop_workers.engine.execution import Execution, Perform, Stop
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
     from offloop.kinds.catalogue import Catalogue
+    from offloop.redis import RedisClient
 
 RELEASE_SECONDS: Final = 2
 """Most time of a drain for its last heartbeat, and again for the release of jobs that did not end."""
@@ -45,8 +44,8 @@ class Worker(ArqWorker):
         self,
         kinds: Catalogue,
         perform: Perform,
-        redis: ArqRedis,
-        subscriptions: ArqRedis,
+        redis: RedisClient,
+        subscriptions: RedisClient,
         *,
         queues: Sequence[str],
         slots: int,

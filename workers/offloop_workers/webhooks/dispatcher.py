@@ -29,8 +29,7 @@ from offloop.webhooks.events import body, event, headers, late_event, new_secret
 from offloop_workers.webhooks.sender import CUT_SHORT, SECONDS, DeliveryResult, WebhookSender
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
-
+    from offloop.redis import RedisClient
     from offloop.settings import Settings
 
 SCHEDULE: Final = (5, 30, 120, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
@@ -59,38 +58,24 @@ class Taken:
     delivery_id: str
     attempt: int
     step: int
-    route: str
+    destination: str
     job_id: str
     kind: str
     url: str
     ended: str
     finished: int
-    event: bytes
     signers: list[str]
-    snapshot: list[Any]
+    event: bytes = b""
+    snapshot: Sequence[Any] = ()
 
     @classmethod
-    def read(cls, row: list[Any]) -> Self:
-        """Take apart one row of the answer."""
-        delivery_id, attempt, step, route, job_id, kind, url, ended, finished, told, signers, snapshot = row
-        return cls(
-            delivery_id=delivery_id.decode(),
-            attempt=attempt,
-            step=step,
-            route=route.decode(),
-            job_id=job_id.decode(),
-            kind=kind.decode(),
-            url=url.decode(),
-            ended=ended.decode(),
-            finished=finished,
-            event=told,
-            signers=[secret.decode() for secret in signers],
-            snapshot=snapshot,
-        )
+    def read(cls, row: bytes) -> Self:
+        """The delivery that the script returned as a row."""
+        return cls(**codec.unpack_row(row, binary=("event", "snapshot")))
 
     @property
     def principal(self) -> str:
-        return self.route.partition("|")[2]
+        return self.destination.partition("|")[2]
 
     def told(self) -> dict[str, Any]:
         """What to tell: as it was told before, or read from the job's record, or the little that is known."""
@@ -115,8 +100,8 @@ class WebhookDispatcher:
     def __init__(
         self,
         settings: Settings,
-        redis: ArqRedis,
-        blocking: ArqRedis,
+        redis: RedisClient,
+        blocking: RedisClient,
         *,
         schedule: Sequence[float] = SCHEDULE,
         seconds: float = SECONDS,
@@ -162,7 +147,7 @@ class WebhookDispatcher:
             await self._over.wait()
             return
         room = MAX_DELIVERIES - len(self._sending)
-        routes = Counter(taken.route for taken in self._sending.values())
+        routes = Counter(taken.destination for taken in self._sending.values())
         routes.update(taken.principal for taken in self._sending.values())
         rows, wait_ms, passed = await self._take(
             args=[LEASE_MS, room, MAX_PER_DESTINATION, MAX_PER_PRINCIPAL, codec.pack(dict(routes)), SECRET_MS]

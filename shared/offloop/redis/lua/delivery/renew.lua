@@ -7,9 +7,10 @@
 
 local time = now()
 for i = 2, #ARGV, 2 do
-  local attempts, state, route = unpack(redis.call('HMGET', DELIVERY .. ARGV[i], 'attempts', 'state', 'route'))
+  local attempts, state, destination = unpack(
+    redis.call('HMGET', DELIVERY .. ARGV[i], 'attempts', 'state', 'destination'))
   if attempts == ARGV[i + 1] and state == 'pending' then
     redis.call('HSET', DELIVERY .. ARGV[i], 'leased', time + ARGV[1])
-    redis.call('ZADD', DESTINATION .. route, 'XX', time + ARGV[1], ARGV[i])
+    redis.call('ZADD', DESTINATION .. destination, 'XX', time + ARGV[1], ARGV[i])
   end
 end

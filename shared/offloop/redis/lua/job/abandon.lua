@@ -8,4 +8,4 @@
 
 local state = redis.call('HGET', RECORD .. ARGV[1], 'state')
 if state ~= 'queued' and state ~= 'running' then return 0 end
-return give_up(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])) == 0 and 1 or 0
+return detach(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])) == 0 and 1 or 0

@@ -5,10 +5,10 @@
 
 --- @const RECORD
 
-local token, state, handed = unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state', 'handed'))
+local token, state, assigned = unpack(redis.call('HMGET', RECORD .. ARGV[1], 'token', 'state', 'assigned'))
 if token ~= ARGV[2] or state ~= 'running' then return 0 end
-if handed then
-  redis.call('HDEL', RECORD .. ARGV[1], 'handed')
+if assigned then
+  redis.call('HDEL', RECORD .. ARGV[1], 'assigned')
   redis.call('HINCRBY', RECORD .. ARGV[1], 'tries', 1)
 end
 return 1

@@ -9,5 +9,5 @@
 --- @const RECORD
 
 if redis.call('HGET', RECORD .. ARGV[1], 'principal') ~= ARGV[2] then return nil end
-local left = give_up(ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]))
+local left = detach(ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]))
 return {snapshot(ARGV[1]), left}

@@ -4,13 +4,13 @@
 -- Answer  snapshot
 -- Errors  nil: the principal has no such job
 
+--- @include "lib/record/add_waiter"
 --- @include "lib/record/snapshot"
---- @include "lib/record/wait"
 --- @const RECORD
 
 local id = ARGV[1]
 local owner, state = unpack(redis.call('HMGET', RECORD .. id, 'principal', 'state'))
 if owner ~= ARGV[2] then return nil end
-if state == 'queued' and ARGV[4] == '1' then redis.call('HSET', RECORD .. id, 'listened', 1) end
-if state == 'queued' or state == 'running' then wait(id, ARGV[3]) end
+if state == 'queued' and ARGV[4] == '1' then redis.call('HSET', RECORD .. id, 'notify_start', 1) end
+if state == 'queued' or state == 'running' then add_waiter(id, ARGV[3]) end
 return snapshot(id)

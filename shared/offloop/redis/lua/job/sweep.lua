@@ -8,11 +8,11 @@
 -- ARGV    queue, lock (ms), lease (ms), keep (ms)
 -- Answer  jobs found, or -1 where another process sweeps
 
---- @include "lib/ending/lose"
+--- @include "lib/ending/expire"
 --- @include "lib/now"
---- @include "lib/queue/line_up"
+--- @include "lib/queue/enqueue"
 --- @include "lib/queue/requeue"
---- @include "lib/worker/nudge"
+--- @include "lib/worker/wake_worker"
 --- @const ALL DEPTH LEASES PAYLOAD QUEUE RECORD
 
 if not redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[2]) then return -1 end
@@ -29,10 +29,10 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES .. queue, '-inf', time, '
   local state = redis.call('HGET', RECORD .. id, 'state')
   if state ~= 'running' then
     redis.call('ZREM', LEASES .. queue, id)
-    if not state then lose(id, queue, time) end
+    if not state then expire(id, queue, time) end
   else
     requeue(id, queue, true)
-    nudge(queue)
+    wake_worker(queue)
     found = found + 1
   end
 end
@@ -45,14 +45,14 @@ if redis.call('ZCARD', QUEUE .. queue) > tonumber(redis.call('HGET', DEPTH .. qu
         redis.call('HSET', RECORD .. id, 'principal', '', 'kind', '', 'queue', queue, 'level', 'batch',
           'state', 'queued', 'attempt', 0, 'tries', 0, 'created', time, 'expires', time + ARGV[4], 'allowed', 1)
         redis.call('PEXPIRE', RECORD .. id, ARGV[4])
-        line_up(id, queue, 'batch', '', 'RPUSH')
+        enqueue(id, queue, 'batch', '', 'RPUSH')
         found = found + 1
       else
-        lose(id, queue, time)  -- its payload has expired, nobody can run it
+        expire(id, queue, time)  -- its payload has expired, nobody can run it
       end
     end
   end
   redis.call('SET', KEYS[3], #page < 500 and 0 or offset + 500, 'PX', ARGV[4])
 end
-nudge(queue)
+wake_worker(queue)
 return found

@@ -1,16 +1,14 @@
 -- Delete records and count them out.
 --
 -- A job that made one is not shared by equal input any more: it would be answered without its file. By an idempotency
--- key
--- it still is, for a key starts one job only. An id without a record is not counted out: its file may be on the way
--- into
--- the store, and would then not be counted.
+-- key it still is, for a key starts one job only. An id without a record is not counted out: its file may be on the
+-- way into the store, and would then not be counted.
 --
 -- KEYS    ids, sizes, each record
 -- ARGV    principal, the id of each record
 -- Answer  ids deleted
 
---- @include "lib/quota/count"
+--- @include "lib/quota/uncount"
 --- @const RECORD SAME_INPUT
 
 local function unshare(job)
@@ -26,7 +24,7 @@ for i = 2, #ARGV do
   if owner == ARGV[1] then
     if job then unshare(job) end
     redis.call('DEL', KEYS[i + 1])
-    drop(ARGV[i])
+    uncount(ARGV[i])
     deleted[#deleted + 1] = ARGV[i]
   end
 end

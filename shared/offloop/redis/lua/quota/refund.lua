@@ -3,6 +3,6 @@
 -- KEYS    ids, sizes
 -- ARGV    id…
 
---- @include "lib/quota/count"
+--- @include "lib/quota/uncount"
 
-for _, id in ipairs(ARGV) do drop(id) end
+for _, id in ipairs(ARGV) do uncount(id) end

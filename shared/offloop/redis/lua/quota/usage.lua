@@ -3,6 +3,6 @@
 -- KEYS    ids, sizes
 -- Answer  {artifacts, bytes}
 
---- @include "lib/quota/count"
+--- @include "lib/quota/usage"
 
-return {count, bytes}
+return {usage()}

@@ -1,20 +1,34 @@
---- @include "lib/delivery/announce"
+--- @include "lib/delivery/mark_due"
 --- @include "lib/now"
---- @include "lib/queue/count"
+--- @include "lib/queue/change_depth"
 --- @include "lib/record/push"
+--- @include "lib/record/push_current"
 --- @include "lib/record/read"
---- @include "lib/record/shown"
---- @include "lib/record/tell"
---- @include "lib/share/note"
+--- @include "lib/record/snapshot_of"
+--- @include "lib/share/add_request"
 --- @include "lib/worker/owner_of"
 --- @const BATCH BATCH_KEPT_MS BATCH_NOTIFY_MS CONTROL_CHANNEL GONE HELD JOINED LEASE LEASES PARENTS PAYLOAD QUEUE
 --- @const RECORD RESULT ROTATION SUBQUEUE
 
-local settle, halt    -- what becomes of batches as items end or they are given up: see `offloop.redis.batch_scripts`
+-- The end of jobs and of batches. These functions call each other: the last item ends its batch, a batch that stops
+-- detaches itself from its items, and the last request that detaches ends the job.
+--
+-- A *batch* is a job without an execution: its record is there from the submit on, and its items, which are ordinary
+-- jobs, move it. The record counts how each item ended, in the same call that ends the item, so each is counted once. A
+-- job may be an item of several batches, and stand for several indices of one: what is shared is run once.
+--
+--   running --the last item has ended--> completed   every item has ended by itself, and one at least succeeded
+--                                        failed      none succeeded, or one failed and was to stop the others
+--                                        cancelled   it was cancelled, and no item of it runs any more
+--
+-- Beside the record: BATCH id, the ids of all items in their order and the outcomes it may end with; for each job that
+-- is an item PARENTS id, the batches that wait for it, and how many indices of each it stands for. The record of an
+-- item counts (`held`) the running batches it belongs to: while there are any, it does not expire.
 
--- Make the state of a job final, keep outcome and record for `keep` ms, and forget the rest. An item of a batch that
--- goes on is kept until that ends; what it says of itself, and whether its outcome is shared, goes by `keep` all the
--- same.
+local item_ended, stop_batch
+
+-- Make the state of a job final, keep outcome and record for `keep` ms, and delete the rest. An item of a running batch
+-- is kept until that ends; its `expires`, and whether its outcome is shared, go by `keep` all the same.
 local function conclude(id, record, state, result, keep)
   local time, queue, key, item = now(), record.queue, record.key, record.batch == 'item'
   local stay = item and redis.call('EXISTS', PARENTS .. id) == 1 and math.max(keep, BATCH_KEPT_MS) or keep
@@ -28,28 +42,28 @@ local function conclude(id, record, state, result, keep)
     redis.call('ZREM', LEASES .. queue, id)
     redis.call('SREM', HELD .. owner_of(record.token), id)
   end
-  if record.notify then announce(id, state, time) end
-  if record.waiters then push(id, record.waiters, shown(record, result)) end
-  if item then settle(id, state) end
+  if record.notify then mark_due(id, state, time) end
+  if record.waiters then push(id, record.waiters, snapshot_of(record, result)) end
+  if item then item_ended(id, state) end
 end
 
--- One of those who share a job gives it up. With the last one a queued job ends at once, and the worker of a running
--- one is told to kill its child. Answers how many are left.
-local function give_up(id, who, result, keep)
+-- Detach a request from the job that it shares. With the last one a queued job ends, and a running one is cancelled by
+-- its worker. Answers how many requests are left.
+local function detach(id, request, result, keep)
   local record = read(id)
   local state, queue = record.state, record.queue
   if state ~= 'queued' and state ~= 'running' then return 0 end
-  note(GONE .. id, who, 86400000)
+  add_request(GONE .. id, request, 86400000)
   local left = 1 + redis.call('SCARD', JOINED .. id) - redis.call('SCARD', GONE .. id)
   if left > 0 then return left end
   if record.batch == 'whole' then
-    halt(id, 'cancel')
+    stop_batch(id, 'cancel')
   elseif state == 'queued' then
-    -- Out of the line at once, so that lines and counts agree; from the end, where those who give up soon are.
+    -- Subqueues and depths must agree; searched from the end, where jobs that are cancelled soon are.
     local lane = queue .. ':' .. record.level
-    local line = SUBQUEUE .. lane .. ':' .. record.principal
-    count(queue, record.principal, -redis.call('LREM', line, -1, id))
-    if redis.call('LLEN', line) == 0 then redis.call('ZREM', ROTATION .. lane, record.principal) end
+    local subqueue = SUBQUEUE .. lane .. ':' .. record.principal
+    change_depth(queue, record.principal, -redis.call('LREM', subqueue, -1, id))
+    if redis.call('LLEN', subqueue) == 0 then redis.call('ZREM', ROTATION .. lane, record.principal) end
     redis.call('ZREM', QUEUE .. queue, id)
     conclude(id, record, 'cancelled', result, keep)
   else
@@ -59,8 +73,8 @@ local function give_up(id, who, result, keep)
   return 0
 end
 
--- A batch ends. Its items need no longer be kept for it.
-local function close(batch, whole, ending)
+-- End a batch. Its items need no longer be kept for it.
+local function end_batch(batch, whole, ending)
   local outcome = whole[ending]
   if ending == 'completed' then
     local envelope = cmsgpack.unpack(outcome)
@@ -82,55 +96,56 @@ local function close(batch, whole, ending)
   end
 end
 
--- Count the end of an item that stands for so many places of a batch.
-local function tally(batch, state, places)
+-- Count the end of an item that stands for so many indices of a batch.
+local function count_item(batch, state, indices)
   local key = RECORD .. batch
   if redis.call('HGET', key, 'state') ~= 'running' then return end
-  redis.call('HINCRBY', key, state == 'completed' and 'succeeded' or state, places)
-  local total, succeeded, failed, cancelled, stop, told, ending, stopped = unpack(redis.call('HMGET', key,
-    'total', 'succeeded', 'failed', 'cancelled', 'stop', 'told', 'cancel', 'stopped'))
+  redis.call('HINCRBY', key, state == 'completed' and 'succeeded' or state, indices)
+  local total, succeeded, failed, cancelled, stop, notified, ending, stopped = unpack(redis.call('HMGET', key,
+    'total', 'succeeded', 'failed', 'cancelled', 'stop', 'notified', 'cancel', 'stopped'))
   local done, time = succeeded + failed + cancelled, now()
   local message = tonumber(failed) > 0 and failed .. ' failed' or ''
   redis.call('HSET', key, 'progress', cmsgpack.pack({done, tonumber(total), message}))
   if done >= tonumber(total) then
-    local verdict = 'completed'
-    if succeeded == total then verdict = 'completed'
-    elseif ending or cancelled == total then verdict = 'cancelled'
-    elseif stopped then verdict = 'stopped'
-    elseif tonumber(succeeded) == 0 then verdict = 'failed' end
-    return close(batch, cmsgpack.unpack(redis.call('GET', BATCH .. batch)), verdict)
+    local outcome = 'completed'
+    if succeeded ~= total then
+      if ending or cancelled == total then outcome = 'cancelled'
+      elseif stopped then outcome = 'stopped'
+      elseif tonumber(succeeded) == 0 then outcome = 'failed' end
+    end
+    return end_batch(batch, cmsgpack.unpack(redis.call('GET', BATCH .. batch)), outcome)
   end
   redis.call('PEXPIRE', key, BATCH_KEPT_MS)
   redis.call('PEXPIRE', BATCH .. batch, BATCH_KEPT_MS)
-  if state == 'failed' and stop then halt(batch, 'stopped') end
-  if time - tonumber(told or 0) >= BATCH_NOTIFY_MS then
-    redis.call('HSET', key, 'told', time)
-    tell(batch)
+  if state == 'failed' and stop then stop_batch(batch, 'stopped') end
+  if time - tonumber(notified or 0) >= BATCH_NOTIFY_MS then
+    redis.call('HSET', key, 'notified', time)
+    push_current(batch)
   end
 end
 
--- A job has ended: the batches that wait for it are told, once.
-settle = function(id, state)
+-- A job has ended: count it, once, in the batches that wait for it.
+item_ended = function(id, state)
   local parents = redis.call('HGETALL', PARENTS .. id)
   redis.call('DEL', PARENTS .. id)
-  for i = 1, #parents, 2 do tally(parents[i], state, tonumber(parents[i + 1])) end
+  for i = 1, #parents, 2 do count_item(parents[i], state, tonumber(parents[i + 1])) end
 end
 
--- Give up what is left of a batch, because (`why`) of a 'cancel' or because it is to be 'stopped'. Queued items end at
--- once, running ones when their child is gone; those that others share go on without it.
-halt = function(batch, why)
+-- Detach a batch from its remaining items, because (`why`) of a 'cancel' or because it is to be 'stopped'. Queued items
+-- end now, running ones when their child is gone; those that other requests share go on without it.
+stop_batch = function(batch, why)
   local before = redis.call('HMGET', RECORD .. batch, 'cancel', 'stopped')
   redis.call('HSET', RECORD .. batch, why, 1)
   if before[1] or before[2] then return end
   local whole = cmsgpack.unpack(redis.call('GET', BATCH .. batch))
-  for i = #whole.items, 1, -1 do  -- from the end of the line, where it is found soonest
+  for i = #whole.items, 1, -1 do  -- from the end of the subqueue, where it is found soonest
     local id = whole.items[i]
-    local places = redis.call('HGET', PARENTS .. id, batch)
-    if places and redis.call('EXISTS', RECORD .. id) == 0 then
-      settle(id, 'failed')  -- it has waited longer than it is kept
-    elseif places and give_up(id, batch, whole.cancelled, whole.retention) > 0 then
+    local indices = redis.call('HGET', PARENTS .. id, batch)
+    if indices and redis.call('EXISTS', RECORD .. id) == 0 then
+      item_ended(id, 'failed')  -- it has waited longer than it is kept
+    elseif indices and detach(id, batch, whole.cancelled, whole.retention) > 0 then
       redis.call('HDEL', PARENTS .. id, batch)
-      tally(batch, 'cancelled', tonumber(places))
+      count_item(batch, 'cancelled', tonumber(indices))
     end
   end
 end

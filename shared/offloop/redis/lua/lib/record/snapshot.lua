@@ -1,7 +1,7 @@
---- @include "lib/record/shown_fields"
+--- @include "lib/record/snapshot_fields"
 --- @const RECORD RESULT
 
--- A job as everybody is shown it: the fields of `offloop.redis.schema.shown_fields`, and the outcome.
+-- Snapshot of a job: the fields of `offloop.redis.schema.SNAPSHOT_FIELDS`, and the outcome.
 local function snapshot(id)
-  return {redis.call('HMGET', RECORD .. id, unpack(shown_fields)), redis.call('GET', RESULT .. id)}
+  return {redis.call('HMGET', RECORD .. id, unpack(snapshot_fields)), redis.call('GET', RESULT .. id)}
 end

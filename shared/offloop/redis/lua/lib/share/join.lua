@@ -1,17 +1,17 @@
---- @include "lib/delivery/crowded"
+--- @include "lib/delivery/too_many_urls"
 --- @include "lib/now"
---- @include "lib/record/list"
+--- @include "lib/record/add_to_index"
 --- @include "lib/share/share"
 --- @include "lib/share/shareable"
 --- @const RECORD
 
--- Have a request share the job that its key names, or say why it may not; nil where there is none to share.
+-- Share the job that a request's key names, or answer why that may not be; nil where there is none to share.
 local function join(request, job)
   local other, _, batch = shareable(job.key, request, job.fresh)
   if not other then return end
   if redis.call('HGET', RECORD .. other, 'fingerprint') ~= job.fingerprint then return {'conflict', other} end
-  if crowded(other, job.notify) then return {'crowded', other} end
+  if too_many_urls(other, job.notify) then return {'crowded', other} end
   share(other, request, job.keep)
-  if batch == 'item' then list(other, job, now()) end  -- a batch shows its items itself; who asks for one is told of it
+  if batch == 'item' then add_to_index(other, job, now()) end  -- until now only the batch's page showed it
   return {'joined', other}
 end

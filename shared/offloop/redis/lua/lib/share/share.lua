@@ -1,8 +1,8 @@
---- @include "lib/share/note"
+--- @include "lib/share/add_request"
 --- @const JOINED RECORD
 
--- Note that a request shares a job.
+-- Count a request among those that share a job.
 local function share(id, request, keep)
-  note(JOINED .. id, request, keep)
+  add_request(JOINED .. id, request, keep)
   redis.call('HDEL', RECORD .. id, 'deadline')
 end

@@ -1,6 +1,6 @@
 --- @const FENCE
 
--- Which token a worker's next attempt has.
+-- The token of a worker's next attempt.
 local function new_token(owner)
   return owner .. ':' .. redis.call('INCR', FENCE)
 end

@@ -1,4 +1,4 @@
--- Which worker has a token.
+-- The worker whose token it is.
 local function owner_of(token)
   return string.match(token, '^(.*):')
 end

@@ -1,7 +1,7 @@
 --- @const RECORD
 
--- Write a new job down.
-local function store(id, record, job)
+-- Store the record of a new job.
+local function store_record(id, record, job)
   local flat = {}
   for name, value in pairs(record) do
     flat[#flat + 1] = name

@@ -1,7 +1,7 @@
 --- @const ALL DEPTH PACE
 
--- Why a queue cannot take so many more jobs of a principal's, or nil.
-local function full(job, more)
+-- The reason why a queue cannot take so many more jobs of a principal, or nil.
+local function check_room(job, more)
   local mine, all = unpack(redis.call('HMGET', DEPTH .. job.queue, job.principal, ALL))
   mine, all = tonumber(mine or 0), tonumber(all or 0)
   local whose, waiting

@@ -1,13 +1,13 @@
 --- @include "lib/delivery/send_at"
 --- @const DELIVERIES_OF_JOB DELIVERY
 
--- A job has ended: what waited for that is due.
-local function announce(job, state, time)
+-- A job has ended: the deliveries that waited for its end are due.
+local function mark_due(job, state, time)
   for _, id in ipairs(redis.call('HVALS', DELIVERIES_OF_JOB .. job)) do
-    local stage, route = unpack(redis.call('HMGET', DELIVERY .. id, 'state', 'route'))
+    local stage, destination = unpack(redis.call('HMGET', DELIVERY .. id, 'state', 'destination'))
     if stage == 'waiting' then
       redis.call('HSET', DELIVERY .. id, 'ended', state, 'finished', time)
-      send_at(id, route, time, time)
+      send_at(id, destination, time, time)
     end
   end
 end

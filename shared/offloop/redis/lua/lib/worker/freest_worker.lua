@@ -1,12 +1,12 @@
 --- @const CONTROL_CHANNEL FREE_SLOTS POOLS
 
--- Which of the workers that serve a queue can take most, and hears of it; and its pool. Nil where none can.
-local function idle(queue)
+-- The worker of a queue with the most free slots whose channel has a subscriber, and its pool; nil where there is none.
+local function freest_worker(queue)
   for _, pool in ipairs(redis.call('ZRANGE', POOLS .. queue, 0, -1)) do
     local owner = redis.call('ZREVRANGE', FREE_SLOTS .. pool, 0, 0)[1]
     while owner do
       if redis.call('PUBSUB', 'NUMSUB', CONTROL_CHANNEL .. owner)[2] > 0 then return owner, pool end
-      redis.call('ZREM', FREE_SLOTS .. pool, owner)  -- it has left without a word
+      redis.call('ZREM', FREE_SLOTS .. pool, owner)  -- it died
       owner = redis.call('ZREVRANGE', FREE_SLOTS .. pool, 0, 0)[1]
     end
   end

@@ -1,7 +1,7 @@
 --- @const RECORD
 
--- Have a front end told of a job's changes while it goes on.
-local function wait(id, front_end)
+-- Push the changes of a job that goes on to a front end.
+local function add_waiter(id, front_end)
   if front_end == '' then return end
   local waiters = redis.call('HGET', RECORD .. id, 'waiters')
   if waiters and string.find(',' .. waiters .. ',', ',' .. front_end .. ',', 1, true) then return end

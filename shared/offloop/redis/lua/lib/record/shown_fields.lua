@@ -1,3 +1,0 @@
---- @const SHOWN
-
-local shown_fields = SHOWN

@@ -1,0 +1,3 @@
+--- @const SNAPSHOT_FIELDS
+
+local snapshot_fields = SNAPSHOT_FIELDS
