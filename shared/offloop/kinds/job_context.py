@@ -181,12 +181,10 @@ class JobContext:
         """
         with self._fetching:  # one request at a time, from any thread
             self._fetches += 1
-            if self._ask is None or self._fetches > self.limits.fetches:
-                message = (
-                    f"{self._kind} may have {self.limits.fetches} URLs fetched (fetches), and needs more: name fewer "
-                    "URLs, or send the files themselves."
-                )
-                raise LimitExceeded(message)
+            self.limits.check_fetches(self._kind, self._fetches)
+            if self._ask is None:
+                message = f"{self._kind} was given no way to fetch URLs: send the files themselves."
+                raise JobError(message, code="not_allowed")
             answer = self._ask({"fetch": url})
         if refused := answer.get("refused"):
             raise JobError(refused["message"], code=refused["code"], retryable=refused["retryable"])

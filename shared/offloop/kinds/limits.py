@@ -98,6 +98,19 @@ class Limits:
             )
             raise LimitExceeded(message)
 
+    def check_fetches(self, kind: str, count: int) -> None:
+        """Refuse more fetched URLs than ``fetches``.
+
+        Raises:
+            LimitExceeded: `count` is above.
+        """
+        if count > self.fetches:
+            message = (
+                f"{kind} may have {self.fetches} URLs fetched (fetches), and needs more: name fewer URLs, or send the "
+                "files themselves."
+            )
+            raise LimitExceeded(message)
+
     def check_artifacts(self, kind: str, count: int) -> None:
         """Refuse more output files than ``artifacts``.
 

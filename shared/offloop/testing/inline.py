@@ -18,9 +18,9 @@ from types import ModuleType
 from typing import Any, Final
 
 from arq.jobs import JobStatus
-from pydantic import ValidationError
 
 from offloop.errors import Conflict, JobError, OffloopError, as_job_error
+from offloop.kinds import contract
 from offloop.kinds.catalogue import tools_in, works_in
 from offloop.kinds.job_context import Artifact
 from offloop.kinds.kind import Kind, Work
@@ -208,26 +208,17 @@ async def _output(
     Raises:
         JobError: the arguments do not fit, or the function failed; an error of its own is the cause.
     """
+    value = contract.input_of(declared, arguments)
     try:
-        value = declared.input.model_validate(arguments)
         result = await asyncio.to_thread(function, value, *context)
         if inspect.isawaitable(result):
             result = await result
     except OffloopError as error:
         raise as_job_error(error) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        message = f"{declared.name}: {where}: {first['msg']}"
-        raise JobError(message, code="bad_input") from error
     except Exception as error:
         message = f"{declared.name} failed unexpectedly ({type(error).__name__}: {error})"
         raise JobError(message) from error
-    if not isinstance(result, declared.output):
-        message = f"{declared.name} returned {type(result).__name__}, its contract says {declared.output.__name__}"
-        raise TypeError(message)
-    output: dict[str, Any] = result.model_dump(mode="json")
-    return output
+    return contract.output_of(declared, result)
 
 
 def _answer(job: InlineJob) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from offloop.errors import JobError, LimitExceeded
+from offloop.kinds.context import Fetched
 from offloop.kinds.job_context import JobContext
+from offloop.kinds.limits import Limits
 from offloop.kinds.references import FileReference, FolderReference
 
 ARTIFACT = FileReference("artifact:0123456789abcdef")
@@ -191,3 +193,35 @@ def test_a_folder_that_cannot_be_opened_fails_with_the_reference_and_no_path(
     ):
         pytest.fail("it was opened")
     assert str(tmp_path) not in failed.value.message
+
+
+def test_urls_are_fetched_by_the_worker_within_the_limit(tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def reply(request: dict[str, Any]) -> dict[str, Any]:
+        asked.append(request)
+        if request["fetch"].endswith("refused"):
+            return {"refused": JobError("Not this one.", code="refused").to_wire()}
+        return {"fetched": {"path": str(tmp_path / "file"), "mime_type": "text/html", "url": "https://b/"}}
+
+    context = JobContext(job_id="job", folder=tmp_path, limits=Limits(fetches=2), ask=reply, kind="a_kind")
+    assert context.fetch("https://a/") == Fetched(tmp_path / "file", "text/html", "https://b/")
+    with pytest.raises(JobError, match=r"Not this one\.") as failed:
+        context.fetch("https://a/refused")
+    assert failed.value.reason == "refused"
+    with pytest.raises(LimitExceeded, match="a_kind may have 2 URLs fetched"):
+        context.fetch("https://a/")
+    assert [request["fetch"] for request in asked] == ["https://a/", "https://a/refused"]
+
+
+def test_without_a_worker_nothing_is_fetched(tmp_path: Path) -> None:
+    context = JobContext(job_id="job", folder=tmp_path, limits=Limits(fetches=2), kind="a_kind")
+    with pytest.raises(JobError, match="a_kind was given no way to fetch URLs"):
+        context.fetch("https://a/")
+
+
+def test_a_context_without_a_report_drops_progress_and_makes_no_folder_unasked(tmp_path: Path) -> None:
+    context = JobContext(job_id="job", folder=tmp_path / "job")
+    context.progress(1, 2)
+    assert not (tmp_path / "job").exists()
+    assert context.folder.is_dir()

@@ -21,6 +21,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from offloop.errors import JobError, LimitExceeded, OffloopError, as_job_error
+from offloop.kinds import contract
 from offloop.kinds.job_context import JobContext
 from offloop.kinds.kind import Kind, Model, Work
 from offloop.kinds.limits import Limits
@@ -194,10 +195,7 @@ def output_of(kind: Kind[Any, Any], result: object) -> dict[str, Any]:
         LimitExceeded: it is too long.
         TypeError: it is not the type that the kind declares.
     """
-    if not isinstance(result, kind.output):
-        message = f"{kind.name} returned {type(result).__name__}, its contract says {kind.output.__name__}"
-        raise TypeError(message)
-    output: dict[str, Any] = result.model_dump(mode="json")
+    output = contract.output_of(kind, result)
     if (size := len(pack(output))) > MAX_OUTPUT:
         message = (
             f"the output of {kind.name} has {size} bytes, the limit is {MAX_OUTPUT}: "

@@ -160,12 +160,7 @@ class Errand:
                 message = "context.fetch takes one URL"
                 raise BadInput(message)
             self._asked += 1
-            if self._asked > self.limits.fetches:
-                message = (
-                    f"{self.kind} may have {self.limits.fetches} URLs fetched (fetches), and needs more: name fewer "
-                    "URLs, or send the files themselves."
-                )
-                raise LimitExceeded(message)
+            self.limits.check_fetches(self.kind, self._asked)
             path, found = await self._bring(url)
         except OffloopError as error:
             return {"refused": as_job_error(error).to_wire()}

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from offloop.errors import JobError
+from offloop.kinds import contract
 from offloop.redis.codec import unpack
 
 if TYPE_CHECKING:
@@ -37,12 +36,7 @@ def input_of(payload: bytes, kind: Kind[Any, Any]) -> Model:
     if positional:
         message = f"{name} takes named arguments only"
         raise JobError(message, code="bad_input")
-    try:
-        value: Model = kind.input.model_validate(named)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        message = f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise JobError(message, code="bad_input") from None
+    value: Model = contract.input_of(kind, named)
     return value
 
 
