@@ -407,7 +407,7 @@ async def test_a_job_of_stock_arq_is_run_and_its_result_is_read_with_arq(redis: 
     assert result["output"]["text"] == "from arq"
     info = await job.result_info()
     assert info
-    assert (info.success, info.function, await job.status()) == (True, "", JobStatus.complete)
+    assert (info.success, info.function, await job.status()) == (True, "echo", JobStatus.complete)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xc1 no msgpack", b"\x80", b"\x93\x01\x02\x03"])
