@@ -195,12 +195,16 @@ async def test_a_failure_is_raised_where_its_result_is_asked_for(stock: ArqRedis
     with pytest.raises(JobError, match="this is too much: send less") as failed:
         await refused.result(timeout=20, poll_delay=SOON)
     assert (failed.value.reason, failed.value.retryable) == ("too_much", True)
-    for kind, arguments, reason in (("no_such_kind", (), "unknown_kind"), ("echo", ("positional",), "bad_input")):
-        job = await stock.enqueue_job(kind, *arguments)
+    cases: list[tuple[str, list[str], dict[str, Any], str]] = [
+        ("no_such_kind", [], {}, "this worker does not know 'no_such_kind'"),
+        ("echo", ["positional"], {}, "echo takes named arguments only"),
+        ("echo", [], {"number": "many"}, "echo: number: "),
+    ]
+    for kind, positional, named, message in cases:
+        job = await stock.enqueue_job(kind, *positional, **named)
         assert job
-        with pytest.raises(JobError) as failed:
+        with pytest.raises(JobError, match=message):
             await job.result(timeout=20, poll_delay=SOON)
-        assert failed.value.reason == reason
 
 
 async def test_an_abort_ends_the_child_of_a_running_job(redis: ArqRedis, stock: ArqRedis, begin: Begin) -> None:
