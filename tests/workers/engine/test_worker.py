@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from arq.connections import ArqRedis
@@ -21,7 +21,8 @@ from offloop.queue.client import live_queues
 from offloop.queue.record import Cancelled, Done, Failed, Record, State
 from offloop.redis import codec, schema
 from offloop.redis.connection import connect
-from offloop_workers.engine import dispatch
+from offloop_workers.children import payload
+from offloop_workers.engine import dispatch, execution
 from offloop_workers.engine.worker import Worker
 from support.caller import ALICE, Caller, calling
 from support.jobs import sample_jobs as jobs
@@ -109,10 +110,10 @@ async def test_a_job_that_is_no_longer_the_workers_is_let_go_of(
     notes = tmp_path / "notes"
     job_id = await caller.submit(kind, Given(text=str(notes)))
     await eventually(lambda: _noted(notes, 1))
-    payload = await redis.get(schema.PAYLOAD + job_id)
+    packed = await redis.get(schema.PAYLOAD + job_id)
     await caller.queue.cancel(job_id, principal=ALICE)
     assert (await caller.until(job_id)).state is State.CANCELLED
-    row = {"job_id": job_id, "token": f"{worker.owner}:0", "payload": payload, "tries": 1, "allowed": kind.retries + 1}
+    row = {"job_id": job_id, "token": f"{worker.owner}:0", "payload": packed, "tries": 1, "allowed": kind.retries + 1}
     row |= {"attempt": 1, "principal": ALICE, "kind": kind.name, "queue": kind.queue}
     with capture_logs() as logged:
         await redis.publish(schema.CONTROL_CHANNEL + worker.owner, codec.pack(["run", codec.pack_for_lua(row)]))
@@ -365,6 +366,28 @@ async def test_an_unknown_kind_is_refused_with_what_to_set(caller: Caller, begin
     failure = _failure(await caller.until(await caller.submit(unknown, Nothing())))
     assert failure["code"] == "unknown_kind"
     assert "OFFLOOP_JOB_MODULES" in failure["message"]
+
+
+async def test_only_the_child_reads_the_input_of_a_front_ends_job(
+    caller: Caller, begin: Begin, monkeypatch: pytest.MonkeyPatch, store: ArtifactStore, tmp_path: Path
+) -> None:
+    """The references come with the claim, or, where the payload is long, beside it; it may have megabytes."""
+
+    def not_here(*_: object) -> NoReturn:
+        pytest.fail("the worker has read the payload")
+
+    for name in ("input_of", "kind_of"):
+        monkeypatch.setattr(payload, name, not_here)
+    monkeypatch.setattr(execution, "kind_of", not_here)
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    digest = digest_of(file)
+    artifact = await store.put(file, principal=ALICE, name="file", mime_type="text/plain", digest=digest)
+    await begin()
+    for length in (10, 100_000):
+        given = jobs.FileGiven.model_validate({"file": f"artifact:{artifact.artifact_id}", "note": "x" * length})
+        record = await caller.until(await caller.submit(jobs.measure_file, given, job_id=f"of-{length}"))
+        assert (record.state, _done(record)) == (State.COMPLETED, {"size": 7, "note": length})
 
 
 async def test_an_input_that_does_not_fit_is_refused_where_it_is_read(caller: Caller, begin: Begin) -> None:

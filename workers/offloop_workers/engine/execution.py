@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from offloop import logs
 from offloop.errors import JobError
 from offloop.queue.record import Cancelled, Done, Outcome, Progress, State, pack_outcome
-from offloop.redis import schema, scripts
+from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import AWAY
 from offloop_workers.children.payload import kind_of
 from offloop_workers.engine.attempt import Again
@@ -162,12 +162,17 @@ class Execution:
 
     async def _loaded(self, claim: Claim) -> Claim:
         if claim.payload is None:
-            payload = await insist(lambda: self._redis.get(schema.PAYLOAD + claim.job_id))
-            claim = replace(claim, payload=payload or b"")
+            payload, named = await insist(partial(self._read, claim.job_id))
+            claim = replace(claim, payload=payload or b"", references=codec.unpack(named) if named else None)
         if not claim.kind and claim.payload:
             with contextlib.suppress(JobError):
                 return replace(claim, kind=kind_of(claim.payload))
         return claim
+
+    async def _read(self, job_id: str) -> tuple[bytes | None, bytes | None]:
+        """The payload and the packed references of a job."""
+        payload = self._redis.get(schema.PAYLOAD + job_id)
+        return await asyncio.gather(payload, self._redis.hget(schema.RECORD + job_id, "references"))  # type: ignore[arg-type]  # one of both sorts of client
 
     async def _confirm(self, claim: Claim) -> bool:
         """Whether the job is still this worker's, and counts as executed from now on; False where Redis is away."""

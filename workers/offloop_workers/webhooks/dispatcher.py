@@ -21,7 +21,7 @@ from offloop.artifacts.links import Links, shared_key
 from offloop.outbound.transport import guarded_client
 from offloop.queue.record import Record
 from offloop.queue.subscription import webhook_policy
-from offloop.redis import codec, scripts
+from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import AWAY, forever
 from offloop.webhooks.deliveries import SECRET_MS
 from offloop.webhooks.events import body, event, headers, late_event, new_secret
@@ -35,8 +35,7 @@ SCHEDULE: Final = (5, 30, 120, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 """Seconds before each retry: almost a day in all."""
 LEASE_MS: Final = 5000
 RENEW_SECONDS: Final = 1.5
-LOOK_SECONDS: Final = 1.0
-"""Most time between two looks for due deliveries, whether or not one was announced."""
+LOOK_SECONDS: Final = schema.DELIVERY_LOOK_MS / 1000
 MAX_DELIVERIES: Final = 32
 """Deliveries in flight from one dispatcher; fewer per principal and per host, so that none holds up the others."""
 MAX_PER_PRINCIPAL: Final = 16
