@@ -11,7 +11,7 @@ from offloop.kinds import catalogue
 from offloop.queue.record import Done, Progress
 from offloop.redis.connection import connect, connect_blocking
 from offloop_workers.engine.claiming import Claim
-from offloop_workers.engine.worker import Worker
+from offloop_workers.engine.worker import Worker, new_owner
 
 
 class Fleet(Offloop):
@@ -22,7 +22,7 @@ class Fleet(Offloop):
 
         def worker() -> Worker:
             options: dict[str, Any] = {"queues": ["default"], "slots": 1, "retention_seconds": 3600}
-            return Worker(kinds, _done, connect(redis_url), connect_blocking(redis_url), **options)
+            return Worker(kinds, _done, connect(redis_url), connect_blocking(redis_url), owner=new_owner(), **options)
 
         await asyncio.gather(*(worker().main() for _ in range(slots)))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from offloop.kinds.catalogue import Catalogue
 from offloop.redis.connection import connect, connect_blocking
 from offloop_workers.engine.execution import Perform
-from offloop_workers.engine.worker import Worker
+from offloop_workers.engine.worker import Worker, new_owner
 
 
 class Begin(Protocol):
@@ -28,7 +28,8 @@ async def serving(
 ) -> AsyncIterator[Worker]:
     """A worker that serves while the block is open; at its end it drains, within a moment."""
     redis, subscriptions = connect(url), connect_blocking(url)
-    worker = Worker(kinds, perform, redis, subscriptions, queues=queues, slots=slots, retention_seconds=60)
+    options: dict[str, Any] = {"queues": queues, "slots": slots, "retention_seconds": 60}
+    worker = Worker(kinds, perform, redis, subscriptions, owner=new_owner(), **options)
     life = asyncio.create_task(worker.main(), name=worker.owner)
     try:
         yield worker

@@ -23,7 +23,7 @@ def worker(
         str | None, typer.Option(help="Queues to serve, by comma; default: all (OFFLOOP_QUEUES).", show_default=False)
     ] = None,
     slots: Annotated[
-        int | None, typer.Option(help="Jobs at once; default: the number of CPU cores (OFFLOOP_SLOTS).")
+        int | None, typer.Option(help="Jobs in parallel; default: the number of CPU cores (OFFLOOP_SLOTS).")
     ] = None,
 ) -> None:
     """Run one worker; needs OFFLOOP_REDIS_URL. Start as many as you like, on as many machines."""

@@ -18,7 +18,7 @@ from offloop_workers.children.fetching import Fetching
 from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Performer
-from offloop_workers.engine.worker import Worker
+from offloop_workers.engine.worker import Worker, new_owner
 from offloop_workers.webhooks.dispatcher import WebhookDispatcher
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ async def run(settings: Settings) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    owner = new_owner()
     redis, subscriptions = connect(settings.redis_url), connect_blocking(settings.redis_url)
     store = ArtifactStore(
         settings.artifacts_location, redis, retention_seconds=settings.retention_seconds, quota=Quota.of(settings)
@@ -55,16 +56,18 @@ async def run(settings: Settings) -> None:
             async with (
                 Children(_children(kinds, queues, settings.slots), tuple(queues), scratch.path("children")) as children,
                 Fetching(settings) as fetching,
-                WebhookDispatcher(settings, redis, subscriptions),
+                WebhookDispatcher(settings, redis, owner) as deliveries,
             ):
                 worker = Worker(
                     kinds,
                     Performer(kinds, children, store, scratch, fetching, roots=settings.file_roots),
                     redis,
                     subscriptions,
+                    owner=owner,
                     queues=queues,
                     slots=settings.slots,
                     retention_seconds=settings.retention_seconds,
+                    on_delivery=deliveries.wake,
                 )
                 await _until(stopped, worker, store, settings.drain_seconds)
     finally:

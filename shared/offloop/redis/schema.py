@@ -37,7 +37,6 @@ DELIVERY = "offloop:delivery:"
 DELIVERIES_OF_JOB = "offloop:deliveries-of:"
 DESTINATION = "offloop:destination:"
 DESTINATIONS = "offloop:destinations"
-SENDERS = "offloop:senders"
 DISPATCHERS = "offloop:dispatchers"
 SECRETS = "offloop:secrets:"
 ENDPOINT_GONE = "offloop:endpoint-gone:"
@@ -75,8 +74,8 @@ MAX_URLS: Final = 20
 MAX_WAITING_DELIVERIES: Final = 10_000
 """Deliveries of one principal that may wait for one host."""
 
-DELIVERY_HORIZON_MS: Final = 5000
-"""A sender looks by itself at what is due later than this."""
+DELIVERY_LOOK_MS: Final = 1000
+"""Interval in which a webhook dispatcher looks for due deliveries by itself; only those before are announced."""
 
 
 def queue_key(queue: str) -> str:

@@ -97,7 +97,7 @@ async def test_a_job_that_nobody_is_told_of_leaves_no_trace_of_webhooks(
         schema.DELIVERIES_OF_JOB,
         schema.DESTINATION,
         schema.DESTINATIONS,
-        schema.SENDERS,
+        schema.DISPATCHERS,
         schema.SECRETS,
         schema.deliveries_key(""),
     )

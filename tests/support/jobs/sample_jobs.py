@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from offloop import Context, JobError, Model, job
+from offloop import Context, FileReference, JobError, Model, job
 
 
 class Given(Model):
@@ -194,6 +194,27 @@ def wait_for_file_forked(given: Given, context: Context) -> Report:
     while not Path(given.text).exists():
         time.sleep(0.005)
     return Report(pid=os.getpid())
+
+
+class FileGiven(Model):
+    """A file, and a text beside it."""
+
+    file: FileReference
+    note: str = ""
+
+
+class Measured(Model):
+    """Bytes of the file, characters of the text."""
+
+    size: int
+    note: int
+
+
+@job(seconds=30, memory_mb=256)
+def measure_file(given: FileGiven, context: Context) -> Measured:
+    """Measure a file and a text."""
+    with context.open(given.file) as file:
+        return Measured(size=len(file.read()), note=len(given.note))
 
 
 def _crash() -> None:

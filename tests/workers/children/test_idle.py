@@ -42,7 +42,7 @@ async def test_who_waits_longest_gets_the_next_one() -> None:
 
 
 async def test_who_gives_up_waiting_keeps_nobody_from_a_child() -> None:
-    """Before one was handed over, and in the very turn of the loop in which it was."""
+    """Before it was given a child, and in the very iteration of the loop in which it was."""
     idle: Idle[str] = Idle()
     early, late, patient = [asyncio.create_task(idle.take()) for _ in range(3)]
     await asyncio.sleep(0)

@@ -31,7 +31,7 @@ class Runner:
     """Runs tasks with folders of their own."""
 
     def __init__(self, children: Children, folder: Path) -> None:
-        self.told: list[Progress] = []
+        self.reported: list[Progress] = []
         self.begun = asyncio.Event()
         self._children = children
         self._folder = folder
@@ -50,14 +50,14 @@ class Runner:
             return await self._children.run(task, self._note)
 
     def _note(self, progress: Progress) -> None:
-        self.told.append(progress)
+        self.reported.append(progress)
         self.begun.set()
 
     async def pid(self) -> int:
-        """The pid that a running task tells as its first progress."""
+        """The pid that a running task reports as its first progress."""
         async with asyncio.timeout(20):
             await self.begun.wait()
-        return int(self.told[-1].message)
+        return int(self.reported[-1].message)
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ async def test_a_task_answers_its_output_and_warnings(run: Runner) -> None:
 
 async def test_progress_arrives_in_order_before_the_answer(run: Runner) -> None:
     await run(jobs.echo)
-    assert run.told[0] == Progress(1, 3, "step 1")
-    assert run.told[-1] == Progress(3, 3, "step 3")
-    assert [step.done for step in run.told] == sorted(step.done for step in run.told)
+    assert run.reported[0] == Progress(1, 3, "step 1")
+    assert run.reported[-1] == Progress(3, 3, "step 3")
+    assert [step.done for step in run.reported] == sorted(step.done for step in run.reported)
 
 
 async def test_a_made_file_is_told_with_its_path(run: Runner) -> None:
@@ -159,7 +159,7 @@ async def test_memory_has_a_limit_and_its_child_is_not_used_again(run: Runner) -
 
 async def test_a_child_that_has_grown_is_not_used_again(run: Runner) -> None:
     first, second, third = [await run(jobs.leak, number=GROWN_MIB * 2 // 3) for _ in range(3)]
-    assert [told["number"] for told in (first, second, third)] == [1, 2, 1]
+    assert [output["number"] for output in (first, second, third)] == [1, 2, 1]
     assert first["pid"] == second["pid"] != third["pid"]
 
 
@@ -227,8 +227,8 @@ async def test_what_a_job_prints_is_in_the_log_before_its_answer(
     run: Runner, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Also what Python still kept in a buffer when the work of a forked child was done."""
-    await run(jobs.mutter, "to nobody")
-    assert capfd.readouterr().err == "to nobody\n"
+    await run(jobs.mutter, "to the log")
+    assert capfd.readouterr().err == "to the log\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what it knows of the process")
@@ -293,9 +293,9 @@ from support.tasks import task_of
 async def main():
     async with Children(2, ("default",), pathlib.Path(sys.argv[1] + "-temporary")) as children:
         task = task_of(jobs.spin, {}, sys.argv[1])
-        def told(progress):
+        def report(progress):
             print(children.zygote.process.pid, *children.alive, flush=True)
-        await children.run(task, told)
+        await children.run(task, report)
 
 asyncio.run(main())
 """
@@ -303,7 +303,7 @@ asyncio.run(main())
 
 @pytest.mark.usefixtures("job_modules")
 def test_nothing_outlives_an_owner_that_is_killed(tmp_path: Path) -> None:
-    """SIGKILL lets nobody tidy up; the kernel does."""
+    """SIGKILL leaves no time to tidy up; the kernel does it."""
     owner = subprocess.Popen([sys.executable, "-c", _OWNER, str(tmp_path / "job")], stdout=subprocess.PIPE)
     try:
         assert owner.stdout

@@ -59,13 +59,13 @@ def done(**changed: Any) -> dict[str, Any]:
 def test_what_the_work_returns_passes_as_it_is() -> None:
     part = Part.model_validate({"bytes": float("inf"), "where": (1, 2)})
     output = Answer(text="x", made=datetime(2026, 1, 2, tzinfo=UTC), data=b"y", parts=[part]).model_dump(mode="json")
-    told = validated(KIND, done(output=output, artifacts=[MADE]))
-    assert told.output == output
-    assert told.artifacts[0].path == "/a"
+    result = validated(KIND, done(output=output, artifacts=[MADE]))
+    assert result.output == output
+    assert result.artifacts[0].path == "/a"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "reported",
     [
         "nothing",
         {},
@@ -81,11 +81,11 @@ def test_what_the_work_returns_passes_as_it_is() -> None:
         done(artifacts=[{**MADE, "name": "n" * 2000}]),
         done(more=1),
     ],
-    ids=lambda said: str(said)[:80],
+    ids=lambda reported: str(reported)[:80],
 )
-def test_an_answer_that_does_not_fit_is_a_failure(said: Any) -> None:
+def test_an_answer_that_does_not_fit_is_a_failure(reported: Any) -> None:
     with pytest.raises(JobError, match="answered something else than its kind declares") as failed:
-        validated(KIND, said)
+        validated(KIND, reported)
     assert failed.value.reason == "bad_result"
 
 
@@ -103,10 +103,10 @@ def test_an_output_has_a_limit_whoever_sends_it() -> None:
 
 
 def test_warnings_are_few_and_short() -> None:
-    told = validated(KIND, done(warnings=[f"{number} {'x' * 600}\nx" for number in range(1000)]))
-    assert len(told.warnings) == MAX_WARNINGS
-    assert max(map(len, told.warnings)) == MAX_WARNING_LENGTH
-    assert told.warnings[-1].startswith("There were more than 100 warnings")
+    result = validated(KIND, done(warnings=[f"{number} {'x' * 600}\nx" for number in range(1000)]))
+    assert len(result.warnings) == MAX_WARNINGS
+    assert max(map(len, result.warnings)) == MAX_WARNING_LENGTH
+    assert result.warnings[-1].startswith("There were more than 100 warnings")
 
 
 @pytest.fixture
@@ -119,9 +119,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_file_is_copied_out_of_the_reach_of_the_child(folder: Path, tmp_path: Path) -> None:
     (folder / "a").write_bytes(b"first")
-    told = copy_file(folder / "a", folder, tmp_path / "kept", print, 0)
+    digest = copy_file(folder / "a", folder, tmp_path / "kept", print, 0)
     (folder / "a").write_bytes(b"later")
-    assert told == hashlib.sha256(b"first").hexdigest()
+    assert digest == hashlib.sha256(b"first").hexdigest()
     assert (tmp_path / "kept").read_bytes() == b"first"
 
 
@@ -147,19 +147,19 @@ def test_a_folder_that_leads_elsewhere_is_not_followed(folder: Path, tmp_path: P
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("limits", "said"),
+    ("limits", "message"),
     [(Limits(artifacts=2), r"more than 2 files"), (Limits(output_mb=1), r"more than 1 MiB together")],
 )
 async def test_files_are_counted_whoever_makes_them_and_none_is_kept(
-    store: ArtifactStore, folder: Path, limits: Limits, said: str
+    store: ArtifactStore, folder: Path, limits: Limits, message: str
 ) -> None:
-    told = []
+    reported = []
     for number in range(3):
         (folder / f"{number}").write_bytes(bytes(500_000))
-        told.append({**MADE, "path": str(folder / f"{number}")})
+        reported.append({**MADE, "path": str(folder / f"{number}")})
     performer = Performer({}, cast("Any", None), store, cast("Any", None))
-    answer, kind = validated(KIND, done(artifacts=told)), replace(KIND, limits=limits)
-    with pytest.raises(LimitExceeded, match=said):
+    answer, kind = validated(KIND, done(artifacts=reported)), replace(KIND, limits=limits)
+    with pytest.raises(LimitExceeded, match=message):
         await performer._keep(answer, kind, CLAIM, str(folder.parent))
     assert await store.holdings.ids("alice", 0, 10) == []
 

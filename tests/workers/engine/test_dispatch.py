@@ -31,7 +31,7 @@ KINDS = [declare(f"do_{queue}", Nothing, Nothing, description="d", queue=queue) 
 
 
 class Noting:
-    """Work that notes who had it done, one after the other, once it is let."""
+    """Work that notes its principals in order, once its gate is open."""
 
     def __init__(self, enough: int) -> None:
         self.done: list[str] = []
@@ -89,7 +89,7 @@ async def test_jobs_that_nobody_waits_for_go_on_while_others_pour_in(redis: ArqR
         for _ in range(3):
             await _submit(redis, kind, f"batch-{kind.queue}", level="batch")
     order = await _order(valkey, BATCH_EVERY * (number + 1), [kind.queue for kind in used])
-    batch = [who for who in order if who.startswith("batch")]
+    batch = [principal for principal in order if principal.startswith("batch")]
     assert {f"batch-{kind.queue}" for kind in used} == set(batch), order
     assert len(batch) <= number + 2, order
 
@@ -110,7 +110,7 @@ async def test_a_flood_by_one_delays_another_by_one_job(redis: ArqRedis, valkey:
 
 
 async def test_an_attempt_that_ends_does_not_forget_the_next_one(redis: ArqRedis, valkey: str) -> None:
-    """A job handed back is taken again in the same request, before the task of its first attempt is over."""
+    """A released job is claimed again in the same request, before the task of its first attempt is over."""
     second, let = asyncio.Event(), asyncio.Event()
 
     async def perform(claim: Claim, _tell: Callable[[Progress], None]) -> Outcome | Again:
@@ -122,7 +122,7 @@ async def test_an_attempt_that_ends_does_not_forget_the_next_one(redis: ArqRedis
 
     kind = declare("twice", Nothing, Nothing, description="d", queue="a", retries=1)
     async with serving(Catalogue([kind]), perform, valkey, queues=["a"], slots=2) as worker, asyncio.timeout(20):
-        job_id = await _submit(redis, kind, "somebody")
+        job_id = await _submit(redis, kind, "principal")
         await second.wait()
 
         async def first_is_over() -> bool:

@@ -1,4 +1,4 @@
-"""Work without isolation: many at once on the worker's loop, each with its limits, outcome and end."""
+"""Kinds without isolation: many in parallel on the worker's loop, each with its limits, outcome and end."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_a_drain_hands_it_back(caller: Caller, begin: Begin, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("how", "code", "said"),
+    ("how", "code", "part"),
     [
         ("foreseen", "none_today", "there is none today"),
         ("given up", "job_failed", "gave itself up"),
@@ -64,12 +64,12 @@ async def test_a_drain_hands_it_back(caller: Caller, begin: Begin, tmp_path: Pat
         ("secret", "job_failed", "failed unexpectedly (ValueError)"),
     ],
 )
-async def test_whatever_it_raises_is_an_outcome(caller: Caller, begin: Begin, how: str, code: str, said: str) -> None:
+async def test_every_exception_is_an_outcome(caller: Caller, begin: Begin, how: str, code: str, part: str) -> None:
     worker = await begin()
     record = await caller.until(await caller.submit(jobs.fail_at, Given(text=how)))
     assert isinstance(record.outcome, Failed)
     wired = record.outcome.error.to_wire()
-    assert (wired["code"], said in wired["message"], "secret" in wired["message"]) == (code, True, False)
+    assert (wired["code"], part in wired["message"], "secret" in wired["message"]) == (code, True, False)
     assert record.attempt == 1
 
     async def idle() -> bool:

@@ -6,11 +6,10 @@ import asyncio
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from arq.connections import ArqRedis
-from arq.jobs import JobStatus
 from structlog.testing import capture_logs
 
 from offloop import Kind, Model, declare
@@ -22,8 +21,8 @@ from offloop.queue.client import live_queues
 from offloop.queue.record import Cancelled, Done, Failed, Record, State
 from offloop.redis import codec, schema
 from offloop.redis.connection import connect
-from offloop.redis.schema import SNAPSHOT_FIELDS
-from offloop_workers.engine import dispatch
+from offloop_workers.children import payload
+from offloop_workers.engine import dispatch, execution
 from offloop_workers.engine.worker import Worker
 from support.caller import ALICE, Caller, calling
 from support.jobs import sample_jobs as jobs
@@ -67,9 +66,9 @@ async def test_progress_is_told_while_the_job_runs(caller: Caller, begin: Begin,
     """The latest step; those that came too fast for anybody to see are left out."""
     await begin()
     job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
-    told = await caller.progress(job_id)
-    assert told.progress
-    assert (told.state, told.progress.done, told.progress.total) == (State.RUNNING, 1, None)
+    record = await caller.progress(job_id)
+    assert record.progress
+    assert (record.state, record.progress.done, record.progress.total) == (State.RUNNING, 1, None)
     (tmp_path / "go").touch()
     assert (await caller.until(job_id)).state is State.COMPLETED
 
@@ -87,16 +86,18 @@ async def test_an_idle_worker_is_handed_a_job_without_looking(
     for name in ("HEARTBEAT_SECONDS", "SWEEP_SECONDS"):
         monkeypatch.setattr(dispatch, name, 60)
     worker = await begin(slots=1)
-    await eventually(lambda: _offers(redis, worker, 1))
+    await eventually(lambda: _advertises(redis, worker, 1))
     for number, text in enumerate(("a", "x" * 100_000, "b")):
         record = await caller.until(await caller.submit(jobs.echo, Given(text=text), job_id=f"job{number}"))
         assert (record.state, record.attempt, _done(record)["text"]) == (State.COMPLETED, 1, text)
-    assert await _offers(redis, worker, 1)
+    assert await _advertises(redis, worker, 1)
 
 
-async def _offers(redis: ArqRedis, worker: Worker, places: int) -> bool:
-    offered: float | None = await redis.zscore(schema.FREE_SLOTS + schema.pool_name(["default", "other"]), worker.owner)
-    return offered == places
+async def _advertises(redis: ArqRedis, worker: Worker, slots: int) -> bool:
+    advertised: float | None = await redis.zscore(
+        schema.FREE_SLOTS + schema.pool_name(["default", "other"]), worker.owner
+    )
+    return advertised == slots
 
 
 @pytest.mark.parametrize("kind", [jobs.note_runs, jobs.note_runs_again], ids=lambda kind: f"retries {kind.retries}")
@@ -105,14 +106,14 @@ async def test_a_job_that_is_no_longer_the_workers_is_let_go_of(
 ) -> None:
     """A message may be read much too late. What may not run twice is not begun, what may is ended."""
     worker = await begin()
-    await eventually(lambda: _offers(redis, worker, 2))
+    await eventually(lambda: _advertises(redis, worker, 2))
     notes = tmp_path / "notes"
     job_id = await caller.submit(kind, Given(text=str(notes)))
     await eventually(lambda: _noted(notes, 1))
-    payload = await redis.get(schema.PAYLOAD + job_id)
+    packed = await redis.get(schema.PAYLOAD + job_id)
     await caller.queue.cancel(job_id, principal=ALICE)
     assert (await caller.until(job_id)).state is State.CANCELLED
-    row = {"job_id": job_id, "token": f"{worker.owner}:0", "payload": payload, "tries": 1, "allowed": kind.retries + 1}
+    row = {"job_id": job_id, "token": f"{worker.owner}:0", "payload": packed, "tries": 1, "allowed": kind.retries + 1}
     row |= {"attempt": 1, "principal": ALICE, "kind": kind.name, "queue": kind.queue}
     with capture_logs() as logged:
         await redis.publish(schema.CONTROL_CHANNEL + worker.owner, codec.pack(["run", codec.pack_for_lua(row)]))
@@ -121,7 +122,7 @@ async def test_a_job_that_is_no_longer_the_workers_is_let_go_of(
     if not kind.retries:
         assert notes.read_text() == "1\n"
     assert (await caller.get(job_id)).state is State.CANCELLED
-    assert await _offers(redis, worker, 2)
+    assert await _advertises(redis, worker, 2)
 
 
 async def _noted(notes: Path, runs: int) -> bool:
@@ -206,7 +207,7 @@ async def test_a_lost_lease_ends_the_attempt_and_drops_its_outcome(
     assert progress
     await worker.dispatch.pause()
     other = Steps(redis, "other")
-    await redis.hset(schema.RECORD + job_id, "token", "nobody:0")  # type: ignore[misc]
+    await redis.hset(schema.RECORD + job_id, "token", "another:0")  # type: ignore[misc]
     await other.lose(job_id)
     taken = await other.claim_one(job_id)
     await eventually(lambda: _idle(worker))
@@ -275,7 +276,7 @@ async def _idle(worker: Worker) -> bool:
 async def test_a_result_that_comes_too_late_is_dropped(
     redis: ArqRedis, caller: Caller, begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The heartbeat has not told the worker yet; the fence refuses its outcome all the same."""
+    """The heartbeat has not reported it yet; the fence refuses its outcome all the same."""
     monkeypatch.setattr(dispatch, "HEARTBEAT_SECONDS", 60)
     job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
     worker = await begin(slots=1)
@@ -367,6 +368,28 @@ async def test_an_unknown_kind_is_refused_with_what_to_set(caller: Caller, begin
     assert "OFFLOOP_JOB_MODULES" in failure["message"]
 
 
+async def test_only_the_child_reads_the_input_of_a_front_ends_job(
+    caller: Caller, begin: Begin, monkeypatch: pytest.MonkeyPatch, store: ArtifactStore, tmp_path: Path
+) -> None:
+    """The references come with the claim, or, where the payload is long, beside it; it may have megabytes."""
+
+    def not_here(*_: object) -> NoReturn:
+        pytest.fail("the worker has read the payload")
+
+    for name in ("input_of", "kind_of"):
+        monkeypatch.setattr(payload, name, not_here)
+    monkeypatch.setattr(execution, "kind_of", not_here)
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    digest = digest_of(file)
+    artifact = await store.put(file, principal=ALICE, name="file", mime_type="text/plain", digest=digest)
+    await begin()
+    for length in (10, 100_000):
+        given = jobs.FileGiven.model_validate({"file": f"artifact:{artifact.artifact_id}", "note": "x" * length})
+        record = await caller.until(await caller.submit(jobs.measure_file, given, job_id=f"of-{length}"))
+        assert (record.state, _done(record)) == (State.COMPLETED, {"size": 7, "note": length})
+
+
 async def test_an_input_that_does_not_fit_is_refused_where_it_is_read(caller: Caller, begin: Begin) -> None:
     """Front end and worker may be of different versions for a while; the message names the field."""
 
@@ -379,35 +402,6 @@ async def test_an_input_that_does_not_fit_is_refused_where_it_is_read(caller: Ca
         failure = _failure(await caller.until(await caller.submit(later, Later(number="many"), job_id=kind.name)))
         assert failure["code"] == "bad_input"
         assert failure["message"].startswith(f"{kind.name}: number: ")
-
-
-async def test_an_input_of_stock_arq_that_does_not_fit_is_refused(
-    redis: ArqRedis, caller: Caller, begin: Begin
-) -> None:
-    await redis.enqueue_job("echo", _job_id="stock", _queue_name=schema.queue_key("default"), number="many")
-    await redis.enqueue_job("echo", "positional", _job_id="worse", _queue_name=schema.queue_key("default"))
-    await caller.queue.leave("nothing", "nobody")
-    await begin()
-    for job_id, said in (("stock", "number"), ("worse", "named arguments only")):
-        await eventually(lambda job_id=job_id: redis.exists(schema.RESULT + job_id))  # type: ignore[misc]
-        failed = [b"failed" if name == "state" else None for name in SNAPSHOT_FIELDS]
-        record = Record.from_redis(job_id, failed, await redis.get(schema.RESULT + job_id))
-        assert record
-        failure = _failure(record)
-        assert failure["code"] == "bad_input"
-        assert said in failure["message"]
-
-
-async def test_a_job_of_stock_arq_is_run_and_its_result_is_read_with_arq(redis: ArqRedis, begin: Begin) -> None:
-    """Whoever has used arq so far can go on, with the serializer of offloop."""
-    job = await redis.enqueue_job("echo", _queue_name=schema.queue_key("default"), text="from arq")
-    assert job
-    await begin()
-    result = await job.result(timeout=15, poll_delay=0.02)
-    assert result["output"]["text"] == "from arq"
-    info = await job.result_info()
-    assert info
-    assert (info.success, info.function, await job.status()) == (True, "", JobStatus.complete)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xc1 no msgpack", b"\x80", b"\x93\x01\x02\x03"])

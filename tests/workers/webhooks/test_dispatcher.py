@@ -1,4 +1,4 @@
-"""Couriers: every delivery arrives at least once under one id, whatever its receiver does, and none reaches inside."""
+"""Webhook dispatcher: each delivery arrives at least once under one id, and none reaches an address inside."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from offloop.queue.record import Cancelled, Done, Failed, Outcome
 from offloop.queue.subscription import WebhookSubscription, webhook_policy
 from offloop.redis import codec, schema, scripts
 from offloop.redis.connection import connect_blocking
+from offloop.redis.subscriber import Subscriber
 from offloop.settings import load
 from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
+from offloop_workers.engine.worker import new_owner
 from offloop_workers.webhooks import sender
 from offloop_workers.webhooks.dispatcher import MAX_PER_DESTINATION, SCHEDULE, WebhookDispatcher
 from support.caller import ALICE, Caller
@@ -47,7 +49,7 @@ kind = declare("count_words", Text, Text, description="d")
 
 
 class Bench:
-    """A principal who submits, a worker who ends jobs at once, and couriers."""
+    """A principal that submits, a worker that ends jobs, and dispatchers."""
 
     def __init__(self, redis: ArqRedis, caller: Caller, url: str) -> None:
         self.redis = redis
@@ -57,30 +59,41 @@ class Bench:
         self._worker = Steps(redis)
 
     async def submit(self, url: str, principal: str = ALICE) -> str:
-        """Queue a job whose end is told to the URL."""
+        """Queue a job with a subscription of the URL."""
         notice = WebhookSubscription.to(url, webhook_policy(self.settings))
         return await self._caller.submit(
             kind, Text(), notice=notice, wait_seconds=0, principal=principal, job_id=new_id()
         )
 
     async def ended(self, url: str, outcome: Outcome | None = None, principal: str = ALICE) -> str:
-        """A job that has ended, whose end is told to the URL."""
+        """A job that has ended, with a subscription of the URL."""
         job_id = await self.submit(url, principal)
         assert await self._worker.finish(await self._worker.claim_one(job_id), outcome)
         return job_id
 
     @asynccontextmanager
-    async def courier(
-        self, schedule: tuple[float, ...] = SOON, seconds: float = 5, **settings: Any
+    async def dispatching(
+        self, schedule: tuple[float, ...] = SOON, seconds: float = 5, *, announced: bool = True, **settings: Any
     ) -> AsyncIterator[WebhookDispatcher]:
-        """A courier that sends while the block is open."""
-        blocking = connect_blocking(self.settings.redis_url or "")
+        """A dispatcher that sends while the block is open; its worker listens unless nothing is to be announced."""
+        owner = new_owner()
+        subscriptions = connect_blocking(self.settings.redis_url or "")
         changed = self.settings.replaced(**settings)
-        try:
-            async with WebhookDispatcher(changed, self.redis, blocking, schedule=schedule, seconds=seconds) as sending:
-                yield sending
-        finally:
-            await blocking.aclose(close_connection_pool=True)
+        async with WebhookDispatcher(changed, self.redis, owner, schedule=schedule, seconds=seconds) as dispatcher:
+
+            def receive(message: bytes) -> None:
+                assert codec.unpack_order(message) == [b"deliver"]
+                dispatcher.wake()
+
+            channel = Subscriber(subscriptions, schema.CONTROL_CHANNEL + owner, receive, ready=dispatcher.wake)
+            listening = asyncio.create_task(channel.listen()) if announced else None
+            try:
+                yield dispatcher
+            finally:
+                if listening:
+                    listening.cancel()
+                    await asyncio.wait([listening])
+        await subscriptions.aclose(close_connection_pool=True)
 
     async def delivery(self, job_id: str, principal: str = ALICE) -> Delivery:
         """The one delivery of a job."""
@@ -123,27 +136,27 @@ OUTCOMES: dict[str, Outcome] = {
 }
 
 
-@pytest.mark.parametrize("told", OUTCOMES)
-async def test_the_end_of_a_job_is_told_signed_and_once(bench: Bench, receiver: Receiver, told: str) -> None:
-    """Whoever has the secret can verify it with the reference library; what it says is what job_status says."""
+@pytest.mark.parametrize("name", OUTCOMES)
+async def test_the_end_of_a_job_is_sent_signed_and_once(bench: Bench, receiver: Receiver, name: str) -> None:
+    """The reference library verifies it with the secret; its content is that of job_status."""
     new = await bench.webhooks.rotate(principal=ALICE)
-    async with bench.courier():
-        job_id = await bench.ended(receiver.url(), OUTCOMES[told])
+    async with bench.dispatching():
+        job_id = await bench.ended(receiver.url(), OUTCOMES[name])
         delivery = await bench.until(job_id, "delivered")
     [request] = receiver.received
     event = request.verified(new.secret)
     assert (delivery.attempts, delivery.status, delivery.error) == (1, 204, "")
     assert request.delivery_id == delivery.delivery_id
     assert request.headers["content-type"] == "application/json"
-    assert event["type"] == told
+    assert event["type"] == name
     data = event["data"]
-    assert (data["job_id"], data["kind"], data["state"]) == (job_id, "count_words", told.removeprefix("job."))
+    assert (data["job_id"], data["kind"], data["state"]) == (job_id, "count_words", name.removeprefix("job."))
     assert (data["attempt"], event["timestamp"]) == (1, data["finished_at"])
     assert data["omitted"] == []
-    assert data["output"] == ({"words": 3} if told == "job.completed" else None)
-    assert data["warnings"] == (["a word was dropped"] if told == "job.completed" else [])
+    assert data["output"] == ({"words": 3} if name == "job.completed" else None)
+    assert data["warnings"] == (["a word was dropped"] if name == "job.completed" else [])
     failure = {"code": "too_long", "message": "too long: send less", "retryable": True}
-    assert data["error"] == (failure if told == "job.failed" else None)
+    assert data["error"] == (failure if name == "job.failed" else None)
 
 
 async def test_the_files_of_a_job_are_named_and_linked_where_clients_have_an_address(
@@ -151,9 +164,9 @@ async def test_the_files_of_a_job_are_named_and_linked_where_clients_have_an_add
 ) -> None:
     made = Artifact("0123456789abcdef", "a.txt", "text/plain", 5, "ab" * 32, 4_000_000_000_000, "an/inner/place")
     outcome = Done({}, (made.to_wire(),))
-    async with bench.courier():
+    async with bench.dispatching():
         await bench.until(await bench.ended(receiver.url("/bare"), outcome), "delivered")
-    async with bench.courier(public_url="https://jobs.example.org"):
+    async with bench.dispatching(public_url="https://jobs.example.org"):
         await bench.until(await bench.ended(receiver.url("/linked"), outcome), "delivered")
     [bare], [linked] = ([json.loads(each.body) for each in receiver.at(path)] for path in ("/bare", "/linked"))
     assert bare["data"]["artifacts"] == [
@@ -174,7 +187,7 @@ async def test_the_files_of_a_job_are_named_and_linked_where_clients_have_an_add
 
 
 async def test_an_output_too_large_to_push_is_left_out_and_named(bench: Bench, receiver: Receiver) -> None:
-    async with bench.courier():
+    async with bench.dispatching():
         job_id = await bench.ended(receiver.url(), Done({"text": "é" * 200_000}))
         await bench.until(job_id, "delivered")
     [request] = receiver.received
@@ -185,7 +198,7 @@ async def test_an_output_too_large_to_push_is_left_out_and_named(bench: Bench, r
 
 async def test_a_receiver_that_fails_is_told_again_under_the_same_id(bench: Bench, receiver: Receiver) -> None:
     receiver.plan(Reply(500), Reply(503), Reply(404), Reply(200, body=b"thanks"))
-    async with bench.courier():
+    async with bench.dispatching():
         delivery = await bench.until(await bench.ended(receiver.url()), "delivered")
     assert (delivery.attempts, delivery.status) == (4, 200)
     assert {request.delivery_id for request in receiver.received} == {delivery.delivery_id}
@@ -196,7 +209,7 @@ async def test_a_receiver_that_fails_is_told_again_under_the_same_id(bench: Benc
 
 async def test_a_receiver_that_was_down_for_a_while_is_told_when_it_is_back(bench: Bench, receiver: Receiver) -> None:
     receiver.stop()
-    async with bench.courier(FOR_EVER):
+    async with bench.dispatching(FOR_EVER):
         job_id = await bench.ended(receiver.url())
 
         async def tried() -> bool:
@@ -211,16 +224,32 @@ async def test_a_receiver_that_was_down_for_a_while_is_told_when_it_is_back(benc
 
 async def test_a_receiver_that_does_not_answer_in_time_is_told_again(bench: Bench, receiver: Receiver) -> None:
     receiver.plan(Reply(hangs=True), Reply())
-    async with bench.courier(seconds=0.2):
+    async with bench.dispatching(seconds=0.2):
         delivery = await bench.until(await bench.ended(receiver.url()), "delivered")
     assert delivery.attempts == 2
     assert len({request.delivery_id for request in receiver.received}) == 1
 
 
+async def test_an_announced_delivery_does_not_wait_for_the_next_look(
+    bench: Bench, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the first attempt nor a retry."""
+    monkeypatch.setattr("offloop_workers.webhooks.dispatcher.LOOK_SECONDS", 60)
+    receiver.plan(Reply(500), Reply())
+    async with bench.dispatching():
+        await bench.until(await bench.ended(receiver.url()), "delivered")
+        await bench.until(await bench.ended(receiver.url()), "delivered")
+
+
+async def test_a_delivery_that_no_message_announces_is_found_by_the_next_look(bench: Bench, receiver: Receiver) -> None:
+    async with bench.dispatching(announced=False):
+        assert (await bench.until(await bench.ended(receiver.url()), "delivered")).attempts == 1
+
+
 async def test_a_slow_host_holds_up_no_other(bench: Bench, receiver: Receiver) -> None:
-    """A few of its deliveries are in flight, the rest waits for them; whoever else is told, is told at once."""
+    """A few of its deliveries are in flight, the rest waits for them; deliveries to other hosts are sent meanwhile."""
     receiver.plan(Reply(hangs=True))
-    async with bench.courier():
+    async with bench.dispatching():
         slow = [await bench.ended(receiver.url()) for _ in range(MAX_PER_DESTINATION + 3)]
         with receiving("127.0.0.2") as quick:
             for _ in range(3):
@@ -233,7 +262,7 @@ async def test_a_slow_host_holds_up_no_other(bench: Bench, receiver: Receiver) -
 
 async def test_principals_do_not_hold_up_each_other_at_one_host(bench: Bench, receiver: Receiver) -> None:
     receiver.plan(Reply(hangs=True), path="/slow")
-    async with bench.courier():
+    async with bench.dispatching():
         for _ in range(MAX_PER_DESTINATION + 1):
             await bench.ended(receiver.url("/slow"))
         await bench.until(await bench.ended(receiver.url("/quick"), principal="bob"), "delivered", principal="bob")
@@ -243,7 +272,7 @@ async def test_principals_do_not_hold_up_each_other_at_one_host(bench: Bench, re
 async def test_after_the_last_retry_a_delivery_has_failed_and_can_be_replayed(bench: Bench, receiver: Receiver) -> None:
     """The replay is the same delivery, so a receiver that had it after all knows it by its id."""
     receiver.plan(Reply(500))
-    async with bench.courier():
+    async with bench.dispatching():
         job_id = await bench.ended(receiver.url())
         failed = await bench.until(job_id, "failed")
         assert (failed.attempts, failed.status, failed.next_attempt) == (len(SOON) + 1, 500, None)
@@ -261,7 +290,7 @@ async def test_a_url_that_answers_gone_is_told_nothing_more_until_one_is_replaye
 ) -> None:
     """What was on its way to it is set aside, what is new is refused; other URLs and other principals go on."""
     receiver.plan(Reply(410))
-    async with bench.courier():
+    async with bench.dispatching():
         on_its_way = await bench.submit(receiver.url())
         worker = Steps(bench.redis)
         taken = await worker.claim_one(on_its_way)
@@ -283,7 +312,7 @@ async def test_a_url_that_answers_gone_is_told_nothing_more_until_one_is_replaye
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_a_failure_and_never_followed(bench: Bench, receiver: Receiver, status: int) -> None:
     receiver.plan(Reply(status, {"Location": receiver.url("/elsewhere")}))
-    async with bench.courier(()):
+    async with bench.dispatching(()):
         delivery = await bench.until(await bench.ended(receiver.url()), "failed")
     assert delivery.error == f"HTTP {status}: redirects are not followed"
     assert [request.path for request in receiver.received] == ["/hook"]
@@ -293,7 +322,7 @@ async def test_a_redirect_is_a_failure_and_never_followed(bench: Bench, receiver
 async def test_a_name_that_leads_inside_is_refused_when_it_is_sent_to(bench: Bench, url: str) -> None:
     """At the submit it is a name like any other; where it leads is seen once, when it is dialled."""
     bench.settings = load({}).replaced(redis_url=bench.settings.redis_url)
-    async with bench.courier(FOR_EVER):
+    async with bench.dispatching(FOR_EVER):
         delivery = await bench.until(await bench.ended(url), "failed")
     assert "not public" in delivery.error
     assert "127.0.0.1" not in delivery.error
@@ -305,14 +334,14 @@ async def test_what_was_allowed_at_the_submit_is_checked_again_when_it_is_sent(
     bench: Bench, receiver: Receiver
 ) -> None:
     job_id = await bench.ended(receiver.url())
-    async with bench.courier(webhook_hosts=("*",), fetch_networks=("10.0.0.0/8",)):
+    async with bench.dispatching(webhook_hosts=("*",), fetch_networks=("10.0.0.0/8",)):
         assert "not public" in (await bench.until(job_id, "failed")).error
     assert receiver.received == []
 
 
 async def test_a_retry_waits_as_long_as_the_receiver_asks_for(bench: Bench, receiver: Receiver) -> None:
     receiver.plan(Reply(429, {"Retry-After": "3000"}))
-    async with bench.courier():
+    async with bench.dispatching():
         job_id = await bench.ended(receiver.url())
 
         async def tried() -> Delivery | None:
@@ -352,15 +381,15 @@ def test_retries_go_on_for_most_of_a_day() -> None:
     assert 20 * 3600 < sum(SCHEDULE) < 24 * 3600
 
 
-async def test_a_courier_that_is_lost_in_the_middle_leaves_its_delivery_to_another(
+async def test_a_dispatcher_that_is_lost_in_the_middle_leaves_its_delivery_to_another(
     bench: Bench, receiver: Receiver
 ) -> None:
-    """Its lease lapses, the other sends the same id; what the lost one says afterwards does not count."""
+    """Its lease lapses, the other sends the same id; a late result of the lost one does not count."""
     job_id = await bench.ended(receiver.url())
     take = scripts.load(bench.redis, scripts.CLAIM_DELIVERIES)
     [packed], _, _ = await take(args=[100, 1, 1, 1, codec.pack({}), 60_000])
     lost = codec.unpack_row(packed, binary=("event", "snapshot"))
-    async with bench.courier():
+    async with bench.dispatching():
         delivery = await bench.until(job_id, "delivered")
     assert (delivery.attempts, receiver.received[0].delivery_id) == (2, lost["delivery_id"])
     settle = scripts.load(bench.redis, scripts.SETTLE_DELIVERY)
@@ -368,13 +397,13 @@ async def test_a_courier_that_is_lost_in_the_middle_leaves_its_delivery_to_anoth
     assert (await bench.delivery(job_id)).state is DeliveryState.DELIVERED
 
 
-async def test_what_is_being_sent_stays_with_its_courier_however_long_it_takes(
+async def test_a_delivery_in_flight_stays_with_its_dispatcher_however_long_it_takes(
     bench: Bench, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("offloop_workers.webhooks.dispatcher.LEASE_MS", 400)
-    monkeypatch.setattr("offloop_workers.webhooks.dispatcher.HOLD_SECONDS", 0.1)
+    monkeypatch.setattr("offloop_workers.webhooks.dispatcher.RENEW_SECONDS", 0.1)
     receiver.plan(Reply(hangs=True))
-    async with bench.courier(), bench.courier():
+    async with bench.dispatching(), bench.dispatching():
         job_id = await bench.ended(receiver.url())
         await eventually(lambda: asyncio.sleep(0, receiver.received), "it is being sent")
         await asyncio.sleep(1.2)  # three leases
@@ -382,50 +411,50 @@ async def test_what_is_being_sent_stays_with_its_courier_however_long_it_takes(
         assert (await bench.until(job_id, "delivered")).attempts == 1
 
 
-async def test_a_courier_that_stops_hands_back_what_it_cannot_end(bench: Bench, receiver: Receiver) -> None:
-    """The next one sends it at once; the attempt that was cut short costs none of the retries."""
+async def test_a_dispatcher_that_stops_releases_what_it_cannot_end(bench: Bench, receiver: Receiver) -> None:
+    """The next one sends it without delay; the attempt that was cut short costs none of the retries."""
     receiver.plan(Reply(hangs=True), Reply())
-    async with bench.courier(()):
+    async with bench.dispatching(()):
         job_id = await bench.ended(receiver.url())
         await eventually(lambda: asyncio.sleep(0, receiver.received), "it is being sent")
     assert (await bench.delivery(job_id)).state is DeliveryState.PENDING
-    async with bench.courier(()):
+    async with bench.dispatching(()):
         delivery = await bench.until(job_id, "delivered")
     assert [request.delivery_id for request in receiver.received] == [delivery.delivery_id] * 2
 
 
-async def test_a_job_whose_record_has_expired_is_told_all_the_same(bench: Bench, receiver: Receiver) -> None:
+async def test_the_end_of_a_job_whose_record_has_expired_is_sent_all_the_same(bench: Bench, receiver: Receiver) -> None:
     job_id = await bench.ended(receiver.url())
     await bench.redis.delete(schema.RECORD + job_id, schema.RESULT + job_id)
-    async with bench.courier():
+    async with bench.dispatching():
         await bench.until(job_id, "delivered")
     event = json.loads(receiver.received[0].body)
     assert (event["type"], event["data"]["job_id"], event["data"]["state"]) == ("job.completed", job_id, "completed")
     assert event["data"]["error"]["code"] == "expired"
 
 
-async def test_what_cannot_be_put_together_is_a_failed_attempt_of_its_schedule(
+async def test_an_event_that_cannot_be_made_is_a_failed_attempt_of_its_schedule(
     bench: Bench, receiver: Receiver
 ) -> None:
     """Not one that is begun again whenever its lease lapses; and it holds up no other."""
     poison = await bench.ended(receiver.url())
     await bench.redis.hset(schema.RECORD + poison, mapping={"created": "no number"})  # type: ignore[misc]
     with capture_logs() as logged:
-        async with bench.courier():
+        async with bench.dispatching():
             good = await bench.ended(receiver.url())
             await bench.until(good, "delivered")
             failed = await bench.until(poison, "failed")
     assert (failed.attempts, failed.status) == (len(SOON) + 1, None)
-    assert failed.error == "what it tells could not be put together"
+    assert failed.error == "its event could not be made"
     assert [json.loads(request.body)["data"]["job_id"] for request in receiver.received] == [good]
-    said = [line for line in logged if line["event"] == "what a delivery tells could not be put together"]
-    assert [line["job_id"] for line in said] == [poison] * failed.attempts
+    lines = [line for line in logged if line["event"] == "the event of a delivery could not be made"]
+    assert [line["job_id"] for line in lines] == [poison] * failed.attempts
 
 
 async def test_without_a_secret_of_their_own_a_principal_gets_one_and_all_is_signed(
     bench: Bench, receiver: Receiver
 ) -> None:
-    async with bench.courier():
+    async with bench.dispatching():
         for _ in range(2):
             await bench.until(await bench.ended(receiver.url()), "delivered")
     for request in receiver.received:
@@ -437,7 +466,7 @@ async def test_while_a_secret_is_rotated_the_old_one_signs_too(bench: Bench, rec
     old = await bench.webhooks.rotate(principal=ALICE)
     new = await bench.webhooks.rotate(principal=ALICE)
     assert (old.until, new.until is not None) == (None, True)
-    async with bench.courier():
+    async with bench.dispatching():
         await bench.until(await bench.ended(receiver.url()), "delivered")
         for secret in (old.secret, new.secret):
             receiver.received[0].verified(secret)
@@ -453,6 +482,6 @@ async def test_while_a_secret_is_rotated_the_old_one_signs_too(bench: Bench, rec
 async def test_an_answer_without_end_is_not_waited_for(bench: Bench, receiver: Receiver) -> None:
     """The status is the answer; a body that is announced and never comes changes nothing."""
     receiver.plan(Reply(200, {"Content-Length": "99999999999"}))
-    async with bench.courier():
+    async with bench.dispatching():
         delivery = await bench.until(await bench.ended(receiver.url()), "delivered")
     assert delivery.attempts == 1

@@ -215,7 +215,7 @@ class Children:
             if child.pid not in self.alive or child.ended.done() or child.stream.over:
                 child.stream.close()
             elif unused and child.tasks:
-                self._retire(child)  # it has given up what this kind may need; another is forked in its place
+                self._retire(child)  # it has dropped rights that this kind may need; another is forked in its place
             else:
                 return child
 

@@ -94,7 +94,7 @@ def copy_file(path: Path, folder: Path, copy: Path, check: Callable[[int], None]
     """
     try:
         relative = path.relative_to(folder)
-        # From the folder above: a child may have put a link in the place of its own.
+        # From the folder above: a child may have replaced its own by a link.
         source = open_beneath(folder.parent, f"{folder.name}/{relative}")
     except (JobError, ValueError):
         message = "The job named a result that is not a file of its own; nothing was kept of it."

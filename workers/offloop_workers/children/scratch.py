@@ -15,7 +15,7 @@ from typing import Self
 class Scratch:
     """The temporary folders of one worker: a context manager.
 
-    A lock is held on the folder for as long as the process lives, so that another worker can tell a forgotten one.
+    A lock is held on the folder for as long as the process lives, so that another worker can recognise a forgotten one.
     """
 
     def __init__(self, parent: Path | None = None) -> None:

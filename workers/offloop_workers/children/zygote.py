@@ -1,4 +1,4 @@
-"""The process that children are forked from: everything heavy is loaded and has run once; nothing else happens here.
+"""Zygote: the process that children are forked from. Everything heavy is loaded and has run once, nothing else happens.
 
 It speaks fixed-size messages over the control socket it is started with::
 
@@ -8,8 +8,8 @@ It speaks fixed-size messages over the control socket it is started with::
                       P pid          forked, answers to F come in order
                       X pid, status  a child has ended (`os.waitstatus_to_exitcode`)
 
-It is the only parent of the children, so that a pid it kills cannot belong to somebody else by then. It forks, so it
-must stay single-threaded; it says so and refuses to start where a library has started a thread.
+It is the only parent of the children, so that a pid it kills cannot have been reused. Because it forks, it must stay
+single-threaded: where a library has started a thread it refuses to start, and says so.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> None:
     confinement = policy.Sandbox(abilities, configured, [os.getpid(), int(worker)])
     nursery = _Nursery(control, lambda sock, pipe: child.serve(sock, pipe, known, confinement, configured.file_roots))
     control.sendall(MESSAGE.pack(b"R", 0, 0))
-    # From here on the worker's death is an order like any other: a killed zygote could end nobody.
+    # From here on SIGTERM, not SIGKILL, on the worker's death, so that children are ended first.
     kernel.die_with_parent(int(worker), signal.SIGTERM)
     with contextlib.suppress(ConnectionError):
         nursery.serve(int(worker))
@@ -142,7 +142,7 @@ class _Nursery:
             while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 pid = ended.si_pid
                 if pid in self._alive:
-                    kernel.end_group(pid)  # while nobody else can have its number
+                    kernel.end_group(pid)  # before its pid can be reused
                 _, status = os.waitpid(pid, 0)
                 if pid in self._alive:
                     self._alive.discard(pid)

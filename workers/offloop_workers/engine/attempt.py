@@ -58,7 +58,7 @@ AGAIN: Final = Again()
 
 
 class Performer:
-    """Turns claims into outcomes; one per worker.
+    """Runs attempts: a claim becomes an outcome. One per worker.
 
     Args:
         kinds: the kinds this worker knows.
@@ -131,7 +131,7 @@ class Performer:
         """The kind of a claim, and the references in its input.
 
         Raises:
-            JobError: the job cannot be run, for a reason that can be told before its input is read.
+            JobError: the job cannot be run, for a reason that is known before its input is read.
         """
         if not claim.payload:
             message = "the job waited longer than it is kept; submit it again"

@@ -4,7 +4,7 @@ Three loops share one life; a broken connection ends none of them:
 
 * *heartbeat* renews the leases, shows that the worker lives, reports lost leases and cancellations, claims what waits,
   and advertises the slots that stay free;
-* *listen* receives assigned jobs, cancellations and requests to look, in the moment they are published;
+* *listen* receives assigned jobs, cancellations, requests to look, and announcements of webhook deliveries;
 * *sweep* finds jobs that no message announced.
 
 Messages only save time: all they say is seen by the next heartbeat or sweep as well.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from offloop import logs
@@ -45,15 +46,23 @@ class Dispatch:
         subscriptions: the connections for channels.
         claimer: the worker's claims.
         execution: what runs them.
+        on_delivery: called when a webhook delivery is announced, or may have been missed.
     """
 
-    def __init__(self, redis: RedisClient, subscriptions: RedisClient, claimer: Claimer, execution: Execution) -> None:
+    def __init__(
+        self,
+        redis: RedisClient,
+        subscriptions: RedisClient,
+        claimer: Claimer,
+        execution: Execution,
+        on_delivery: Callable[[], object],
+    ) -> None:
         self._redis = redis
         self._claimer = claimer
         self._execution = execution
-        self._channel = Subscriber(
-            subscriptions, schema.CONTROL_CHANNEL + claimer.owner, self._receive, ready=claimer.due.set
-        )
+        self._on_delivery = on_delivery
+        channel = schema.CONTROL_CHANNEL + claimer.owner
+        self._channel = Subscriber(subscriptions, channel, self._receive, ready=self._look)
         self._renew_leases = scripts.load(redis, scripts.HEARTBEAT)
         self._sweep = scripts.load(redis, scripts.SWEEP)
 
@@ -113,6 +122,13 @@ class Dispatch:
                 self._execution.stop(rest[0].decode(), Stop.CANCELLED)
             case b"look":
                 self._claimer.due.set()
+            case b"deliver":
+                self._on_delivery()
+
+    def _look(self) -> None:
+        """Look for all that may have been announced before this worker had a subscription."""
+        self._claimer.due.set()
+        self._on_delivery()
 
     async def _sweep_queues(self) -> None:
         for queue in self._claimer.queues:

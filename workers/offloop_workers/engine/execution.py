@@ -3,7 +3,7 @@
 ::
 
     confirm   an assigned job that may not run again is counted first     (else LOST)
-    load      a payload too long for the claim is read
+    load      what the claim is too short for is read: a long payload, the kind of a job of stock arq
     perform   `attempt.Performer` runs it; `Execution.stop` may cancel it
     settle    the outcome is stored, or the job released
     next      the script that settles may return claims, which are started
@@ -15,6 +15,7 @@ is still being ended.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -22,9 +23,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from offloop import logs
+from offloop.errors import JobError
 from offloop.queue.record import Cancelled, Done, Outcome, Progress, State, pack_outcome
-from offloop.redis import schema, scripts
+from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import AWAY
+from offloop_workers.children.payload import kind_of
 from offloop_workers.engine.attempt import Again
 
 if TYPE_CHECKING:
@@ -154,10 +157,22 @@ class Execution:
         claim = attempt.claim
         if claim.assigned and claim.allowed == 1 and not await self._confirm(claim):
             return Stop.LOST
-        if claim.payload is None:
-            payload = await insist(lambda: self._redis.get(schema.PAYLOAD + claim.job_id))
-            claim = replace(claim, payload=payload or b"")
+        claim = attempt.claim = await self._loaded(claim)
         return await self._perform(claim, partial(self._note, attempt))
+
+    async def _loaded(self, claim: Claim) -> Claim:
+        if claim.payload is None:
+            payload, named = await insist(partial(self._read, claim.job_id))
+            claim = replace(claim, payload=payload or b"", references=codec.unpack(named) if named else None)
+        if not claim.kind and claim.payload:
+            with contextlib.suppress(JobError):
+                return replace(claim, kind=kind_of(claim.payload))
+        return claim
+
+    async def _read(self, job_id: str) -> tuple[bytes | None, bytes | None]:
+        """The payload and the packed references of a job."""
+        payload = self._redis.get(schema.PAYLOAD + job_id)
+        return await asyncio.gather(payload, self._redis.hget(schema.RECORD + job_id, "references"))  # type: ignore[arg-type]  # one of both sorts of client
 
     async def _confirm(self, claim: Claim) -> bool:
         """Whether the job is still this worker's, and counts as executed from now on; False where Redis is away."""
@@ -206,7 +221,8 @@ class Execution:
         return await self._claimer(self._release, claim.job_id, claim.token, int(counted))
 
     async def _conclude(self, claim: Claim, outcome: Outcome) -> Any:
-        packed = pack_outcome(outcome, job_id=claim.job_id, kind=claim.kind, queue=claim.queue, attempt=claim.attempt)
+        queue = schema.queue_key(claim.queue)
+        packed = pack_outcome(outcome, job_id=claim.job_id, kind=claim.kind, queue=queue, attempt=claim.attempt)
         keep = self._claimer.retention_ms
         return await self._claimer(self._finish, claim.job_id, claim.token, outcome.state.value, packed, keep)
 

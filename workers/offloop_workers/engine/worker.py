@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from offloop import logs
@@ -27,6 +27,11 @@ RELEASE_SECONDS: Final = 2
 log = logs.get(__name__)
 
 
+def new_owner() -> str:
+    """A name for a worker that no other has; it says where the worker runs."""
+    return f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+
+
 class Worker(ArqWorker):
     """A worker for several queues on one event loop.
 
@@ -35,9 +40,11 @@ class Worker(ArqWorker):
         perform: runs one attempt.
         redis: the connection for commands; its owner closes it.
         subscriptions: the connections for channels; likewise.
+        owner: its name, from `new_owner`.
         queues: the queues it serves.
         slots: attempts at the same time.
         retention_seconds: how long outcomes are kept.
+        on_delivery: called when a webhook delivery is announced to this worker.
     """
 
     def __init__(  # noqa: PLR0913 -- all named, all needed
@@ -47,17 +54,19 @@ class Worker(ArqWorker):
         redis: RedisClient,
         subscriptions: RedisClient,
         *,
+        owner: str,
         queues: Sequence[str],
         slots: int,
         retention_seconds: int,
+        on_delivery: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(kinds, redis, queue=queues[0], slots=slots)
-        self.owner = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+        self.owner = owner
         self._queues = queues
         self._closed = False
-        claimer = Claimer(self.owner, queues, slots, retention_seconds)
+        claimer = Claimer(owner, queues, slots, retention_seconds)
         self.execution = Execution(perform, redis, claimer, tasks=self.tasks, run_job=self.run_job)
-        self.dispatch = Dispatch(redis, subscriptions, claimer, self.execution)
+        self.dispatch = Dispatch(redis, subscriptions, claimer, self.execution, on_delivery)
 
     async def main(self) -> None:
         """Serve until cancelled, or closed."""

@@ -1,8 +1,8 @@
-"""Sends what is due: takes deliveries with a lease, signs and posts them, and notes what came of it.
+"""Webhook dispatcher: claims due deliveries, sends them, and stores the result of each attempt.
 
-Every worker has a courier beside its engine; which of them sends a delivery does not matter. A courier that is lost
-leaves a lease that lapses, and another sends the same again, under the same id. Two loops share its life: *dispatch*
-blocks until something is due and takes as much as there is room for, *hold* keeps the leases of what is being sent.
+Every worker has one beside its engine; any of them may send a delivery. The lease of a dispatcher that is lost lapses,
+and another one sends the same again, under the same id. Two loops share its life: *dispatch* claims as many deliveries
+as there is room for, *renew* keeps the leases of those in flight.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from offloop.outbound.transport import guarded_client
 from offloop.queue.record import Record
 from offloop.queue.subscription import webhook_policy
 from offloop.redis import codec, schema, scripts
-from offloop.redis.connection import BLOCK_SECONDS
 from offloop.redis.outage import AWAY, forever
 from offloop.webhooks.deliveries import SECRET_MS
 from offloop.webhooks.events import body, event, headers, late_event, new_secret
@@ -35,25 +34,41 @@ if TYPE_CHECKING:
 SCHEDULE: Final = (5, 30, 120, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 """Seconds before each retry: almost a day in all."""
 LEASE_MS: Final = 5000
-HOLD_SECONDS: Final = 1.5
+RENEW_SECONDS: Final = 1.5
+LOOK_SECONDS: Final = schema.DELIVERY_LOOK_MS / 1000
 MAX_DELIVERIES: Final = 32
-"""What one courier has in flight; of one principal and for one host it is less, so that none holds up the others."""
+"""Deliveries in flight from one dispatcher; fewer per principal and per host, so that none holds up the others."""
 MAX_PER_PRINCIPAL: Final = 16
 MAX_PER_DESTINATION: Final = 4
 FAILED_MS: Final = 3 * 86_400_000
 """How long a delivery that failed can be listed and replayed."""
 GONE_MS: Final = 30 * 86_400_000
-"""How long a URL that answered 410 is told nothing."""
+"""How long nothing is sent to a URL that answered 410."""
 GRACE_SECONDS: Final = 1.0
-"""How long a stopping courier lets attempts end before it hands them back."""
+"""How long a stopping dispatcher lets attempts end before it cuts them short."""
 _LARGE: Final = 65_536
 
 log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A delivery that is ours to send, as the script answers it; `WebhookDispatcher` is the only reader."""
+class DueDelivery:
+    """A delivery that this dispatcher has leased.
+
+    Attributes:
+        delivery_id: the same at every attempt.
+        attempt: number of this attempt, its fence.
+        step: the step of the schedule, from 1.
+        destination: host and principal, as ``host|principal``.
+        job_id: the job that ended.
+        kind: its kind.
+        url: the address.
+        ended: the state in which the job ended.
+        finished: when it did, in ms.
+        signers: the secrets that sign, newest first.
+        event: the packed event of an earlier attempt, or empty.
+        snapshot: the job's record where there is no event yet, as far as it is kept.
+    """
 
     delivery_id: str
     attempt: int
@@ -77,8 +92,8 @@ class Taken:
     def principal(self) -> str:
         return self.destination.partition("|")[2]
 
-    def told(self) -> dict[str, Any]:
-        """What to tell: as it was told before, or read from the job's record, or the little that is known."""
+    def content(self) -> dict[str, Any]:
+        """The event: as sent before, or made from the job's record, or from the little that is left of it."""
         if self.event:
             known: dict[str, Any] = codec.unpack(self.event)
             return known
@@ -87,12 +102,12 @@ class Taken:
 
 
 class WebhookDispatcher:
-    """Sends deliveries while its block is open; hands back what it cannot end in time.
+    """Sends deliveries while its block is open; releases what it cannot end in time.
 
     Args:
-        settings: who may be told, where links lead.
+        settings: which URLs may be asked, and the base of links.
         redis: the connection for commands; its owner closes it.
-        blocking: the connections for commands that block; likewise.
+        owner: the name of the worker; `wake` is to be called when its control channel announces a delivery.
         schedule: seconds before each retry.
         seconds: how long one attempt may take.
     """
@@ -101,25 +116,26 @@ class WebhookDispatcher:
         self,
         settings: Settings,
         redis: RedisClient,
-        blocking: RedisClient,
+        owner: str,
         *,
         schedule: Sequence[float] = SCHEDULE,
         seconds: float = SECONDS,
     ) -> None:
         self._redis = redis
-        self._blocking = blocking
+        self._owner = owner
         self._public_url = settings.public_url
         self._kept_ms = settings.retention_seconds * 1000
         self._client = guarded_client(webhook_policy(settings))
-        self._postman = WebhookSender(self._client, schedule, seconds)
-        self._take = scripts.load(self._redis, scripts.CLAIM_DELIVERIES)
-        self._hold = scripts.load(self._redis, scripts.RENEW_DELIVERIES)
-        self._settle = scripts.load(self._redis, scripts.SETTLE_DELIVERY)
-        self._signers = scripts.load(self._redis, scripts.SIGNING_SECRETS)
+        self._sender = WebhookSender(self._client, schedule, seconds)
+        self._claim = scripts.load(redis, scripts.CLAIM_DELIVERIES)
+        self._renew = scripts.load(redis, scripts.RENEW_DELIVERIES)
+        self._settle = scripts.load(redis, scripts.SETTLE_DELIVERY)
+        self._signing_secrets = scripts.load(redis, scripts.SIGNING_SECRETS)
         self._links: Links | None = None
         self._loops: list[asyncio.Task[Any]] = []
-        self._sending: dict[asyncio.Task[None], Taken] = {}
-        self._over = asyncio.Event()
+        self._sending: dict[asyncio.Task[None], DueDelivery] = {}
+        self._due = asyncio.Event()
+        self._held_back = False
 
     async def __aenter__(self) -> Self:
         self._loops = [
@@ -129,7 +145,7 @@ class WebhookDispatcher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Take no more, let attempts end for a moment, hand back the rest, close the connections."""
+        """Claim no more, let attempts end for a moment, release the rest."""
         dispatch, keep = self._loops
         await _end([dispatch])
         if self._sending:
@@ -137,88 +153,88 @@ class WebhookDispatcher:
         left = dict(self._sending)
         await _end([*left, keep])
         with contextlib.suppress(*AWAY):
-            for taken in left.values():
-                await self._note(taken, CUT_SHORT, b"")
+            for delivery in left.values():
+                await self._store(delivery, CUT_SHORT, b"")
         await self._client.aclose()
 
+    def wake(self) -> None:
+        """Look for due deliveries now."""
+        self._due.set()
+
     async def _dispatch(self) -> None:
-        self._over.clear()
-        if len(self._sending) >= MAX_DELIVERIES:
-            await self._over.wait()
-            return
+        """Claim what is due, or wait: for an announcement, the next retry, or an attempt that frees room."""
+        self._due.clear()
+        wait = LOOK_SECONDS
         room = MAX_DELIVERIES - len(self._sending)
-        routes = Counter(taken.destination for taken in self._sending.values())
-        routes.update(taken.principal for taken in self._sending.values())
-        rows, wait_ms, passed = await self._take(
-            args=[LEASE_MS, room, MAX_PER_DESTINATION, MAX_PER_PRINCIPAL, codec.pack(dict(routes)), SECRET_MS]
-        )
-        for row in rows:
-            self._begin(Taken.read(row))
-        if not rows:
-            await self._until_due(min(BLOCK_SECONDS, wait_ms / 1000), over=passed > 0)
+        self._held_back = True  # while it is not known whether an attempt that ends lets another begin
+        if room:
+            in_flight = Counter(delivery.destination for delivery in self._sending.values())
+            in_flight.update(delivery.principal for delivery in self._sending.values())
+            bounds = [LEASE_MS, room, MAX_PER_DESTINATION, MAX_PER_PRINCIPAL]
+            rows, wait_ms, passed = await self._claim(
+                args=[*bounds, codec.pack(dict(in_flight)), SECRET_MS, self._owner]
+            )
+            for row in rows:
+                self._begin(DueDelivery.read(row))
+            if rows:
+                return
+            wait = min(LOOK_SECONDS, max(0.05, wait_ms / 1000))
+            self._held_back = passed > 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._due.wait()
 
-    async def _until_due(self, seconds: float, *, over: bool) -> None:
-        """Wait for a token, for the next retry, and where something due was passed over, for an attempt to end."""
-        waits: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(self._blocking.blpop([schema.SENDERS], max(0.05, seconds)))  # type: ignore[arg-type]
-        ]
-        if over:
-            waits.append(asyncio.ensure_future(self._over.wait()))
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await _end(waits)
-        for wait in done:
-            wait.result()  # a broken connection is for `forever` to wait out
+    def _begin(self, delivery: DueDelivery) -> None:
+        task = asyncio.create_task(self._deliver(delivery), name=f"delivery {delivery.delivery_id}")
+        self._sending[task] = delivery
+        task.add_done_callback(partial(self._ended, delivery))
 
-    def _begin(self, taken: Taken) -> None:
-        task = asyncio.create_task(self._deliver(taken), name=f"delivery {taken.delivery_id}")
-        self._sending[task] = taken
-        task.add_done_callback(partial(self._ended, taken))
-
-    def _ended(self, taken: Taken, task: asyncio.Task[None]) -> None:
+    def _ended(self, delivery: DueDelivery, task: asyncio.Task[None]) -> None:
         self._sending.pop(task, None)
-        self._over.set()
+        if self._held_back:
+            self._due.set()
         if not task.cancelled() and (error := task.exception()):
-            log.error("the lease of a delivery lapses, it is sent again", id=taken.delivery_id, exc_info=error)
+            log.error("the lease of a delivery lapses, it is sent again", id=delivery.delivery_id, exc_info=error)
 
-    async def _deliver(self, taken: Taken) -> None:
+    async def _deliver(self, delivery: DueDelivery) -> None:
         links = await self._known_links()
         try:
-            told = await self._told(taken)
-            packed = body(told, links)
+            content = await self._content(delivery)
+            packed = body(content, links)
         except Exception:
             # Left to its lease, which lapses after seconds, it would be begun again and again for days.
-            log.exception("what a delivery tells could not be put together", id=taken.delivery_id, job_id=taken.job_id)
-            await self._note(taken, self._postman.retry(taken.step, 0, "what it tells could not be put together"), b"")
+            log.exception("the event of a delivery could not be made", id=delivery.delivery_id, job_id=delivery.job_id)
+            result = self._sender.retry(delivery.step, 0, "its event could not be made")
+            await self._store(delivery, result, b"")
             return
-        now = int(time.time())
-        signed = headers(taken.delivery_id, now, taken.signers or await self._first_secret(taken.principal), packed)
-        verdict = await self._postman.post(taken.url, signed, packed, taken.step)
+        signers = delivery.signers or await self._first_secret(delivery.principal)
+        signed = headers(delivery.delivery_id, int(time.time()), signers, packed)
+        result = await self._sender.post(delivery.url, signed, packed, delivery.step)
         log.info(
             "→ delivery",
-            id=taken.delivery_id,
-            job_id=taken.job_id,
-            attempt=taken.attempt,
-            state=verdict.state,
-            status=verdict.status,
-            error=verdict.error,
+            id=delivery.delivery_id,
+            job_id=delivery.job_id,
+            attempt=delivery.attempt,
+            state=result.state,
+            status=result.status,
+            error=result.error,
         )
-        await self._note(taken, verdict, codec.pack(told))
+        await self._store(delivery, result, codec.pack(content))
 
-    async def _told(self, taken: Taken) -> dict[str, Any]:
-        large = any(isinstance(part, bytes) and len(part) > _LARGE for part in taken.snapshot)
-        return await asyncio.to_thread(taken.told) if large else taken.told()
+    async def _content(self, delivery: DueDelivery) -> dict[str, Any]:
+        large = any(isinstance(part, bytes) and len(part) > _LARGE for part in delivery.snapshot)
+        return await asyncio.to_thread(delivery.content) if large else delivery.content()
 
-    async def _note(self, taken: Taken, verdict: DeliveryResult, packed: bytes) -> None:
-        kept = self._kept_ms if verdict.state == "delivered" else FAILED_MS
-        what = [verdict.state, verdict.status, verdict.error, int(verdict.delay * 1000)]
-        if not await self._settle(args=[taken.delivery_id, taken.attempt, *what, kept, packed, GONE_MS]):
-            log.warning("another attempt has the delivery", id=taken.delivery_id, attempt=taken.attempt)
+    async def _store(self, delivery: DueDelivery, result: DeliveryResult, packed: bytes) -> None:
+        keep = self._kept_ms if result.state == "delivered" else FAILED_MS
+        outcome = [result.state, result.status, result.error, int(result.delay * 1000)]
+        if not await self._settle(args=[delivery.delivery_id, delivery.attempt, *outcome, keep, packed, GONE_MS]):
+            log.warning("another attempt has the delivery", id=delivery.delivery_id, attempt=delivery.attempt)
 
     async def _first_secret(self, principal: str) -> list[str]:
-        """Nobody has asked for a secret yet: one is made, so that every delivery is signed."""
-        return [secret.decode() for secret in await self._signers(args=[principal, new_secret(), SECRET_MS])]
+        """A secret made for a principal that has none yet, so that every delivery is signed."""
+        found = await self._signing_secrets(args=[principal, new_secret(), SECRET_MS])
+        return [secret.decode() for secret in found]
 
     async def _known_links(self) -> Links | None:
         if self._links is None and self._public_url:
@@ -226,14 +242,14 @@ class WebhookDispatcher:
         return self._links
 
     async def _keep_leases(self) -> None:
-        held = [part for taken in self._sending.values() for part in (taken.delivery_id, taken.attempt)]
+        held = [part for each in self._sending.values() for part in (each.delivery_id, each.attempt)]
         if held:
-            await self._hold(args=[LEASE_MS, *held])
-        await asyncio.sleep(HOLD_SECONDS)
+            await self._renew(args=[LEASE_MS, *held])
+        await asyncio.sleep(RENEW_SECONDS)
 
 
 async def _end(tasks: Sequence[asyncio.Future[Any]]) -> None:
-    """Cancel them, and see them to their end."""
+    """Cancel tasks, and wait for their end."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

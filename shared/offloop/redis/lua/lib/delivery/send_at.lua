@@ -1,6 +1,6 @@
 --- @include "lib/delivery/reschedule"
 --- @include "lib/delivery/wake_dispatcher"
---- @const DELIVERY DELIVERY_HORIZON_MS DELIVERY_KEPT_MS DESTINATION SENDERS
+--- @const DELIVERY DELIVERY_KEPT_MS DELIVERY_LOOK_MS DESTINATION
 
 -- Let a delivery be claimed from a time on, and wake a dispatcher where that is before it would look by itself.
 local function send_at(id, destination, at, time)
@@ -9,10 +9,5 @@ local function send_at(id, destination, at, time)
   redis.call('PEXPIRE', DELIVERY .. id, DELIVERY_KEPT_MS)
   redis.call('ZADD', DESTINATION .. destination, at, id)
   reschedule(destination)
-  if at > time + DELIVERY_HORIZON_MS then return end
-  wake_dispatcher()
-  if redis.call('LLEN', SENDERS) < 100 then
-    redis.call('RPUSH', SENDERS, 1)
-    redis.call('PEXPIRE', SENDERS, 60000)
-  end
+  if at <= time + DELIVERY_LOOK_MS then wake_dispatcher() end
 end
