@@ -204,7 +204,7 @@ class FrontEnd:
         return Toolbox(tools)
 
     def stop_waiting(self) -> None:
-        """End all waits: open calls are answered with their jobs as they are. The first step of an orderly stop."""
+        """End all waits: open calls are answered with their jobs as they are. The first step of a graceful shutdown."""
         if self._running:
             self._running.inbox.stop_waiting()
 

@@ -116,7 +116,7 @@ async def test_a_job_in_one_new_file_outside_the_repo_is_a_tool(stack: Stack) ->
         answer = await caller.call("nap")
     repo = Path(__file__).parents[2]
     assert not (stack.folder / "modules" / "stack_jobs.py").is_relative_to(repo)
-    assert (tool.description or "").startswith("Sleep, and tell how far.")
+    assert (tool.description or "").startswith("Sleep, and report progress.")
     assert set(tool.input_schema["properties"]) == {"seconds", "steps", "wait_seconds", "idempotency_key", "notify_url"}
     assert tool.output_schema
     assert {"job_id", "state", "output", "artifacts", "error"} <= set(tool.output_schema["properties"])

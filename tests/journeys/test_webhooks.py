@@ -66,7 +66,7 @@ async def test_a_call_names_a_url_and_a_webhook_reports_the_end(
         secret = (await caller.call("rotate_webhook_secret")).data["secret"]
         answer = await caller.call("hold", gate=gate.argument, wait_seconds=0, notify_url=receiver.url())
         assert "127.0.0.1" in answer.text
-        assert "is told when it ends" in answer.text
+        assert "is notified when it ends" in answer.text
         [waiting] = (await caller.call("list_deliveries", job_id=answer.job_id)).data["deliveries"]
         assert waiting["state"] == "waiting"
         early = await caller.call("replay_delivery", delivery_id=waiting["delivery_id"])

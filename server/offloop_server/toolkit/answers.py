@@ -40,7 +40,7 @@ class ArtifactAnswer(Model):
     size: int = Field(description="Bytes.")
     sha256: str
     download_url: str = Field(description="GET it; valid for 15 minutes, job_status gives a new one.")
-    expires_at: str = Field(description="Until when the artifact is kept.")
+    expires_at: str = Field(description="When the artifact expires.")
 
 
 class ErrorAnswer(Model):
@@ -62,9 +62,9 @@ class JobAnswer(Model, Generic[OutputT]):
     created_at: str
     started_at: str | None
     finished_at: str | None
-    expires_at: str = Field(description="Until when this can be asked for, at least.")
-    poll_after_ms: int | None = Field(description="When to look again; null once the job has ended.")
-    output: OutputT | None = Field(description="What a completed job has to say.")
+    expires_at: str = Field(description="The job can be read at least until then.")
+    poll_after_ms: int | None = Field(description="When to poll again; null once the job has ended.")
+    output: OutputT | None = Field(description="The result of a completed job.")
     artifacts: list[ArtifactAnswer]
     warnings: list[str]
     error: ErrorAnswer | None

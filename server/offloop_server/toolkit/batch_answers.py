@@ -38,7 +38,7 @@ class BatchItem(Model):
     """The outcome of one item."""
 
     index: int = Field(description="Its position in items, from 0.")
-    job_id: str = Field(description="Of the job that does it; equal items may share one.")
+    job_id: str = Field(description="The job of this item; equal items may share one.")
     state: State
     output: dict[str, Any] | None
     artifacts: list[ArtifactAnswer]

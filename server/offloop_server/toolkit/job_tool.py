@@ -38,7 +38,7 @@ class Budget(Model):
     notify_url: Annotated[str, Field(min_length=1)] | None = Field(
         None,
         description="https URL that gets a signed POST with the job's record when it ends; retried for a day. "
-        "list_deliveries tells how it went, rotate_webhook_secret gives the secret to verify with.",
+        "list_deliveries shows the outcome, rotate_webhook_secret gives the secret to verify with.",
     )
 
 
@@ -149,7 +149,7 @@ async def check_references(value: Model, principal: str, services: Services) -> 
 async def notes(record: Record, services: Services, subscription: WebhookSubscription | None = None) -> tuple[str, ...]:
     """Sentences to add to the answer about a job: its webhook, and a queue without a worker."""
     ended = record.state.terminal
-    found = (f"{subscription.host} is told when it ends.",) if subscription and not ended else ()
+    found = (f"{subscription.host} is notified when it ends.",) if subscription and not ended else ()
     try:
         waits = record.state is State.QUEUED or (record.kind == batches.KIND and not ended)
         if not waits or await live_queues(services.redis, [record.queue]):

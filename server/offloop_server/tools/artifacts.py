@@ -41,9 +41,9 @@ class UploadAnswer(Model):
 
     artifact_id: str = Field(description="Use it as artifact:<artifact_id> once the bytes are there.")
     upload_url: str = Field(description="PUT the bytes here, once.")
-    upload_expires_at: str = Field(description="Until when the URL takes them.")
+    upload_expires_at: str = Field(description="When the URL expires.")
     expires_at: str = Field(
-        description="Until when the bytes are waited for; the answer to the PUT says how it goes on."
+        description="When the reservation expires without bytes; the answer to the PUT has the expiry of the file."
     )
     max_bytes: int
 
@@ -84,15 +84,15 @@ class ReadArtifactArguments(Model):
     """Arguments of read_artifact."""
 
     artifact_id: ArtifactId = Field(description="From a job's artifacts, or from create_upload.")
-    offset: Annotated[int, Field(ge=0)] = Field(0, description="Byte to begin at.")
+    offset: Annotated[int, Field(ge=0)] = Field(0, description="Byte to start at.")
     length: Annotated[int, Field(ge=1, le=MAX_BYTES)] = Field(16_384, description="Most bytes to read.")
-    line: Annotated[int, Field(ge=1)] | None = Field(None, description="Line to begin at, instead of offset.")
+    line: Annotated[int, Field(ge=1)] | None = Field(None, description="Line to start at, instead of offset.")
     lines: Annotated[int, Field(ge=1, le=2000)] = Field(200, description="Most lines to read, with line.")
     page: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="Look at this page of a PDF (or picture) as an image, instead of reading bytes."
     )
-    encoding: Encoding = Field("auto", description="auto: text where it is text, else base64.")
-    wait_seconds: WaitSeconds = Field(20, description="How long to wait for an image that must be drawn.")
+    encoding: Encoding = Field("auto", description="auto: text if it is text, else base64.")
+    wait_seconds: WaitSeconds = Field(20, description="Seconds to wait for an image that must be rendered.")
 
 
 class PartAnswer(Model):
@@ -105,12 +105,12 @@ class PartAnswer(Model):
     sha256: str
     offset: int
     length: int = Field(description="Bytes in this part.")
-    next_offset: int | None = Field(description="Where to go on; null at the end.")
-    next_line: int | None = Field(description="The same, where a line was asked for.")
+    next_offset: int | None = Field(description="Pass it as offset to read on; null at the end.")
+    next_line: int | None = Field(description="Pass it as line to read on, if line was given.")
     encoding: Literal["text", "base64", "image", "pending"] = Field(
-        description="image: shown as an image block, not in content. pending: being drawn, call again."
+        description="image: shown as an image block, not in content. pending: being rendered, call again."
     )
-    charset: str | None = Field(description="Of the text as it was in the file.")
+    charset: str | None = Field(description="Of the text in the file.")
     content: str
     download_url: str
 
@@ -169,7 +169,7 @@ class ReadArtifact(LightTool[ReadArtifactArguments]):
     async def _rendered(self, artifact: Artifact, page: int, wait: float, caller: Caller) -> CallToolResult:
         preview = await self._previews.render(artifact, page, wait, caller)
         if isinstance(preview, Record):
-            text = f"The image of {artifact.name} is being drawn: call read_artifact again with the same arguments."
+            text = f"The image of {artifact.name} is being rendered: call read_artifact again with the same arguments."
             text = "\n".join([text, *await notes(preview, self._services)])
             return _answer(artifact, caller, TextContent(text=text), None, pending=True)
         picture = await self._picture(preview, caller, of=artifact)

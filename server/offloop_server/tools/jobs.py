@@ -27,9 +27,9 @@ class JobStatusArguments(Model):
     """Arguments of job_status."""
 
     job_id: JobId
-    wait_seconds: WaitSeconds = Field(0, description="Wait for the job to end, at most so many seconds.")
+    wait_seconds: WaitSeconds = Field(0, description="Wait for the job to end, at most that many seconds.")
     cursor: Annotated[str, Field(max_length=100)] | None = Field(
-        None, description="Of a run_batch: from its answer before, for the next items."
+        None, description="For run_batch: the cursor of its last answer, for the next items."
     )
 
 
@@ -66,7 +66,7 @@ class WaitForJobsArguments(Model):
     """Arguments of wait_for_jobs."""
 
     job_ids: Annotated[list[JobId], Field(min_length=1, max_length=50)] = Field(description="1 to 50 job ids.")
-    wait_seconds: WaitSeconds = Field(20, description="Wait at most so many seconds.")
+    wait_seconds: WaitSeconds = Field(20, description="Wait at most that many seconds.")
     until: Literal["any", "all"] = Field("all", description="Answer when any or when all of them have ended.")
 
 
@@ -92,7 +92,7 @@ class ListJobsArguments(Model):
     state: State | None = Field(None, description="Only jobs in this state.")
     kind: Annotated[str, Field(max_length=63)] | None = Field(None, description="Only jobs of this tool.")
     limit: Annotated[int, Field(ge=1, le=100)] = Field(20, description="Most jobs in one answer.")
-    cursor: Annotated[str, Field(max_length=100)] | None = Field(None, description="From the answer before.")
+    cursor: Annotated[str, Field(max_length=100)] | None = Field(None, description="From the last answer.")
 
 
 class ListJobs(LightTool[ListJobsArguments]):

@@ -49,7 +49,7 @@ class Previews:
                 raise failed.error
         if record.state.terminal:
             message = (
-                f"The picture of {artifact.name} was not drawn: its job {record.job_id} was cancelled. Call again."
+                f"The picture of {artifact.name} was not rendered: its job {record.job_id} was cancelled. Call again."
             )
             raise JobError(message, code="cancelled", retryable=True)
         return record

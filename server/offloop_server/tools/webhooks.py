@@ -26,7 +26,7 @@ class DeliveryAnswer(Model):
     kind: str
     url: str = Field(description="Without its query.")
     state: DeliveryState = Field(
-        description="waiting for the job; pending: to be sent, now or again; delivered; failed: given up after the "
+        description="waiting for the job; pending: to be sent, now or again; delivered; failed: no success after the "
         "last retry, or refused; disabled: the URL answered 410 Gone."
     )
     attempts: int
@@ -47,7 +47,9 @@ class SecretAnswer(Model):
     """A new signing secret."""
 
     secret: str = Field(description="Shown this once; receivers verify webhook-signature with it.")
-    old_secrets_sign_until: str | None = Field(description="Until when the ones before it sign too; null: none does.")
+    old_secrets_sign_until: str | None = Field(
+        description="When the older secrets stop signing; null: none of them signs."
+    )
 
 
 class ListDeliveriesArguments(Model):
@@ -56,7 +58,7 @@ class ListDeliveriesArguments(Model):
     job_id: JobId | None = Field(None, description="Only those of this job.")
     state: DeliveryState | None = Field(None, description="Only those in this state.")
     limit: Annotated[int, Field(ge=1, le=100)] = Field(20, description="Most deliveries in one answer.")
-    cursor: Annotated[str, Field(max_length=100)] | None = Field(None, description="From the answer before.")
+    cursor: Annotated[str, Field(max_length=100)] | None = Field(None, description="From the last answer.")
 
 
 class ReplayDeliveryArguments(Model):
@@ -115,7 +117,7 @@ class ReplayDelivery(_WebhookTool[ReplayDeliveryArguments]):
 
     async def do(self, value: ReplayDeliveryArguments, caller: Caller) -> CallToolResult:
         delivery = await self._webhooks.replay(value.delivery_id, principal=caller.principal)
-        text = f'{_line(delivery)} Call list_deliveries(job_id="{delivery.job_id}") to see what comes of it.'
+        text = f'{_line(delivery)} Call list_deliveries(job_id="{delivery.job_id}") to see its outcome.'
         return text_result(text, _described(delivery))
 
 
