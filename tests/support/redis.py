@@ -19,7 +19,7 @@ from support.processes import SESSION
 PERMANENT = (schema.FENCE, schema.ROTATION_COUNTER, "offloop:secret")
 """Keys that live as long as the deployment."""
 
-EMPTIED = (schema.QUEUE, schema.SUBQUEUE, schema.ROTATION, schema.DEPTH, schema.LEASES)
+EMPTIED = (schema.QUEUE, schema.SUBQUEUE, schema.ROTATION, schema.DEPTH, schema.LEASES, schema.STOCK)
 """Keys that hold waiting or running jobs and are gone with the last one; all others must end by themselves."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from arq.connections import ArqRedis
 from redis.asyncio.client import PubSub
 
-from offloop.queue.record import Cancelled, Done, Outcome, Progress, pack_outcome
+from offloop.queue.record import Cancelled, Done, Outcome, Progress, pack_outcome, sweep_args
 from offloop.redis import codec, schema, scripts
 
 KEEP_MS = 60_000
@@ -133,7 +133,9 @@ class Steps:
             await self._redis.delete(lock)
         if idle_ms:
             await self._redis.set(last, await self.now() - idle_ms, px=KEEP_MS)
-        answer: int = await self._run("SWEEP", [self.queue, 60_000, LEASE_MS, KEEP_MS], keys)
+        args = sweep_args(self.queue, lock_ms=60_000, keep_ms=KEEP_MS, retention_ms=KEEP_MS)
+        args[2] = LEASE_MS
+        answer: int = await self._run("SWEEP", args, keys)
         return answer
 
     async def lapse(self, *job_ids: str) -> None:

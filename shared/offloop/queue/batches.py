@@ -15,7 +15,7 @@ import msgpack
 
 from offloop.errors import BadInput, Busy, JobError
 from offloop.queue.client import Bounds, Request, Submission, fingerprint, new_id, submitted
-from offloop.queue.record import Cancelled, Done, Failed, Outcome, Record, State, pack_outcome
+from offloop.queue.record import EXPIRED, Cancelled, Done, Failed, Outcome, Record, State, pack_outcome
 from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import answering
 from offloop.redis.schema import SNAPSHOT_FIELDS
@@ -39,8 +39,6 @@ PAGE_BYTES: Final = 262_144
 
 MAX_FAILURES: Final = 20
 """Failed items that are named in every answer, whichever page it shows."""
-
-_EXPIRED: Final = JobError("it waited longer than jobs are kept; send it again", code="expired", retryable=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +243,7 @@ async def _items(redis: RedisClient, places: list[tuple[int, str]], budget: int)
 
 def _item(index: int, job_id: str, record: Record | None, *, omitted: bool) -> Item:
     if record is None:
-        return Item(index, job_id, State.FAILED, Failed(_EXPIRED))
+        return Item(index, job_id, State.FAILED, Failed(EXPIRED))
     return Item(index, job_id, record.state, record.outcome, omitted and record.state.terminal)
 
 

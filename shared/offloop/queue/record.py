@@ -23,6 +23,7 @@ from typing import Any, Final
 from arq.jobs import deserialize_result, serialize_result
 
 from offloop.errors import JobError
+from offloop.redis import schema
 from offloop.redis.codec import pack, unpack
 
 
@@ -89,6 +90,8 @@ class Cancelled:
 
 Outcome = Done | Failed | Cancelled
 
+EXPIRED: Final = JobError("the job waited longer than it is kept; submit it again", code="expired", retryable=True)
+
 
 def pack_outcome(outcome: Outcome, *, job_id: str, kind: str, queue: str, attempt: int = 0) -> bytes:
     """The outcome in arq's own result envelope, which `Job.result()` of stock arq reads as well."""
@@ -119,6 +122,20 @@ def pack_outcome(outcome: Outcome, *, job_id: str, kind: str, queue: str, attemp
         message = f"the outcome of {kind} cannot be stored: {outcome!r}"[:500]
         raise TypeError(message)
     return packed
+
+
+def sweep_args(queue: str, *, lock_ms: int, keep_ms: int, retention_ms: int) -> list[str | bytes | float]:
+    """The arguments of `offloop.redis.scripts.SWEEP` for a queue.
+
+    Args:
+        queue: the queue.
+        lock_ms: how long no other process sweeps it.
+        keep_ms: how long a job that stock arq enqueued may wait.
+        retention_ms: how long the outcomes of those are kept that end here.
+    """
+    aborted = pack_outcome(Cancelled(), job_id="", kind="", queue=queue)
+    expired = pack_outcome(Failed(EXPIRED), job_id="", kind="", queue=queue)
+    return [queue, lock_ms, schema.LEASE_MS, keep_ms, retention_ms, aborted, expired]
 
 
 def unpack_outcome(data: bytes) -> Outcome:

@@ -1,7 +1,8 @@
 """Schema: names of keys, channels and fields, and the bounds that scripts hold.
 
-arq's own keys stay the truth for arq's own data (queue, payload, lease, result), so that its tools, its
-`Job.result()` and its `enqueue_job()` go on working; everything that is ours starts with ``offloop:``.
+arq's own keys stay the truth for arq's own data (queue, payload, lease, result, abort), so that its tools and an
+unmodified client of arq go on working; everything that is ours starts with ``offloop:``. arq's queue holds the jobs of
+principals while they wait, and those that a client of arq enqueued until they end.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
-from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix
+from arq.constants import abort_jobs_ss, in_progress_key_prefix, job_key_prefix, result_key_prefix
 
 PAYLOAD = job_key_prefix
 LEASE = in_progress_key_prefix
 RESULT = result_key_prefix
+ABORTED = abort_jobs_ss
 
 RECORD = "offloop:job:"
 JOINED = "offloop:joined:"
@@ -22,6 +24,7 @@ GONE = "offloop:gone:"
 FENCE = "offloop:fence"
 ROTATION_COUNTER = "offloop:rotation-counter"
 QUEUE = "arq:queue:"
+STOCK = "offloop:stock:"
 FREE_SLOTS = "offloop:free-slots:"
 POOLS = "offloop:pools:"
 HELD = "offloop:held:"
@@ -43,6 +46,8 @@ ENDPOINT_GONE = "offloop:endpoint-gone:"
 REPLY_CHANNEL = "offloop:reply:"
 CONTROL_CHANNEL = "offloop:control:"
 SAME_INPUT = "offloop:same:"
+
+DAY_MS: Final = 86_400_000
 
 ALL: Final = "*"
 """The field of a queue's depth that counts the jobs of every principal."""
@@ -79,7 +84,7 @@ DELIVERY_LOOK_MS: Final = 1000
 
 
 def queue_key(queue: str) -> str:
-    """Arq's sorted set of a queue: ids of jobs that wait, by the time they are due."""
+    """Arq's sorted set of a queue: ids of jobs by the time at which they are due."""
     return QUEUE + queue
 
 

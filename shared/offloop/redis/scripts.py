@@ -13,8 +13,8 @@ Words: *payload* arq's serialized job · *lease* a key that lives as long as its
 ``owner:number``, the fence: written into the record at each claim, so that a late write of a lost attempt is refused ·
 *pool* the workers that serve the same queues · *assigned* given to a worker that has not shown yet that it knows of it.
 
-Messages on a worker's control channel: ``{'run', row}`` as `claim` answers it (its payload false where it is long),
-``{'stop', token}``, ``{'look'}``: something waits.
+Messages on a worker's control channel: ``{'run', row}`` (a job is assigned; see ``lua/lib/worker/claim.lua``),
+``{'stop', token}`` (a job was cancelled), ``{'look'}`` (something waits), ``{'deliver'}`` (a delivery is due).
 """
 
 from __future__ import annotations

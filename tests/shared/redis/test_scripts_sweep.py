@@ -8,7 +8,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from offloop import Model, declare
-from offloop.queue.record import Done, State
+from offloop.queue.record import State
 from offloop.redis import schema
 from support.caller import ALICE, Caller, calling
 from support.steps import LEASE_MS, Steps
@@ -140,48 +140,3 @@ async def test_only_one_process_sweeps_at_a_time(redis: ArqRedis, caller: Caller
     assert await two.sweep(locked=True) == -1
     assert await two.subqueue(ALICE) == []
     assert 0 < await redis.pttl(schema.sweep_keys("default")[0]) <= 60_000
-
-
-async def test_a_job_of_stock_arq_is_taken_and_ended(redis: ArqRedis, one: Steps) -> None:
-    """Arq's own `enqueue_job` writes no record; the sweep makes one, among those nobody waits for."""
-    # Due for some seconds: arq takes the time from the client's clock, which may be ahead of the server's.
-    job = await redis.enqueue_job("do_nothing", _queue_name=schema.queue_key("default"), _defer_by=-5)
-    assert job is not None
-    assert await one.sweep() == 1
-    assert await one.sweep() == 0
-    assert await one.subqueue("", "batch") == [job.job_id]
-    taken = await one.claim_one(job.job_id)
-    assert (taken.kind, taken.principal, taken.allowed, taken.payload != b"") == ("", "", 1, True)
-    assert await one.finish(taken, Done({"words": 1}))
-    assert (await job.result(timeout=5))["output"] == {"words": 1}
-    assert (await one.depth(), await one.leased()) == ({}, {})
-
-
-async def test_a_job_of_stock_arq_that_is_not_due_waits(redis: ArqRedis, one: Steps) -> None:
-    job = await redis.enqueue_job("do_nothing", _queue_name=schema.queue_key("default"), _defer_by=3600)
-    assert job is not None
-    assert await one.sweep() == 0
-    assert await one.claim() == []
-    await redis.zadd(schema.queue_key("default"), {job.job_id: 1})
-    assert await one.sweep() == 1
-    await one.claim_one(job.job_id)
-
-
-async def test_jobs_of_stock_arq_are_found_behind_a_long_queue(redis: ArqRedis, one: Steps) -> None:
-    """A sweep looks at 500 at most and goes on there the next time."""
-    async with redis.pipeline(transaction=False) as pipe:
-        for number in range(700):
-            pipe.zadd(schema.queue_key("default"), {f"{number}": 1_000_000 + number})
-            pipe.hset(schema.RECORD + f"{number}", "state", "queued")
-            pipe.pexpire(schema.RECORD + f"{number}", 60_000)
-        await pipe.execute()
-    await redis.enqueue_job("do_nothing", _job_id="stock", _queue_name=schema.queue_key("default"), _defer_by=-5)
-    assert [await one.sweep() for _ in range(3)] == [0, 1, 0]
-    assert await one.subqueue("", "batch") == ["stock"]
-
-
-async def test_a_job_of_stock_arq_whose_payload_has_expired_is_forgotten(redis: ArqRedis, one: Steps) -> None:
-    await redis.enqueue_job("do_nothing", _job_id="stock", _queue_name=schema.queue_key("default"), _defer_by=-5)
-    await redis.delete(schema.PAYLOAD + "stock")
-    assert await one.sweep() == 0
-    assert await redis.zcard(schema.queue_key("default")) == 0

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from offloop import logs
+from offloop.queue.record import sweep_args
 from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import forever
 from offloop.redis.subscriber import Subscriber
@@ -134,7 +135,12 @@ class Dispatch:
         for queue in self._claimer.queues:
             found = await self._sweep(
                 keys=schema.sweep_keys(queue),
-                args=[queue, int(SWEEP_SECONDS * 500), schema.LEASE_MS, self._claimer.pending_ms],
+                args=sweep_args(
+                    queue,
+                    lock_ms=int(SWEEP_SECONDS * 500),
+                    keep_ms=self._claimer.pending_ms,
+                    retention_ms=self._claimer.retention_ms,
+                ),
             )
             if found > 0:
                 log.info("found forgotten jobs", queue=queue, count=found)

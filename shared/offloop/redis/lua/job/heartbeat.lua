@@ -31,15 +31,15 @@ local lost, cancelled, known = {}, {}, {}
 for i = 8, #ARGV, 2 do
   local id = ARGV[i]
   known[id] = true
-  local token, state, queue, cancel, assigned, allowed = unpack(
-    redis.call('HMGET', RECORD .. id, 'token', 'state', 'queue', 'cancel', 'assigned', 'allowed'))
+  local token, state, queue, stopping, assigned, allowed, principal = unpack(
+    redis.call('HMGET', RECORD .. id, 'token', 'state', 'queue', 'cancel', 'assigned', 'allowed', 'principal'))
   if token == ARGV[i + 1] and state == 'running' then
     redis.call('SET', LEASE .. id, token, 'PX', terms.lease)
     redis.call('ZADD', LEASES .. queue, time + terms.lease, id)
     redis.call('PEXPIRE', RECORD .. id, worker.keep)
-    redis.call('PEXPIRE', PAYLOAD .. id, worker.keep)
+    if principal ~= '' then redis.call('PEXPIRE', PAYLOAD .. id, worker.keep) end  -- of arq's, the client says when
     if assigned and allowed ~= '1' then redis.call('HDEL', RECORD .. id, 'assigned') end
-    if cancel then cancelled[#cancelled + 1] = token end
+    if stopping then cancelled[#cancelled + 1] = token end
   else
     lost[#lost + 1] = ARGV[i + 1]
   end

@@ -6,6 +6,7 @@
 --- @include "lib/record/read"
 --- @include "lib/record/snapshot_of"
 --- @include "lib/share/add_request"
+--- @include "lib/stock/forget"
 --- @include "lib/worker/owner_of"
 --- @const BATCH BATCH_KEPT_MS BATCH_NOTIFY_MS CONTROL_CHANNEL GONE HELD JOINED LEASE LEASES PARENTS PAYLOAD QUEUE
 --- @const RECORD RESULT ROTATION SUBQUEUE
@@ -42,33 +43,40 @@ local function conclude(id, record, state, result, keep)
     redis.call('ZREM', LEASES .. queue, id)
     redis.call('SREM', HELD .. owner_of(record.token), id)
   end
+  if record.principal == '' then forget(id, queue) end
   if record.notify then mark_due(id, state, time) end
   if record.waiters then push(id, record.waiters, snapshot_of(record, result)) end
   if item then item_ended(id, state) end
+end
+
+-- Cancel a job: a queued one ends now, a running one when its worker has ended the attempt.
+local function cancel(id, record, result, keep)
+  if record.state == 'queued' then
+    -- Subqueues and depths must agree; searched from the end, where jobs that are cancelled soon are.
+    local lane = record.queue .. ':' .. record.level
+    local subqueue = SUBQUEUE .. lane .. ':' .. record.principal
+    change_depth(record.queue, record.principal, -redis.call('LREM', subqueue, -1, id))
+    if redis.call('LLEN', subqueue) == 0 then redis.call('ZREM', ROTATION .. lane, record.principal) end
+    redis.call('ZREM', QUEUE .. record.queue, id)
+    conclude(id, record, 'cancelled', result, keep)
+  else
+    redis.call('HSET', RECORD .. id, 'cancel', 1)
+    redis.call('PUBLISH', CONTROL_CHANNEL .. owner_of(record.token), cmsgpack.pack({'stop', record.token}))
+  end
 end
 
 -- Detach a request from the job that it shares. With the last one a queued job ends, and a running one is cancelled by
 -- its worker. Answers how many requests are left.
 local function detach(id, request, result, keep)
   local record = read(id)
-  local state, queue = record.state, record.queue
-  if state ~= 'queued' and state ~= 'running' then return 0 end
+  if record.state ~= 'queued' and record.state ~= 'running' then return 0 end
   add_request(GONE .. id, request, 86400000)
   local left = 1 + redis.call('SCARD', JOINED .. id) - redis.call('SCARD', GONE .. id)
   if left > 0 then return left end
   if record.batch == 'whole' then
     stop_batch(id, 'cancel')
-  elseif state == 'queued' then
-    -- Subqueues and depths must agree; searched from the end, where jobs that are cancelled soon are.
-    local lane = queue .. ':' .. record.level
-    local subqueue = SUBQUEUE .. lane .. ':' .. record.principal
-    change_depth(queue, record.principal, -redis.call('LREM', subqueue, -1, id))
-    if redis.call('LLEN', subqueue) == 0 then redis.call('ZREM', ROTATION .. lane, record.principal) end
-    redis.call('ZREM', QUEUE .. queue, id)
-    conclude(id, record, 'cancelled', result, keep)
   else
-    redis.call('HSET', RECORD .. id, 'cancel', 1)
-    redis.call('PUBLISH', CONTROL_CHANNEL .. owner_of(record.token), cmsgpack.pack({'stop', record.token}))
+    cancel(id, record, result, keep)
   end
   return 0
 end
