@@ -26,6 +26,7 @@ from offloop.kinds.options import OPTIONS
 from offloop.settings import Settings, load
 from offloop.testing import context
 from offloop_server.cli.stack import Stack
+from offloop_server.client import Offloop
 from offloop_server.io import gather
 from offloop_server.io.http import tools as http_tools
 from offloop_server.io.sql import tools as sql_tools
@@ -121,6 +122,9 @@ def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_of
     """On a real stack, as `./run` starts it: the Python clients as they are printed, and the new job by `call`."""
     name = saved(modules, "my_jobs", block("README.md", "python", "@job("))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(modules), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    guide: Any = importlib.import_module(
+        saved(modules, "guide_test", block("docs/jobs.md", "python", "async def longest_word"))
+    )
     simple = block("README.md", "python", "from mcp import Client")
     ours = block("docs/clients.md", "python", "offloop_server.client")
 
@@ -148,6 +152,8 @@ def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_of
                     *("count_words", "text=one two three"),
                 ),
             )
+            async with Offloop(stack.endpoint) as offloop:  # the caller that the guide tests inline, on the real thing
+                assert await guide.longest_word(offloop, "one three two") == "three"
         assert re.match(r"document\.pdf \d+ http://\S+\n", printed)
         assert (modules / downloaded.strip()).read_bytes().startswith(b"%PDF-")
         assert json.loads(called)["output"] == {"words": 3, "longest": "three"}
