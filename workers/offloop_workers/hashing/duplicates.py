@@ -1,4 +1,4 @@
-"""Files of equal content: the work of find_duplicates. Size first, then both ends, then all of what is left."""
+"""Duplicate search (find_duplicates): by size, then by both ends, then by the whole content."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ END: Final = 16 * 1024
 """Bytes at either end that are compared before a file is read as a whole."""
 
 _PATHS_SHOWN: Final = 20
-_ALGORITHM: Final = "blake3"  # the fastest that nobody can fool
+_ALGORITHM: Final = "blake3"  # the fastest that is collision-resistant
 
 
 class _Copy(NamedTuple):
-    """One file, and all its names."""
+    """One file and the names of its hard links."""
 
     found: Found
     names: list[str]
 
 
 class _Group(NamedTuple):
-    """Files of one size and digest."""
+    """Files of equal size and digest."""
 
     digest: bytes
     copies: list[_Copy]
@@ -45,7 +45,7 @@ class _Group(NamedTuple):
 
 @performs(find_duplicates)
 def find(request: DuplicatesToFind, context: Context) -> DuplicatesFound:
-    """Narrow down in three passes; each reads only files that the one before could not tell apart."""
+    """Find duplicates in three passes; each reads only the files that the previous one could not tell apart."""
     with source(request, context) as files:
         listing = listed(files.list(), context)
         problems = troubles(listing, [], [])
@@ -53,7 +53,7 @@ def find(request: DuplicatesToFind, context: Context) -> DuplicatesFound:
         copies = _copies(chosen)
         pace = Pace(context, 0)
         groups = _split(_Ends(files), _by_size(copies), pace, problems, most=2 * END)
-        small = [group for group in groups if group.copies[0].found.size <= 2 * END]  # those were read as a whole
+        small = [group for group in groups if group.copies[0].found.size <= 2 * END]  # already read as a whole
         large = [group.copies for group in groups if group.copies[0].found.size > 2 * END]
         groups = small + _split(files, large, pace, problems)
     groups.sort(key=lambda group: (-group.wasted, group.copies[0].found.path))
@@ -74,10 +74,10 @@ def find(request: DuplicatesToFind, context: Context) -> DuplicatesFound:
 
 
 class _Ends:
-    """Both ends of a source's large files as one; small ones as they are.
+    """Source of the first and last `END` bytes of large files; small files are left whole.
 
     Args:
-        files: the source.
+        files: the source of the whole files.
     """
 
     def __init__(self, files: Openable) -> None:
@@ -115,7 +115,7 @@ def _by_size(copies: Iterable[_Copy]) -> list[list[_Copy]]:
 def _split(
     files: Openable, groups: list[list[_Copy]], pace: Pace, problems: list[Trouble], most: int | None = None
 ) -> list[_Group]:
-    """Read the copies of all groups, and put together again what has one size and one digest."""
+    """Hash the copies of all groups, and regroup them by size and digest."""
     copies = sorted((copy for group in groups for copy in group), key=lambda copy: os.fsencode(copy.found.path))
     wishes = [
         Wish(copy.found.path, copy.found.size if most is None else min(copy.found.size, most), (_ALGORITHM,))

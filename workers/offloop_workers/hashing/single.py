@@ -1,4 +1,4 @@
-"""One file: the work of hash_file."""
+"""Digests of one file (hash_file)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_KEY = 64 * 1024
 
 @performs(hash_file)
 def hash_bytes(request: FileToHash, context: Context) -> Digests:
-    """Read the file once, and compare in a time that tells nothing of where a difference is."""
+    """Compute all digests in one pass; an expected digest is compared in constant time."""
     digests = _fresh(request, context)
     with context.open(request.file) as file:
         total = file.seek(0, os.SEEK_END)
@@ -44,7 +44,7 @@ def hash_bytes(request: FileToHash, context: Context) -> Digests:
 
 
 def _fresh(request: FileToHash, context: Context) -> dict[str, Digest]:
-    # A name given twice counts once.
+    # The dictionary drops duplicate names.
     if request.hmac_key is None:
         return {algorithm: digest(algorithm) for algorithm in request.algorithms}
     with context.open(request.hmac_key) as file:
