@@ -1,4 +1,4 @@
-"""The darkroom: what is done to each frame, in the order that the request documents."""
+"""Frame pipeline: the steps of a transformation, in the documented order."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from offloop_workers.images.plan import Plan, Size, plan
 from offloop_workers.images.reading import Source
 from offloop_workers.images.redaction import redacted
 
-# Clockwise, as people say it; Pillow turns the other way.
-_TURN: Final = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
+# Clockwise; Pillow rotates counter-clockwise.
+_ROTATIONS: Final = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
 _SWAPPING: Final = frozenset(
     {Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270}
 )
 
 
 class FramePipeline:
-    """Develops the frames of one source.
+    """Processes the frames of one source.
 
     Args:
-        source: opened, at the frame or page that is wanted.
-        request: what to do.
-        context: for warnings, and to open overlays.
+        source: open, at the selected frame or page.
+        request: the transformation.
+        context: takes warnings, and opens overlays.
 
     Attributes:
         upright: size of the source after orientation.
-        exif: its metadata.
-        info: what else Pillow found in its head.
-        kept_profile: the colour profile the result is written with.
+        exif: its EXIF metadata.
+        info: Pillow's further metadata of the source.
+        kept_profile: the colour profile to write with the result, if any.
     """
 
     def __init__(self, source: Source, request: Transformation, context: Context) -> None:
@@ -44,60 +44,65 @@ class FramePipeline:
         self.info = dict(source.picture.info)
         self._profile: bytes | None = self.info.get("icc_profile")
         self.kept_profile: bytes | None = None
-        self._upturn = metadata.UPRIGHT.get(metadata.orientation(self.exif)) if request.orient else None
-        asked = [_TURN.get(request.rotate)]
-        asked.append(Image.Transpose.FLIP_TOP_BOTTOM if request.flip else None)
-        asked.append(Image.Transpose.FLIP_LEFT_RIGHT if request.mirror else None)
-        self._turns = [turn for turn in asked if turn is not None]
-        self.upright = _after(source.picture.size, [self._upturn] if self._upturn is not None else [])
-        self._turned = _after(self.upright, self._turns)
+        upright = metadata.UPRIGHT.get(metadata.orientation(self.exif)) if request.orient else None
+        self._orientation = [] if upright is None else [upright]
+        requested = [
+            _ROTATIONS.get(request.rotate),
+            Image.Transpose.FLIP_TOP_BOTTOM if request.flip else None,
+            Image.Transpose.FLIP_LEFT_RIGHT if request.mirror else None,
+        ]
+        self._rotation = [transposition for transposition in requested if transposition is not None]
+        self.upright = _size_after(source.picture.size, self._orientation)
+        self._rotated = _size_after(self.upright, self._rotation)
         self._plan: Plan | None = None
         self._overlays: Overlays | None = None
 
-    def develop_still(self) -> Image.Image:
-        """Decode the one frame that is wanted, no larger than is needed, and process it."""
+    def process_still(self) -> Image.Image:
+        """Decode the selected frame, at reduced size where the decoder can, and process it."""
         picture = self._source.picture
         if self._request.trim is None:
-            most = bounds.still(self._context)
-            first = plan(self._turned, self._request, anchor_of(self._request, None, self._turned), most=most)
+            most = bounds.picture_pixels(self._context)
+            first = plan(self._rotated, self._request, anchor_of(self._request, None, self._rotated), most=most)
             if self._source.format == "jpeg" and first.factor < 1:
-                # The decoder can leave out what would be thrown away.
                 picture.draft(picture.mode, (ceil(picture.width * first.factor), ceil(picture.height * first.factor)))
         picture.load()
         return self.process(picture)
 
     def process(self, picture: Image.Image) -> Image.Image:
-        """One frame, from the source's pixels to the result's."""
+        """Process one decoded frame."""
         request = self._request
-        late = not request.redact and picture.mode not in {"CMYK", "LAB"}  # only a profile says what these mean
-        picture = self._in_srgb(picture) if not late else colours.to_srgb(picture, None, self._context)
-        if self._upturn is not None:
-            picture = picture.transpose(self._upturn)
+        # Profiles are applied after scaling, on fewer pixels. Redaction needs final colours, and CMYK and Lab have a
+        # meaning only with their profile.
+        convert_late = not request.redact and picture.mode not in {"CMYK", "LAB"}
+        picture = colours.to_srgb(picture, None, self._context) if convert_late else self._in_srgb(picture)
+        for transposition in self._orientation:
+            picture = picture.transpose(transposition)
         picture = redacted(picture, request.redact, self.upright)
-        for turn in self._turns:
-            picture = picture.transpose(turn)
-        made = self._plan = self._plan or self._planned(picture)
-        picture = _scaled(picture, made, self._turned)
-        if late:  # on fewer pixels
+        for transposition in self._rotation:
+            picture = picture.transpose(transposition)
+        geometry = self._plan = self._plan or self._planned(picture)
+        picture = _scaled(picture, geometry, self._rotated)
+        if convert_late:
             picture = self._in_srgb(picture)
         picture = effects.adjusted(picture, request)
-        picture = effects.padded(picture, made.canvas, request.gravity)
+        picture = effects.padded(picture, geometry.canvas, request.gravity)
         if request.background:
             picture = colours.flattened(picture, request.background)
         self._overlays = self._overlays or Overlays(request, picture.size, self._context)
         return self._overlays.on(picture)
 
     def _planned(self, picture: Image.Image) -> Plan:
-        """The geometry; that of an animation's first frame holds for all."""
+        """The geometry, which the first frame of an animation sets for all frames."""
         trim = self._trimmed(picture)
-        anchor = anchor_of(self._request, picture, self._turned)
-        made = plan(self._turned, self._request, anchor, trim, most=bounds.still(self._context))
-        if made.smaller_than_asked:
+        anchor = anchor_of(self._request, picture, self._rotated)
+        result = plan(self._rotated, self._request, anchor, trim, most=bounds.picture_pixels(self._context))
+        if result.smaller_than_asked:
+            width, height = result.canvas
             self._context.warn(
-                f"The source is smaller than the box: the result has {made.canvas[0]:,} x {made.canvas[1]:,} pixels, "
+                f"The source is smaller than the box: the result has {width:,} x {height:,} pixels, "
                 "in the same proportions. Send enlarge=true to enlarge it."
             )
-        return made
+        return result
 
     def _trimmed(self, picture: Image.Image) -> Box | None:
         if self._request.trim is None:
@@ -117,21 +122,21 @@ class FramePipeline:
         return colours.to_srgb(picture, profile, self._context)
 
 
-def _scaled(picture: Image.Image, made: Plan, full: Size) -> Image.Image:
-    """Cut and scale; the plan is in the full picture's pixels, the picture may be a smaller copy."""
+def _scaled(picture: Image.Image, geometry: Plan, full: Size) -> Image.Image:
+    """Crop and scale; the geometry is in pixels of the full picture, of which `picture` may be a smaller copy."""
     across, down = picture.width / full[0], picture.height / full[1]
-    box = (made.box[0] * across, made.box[1] * down, made.box[2] * across, made.box[3] * down)
-    box = (box[0], box[1], min(box[2], picture.width), min(box[3], picture.height))
+    left, top, right, bottom = geometry.box
+    box = (left * across, top * down, min(right * across, picture.width), min(bottom * down, picture.height))
     whole = tuple(map(round, box))
-    if (whole[2] - whole[0], whole[3] - whole[1]) == made.scaled and all(
-        abs(have - want) < 0.01  # noqa: PLR2004 -- of a pixel: cutting is enough, and leaves the pixels as they are
+    if (whole[2] - whole[0], whole[3] - whole[1]) == geometry.scaled and all(
+        abs(have - want) < 0.01  # noqa: PLR2004 -- of a pixel: a crop without resampling is enough
         for have, want in zip(box, whole, strict=True)
     ):
-        return picture if made.scaled == picture.size else picture.crop(whole)  # type: ignore[arg-type]
-    return picture.resize(made.scaled, Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
+        return picture if geometry.scaled == picture.size else picture.crop(whole)  # type: ignore[arg-type]
+    return picture.resize(geometry.scaled, Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
 
 
-def _after(size: Size, turns: list[Image.Transpose]) -> Size:
-    for turn in turns:
-        size = size[::-1] if turn in _SWAPPING else size
+def _size_after(size: Size, transpositions: list[Image.Transpose]) -> Size:
+    for transposition in transpositions:
+        size = size[::-1] if transposition in _SWAPPING else size
     return size

@@ -108,5 +108,5 @@ def test_ranges_are_read_as_people_write_them(context: JobContext, text: str, nu
 
 
 def test_many_numbers_are_shown_short() -> None:
-    assert ranges.shown([1, 2, 3, 7]) == "1-3, 7"
-    assert ranges.shown(list(range(1, 100, 2))).endswith("19 and more")
+    assert ranges.summary([1, 2, 3, 7]) == "1-3, 7"
+    assert ranges.summary(list(range(1, 100, 2))).endswith("19 and more")

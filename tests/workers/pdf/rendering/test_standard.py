@@ -1,8 +1,8 @@
-"""Archives, accessibility, print and invoices: what the files claim is what they are.
+"""Structure of files for archives, accessibility, print and invoices: claims, fonts, language, tags, attachments.
 
-PDF/A-1 is put before Preflight of PDFBox, where Java and Debian's libpdfbox2-java are installed (``PREFLIGHT_JARS``
-names another folder of jars); `test_render_validated` has another validator, for PDF/A-1 to 3 and PDF/UA-1. All are
-checked with pikepdf for their structure: what they say they are, colours, fonts, language, tags and embedded files.
+PDF/A-1 is also validated by PDFBox's Preflight, where Java and Debian's libpdfbox2-java are installed
+(``PREFLIGHT_JARS`` names another folder of jars). `test_standard_validated` has another validator, for PDF/A-1 to 3 and
+PDF/UA-1.
 """
 
 from __future__ import annotations

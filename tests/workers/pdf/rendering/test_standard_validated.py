@@ -1,7 +1,7 @@
-"""What claims PDF/A-1 to 3 or PDF/UA-1 is put before a validator that passes veraPDF's own corpus of files.
+"""Validation of PDF/A-1 to 3 and PDF/UA-1 by a validator that passes veraPDF's own corpus of files.
 
-It is a package of the development group (page-validation). It knows neither PDF/UA-2 nor PDF/A-4: of the former, all
-that both parts ask for is tried; the latter is checked by its structure, in `test_render_standards`.
+It is a package of the development group (page-validation). It supports neither PDF/UA-2 nor PDF/A-4: the former is
+validated against the rules that both parts share, and `test_standard` checks the structure of the latter.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ MORE = {"author": "Me (é)", "subject": "It", "keywords": ["a", "b"], "created":
 
 
 def faults(content: bytes, profile: str) -> set[str]:
-    """The rules that a file breaks."""
+    """The rules that a file violates."""
     found = {
         failure.rule_id: failure.message for failure in validator.validate_pdf_bytes(content, profile=profile).failures
     }
-    # It takes a packed stream's last CR and the line end after it for one line end. qpdf goes by the length.
+    # The validator takes a stream's last CR and the line end after it for one line end; qpdf goes by the length.
     with pikepdf.open(io.BytesIO(content)) as pdf:
         if not pdf.check_pdf_syntax():
             found = {rule: message for rule, message in found.items() if not rule.endswith("STREAM-LENGTH-001")}
