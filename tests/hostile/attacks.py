@@ -37,7 +37,7 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
     "links that run scripts": ("render_pdf: links that run scripts or open files",),
     "cut pictures that pass because another library allowed it": (
         "transform_image: the first half of*",
-        "tests/workers/images/test_reading.py::test_other_libraries_cannot_make_cut_off_pictures_pass",
+        "tests/workers/images/codecs/test_reading.py::test_other_libraries_cannot_make_cut_off_pictures_pass",
     ),
     "formats that nobody asked for": ("transform_image: PostScript", "transform_image: a Photoshop file"),
     "decompression bombs in pictures": ("transform_image: an AVIF of 2.2 KB*", "transform_image: a PNG of 18 KB*"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from PIL import Image
@@ -11,25 +10,13 @@ from PIL import Image
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.images import Transformation
 from offloop.kinds.context import Context
-from offloop_workers.images import bounds
-from offloop_workers.images.reading import Source, check_size
+from offloop_workers.images.codecs import bounds
+from offloop_workers.images.codecs.encoding import Timing
+from offloop_workers.images.codecs.reading import Source, check_size
 
 ANIMATED_FORMATS: Final = frozenset({"gif", "webp", "avif", "png"})
 """Formats that animations are read from and written to."""
 _DEFAULT_MS: Final = 100
-
-
-@dataclass(slots=True)
-class Timing:
-    """Timing of an animation.
-
-    Attributes:
-        durations: milliseconds, one for each frame.
-        plays: number of repetitions; 0 is endless.
-    """
-
-    durations: list[int] = field(default_factory=list)
-    plays: int = 0
 
 
 def count(source: Source) -> int:

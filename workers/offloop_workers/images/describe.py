@@ -10,7 +10,8 @@ from PIL import Image
 from offloop.jobs.images import Description, ImageToDescribe, PaletteColour, describe_image
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import animation, bounds, colours, fingerprints, formats, metadata, reading, thumbnails
+from offloop_workers.images import animation, fingerprints, thumbnails
+from offloop_workers.images.codecs import bounds, colours, encoding, formats, metadata, reading
 
 _SAMPLE = (512, 512)
 _PALETTE_SAMPLE = (128, 128)
@@ -102,7 +103,7 @@ def _duration(source: reading.Source, frames: int, context: Context) -> int | No
     if width * height * frames > bounds.animation_pixels(context):
         context.warn(f"The animation is too large to be played through ({frames:,} frames); its duration is not known.")
         return None
-    timing = animation.Timing()
+    timing = encoding.Timing()
     for _ in animation.frames(source, frames, timing):
         pass
     return sum(timing.durations)

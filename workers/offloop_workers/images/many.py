@@ -9,7 +9,7 @@ from offloop.errors import JobError
 from offloop.jobs.images import Failure
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
-from offloop_workers.images import formats, reading
+from offloop_workers.images.codecs import formats, reading
 
 ResultT = TypeVar("ResultT")
 

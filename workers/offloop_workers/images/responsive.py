@@ -12,8 +12,8 @@ from PIL import Image
 from offloop.jobs.images import Responsive, ResponsiveSet, Variant, responsive_images
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import animation, encoding, formats, metadata, reading
-from offloop_workers.images.animation import Timing
+from offloop_workers.images import animation
+from offloop_workers.images.codecs import encoding, formats, metadata, reading
 from offloop_workers.images.thumbnails import thumbnail, upright_size
 
 
@@ -40,7 +40,7 @@ def make_set(request: ResponsiveSet, context: Context) -> Responsive:
         scaled = encoding.fitted(_at(large, width, size), form, request.background, context)
         name = f"{stem}-{width}{formats.TRAITS[form].extensions[0]}"
         with context.create(name, formats.MIME_TYPES[form]) as out:
-            encoding.write(encoding.Result([scaled], form, request, Timing()), out, None, context)
+            encoding.write(encoding.Result([scaled], form, request, encoding.Timing()), out, None, context)
             length = out.seek(0, io.SEEK_END)
         variants.append(Variant(name=name, format=form, width=scaled.width, height=scaled.height, size=length))
     srcset: dict[str, str] = {

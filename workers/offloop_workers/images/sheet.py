@@ -12,9 +12,9 @@ from offloop.jobs.images import MAX_SIDE, Sheet, SheetOfImages, contact_sheet
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference, Scheme, parse
-from offloop_workers.images import bounds, colours, encoding, formats, metadata, reading, thumbnails
-from offloop_workers.images.animation import Timing
-from offloop_workers.images.lettering import shipped_font
+from offloop_workers.images import thumbnails
+from offloop_workers.images.codecs import bounds, colours, encoding, formats, metadata, reading
+from offloop_workers.images.frames.lettering import shipped_font
 from offloop_workers.images.many import inspect_all
 
 _EMPTY = "#e6e6e6"
@@ -43,7 +43,7 @@ def make_sheet(request: SheetOfImages, context: Context) -> Sheet:
     sheet = encoding.fitted(grid.sheet, request.format, None, context)
     name = formats.file_name(request.name, request.images[0], request.format)
     with context.create(name, formats.MIME_TYPES[request.format]) as out:
-        encoding.write(encoding.Result([sheet], request.format, request, Timing()), out, None, context)
+        encoding.write(encoding.Result([sheet], request.format, request, encoding.Timing()), out, None, context)
     return Sheet(
         width=sheet.width,
         height=sheet.height,

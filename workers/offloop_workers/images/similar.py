@@ -10,7 +10,8 @@ from offloop.jobs.images import ImagesToCompare, Likeness, Similar, find_similar
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference
-from offloop_workers.images import fingerprints, formats, metadata, reading, thumbnails
+from offloop_workers.images import fingerprints, thumbnails
+from offloop_workers.images.codecs import formats, metadata, reading
 from offloop_workers.images.many import inspect_all
 
 _SAMPLE = (96, 96)

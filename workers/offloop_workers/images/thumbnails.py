@@ -5,9 +5,9 @@ from __future__ import annotations
 from PIL import Image
 
 from offloop.kinds.context import Context
-from offloop_workers.images import colours, metadata
-from offloop_workers.images.plan import Size
-from offloop_workers.images.reading import Source
+from offloop_workers.images.codecs import colours, metadata
+from offloop_workers.images.codecs.reading import Source
+from offloop_workers.images.frames.plan import Size
 
 
 def thumbnail(source: Source, exif: Image.Exif, room: Size, context: Context) -> Image.Image:

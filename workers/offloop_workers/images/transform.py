@@ -11,8 +11,9 @@ from offloop.errors import LimitExceeded
 from offloop.jobs.images import FORMATS, Format, Picture, Transformation, transform_image
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import animation, bounds, encoding, formats, metadata, reading
-from offloop_workers.images.pipeline import FramePipeline
+from offloop_workers.images import animation
+from offloop_workers.images.codecs import bounds, encoding, formats, metadata, reading
+from offloop_workers.images.frames.pipeline import FramePipeline
 
 _STEPS: Final = 100
 
@@ -31,7 +32,7 @@ def transform(request: Transformation, context: Context) -> Picture:
         with reading.decoding():
             kept = animation.frames_of_result(source, request, form or "webp", context)
             pipeline = FramePipeline(source, request, context)
-            timing = animation.Timing()
+            timing = encoding.Timing()
             frames = _processed(pipeline, source, kept, timing, context)
         form = form or ("webp" if kept > 1 else formats.suited(frames[0]))
         frames = [encoding.fitted(frame, form, request.background, context) for frame in frames]
@@ -57,7 +58,7 @@ def transform(request: Transformation, context: Context) -> Picture:
 
 
 def _processed(
-    pipeline: FramePipeline, source: reading.Source, kept: int, timing: animation.Timing, context: Context
+    pipeline: FramePipeline, source: reading.Source, kept: int, timing: encoding.Timing, context: Context
 ) -> list[Image.Image]:
     if kept == 1:
         return [pipeline.process_still()]

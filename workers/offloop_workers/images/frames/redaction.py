@@ -9,7 +9,7 @@ from PIL import Image, ImageColor
 
 from offloop.errors import JobError
 from offloop.jobs.transformation import Redaction
-from offloop_workers.images.plan import Size, in_pixels
+from offloop_workers.images.frames.plan import Size, in_pixels
 
 _CELLS: Final = 6
 """Averaged colours along the longer side: too few to recover text or a face, whatever the size of the box."""

@@ -12,9 +12,8 @@ from offloop.errors import JobError
 from offloop.jobs.images import Format
 from offloop.jobs.transformation import Encoding
 from offloop.kinds.context import Context
-from offloop_workers.images import colours
-from offloop_workers.images.animation import Timing
-from offloop_workers.images.formats import TRAITS, Traits
+from offloop_workers.images.codecs import colours
+from offloop_workers.images.codecs.formats import TRAITS, Traits
 
 _LOWEST_QUALITY: Final = 5
 _FEWER_COLOURS: Final = (256, 128, 64, 32, 16, 8)
@@ -22,6 +21,19 @@ _COLOUR_ONLY: Final = frozenset({"avif", "webp", "gif", "ico"})
 _WEBP_FLAGS: Final = 20
 _WEBP_ALPHA: Final = 0x10
 _ICONS: Final = (16, 24, 32, 48, 64, 128, 256)
+
+
+@dataclass(slots=True)
+class Timing:
+    """Timing of an animation.
+
+    Attributes:
+        durations: milliseconds, one for each frame.
+        plays: number of repetitions; 0 is endless.
+    """
+
+    durations: list[int] = field(default_factory=list)
+    plays: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from PIL import Image
 
 from offloop.jobs.images import Transformation
 from offloop.kinds.context import Context
-from offloop_workers.images import bounds, colours, effects, metadata
-from offloop_workers.images.anchors import Box, anchor_of
-from offloop_workers.images.overlays import Overlays
-from offloop_workers.images.plan import Plan, Size, plan
-from offloop_workers.images.reading import Source
-from offloop_workers.images.redaction import redacted
+from offloop_workers.images.codecs import bounds, colours, metadata
+from offloop_workers.images.codecs.reading import Source
+from offloop_workers.images.frames import effects
+from offloop_workers.images.frames.anchors import Box, anchor_of
+from offloop_workers.images.frames.overlays import Overlays
+from offloop_workers.images.frames.plan import Plan, Size, plan
+from offloop_workers.images.frames.redaction import redacted
 
 # Clockwise; Pillow rotates counter-clockwise.
 _ROTATIONS: Final = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}

@@ -7,8 +7,8 @@ from typing import Final
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter
 
 from offloop.jobs.images import Transformation
-from offloop_workers.images.anchors import Box, alignment
-from offloop_workers.images.plan import Size
+from offloop_workers.images.frames.anchors import Box, alignment
+from offloop_workers.images.frames.plan import Size
 
 _SHARPER: Final = 120
 """Strength of the unsharp mask in percent: visible, but without halos."""

@@ -16,7 +16,7 @@ from offloop.errors import JobError, LimitExceeded, OffloopError
 from offloop.jobs.images import MAX_PIXELS
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
-from offloop_workers.images import bounds, sniffing
+from offloop_workers.images.codecs import bounds, sniffing
 
 MAX_TEXT = 4 << 20
 """Decompressed bytes of the texts in a PNG; a file with more is refused."""

@@ -6,8 +6,9 @@ from PIL import Image, ImageDraw
 
 from offloop.jobs.transformation import ImageOverlay, TextOverlay, Transformation
 from offloop.kinds.context import Context
-from offloop_workers.images import colours, lettering, reading
-from offloop_workers.images.anchors import alignment
+from offloop_workers.images.codecs import colours, reading
+from offloop_workers.images.frames import lettering
+from offloop_workers.images.frames.anchors import alignment
 
 Layer = tuple[Image.Image, tuple[int, int]]
 """A picture, and its position."""

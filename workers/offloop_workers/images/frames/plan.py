@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.images import MAX_PIXELS, MAX_SIDE, Transformation
 from offloop.jobs.transformation import Box as AskedBox
-from offloop_workers.images.anchors import Anchor, Box
+from offloop_workers.images.frames.anchors import Anchor, Box
 
 Size = tuple[int, int]
 
