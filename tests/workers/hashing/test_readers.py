@@ -1,4 +1,4 @@
-"""Files read by several processes."""
+"""Reader processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVERYTHING = TreeToHash.model_validate({"folder": "root:in"})
 
 
 def fill(root: Path, count: int) -> list[Wish]:
-    """Files in several folders, enough of them that more than one process pays."""
+    """Files in several folders, enough of them for several processes."""
     for number in range(count):
         path = root / f"{number % 7}" / f"{number}"
         path.parent.mkdir(exist_ok=True)
@@ -56,7 +56,7 @@ def test_no_process_and_no_descriptor_is_left(root: Path, context: JobContext) -
 
 
 def _children() -> str:
-    """The processes that this one is the parent of, ended ones that nobody waited for included."""
+    """The child processes of this one, zombies included."""
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
 
 
@@ -74,7 +74,7 @@ def test_a_reader_that_dies_fails_the_job(root: Path, context: JobContext, monke
         results(files, wishes, Pace(context, 0), readers=2)
 
 
-def test_a_mistake_in_a_reader_arrives_with_its_traceback(
+def test_an_error_in_a_reader_is_raised_with_its_traceback(
     root: Path, context: JobContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> int:
@@ -86,9 +86,7 @@ def test_a_mistake_in_a_reader_arrives_with_its_traceback(
         results(files, wishes, Pace(context, 0), readers=2)
 
 
-def test_where_no_process_may_be_started_one_reads_all(
-    root: Path, context: JobContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_new_processes_one_reads_all(root: Path, context: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> int:
         raise PermissionError
 

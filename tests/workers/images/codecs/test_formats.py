@@ -1,4 +1,4 @@
-"""What a picture is called."""
+"""File names of results."""
 
 from __future__ import annotations
 
