@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import Algorithm, Digests, FileToHash
 from offloop.kinds.job_context import JobContext
-from offloop_workers.hashing import digest, pace, single
+from offloop_workers.hashing import digest, progress, single
 
 EMPTY = {
     "md5": "d41d8cd98f00b204e9800998ecf8427e",
@@ -166,8 +166,8 @@ def test_the_rest_is_estimated_once_the_speed_is_known(
     context: JobContext, reports: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("offloop_workers.hashing.pace.time.monotonic", lambda: clock[0])
-    counter = pace.Pace(context, 4_000_000_000)
+    monkeypatch.setattr("offloop_workers.hashing.progress.time.monotonic", lambda: clock[0])
+    counter = progress.ByteProgress(context, 4_000_000_000)
     for seconds in (0.5, 40.0):
         clock[0] += seconds
         counter.add(500_000_000)

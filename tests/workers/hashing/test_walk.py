@@ -13,7 +13,7 @@ from offloop import paths as paths_of_callers
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import TreeToHash
 from offloop_workers.hashing import walk
-from offloop_workers.hashing.walk import Listing, Walk, shown
+from offloop_workers.hashing.walk import Listing, Walk, printable
 
 
 def listing(root: Path, **wanted: Any) -> Listing:
@@ -135,7 +135,7 @@ def test_too_many_nested_folders_are_refused_and_nothing_stays_open(root: Path) 
 
 
 def test_a_path_is_shown_without_control_characters() -> None:
-    assert shown("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
-    assert shown(os.fsdecode(b"caf\xe9")) == "caf\\xe9"
-    assert shown("ü/你") == "ü/你"
-    assert len(shown("n" * 5000)) == 200
+    assert printable("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
+    assert printable(os.fsdecode(b"caf\xe9")) == "caf\\xe9"
+    assert printable("ü/你") == "ü/你"
+    assert len(printable("n" * 5000)) == 200

@@ -21,7 +21,7 @@ from offloop.errors import Crashed, JobError
 from offloop.jobs.hashing import MAX_GIB
 from offloop.redis.codec import pack, unpack
 from offloop_workers.hashing.digest import digest
-from offloop_workers.hashing.pace import Pace
+from offloop_workers.hashing.progress import ByteProgress
 from offloop_workers.hashing.read import BLOCK, ChangedError, TooLargeError, read
 from offloop_workers.hashing.sources import Openable
 from offloop_workers.hashing.walk import reason
@@ -35,7 +35,7 @@ _REPORT_EVERY: Final = 16 << 20  # bytes between two progress messages
 _NUMBER: Final = struct.Struct("<I")
 
 
-class Wish(NamedTuple):
+class ReadTask(NamedTuple):
     """One file to read.
 
     Attributes:
@@ -50,33 +50,35 @@ class Wish(NamedTuple):
 
 
 Result = list[bytes] | str
-"""The digests in the order of the wish, or the reason for none."""
+"""The digests in the order of the task, or the reason for none."""
 
 
-def results(source: Openable, wishes: Sequence[Wish], pace: Pace, readers: int | None = None) -> list[Result]:
+def results(
+    source: Openable, tasks: Sequence[ReadTask], progress: ByteProgress, readers: int | None = None
+) -> list[Result]:
     """Hash all the files, in several processes where there is enough to read.
 
     Args:
         source: opens the files.
-        wishes: fastest when grouped by folder.
-        pace: counts the bytes read.
+        tasks: fastest when grouped by folder.
+        progress: counts the bytes read.
         readers: number of processes; by default one for each core this process may use.
 
     Returns:
-        One result for each wish, in their order.
+        One result for each task, in their order.
 
     Raises:
         Crashed: a reader died.
     """
-    cost = sum(wish.size + _FILE_COST for wish in wishes)
+    cost = sum(task.size + _FILE_COST for task in tasks)
     readers = min(readers or cores(), MAX_READERS)
-    batches = _batches(wishes, cost)
+    batches = _batches(tasks, cost)
     if readers > 1 and cost > _ALONE_COST and len(batches) > 1:
-        found = _shared(source, wishes, batches, pace, readers)
+        found = _shared(source, tasks, batches, progress, readers)
         if found is not None:
             return found
-    reader = _Reader(source, wishes, pace.add)
-    return reader.batch(0, len(wishes))
+    reader = _Reader(source, tasks, progress.add)
+    return reader.batch(0, len(tasks))
 
 
 def cores() -> int:
@@ -87,19 +89,19 @@ def cores() -> int:
 class _Reader:
     """Hashes batches of files through one buffer."""
 
-    def __init__(self, source: Openable, wishes: Sequence[Wish], report: Callable[[int], object]) -> None:
+    def __init__(self, source: Openable, tasks: Sequence[ReadTask], report: Callable[[int], object]) -> None:
         self._source = source
-        self._wishes = wishes
+        self._tasks = tasks
         self._report = report
         self._buffer = memoryview(bytearray(BLOCK))
 
     def batch(self, start: int, stop: int) -> list[Result]:
-        return [self._one(self._wishes[number]) for number in range(start, stop)]
+        return [self._one(self._tasks[number]) for number in range(start, stop)]
 
-    def _one(self, wish: Wish) -> Result:
-        digests = [digest(algorithm) for algorithm in wish.algorithms]
+    def _one(self, task: ReadTask) -> Result:
+        digests = [digest(algorithm) for algorithm in task.algorithms]
         try:
-            with self._source.open(wish.path) as file:
+            with self._source.open(task.path) as file:
                 read(file, digests, self._buffer, self._report)
         except ChangedError:
             return "changed while it was read"
@@ -112,39 +114,41 @@ class _Reader:
         return [one.digest() for one in digests]
 
 
-def _batches(wishes: Sequence[Wish], cost: int) -> list[tuple[int, int]]:
-    """Runs of adjacent wishes, at most `_BATCHES`, the most expensive first so that no long one starts last."""
+def _batches(tasks: Sequence[ReadTask], cost: int) -> list[tuple[int, int]]:
+    """Runs of adjacent tasks, at most `_BATCHES`, the most expensive first so that no long one starts last."""
     least = max(cost // _BATCHES, _ALONE_COST // 8)
     batches: list[tuple[int, int, int]] = []
     start = so_far = 0
-    for number, wish in enumerate(wishes, 1):
-        so_far += wish.size + _FILE_COST
-        if so_far >= least or number == len(wishes):
+    for number, task in enumerate(tasks, 1):
+        so_far += task.size + _FILE_COST
+        if so_far >= least or number == len(tasks):
             batches.append((so_far, start, number))
             start, so_far = number, 0
     return [(start, stop) for _, start, stop in sorted(batches, key=lambda batch: -batch[0])]
 
 
 def _shared(
-    source: Openable, wishes: Sequence[Wish], batches: list[tuple[int, int]], pace: Pace, readers: int
+    source: Openable, tasks: Sequence[ReadTask], batches: list[tuple[int, int]], progress: ByteProgress, readers: int
 ) -> list[Result] | None:
     """The results of forked readers; None where no process can be forked."""
-    found: list[Result | None] = [None] * len(wishes)
-    with _queue(len(batches)) as queue, _forked(source, wishes, batches, queue, readers) as pipes:
+    found: list[Result | None] = [None] * len(tasks)
+    with _queue(len(batches)) as queue, _forked(source, tasks, batches, queue, readers) as pipes:
         if not pipes:
             return None
         while pipes:
             for pipe in wait(pipes):
-                if not _receive(pipe, found, batches, pace):  # type: ignore[arg-type]  # only connections were given
+                if not _receive(pipe, found, batches, progress):  # type: ignore[arg-type]  # only connections were given
                     pipes.remove(pipe)  # type: ignore[arg-type]  # the same
     complete = [result for result in found if result is not None]
-    if len(complete) < len(wishes):
+    if len(complete) < len(tasks):
         message = "A process that read files died, perhaps because memory ran out: try again, or send fewer files."
         raise Crashed(message)
     return complete
 
 
-def _receive(pipe: Connection, found: list[Result | None], batches: list[tuple[int, int]], pace: Pace) -> bool:
+def _receive(
+    pipe: Connection, found: list[Result | None], batches: list[tuple[int, int]], progress: ByteProgress
+) -> bool:
     """Store one message of a reader; False when the reader has ended."""
     try:
         message: dict[str, Any] = unpack(pipe.recv_bytes())
@@ -152,7 +156,7 @@ def _receive(pipe: Connection, found: list[Result | None], batches: list[tuple[i
         return False
     if "failed" in message:
         raise RuntimeError(message["failed"])
-    pace.add(message["bytes"])
+    progress.add(message["bytes"])
     if "batch" in message:
         start, stop = batches[message["batch"]]
         found[start:stop] = message["results"]
@@ -176,7 +180,7 @@ def _queue(batches: int) -> Iterator[int]:
 
 @contextmanager
 def _forked(
-    source: Openable, wishes: Sequence[Wish], batches: list[tuple[int, int]], queue: int, readers: int
+    source: Openable, tasks: Sequence[ReadTask], batches: list[tuple[int, int]], queue: int, readers: int
 ) -> Iterator[list[Connection]]:
     pids: list[int] = []
     pipes: list[Connection] = []
@@ -192,7 +196,7 @@ def _forked(
                     pipes.pop().close()
                     break
                 if pid == 0:
-                    _read_and_exit(_ReaderState(source, wishes, batches, queue, sending), parent)
+                    _read_and_exit(_ReaderState(source, tasks, batches, queue, sending), parent)
                 pids.append(pid)
         yield list(pipes)
     finally:
@@ -214,7 +218,7 @@ class _ReaderState(NamedTuple):
     """State that a reader inherits through the fork."""
 
     source: Openable
-    wishes: Sequence[Wish]
+    tasks: Sequence[ReadTask]
     batches: list[tuple[int, int]]
     queue: int
     pipe: Connection
@@ -242,7 +246,7 @@ def _read_batches(state: _ReaderState) -> None:
             state.pipe.send_bytes(pack({"bytes": unreported}))
             unreported = 0
 
-    reader = _Reader(state.source, state.wishes, report)
+    reader = _Reader(state.source, state.tasks, report)
     while number := os.read(state.queue, _NUMBER.size):
         (batch,) = _NUMBER.unpack(number)
         found = reader.batch(*state.batches[batch])

@@ -10,7 +10,7 @@ from offloop.jobs.hashing import MAX_GIB, NOT_FOR_SECURITY, Digests, FileToHash,
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.hashing.digest import Digest, digest, keyed
-from offloop_workers.hashing.pace import Pace
+from offloop_workers.hashing.progress import ByteProgress
 from offloop_workers.hashing.read import BLOCK, ChangedError, TooLargeError, read
 
 _MAX_KEY = 64 * 1024
@@ -24,7 +24,7 @@ def hash_bytes(request: FileToHash, context: Context) -> Digests:
         total = file.seek(0, os.SEEK_END)
         file.seek(0)
         try:
-            size = read(file, list(digests.values()), memoryview(bytearray(BLOCK)), Pace(context, total).add)
+            size = read(file, list(digests.values()), memoryview(bytearray(BLOCK)), ByteProgress(context, total).add)
         except ChangedError:
             message = "The file changed while it was read, so it has no digest: call again when nobody writes to it."
             raise JobError(message, code="file_changed", retryable=True) from None

@@ -14,13 +14,13 @@ from offloop.kinds.kind import performs
 from offloop_workers.hashing import hashdeep, manifest
 from offloop_workers.hashing.digest import digest
 from offloop_workers.hashing.entries import LINK, Entry
-from offloop_workers.hashing.pace import Pace
+from offloop_workers.hashing.progress import ByteProgress
 from offloop_workers.hashing.read import MAX_BYTES
-from offloop_workers.hashing.readers import Result, Wish, results
+from offloop_workers.hashing.readers import ReadTask, Result, results
 from offloop_workers.hashing.sources import source
-from offloop_workers.hashing.walk import Listing, shown
+from offloop_workers.hashing.walk import Listing, printable
 
-SHOWN: Final = 50
+MAX_LISTED: Final = 50
 """Entries of a list in an answer, which a model has to read."""
 
 _LENGTH: Final = struct.Struct(">Q")
@@ -31,11 +31,11 @@ def hash_files(request: TreeToHash, context: Context) -> TreeDigest:
     """List the files, hash them in parallel, and write the manifest in the order of the paths."""
     with source(request, context) as files:
         listing = listed(files.list(), context)
-        wishes = [Wish(found.path, found.size, (request.algorithm,)) for found in listing.files]
-        pace = Pace(context, total(listing))
-        read = results(files, wishes, pace)
+        tasks = [ReadTask(found.path, found.size, (request.algorithm,)) for found in listing.files]
+        progress = ByteProgress(context, total(listing))
+        read = results(files, tasks, progress)
     entries = _entries(request.algorithm, listing, read)
-    problems = troubles(listing, wishes, read)
+    problems = troubles(listing, tasks, read)
     tree = None if problems else tree_digest(request.algorithm, entries)
     with context.create(_name(request), manifest.MIME[request.manifest]) as file:
         manifest.write(file, request.manifest, request.algorithm, tree, entries)
@@ -44,10 +44,10 @@ def hash_files(request: TreeToHash, context: Context) -> TreeDigest:
         algorithm=request.algorithm,
         tree_digest=tree,
         files=len(entries) - len(listing.links),
-        bytes=pace.done,
+        bytes=progress.done,
         links=len(listing.links),
         skipped=dict(listing.skipped),
-        troubles=problems[:SHOWN],
+        troubles=problems[:MAX_LISTED],
         troubles_total=len(problems),
         not_for_security=request.algorithm in NOT_FOR_SECURITY,
     )
@@ -91,10 +91,10 @@ def total(listing: Listing) -> int:
     return sum(found.size for found in listing.files)
 
 
-def troubles(listing: Listing, wishes: Iterable[Wish], read: Iterable[Result]) -> list[Trouble]:
+def troubles(listing: Listing, tasks: Iterable[ReadTask], read: Iterable[Result]) -> list[Trouble]:
     """Paths that could not be listed or read, with the reason."""
-    unread = [(wish.path, result) for wish, result in zip(wishes, read, strict=True) if isinstance(result, str)]
-    return [Trouble(path=shown(path), reason=why) for path, why in (*listing.troubles, *unread)]
+    unread = [(task.path, result) for task, result in zip(tasks, read, strict=True) if isinstance(result, str)]
+    return [Trouble(path=printable(path), reason=why) for path, why in (*listing.troubles, *unread)]
 
 
 def _entries(algorithm: str, listing: Listing, read: list[Result]) -> list[Entry]:

@@ -18,11 +18,11 @@ from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference, parse
 from offloop_workers.hashing import manifest
 from offloop_workers.hashing.entries import LINK, Contents, Entry
-from offloop_workers.hashing.pace import Pace
-from offloop_workers.hashing.readers import Result, Wish, results
+from offloop_workers.hashing.progress import ByteProgress
+from offloop_workers.hashing.readers import ReadTask, Result, results
 from offloop_workers.hashing.sources import Source, source
-from offloop_workers.hashing.tree import SHOWN, link_digest, listed
-from offloop_workers.hashing.walk import Found, Listing, shown
+from offloop_workers.hashing.tree import MAX_LISTED, link_digest, listed
+from offloop_workers.hashing.walk import Found, Listing, printable
 
 Expected = dict[str, list[Entry]]
 """The manifest's entries for one path, by algorithm."""
@@ -64,10 +64,10 @@ def _compare(entries: list[Entry], files: Source, listing: Listing, context: Con
     present = links.keys() | {found.path for found in both}
     missing = {path: by for path, by in expected.items() if path not in present}
     candidates, algorithms = _candidates(missing, extra)
-    wishes = [Wish(found.path, found.size, tuple(expected[found.path])) for found in both]
-    wishes += [Wish(found.path, found.size, algorithms) for found in candidates]
-    pace = Pace(context, sum(wish.size for wish in wishes))
-    read = results(files, wishes, pace)
+    tasks = [ReadTask(found.path, found.size, tuple(expected[found.path])) for found in both]
+    tasks += [ReadTask(found.path, found.size, algorithms) for found in candidates]
+    progress = ByteProgress(context, sum(task.size for task in tasks))
+    read = results(files, tasks, progress)
     for found, digests in zip(both, read[: len(both)], strict=True):
         _judge(result, found.path, expected[found.path], digests)
     for path in links.keys() & expected.keys():
@@ -187,14 +187,14 @@ def _verdict(found: _Comparison, contents: Contents) -> Verdict:
         counts={**counts, "malformed": contents.malformed_total},
         mismatch=_first(found.mismatch),
         missing=_first(found.missing),
-        moved=[Moved(listed=shown(one), found=shown(other)) for one, other in found.moved[:SHOWN]],
+        moved=[Moved(listed=printable(one), found=printable(other)) for one, other in found.moved[:MAX_LISTED]],
         extra=_first(found.extra),
         unreadable=_first(found.unreadable),
         refused=_first(found.refused),
-        malformed=contents.malformed[:SHOWN],
+        malformed=contents.malformed[:MAX_LISTED],
         algorithms=sorted({entry.algorithm for entry in contents.entries}, key=list(DIGITS).index),
     )
 
 
 def _first(paths: list[str]) -> list[str]:
-    return [shown(path) for path in sorted(paths, key=os.fsencode)[:SHOWN]]
+    return [printable(path) for path in sorted(paths, key=os.fsencode)[:MAX_LISTED]]

@@ -164,7 +164,7 @@ class Walk:
     def _add_link(self, folder: int, name: str, path: str) -> None:
         match self._wanted.links:
             case "error":
-                message = f"{shown(path)!r} is a symbolic link: send links=skip or links=record, or exclude it."
+                message = f"{printable(path)!r} is a symbolic link: send links=skip or links=record, or exclude it."
                 raise JobError(message, code="link_found")
             case "record":
                 self._listing.links.append((path, os.fsencode(os.readlink(name, dir_fd=folder))))
@@ -190,7 +190,7 @@ def reason(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def shown(path: str, length: int = 200) -> str:
+def printable(path: str, length: int = 200) -> str:
     """A path as printable text of bounded length: bytes that are not UTF-8 or not printable are escaped."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     text = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[: length + 1])

@@ -21,7 +21,7 @@ from offloop_workers.pdf.rendering import pictures
 BASE = "https://assets.offloop.invalid/"
 """Base of relative URLs; a name that never resolves and is never looked up."""
 
-_MAX_SHOWN = 120
+_MAX_NAME = 120
 _MAX_TEXT = 20_000_000
 
 
@@ -133,7 +133,7 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _MAX_SHOWN else name[: _MAX_SHOWN - 3] + "..."
+    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 3] + "..."
 
 
 def _absolute(href: str) -> str:

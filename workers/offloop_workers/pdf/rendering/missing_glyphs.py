@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-_MAX_SHOWN = 6
+_MAX_LISTED = 6
 # The first word of a character's Unicode name is its script, except for these.
 _ALIASES: Final = {
     "CJK": "Chinese or Japanese",
@@ -67,5 +67,5 @@ def missing(codepoints: Iterable[int]) -> Iterator[str]:
 
 
 def _first(codepoints: list[int]) -> str:
-    text = ", ".join(f"{chr(codepoint)} (U+{codepoint:04X})" for codepoint in codepoints[:_MAX_SHOWN])
-    return f"{text} and {len(codepoints) - _MAX_SHOWN} more" if len(codepoints) > _MAX_SHOWN else text
+    text = ", ".join(f"{chr(codepoint)} (U+{codepoint:04X})" for codepoint in codepoints[:_MAX_LISTED])
+    return f"{text} and {len(codepoints) - _MAX_LISTED} more" if len(codepoints) > _MAX_LISTED else text

@@ -10,7 +10,7 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _WARMUP = 1.0  # seconds before an estimate is given; an earlier one would be noise
 
 
-class Pace:
+class ByteProgress:
     """Byte counter that reports progress to the caller.
 
     Args:
