@@ -29,6 +29,7 @@ DATA: Final = {
     "demo/": "Input of offloop demo",
     "fonts/": "Source Sans 3 and Source Code Pro, with their licences",
     "lua/": "Scripts that make each transition atomic; lib has their shared parts",
+    "themes/": "Style sheets: rules for paper, and the themes",
 }
 """Descriptions of what has no docstring; a folder here is drawn without its files."""
 

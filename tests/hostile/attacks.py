@@ -37,7 +37,7 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
     "links that run scripts": ("render_pdf: links that run scripts or open files",),
     "cut pictures that pass because another library allowed it": (
         "transform_image: the first half of*",
-        "tests/workers/images/test_reading.py::test_other_libraries_cannot_make_cut_off_pictures_pass",
+        "tests/workers/images/codecs/test_reading.py::test_truncated_pictures_fail_whatever_other_libraries_have_set",
     ),
     "formats that nobody asked for": ("transform_image: PostScript", "transform_image: a Photoshop file"),
     "decompression bombs in pictures": ("transform_image: an AVIF of 2.2 KB*", "transform_image: a PNG of 18 KB*"),
@@ -118,11 +118,11 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
         "tests/workers/sandbox/test_policy.py::test_deleted_files_that_are_held_open_count",
     ),
     "printing without end": (
-        "tests/workers/sandbox/test_policy.py::test_what_floods_the_log_is_dropped_and_counted",
-        "tests/workers/sandbox/test_policy.py::test_who_prints_for_ever_is_ended_by_its_time_and_its_neighbours_are_served",
+        "tests/workers/sandbox/test_policy.py::test_output_beyond_the_cap_is_dropped_and_counted",
+        "tests/workers/sandbox/test_policy.py::test_a_job_that_prints_forever_times_out_and_others_are_served",
     ),
     "state from one job in the next": (
-        "tests/workers/sandbox/test_policy.py::test_nothing_that_a_job_changed_is_met_by_the_next",
+        "tests/workers/sandbox/test_policy.py::test_process_state_that_a_job_changed_is_restored",
         "tests/workers/pdf/rendering/test_render.py::test_fonts_of_the_document_do_not_outlive_its_job",
     ),
 }

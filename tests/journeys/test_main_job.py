@@ -58,7 +58,7 @@ async def test_a_document_of_other_people_becomes_a_pdf(stack: Stack, document: 
         pdf = await caller.download(made)
     pages, text = text_of(pdf)
     assert pages == answer.output["pages"]
-    assert document.says in text
+    assert document.sentence in text
     assert made["mime_type"] == "application/pdf"
     assert (made["size"], made["sha256"]) == (len(pdf), hashlib.sha256(pdf).hexdigest())
 

@@ -1,6 +1,6 @@
-"""Three real documents that nobody here wrote: a page of an open-source manual, and the READMEs of two packages.
+"""Three real documents: a page of an open-source manual, and the READMEs of two packages.
 
-The READMEs are those of packages that the lock file installs, so they are always there.
+The READMEs are those of packages in the lock file, so they are always installed.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ class Document:
         name: for the ids of tests.
         format: the argument of render_pdf that takes it.
         text: the whole of it.
-        says: a sentence that must be found in the PDF.
-        least_pages: fewer would mean that something was lost.
+        sentence: a text that the PDF must contain.
+        least_pages: a smaller number would mean lost content.
     """
 
     name: str
     format: Literal["html", "markdown"]
     text: str
-    says: str
+    sentence: str
     least_pages: int
 
 
 def documents() -> list[Document]:
-    """The documents, as they lie on this machine; nothing of them is copied into this repository."""
-    page, says = _manual_page()
+    """The documents, read from this machine; the repository contains no copy of them."""
+    page, sentence = _manual_page()
     return [
-        Document("manual-page", "html", page.read_text(), says, 2),
+        Document("manual-page", "html", page.read_text(), sentence, 2),
         Document("readme-of-rich", "markdown", _readme("rich"), "Rich is a Python library", 3),
         Document("readme-of-pypdfium2", "markdown", _readme("pypdfium2"), "pypdfium2", 3),
     ]

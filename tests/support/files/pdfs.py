@@ -1,4 +1,4 @@
-"""PDFs for tests, and what is in those that come out."""
+"""PDFs for tests, and inspection of results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Run = Callable[..., Any]
 
 
 def written(title: str, pages: int = 3, *, extra: str = "", **options: Any) -> bytes:
-    """A PDF whose pages say ``<title> page <n>``, with a bookmark and a named destination each, and two links."""
+    """A PDF whose pages have the text ``<title> page <n>``, a bookmark and a named destination each; with two links."""
     body = "".join(
         f'<h1 id="p{number}" style="break-before: page">{title} page {number}</h1>' for number in range(1, pages + 1)
     )
@@ -96,9 +96,9 @@ def picture(path: Path, index: int = 0) -> Image.Image:
         document.close()
 
 
-def inked(shown: Image.Image) -> tuple[int, int, int, int]:
-    """The box of what is not white."""
-    box = shown.convert("L").point([255 if value < 250 else 0 for value in range(256)]).getbbox()
+def inked(page: Image.Image) -> tuple[int, int, int, int]:
+    """The bounding box of the pixels that are not white."""
+    box = page.convert("L").point([255 if value < 250 else 0 for value in range(256)]).getbbox()
     assert box
     return box
 
@@ -113,7 +113,7 @@ def outline(pdf: pikepdf.Pdf, items: Sequence[trees.Item] | None = None, level: 
 
 
 def page_of(pdf: pikepdf.Pdf, target: Any) -> int:
-    """The number of the page that a destination, named or not, leads to; 0 where it leads nowhere."""
+    """The number of the page that a destination, named or not, leads to; 0 for none."""
     explicit = trees.destination(pdf, target, trees.names(pdf, "/Dests"))
     numbers = {page.obj.objgen: number for number, page in enumerate(pdf.pages, 1)}
     return numbers.get(explicit[0].objgen, 0) if explicit is not None else 0

@@ -1,4 +1,4 @@
-"""Pictures that tests make, and what they see in the results."""
+"""Pictures for tests, and inspection of results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Keep(Protocol):
 
 
 def quarters(width: int = 80, height: int = 40) -> Image.Image:
-    """Red, green / blue, white: which way up it is can be seen."""
+    """Quarters of red, green / blue, white, so that the orientation is visible."""
     picture = Image.new("RGB", (width, height), "white")
     half = (width // 2, height // 2)
     picture.paste("#ff0000", (0, 0, *half))
@@ -48,8 +48,8 @@ def corners(picture: Image.Image) -> str:
 
 def colour_at(picture: Image.Image, x: float, y: float) -> tuple[int, ...]:
     """Red, green and blue at a point in shares of the sides."""
-    place = (min(picture.width - 1, int(picture.width * x)), min(picture.height - 1, int(picture.height * y)))
-    pixel = picture.convert("RGB").getpixel(place)
+    position = (min(picture.width - 1, int(picture.width * x)), min(picture.height - 1, int(picture.height * y)))
+    pixel = picture.convert("RGB").getpixel(position)
     assert isinstance(pixel, tuple)
     return tuple(map(int, pixel))
 
@@ -62,7 +62,7 @@ def encoded(form: str, source: Image.Image | None = None, **options: Any) -> byt
 
 
 def animation(form: str, count: int = 4, size: tuple[int, int] = (60, 40), **options: Any) -> bytes:
-    """Frames of ever more red, a dark bar moving over them."""
+    """Frames of increasing red, with a dark bar that moves."""
     frames = []
     for number in range(count):
         frame = Image.new("RGB", size, (255 * (number + 1) // count, 40, 40))
@@ -77,7 +77,7 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def png_head(width: int, height: int, *more: bytes) -> bytes:
-    """A PNG that claims a size and holds next to nothing; `more` are chunks between head and pixels."""
+    """A PNG that declares a size and has hardly any pixels; `more` are chunks between header and pixels."""
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     pixels = zlib.compress(bytes(1000))
     chunks = (png_chunk(b"IHDR", head), *more, png_chunk(b"IDAT", pixels), png_chunk(b"IEND", b""))

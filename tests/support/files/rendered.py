@@ -1,4 +1,4 @@
-"""A rendered PDF as a reader sees it, and the small inputs that tests of rendering are made of."""
+"""Inspection of a rendered PDF, and small inputs for tests of rendering."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MM = 72 / 25.4
 
 
 class Document:
-    """A PDF as a reader sees it."""
+    """A PDF as it is displayed."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -25,7 +25,7 @@ class Document:
 
     @property
     def unpacked(self) -> bytes:
-        """The bytes of the file with every compressed stream opened."""
+        """The bytes of the file with every stream decompressed."""
         opened = [self.content]
         for stream in re.findall(rb"stream\r?\n(.*?)endstream", self.content, re.DOTALL):
             with contextlib.suppress(zlib.error):

@@ -16,7 +16,7 @@ MakeContext = Callable[[], JobContext]
 
 @pytest.fixture
 def reports() -> list[dict[str, Any]]:
-    """What the context told the worker."""
+    """The reports of the context to the worker."""
     return []
 
 
@@ -30,12 +30,12 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_context(tmp_path: Path, root: Path, reports: list[dict[str, Any]]) -> MakeContext:
-    """Makes contexts whose roots are ``in``, and ``out`` with what the jobs before have made."""
-    made: list[JobContext] = []
+    """Makes contexts with the roots ``in``, and ``out`` with the artifacts of the jobs before."""
+    result: list[JobContext] = []
 
     def make() -> JobContext:
-        folder = tmp_path / "out" / str(len(made))
-        made.append(
+        folder = tmp_path / "out" / str(len(result))
+        result.append(
             JobContext(
                 job_id="job",
                 folder=folder,
@@ -44,12 +44,12 @@ def make_context(tmp_path: Path, root: Path, reports: list[dict[str, Any]]) -> M
                 report=reports.append,
             )
         )
-        return made[-1]
+        return result[-1]
 
     return make
 
 
 @pytest.fixture
 def context(make_context: MakeContext) -> JobContext:
-    """One of them."""
+    """A context."""
     return make_context()

@@ -1,4 +1,4 @@
-"""Hashing in a real child: with its caps, with other processes to help it, and killed at any moment."""
+"""Hashing in a real child: resource limits, reader processes, cancellation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def hashers(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Children]:
-    """One child that hashes what is in the root."""
+    """One child whose jobs hash the root."""
     monkeypatch.setenv("OFFLOOP_FILE_ROOTS", f"in={root}")
     async with Children(1, ("hash",), tmp_path / "temporary") as pool:
         yield pool
@@ -59,7 +59,7 @@ async def test_thousands_of_files_fit_into_the_caps(hashers: Children, root: Pat
     assert done["output"]["troubles_total"] == 0
 
 
-async def test_a_cancelled_job_is_gone_in_a_second_with_all_its_helpers(
+async def test_a_cancelled_job_ends_within_a_second_with_all_its_readers(
     hashers: Children, root: Path, tmp_path: Path
 ) -> None:
     for number in range(4):

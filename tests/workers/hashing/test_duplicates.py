@@ -1,4 +1,4 @@
-"""The work of find_duplicates."""
+"""find_duplicates."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from offloop_workers.hashing import duplicates
 
 def run(context: JobContext, **request: Any) -> DuplicatesFound:
     """Find duplicates."""
-    made: DuplicatesFound = duplicates.find(DuplicatesToFind.model_validate(request), context)
-    return made
+    result: DuplicatesFound = duplicates.find(DuplicatesToFind.model_validate(request), context)
+    return result
 
 
-def test_groups_come_with_what_they_waste_the_worst_first(root: Path, context: JobContext) -> None:
+def test_groups_are_sorted_by_wasted_bytes(root: Path, context: JobContext) -> None:
     for name, content in {"a": b"x" * 10, "b": b"x" * 10, "c": b"y" * 10, "d": b"z" * 99, "e": b"z" * 99}.items():
         (root / name).write_bytes(content)
     found = run(context, folder="root:in")
@@ -44,7 +44,7 @@ def test_one_different_byte_anywhere_tells_large_files_apart(root: Path, context
     (root / "c").write_bytes(content)
     found = run(context, folder="root:in")
     assert [group.paths for group in found.groups] == [["a", "b"]]
-    # What differs at an end is not read as a whole.
+    # Files that differ at an end are not read as a whole.
     assert found.bytes_read == 3 * 32 * 1024 + (3 if place == 50_000 else 2) * 100_000
 
 

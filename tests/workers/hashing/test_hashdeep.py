@@ -1,4 +1,4 @@
-"""Manifests of hashdeep are read, and written as the program itself checks them."""
+"""Manifests of hashdeep, checked with the program itself."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ NAMES = [
 
 
 def read(text: str) -> Contents:
-    """Understand a manifest."""
+    """Parse a manifest."""
     return manifest.read(io.BytesIO(text.encode()), None)
 
 
 def hashed(context: JobContext, algorithm: str = "sha256") -> TreeDigest:
-    """The root as a manifest."""
+    """Hash the root to a manifest."""
     request = {"folder": "root:in", "manifest": "hashdeep", "algorithm": algorithm}
-    made: TreeDigest = tree.hash_files(TreeToHash.model_validate(request), context)
-    return made
+    result: TreeDigest = tree.hash_files(TreeToHash.model_validate(request), context)
+    return result
 
 
 def checked(make_context: MakeContext, text: bytes) -> Verdict:
-    """The root against a manifest."""
+    """Verify the root against a manifest."""
     reference = "data:text/plain;base64," + base64.b64encode(text).decode()
     request = ToVerify.model_validate({"folder": "root:in", "manifest": reference})
     found: Verdict = verify.verify(request, make_context())
@@ -57,7 +57,7 @@ def checked(make_context: MakeContext, text: bytes) -> Verdict:
 
 @pytest.fixture
 def hashdeep() -> str:
-    """The program."""
+    """Path of the program."""
     found = shutil.which("hashdeep")
     if not found:
         pytest.skip("needs-hashdeep: hashdeep is not installed, its manifests were not tried with the program itself")
@@ -66,7 +66,7 @@ def hashdeep() -> str:
 
 @pytest.fixture
 def full(root: Path) -> Path:
-    """A root with names that need care."""
+    """A root with names that need escaping."""
     (root / "sub").mkdir()
     for name in NAMES:
         (root / os.fsdecode(name)).write_bytes(name)
@@ -102,11 +102,11 @@ def test_hashdeep_audits_what_we_write(full: Path, make_context: MakeContext, ha
     context = make_context()
     hashed(context, algorithm=algorithm)
     audit = [hashdeep, "-a", "-r", "-l", "-k", str(context.artifacts[0].path), "."]
-    told = subprocess.run(audit, cwd=full, capture_output=True, check=False)
-    assert told.stdout.startswith(b"hashdeep: Audit passed"), told.stderr
+    done = subprocess.run(audit, cwd=full, capture_output=True, check=False)
+    assert done.stdout.startswith(b"hashdeep: Audit passed"), done.stderr
     (full / "plain").write_bytes(b"PLAIN")
-    told = subprocess.run(audit, cwd=full, capture_output=True, check=False)
-    assert told.stdout.startswith(b"hashdeep: Audit failed")
+    done = subprocess.run(audit, cwd=full, capture_output=True, check=False)
+    assert done.stdout.startswith(b"hashdeep: Audit failed")
 
 
 def test_what_we_write_verifies(full: Path, make_context: MakeContext) -> None:
@@ -116,13 +116,13 @@ def test_what_we_write_verifies(full: Path, make_context: MakeContext) -> None:
     assert checked(make_context, context.artifacts[0].path.read_bytes()).exact
 
 
-def test_a_name_that_does_not_fit_in_is_left_out_with_a_warning(root: Path, make_context: MakeContext) -> None:
+def test_a_name_that_does_not_fit_the_format_is_left_out_with_a_warning(root: Path, make_context: MakeContext) -> None:
     (root / "line\nend").touch()
     (root / "plain").touch()
     context = make_context()
-    made = hashed(context)
-    assert made.files == 2
-    assert made.tree_digest
+    result = hashed(context)
+    assert result.files == 2
+    assert result.tree_digest
     assert context.artifacts[0].path.read_text() == HEAD.replace("md5,", "") + f"0,{SHA},./plain\n"
     assert "1 names hold line ends" in context.warnings[0]
 
@@ -155,7 +155,7 @@ def test_each_digest_is_an_entry_with_its_size() -> None:
         (f"0,{MD5},{SHA},a\0b", "NUL"),
     ],
 )
-def test_a_line_that_is_no_entry_is_told_with_its_number(line: str, why: str) -> None:
+def test_a_malformed_line_is_reported_with_its_number(line: str, why: str) -> None:
     found = read(f"{HEAD}0,{MD5},{SHA},good\n{line}\n")
     assert (len(found.entries), found.malformed_total) == (2, 1)
     assert found.malformed[0].startswith("line 4: ")

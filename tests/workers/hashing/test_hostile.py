@@ -1,4 +1,4 @@
-"""Every hostile case is answered as it should be, here without limits of time and memory to fall back on."""
+"""Hostile input in this process, without the limits of a child on time and memory."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def test_a_hostile_case_is_answered_and_gives_nothing_away(case: Case, data: Pat
         answer, outcome = error.to_wire(), error.reason
     assert outcome in case.outcome, answer
     assert time.process_time() - began < MAX_SECONDS
-    told = json.dumps([answer, context.warnings], ensure_ascii=False)
+    text_of_answer = json.dumps([answer, context.warnings], ensure_ascii=False)
     for text in (*case.forbidden, str(data)):
-        assert text not in told
+        assert text not in text_of_answer
     for artifact in context.artifacts:
         assert not any(text.encode() in artifact.path.read_bytes() for text in (*case.forbidden, str(data)))
-    told.encode()  # it can be sent
+    text_of_answer.encode()  # it can be sent

@@ -1,4 +1,4 @@
-"""Manifests are written as other programs read them, and read as other programs write them."""
+"""Manifests, exchanged with other programs."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 
 def read(text: bytes, algorithm: str | None = None) -> Contents:
-    """Understand a manifest."""
+    """Parse a manifest."""
     return manifest.read(io.BytesIO(text), algorithm)
 
 
 @pytest.fixture
 def odd(root: Path) -> Path:
-    """A root with names that need care."""
+    """A root with names that need escaping."""
     for name in ODD_NAMES:
         (root / os.fsdecode(name)).write_bytes(name)
     return root
@@ -106,15 +106,15 @@ def test_json_holds_sizes_and_links(root: Path, make_context: MakeContext) -> No
         ("CRC32 (a (1)) = 00000000", Entry("a (1)", "crc32", bytes(4))),
     ],
 )
-def test_each_way_to_write_a_line_is_understood(line: str, entry: Entry) -> None:
+def test_each_form_of_a_line_is_parsed(line: str, entry: Entry) -> None:
     assert read(f"# remark\n\n{line}\n".encode()).entries == [entry]
 
 
-def test_a_byte_order_mark_is_passed_over() -> None:
+def test_a_byte_order_mark_is_skipped() -> None:
     assert read(f"\ufeff{MD5}  a".encode()).entries == [Entry("a", "md5", bytes.fromhex(MD5))]
 
 
-def test_the_algorithm_of_a_bare_digest_may_be_told() -> None:
+def test_the_algorithm_of_a_bare_digest_may_be_given() -> None:
     assert read(f"{SHA}  a".encode(), "blake3").entries[0].algorithm == "blake3"
 
 
@@ -132,7 +132,7 @@ def test_the_algorithm_of_a_bare_digest_may_be_told() -> None:
         (SHA.encode(), "is neither"),
     ],
 )
-def test_a_line_that_is_no_entry_is_told_with_its_number(line: bytes, why: str) -> None:
+def test_a_malformed_line_is_reported_with_its_number(line: bytes, why: str) -> None:
     found = read(MD5.encode() + b"  good\n" + line + b"\n")
     assert len(found.entries) == found.malformed_total == 1
     assert found.malformed[0].startswith("line 2: ")
@@ -158,7 +158,7 @@ def test_a_line_that_is_no_entry_is_told_with_its_number(line: bytes, why: str) 
     ],
     ids=range(13),
 )
-def test_what_is_no_manifest_is_refused_with_what_to_send(text: bytes) -> None:
+def test_other_files_are_refused_with_advice(text: bytes) -> None:
     with pytest.raises(JobError, match="send") as refused:
         read(text)
     assert refused.value.reason == "bad_input"

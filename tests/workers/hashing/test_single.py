@@ -1,4 +1,4 @@
-"""The work of hash_file: all digests of a file in one read."""
+"""hash_file: all digests of a file in one read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import Algorithm, Digests, FileToHash
 from offloop.kinds.job_context import JobContext
-from offloop_workers.hashing import digest, pace, single
+from offloop_workers.hashing import digest, progress, single
 
 EMPTY = {
     "md5": "d41d8cd98f00b204e9800998ecf8427e",
@@ -30,17 +30,17 @@ EMPTY = {
 
 def run(context: JobContext, **request: Any) -> Digests:
     """Hash a file."""
-    made: Digests = single.hash_bytes(FileToHash.model_validate(request), context)
-    return made
+    result: Digests = single.hash_bytes(FileToHash.model_validate(request), context)
+    return result
 
 
 def test_every_algorithm_gives_its_own_digest_in_one_read(context: JobContext, root: Path) -> None:
     content = os.urandom(3 * 2**20 + 12_345)  # several blocks, the last one not full
     (root / "file").write_bytes(content)
     algorithms = list(get_args(Algorithm))
-    made = run(context, file="root:in/file", algorithms=algorithms)
-    assert made.size == len(content)
-    assert list(made.digests) == algorithms
+    result = run(context, file="root:in/file", algorithms=algorithms)
+    assert result.size == len(content)
+    assert list(result.digests) == algorithms
     known = {
         name: hashlib.new(name, content).hexdigest() for name in algorithms if name in hashlib.algorithms_available
     }
@@ -50,15 +50,15 @@ def test_every_algorithm_gives_its_own_digest_in_one_read(context: JobContext, r
         "xxh3_64": xxhash.xxh3_64_hexdigest(content),
         "xxh3_128": xxhash.xxh3_128_hexdigest(content),
     }
-    assert made.digests == {**known, **others}
+    assert result.digests == {**known, **others}
 
 
 def test_an_empty_file_has_the_published_digests(context: JobContext) -> None:
-    made = run(context, file="data:,", algorithms=list(EMPTY))
-    assert (made.digests, made.size) == (EMPTY, 0)
+    result = run(context, file="data:,", algorithms=list(EMPTY))
+    assert (result.digests, result.size) == (EMPTY, 0)
 
 
-def test_sha256_is_what_you_get_unasked(context: JobContext) -> None:
+def test_sha256_is_the_default(context: JobContext) -> None:
     assert run(context, file="data:,abc").digests == {"sha256": hashlib.sha256(b"abc").hexdigest()}
 
 
@@ -101,7 +101,7 @@ def test_an_expected_digest_is_only_compared_with_its_own_algorithm(context: Job
 
 
 @pytest.mark.parametrize(
-    ("expected", "says"),
+    ("expected", "words"),
     [
         ("", "0 characters"),
         ("abcd", "sha256 has 64"),
@@ -111,18 +111,18 @@ def test_an_expected_digest_is_only_compared_with_its_own_algorithm(context: Job
         ("sha9:00", "there are md5"),
     ],
 )
-def test_an_expected_digest_that_cannot_match_is_refused_before_anything_is_read(expected: str, says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
+def test_an_expected_digest_that_cannot_match_is_refused_before_anything_is_read(expected: str, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
         FileToHash.model_validate({"file": "data:,abc", "expected": expected})
 
 
 def test_a_key_makes_hmacs_of_all_digests(context: JobContext, root: Path) -> None:
     (root / "key").write_bytes(b"key")
-    made = run(context, file="data:,abc", algorithms=["sha256", "blake2b", "sha3_256", "md5"], hmac_key="root:in/key")
-    assert made.digests == {
+    result = run(context, file="data:,abc", algorithms=["sha256", "blake2b", "sha3_256", "md5"], hmac_key="root:in/key")
+    assert result.digests == {
         name: hmac.new(b"key", b"abc", name).hexdigest() for name in ("sha256", "blake2b", "sha3_256", "md5")
     }
-    assert run(context, file="data:,abc", hmac_key="data:,key").digests["sha256"] == made.digests["sha256"]
+    assert run(context, file="data:,abc", hmac_key="data:,key").digests["sha256"] == result.digests["sha256"]
 
 
 @pytest.mark.parametrize("key", ["data:,", "data:," + "k" * 70_000])
@@ -155,7 +155,7 @@ def test_a_file_that_changes_while_it_is_read_has_no_digest(context: JobContext,
     assert (failed.value.reason, failed.value.retryable) == ("file_changed", True)
 
 
-def test_a_file_with_holes_that_is_larger_than_a_job_reads_is_refused_at_once(context: JobContext, root: Path) -> None:
+def test_a_sparse_file_above_the_limit_is_refused_before_reading(context: JobContext, root: Path) -> None:
     with (root / "file").open("wb") as file:
         file.truncate(2**40)
     with pytest.raises(LimitExceeded, match="more than 256 GiB"):
@@ -166,8 +166,8 @@ def test_the_rest_is_estimated_once_the_speed_is_known(
     context: JobContext, reports: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("offloop_workers.hashing.pace.time.monotonic", lambda: clock[0])
-    counter = pace.Pace(context, 4_000_000_000)
+    monkeypatch.setattr("offloop_workers.hashing.progress.time.monotonic", lambda: clock[0])
+    counter = progress.ByteProgress(context, 4_000_000_000)
     for seconds in (0.5, 40.0):
         clock[0] += seconds
         counter.add(500_000_000)

@@ -1,4 +1,4 @@
-"""The work of hash_tree."""
+"""hash_tree."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .conftest import MakeContext
 
 def run(context: JobContext, **request: Any) -> TreeDigest:
     """Hash files."""
-    made: TreeDigest = tree.hash_files(TreeToHash.model_validate(request), context)
-    return made
+    result: TreeDigest = tree.hash_files(TreeToHash.model_validate(request), context)
+    return result
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def full(root: Path) -> Path:
 
 def test_the_tree_digest_is_made_as_documented(full: Path, context: JobContext) -> None:
     assert full.exists()
-    made = run(context, folder="root:in")
+    result = run(context, folder="root:in")
     entries = b"".join(
         b"F" + struct.pack(">Q", len(path)) + path + hashlib.sha256(content).digest()
         for path, content in ((b"a", b"A"), (b"sub/b", b"B"))
     )
-    assert made.tree_digest == hashlib.sha256(b"offloop-tree-1\0sha256\0" + entries).hexdigest()
-    assert (made.files, made.bytes, made.troubles) == (2, 2, [])
+    assert result.tree_digest == hashlib.sha256(b"offloop-tree-1\0sha256\0" + entries).hexdigest()
+    assert (result.files, result.bytes, result.troubles) == (2, 2, [])
     assert context.artifacts[0].name == "sha256sums.txt"
 
 
@@ -73,9 +73,7 @@ def test_any_change_changes_the_digest(full: Path, make_context: MakeContext, ch
     assert run(make_context(), folder="root:in", links="record").tree_digest != before
 
 
-def test_a_link_that_points_elsewhere_changes_the_digest_and_its_target_stays_untold(
-    full: Path, make_context: MakeContext
-) -> None:
+def test_the_target_of_a_link_changes_the_digest_and_is_not_revealed(full: Path, make_context: MakeContext) -> None:
     (full / "link").symlink_to("/srv/private/place")
     context = make_context()
     before = run(context, folder="root:in", links="record", manifest="json").tree_digest
@@ -85,14 +83,14 @@ def test_a_link_that_points_elsewhere_changes_the_digest_and_its_target_stays_un
     assert run(make_context(), folder="root:in", links="record").tree_digest != before
 
 
-def test_what_cannot_be_read_is_told_and_leaves_no_tree_digest(context: JobContext) -> None:
-    made = run(context, files={"good": "data:,x", "gone": "root:in/gone"})
-    assert (made.files, made.tree_digest, made.troubles_total) == (1, None, 1)
-    assert made.troubles[0].path == "gone"
+def test_an_unreadable_file_is_reported_and_leaves_no_tree_digest(context: JobContext) -> None:
+    result = run(context, files={"good": "data:,x", "gone": "root:in/gone"})
+    assert (result.files, result.tree_digest, result.troubles_total) == (1, None, 1)
+    assert result.troubles[0].path == "gone"
     assert "no tree digest" in context.warnings[-1]
 
 
-def test_more_bytes_than_a_job_reads_are_refused_at_once(root: Path, context: JobContext) -> None:
+def test_more_bytes_than_a_job_reads_are_refused_before_reading(root: Path, context: JobContext) -> None:
     with (root / "holes").open("wb") as file:
         file.truncate(2**40)
     with pytest.raises(LimitExceeded, match="1,024 GiB together, a job reads at most 256 GiB"):
@@ -106,7 +104,7 @@ def test_an_empty_folder_has_a_digest_and_a_warning(root: Path, context: JobCont
 
 
 @pytest.mark.parametrize("folder", ["root:other", "root:in/..", "root:in/none", "root:in/a", "root:in//sub"])
-def test_a_folder_that_is_none_is_refused_without_a_path(full: Path, context: JobContext, folder: str) -> None:
+def test_a_missing_folder_is_refused_without_its_path(full: Path, context: JobContext, folder: str) -> None:
     with pytest.raises(JobError) as refused:
         run(context, folder=folder)
     assert refused.value.reason == "unreadable_file"
@@ -127,16 +125,16 @@ def test_a_folder_that_is_none_is_refused_without_a_path(full: Path, context: Jo
         {"folder": "root:in", "max_files": 10**9},
     ],
 )
-def test_a_request_that_does_not_fit_is_refused(request_: dict[str, Any]) -> None:
+def test_an_invalid_request_is_refused(request_: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TreeToHash.model_validate(request_)
 
 
 def test_bytes_are_counted_over_all_files(full: Path, context: JobContext, reports: list[dict[str, Any]]) -> None:
     (full / "big").write_bytes(os.urandom(3 * 2**20))
-    made = run(context, folder="root:in")
-    assert made.bytes == 3 * 2**20 + 2
-    assert reports[-1]["progress"] == {"done": made.bytes, "total": made.bytes, "message": "3.15 MB of 3.15 MB"}
+    result = run(context, folder="root:in")
+    assert result.bytes == 3 * 2**20 + 2
+    assert reports[-1]["progress"] == {"done": result.bytes, "total": result.bytes, "message": "3.15 MB of 3.15 MB"}
 
 
 @pytest.mark.parametrize("name", ["/etc/x", "a/../b", "../b", "a//b", "./a", "a/", "."])

@@ -1,4 +1,4 @@
-"""The work of verify_manifest."""
+"""verify_manifest."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .conftest import MakeContext
 
 def run(context: JobContext, **request: Any) -> Verdict:
     """Verify."""
-    made: Verdict = verify.verify(ToVerify.model_validate(request), context)
-    return made
+    result: Verdict = verify.verify(ToVerify.model_validate(request), context)
+    return result
 
 
 def data(text: str) -> str:
@@ -48,12 +48,12 @@ def full(root: Path) -> Path:
 def test_what_was_hashed_verifies_exactly(full: Path, make_context: MakeContext, form: str, links: str) -> None:
     (full / "link").symlink_to("a")
     (full / os.fsdecode(b"caf\xe9\n")).write_text("x")
-    made = make_context()
+    result = make_context()
     tree.hash_files(
         TreeToHash.model_validate({"folder": "root:in", "manifest": form, "links": links}),
-        made,
+        result,
     )
-    reference = "root:out/0/" + made.artifacts[0].path.name
+    reference = "root:out/0/" + result.artifacts[0].path.name
     found = run(make_context(), folder="root:in", manifest=reference, links=links if form == "json" else "skip")
     assert found.exact
     assert found.counts["ok"] == (6 if links == "record" and form == "json" else 5)

@@ -1,4 +1,4 @@
-"""What a folder holds, and what is never reached from it."""
+"""Folder walks, and attempts to leave the folder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from offloop import paths as paths_of_callers
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import TreeToHash
 from offloop_workers.hashing import walk
-from offloop_workers.hashing.walk import Listing, Walk, shown
+from offloop_workers.hashing.walk import Listing, Walk, printable
 
 
 def listing(root: Path, **wanted: Any) -> Listing:
-    """Walk through a folder."""
+    """Walk a folder."""
     folder = os.open(root, os.O_RDONLY)
     try:
         return Walk(TreeToHash.model_validate({"folder": "root:in", **wanted})).through(folder)
@@ -120,7 +120,7 @@ def test_too_many_names_are_refused_whether_they_are_wanted_or_not(full: Path, m
         listing(full, include=["nothing"])
 
 
-def test_too_many_folders_inside_each_other_are_refused_and_nothing_stays_open(root: Path) -> None:
+def test_too_many_nested_folders_are_refused_and_nothing_stays_open(root: Path) -> None:
     here = os.open(root, os.O_RDONLY)
     for _ in range(walk.MAX_DEPTH + 50):
         os.mkdir("n" * 100, dir_fd=here)
@@ -134,8 +134,8 @@ def test_too_many_folders_inside_each_other_are_refused_and_nothing_stays_open(r
     assert len(set(os.listdir("/proc/self/fd"))) == len(before)  # noqa: PTH208 -- the same
 
 
-def test_a_path_is_shown_without_what_a_terminal_would_obey() -> None:
-    assert shown("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
-    assert shown(os.fsdecode(b"caf\xe9")) == "caf\\xe9"
-    assert shown("ü/你") == "ü/你"
-    assert len(shown("n" * 5000)) == 200
+def test_a_path_is_shown_without_control_characters() -> None:
+    assert printable("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
+    assert printable(os.fsdecode(b"caf\xe9")) == "caf\\xe9"
+    assert printable("ü/你") == "ü/你"
+    assert len(printable("n" * 5000)) == 200

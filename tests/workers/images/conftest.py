@@ -1,4 +1,4 @@
-"""Fixtures of this folder: a real context, and jobs run in this process."""
+"""Fixtures of this folder: a context, and jobs run in this process."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from support.files.pictures import Keep, Run
 
 @pytest.fixture
 def context(tmp_path: Path) -> JobContext:
-    """A context whose root ``in`` is a folder the tests write pictures to."""
+    """A context whose root ``in`` contains the tests' pictures."""
     (tmp_path / "in").mkdir()
     return testing.context(tmp_path, roots={"in": tmp_path / "in"})
 
 
 @pytest.fixture
 def keep(tmp_path: Path, context: JobContext) -> Keep:  # noqa: ARG001 -- it makes the folder
-    """Write a picture, or bytes, under a name; answers its reference."""
+    """Write a picture, or bytes, under a name, and return its reference."""
 
     def write(name: str, content: Image.Image | bytes, **save: Any) -> str:
         path = tmp_path / "in" / name
@@ -39,7 +39,7 @@ def keep(tmp_path: Path, context: JobContext) -> Keep:  # noqa: ARG001 -- it mak
 
 @pytest.fixture
 def run(context: JobContext, keep: Keep) -> Run:
-    """Transform a picture, or bytes, and open what came out."""
+    """Transform a picture, or bytes, and open the result."""
 
     def transform(source: Image.Image | bytes, form: str = "png", *, save: Any = None, **request: Any) -> Any:
         reference = keep(f"source.{form}", source, **(save or {}))

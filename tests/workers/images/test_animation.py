@@ -15,23 +15,23 @@ from support.files.pictures import Run, animation, colour_at, encoded, quarters
 
 
 def seen(context: JobContext) -> tuple[list[int], list[tuple[int, ...]], dict[Any, Any]]:
-    """Durations, a colour and the head of what was made last."""
-    with Image.open(context.artifacts[-1].path) as made:
+    """Durations, a colour of each frame, and the metadata of the last artifact."""
+    with Image.open(context.artifacts[-1].path) as result:
         durations, colours = [], []
-        for number in range(made.n_frames):  # type: ignore[attr-defined]
-            made.seek(number)
-            made.load()
-            durations.append(round(made.info["duration"]))
-            colours.append(colour_at(made, 0.95, 0.5))
-        return durations, colours, dict(made.info)
+        for number in range(result.n_frames):  # type: ignore[attr-defined]
+            result.seek(number)
+            result.load()
+            durations.append(round(result.info["duration"]))
+            colours.append(colour_at(result, 0.95, 0.5))
+        return durations, colours, dict(result.info)
 
 
 @pytest.mark.parametrize("source", ["GIF", "WEBP", "PNG", "AVIF"])
 @pytest.mark.parametrize("form", ["gif", "webp", "png", "avif"])
 def test_frames_and_durations_survive_every_way(run: Run, context: JobContext, source: str, form: str) -> None:
     content = animation(source, 4, duration=[100, 200, 300, 400])
-    made = run(content, source.lower(), format=form, animated=True, width=30)[0]
-    assert (made.frames, made.width, made.height) == (4, 30, 20)
+    result = run(content, source.lower(), format=form, animated=True, width=30)[0]
+    assert (result.frames, result.width, result.height) == (4, 30, 20)
     durations, colours, _ = seen(context)
     assert durations == [100, 200, 300, 400]
     assert [abs(colour[0] - 64 * (number + 1)) < 24 for number, colour in enumerate(colours)] == [True] * 4
@@ -49,7 +49,7 @@ def test_repetitions_are_kept_although_formats_count_differently(
     assert seen(context)[2].get("loop") == loop
 
 
-def test_an_animation_stays_one_where_the_format_moves(run: Run, context: JobContext) -> None:
+def test_an_animation_stays_animated_where_the_format_allows(run: Run, context: JobContext) -> None:
     assert run(animation("GIF"), "gif")[0].frames == 4
     assert run(animation("PNG"), "png")[0].frames == 4
     assert context.warnings == []
@@ -58,9 +58,9 @@ def test_an_animation_stays_one_where_the_format_moves(run: Run, context: JobCon
 
 
 def test_one_frame_can_be_taken(run: Run) -> None:
-    made = run(animation("GIF"), "gif", animated=False, page=3, format="png")
-    assert made[0].frames == 1
-    assert abs(colour_at(made[1], 0.95, 0.5)[0] - 191) < 10
+    result = run(animation("GIF"), "gif", animated=False, page=3, format="png")
+    assert result[0].frames == 1
+    assert abs(colour_at(result[1], 0.95, 0.5)[0] - 191) < 10
 
 
 def test_the_number_of_frames_can_be_capped(run: Run, context: JobContext) -> None:
@@ -72,10 +72,10 @@ def test_every_frame_gets_the_same_treatment(run: Run, context: JobContext) -> N
     overlay = {"text": "x", "size": 12, "colour": "#00ff00"}
     box = {"left": 50, "top": 0, "width": 10, "height": 40, "colour": "#0000ff"}
     run(animation("GIF"), "gif", format="webp", lossless=True, redact=[box], text_overlays=[overlay], rotate=180)
-    with Image.open(context.artifacts[-1].path) as made:
+    with Image.open(context.artifacts[-1].path) as result:
         for number in range(4):
-            made.seek(number)
-            assert colour_at(made, 0.02, 0.5) == (0, 0, 255)
+            result.seek(number)
+            assert colour_at(result, 0.02, 0.5) == (0, 0, 255)
 
 
 def test_transparent_frames_stay_transparent(run: Run, context: JobContext) -> None:
@@ -87,19 +87,19 @@ def test_transparent_frames_stay_transparent(run: Run, context: JobContext) -> N
     content = encoded("PNG", frames[0], save_all=True, append_images=frames[1:], duration=50)
     for form in ("png", "gif", "webp"):
         run(content, "png", format=form, animated=True)
-        with Image.open(context.artifacts[-1].path) as made:
+        with Image.open(context.artifacts[-1].path) as result:
             for number in range(3):
-                made.seek(number)
-                alphas = [made.convert("RGBA").getpixel((x, 20))[3] for x in (5, 15, 25)]  # type: ignore[index]
+                result.seek(number)
+                alphas = [result.convert("RGBA").getpixel((x, 20))[3] for x in (5, 15, 25)]  # type: ignore[index]
                 assert alphas == [255 if place == number else 0 for place in range(3)]
 
 
 @pytest.mark.parametrize(
-    ("content", "form", "said"),
+    ("content", "form", "words"),
     [(encoded("PNG", quarters()), "webp", "one frame only"), (animation("GIF"), "jpeg", "jpeg cannot move")],
 )
-def test_asking_for_movement_where_there_is_none_fails(run: Run, content: bytes, form: str, said: str) -> None:
-    with pytest.raises(JobError, match=said) as failed:
+def test_animated_without_an_animation_fails(run: Run, content: bytes, form: str, words: str) -> None:
+    with pytest.raises(JobError, match=words) as failed:
         run(content, format=form, animated=True)
     assert failed.value.reason == "not_animated"
 

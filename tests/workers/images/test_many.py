@@ -1,4 +1,4 @@
-"""Kinds that take or make many pictures: sheets, responsive sets, near-duplicates."""
+"""Kinds with many pictures: contact sheets, responsive sets, near-duplicates."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ def test_a_sheet_holds_every_picture_in_its_cell(keep: Keep, context: JobContext
         for n, colour in enumerate(("#ff0000", "#00ff00", "#0000ff"))
     ]
     asked = {"images": images, "columns": 2, "cell_width": 100, "cell_height": 50, "gap": 10, "format": "png"}
-    made = make_sheet(SheetOfImages.model_validate({**asked, "captions": []}), context)
-    assert (made.width, made.height, made.columns, made.rows, made.placed) == (230, 130, 2, 2, 3)
+    result = make_sheet(SheetOfImages.model_validate({**asked, "captions": []}), context)
+    assert (result.width, result.height, result.columns, result.rows, result.placed) == (230, 130, 2, 2, 3)
     with Image.open(context.artifacts[-1].path) as sheet:
         assert sheet.convert("RGB").getpixel((60, 35)) == (255, 0, 0)
         assert sheet.convert("RGB").getpixel((170, 35)) == (0, 255, 0)
         assert sheet.convert("RGB").getpixel((60, 95)) == (0, 0, 255)
         assert sheet.convert("RGB").getpixel((170, 95)) == (255, 255, 255)
         assert sheet.convert("RGB").getpixel((15, 35)) == (255, 255, 255)
-    made = make_sheet(SheetOfImages.model_validate({**asked, "fit": "cover"}), context)
+    result = make_sheet(SheetOfImages.model_validate({**asked, "fit": "cover"}), context)
     with Image.open(context.artifacts[-1].path) as sheet:
         assert sheet.convert("RGB").getpixel((15, 12)) == (255, 0, 0)
-        assert made.height > 130  # captions
+        assert result.height > 130  # captions
         assert len(sheet.crop((10, 60, 110, 85)).convert("L").getcolors() or []) > 2
 
 
 def test_a_picture_that_cannot_be_read_leaves_its_cell_empty(keep: Keep, context: JobContext) -> None:
     images = [keep("a.png", quarters()), keep("b.png", b"nonsense"), "root:in/missing.png"]
-    made = make_sheet(SheetOfImages.model_validate({"images": images}), context)
-    assert made.placed == 1
-    assert [(failure.index, failure.code) for failure in made.failed] == [(1, "not_an_image"), (2, "unreadable_file")]
+    result = make_sheet(SheetOfImages.model_validate({"images": images}), context)
+    assert result.placed == 1
+    assert [(failure.index, failure.code) for failure in result.failed] == [(1, "not_an_image"), (2, "unreadable_file")]
     assert any("2 of 3 pictures" in line for line in context.warnings)
     with pytest.raises(JobError, match="None of the 2 pictures can be used") as failed:
         make_sheet(SheetOfImages.model_validate({"images": images[1:]}), context)
@@ -85,26 +85,26 @@ class Found(HTMLParser):
 def test_a_responsive_set_has_every_file_that_its_snippet_names(keep: Keep, context: JobContext) -> None:
     image = keep("my photo.png", quarters(800, 400))
     asked = {"image": image, "widths": [400, 100, 400, 2000], "formats": ["avif", "webp", "jpeg"]}
-    made = make_set(ResponsiveSet.model_validate({**asked, "alt": 'a "b" & <c>', "url_prefix": "/img/"}), context)
-    assert [(variant.format, variant.width, variant.height) for variant in made.variants[:3]] == [
+    result = make_set(ResponsiveSet.model_validate({**asked, "alt": 'a "b" & <c>', "url_prefix": "/img/"}), context)
+    assert [(variant.format, variant.width, variant.height) for variant in result.variants[:3]] == [
         ("avif", 100, 50),
         ("avif", 400, 200),
         ("avif", 800, 400),
     ]
-    assert [artifact.name for artifact in context.artifacts] == [variant.name for variant in made.variants]
-    assert [artifact.size for artifact in context.artifacts] == [variant.size for variant in made.variants]
-    for artifact, variant in zip(context.artifacts, made.variants, strict=True):
+    assert [artifact.name for artifact in context.artifacts] == [variant.name for variant in result.variants]
+    assert [artifact.size for artifact in context.artifacts] == [variant.size for variant in result.variants]
+    for artifact, variant in zip(context.artifacts, result.variants, strict=True):
         with Image.open(artifact.path) as opened:
             assert (opened.size, opened.format) == ((variant.width, variant.height), variant.format.upper())
             assert corners(opened) == "rgbw"
     found = Found()
-    found.feed(made.html)
+    found.feed(result.html)
     assert [tag for tag, _ in found.elements] == ["picture", "source", "source", "img"]
     assert [dict(element).get("type") for _, element in found.elements[1:3]] == ["image/avif", "image/webp"]
     shown = found.elements[3][1]
     assert (shown["alt"], shown["width"], shown["src"]) == ('a "b" & <c>', "800", "/img/my%20photo-800.jpg")
-    named = re.findall(r"/img/(\S+)", " ".join(made.srcset.values()))
-    assert len(named) == len(made.variants) == 9
+    named = re.findall(r"/img/(\S+)", " ".join(result.srcset.values()))
+    assert len(named) == len(result.variants) == 9
     assert any("2000 would enlarge it" in line for line in context.warnings)
 
 
@@ -112,8 +112,8 @@ def test_a_responsive_set_is_upright(keep: Keep, context: JobContext) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     image = keep("a.jpg", encoded("JPEG", quarters(400, 200).transpose(Image.Transpose.ROTATE_90), exif=exif))
-    made = make_set(ResponsiveSet.model_validate({"image": image, "widths": [200]}), context)
-    assert (made.variants[0].width, made.variants[0].height) == (200, 100)
+    result = make_set(ResponsiveSet.model_validate({"image": image, "widths": [200]}), context)
+    assert (result.variants[0].width, result.variants[0].height) == (200, 100)
     with Image.open(context.artifacts[-1].path) as opened:
         assert corners(opened) == "rgbw"
         assert colour_at(opened, 0.9, 0.1)[1] > 200

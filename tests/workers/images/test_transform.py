@@ -1,4 +1,4 @@
-"""Transforming pictures: formats, colours, orientation, geometry that was always there, names."""
+"""Transformations: formats, colours, orientation, sizes, names."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from support.files.pictures import Run, corners, encoded, quarters
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_each_format_is_written(run: Run, form: str) -> None:
-    picture, made = run(quarters(), format=form)
-    assert (picture.format, made.format) == (form, form.upper())
-    assert corners(made) == "rgbw"
+    picture, result = run(quarters(), format=form)
+    assert (picture.format, result.format) == (form, form.upper())
+    assert corners(result) == "rgbw"
 
 
 @pytest.mark.parametrize("form", ["jpg", "png", "webp", "avif", "gif", "tiff", "bmp", "ico"])
 def test_each_format_is_read_and_kept(run: Run, context: JobContext, form: str) -> None:
-    picture, made = run(quarters(64, 64), form)
-    assert corners(made) == "rgbw"
+    picture, result = run(quarters(64, 64), form)
+    assert corners(result) == "rgbw"
     assert picture.format == picture.source_format == form.replace("jpg", "jpeg")
     assert context.warnings == []
 
 
 def test_heic_is_read_and_becomes_a_format_that_suits_it(run: Run, context: JobContext) -> None:
-    picture, made = run(quarters(), "heic", save={"quality": 90}, width=40)
-    assert corners(made) == "rgbw"
+    picture, result = run(quarters(), "heic", save={"quality": 90}, width=40)
+    assert corners(result) == "rgbw"
     assert (picture.source_format, picture.format) == ("heif", "png")
     assert any("HEIC is read but not written" in line for line in context.warnings)
 
@@ -41,8 +41,8 @@ def test_the_orientation_of_heic_is_applied_once(run: Run) -> None:
     exif[0x0112] = 6
     source = quarters().transpose(Image.Transpose.ROTATE_90)
     source.info["exif"] = exif.tobytes()  # the encoder notes it twice, as phones do: for the decoder, and in the EXIF
-    picture, made = run(source, "heic", save={"quality": 90}, format="png")
-    assert corners(made) == "rgbw"
+    picture, result = run(source, "heic", save={"quality": 90}, format="png")
+    assert corners(result) == "rgbw"
     assert (picture.source_width, picture.source_height) == (80, 40)
 
 
@@ -75,15 +75,15 @@ def test_a_very_long_picture_keeps_at_least_one_pixel(run: Run) -> None:
 def test_cover_keeps_the_middle_even_of_an_extreme_shape(run: Run) -> None:
     source = Image.new("RGB", (3000, 4), "black")
     source.paste("red", (1400, 0, 1600, 4))
-    _, made = run(source, width=50, height=50, fit="cover")
-    assert corners(made) == "rrrr"
+    _, result = run(source, width=50, height=50, fit="cover")
+    assert corners(result) == "rrrr"
 
 
 def test_pad_is_transparent_where_the_format_is_and_coloured_where_not(run: Run) -> None:
-    made = run(quarters(), width=100, height=100, fit="pad", format="webp")[1]
-    assert made.getpixel((50, 2)) == (0, 0, 0, 0)
-    made = run(quarters(), width=100, height=100, fit="pad", format="jpeg", background="#0000ff")[1]
-    pixel = made.getpixel((50, 2))
+    result = run(quarters(), width=100, height=100, fit="pad", format="webp")[1]
+    assert result.getpixel((50, 2)) == (0, 0, 0, 0)
+    result = run(quarters(), width=100, height=100, fit="pad", format="jpeg", background="#0000ff")[1]
+    pixel = result.getpixel((50, 2))
     assert isinstance(pixel, tuple)
     assert pixel[2] > 240
     assert pixel[0] < 15
@@ -102,11 +102,11 @@ def test_orientation_in_the_metadata_is_applied_and_removed(run: Run, orientatio
     exif[0x010F] = "Camera"
     undo = [None, 0, 3, 1, 5, 2, 6, 4][orientation - 1]  # the transposition that this orientation undoes
     source = quarters() if undo is None else quarters().transpose(Image.Transpose(undo))
-    picture, made = run(source, form, save={"exif": exif}, width=40)
-    assert corners(made) == "rgbw"
-    assert made.size == (40, 20)
+    picture, result = run(source, form, save={"exif": exif}, width=40)
+    assert corners(result) == "rgbw"
+    assert result.size == (40, 20)
     assert (picture.source_width, picture.source_height) == (80, 40)
-    assert not made.info["exif_"]
+    assert not result.info["exif_"]
 
 
 def test_orientation_can_be_left_alone(run: Run) -> None:
@@ -116,9 +116,9 @@ def test_orientation_can_be_left_alone(run: Run) -> None:
 
 
 def test_a_large_jpeg_is_shrunk_while_decoding_and_stays_exact(run: Run) -> None:
-    picture, made = run(quarters(4000, 2000), "jpg", width=333, height=333, fit="cover")
-    assert made.size == (333, 333)
-    assert corners(made) == "rgbw"
+    picture, result = run(quarters(4000, 2000), "jpg", width=333, height=333, fit="cover")
+    assert result.size == (333, 333)
+    assert corners(result) == "rgbw"
     assert (picture.source_width, picture.source_height) == (4000, 2000)
 
 
@@ -128,9 +128,9 @@ def test_metadata_does_not_survive(run: Run) -> None:
     exif.get_ifd(0x8825)[1] = "N"
     for form in ("jpeg", "png", "webp", "avif"):
         save = {"exif": exif, "comment": b"secret", "dpi": (300, 300), "xmp": b"<x/>"}
-        made = run(quarters(), "jpg", save=save, format=form)[1]
-        assert not made.info["exif_"]
-        assert not {"comment", "xmp", "icc_profile", "exif"} & set(made.info)
+        result = run(quarters(), "jpg", save=save, format=form)[1]
+        assert not result.info["exif_"]
+        assert not {"comment", "xmp", "icc_profile", "exif"} & set(result.info)
 
 
 def test_a_tiff_that_needs_no_change_loses_its_metadata_too(run: Run, context: JobContext) -> None:
@@ -150,14 +150,14 @@ def test_a_picture_too_long_for_readers_of_avif_is_refused(run: Run) -> None:
 
 def test_an_embedded_profile_is_converted_to_srgb(run: Run) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    made = run(quarters(), save={"icc_profile": profile})[1]
-    assert corners(made) == "rgbw"  # a profile of another colour space does not fit and is not used
+    result = run(quarters(), save={"icc_profile": profile})[1]
+    assert corners(result) == "rgbw"  # a profile of another colour space does not fit and is not used
     swapped = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     red, blue = swapped.index(b"rXYZ", 128), swapped.index(b"bXYZ", 128)
     swapped[red : red + 4], swapped[blue : blue + 4] = b"bXYZ", b"rXYZ"
-    made = run(quarters(), save={"icc_profile": bytes(swapped)})[1]
-    assert corners(made) == "bgrw"
-    assert "icc_profile" not in made.info
+    result = run(quarters(), save={"icc_profile": bytes(swapped)})[1]
+    assert corners(result) == "bgrw"
+    assert "icc_profile" not in result.info
 
 
 def test_a_broken_profile_is_a_warning(run: Run, context: JobContext) -> None:
@@ -171,9 +171,9 @@ def test_every_colour_mode_becomes_every_format(run: Run, mode: str, form: str) 
     grey = Image.new("L", (20, 20), 200)
     source = grey.convert("I") if mode == "I;16" else grey.convert("RGB") if mode in {"YCbCr", "CMYK"} else grey
     source = Image.new("LAB", (20, 20), (255, 128, 128)) if mode == "LAB" else source.convert(mode)
-    made = run(source, "tiff", format=form, width=10)[1]
-    assert made.size == (10, 10)
-    level = made.convert("RGB").getpixel((5, 5))
+    result = run(source, "tiff", format=form, width=10)[1]
+    assert result.size == (10, 10)
+    level = result.convert("RGB").getpixel((5, 5))
     assert isinstance(level, tuple)
     assert level[0] in (range(2) if mode in {"I", "I;16"} else range(180, 256))  # 200 of 65,535 is black
 
@@ -196,15 +196,15 @@ def test_numbers_with_a_fraction_become_tones(
 ) -> None:
     source = Image.new("F", (40, 20), low)
     source.paste(high, (20, 0, 40, 20))
-    made = run(source, "tiff", format="png")[1].convert("L")
-    assert (made.getpixel((5, 5)), made.getpixel((35, 5))) == (0, 255)
+    result = run(source, "tiff", format="png")[1].convert("L")
+    assert (result.getpixel((5, 5)), result.getpixel((35, 5))) == (0, 255)
     small = run(source, "tiff", format="png", width=20)[1].convert("L")
     row = small.tobytes()[: small.width]
     assert (row[2] <= 2, row[17] >= 253) == (True, True)
     assert any("spread from black to white" in line for line in context.warnings) == warned
 
 
-def test_numbers_that_are_none_are_told(run: Run, context: JobContext) -> None:
+def test_numbers_that_are_not_finite_are_warned_of(run: Run, context: JobContext) -> None:
     run(Image.new("F", (20, 20), float("inf")), "tiff", format="png")
     assert any("not all finite" in line for line in context.warnings)
 
@@ -223,8 +223,8 @@ def test_transparency_of_a_palette_survives_and_is_flattened_for_jpeg(run: Run) 
 
 def test_the_first_frame_of_an_animation_is_used_with_a_warning(run: Run, context: JobContext) -> None:
     frames = [quarters(), Image.new("RGB", (80, 40), "black")]
-    made = run(frames[0], "gif", save={"save_all": True, "append_images": frames[1:]}, format="png", width=40)[1]
-    assert corners(made) == "rgbw"
+    result = run(frames[0], "gif", save={"save_all": True, "append_images": frames[1:]}, format="png", width=40)[1]
+    assert corners(result) == "rgbw"
     assert "The source has 2 frames or pages; the first was used." in context.warnings
 
 
@@ -256,7 +256,7 @@ def test_a_result_with_too_many_pixels_is_refused(run: Run) -> None:
         run(quarters(), width=16_384, height=16_384, fit="fill", enlarge=True)
 
 
-def test_a_side_that_the_format_cannot_hold_is_refused_in_words(run: Run) -> None:
+def test_a_side_beyond_the_limit_of_the_format_is_refused(run: Run) -> None:
     with pytest.raises(JobError, match="webp pictures have at most 16,383 pixels a side"):
         run(Image.new("1", (17_000, 2)), format="webp")
 

@@ -25,7 +25,7 @@ def context(tmp_path: Path) -> JobContext:
 
 @pytest.fixture
 def run(context: JobContext) -> Callable[..., Rendered]:
-    """Render a page and read what came out."""
+    """Render a page and open the result."""
 
     def rendered(**page: Any) -> Rendered:
         pdf = render(Page.model_validate(page), context)

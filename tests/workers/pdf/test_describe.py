@@ -1,4 +1,4 @@
-"""What a PDF is."""
+"""Descriptions of PDFs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.files import pdfs
 
 @pytest.fixture
 def context(tmp_path: Path) -> JobContext:
-    """Where the tests work."""
+    """A context with its folders."""
     return pdfs.context_in(tmp_path)
 
 
@@ -42,7 +42,7 @@ def test_a_plain_document_is_described(run: pdfs.Run) -> None:
     assert not found.security.javascript
 
 
-def test_turned_pages_are_measured_as_seen(run: pdfs.Run) -> None:
+def test_rotated_pages_are_measured_as_displayed(run: pdfs.Run) -> None:
     def turn(pdf: pikepdf.Pdf) -> None:
         pdf.pages[0].rotation = 270
 
@@ -63,7 +63,7 @@ def test_form_fields_have_names_types_and_values(run: pdfs.Run) -> None:
     assert found.fields[0].value == "Ann"
 
 
-def test_what_could_run_is_told(run: pdfs.Run) -> None:
+def test_active_content_is_reported(run: pdfs.Run) -> None:
     def change(pdf: pikepdf.Pdf) -> None:
         launch = Dictionary(S=Name.Launch, F=String("x"))
         pdf.Root.OpenAction = Dictionary(S=Name.JavaScript, JS=String("x"), Next=launch)
@@ -85,7 +85,7 @@ def test_encryption_and_what_it_denies(run: pdfs.Run) -> None:
     assert run(source, password="owner").security.denied == []  # noqa: S106 -- a password of this test
 
 
-def test_files_inside_are_listed(run: pdfs.Run) -> None:
+def test_embedded_files_are_listed(run: pdfs.Run) -> None:
     def change(pdf: pikepdf.Pdf) -> None:
         file = pikepdf.AttachedFileSpec(pdf, b"12345", filename="../../x.sh")  # type: ignore[call-arg]  # has defaults
         file.obj.AFRelationship = Name.Data

@@ -1,4 +1,4 @@
-"""The sandbox: what jobs may not do, what they may, and that nothing of them stays."""
+"""Sandbox of jobs: refused and allowed operations, and cleanup after a job."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from support.redis import lasting
 from support.tasks import task_of
 from support.waiting import eventually
 
-pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="asks for what Linux has")]
+pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
 
 Run = Callable[..., Any]
 _numbers = itertools.count(1)
@@ -62,16 +62,16 @@ async def hostile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chi
 
 @pytest.fixture
 def run(hostile: Children, tmp_path: Path) -> Run:
-    """Runs one hostile job and answers its output."""
+    """Runs one hostile job and returns its output."""
 
     async def run(
-        kind: Kind[Any, Any], told: Callable[[Progress], None] = lambda _: None, **given: Any
+        kind: Kind[Any, Any], report: Callable[[Progress], None] = lambda _: None, **given: Any
     ) -> dict[str, Any]:
         folder = tmp_path / f"attempt{next(_numbers)}"
         await asyncio.to_thread(folder.mkdir)
         task = task_of(kind, given, folder / "work")
         async with asyncio.timeout(20):
-            output: dict[str, Any] = (await hostile.run(task, told))["output"]
+            output: dict[str, Any] = (await hostile.run(task, report))["output"]
         return output
 
     return run
@@ -79,7 +79,7 @@ def run(hostile: Children, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A folder with a file that is none of a job's business."""
+    """A folder with a file that no job may read."""
     folder = tmp_path / "outside"
     folder.mkdir()
     (folder / "secret").write_text("secret")
@@ -132,7 +132,7 @@ async def test_a_strict_job_has_only_its_own_files_and_no_programs(run: Run, out
     assert not (outside / "written").exists()
 
 
-async def test_a_kind_with_network_opens_sockets_and_nothing_else_more(run: Run, outside: Path) -> None:
+async def test_a_kind_with_network_may_only_open_sockets_in_addition(run: Run, outside: Path) -> None:
     found = (await run(jobs.try_everything_online, text=str(outside), number=os.getpid()))["found"]
     assert found["AF_INET"] == found["AF_INET6"] == found["AF_UNIX"] == "done"
     assert not {name for name in ALWAYS_REFUSED if found[name] == "done"}
@@ -145,13 +145,13 @@ async def test_the_network_is_not_left_open_for_the_next_job(run: Run, outside: 
         assert found["AF_INET"] == "PermissionError"
 
 
-async def test_who_dials_without_leave_is_told_how_to_get_it(run: Run) -> None:
+async def test_a_refused_connection_is_explained(run: Run) -> None:
     with pytest.raises(JobError, match=r"tried to open a network connection.*network=True") as failed:
         await run(jobs.dial_deep_inside, text="wrapped")
     assert failed.value.reason == "not_allowed"
 
 
-async def test_who_starts_a_program_strictly_is_told_why_not(run: Run) -> None:
+async def test_a_refused_program_is_explained(run: Run) -> None:
     with pytest.raises(JobError, match=r'tried to start a program, which a kind with sandbox="strict" may not'):
         await run(jobs.start_a_program_strictly)
 
@@ -227,20 +227,20 @@ async def test_a_job_holds_nothing_open_but_its_streams_and_its_own_socket(run: 
 
 @pytest.mark.parametrize("kind", [jobs.leave_a_daemon, jobs.leave_a_daemon_forked], ids=lambda kind: kind.name)
 async def test_a_daemon_ends_with_its_job(run: Run, kind: Kind[Any, Any]) -> None:
-    told = await run(kind)
-    assert gone([told["pid"], int(told["found"]["parent"])])
+    output = await run(kind)
+    assert gone([output["pid"], int(output["found"]["parent"])])
 
 
 async def test_a_program_ends_when_its_job_is_cancelled(run: Run) -> None:
     pids: list[int] = []
     running = asyncio.create_task(
-        run(jobs.start_and_wait, lambda told: pids.extend(int(word) for word in told.message.split()))
+        run(jobs.start_and_wait, lambda progress: pids.extend(int(word) for word in progress.message.split()))
     )
 
-    async def told() -> bool:
+    async def has_started() -> bool:
         return bool(pids)
 
-    await eventually(told)
+    await eventually(has_started)
     assert all(map(alive, pids))
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -248,8 +248,8 @@ async def test_a_program_ends_when_its_job_is_cancelled(run: Run) -> None:
     assert gone(pids)
 
 
-async def test_a_bomb_is_gone_with_its_job(run: Run, tmp_path: Path) -> None:
-    """Processes that make processes are ended at once, not one after the other."""
+async def test_a_fork_bomb_ends_with_its_job(run: Run, tmp_path: Path) -> None:
+    """The whole process group is killed, not one process after the other."""
     count = tmp_path / "count"
     count.touch()
     with pytest.raises(LimitExceeded, match="limit of 2 seconds"):
@@ -272,18 +272,18 @@ def _mentioning(path: str) -> list[int]:
     return found
 
 
-async def test_nothing_that_a_job_changed_is_met_by_the_next(run: Run) -> None:
-    """In one and the same process."""
+async def test_process_state_that_a_job_changed_is_restored(run: Run) -> None:
+    """The next job runs in the same process."""
     before = await run(jobs.look)
     changed = await run(jobs.disturb)
     seen: list[dict[str, Any]] = []
-    while changed["pid"] not in [told["pid"] for told in seen]:
+    while changed["pid"] not in [output["pid"] for output in seen]:
         seen.append(await run(jobs.look))
-    after = next(told for told in seen if told["pid"] == changed["pid"])
+    after = next(output for output in seen if output["pid"] == changed["pid"])
     differing = {name for name, value in changed["found"].items() if value != before["found"][name]}
     assert differing >= {"environment", "folder", "mask", "handlers", "timer", "temporary", "precision", "timeout"}
-    for told in (before, after):
-        del told["found"]["temporary"], told["found"]["drawn"]
+    for output in (before, after):
+        del output["found"]["temporary"], output["found"]["drawn"]
     assert after["found"] == before["found"]
 
 
@@ -298,7 +298,7 @@ async def test_a_job_that_comes_while_a_child_leaves_is_done_by_another(run: Run
         assert (await run(jobs.look))["pid"] != left["pid"]
 
 
-async def test_an_answer_has_so_many_files_and_so_many_bytes(run: Run) -> None:
+async def test_artifacts_of_a_job_are_bounded_in_number_and_size(run: Run) -> None:
     await run(jobs.make_files, number=2, text="large")
     with pytest.raises(JobError, match=r"more than 1 MiB together \(output_mb\): ask for less"):
         await run(jobs.make_files, number=3, text="large")
@@ -306,7 +306,7 @@ async def test_an_answer_has_so_many_files_and_so_many_bytes(run: Run) -> None:
         await run(jobs.make_files, number=4)
 
 
-async def test_what_floods_the_log_is_dropped_and_counted(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_output_beyond_the_cap_is_dropped_and_counted(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     with capture_logs() as logged:
         await run(jobs.flood, number=100 << 10)
     (line,) = logged
@@ -314,7 +314,7 @@ async def test_what_floods_the_log_is_dropped_and_counted(run: Run, capfd: pytes
     assert len(capfd.readouterr().err) == LOG_BYTES
 
 
-async def test_who_prints_for_ever_is_ended_by_its_time_and_its_neighbours_are_served(
+async def test_a_job_that_prints_forever_times_out_and_others_are_served(
     run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
     begun = asyncio.Event()
@@ -360,7 +360,7 @@ def test_the_probe_finds_what_this_kernel_has() -> None:
     assert found.calls == (seccomp.column() is not None)
 
 
-def test_what_is_missing_is_said_in_words() -> None:
+def test_missing_abilities_are_described() -> None:
     assert policy.Abilities(calls=True, landlock=7).missing == []
     (calls, files) = policy.Abilities(calls=False, landlock=0).missing
     assert "sockets" in calls
@@ -368,7 +368,7 @@ def test_what_is_missing_is_said_in_words() -> None:
     assert "read and write" in files
 
 
-async def test_a_crash_is_still_told_as_one(run: Run) -> None:
+async def test_a_crash_is_reported_as_one(run: Run) -> None:
     with pytest.raises(Crashed):
         await run(jobs.abort)
 
@@ -381,9 +381,9 @@ from support.tasks import task_of
 
 async def main():
     async with Children(1, ("default",), pathlib.Path(sys.argv[1] + "-temporary")) as children:
-        def told(progress):
+        def report(progress):
             print(children.zygote.process.pid, progress.message, flush=True)
-        await children.run(task_of(jobs.start_and_wait, {}, sys.argv[1]), told)
+        await children.run(task_of(jobs.start_and_wait, {}, sys.argv[1]), report)
 
 asyncio.run(main())
 """
@@ -393,7 +393,7 @@ asyncio.run(main())
 async def test_programs_of_jobs_end_with_a_killed_worker_or_zygote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
-    """The kernel ends the children; the programs they had started it does not."""
+    """The kernel kills the children, but not the programs that they have started."""
     monkeypatch.setenv("OFFLOOP_JOB_MODULES", "support.jobs.hostile_jobs")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]))
     owner = await asyncio.create_subprocess_exec(

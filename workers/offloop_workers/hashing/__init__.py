@@ -1,1 +1,1 @@
-"""The work of ``offloop.jobs.hashing``."""
+"""Handlers of the kinds in ``offloop.jobs.hashing``."""

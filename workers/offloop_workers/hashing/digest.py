@@ -1,4 +1,4 @@
-"""Digests by name: one interface for all the libraries behind them."""
+"""Digest algorithms by name: one interface over several libraries."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from offloop.jobs.hashing import NOT_FOR_SECURITY, Algorithm
 
 
 class Digest(Protocol):
-    """What all of them have in common."""
+    """The interface that all algorithms share."""
 
     def update(self, data: memoryview, /) -> object:
-        """Take in more bytes."""
+        """Hash more bytes."""
 
     def digest(self) -> bytes:
-        """The digest so far."""
+        """The digest of the bytes so far."""
 
 
 class Crc32:
-    """CRC-32 as zip, gzip and PNG use it."""
+    """CRC-32 of zip, gzip and PNG."""
 
     def __init__(self) -> None:
         self._value = 0
 
     def update(self, data: memoryview, /) -> None:
-        """Take in more bytes."""
+        """Hash more bytes."""
         self._value = zlib.crc32(data, self._value)
 
     def digest(self) -> bytes:
-        """Four bytes, the highest first, as it is usually printed."""
+        """Four bytes, big-endian, as the checksum is usually printed."""
         return self._value.to_bytes(4, "big")
 
 
@@ -46,19 +46,19 @@ _OTHERS: Mapping[str, Callable[[], Digest]] = MappingProxyType(
 
 
 def digest(algorithm: str) -> Digest:
-    """A fresh digest of that name."""
+    """A new digest of that name."""
     if algorithm in _OTHERS:
         return _OTHERS[algorithm]()
     return hashlib.new(algorithm, usedforsecurity=algorithm not in NOT_FOR_SECURITY)
 
 
 def keyed(algorithm: str, key: bytes) -> Digest:
-    """A fresh HMAC; not for the algorithms of `offloop.jobs.hashing.WITHOUT_HMAC`."""
+    """A new HMAC; not for the algorithms of `offloop.jobs.hashing.WITHOUT_HMAC`."""
     return hmac.new(key, digestmod=algorithm)
 
 
 def warm() -> None:
-    """Compute every digest once, so that the libraries behind them are loaded and set up."""
+    """Compute every digest once, so that the libraries are loaded."""
     for algorithm in get_args(Algorithm):
         digest(algorithm).update(memoryview(b"warm"))
     keyed("sha256", b"warm").update(memoryview(b"warm"))

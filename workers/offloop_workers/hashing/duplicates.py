@@ -1,4 +1,4 @@
-"""Files of equal content: the work of find_duplicates. Size first, then both ends, then all of what is left."""
+"""Duplicate search (find_duplicates): by size, then by both ends, then by the whole content."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from offloop.jobs.hashing import Duplicates, DuplicatesFound, DuplicatesToFind, 
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.hashing import manifest
-from offloop_workers.hashing.pace import Pace
-from offloop_workers.hashing.readers import Wish, results
+from offloop_workers.hashing.progress import ByteProgress
+from offloop_workers.hashing.readers import ReadTask, results
 from offloop_workers.hashing.sources import Openable, source
-from offloop_workers.hashing.tree import SHOWN, listed, troubles
-from offloop_workers.hashing.walk import Found, shown
+from offloop_workers.hashing.tree import MAX_LISTED, listed, troubles
+from offloop_workers.hashing.walk import Found, printable
 
 END: Final = 16 * 1024
 """Bytes at either end that are compared before a file is read as a whole."""
 
-_PATHS_SHOWN: Final = 20
-_ALGORITHM: Final = "blake3"  # the fastest that nobody can fool
+_MAX_PATHS: Final = 20
+_ALGORITHM: Final = "blake3"  # the fastest that is collision-resistant
 
 
 class _Copy(NamedTuple):
-    """One file, and all its names."""
+    """One file and the names of its hard links."""
 
     found: Found
     names: list[str]
 
 
 class _Group(NamedTuple):
-    """Files of one size and digest."""
+    """Files of equal size and digest."""
 
     digest: bytes
     copies: list[_Copy]
@@ -45,39 +45,39 @@ class _Group(NamedTuple):
 
 @performs(find_duplicates)
 def find(request: DuplicatesToFind, context: Context) -> DuplicatesFound:
-    """Narrow down in three passes; each reads only files that the one before could not tell apart."""
+    """Find duplicates in three passes; each reads only the files that the previous one could not tell apart."""
     with source(request, context) as files:
         listing = listed(files.list(), context)
         problems = troubles(listing, [], [])
         chosen = [found for found in listing.files if found.size >= request.min_size]
         copies = _copies(chosen)
-        pace = Pace(context, 0)
-        groups = _split(_Ends(files), _by_size(copies), pace, problems, most=2 * END)
-        small = [group for group in groups if group.copies[0].found.size <= 2 * END]  # those were read as a whole
+        progress = ByteProgress(context, 0)
+        groups = _split(_Ends(files), _by_size(copies), progress, problems, most=2 * END)
+        small = [group for group in groups if group.copies[0].found.size <= 2 * END]  # already read as a whole
         large = [group.copies for group in groups if group.copies[0].found.size > 2 * END]
-        groups = small + _split(files, large, pace, problems)
+        groups = small + _split(files, large, progress, problems)
     groups.sort(key=lambda group: (-group.wasted, group.copies[0].found.path))
     with context.create("duplicates.json", "application/json") as file:
         manifest.lists(file, [("groups", map(_in_report, groups))])
     if problems:
         context.warn(f"{len(problems)} files or folders could not be read and were not compared; see troubles.")
     return DuplicatesFound(
-        groups=[_in_answer(group) for group in groups[:SHOWN]],
+        groups=[_in_answer(group) for group in groups[:MAX_LISTED]],
         groups_total=len(groups),
         wasted=sum(group.wasted for group in groups),
         files=len(chosen),
-        bytes_read=pace.done,
+        bytes_read=progress.done,
         hard_links=len(chosen) - len(copies),
-        troubles=problems[:SHOWN],
+        troubles=problems[:MAX_LISTED],
         troubles_total=len(problems),
     )
 
 
 class _Ends:
-    """Both ends of a source's large files as one; small ones as they are.
+    """Source of the first and last `END` bytes of large files; small files are left whole.
 
     Args:
-        files: the source.
+        files: the source of the whole files.
     """
 
     def __init__(self, files: Openable) -> None:
@@ -113,19 +113,19 @@ def _by_size(copies: Iterable[_Copy]) -> list[list[_Copy]]:
 
 
 def _split(
-    files: Openable, groups: list[list[_Copy]], pace: Pace, problems: list[Trouble], most: int | None = None
+    files: Openable, groups: list[list[_Copy]], progress: ByteProgress, problems: list[Trouble], most: int | None = None
 ) -> list[_Group]:
-    """Read the copies of all groups, and put together again what has one size and one digest."""
+    """Hash the copies of all groups, and regroup them by size and digest."""
     copies = sorted((copy for group in groups for copy in group), key=lambda copy: os.fsencode(copy.found.path))
-    wishes = [
-        Wish(copy.found.path, copy.found.size if most is None else min(copy.found.size, most), (_ALGORITHM,))
+    tasks = [
+        ReadTask(copy.found.path, copy.found.size if most is None else min(copy.found.size, most), (_ALGORITHM,))
         for copy in copies
     ]
-    pace.expect(sum(wish.size for wish in wishes))
+    progress.expect(sum(task.size for task in tasks))
     by_digest: dict[tuple[int, bytes], list[_Copy]] = defaultdict(list)
-    for copy, result in zip(copies, results(files, wishes, pace), strict=True):
+    for copy, result in zip(copies, results(files, tasks, progress), strict=True):
         if isinstance(result, str):
-            problems.append(Trouble(path=shown(copy.found.path), reason=result))
+            problems.append(Trouble(path=printable(copy.found.path), reason=result))
         else:
             by_digest[copy.found.size, result[0]].append(copy)
     return [_Group(digest, alike) for (_, digest), alike in by_digest.items() if len(alike) > 1]
@@ -147,5 +147,5 @@ def _in_answer(group: _Group) -> Duplicates:
         count=len(group.copies),
         wasted=group.wasted,
         blake3=group.digest.hex(),
-        paths=[shown(name) for name in names[:_PATHS_SHOWN]],
+        paths=[printable(name) for name in names[:_MAX_PATHS]],
     )

@@ -1,21 +1,21 @@
-"""What a manifest of any format says: one entry for each digest of a file."""
+"""Manifest entries, whatever the format: one for each digest of a file."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
 LINK: Final = -2
-"""Stands for the size of a recorded link."""
+"""The size of an entry that is a recorded symbolic link."""
 
 
 class Entry(NamedTuple):
     """One file of a manifest, and one digest of it.
 
     Attributes:
-        path: with surrogates for bytes that are not UTF-8.
-        algorithm: of the digest.
-        digest: its bytes.
-        size: bytes, -1 where the format does not say; -2 marks a recorded link.
+        path: with surrogate escapes for bytes that are not UTF-8.
+        algorithm: name of the digest's algorithm.
+        digest: the raw digest.
+        size: bytes, -1 where the format has no size; `LINK` for a recorded link.
     """
 
     path: str
@@ -25,12 +25,12 @@ class Entry(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a manifest says.
+    """A parsed manifest.
 
     Attributes:
-        entries: in its order.
-        malformed: the first lines that are no entry, with the reason.
-        malformed_total: all of them.
+        entries: in the order of the manifest.
+        malformed: the first malformed lines, with the reason.
+        malformed_total: number of malformed lines.
     """
 
     entries: list[Entry]

@@ -1,21 +1,27 @@
-"""Patterns for paths, matched in a time that grows with the path and not with the pattern's stars.
+"""Path patterns: `fnmatch` for each name, ``**`` for any number of folders.
 
 ``*`` is any part of a name, ``?`` one character, ``[a-z]`` and ``[!a-z]`` one of a set; none of them match ``/``.
 ``**/`` is any number of folders, ``/**`` everything below. A pattern without ``/`` is about names at any depth.
 
-All places of the pattern where a match may stand are the bits of one number, and each character moves them at once:
-there is nothing to go back to, so no pattern of stars takes long. The number after a folder's path is kept for all
-that the folder holds.
+Matching goes name by name through the positions that the pattern may have reached, so it never backtracks between
+names; within a name, `fnmatch` compiles each star to an atomic group, which does not backtrack either. The positions
+after a folder's path are kept for all that the folder holds.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from fnmatch import translate
 
 from offloop.errors import JobError
 
-_TOKENS = re.compile(r"(?P<deep>(?:\*\*+/)+)|(?P<stars>\*+)|(?P<set>\[!?\]?[^\]]*\])|(?P<one>.)", re.DOTALL)
+Positions = frozenset[int]
+
+_NAME = re.compile(r"(?:\[!?\]?[^\]]*\]|[^/])+|(?<=/)(?=/)")  # a slash inside a set does not separate names
+_FOLDERS = re.compile(r"\*\*+")
+_SET = re.compile(r"\[!?(\]?[^\]]*)\]|\[")
+_RANGE = re.compile(r"(.)-(.)", re.DOTALL)
 
 
 class Glob:
@@ -25,81 +31,43 @@ class Glob:
         pattern: see the module; leading ``./`` and ``/`` mean the top, a trailing ``/`` changes nothing.
 
     Raises:
-        JobError: ``bad_input``: a set has no end, or is in the wrong order.
+        JobError: ``bad_input``: a set has no end, is empty, or has a reversed range.
     """
 
     def __init__(self, pattern: str) -> None:
         text = pattern.removeprefix("./").rstrip("/")
-        text = text.removeprefix("/") if "/" in text else f"**/{text}"
-        self._literal: dict[str, int] = {}
-        self._sets: list[tuple[int, re.Pattern[str]]] = []
-        self._masks: dict[str, int] = {}
-        self._one = self._star = self._deep = self._all = 0
-        bit = self._compile(text, pattern)
-        self._end = bit
-        self._skip = self._star | self._deep | self._all
-        self.start = self._close(1)
+        names = _NAME.findall(text if "/" in text else f"**/{text}") if text else []
+        self._names: list[re.Pattern[str] | None] = []  # None: any number of folders
+        for name in names:
+            if not _FOLDERS.fullmatch(name):
+                self._names.append(_compiled(name, pattern))
+            elif self._names[-1:] != [None]:
+                self._names.append(None)
+        if self._names[-1:] == [None]:  # everything below, but not the folder itself
+            self._names.append(_compiled("*", pattern))
+        self.start = self._reached({0}) if self._names else frozenset()
 
-    def _compile(self, text: str, pattern: str) -> int:
-        bit = 1
-        for token in _TOKENS.finditer(text):
-            found = token.group()
-            match token.lastgroup:
-                case "deep" if token.start() == 0 or text[token.start() - 1] == "/":
-                    self._deep |= bit
-                case "deep":  # a**/b is a*/b
-                    self._star |= bit
-                    bit <<= 1
-                    self._literal["/"] = self._literal.get("/", 0) | bit
-                case "stars" if len(found) > 1 and token.end() == len(text):
-                    self._all |= bit
-                case "stars":
-                    self._star |= bit
-                case "set":
-                    self._sets.append((bit, _set(found, pattern)))
-                case _ if found == "?":
-                    self._one |= bit
-                case _ if found == "[":
-                    raise _bad(pattern)
-                case _:
-                    self._literal[found] = self._literal.get(found, 0) | bit
-            bit <<= 1
-        return bit
+    def step(self, positions: Positions, name: str) -> Positions:
+        """The positions after one more name of the path; empty where nothing below can match."""
+        reached = set()
+        for position in positions:
+            if position == len(self._names):
+                continue
+            expected = self._names[position]
+            if expected is None:
+                reached.add(position)
+            elif expected.match(name):
+                reached.add(position + 1)
+        return self._reached(reached)
 
-    def step(self, state: int, text: str) -> int:
-        """Where the match may stand after some more characters of the path; 0 is nowhere."""
-        for character in text:
-            if not state:
-                return 0
-            mask = self._masks.get(character)
-            if mask is None:
-                mask = self._masks[character] = self._mask(character)
-            moved = ((state & mask) << 1) | (state & self._all)
-            moved |= (state & self._deep) << 1 if character == "/" else state & self._star
-            state = self._close(moved) | (state & self._deep)
-        return state
-
-    def matches(self, state: int) -> bool:
+    def matches(self, positions: Positions) -> bool:
         """Whether the path so far is matched as a whole."""
-        return bool(state & self._end)
+        return len(self._names) in positions and bool(self._names)
 
-    def _close(self, moved: int) -> int:
-        # What may be empty is passed by in the same step; a star may stand behind another.
-        reached = moved
-        while more := ((reached & self._skip) << 1) & ~reached:
-            reached |= more
-        return reached
-
-    def _mask(self, character: str) -> int:
-        mask = self._literal.get(character, 0)
-        if character != "/":
-            mask |= self._one
-            for bit, pattern in self._sets:
-                if pattern.match(character):
-                    mask |= bit
-        if len(self._masks) > 10_000:  # noqa: PLR2004 -- names in every script there is
-            self._masks.clear()
-        return mask
+    def _reached(self, positions: set[int]) -> Positions:
+        """The positions, and those behind each ``**`` among them: it may stand for no folder."""
+        behind = {position + 1 for position in positions if self._names[position : position + 1] == [None]}
+        return frozenset(positions | behind)
 
 
 class Globs:
@@ -117,30 +85,21 @@ class Globs:
         """Whether there is any."""
         return bool(self._globs)
 
-    def step(self, state: tuple[int, ...], text: str) -> tuple[int, ...]:
-        """The state after some more characters of the path."""
-        return tuple(glob.step(one, text) for glob, one in zip(self._globs, state, strict=True))
+    def step(self, state: tuple[Positions, ...], name: str) -> tuple[Positions, ...]:
+        """The state after one more name of the path."""
+        return tuple(glob.step(one, name) for glob, one in zip(self._globs, state, strict=True))
 
-    def matches(self, state: tuple[int, ...]) -> bool:
+    def matches(self, state: tuple[Positions, ...]) -> bool:
         """Whether one of them matches the path so far."""
         return any(glob.matches(one) for glob, one in zip(self._globs, state, strict=True))
 
 
-def _set(found: str, pattern: str) -> re.Pattern[str]:
-    inside = found[1:-1]
-    sign = "^" if inside.startswith("!") else ""
-    inside = inside.removeprefix("!")
-    if not inside:
-        raise _bad(pattern)
-    # Only a hyphen between two characters keeps a meaning; everything else is itself.
-    escaped = "".join(character if character == "-" else re.escape(character) for character in inside)
-    try:
-        return re.compile(f"[{sign}{escaped}]", re.DOTALL)
-    except re.error:
-        raise _bad(pattern) from None
-
-
-def _bad(pattern: str) -> JobError:
-    shown = pattern if len(pattern) <= 80 else pattern[:77] + "..."  # noqa: PLR2004 -- one line of a terminal
-    message = f"the pattern {shown!r} has a [ without an end, or an empty or reversed set: write [abc], [a-z] or [[]."
-    return JobError(message, code="bad_input")
+def _compiled(name: str, pattern: str) -> re.Pattern[str]:
+    for found in _SET.finditer(name):
+        if not found[1] or any(first > last for first, last in _RANGE.findall(found[1])):
+            short = pattern if len(pattern) <= 80 else pattern[:77] + "..."  # noqa: PLR2004 -- one line of a terminal
+            message = (
+                f"the pattern {short!r} has a [ without an end, or an empty or reversed set: write [abc], [a-z] or [[]."
+            )
+            raise JobError(message, code="bad_input")
+    return re.compile(translate(name))

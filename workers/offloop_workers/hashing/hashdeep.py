@@ -1,7 +1,7 @@
-"""The manifests of the program hashdeep: a head that names the columns, then size, digests and name by comma.
+"""Manifest format of the program hashdeep: a header with the columns, then lines of size, digests and name.
 
-A name is everything after the last digest, so it may hold commas; nothing is escaped, so it cannot hold a line end.
-Names begin where the program was started, or with ``/``, and a remark tells where that was.
+A name is everything after the last digest, so it may contain commas; nothing is escaped, so it cannot contain a line
+break. Names are absolute, or relative to the folder in the "Invoked from" comment.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _HEX: Final = re.compile(rb"[0-9a-fA-F]+")
 
 
 class Lines:
-    """Understands the lines of one manifest, in their order."""
+    """Parser for the lines of one manifest, in order."""
 
     def __init__(self) -> None:
         self._columns: list[str] = []
         self._folder = b""
 
     def parse(self, line: bytes) -> list[Entry] | str:
-        """The entries of a line, one for each known digest; none for head and remarks, or why it is no line."""
+        """The entries of a line, one for each known digest; none for headers and comments, or why it is malformed."""
         if line.startswith(b"%%%% "):
             return [] if line.startswith(MAGIC) else self._head(line)
         if line.startswith(b"#"):
@@ -45,7 +45,7 @@ class Lines:
         path, entries = os.fsdecode(name), []
         for algorithm, digits in zip(self._columns, digests, strict=True):
             if algorithm not in DIGITS:
-                continue  # another digest of the same file will do
+                continue  # one known digest of the file is enough
             if len(digits) != DIGITS[algorithm] or not _HEX.fullmatch(digits):
                 return f"a digest is not one of {algorithm}"
             entries.append(Entry(path, algorithm, bytes.fromhex(digits.decode()), int(size)))
@@ -61,7 +61,7 @@ class Lines:
 
 
 def write(file: BinaryIO, algorithm: str, entries: Iterable[Entry]) -> None:
-    """Write a manifest that ``hashdeep -a -r -l -k <it> .`` checks; links and names with line ends do not fit in."""
+    """Write a manifest that ``hashdeep -a -r -l -k <it> .`` checks; links and names with line breaks are left out."""
     file.write(b"%s0\n%%%%%%%% size,%s,filename\n" % (MAGIC, algorithm.encode()))
     for entry in entries:
         name = os.fsencode(entry.path)
@@ -70,5 +70,5 @@ def write(file: BinaryIO, algorithm: str, entries: Iterable[Entry]) -> None:
 
 
 def fits(path: str) -> bool:
-    """Whether the format can hold a name."""
+    """Whether the format can represent the path."""
     return "\n" not in path and "\r" not in path

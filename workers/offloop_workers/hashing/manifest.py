@@ -1,7 +1,7 @@
-"""Manifests: which file has which digest, in the formats that other programs read and write.
+"""Manifests of file digests: GNU, BSD, hashdeep and JSON.
 
-A name may hold any byte but NUL. GNU and BSD lines escape line ends and backslashes and say so with a backslash at
-their beginning; JSON has ``path_base64`` instead of ``path`` where a name is not UTF-8.
+A name may contain any byte but NUL. GNU and BSD lines escape line breaks and backslashes, and mark this with a leading
+backslash; JSON has ``path_base64`` instead of ``path`` where a name is not UTF-8.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from offloop_workers.hashing.entries import LINK, Contents, Entry
 
 MAX_BYTES: Final = 128 << 20
 MAX_LINE: Final = 32 * 1024
-"""Bytes of a line: the longest path there can be, every byte of it escaped, and the digest."""
+"""Bytes of a line: the longest possible path with every byte escaped, and the digest."""
 
 MIME: Final[dict[Format, str]] = {
     "gnu": "text/plain",
@@ -62,7 +62,7 @@ _PLAIN: Final = {b"\\": b"\\", b"n": b"\n", b"r": b"\r"}
 
 
 def write(file: BinaryIO, form: Format, algorithm: str, tree: str | None, entries: Iterable[Entry]) -> None:
-    """Write a manifest; recorded links only fit into JSON."""
+    """Write a manifest; only JSON can represent recorded links."""
     if form == "json":
         _write_json(file, algorithm, tree, entries)
         return
@@ -87,14 +87,14 @@ def _write_json(file: BinaryIO, algorithm: str, tree: str | None, entries: Itera
     head = json.dumps({"format": _FORMAT, "algorithm": algorithm, "tree_digest": tree})
     file.write(head[:-1].encode() + b', "entries": [')
     for number, entry in enumerate(entries):
-        what = {"link": True} if entry.size == LINK else {"size": entry.size}
-        line = json.dumps({**json_path(entry.path), **what, "digest": entry.digest.hex()}, ensure_ascii=False)
+        size = {"link": True} if entry.size == LINK else {"size": entry.size}
+        line = json.dumps({**json_path(entry.path), **size, "digest": entry.digest.hex()}, ensure_ascii=False)
         file.write((b",\n" if number else b"\n") + line.encode())
     file.write(b"\n]}\n")
 
 
 def json_path(path: str) -> dict[str, str]:
-    """A path as JSON can hold it."""
+    """A path in JSON: text where it is UTF-8, else Base64."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -103,15 +103,15 @@ def json_path(path: str) -> dict[str, str]:
 
 
 def read(file: BinaryIO, algorithm: str | None) -> Contents:
-    """Understand a manifest of any of the formats.
+    """Parse a manifest of any of the formats.
 
     Args:
         file: the manifest.
-        algorithm: for lines that do not name theirs.
+        algorithm: for lines without an algorithm; without it, the length of the digest decides.
 
     Raises:
         LimitExceeded: it has too many bytes or lines.
-        JobError: ``bad_input``: nothing in it is an entry.
+        JobError: ``bad_input``: it contains no valid entry.
     """
     data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
@@ -137,9 +137,9 @@ def _read_lines(lines: Iterable[bytes], parse: Callable[[bytes], list[Entry] | s
     malformed: list[str] = []
     files = total = 0
     for number, line in enumerate(lines, 1):
-        if number > 2 * MAX_FILES:  # with what is empty or a remark
+        if number > 2 * MAX_FILES:  # empty lines and comments included
             raise _too_many()
-        text = line.removesuffix(b"\n").removesuffix(b"\r")  # a name's own is escaped
+        text = line.removesuffix(b"\n").removesuffix(b"\r")  # line breaks inside a name are escaped
         if not text.strip():
             continue
         found = parse(text) if len(text) <= MAX_LINE else f"has more than {MAX_LINE} bytes"
@@ -183,7 +183,7 @@ def _unescape(name: bytes) -> bytes | None:
     return _ESCAPED.sub(lambda found: _PLAIN[found[1]], name)
 
 
-class _JsonEntry(TypedDict):  # half a million models would take half a gigabyte
+class _JsonEntry(TypedDict):  # not a model: half a million of those would take half a gigabyte
     digest: str
     path: NotRequired[str]
     path_base64: NotRequired[Base64Bytes]
@@ -234,7 +234,7 @@ def _too_many() -> LimitExceeded:
 
 
 def lists(file: BinaryIO, parts: Iterable[tuple[str, Iterable[object]]]) -> None:
-    """Write a report: one JSON object of lists, element by element."""
+    """Write a report: one JSON object of lists, streamed element by element."""
     for number, (name, elements) in enumerate(parts):
         file.write((b",\n" if number else b"{\n") + json.dumps(name).encode() + b": [")
         file.writelines(_elements(elements))

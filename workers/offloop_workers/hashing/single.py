@@ -1,4 +1,4 @@
-"""One file: the work of hash_file."""
+"""Digests of one file (hash_file)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from offloop.jobs.hashing import MAX_GIB, NOT_FOR_SECURITY, Digests, FileToHash,
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.hashing.digest import Digest, digest, keyed
-from offloop_workers.hashing.pace import Pace
+from offloop_workers.hashing.progress import ByteProgress
 from offloop_workers.hashing.read import BLOCK, ChangedError, TooLargeError, read
 
 _MAX_KEY = 64 * 1024
@@ -18,13 +18,13 @@ _MAX_KEY = 64 * 1024
 
 @performs(hash_file)
 def hash_bytes(request: FileToHash, context: Context) -> Digests:
-    """Read the file once, and compare in a time that tells nothing of where a difference is."""
+    """Compute all digests in one pass; an expected digest is compared in constant time."""
     digests = _fresh(request, context)
     with context.open(request.file) as file:
         total = file.seek(0, os.SEEK_END)
         file.seek(0)
         try:
-            size = read(file, list(digests.values()), memoryview(bytearray(BLOCK)), Pace(context, total).add)
+            size = read(file, list(digests.values()), memoryview(bytearray(BLOCK)), ByteProgress(context, total).add)
         except ChangedError:
             message = "The file changed while it was read, so it has no digest: call again when nobody writes to it."
             raise JobError(message, code="file_changed", retryable=True) from None
@@ -44,7 +44,7 @@ def hash_bytes(request: FileToHash, context: Context) -> Digests:
 
 
 def _fresh(request: FileToHash, context: Context) -> dict[str, Digest]:
-    # A name given twice counts once.
+    # The dictionary drops duplicate names.
     if request.hmac_key is None:
         return {algorithm: digest(algorithm) for algorithm in request.algorithms}
     with context.open(request.hmac_key) as file:

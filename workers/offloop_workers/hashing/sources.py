@@ -1,4 +1,4 @@
-"""Where the files of one job come from: an open folder, or references by name."""
+"""File sources of a job: an open folder, or references by name."""
 
 from __future__ import annotations
 
@@ -25,76 +25,76 @@ class Openable(Protocol):
         """Open one of the files.
 
         Raises:
-            OSError: it is gone, or may not be read.
+            OSError: the file is gone or may not be read.
             JobError: the same, for a reference.
         """
 
     def descriptors(self) -> tuple[int, ...]:
-        """What must stay open in a process that shall read from here."""
+        """Descriptors that a reader process must keep open."""
 
 
 class Source(Openable, Protocol):
-    """Opens what its listing names."""
+    """Lists files, and opens those of its listing."""
 
     def list(self) -> Listing:
-        """What there is."""
+        """The selected files."""
 
 
 class Folder:
     """The files below an open folder.
 
     Args:
-        descriptor: the folder; it stays the caller's to close.
-        wanted: which of the files.
+        descriptor: the folder; the caller closes it.
+        wanted: the selection of files.
     """
 
     def __init__(self, descriptor: int, wanted: Files) -> None:
         self._descriptor = descriptor
         self._wanted = wanted
-        self._at = ""
-        self._folder = descriptor
+        self._current_path = ""
+        self._current = descriptor
 
     def list(self) -> Listing:
-        """Walk through all of it."""
+        """Walk the whole folder."""
         return Walk(self._wanted).through(self._descriptor)
 
     def open(self, path: str) -> BinaryIO:
-        """Open a file, part by part from the folder; the last folder stays open, for the next file is mostly there."""
+        """Open a file, name by name from the folder; its own folder stays open, since the next file is mostly there."""
         folder, _, name = path.rpartition("/")
-        if folder != self._at:
-            self._go(folder)
-        return cast("BinaryIO", io.FileIO(open_regular(self._folder, name)))
+        if folder != self._current_path:
+            self._enter(folder)
+        return cast("BinaryIO", io.FileIO(open_regular(self._current, name)))
 
     def close(self) -> None:
-        """Close the last folder. Safe to call twice."""
-        if self._folder != self._descriptor:
-            os.close(self._folder)
-        self._folder, self._at = self._descriptor, ""
+        """Close the folder entered last. Safe to call twice."""
+        if self._current != self._descriptor:
+            os.close(self._current)
+        self._current, self._current_path = self._descriptor, ""
 
     def descriptors(self) -> tuple[int, ...]:
-        """The folder, and the last one."""
-        return self._descriptor, self._folder
+        """The folder, and the one entered last."""
+        return self._descriptor, self._current
 
-    def _go(self, folder: str) -> None:
+    def _enter(self, folder: str) -> None:
         self.close()
-        found = self._descriptor
-        for part in folder.split("/") if folder else ():
+        current = self._descriptor
+        for name in folder.split("/") if folder else ():
             try:
-                below = enter(found, part)
+                below = enter(current, name)
             finally:
-                if found != self._descriptor:
-                    os.close(found)
-            found = below
-        self._folder, self._at = found, folder
+                if current != self._descriptor:
+                    os.close(current)
+            current = below
+        self._current, self._current_path = current, folder
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Files that a call names one by one.
+    """Files given as references, by name.
 
     Attributes:
-        files: the reference of each, by the name it shall have.
-        wanted: which of them.
+        files: references by the name in the listing.
+        wanted: the selection.
         context: opens the references.
     """
 
@@ -103,14 +103,14 @@ class Named:
     context: Context
 
     def list(self) -> Listing:
-        """All that the patterns choose, with their sizes."""
+        """The files that the patterns select, with their sizes."""
         listing = Listing()
         include, exclude = Globs(self.wanted.include), Globs(self.wanted.exclude)
         for number, name in enumerate(sorted(self.files, key=os.fsencode)):
             hidden = any(part.startswith(".") for part in name.split("/"))
             if hidden and not self.wanted.hidden:
                 listing.skipped["hidden"] += 1
-            elif not _any_part(exclude, name) and (not include or _any_part(include, name)):
+            elif not _selects(exclude, name) and (not include or _selects(include, name)):
                 try:
                     with self.open(name) as file:
                         listing.files.append(Found(name, file.seek(0, os.SEEK_END), _identity(file, number)))
@@ -119,17 +119,17 @@ class Named:
         return listing
 
     def open(self, path: str) -> BinaryIO:
-        """Open the reference of that name."""
+        """Open the reference with that name."""
         return self.context.open(self.files[path])
 
     def descriptors(self) -> tuple[int, ...]:
-        """None: references are opened anew."""
+        """None: a reader opens each reference itself."""
         return ()
 
 
 @contextmanager
 def source(wanted: Files, context: Context) -> Iterator[Source]:
-    """What a job is about.
+    """The source that a request names; an opened folder is closed on exit.
 
     Raises:
         JobError: there is no such folder.
@@ -145,11 +145,11 @@ def source(wanted: Files, context: Context) -> Iterator[Source]:
             folder.close()
 
 
-def _any_part(globs: Globs, name: str) -> bool:
-    """Whether a pattern matches the name or one of the folders in it."""
+def _selects(globs: Globs, path: str) -> bool:
+    """Whether a pattern matches the path or one of the folders in it."""
     state = globs.start
-    for number, part in enumerate(name.split("/")):
-        state = globs.step(state, f"/{part}" if number else part)
+    for name in path.split("/"):
+        state = globs.step(state, name)
         if globs.matches(state):
             return True
     return False
@@ -159,5 +159,5 @@ def _identity(file: BinaryIO, number: int) -> tuple[int, int]:
     try:
         found = os.fstat(file.fileno())
     except OSError:
-        return (-1, number)  # bytes in memory are nobody else's
+        return (-1, number)  # bytes in memory have no other name
     return found.st_dev, found.st_ino

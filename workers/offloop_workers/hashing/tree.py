@@ -1,4 +1,4 @@
-"""A folder, or several files, as one digest and a manifest: the work of hash_tree."""
+"""Tree digest and manifest of a folder or of several files (hash_tree)."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from offloop.kinds.kind import performs
 from offloop_workers.hashing import hashdeep, manifest
 from offloop_workers.hashing.digest import digest
 from offloop_workers.hashing.entries import LINK, Entry
-from offloop_workers.hashing.pace import Pace
+from offloop_workers.hashing.progress import ByteProgress
 from offloop_workers.hashing.read import MAX_BYTES
-from offloop_workers.hashing.readers import Result, Wish, results
+from offloop_workers.hashing.readers import ReadTask, Result, results
 from offloop_workers.hashing.sources import source
-from offloop_workers.hashing.walk import Listing, shown
+from offloop_workers.hashing.walk import Listing, printable
 
-SHOWN: Final = 50
-"""Entries of a list in an answer; a model should not have to read more."""
+MAX_LISTED: Final = 50
+"""Entries of a list in an answer, which a model has to read."""
 
 _LENGTH: Final = struct.Struct(">Q")
 
 
 @performs(hash_tree)
 def hash_files(request: TreeToHash, context: Context) -> TreeDigest:
-    """List, read in parallel, and write the manifest in the order of the paths."""
+    """List the files, hash them in parallel, and write the manifest in the order of the paths."""
     with source(request, context) as files:
         listing = listed(files.list(), context)
-        wishes = [Wish(found.path, found.size, (request.algorithm,)) for found in listing.files]
-        pace = Pace(context, total(listing))
-        read = results(files, wishes, pace)
+        tasks = [ReadTask(found.path, found.size, (request.algorithm,)) for found in listing.files]
+        progress = ByteProgress(context, total(listing))
+        read = results(files, tasks, progress)
     entries = _entries(request.algorithm, listing, read)
-    problems = troubles(listing, wishes, read)
+    problems = troubles(listing, tasks, read)
     tree = None if problems else tree_digest(request.algorithm, entries)
     with context.create(_name(request), manifest.MIME[request.manifest]) as file:
         manifest.write(file, request.manifest, request.algorithm, tree, entries)
@@ -44,10 +44,10 @@ def hash_files(request: TreeToHash, context: Context) -> TreeDigest:
         algorithm=request.algorithm,
         tree_digest=tree,
         files=len(entries) - len(listing.links),
-        bytes=pace.done,
+        bytes=progress.done,
         links=len(listing.links),
         skipped=dict(listing.skipped),
-        troubles=problems[:SHOWN],
+        troubles=problems[:MAX_LISTED],
         troubles_total=len(problems),
         not_for_security=request.algorithm in NOT_FOR_SECURITY,
     )
@@ -56,9 +56,9 @@ def hash_files(request: TreeToHash, context: Context) -> TreeDigest:
 def tree_digest(algorithm: str, entries: Iterable[Entry]) -> str:
     """One digest of all entries, which are in the order of their paths' bytes.
 
-    Hashed are the words ``offloop-tree-1`` and the algorithm, each ended by NUL, and for each entry: ``F`` (file) or
-    ``L`` (link), the length of its path in 8 bytes (the highest first), the path, and its digest. No two trees give
-    the same bytes, since every part has a length that is known before it is read.
+    The hashed bytes are ``offloop-tree-1`` and the algorithm, each ended by NUL, and for each entry: ``F`` (file) or
+    ``L`` (link), the length of its path in 8 bytes (big-endian), the path, and its digest. The encoding is injective:
+    the length of every part is known before the part is read.
     """
     whole = digest(algorithm)
     whole.update(memoryview(f"offloop-tree-1\0{algorithm}\0".encode()))
@@ -69,7 +69,7 @@ def tree_digest(algorithm: str, entries: Iterable[Entry]) -> str:
 
 
 def listed(listing: Listing, context: Context) -> Listing:
-    """Check what a listing would cost, and tell of what it left out.
+    """Check the total size of a listing, and warn of the entries it left out.
 
     Raises:
         LimitExceeded: the files have too many bytes.
@@ -80,9 +80,9 @@ def listed(listing: Listing, context: Context) -> Listing:
             "fewer with include and exclude, or send the folders inside one by one. (A file with holes counts in full.)"
         )
         raise LimitExceeded(message)
-    for sort, count in sorted(listing.skipped.items()):
-        if sort != "hidden":
-            context.warn(f"{count} {sort} left out: only regular files are read.")
+    for file_type, count in sorted(listing.skipped.items()):
+        if file_type != "hidden":
+            context.warn(f"{count} {file_type} left out: only regular files are read.")
     return listing
 
 
@@ -91,10 +91,10 @@ def total(listing: Listing) -> int:
     return sum(found.size for found in listing.files)
 
 
-def troubles(listing: Listing, wishes: Iterable[Wish], read: Iterable[Result]) -> list[Trouble]:
-    """What could not be listed or read."""
-    unread = [(wish.path, result) for wish, result in zip(wishes, read, strict=True) if isinstance(result, str)]
-    return [Trouble(path=shown(path), reason=why) for path, why in (*listing.troubles, *unread)]
+def troubles(listing: Listing, tasks: Iterable[ReadTask], read: Iterable[Result]) -> list[Trouble]:
+    """Paths that could not be listed or read, with the reason."""
+    unread = [(task.path, result) for task, result in zip(tasks, read, strict=True) if isinstance(result, str)]
+    return [Trouble(path=printable(path), reason=why) for path, why in (*listing.troubles, *unread)]
 
 
 def _entries(algorithm: str, listing: Listing, read: list[Result]) -> list[Entry]:
@@ -104,16 +104,16 @@ def _entries(algorithm: str, listing: Listing, read: list[Result]) -> list[Entry
         if not isinstance(result, str)
     ]
     if not listing.links:
-        return entries  # in order already
+        return entries  # already sorted
     entries += [Entry(path, algorithm, link_digest(algorithm, target), LINK) for path, target in listing.links]
     return sorted(entries, key=lambda entry: os.fsencode(entry.path))
 
 
 def link_digest(algorithm: str, target: bytes) -> bytes:
-    """The digest of where a link points; the target itself may be nobody's business."""
-    made = digest(algorithm)
-    made.update(memoryview(target))
-    return made.digest()
+    """The digest of a link's target, which may be a private path of the server and is never shown itself."""
+    link = digest(algorithm)
+    link.update(memoryview(target))
+    return link.digest()
 
 
 def _name(request: TreeToHash) -> str:

@@ -1,7 +1,7 @@
-"""A manifest against what is there: the work of verify_manifest.
+"""Manifest verification (verify_manifest).
 
-No path of a manifest is ever opened. The folder is listed, the two lists are compared by name, and only what the
-listing found is read.
+No path of a manifest is ever opened. The folder is listed, the two lists are compared by name, and only files of the
+listing are read.
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference, parse
 from offloop_workers.hashing import manifest
 from offloop_workers.hashing.entries import LINK, Contents, Entry
-from offloop_workers.hashing.pace import Pace
-from offloop_workers.hashing.readers import Wish, results
+from offloop_workers.hashing.progress import ByteProgress
+from offloop_workers.hashing.readers import ReadTask, Result, results
 from offloop_workers.hashing.sources import Source, source
-from offloop_workers.hashing.tree import SHOWN, link_digest, listed
-from offloop_workers.hashing.walk import Found, Listing, shown
+from offloop_workers.hashing.tree import MAX_LISTED, link_digest, listed
+from offloop_workers.hashing.walk import Found, Listing, printable
+
+Expected = dict[str, list[Entry]]
+"""The manifest's entries for one path, by algorithm."""
 
 
 @dataclass(slots=True)
 class _Comparison:
-    """Paths by what became of them, as they are."""
+    """Paths by outcome, unescaped and in full."""
 
     ok: list[str] = field(default_factory=list)
     mismatch: list[str] = field(default_factory=list)
@@ -40,7 +43,7 @@ class _Comparison:
 
 @performs(verify_manifest)
 def verify(request: ToVerify, context: Context) -> Verdict:
-    """Read the manifest, list, read what is listed in both, and look for what is missing among what is not listed."""
+    """Compare a manifest with a folder; missing files are searched among the unlisted ones."""
     with context.open(request.manifest) as file:
         contents = manifest.read(file, request.algorithm)
     with source(request, context) as files:
@@ -54,97 +57,98 @@ def verify(request: ToVerify, context: Context) -> Verdict:
 
 def _compare(entries: list[Entry], files: Source, listing: Listing, context: Context, own: str | None) -> _Comparison:
     result = _Comparison()
-    wanted: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
-    for entry in entries:
-        if (path := _inside(entry.path)) is None:
-            result.refused.append(entry.path)
-        else:
-            wanted[path][entry.algorithm].append(entry)
-    present = {found.path: found for found in listing.files}
+    expected = _by_path(entries, result.refused)
     links = dict(listing.links)
-    missing = {path: by for path, by in wanted.items() if path not in present and path not in links}
-    extra = [found for found in listing.files if found.path not in wanted and found.path != own]
-    both = [found for found in listing.files if found.path in wanted]
-    candidates = _candidates(missing, extra)
-    wishes = [Wish(found.path, found.size, tuple(wanted[found.path])) for found in both]
-    wishes += [Wish(found.path, found.size, algorithms) for found, algorithms in candidates]
-    pace = Pace(context, sum(wish.size for wish in wishes))
-    read = results(files, wishes, pace)
+    both = [found for found in listing.files if found.path in expected]
+    extra = [found for found in listing.files if found.path not in expected and found.path != own]
+    present = links.keys() | {found.path for found in both}
+    missing = {path: by for path, by in expected.items() if path not in present}
+    candidates, algorithms = _candidates(missing, extra)
+    tasks = [ReadTask(found.path, found.size, tuple(expected[found.path])) for found in both]
+    tasks += [ReadTask(found.path, found.size, algorithms) for found in candidates]
+    progress = ByteProgress(context, sum(task.size for task in tasks))
+    read = results(files, tasks, progress)
     for found, digests in zip(both, read[: len(both)], strict=True):
-        _judge(result, found.path, wanted[found.path], digests)
-    for path in links.keys() & wanted.keys():
-        _judge_link(result, path, wanted[path], links[path])
-    _match_moved(result, missing, [found for found, _ in candidates], read[len(both) :])
-    arrived = {to for _, to in result.moved}
-    result.extra = [found.path for found in extra if found.path not in arrived]
-    result.extra += [path for path in links if path not in wanted]
-    result.unreadable += [path for path, _ in listing.troubles if path not in wanted]
+        _judge(result, found.path, expected[found.path], digests)
+    for path in links.keys() & expected.keys():
+        _judge_link(result, path, expected[path], links[path])
+    _match_moved(result, missing, candidates, read[len(both) :])
+    moved_to = {path for _, path in result.moved}
+    result.extra = [found.path for found in extra if found.path not in moved_to]
+    result.extra += [path for path in links if path not in expected]
+    result.unreadable += [path for path, _ in listing.troubles if path not in expected]
     return result
 
 
-def _judge(result: _Comparison, path: str, wanted: dict[str, list[Entry]], digests: list[bytes] | str) -> None:
+def _by_path(entries: list[Entry], refused: list[str]) -> dict[str, Expected]:
+    """The entries by path and algorithm; paths that lead out of the folder go to `refused`."""
+    expected: dict[str, Expected] = defaultdict(lambda: defaultdict(list))
+    for entry in entries:
+        if (path := _inside(entry.path)) is None:
+            refused.append(entry.path)
+        else:
+            expected[path][entry.algorithm].append(entry)
+    return dict(expected)
+
+
+def _judge(result: _Comparison, path: str, expected: Expected, digests: Result) -> None:
     if isinstance(digests, str):
         result.unreadable.append(path)
         return
     same = [
         hmac.compare_digest(entry.digest, found) and entry.size != LINK
-        for found, entries in zip(digests, wanted.values(), strict=True)
+        for found, entries in zip(digests, expected.values(), strict=True)
         for entry in entries
     ]
     (result.ok if all(same) else result.mismatch).append(path)
 
 
-def _judge_link(result: _Comparison, path: str, wanted: dict[str, list[Entry]], target: bytes) -> None:
+def _judge_link(result: _Comparison, path: str, expected: Expected, target: bytes) -> None:
     same = all(
         entry.size == LINK and entry.digest == link_digest(algorithm, target)
-        for algorithm, entries in wanted.items()
+        for algorithm, entries in expected.items()
         for entry in entries
     )
     (result.ok if same else result.mismatch).append(path)
 
 
-def _candidates(
-    missing: dict[str, dict[str, list[Entry]]], extra: Iterable[Found]
-) -> list[tuple[Found, tuple[str, ...]]]:
-    """Unlisted files that could be one of the missing, with the digests that would tell."""
-    sought = [entry for by in missing.values() for entries in by.values() for entry in entries if entry.size != LINK]
-    algorithms = tuple(dict.fromkeys(entry.algorithm for entry in sought))
-    sizes = {entry.size for entry in sought}
-    if not algorithms:
-        return []
-    return [(found, algorithms) for found in extra if -1 in sizes or found.size in sizes]
+def _candidates(missing: dict[str, Expected], extra: list[Found]) -> tuple[list[Found], tuple[str, ...]]:
+    """The unlisted files that could be one of the missing, and the algorithms to compare them by."""
+    entries = [entry for by in missing.values() for entries in by.values() for entry in entries if entry.size != LINK]
+    sizes = {entry.size for entry in entries}
+    candidates = extra if -1 in sizes else [found for found in extra if found.size in sizes]
+    return candidates, tuple(dict.fromkeys(entry.algorithm for entry in entries))
 
 
 def _match_moved(
-    result: _Comparison,
-    missing: dict[str, dict[str, list[Entry]]],
-    candidates: list[Found],
-    read: list[list[bytes] | str],
+    result: _Comparison, missing: dict[str, Expected], candidates: list[Found], read: list[Result]
 ) -> None:
+    """Pair each missing path that has one digest with an unlisted file of that digest, each file once."""
     by_digest: dict[bytes, list[str]] = defaultdict(list)
     for found, digests in zip(candidates, read, strict=True):
         for digest in digests if isinstance(digests, list) else ():
             by_digest[digest].append(found.path)
-    taken: set[str] = set()
+    matched: set[str] = set()
     for path, by in missing.items():
-        listed_digests = {entry.digest for entries in by.values() for entry in entries}
-        places = by_digest.get(next(iter(listed_digests)), []) if len(by) == 1 and len(listed_digests) == 1 else []
-        place = next((place for place in places if place not in taken), None)
-        if place is None:
+        digests_of_path = {entry.digest for entries in by.values() for entry in entries}
+        unambiguous = len(by) == 1 and len(digests_of_path) == 1
+        paths = by_digest.get(next(iter(digests_of_path)), []) if unambiguous else []
+        moved_to = next((candidate for candidate in paths if candidate not in matched), None)
+        if moved_to is None:
             result.missing.append(path)
         else:
-            taken.add(place)
-            result.moved.append((path, place))
+            matched.add(moved_to)
+            result.moved.append((path, moved_to))
 
 
 def _inside(path: str) -> str | None:
-    """The path as a listing has it; nothing for one that leads out of the folder."""
+    """The path in the form of a listing; None for one that leads out of the folder."""
     parts = path.removeprefix("./").split("/")
     return None if any(part in {"", ".", ".."} for part in parts) else "/".join(parts)
 
 
 def _own_path(request: ToVerify) -> str | None:
-    """Where the manifest lies below the folder; a manifest does not list itself."""
+    """The manifest's own path below the folder, if it lies there: a manifest does not list itself."""
     if request.folder is None or not request.manifest.startswith("root:"):
         return None
     folder, own = parse(request.folder), parse(FileReference(request.manifest))
@@ -183,14 +187,14 @@ def _verdict(found: _Comparison, contents: Contents) -> Verdict:
         counts={**counts, "malformed": contents.malformed_total},
         mismatch=_first(found.mismatch),
         missing=_first(found.missing),
-        moved=[Moved(listed=shown(one), found=shown(other)) for one, other in found.moved[:SHOWN]],
+        moved=[Moved(listed=printable(one), found=printable(other)) for one, other in found.moved[:MAX_LISTED]],
         extra=_first(found.extra),
         unreadable=_first(found.unreadable),
         refused=_first(found.refused),
-        malformed=contents.malformed[:SHOWN],
+        malformed=contents.malformed[:MAX_LISTED],
         algorithms=sorted({entry.algorithm for entry in contents.entries}, key=list(DIGITS).index),
     )
 
 
 def _first(paths: list[str]) -> list[str]:
-    return [shown(path) for path in sorted(paths, key=os.fsencode)[:SHOWN]]
+    return [printable(path) for path in sorted(paths, key=os.fsencode)[:MAX_LISTED]]

@@ -1,4 +1,4 @@
-"""What a folder holds, found by open folders alone: nothing that is swapped meanwhile leads out of it."""
+"""Folder walk through open descriptors only, so that no entry swapped during the walk leads out of the folder."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Final, NamedTuple
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import Files
 from offloop.paths import enter
-from offloop_workers.hashing.globs import Globs
+from offloop_workers.hashing.globs import Globs, Positions
 
 MAX_DEPTH: Final = 100
-"""Folders inside each other; one descriptor is open for each."""
+"""Nested folders; each level holds one open descriptor."""
 
 MAX_ENTRIES: Final = 3_000_000
-"""Names looked at, whether they are chosen or not."""
+"""Names visited in one walk, selected or not."""
 
 
 class Found(NamedTuple):
     """A regular file.
 
     Attributes:
-        path: relative to the folder; bytes that are not UTF-8 are surrogates, as Python has them.
+        path: relative to the folder; bytes that are not UTF-8 are surrogate escapes.
         size: bytes, when it was listed.
-        identity: device and inode: equal for the names of one file.
+        identity: device and inode; equal for all hard links of one file.
     """
 
     path: str
@@ -37,13 +37,13 @@ class Found(NamedTuple):
 
 @dataclass(slots=True)
 class Listing:
-    """What was found.
+    """Result of a walk.
 
     Attributes:
         files: the regular files, in the order of their paths' bytes.
-        links: path of each recorded link, and where it points.
-        skipped: how many were left out, by sort.
-        troubles: folders that could not be listed, with the reason.
+        links: path and target of each recorded symbolic link.
+        skipped: number of entries left out, by type.
+        troubles: paths that could not be listed, with the reason.
     """
 
     files: list[Found] = field(default_factory=list)
@@ -53,10 +53,10 @@ class Listing:
 
 
 class _State(NamedTuple):
-    """How far the patterns are in the path of a folder; `chosen` once an include has matched the folder itself."""
+    """Pattern positions after the path of a folder; `chosen` once an include has matched the folder itself."""
 
-    include: tuple[int, ...]
-    exclude: tuple[int, ...]
+    include: tuple[Positions, ...]
+    exclude: tuple[Positions, ...]
     chosen: bool
 
 
@@ -64,23 +64,23 @@ class Walk:
     """One walk through a folder.
 
     Args:
-        wanted: which files, and what to do about links.
+        wanted: the selection of files, and the policy for symbolic links.
     """
 
     def __init__(self, wanted: Files) -> None:
         self._wanted = wanted
         self._include = Globs(wanted.include)
         self._exclude = Globs(wanted.exclude)
-        self._most = wanted.max_files
-        self._looked_at = 0
+        self._max_files = wanted.max_files
+        self._visited = 0
         self._listing = Listing()
 
     def through(self, folder: int) -> Listing:
-        """Look at everything below an open folder.
+        """List everything below an open folder.
 
         Raises:
-            LimitExceeded: too many files, names, or folders inside each other.
-            JobError: there is a link, and links are errors.
+            LimitExceeded: too many files, names, or nested folders.
+            JobError: ``link_found``: there is a link, and links are errors.
         """
         self._list(folder, "", _State(self._include.start, self._exclude.start, not self._include), 1)
         self._listing.files.sort(key=_bytes)
@@ -89,15 +89,15 @@ class Walk:
 
     def _list(self, folder: int, prefix: str, state: _State, depth: int) -> None:
         below: list[tuple[str, _State]] = []
-        all_of_it = state.chosen and not self._exclude
+        everything = state.chosen and not self._exclude
         for entry in self._entries(folder, prefix):
-            inside = state if all_of_it else self._chosen(entry.name, state)
+            inside = state if everything else self._after_name(entry.name, state)
             if inside is None:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 below.append((entry.name, inside))
             elif inside.chosen:
-                self._take(folder, entry, prefix + entry.name)
+                self._add(folder, entry, prefix + entry.name)
         for name, inside in below:
             self._descend(folder, name, prefix + name, inside, depth)
 
@@ -114,33 +114,30 @@ class Walk:
             self._listing.troubles.append((path, f"folder: {reason(error)}"))
             return
         try:
-            inside = _State(
-                self._include.step(state.include, "/"), self._exclude.step(state.exclude, "/"), state.chosen
-            )
-            self._list(opened, f"{path}/", inside, depth + 1)
+            self._list(opened, f"{path}/", state, depth + 1)
         finally:
             os.close(opened)
 
     def _entries(self, folder: int, prefix: str) -> Iterator[os.DirEntry[str]]:
-        shows_all = self._wanted.hidden
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    self._looked_at += 1
-                    if self._looked_at > MAX_ENTRIES:
+                    self._visited += 1
+                    if self._visited > MAX_ENTRIES:
                         message = (
                             f"There are more than {MAX_ENTRIES:,} names, the most one job looks at: "
                             "send the folders inside one by one."
                         )
                         raise LimitExceeded(message)
-                    if shows_all or not entry.name.startswith("."):
+                    if self._wanted.hidden or not entry.name.startswith("."):
                         yield entry
                     else:
                         self._listing.skipped["hidden"] += 1
         except OSError as error:
             self._listing.troubles.append((prefix.rstrip("/") or ".", f"folder: {reason(error)}"))
 
-    def _chosen(self, name: str, state: _State) -> _State | None:
+    def _after_name(self, name: str, state: _State) -> _State | None:
+        """The state after one more name; None where an exclude matches it."""
         exclude = state.exclude
         if self._exclude:
             exclude = self._exclude.step(exclude, name)
@@ -151,23 +148,23 @@ class Walk:
         include = self._include.step(state.include, name)
         return _State(include, exclude, self._include.matches(include))
 
-    def _take(self, folder: int, entry: os.DirEntry[str], path: str) -> None:
+    def _add(self, folder: int, entry: os.DirEntry[str], path: str) -> None:
         try:
             found = entry.stat(follow_symlinks=False)
             if stat.S_ISREG(found.st_mode):
                 self._listing.files.append(Found(path, found.st_size, (found.st_dev, found.st_ino)))
                 self._check_count()
             elif stat.S_ISLNK(found.st_mode):
-                self._take_link(folder, entry.name, path)
+                self._add_link(folder, entry.name, path)
             else:
-                self._listing.skipped[_sort(found.st_mode)] += 1
+                self._listing.skipped[_file_type(found.st_mode)] += 1
         except OSError as error:
             self._listing.troubles.append((path, reason(error)))
 
-    def _take_link(self, folder: int, name: str, path: str) -> None:
+    def _add_link(self, folder: int, name: str, path: str) -> None:
         match self._wanted.links:
             case "error":
-                message = f"{shown(path)!r} is a symbolic link: send links=skip or links=record, or exclude it."
+                message = f"{printable(path)!r} is a symbolic link: send links=skip or links=record, or exclude it."
                 raise JobError(message, code="link_found")
             case "record":
                 self._listing.links.append((path, os.fsencode(os.readlink(name, dir_fd=folder))))
@@ -176,9 +173,9 @@ class Walk:
                 self._listing.skipped["links"] += 1
 
     def _check_count(self) -> None:
-        if len(self._listing.files) + len(self._listing.links) > self._most:
+        if len(self._listing.files) + len(self._listing.links) > self._max_files:
             message = (
-                f"There are more than {self._most:,} files (max_files): choose fewer with include and "
+                f"There are more than {self._max_files:,} files (max_files): choose fewer with include and "
                 "exclude, send a folder further down, or a higher max_files."
             )
             raise LimitExceeded(message)
@@ -189,18 +186,18 @@ def _bytes(found: Found) -> bytes:
 
 
 def reason(error: OSError) -> str:
-    """Why, in the system's words, which name no path."""
+    """The system's message for an error, which contains no path."""
     return (error.strerror or type(error).__name__).lower()
 
 
-def shown(path: str, length: int = 200) -> str:
-    """A path as text that may be shown and sent: what is not UTF-8 or not printable is escaped, long ones are cut."""
+def printable(path: str, length: int = 200) -> str:
+    """A path as printable text of bounded length: bytes that are not UTF-8 or not printable are escaped."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     text = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[: length + 1])
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
-def _sort(mode: int) -> str:
+def _file_type(mode: int) -> str:
     if stat.S_ISFIFO(mode):
         return "pipes"
     return "sockets" if stat.S_ISSOCK(mode) else "devices"

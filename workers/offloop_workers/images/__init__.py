@@ -1,1 +1,1 @@
-"""The work of ``offloop.jobs.images``."""
+"""Handlers of the kinds in ``offloop.jobs.images``."""

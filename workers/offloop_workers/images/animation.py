@@ -1,9 +1,8 @@
-"""Frames: how many there are, which are wanted, and each of them whole."""
+"""Animations: the number of frames of a source, those of the result, and their timing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from PIL import Image
@@ -11,63 +10,51 @@ from PIL import Image
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.images import Transformation
 from offloop.kinds.context import Context
-from offloop_workers.images import bounds
-from offloop_workers.images.reading import Source, check_size
+from offloop_workers.images.codecs import bounds
+from offloop_workers.images.codecs.encoding import Timing
+from offloop_workers.images.codecs.reading import Source, check_size
 
-MOVING: Final = frozenset({"gif", "webp", "avif", "png"})
+ANIMATED_FORMATS: Final = frozenset({"gif", "webp", "avif", "png"})
 """Formats that animations are read from and written to."""
-_USUAL_MS: Final = 100
-
-
-@dataclass(slots=True)
-class Animation:
-    """What a run of frames has beside its pixels.
-
-    Attributes:
-        durations: milliseconds, one for each frame.
-        plays: how often it is played; 0 for ever.
-    """
-
-    durations: list[int] = field(default_factory=list)
-    plays: int = 0
+_DEFAULT_MS: Final = 100
 
 
 def count(source: Source) -> int:
-    """Frames or pages; 1 for a phone's JPEG, whose other pictures are depth maps and previews."""
+    """The number of frames or pages; 1 for JPEG, where a phone's further pictures are depth maps and previews."""
     return 1 if source.format in {"jpeg", "ico"} else int(getattr(source.picture, "n_frames", 1))
 
 
-def moves(source: Source) -> bool:
-    """Whether it is an animation, not a document of pages or a collection."""
-    return source.format in MOVING and bool(getattr(source.picture, "is_animated", False))
+def is_animated(source: Source) -> bool:
+    """Whether the source is an animation, not a document of pages or a collection."""
+    return source.format in ANIMATED_FORMATS and bool(getattr(source.picture, "is_animated", False))
 
 
-def wanted(source: Source, request: Transformation, form: str, context: Context) -> int:
-    """How many frames the result has; above 1 it is an animation.
+def frames_of_result(source: Source, request: Transformation, form: str, context: Context) -> int:
+    """The number of frames of the result; above 1 it is an animation. For a still, the source is at its page.
 
     Raises:
-        JobError: an animation was asked for that source or result cannot be.
+        JobError: an animation is requested that source or format do not allow, or the page does not exist.
         LimitExceeded: all frames together have too many pixels.
     """
-    moving = moves(source)
-    if request.animated and not (moving and form in MOVING):
+    animated = is_animated(source)
+    if request.animated and not (animated and form in ANIMATED_FORMATS):
         message = (
             f"animated=true, but the source, a {source.format.upper()}, has one frame only."
-            if not moving
+            if not animated
             else f"animated=true, but {form} cannot move: ask for gif, webp, avif or png."
         )
         raise JobError(message, code="not_animated")
-    # A GIF that becomes a PNG is rather meant as a picture; a PNG that moves may go on moving.
-    natural = form in MOVING and (form != "png" or source.format == "png")
-    if not moving or request.animated is False or not (request.animated or natural):
-        _select(source, request, context)
+    # By default, a GIF that becomes a PNG is a still; an animated PNG stays animated.
+    by_default = form in ANIMATED_FORMATS and (form != "png" or source.format == "png")
+    if not animated or request.animated is False or not (request.animated or by_default):
+        _seek_page(source, request, context)
         return 1
     total = count(source)
     kept = min(total, request.max_frames)
     if kept < total:
         context.warn(f"The animation has {total:,} frames; the first {kept:,} were kept (max_frames).")
     width, height = source.picture.size
-    if (pixels := width * height * kept) > (bound := bounds.moving(context)):
+    if (pixels := width * height * kept) > (bound := bounds.animation_pixels(context)):
         most = bound // (width * height)
         message = (
             f"The animation has {kept:,} frames of {width:,} x {height:,}, {pixels:,} pixels together, more than the "
@@ -77,36 +64,36 @@ def wanted(source: Source, request: Transformation, form: str, context: Context)
     return kept
 
 
-def frames(source: Source, kept: int, film: Animation) -> Iterator[Image.Image]:
-    """Each frame whole, as a picture of its own; fills `film` while it goes."""
-    film.plays = _plays(source)
+def frames(source: Source, kept: int, timing: Timing) -> Iterator[Image.Image]:
+    """Each frame, composited, as a picture of its own; `timing` is filled during the iteration."""
+    timing.plays = _plays(source)
     for number in range(kept):
         source.picture.seek(number)
         source.picture.load()
-        film.durations.append(_duration(source.picture))
+        timing.durations.append(_duration(source.picture))
         yield source.picture.copy()
 
 
-def _select(source: Source, request: Transformation, context: Context) -> None:
+def _seek_page(source: Source, request: Transformation, context: Context) -> None:
     if request.page > 1:
         total = count(source)
         if request.page > total:
             message = f"There is no page {request.page}: the source has {total}. Ask for 1 to {total}."
             raise JobError(message, code="no_such_page")
         source.picture.seek(request.page - 1)
-        check_size(source.picture, bounds.still(context))
+        check_size(source.picture, bounds.picture_pixels(context))
     elif source.format not in {"jpeg", "ico", "heif"} and getattr(source.picture, "is_animated", False):
         total = count(source)
         context.warn(f"The source has {total} frames or pages; the first was used.")
 
 
 def _duration(picture: Image.Image) -> int:
-    told = picture.info.get("duration", _USUAL_MS)
-    return min(65_535 * 10, max(0, round(told))) if isinstance(told, (int, float)) else _USUAL_MS
+    duration = picture.info.get("duration", _DEFAULT_MS)
+    return min(65_535 * 10, max(0, round(duration))) if isinstance(duration, (int, float)) else _DEFAULT_MS
 
 
 def _plays(source: Source) -> int:
     loop = source.picture.info.get("loop")
-    if source.format == "gif":  # it counts repetitions; without the word it plays once
+    if source.format == "gif":  # GIF counts repetitions, and plays once by default
         return 1 if loop is None else 0 if loop == 0 else int(loop) + 1
     return int(loop) if isinstance(loop, int) else 0

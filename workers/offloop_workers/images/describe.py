@@ -1,23 +1,25 @@
-"""Describing: what a picture is, without its pixels."""
+"""Description of a picture (describe_image): file, camera, colours, fingerprints."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from PIL import Image
 
 from offloop.jobs.images import Description, ImageToDescribe, PaletteColour, describe_image
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import animation, bounds, colours, fingerprints, formats, metadata, reading, thumbnails
+from offloop_workers.images import animation, fingerprints, thumbnails
+from offloop_workers.images.codecs import bounds, colours, encoding, formats, metadata, reading
 
-_LOOKED_AT = (512, 512)
-_PALETTE_AT = (128, 128)
+_SAMPLE = (512, 512)
+_PALETTE_SAMPLE = (128, 128)
 
 
 @performs(describe_image)
 def describe(request: ImageToDescribe, context: Context) -> Description:
-    """Read the head, count the frames, and look at a small copy of the first.
+    """Read the header, count the frames, and analyse a thumbnail of the first.
 
     Raises:
         LimitExceeded: it has too many pixels.
@@ -29,22 +31,21 @@ def describe(request: ImageToDescribe, context: Context) -> Description:
         picture = source.picture
         exif = metadata.exif_of(picture, context)
         info, mode, alpha = dict(picture.info), picture.mode, picture.has_transparency_data
-        size = thumbnails.upright_size(picture, exif)
-        small = thumbnails.thumbnail(source, exif, _LOOKED_AT, context)
-        frames, moves = animation.count(source), animation.moves(source)
+        width, height = thumbnails.upright_size(picture, exif)
+        small = thumbnails.thumbnail(source, exif, _SAMPLE, context)
+        frames, animated = animation.count(source), animation.is_animated(source)
         profile = info.get("icc_profile")
-        seen = fingerprints.fingerprint(small)
         return Description(
             format=source.format,
             mime_type=formats.MIME_TYPES[source.format],
-            width=size[0],
-            height=size[1],
+            width=width,
+            height=height,
             mode=mode,
             size=source.bytes,
             sha256=sha256,
             frames=frames,
-            animated=moves,
-            duration_ms=_duration(source, frames, context) if moves else None,
+            animated=animated,
+            duration_ms=_duration(source, frames, context) if animated else None,
             has_alpha=alpha,
             progressive=bool(info.get("progressive") or info.get("interlace")),
             dpi=metadata.dpi_of(info),
@@ -52,20 +53,28 @@ def describe(request: ImageToDescribe, context: Context) -> Description:
             exif=metadata.camera(exif),
             has_gps=metadata.has_gps(exif),
             gps=metadata.location(exif) if request.gps else None,
-            palette=palette(small, request.colours),
-            average_colour=average(small),
-            blank=_blank(small),
-            entropy=round(fingerprints.on_white(small).convert("L").entropy(), 3),
-            blurhash=fingerprints.blurhash(small),
-            dhash=f"{seen.dhash:016x}",
-            phash=f"{seen.phash:016x}",
+            **_appearance(small, request.colours),
         )
 
 
+def _appearance(small: Image.Image, colour_count: int) -> dict[str, Any]:
+    """The fields of a description that depend on the pixels."""
+    found = fingerprints.fingerprint(small)
+    return {
+        "palette": palette(small, colour_count),
+        "average_colour": average(small),
+        "blank": _blank(small),
+        "entropy": round(fingerprints.on_white(small).convert("L").entropy(), 3),
+        "blurhash": fingerprints.blurhash(small),
+        "dhash": f"{found.dhash:016x}",
+        "phash": f"{found.phash:016x}",
+    }
+
+
 def palette(picture: Image.Image, count: int) -> list[PaletteColour]:
-    """The colours that stand for the picture, and their shares; what is transparent does not count."""
+    """The dominant colours of the picture and their shares; transparent pixels do not count."""
     small = picture.copy()
-    small.thumbnail(_PALETTE_AT, Image.Resampling.BOX)
+    small.thumbnail(_PALETTE_SAMPLE, Image.Resampling.BOX)
     visible = small.getchannel("A").point(lambda value: 255 if value >= 128 else 0) if "A" in small.mode else None  # noqa: PLR2004 -- half
     few = small.convert("RGB").quantize(count, Image.Quantize.MEDIANCUT)
     histogram = few.histogram(visible)
@@ -89,12 +98,12 @@ def _blank(picture: Image.Image) -> bool:
 
 
 def _duration(source: reading.Source, frames: int, context: Context) -> int | None:
-    """Once through; each frame must be read to know."""
+    """The duration of one play in milliseconds, which takes reading every frame; None where they are too many."""
     width, height = source.picture.size
-    if width * height * frames > bounds.moving(context):
+    if width * height * frames > bounds.animation_pixels(context):
         context.warn(f"The animation is too large to be played through ({frames:,} frames); its duration is not known.")
         return None
-    film = animation.Animation()
-    for _ in animation.frames(source, frames, film):
+    timing = encoding.Timing()
+    for _ in animation.frames(source, frames, timing):
         pass
-    return sum(film.durations)
+    return sum(timing.durations)

@@ -1,4 +1,4 @@
-"""Fingerprints: short numbers that say what a picture looks like."""
+"""Perceptual fingerprints: dhash, phash and blurhash."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Final
 
 from PIL import Image
 
+from offloop_workers.images.codecs import colours
+
 _BASE83: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~"
 _BLURHASH_SIDE: Final = 32
 _PHASH_SIDE: Final = 32
@@ -16,13 +18,13 @@ _PHASH_SIDE: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What near-duplicates share.
+    """Perceptual hashes of a picture.
 
     Attributes:
         dhash: 64 bits: whether each of 8 x 8 cells is brighter than the next.
-        phash: 64 bits: which of the lowest frequencies are above their middle.
+        phash: 64 bits: which of the lowest frequencies are above their median.
         grey: average brightness, 0 to 255.
-        flat: one colour all over, so that the bits say nothing.
+        flat: one colour all over, so that the hashes are meaningless.
     """
 
     dhash: int
@@ -31,7 +33,7 @@ class Fingerprint:
     flat: bool
 
     def distance(self, other: Fingerprint) -> int:
-        """Bits of 64 in which two pictures differ: the worse of both hashes; 64 where only one is flat."""
+        """Bits of 64 in which two pictures differ, the larger of both hashes; 64 where only one is flat."""
         if self.flat or other.flat:
             return abs(self.grey - other.grey) if self.flat and other.flat else 64
         if abs(self.grey - other.grey) > 64:  # noqa: PLR2004 -- a quarter of the range is more than an edit
@@ -53,12 +55,8 @@ _SMOOTH: Final = Image.Resampling.BICUBIC
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    """The picture without transparency."""
-    if picture.mode not in {"LA", "RGBA"}:
-        return picture
-    ground = Image.new("RGBA", picture.size, "white")
-    ground.alpha_composite(picture.convert("RGBA"))
-    return ground.convert("RGB")
+    """The picture composited onto white, without alpha."""
+    return colours.flattened(picture, "#ffffff")
 
 
 def _dhash(grey: Image.Image) -> int:
@@ -98,7 +96,7 @@ def blurhash(picture: Image.Image) -> str:
     raw = small.tobytes()
     linear = [_LINEAR[value] for value in raw]
     waves = [
-        [cos(pi * wave * place / _BLURHASH_SIDE) for place in range(_BLURHASH_SIDE)]
+        [cos(pi * wave * position / _BLURHASH_SIDE) for position in range(_BLURHASH_SIDE)]
         for wave in range(max(across, down))
     ]
     parts = [
@@ -149,4 +147,4 @@ _LINEAR: Final = tuple(
 
 
 def _base83(number: int, length: int) -> str:
-    return "".join(_BASE83[number // 83**place % 83] for place in reversed(range(length)))
+    return "".join(_BASE83[number // 83**power % 83] for power in reversed(range(length)))

@@ -1,4 +1,4 @@
-"""Many pictures in one job: one that cannot be used is noted, and the others go on."""
+"""Jobs over many pictures: a picture that cannot be used is recorded, and the others are processed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,26 @@ from offloop.errors import JobError
 from offloop.jobs.images import Failure
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
-from offloop_workers.images import formats, reading
+from offloop_workers.images.codecs import formats, reading
 
 ResultT = TypeVar("ResultT")
 
 
-def look_at(
-    images: Sequence[FileReference], see: Callable[[int, reading.Source], ResultT], context: Context
+def inspect_all(
+    images: Sequence[FileReference], inspect: Callable[[int, reading.Source], ResultT], context: Context
 ) -> tuple[dict[int, ResultT], list[Failure]]:
-    """Open each picture in turn and keep what is seen of it, by its place in the list.
+    """Open each picture and inspect it.
+
+    Args:
+        images: the pictures.
+        inspect: called with the index of a picture, and the open picture.
+        context: opens the pictures, takes progress and a warning.
+
+    Returns:
+        The results by index, and the pictures that could not be used.
 
     Raises:
-        JobError: ``no_image``: not one of them could be used.
+        JobError: ``no_image``: none of the pictures can be used.
     """
     found: dict[int, ResultT] = {}
     failed: list[Failure] = []
@@ -28,10 +36,10 @@ def look_at(
         context.progress(index, len(images), f"picture {index + 1} of {len(images)}")
         try:
             with reading.opened(reference, context) as source, reading.decoding():
-                found[index] = see(index, source)
+                found[index] = inspect(index, source)
         except JobError as error:
-            shown = formats.shortened(reference)
-            failed.append(Failure(index=index, file=shown, code=error.reason, message=error.message[:300]))
+            file = formats.shortened(reference)
+            failed.append(Failure(index=index, file=file, code=error.reason, message=error.message[:300]))
     if not found:
         message = f"None of the {len(images)} pictures can be used. The first: {failed[0].message}"
         raise JobError(message, code="no_image")

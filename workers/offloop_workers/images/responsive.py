@@ -1,4 +1,4 @@
-"""Responsive sets: one picture in all widths and formats that a page needs."""
+"""Responsive sets (responsive_images): one picture in all the widths and formats of a page."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from PIL import Image
 from offloop.jobs.images import Responsive, ResponsiveSet, Variant, responsive_images
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import animation, encoding, formats, metadata, reading
-from offloop_workers.images.animation import Animation
+from offloop_workers.images import animation
+from offloop_workers.images.codecs import encoding, formats, metadata, reading
 from offloop_workers.images.thumbnails import thumbnail, upright_size
 
 
 @performs(responsive_images)
 def make_set(request: ResponsiveSet, context: Context) -> Responsive:
-    """Decode once, at the largest width; every file is scaled from there.
+    """Decode once, at the largest width, and scale every file from that copy.
 
     Raises:
         LimitExceeded: the source has too many pixels.
         JobError: it is not an accepted picture, or damaged.
     """
     with reading.opened(request.image, context) as source, reading.decoding():
-        if animation.moves(source):
+        if animation.is_animated(source):
             context.warn("The source is an animation; its first frame was used. transform_image keeps it moving.")
         exif = metadata.exif_of(source.picture, context)
         size = upright_size(source.picture, exif)
@@ -37,12 +37,12 @@ def make_set(request: ResponsiveSet, context: Context) -> Responsive:
     variants: list[Variant] = []
     for number, (form, width) in enumerate((form, width) for form in wanted for width in widths):
         context.progress(number, len(wanted) * len(widths), f"{form} {width}")
-        made = encoding.fitted(_at(large, width, size), form, request.background, context)
+        scaled = encoding.fitted(_at(large, width, size), form, request.background, context)
         name = f"{stem}-{width}{formats.TRAITS[form].extensions[0]}"
         with context.create(name, formats.MIME_TYPES[form]) as out:
-            encoding.write(encoding.Result([made], form, request, Animation()), out, None, context)
+            encoding.write(encoding.Result([scaled], form, request, encoding.Timing()), out, None, context)
             length = out.seek(0, io.SEEK_END)
-        variants.append(Variant(name=name, format=form, width=made.width, height=made.height, size=length))
+        variants.append(Variant(name=name, format=form, width=scaled.width, height=scaled.height, size=length))
     srcset: dict[str, str] = {
         form: ", ".join(f"{_url(request, variant)} {variant.width}w" for variant in variants if variant.format == form)
         for form in wanted
@@ -51,7 +51,7 @@ def make_set(request: ResponsiveSet, context: Context) -> Responsive:
 
 
 def _widths(asked: list[int], source: int, context: Context) -> list[int]:
-    """In order, none above the source's; its own takes the place of those that are."""
+    """The requested widths in ascending order; those above the source's are replaced by its own."""
     kept = sorted({width for width in asked if width <= source})
     if left := sorted({width for width in asked if width > source}):
         kept = sorted({*kept, source})

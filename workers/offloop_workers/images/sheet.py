@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures on one, with captions."""
+"""Contact sheets (contact_sheet): a grid of pictures with captions."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from offloop.jobs.images import MAX_SIDE, Sheet, SheetOfImages, contact_sheet
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference, Scheme, parse
-from offloop_workers.images import bounds, colours, encoding, formats, metadata, reading, thumbnails
-from offloop_workers.images.animation import Animation
-from offloop_workers.images.lettering import shipped_font
-from offloop_workers.images.many import look_at
+from offloop_workers.images import thumbnails
+from offloop_workers.images.codecs import bounds, colours, encoding, formats, metadata, reading
+from offloop_workers.images.frames.lettering import shipped_font
+from offloop_workers.images.many import inspect_all
 
 _EMPTY = "#e6e6e6"
 
 
 @performs(contact_sheet)
 def make_sheet(request: SheetOfImages, context: Context) -> Sheet:
-    """Lay a small copy of each picture into its cell.
+    """Place a thumbnail of each picture in its cell.
 
     Raises:
         LimitExceeded: the sheet would have too many pixels.
-        JobError: not one picture can be used.
+        JobError: none of the pictures can be used.
     """
-    grid = _Grid(request, bounds.still(context))
+    grid = _Grid(request, bounds.picture_pixels(context))
 
     def place(index: int, source: reading.Source) -> None:
         exif = metadata.exif_of(source.picture, context)
@@ -37,13 +37,13 @@ def make_sheet(request: SheetOfImages, context: Context) -> Sheet:
         small = thumbnails.thumbnail(source, exif, (room[0], room[1]), context)
         grid.place(index, ImageOps.fit(small, cell) if request.fit == "cover" else small)
 
-    placed, failed = look_at(request.images, place, context)
+    placed, failed = inspect_all(request.images, place, context)
     for failure in failed:
         grid.leave_empty(failure.index)
     sheet = encoding.fitted(grid.sheet, request.format, None, context)
     name = formats.file_name(request.name, request.images[0], request.format)
     with context.create(name, formats.MIME_TYPES[request.format]) as out:
-        encoding.write(encoding.Result([sheet], request.format, request, Animation()), out, None, context)
+        encoding.write(encoding.Result([sheet], request.format, request, encoding.Timing()), out, None, context)
     return Sheet(
         width=sheet.width,
         height=sheet.height,
@@ -55,11 +55,11 @@ def make_sheet(request: SheetOfImages, context: Context) -> Sheet:
 
 
 class _Grid:
-    """The sheet: cells with a caption under each.
+    """Grid of cells with a caption under each.
 
     Args:
         request: sizes, colours and captions.
-        most: pixels that it may have.
+        most: maximum pixels of the sheet.
 
     Raises:
         LimitExceeded: it would have too many pixels.
@@ -68,8 +68,8 @@ class _Grid:
     def __init__(self, request: SheetOfImages, most: int) -> None:
         self._request = request
         count = len(request.images)
-        usual = ceil(sqrt(count * request.cell_height / request.cell_width)) or 1
-        self.columns = min(count, request.columns or usual)
+        square = ceil(sqrt(count * request.cell_height / request.cell_width)) or 1
+        self.columns = min(count, request.columns or square)
         self.rows = ceil(count / self.columns)
         self._captions = [_caption(index, image) for index, image in enumerate(request.images)]
         if request.captions is not None:
@@ -88,7 +88,7 @@ class _Grid:
         self._font: Any = shipped_font(request.caption_size)
 
     def place(self, index: int, small: Image.Image) -> None:
-        """Lay a picture into the middle of its cell."""
+        """Place a picture in the middle of its cell."""
         left, top = self._corner(index)
         flat = colours.flattened(small, self._request.background or "#ffffff").convert("RGB")
         across = (self._request.cell_width - flat.width) // 2
@@ -96,7 +96,7 @@ class _Grid:
         self._write(index, self._captions[index])
 
     def leave_empty(self, index: int) -> None:
-        """Mark the cell of a picture that could not be used."""
+        """Cross out the cell of a picture that could not be used."""
         left, top = self._corner(index)
         right, bottom = left + self._request.cell_width - 1, top + self._request.cell_height - 1
         self._draw.rectangle((left, top, right, bottom), fill=_EMPTY)
@@ -112,9 +112,9 @@ class _Grid:
         if not self._line or not caption:
             return
         left, top = self._corner(index)
-        text = self._shortened("".join(letter if letter.isprintable() else " " for letter in caption))
-        place = (left + self._request.cell_width / 2, top + self._request.cell_height + self._line / 2)
-        self._draw.text(place, text, font=self._font, fill=self._request.text_colour, anchor="mm")
+        text = self._shortened("".join(one if one.isprintable() else " " for one in caption))
+        centre = (left + self._request.cell_width / 2, top + self._request.cell_height + self._line / 2)
+        self._draw.text(centre, text, font=self._font, fill=self._request.text_colour, anchor="mm")
 
     def _shortened(self, caption: str) -> str:
         text = caption

@@ -1,57 +1,59 @@
-"""Near-duplicates: pictures whose fingerprints differ in few bits, in groups."""
+"""Near-duplicates (find_similar_images): groups of pictures whose fingerprints differ in few bits."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import combinations
 
 from offloop.jobs.images import ImagesToCompare, Likeness, Similar, find_similar_images
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference
-from offloop_workers.images import fingerprints, formats, metadata, reading, thumbnails
-from offloop_workers.images.many import look_at
+from offloop_workers.images import fingerprints, thumbnails
+from offloop_workers.images.codecs import formats, metadata, reading
+from offloop_workers.images.many import inspect_all
 
-_LOOKED_AT = (96, 96)
+_SAMPLE = (96, 96)
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    print: fingerprints.Fingerprint
+class _Inspected:
+    fingerprint: fingerprints.Fingerprint
     size: tuple[int, int]
-    length: int
+    bytes: int
     digest: str
 
 
 @performs(find_similar_images)
 def find_similar(request: ImagesToCompare, context: Context) -> Similar:
-    """Look at each picture once, then compare all with all.
+    """Fingerprint each picture, then compare every pair.
 
     Raises:
-        JobError: not one of them can be used.
+        JobError: none of the pictures can be used.
     """
 
-    def see(index: int, source: reading.Source) -> _Seen:
+    def inspect(index: int, source: reading.Source) -> _Inspected:
         exif = metadata.exif_of(source.picture, context)
         size = thumbnails.upright_size(source.picture, exif)
-        small = thumbnails.thumbnail(source, exif, _LOOKED_AT, context)
+        small = thumbnails.thumbnail(source, exif, _SAMPLE, context)
         with context.open(request.images[index]) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-        return _Seen(fingerprints.fingerprint(small), size, source.bytes, digest)
+        return _Inspected(fingerprints.fingerprint(small), size, source.bytes, digest)
 
-    seen, failed = look_at(request.images, see, context)
-    groups = _grouped(seen, request.max_distance)
+    inspected, failed = inspect_all(request.images, inspect, context)
+    groups = _groups(inspected, request.max_distance)
     return Similar(
-        groups=[_told(group, seen, request.images) for group in groups],
-        compared=len(seen),
-        unique=len(seen) - sum(map(len, groups)),
+        groups=[_likenesses(group, inspected, request.images) for group in groups],
+        compared=len(inspected),
+        unique=len(inspected) - sum(map(len, groups)),
         failed=failed,
     )
 
 
-def _grouped(seen: dict[int, _Seen], most: int) -> list[list[int]]:
-    """Whoever resembles somebody of a group belongs to it."""
-    group_of = {index: index for index in seen}
+def _groups(inspected: dict[int, _Inspected], most: int) -> list[list[int]]:
+    """Connected components of similar pictures (union-find), of two or more each."""
+    group_of = {index: index for index in inspected}
 
     def root(index: int) -> int:
         while group_of[index] != index:
@@ -59,29 +61,32 @@ def _grouped(seen: dict[int, _Seen], most: int) -> list[list[int]]:
             index = group_of[index]
         return index
 
-    known = list(seen.items())
-    for place, (index, one) in enumerate(known):
-        for other_index, other in known[:place]:
-            if one.digest == other.digest or one.print.distance(other.print) <= most:
-                group_of[root(index)] = root(other_index)
+    for (other_index, other), (index, one) in combinations(inspected.items(), 2):
+        if one.digest == other.digest or one.fingerprint.distance(other.fingerprint) <= most:
+            group_of[root(index)] = root(other_index)
     groups: dict[int, list[int]] = {}
-    for index in seen:
+    for index in inspected:
         groups.setdefault(root(index), []).append(index)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _told(group: list[int], seen: dict[int, _Seen], images: list[FileReference]) -> list[Likeness]:
-    """The group with its largest picture first; the others by their distance to it."""
-    first = max(group, key=lambda index: (seen[index].size[0] * seen[index].size[1], seen[index].length, -index))
+def _likenesses(group: list[int], inspected: dict[int, _Inspected], images: list[FileReference]) -> list[Likeness]:
+    """The pictures of a group: the largest first, the others by their distance to it."""
+
+    def largest(index: int) -> tuple[int, int, int]:
+        width, height = inspected[index].size
+        return width * height, inspected[index].bytes, -index
+
+    first = max(group, key=largest)
     likenesses = [
         Likeness(
             index=index,
             file=formats.shortened(images[index]),
-            width=seen[index].size[0],
-            height=seen[index].size[1],
-            size=seen[index].length,
-            distance=seen[index].print.distance(seen[first].print),
-            identical=seen[index].digest == seen[first].digest,
+            width=inspected[index].size[0],
+            height=inspected[index].size[1],
+            size=inspected[index].bytes,
+            distance=inspected[index].fingerprint.distance(inspected[first].fingerprint),
+            identical=inspected[index].digest == inspected[first].digest,
         )
         for index in group
     ]

@@ -1,4 +1,4 @@
-"""Transforming: one picture in, one picture out."""
+"""Transformation of one picture (transform_image): decode, process each frame, encode."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from offloop.errors import LimitExceeded
 from offloop.jobs.images import FORMATS, Format, Picture, Transformation, transform_image
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import animation, bounds, encoding, formats, metadata, reading
-from offloop_workers.images.pipeline import FramePipeline
+from offloop_workers.images import animation
+from offloop_workers.images.codecs import bounds, encoding, formats, metadata, reading
+from offloop_workers.images.frames.pipeline import FramePipeline
 
 _STEPS: Final = 100
 
 
 @performs(transform_image)
 def transform(request: Transformation, context: Context) -> Picture:
-    """Open, shrink while decoding where the format can, process each frame, encode.
+    """Transform one picture.
 
     Raises:
         LimitExceeded: source or result have too many pixels or frames.
-        JobError: the file is not an accepted picture, is damaged, or cannot become what was asked for.
+        JobError: the file is not an accepted picture, is damaged, or the request does not apply to it.
     """
     with reading.opened(request.image, context) as source:
         context.progress(0, _STEPS, "decoding")
         form = formats.chosen(request.format, source.format, context)
         with reading.decoding():
-            kept = animation.wanted(source, request, form or "webp", context)
-            room = FramePipeline(source, request, context)
-            film = animation.Animation()
-            frames = _processed(room, source, kept, film, context)
+            kept = animation.frames_of_result(source, request, form or "webp", context)
+            pipeline = FramePipeline(source, request, context)
+            timing = encoding.Timing()
+            frames = _processed(pipeline, source, kept, timing, context)
         form = form or ("webp" if kept > 1 else formats.suited(frames[0]))
         frames = [encoding.fitted(frame, form, request.background, context) for frame in frames]
-        extras = _extras(room, request, form, context)
-        source_bytes = source.bytes
+        extras = _extras(pipeline, request, form, context)
     context.progress(_STEPS * 0.8, _STEPS, "encoding")
-    result = encoding.Result(frames, form, request, film, extras)
+    result = encoding.Result(frames, form, request, timing, extras)
     with context.create(formats.file_name(request.name, request.image, form), formats.MIME_TYPES[form]) as out:
         quality = encoding.write(result, out, request.max_bytes, context)
         size = out.seek(0, io.SEEK_END)
@@ -50,44 +50,45 @@ def transform(request: Transformation, context: Context) -> Picture:
         size=size,
         frames=len(frames),
         quality=quality,
-        source_width=room.upright[0],
-        source_height=room.upright[1],
+        source_width=pipeline.upright[0],
+        source_height=pipeline.upright[1],
         source_format=source.format,
-        source_size=source_bytes,
+        source_size=source.bytes,
     )
 
 
 def _processed(
-    room: FramePipeline, source: reading.Source, kept: int, film: animation.Animation, context: Context
+    pipeline: FramePipeline, source: reading.Source, kept: int, timing: encoding.Timing, context: Context
 ) -> list[Image.Image]:
     if kept == 1:
-        return [room.develop_still()]
-    made: list[Image.Image] = []
-    for number, frame in enumerate(animation.frames(source, kept, film), start=1):
-        made.append(room.process(frame))
-        pixels = made[0].width * made[0].height
-        if pixels * kept > (most := bounds.moving_result(context)):
+        return [pipeline.process_still()]
+    result: list[Image.Image] = []
+    for number, frame in enumerate(animation.frames(source, kept, timing), start=1):
+        result.append(pipeline.process(frame))
+        width, height = result[0].size
+        pixels = width * height
+        if pixels * kept > (most := bounds.animation_result_pixels(context)):
             message = (
-                f"The result would have {kept:,} frames of {made[0].width:,} x {made[0].height:,}, {pixels * kept:,} "
+                f"The result would have {kept:,} frames of {width:,} x {height:,}, {pixels * kept:,} "
                 f"pixels together, more than the {most:,} that one job makes: ask for a smaller width, or "
                 f"max_frames={most // pixels}."
             )
             raise LimitExceeded(message)
         context.progress(_STEPS * 0.8 * number / kept, _STEPS, f"frame {number} of {kept}")
-    return made
+    return result
 
 
-def _extras(room: FramePipeline, request: Transformation, form: Format, context: Context) -> dict[str, object]:
-    extras = metadata.kept(room.exif, room.info, request, context)
-    if "icc" in request.keep_metadata and room.kept_profile:
-        extras["icc_profile"] = room.kept_profile
+def _extras(pipeline: FramePipeline, request: Transformation, form: Format, context: Context) -> dict[str, object]:
+    extras = metadata.kept(pipeline.exif, pipeline.info, request, context)
+    if "icc" in request.keep_metadata and pipeline.kept_profile:
+        extras["icc_profile"] = pipeline.kept_profile
     if lost := sorted(set(extras) - formats.TRAITS[form].keeps):
         context.warn(f"{form} has no room for {', '.join(lost)}; it was left out.")
     return extras
 
 
 def warm() -> None:
-    """Load the decoders and encoders, and use one of each once."""
+    """Load and use every decoder and encoder once."""
     Image.init()
     for form in FORMATS:
         out = io.BytesIO()

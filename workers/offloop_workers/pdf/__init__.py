@@ -1,10 +1,10 @@
-"""The work of ``offloop.jobs.pdf``."""
+"""Handlers of the kinds in ``offloop.jobs.pdf`` and ``offloop.jobs.documents``."""
 
 import logging
 
 from offloop_workers.pdf import typefaces
 
-# Before anything imports WeasyPrint: it asks fontconfig for fonts while it is imported.
+# Before WeasyPrint is imported: its import loads fontconfig's configuration.
 typefaces.provide()
-# Before anything imports pikepdf: it tells its log that it has one.
+# Before pikepdf is imported: its import writes to the log.
 logging.getLogger("pikepdf").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Describing: what a PDF is, without changing it."""
+"""Description of a PDF (describe_pdf): pages, metadata, security, outline, fonts, fields, attachments."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _TYPES = {"/Tx": "text", "/Btn": "button", "/Ch": "choice", "/Sig": "signature"}
 
 @performs(describe_pdf)
 def describe(request: ToDescribe, context: Context) -> Description:
-    """Look at everything once.
+    """Describe a PDF without changing it.
 
     Raises:
         JobError: the PDF cannot be opened.
@@ -70,8 +70,8 @@ def describe(request: ToDescribe, context: Context) -> Description:
 def _sizes(pdf: pikepdf.Pdf) -> list[PaperSize]:
     counted: Counter[tuple[float, float]] = Counter()
     for page in pdf.pages:
-        seen = view(page)
-        counted[round(seen.width * _MM_PER_POINT, 1), round(seen.height * _MM_PER_POINT, 1)] += 1
+        visible = view(page)
+        counted[round(visible.width * _MM_PER_POINT, 1), round(visible.height * _MM_PER_POINT, 1)] += 1
     return [
         PaperSize(width_mm=size[0], height_mm=size[1], pages=pages) for size, pages in counted.most_common(_MAX_SIZES)
     ]
@@ -88,10 +88,10 @@ def _metadata(pdf: pikepdf.Pdf) -> dict[str, str | None]:
 
 
 def _date(value: object) -> str | None:
-    said = trees.text(value)
+    text = trees.text(value)
     with suppress(ValueError):
-        return decode_pdf_date(said).isoformat() if said else None
-    return said
+        return decode_pdf_date(text).isoformat() if text else None
+    return text
 
 
 def _tagged(pdf: pikepdf.Pdf) -> bool:
@@ -126,7 +126,7 @@ def _outline(pdf: pikepdf.Pdf) -> list[Bookmark]:
 
 
 def _fields(pdf: pikepdf.Pdf) -> list[FormField]:
-    """Fields with a type of their own or of what they are part of."""
+    """The named fields of a known type, which may be inherited from a parent."""
     found: list[FormField] = []
     for field in fields(pdf):
         names: list[str | None] = []
@@ -162,10 +162,10 @@ def _attachments(pdf: pikepdf.Pdf) -> list[EmbeddedFile]:
         parameters = stream.get("/Params") if isinstance(stream, Stream) else None
         size: Any = parameters.get("/Size") if isinstance(parameters, Dictionary) else None
         relation = specification.get("/AFRelationship")
-        shown = specification.get("/UF") or specification.get("/F") or String(name)
+        file_name = specification.get("/UF") or specification.get("/F") or String(name)
         found.append(
             EmbeddedFile(
-                name=trees.text(shown) or "",
+                name=trees.text(file_name) or "",
                 size=size if isinstance(size, int) and 0 <= size < 2**53 else None,
                 relationship=str(relation)[1:101] if isinstance(relation, Name) else None,
             )

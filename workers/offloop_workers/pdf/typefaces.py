@@ -1,7 +1,7 @@
-"""The shipped typefaces: Source Sans 3 and Source Code Pro, so that pages look alike everywhere.
+"""Shipped typefaces, Source Sans 3 and Source Code Pro: pages look the same on every machine.
 
-They are found through fontconfig and not through ``@font-face``, which would copy each of them in every job. It also
-holds on a machine without any font, where WeasyPrint ends the process with a segmentation fault.
+They are installed through fontconfig, not through ``@font-face``, which would copy each of them in every job. This also
+works on a machine without any font, where WeasyPrint ends the process with a segmentation fault.
 """
 
 from __future__ import annotations
@@ -14,5 +14,5 @@ FOLDER = Path(__file__).with_name("fonts")
 
 
 def provide(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Point fontconfig at the shipped typefaces, unless the operator has pointed it elsewhere."""
+    """Point fontconfig at the shipped typefaces, unless the operator has configured another file."""
     environment.setdefault("FONTCONFIG_FILE", str(FOLDER / "fonts.conf"))

@@ -1,4 +1,4 @@
-"""A small run of every kind that works on PDFs, so that the first job finds all of it loaded."""
+"""Warm-up of every kind that reads PDFs: a small run loads the libraries before the first job."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STEPS = [
 
 
 def warm() -> None:
-    """Edit a blank page, draw it, read it and describe it."""
+    """Edit, preview, read and describe a blank page."""
     blank = io.BytesIO()
     with pikepdf.new() as pdf:
         pdf.add_blank_page()

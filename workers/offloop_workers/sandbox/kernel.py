@@ -1,7 +1,6 @@
-"""What the kernel is asked for, so that a child is capped, is the first to go, and never outlives its parent.
+"""Kernel controls of a process: resource limits, OOM score, privileges, parent-death signal, process groups.
 
-Each request is best effort: where a system has no such thing, the name of what is missing is returned, and the worker
-logs it once.
+Each control is best effort: it is left out where the system lacks it.
 """
 
 from __future__ import annotations
@@ -28,23 +27,23 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _CAPABILITY_VERSION: Final = 0x2008_0522
 _FILE_CAPABILITIES: Final = 0b1111
-"""CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER: what lets a worker run by root read its inputs."""
+"""CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, which a worker run by root needs to read its inputs."""
 
 _SPARE_PROCESSES: Final = 2048
-_LAST_WORDS: Final = 5
-"""Seconds of CPU time between the signal that tells of the limit and the one that cannot be ignored."""
+_CPU_GRACE: Final = 5
+"""Seconds of CPU time between the soft limit (SIGXCPU) and the hard limit (SIGKILL)."""
 _MIB: Final = 1 << 20
 
 
 def die_with_parent(parent: int, signal_number: int = signal.SIGKILL) -> None:
-    """Have the kernel signal this process when `parent` dies; exit at once where it already has."""
+    """Set the parent-death signal of this process; exit if `parent` has died already."""
     _prctl(_PR_SET_PDEATHSIG, signal_number)
     if os.getppid() != parent:
         os._exit(0)
 
 
 def give_up_privileges() -> None:
-    """No program started from here can gain rights, and root keeps only those over files."""
+    """Set ``no_new_privs``, and drop all capabilities but those over files."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     with contextlib.suppress(OSError, AttributeError):
         header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION, 0))
@@ -56,17 +55,17 @@ def give_up_privileges() -> None:
 
 
 def adopt_orphans() -> None:
-    """Descendants whose parent ends become children of this process, not of the system's first."""
+    """Make this process the subreaper of its descendants: orphans become its children, not those of init."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def hide() -> None:
-    """Nobody but root may look into this process: its memory, its environment."""
+    """Make this process non-dumpable: only root may read its memory and environment."""
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def children_of(pid: int) -> list[int]:
-    """The children of a process with one thread; none where the system does not tell."""
+    """The child pids of a single-threaded process; none where ``/proc`` lacks them."""
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -74,7 +73,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def family(leader: int) -> Iterator[int]:
-    """A process, and all that it has started, whichever of their threads did."""
+    """The pids of a process and of all its descendants, those started by other threads included."""
     waiting = [leader]
     while waiting:
         yield (pid := waiting.pop())
@@ -84,13 +83,13 @@ def family(leader: int) -> Iterator[int]:
 
 
 def end_group(leader: int) -> None:
-    """Kill what is left of a process group."""
+    """Kill the remaining members of a process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 
 
 def bound_processes() -> None:
-    """Cap how many processes this user may have, well above those of now; the kernel exempts root."""
+    """Cap the number of this user's processes, well above the present one; the kernel exempts root."""
     mine = 0
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -102,12 +101,12 @@ def bound_processes() -> None:
 
 
 def yield_to_others() -> None:
-    """Run at a lower priority than front ends, and be what the kernel ends first when memory runs out."""
+    """Lower the CPU priority below that of front ends, and raise the OOM score so that this process is killed first."""
     with contextlib.suppress(OSError):
         os.nice(10)
     hidden = _prctl(_PR_GET_DUMPABLE, 0) == 0
     if hidden:
-        _prctl(_PR_SET_DUMPABLE, 1)  # who is hidden may not even change its own standing
+        _prctl(_PR_SET_DUMPABLE, 1)  # a non-dumpable process cannot write its own oom_score_adj
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800")
     if hidden:
@@ -116,10 +115,10 @@ def yield_to_others() -> None:
 
 
 class Caps:
-    """The caps of this process for one attempt after the other: address space, CPU time and the size of a file.
+    """Resource limits of this process, set anew for each attempt: address space, CPU time and file size.
 
-    They count from where the process is when they are put on. That takes longer than a short job, and the next job is
-    mostly of the kind of the last one, so they can be put on before it has come.
+    The limits are relative to the present use of the process. Setting them takes longer than a short job, and the next
+    job is mostly of the same kind as the last one, so they can be set before it arrives.
     """
 
     def __init__(self) -> None:
@@ -130,27 +129,27 @@ class Caps:
         self._ready: Limits | None = None
 
     def prepare(self, limits: Limits) -> None:
-        """Put them on for an attempt that may come, and may be another one."""
-        self._put_on(limits, last=False)
+        """Set the limits in advance, for an attempt that is expected."""
+        self._set(limits, last=False)
         self._ready = limits
 
     def cap(self, limits: Limits, *, last: bool = False) -> None:
-        """Put them on for one attempt.
+        """Set the limits of one attempt, unless they were set in advance.
 
         Args:
             limits: of the attempt.
-            last: nothing is done here afterwards, so the hard limits move too and nobody can lift them again. Without
-                it only the soft ones do, so that the next attempt in the same child gets its own.
+            last: the last attempt of this process: the hard limits are lowered too, so that the job cannot lift them.
+                Without it only the soft ones are, so that the next attempt can get its own.
         """
         if last or limits != self._ready:
-            self._put_on(limits, last=last)
-        self._ready = None  # the attempt may change them
+            self._set(limits, last=last)
+        self._ready = None  # the attempt may change its soft limits
 
-    def _put_on(self, limits: Limits, *, last: bool) -> None:
+    def _set(self, limits: Limits, *, last: bool) -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         seconds = math.ceil(used.ru_utime + used.ru_stime + limits.seconds) + 1
-        # At the hard limit of CPU time the kernel kills without a word; the soft one tells what it was.
-        self._limit(resource.RLIMIT_CPU, seconds, seconds + _LAST_WORDS if last else None)
+        # The hard limit of CPU time kills without a cause; the soft one sends SIGXCPU, which names it.
+        self._limit(resource.RLIMIT_CPU, seconds, seconds + _CPU_GRACE if last else None)
         size = limits.output_mb * _MIB
         self._limit(resource.RLIMIT_FSIZE, size, size if last else None)
         with contextlib.suppress(OSError):
@@ -160,7 +159,7 @@ class Caps:
             self._limit(resource.RLIMIT_AS, space, space if last else None)
 
     def _limit(self, which: int, soft: int, hard: int | None) -> None:
-        """Set a soft limit and, where it is given, the hard one; never above the hard one there is."""
+        """Set a soft limit and, where given, the hard one; never above the present hard limit."""
         _limit(which, soft, hard, self._most[which])
 
 
@@ -171,7 +170,7 @@ def _prctl(option: int, value: int) -> int:
 
 
 def _limit(which: int, soft: int, hard: int | None, most: int) -> None:
-    """Set a soft limit and, where it is given, the hard one, whose present value is `most`; never above that."""
+    """Set a soft limit and, where given, the hard one; never above the present hard limit, `most`."""
     if most != resource.RLIM_INFINITY:
         soft = min(soft, most)
         hard = most if hard is None else min(hard, most)

@@ -1,4 +1,4 @@
-"""What a child may do, from its kind's declaration; put on after the fork and never taken off.
+"""Sandbox policy of a child, by its kind's declaration; applied after the fork, irrevocably.
 
 ==========  =======================  ==================================================================
 sandbox     network                  programs and files
@@ -7,9 +7,9 @@ standard    none, or as declared     as the worker's user
 strict      none                     no programs; reads its inputs and the libraries, writes its folders
 ==========  =======================  ==================================================================
 
-In all of them: no rights are gained, the kernel's doors that no job needs are shut (`seccomp`), other processes are
-neither signalled nor looked into (`landlock`), and the secrets of the settings are not in the environment. What the
-kernel cannot do is left out; `Abilities.missing` says what.
+In every child: no privileges can be gained, system calls that no job needs are refused (`seccomp`), other processes can
+be neither signalled nor inspected (`landlock`), and the secrets of the settings are not in the environment. Measures
+that the kernel lacks are left out and listed by `Abilities.missing`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from offloop.kinds.kind import Kind, Model
 
 _SIGNALS_SINCE: Final = 6
-_DIALS_SINCE: Final = 4
 _CREDENTIALS: Final = ("AWS_", "AZURE_", "GOOGLE_", SQL_PREFIX)
-"""How the variables begin that hold the credentials of the artifact store and of databases."""
+"""Prefixes of the environment variables with credentials of the artifact store and of databases."""
 
 _SYSTEM: Final = (
     "/usr",
@@ -63,11 +62,11 @@ _FONTS: Final = (".fonts", ".local/share/fonts", ".cache/fontconfig", ".config/f
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What the kernel here can do for a sandbox.
+    """Sandbox features of this kernel.
 
     Attributes:
-        calls: it filters system calls.
-        landlock: its version of Landlock, 0 for none.
+        calls: seccomp filters work.
+        landlock: version of Landlock, 0 for none.
     """
 
     calls: bool
@@ -75,7 +74,7 @@ class Abilities:
 
     @property
     def missing(self) -> list[str]:
-        """What cannot be held back here, for the operator."""
+        """Restrictions that cannot be enforced here, as sentences for the operator."""
         lacks = []
         if not self.calls:
             lacks.append("no system call filter: jobs can open sockets and start programs")
@@ -87,7 +86,7 @@ class Abilities:
 
 
 def probe() -> Abilities:
-    """Try it all on a process made for it; the caller must have one thread only."""
+    """Try every measure in a forked process; the caller must be single-threaded."""
     known = landlock.version()
     pid = os.fork()
     if pid == 0:
@@ -97,10 +96,10 @@ def probe() -> Abilities:
             if known:
                 landlock.restrict(known, network=False, files=landlock.Files(["/usr"], []))
                 worked += 1
-            seccomp.Filter(seccomp.Refusals(sockets=True, processes=True, spared=[])).put_on()
+            seccomp.Filter(seccomp.Refusals(sockets=True, processes=True, spared=[])).install()
             worked += 2
         finally:
-            os._exit(worked)  # an exception is an answer too
+            os._exit(worked)  # also after an exception: the exit code says which steps worked
     worked = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if worked < 0:
         return Abilities(calls=False, landlock=0)
@@ -108,12 +107,12 @@ def probe() -> Abilities:
 
 
 class Sandbox:
-    """The sandbox of the children of one zygote; prepared before they are forked.
+    """Sandbox for the children of one zygote; prepared before they are forked.
 
     Args:
-        abilities: what the kernel can do.
-        settings: say where the files are that no kind may read as libraries.
-        spared: processes that jobs must not signal.
+        abilities: features of the kernel.
+        settings: locations of files that must not count as libraries.
+        spared: pids that jobs must not signal.
     """
 
     def __init__(self, abilities: Abilities, settings: Settings, spared: Iterable[int]) -> None:
@@ -128,12 +127,12 @@ class Sandbox:
         self._entered = False
 
     def enter(self, kind: Kind[Any, Any]) -> None:
-        """Give up what this kind does not need; a child that has served before has given up most of it already."""
+        """Apply the restrictions of a kind; a reused child has those of standard kinds already."""
         strict = kind.sandbox == "strict"
         if self._entered and not strict:
             return
         if wanted := self._filters.get((kind.network, strict)):
-            wanted.put_on()
+            wanted.install()
         if self._landlock and not strict:
             landlock.restrict(self._landlock, network=kind.network, files=None)
         self._entered = True
@@ -156,7 +155,7 @@ class Sandbox:
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """What of the worker's environment its children get: all but the secrets that are the worker's own."""
+    """The environment of children: the worker's own without its secrets."""
     secret = {Settings.variable(name) for name, field in Settings.model_fields.items() if not field.repr}
     return {
         name: value for name, value in variables.items() if name not in secret and not name.startswith(_CREDENTIALS)
@@ -164,13 +163,13 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _libraries(settings: Settings) -> Iterator[str]:
-    """What any job may have to read: the system's libraries and fonts, Python, and the modules of jobs."""
+    """Paths that any job may have to read: the system's libraries and fonts, Python, and the modules of jobs."""
     yield from _SYSTEM
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values())
     home = Path.home()
     yield from (str(home / folder) for folder in _FONTS)
     yield from (str(Path(package).parent) for package in (offloop.__file__, offloop_workers.__file__))
-    # The folder that somebody started offloop in may hold anything, such as a file of secrets.
+    # The working directory may contain anything, such as a file of secrets, and must not be exposed through sys.path.
     private = [home, Path.cwd(), settings.state_dir, Path(tempfile.gettempdir()), *settings.file_roots.values()]
     if settings.artifacts_location.startswith("file:"):
         private.append(Path(unquote(urlsplit(settings.artifacts_location).path)))
@@ -187,7 +186,7 @@ def _holds(path: Path, private: Iterable[Path]) -> bool:
 
 
 def _loaded(entry: Path) -> Iterator[Path]:
-    """The packages and single modules of a folder that were imported from it."""
+    """The packages and single modules that were imported from a folder of `sys.path`."""
     for name, module in list(sys.modules.items()):
         if not isinstance(file := getattr(module, "__file__", None), str):
             continue
@@ -199,7 +198,7 @@ def _loaded(entry: Path) -> Iterator[Path]:
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:
-    """Those that exist and lie in none of the others."""
+    """The existing paths that are not below another one of them."""
     found: list[str] = []
     for path in sorted(set(paths)):
         if Path(path).exists() and not any(Path(path).is_relative_to(outer) for outer in found):
@@ -208,7 +207,7 @@ def _outermost(paths: Iterable[str]) -> list[str]:
 
 
 def describe() -> str:
-    """For `offloop doctor`: what is held back here and what cannot be, as JSON."""
+    """Report for `offloop doctor`: the measures applied here and those missing, as JSON."""
     abilities = probe()
     applied = ["no rights gained"]
     if abilities.calls:

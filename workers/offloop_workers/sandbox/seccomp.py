@@ -1,10 +1,9 @@
-"""The system calls a child may not make: a filter for the kernel, assembled here, put on once and never taken off.
+"""Seccomp filter of a child: a BPF program, assembled here and installed once for the life of the process.
 
-The filter is a list of what is refused, not of what is allowed: libraries come with calls nobody foresaw, and a job
-that fails for no visible reason helps nobody. Refused are the doors of the kernel that no job of any kind needs
-(tracing, other processes' memory, mounts, namespaces, modules, keys, io_uring, shared memory and queues that outlive
-their process, …), signals to processes that are not the job's own, sockets unless the kind may use the network, and,
-where it is asked for, new processes.
+The filter is a denylist: an allowlist would break with the next version of a library, and the job would fail without a
+visible reason. Refused are system calls that no job needs (tracing, other processes' memory, mounts, namespaces,
+modules, keys, io_uring, System V IPC and message queues, which outlive their process, …), signals to processes outside
+the job, sockets unless the kind declares ``network``, and, for strict kinds, new processes.
 """
 
 from __future__ import annotations
@@ -19,14 +18,13 @@ from dataclasses import dataclass
 from typing import Final
 
 _ARCHITECTURES: Final = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
-"""The kernel's name of each machine, and its column in the tables below."""
+"""The kernel's AUDIT_ARCH constant of each machine, and its column in the tables below."""
 
 _OWN: Final = 0x7FFF_FFF5
-"""Stands for the process itself until it is known; no process has so high a number."""
+"""Placeholder for the pid of the filtered process, above every possible pid."""
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _X32: Final = 0x4000_0000
-_SECCOMP: Final = (317, 277)
 _SET_MODE_FILTER: Final = 1
 _ALLOW_SPECULATION: Final = 4  # older kernels otherwise slow the whole process down
 
@@ -44,11 +42,12 @@ _ARCHITECTURE: Final = 4
 
 _CLONE_THREAD: Final = 0x0001_0000
 _CLONE_NAMESPACES: Final = 0x7E02_0000
-_TERMINAL_INPUT: Final = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX: they type for whoever started the worker
+_TERMINAL_INPUT: Final = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX inject input into the worker's terminal
 _DEATH_SIGNAL: Final = 1
-_SET_DUMPABLE: Final = 4  # the worker must see what a job holds open
+_SET_DUMPABLE: Final = 4  # a non-dumpable job would hide its open files from the worker
 
-_NEVER: Final = {
+# Numbers of system calls on x86-64 and aarch64; None where the machine has no such call.
+_REFUSED: Final = {
     "_sysctl": (156, None),
     "acct": (163, 89),
     "add_key": (248, 217),
@@ -109,7 +108,7 @@ _NEVER: Final = {
     "setdomainname": (171, 162),
     "sethostname": (170, 161),
     "setns": (308, 268),
-    "setpgid": (109, 154),  # with setsid: what a job starts stays in its group, so that it can be ended with it
+    "setpgid": (109, 154),  # with setsid: descendants stay in the job's process group, which is killed with the job
     "setsid": (112, 157),
     "settimeofday": (164, 170),
     "shmat": (30, 196),
@@ -125,38 +124,43 @@ _NEVER: Final = {
     "userfaultfd": (323, 282),
     "vhangup": (153, 58),
 }
-_START: Final = {"execve": (59, 221), "execveat": (322, 281), "fork": (57, None), "vfork": (58, None)}
-_SOCKET: Final = (41, 198)
-_CLONE: Final = (56, 220)
-_CLONE3: Final = (435, 435)
-_IOCTL: Final = (16, 29)
-_PRCTL: Final = (157, 167)
-_SIGNAL: Final = {
+_NEW_PROCESSES: Final = {"execve": (59, 221), "execveat": (322, 281), "fork": (57, None), "vfork": (58, None)}
+_BY_ARGUMENT: Final = {
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "ioctl": (16, 29),
+    "prctl": (157, 167),
+    "seccomp": (317, 277),
+    "socket": (41, 198),
+}
+_SIGNALS: Final = {
     "kill": (62, 129),
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
     "tgkill": (234, 131),
 }
 _OWN_ONLY: Final = {
-    # name: (number, number, which argument is the process)
-    "ioprio_set": (251, 30, 1),
-    "prlimit64": (302, 261, 0),
-    "sched_setaffinity": (203, 122, 0),
-    "sched_setattr": (314, 274, 0),
-    "sched_setparam": (142, 118, 0),
-    "sched_setscheduler": (144, 119, 0),
-    "setpriority": (141, 140, 1),
+    "ioprio_set": (251, 30),
+    "prlimit64": (302, 261),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "setpriority": (141, 140),
 }
+"""Calls that a process may make about itself only."""
+_PID_IS_SECOND: Final = frozenset({"ioprio_set", "setpriority"})
+"""Those of them whose second argument is the process, not the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """What a filter refuses beyond what no job may do.
+    """System calls that a filter refuses beside those that every filter refuses.
 
     Attributes:
-        sockets: new sockets of every family; pairs of connected ones stay, event loops are made of them.
-        processes: new processes and programs; threads stay.
-        spared: processes that no signal may reach, the job's ancestors; with `processes`, none but the job itself.
+        sockets: new sockets of every family; `socketpair` stays allowed, since event loops need it.
+        processes: new processes and programs; threads stay allowed.
+        spared: pids that must not be signalled, the job's ancestors; with `processes`, a job signals only itself.
     """
 
     sockets: bool
@@ -165,47 +169,55 @@ class Refusals:
 
 
 def column() -> int | None:
-    """This machine's column in the tables of call numbers; None where there is none, and so no filter."""
+    """This machine's column in the tables of call numbers; None where no filter can be assembled."""
     if sys.platform != "linux" or sys.maxsize < 2**32:
         return None
     found = _ARCHITECTURES.get(os.uname().machine)
     return found[1] if found else None
 
 
+def call_numbers(machine: str) -> dict[str, int]:
+    """The number of every system call in the tables, on ``x86_64`` or ``aarch64``."""
+    which = _ARCHITECTURES[machine][1]
+    tables = _REFUSED | _NEW_PROCESSES | _BY_ARGUMENT | _SIGNALS | _OWN_ONLY
+    return {name: number for name, numbers in tables.items() if (number := numbers[which]) is not None}
+
+
 class Filter:
-    """A filter, assembled before the fork so that putting it on costs only the kernel's own time (0.2 ms)."""
+    """A filter, assembled before the fork, so that installing it takes only the kernel's time (0.2 ms).
+
+    Raises:
+        OSError: no filter is known for this machine.
+    """
 
     def __init__(self, refusals: Refusals) -> None:
-        """Assemble it for this machine.
-
-        Raises:
-            OSError: no filter is known for this machine.
-        """
         which = column()
         if which is None:
             raise OSError(errno.ENOSYS, "no filter is known for this machine")
-        self._call = _SECCOMP[which]
+        self._seccomp = _BY_ARGUMENT["seccomp"][which]
         self._program = b"".join(struct.pack("=HBBI", *step) for step in _assemble(refusals, which))
 
-    def put_on(self) -> None:
-        """Have the kernel filter this thread and those it starts, for good; needs ``PR_SET_NO_NEW_PRIVS``.
+    def install(self) -> None:
+        """Filter this thread and those it starts, irrevocably; needs ``PR_SET_NO_NEW_PRIVS``.
 
         Raises:
-            OSError: the kernel has no such filters, or whoever started this process forbids them.
+            OSError: the kernel lacks seccomp filters, or an outer sandbox forbids them.
         """
         program = self._program.replace(struct.pack("=I", _OWN), struct.pack("=I", os.getpid()))
         steps = ctypes.create_string_buffer(program, len(program))
-        # A struct of a 16-bit count and a pointer; the compiler pads between them.
+        # struct sock_fprog: a 16-bit count and a pointer, with the compiler's padding between them.
         header = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(steps)))
-        if _LIBC.syscall(self._call, _SET_MODE_FILTER, _ALLOW_SPECULATION, header):
+        if _LIBC.syscall(self._seccomp, _SET_MODE_FILTER, _ALLOW_SPECULATION, header):
             raise OSError(ctypes.get_errno(), "the filter was refused")
 
 
 _Step = tuple[int, int, int, int]
+"""One BPF instruction: code, jump if true, jump if false, operand."""
 
 
 def _assemble(refusals: Refusals, which: int) -> list[_Step]:
-    architecture = next(name for name, place in _ARCHITECTURES.values() if place == which)
+    architecture = next(constant for constant, index in _ARCHITECTURES.values() if index == which)
+    special = {name: numbers[which] for name, numbers in _BY_ARGUMENT.items()}
     steps: list[_Step] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 1, 0, architecture),
@@ -214,27 +226,28 @@ def _assemble(refusals: Refusals, which: int) -> list[_Step]:
         (_AT_LEAST, 0, 1, _X32),
         _refuse(errno.EPERM),
     ]
-    refused = dict(_NEVER) | (_START if refusals.processes else {})
+    refused = dict(_REFUSED) | (_NEW_PROCESSES if refusals.processes else {})
     for numbers in refused.values():
         if (number := numbers[which]) is not None:
             steps += _call(number, [_refuse(errno.EPERM)])
-    steps += _call(_CLONE3[which], [_refuse(errno.ENOSYS)])  # its flags are out of reach; libc then uses clone
-    steps += _call(_CLONE[which], _clone(threads_only=refusals.processes))
-    steps += _call(_IOCTL[which], _unless(1, _TERMINAL_INPUT))
-    steps += _call(_PRCTL[which], _unless(0, [_DEATH_SIGNAL, _SET_DUMPABLE]))
+    # The flags of clone3 are behind a pointer, which a filter cannot follow; ENOSYS makes libc fall back to clone.
+    steps += _call(special["clone3"], [_refuse(errno.ENOSYS)])
+    steps += _call(special["clone"], _clone(threads_only=refusals.processes))
+    steps += _call(special["ioctl"], _unless(1, _TERMINAL_INPUT))
+    steps += _call(special["prctl"], _unless(0, [_DEATH_SIGNAL, _SET_DUMPABLE]))
     if refusals.sockets:
-        steps += _call(_SOCKET[which], [_refuse(errno.EACCES)])
-    for *pair, place in _OWN_ONLY.values():
-        steps += _call(pair[which], _only(place, [0, _OWN]))
-    for name, numbers in _SIGNAL.items():
-        steps += _call(numbers[which], _signal(name, refusals))
+        steps += _call(special["socket"], [_refuse(errno.EACCES)])
+    for name, pair in _OWN_ONLY.items():
+        steps += _call(pair[which], _only(int(name in _PID_IS_SECOND), [0, _OWN]))
+    for name, pair in _SIGNALS.items():
+        steps += _call(pair[which], _signal(name, refusals))
     return [*steps, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _signal(name: str, refusals: Refusals) -> list[_Step]:
     if refusals.processes:
         return _only(0, [_OWN])
-    # A negative number is a process group, -1 is everybody.
+    # A negative pid is a process group, -1 every process.
     groups = [-1, *(-pid for pid in refusals.spared)] if name == "kill" else []
     return _unless(0, [*refusals.spared, *groups])
 
@@ -246,27 +259,27 @@ def _clone(*, threads_only: bool) -> list[_Step]:
 
 
 def _call(number: int, then: list[_Step]) -> list[_Step]:
-    """What happens for one call; `then` must end it, for the number of the call is not at hand any more."""
+    """The branch for one call; `then` must end in a return, since it overwrites the loaded number of the call."""
     return [(_EQUAL, 0, len(then), number), *then]
 
 
-def _only(place: int, values: Iterable[int]) -> list[_Step]:
-    """Allow the call where an argument is one of some numbers."""
-    wanted = list(values)
-    tests = [(_EQUAL, len(wanted) - index, 0, value & 0xFFFF_FFFF) for index, value in enumerate(wanted)]
-    return [_argument(place), *tests, _refuse(errno.EPERM), (_RETURN, 0, 0, _ALLOW)]
+def _only(index: int, values: Iterable[int]) -> list[_Step]:
+    """Allow the call only where an argument has one of some values."""
+    allowed = list(values)
+    tests = [(_EQUAL, len(allowed) - number, 0, value & 0xFFFF_FFFF) for number, value in enumerate(allowed)]
+    return [_argument(index), *tests, _refuse(errno.EPERM), (_RETURN, 0, 0, _ALLOW)]
 
 
-def _unless(place: int, values: Iterable[int]) -> list[_Step]:
-    """Refuse the call where an argument is one of some numbers."""
+def _unless(index: int, values: Iterable[int]) -> list[_Step]:
+    """Refuse the call where an argument has one of some values."""
     refused = list(values)
-    tests = [(_EQUAL, len(refused) - index, 0, value & 0xFFFF_FFFF) for index, value in enumerate(refused)]
-    return [_argument(place), *tests, (_RETURN, 0, 0, _ALLOW), _refuse(errno.EPERM)]
+    tests = [(_EQUAL, len(refused) - number, 0, value & 0xFFFF_FFFF) for number, value in enumerate(refused)]
+    return [_argument(index), *tests, (_RETURN, 0, 0, _ALLOW), _refuse(errno.EPERM)]
 
 
-def _argument(place: int) -> _Step:
-    # The lower half: processes, commands and flags are 32 bits wide, and both machines put it first.
-    return (_LOAD, 0, 0, 16 + 8 * place)
+def _argument(index: int) -> _Step:
+    # The lower half: pids, commands and flags have 32 bits, and both machines are little-endian.
+    return (_LOAD, 0, 0, 16 + 8 * index)
 
 
 def _refuse(code: int) -> _Step:

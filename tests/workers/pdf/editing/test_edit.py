@@ -1,4 +1,4 @@
-"""Editing PDFs: what goes in comes out in the right order, and leads where it led before."""
+"""Editing PDFs: order, destinations, stamps, encryption, metadata, sanitising."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ B = pdfs.written("Beta", 2)
 
 @pytest.fixture
 def context(tmp_path: Path) -> JobContext:
-    """Where the tests work."""
+    """A context with its folders."""
     return pdfs.context_in(tmp_path)
 
 
 @pytest.fixture
 def run(context: JobContext, tmp_path: Path) -> EditAll:
-    """Edits files given as bytes, or as bytes and more of a source."""
+    """Edits files given as bytes, or as bytes and options of a source."""
 
     def edited(sources: list[bytes | tuple[bytes, dict[str, Any]]], *steps: dict[str, Any], **more: Any) -> Edited:
         listed = []
@@ -54,7 +54,7 @@ def run(context: JobContext, tmp_path: Path) -> EditAll:
 
 @pytest.fixture
 def result(context: JobContext) -> Callable[..., Any]:
-    """Opens what was made, checked for faults of its syntax."""
+    """Opens an artifact, checked for syntax faults."""
 
     def opened(index: int = 0, **options: Any) -> Any:
         pdf = pikepdf.open(context.artifacts[index].path, **options)
@@ -69,17 +69,17 @@ def reference(content: bytes, mime: str = "application/pdf") -> str:
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 
-def said(context: JobContext, index: int = 0) -> list[str]:
+def texts_of(context: JobContext, index: int = 0) -> list[str]:
     """The text of each page of a result."""
     return pdfs.texts(context.artifacts[index].path)
 
 
-def test_a_merge_keeps_order_bookmarks_and_where_they_lead(
+def test_a_merge_keeps_order_bookmarks_and_destinations(
     run: EditAll, result: Callable[..., Any], context: JobContext
 ) -> None:
     made = run([A, (B, {"title": "Second"})], {"op": "merge"}, name="all")
     assert (made.pages, [one.name for one in made.documents]) == (5, ["all.pdf"])
-    assert [text.split(" to ")[0] for text in said(context)] == [
+    assert [text.split(" to ")[0] for text in texts_of(context)] == [
         *(f"Alpha page {number}" for number in (1, 2, 3)),
         *(f"Beta page {number}" for number in (1, 2)),
     ]
@@ -140,7 +140,7 @@ def test_form_fields_of_one_name_stay_apart(run: EditAll, result: Callable[..., 
         assert [field.value_as_string for field in pdf.acroform.fields] == ["Ann", "Ann"]
 
 
-def test_files_inside_come_along_under_names_of_their_own(run: EditAll, result: Callable[..., Any]) -> None:
+def test_embedded_files_are_kept_under_unique_names(run: EditAll, result: Callable[..., Any]) -> None:
     attached = {"op": "attach", "files": [{"file": reference(b"one"), "name": "x.txt", "relationship": "Data"}]}
     run([A, B], attached, {"op": "merge"})
     with result() as pdf:
@@ -151,8 +151,8 @@ def test_files_inside_come_along_under_names_of_their_own(run: EditAll, result: 
 
 def test_hidden_layers_stay_hidden(run: EditAll, result: Callable[..., Any]) -> None:
     def layered(pdf: pikepdf.Pdf) -> None:
-        shown, hidden = (pdf.make_indirect(Dictionary(Type=Name.OCG, Name=String(name))) for name in ("on", "off"))
-        properties = Dictionary(OCGs=Array([shown, hidden]), D=Dictionary(OFF=Array([hidden])))
+        drawn, hidden = (pdf.make_indirect(Dictionary(Type=Name.OCG, Name=String(name))) for name in ("on", "off"))
+        properties = Dictionary(OCGs=Array([drawn, hidden]), D=Dictionary(OFF=Array([hidden])))
         pdf.Root.OCProperties = properties
 
     run([A, pdfs.saved(layered, B)], {"op": "merge"})
@@ -167,10 +167,10 @@ def test_hidden_layers_stay_hidden(run: EditAll, result: Callable[..., Any]) -> 
 )
 def test_pages_are_selected_and_reordered(run: EditAll, context: JobContext, pages: str, numbers: list[int]) -> None:
     run([A], {"op": "select", "pages": pages})
-    assert [text.split()[2] for text in said(context)] == [str(number) for number in numbers]
+    assert [text.split()[2] for text in texts_of(context)] == [str(number) for number in numbers]
 
 
-def test_what_was_not_selected_is_not_in_the_file(run: EditAll, result: Callable[..., Any]) -> None:
+def test_pages_that_were_not_selected_are_not_in_the_file(run: EditAll, result: Callable[..., Any]) -> None:
     def secret(pdf: pikepdf.Pdf) -> None:
         pdf.pages[1].contents_add(b"% top-secret-page")
 
@@ -184,9 +184,9 @@ def test_what_was_not_selected_is_not_in_the_file(run: EditAll, result: Callable
         assert pdf.Root.Lang == "en"
 
 
-def test_sources_take_part_with_some_of_their_pages(run: EditAll, context: JobContext) -> None:
+def test_sources_may_contribute_some_of_their_pages(run: EditAll, context: JobContext) -> None:
     run([(A, {"pages": "-1"}), (B, {"pages": "1"})], {"op": "merge"})
-    assert [text.split(" to ")[0] for text in said(context)] == ["Alpha page 3", "Beta page 1"]
+    assert [text.split(" to ")[0] for text in texts_of(context)] == ["Alpha page 3", "Beta page 1"]
 
 
 @pytest.mark.parametrize(
@@ -200,14 +200,14 @@ def test_a_split_makes_numbered_files(run: EditAll, step: dict[str, Any], pages:
     assert [one.name for one in made.documents] == expected
 
 
-def test_without_merge_every_file_is_edited_for_itself(run: EditAll, result: Callable[..., Any]) -> None:
+def test_without_merge_every_file_is_edited_separately(run: EditAll, result: Callable[..., Any]) -> None:
     run([A, B], {"op": "rotate", "degrees": 90, "pages": "1"}, {"op": "rotate", "degrees": 270, "pages": "1,1"})
     for index in (0, 1):
         with result(index) as pdf:
             assert [page.rotation % 360 for page in pdf.pages] == [0] * len(pdf.pages)
 
 
-def test_a_rotation_adds_to_the_one_there_is(run: EditAll, result: Callable[..., Any]) -> None:
+def test_a_rotation_adds_to_the_existing_one(run: EditAll, result: Callable[..., Any]) -> None:
     run([A], {"op": "rotate", "degrees": 270, "pages": "odd"}, {"op": "rotate", "degrees": 180})
     with result() as pdf:
         assert [page.rotation for page in pdf.pages] == [90, 180, 90]
@@ -217,7 +217,7 @@ def test_a_rotation_adds_to_the_one_there_is(run: EditAll, result: Callable[...,
 @pytest.mark.parametrize(
     ("position", "corner"), [("top-left", (0, 0)), ("bottom-right", (1, 1)), ("top-right", (1, 0)), ("left", (0, 0.5))]
 )
-def test_a_stamp_stands_where_a_reader_sees_the_corner(
+def test_a_stamp_is_in_the_visible_corner(
     run: EditAll, context: JobContext, turned: int, position: str, corner: tuple[float, float]
 ) -> None:
     def blank(pdf: pikepdf.Pdf) -> None:
@@ -226,10 +226,10 @@ def test_a_stamp_stands_where_a_reader_sees_the_corner(
         pdf.pages[0].rotation = turned
 
     run([pdfs.saved(blank)], {"op": "stamp", "text": "####", "position": position, "margin_mm": 5, "font_size": 20})
-    shown = pdfs.picture(context.artifacts[0].path)
-    left, top, right, bottom = pdfs.inked(shown)
+    drawn = pdfs.picture(context.artifacts[0].path)
+    left, top, right, bottom = pdfs.inked(drawn)
     assert right - left > bottom - top  # upright
-    for at, low, high, size in ((corner[0], left, right, shown.width), (corner[1], top, bottom, shown.height)):
+    for at, low, high, size in ((corner[0], left, right, drawn.width), (corner[1], top, bottom, drawn.height)):
         place = {0: low, 0.5: (low + high) / 2, 1: size - high}[at]
         assert abs(place - (size / 2 if at == 0.5 else 14)) < 8
 
@@ -238,7 +238,7 @@ def test_numbers_scripts_and_artifacts_of_text_stamps(
     run: EditAll, result: Callable[..., Any], context: JobContext
 ) -> None:
     run([A], {"op": "stamp", "text": "Blatt {page}/{pages} <b>مسودة</b>", "position": "bottom"})
-    for number, text in enumerate(said(context), 1):
+    for number, text in enumerate(texts_of(context), 1):
         assert f"Blatt {number}/3 <b>" in text
     with result() as pdf:
         pdf.pages[0].contents_coalesce()
@@ -254,7 +254,7 @@ def test_a_character_without_glyph_is_named(run: EditAll, context: JobContext) -
     assert any(line.startswith("No font has U+") for line in context.warnings)
 
 
-def test_a_stamp_may_be_faint_over_or_under(run: EditAll, context: JobContext) -> None:
+def test_a_stamp_may_be_translucent_over_or_under_the_page(run: EditAll, context: JobContext) -> None:
     def black(pdf: pikepdf.Pdf) -> None:
         pdf.pages[0].obj.Contents = pdf.make_stream(b"0 0 50 600 re f")
 
@@ -267,9 +267,9 @@ def test_a_stamp_may_be_faint_over_or_under(run: EditAll, context: JobContext) -
     assert run_under.getpixel((20, 300)) == (128, 0, 0)
     context.artifacts.clear()
     run([pdfs.saved(black)], {**step, "layer": "under"})
-    shown = pdfs.picture(context.artifacts[0].path)
-    assert shown.getpixel((200, 300)) == (255, 0, 0)
-    assert shown.getpixel((20, 300)) == (0, 0, 0)
+    drawn = pdfs.picture(context.artifacts[0].path)
+    assert drawn.getpixel((200, 300)) == (255, 0, 0)
+    assert drawn.getpixel((20, 300)) == (0, 0, 0)
 
 
 def test_a_picture_keeps_its_transparency_and_takes_its_share(run: EditAll, context: JobContext) -> None:
@@ -279,16 +279,16 @@ def test_a_picture_keeps_its_transparency_and_takes_its_share(run: EditAll, cont
     picture.save(out, "WEBP", lossless=True)
     step = {"op": "stamp", "file": reference(out.getvalue(), "image/webp"), "width_percent": 50}
     run([pdfs.saved(lambda pdf: pdf.pages[0].contents_add(b"% blank"), pdfs.written("", 1))], step)
-    shown = pdfs.picture(context.artifacts[0].path)
-    assert shown.getpixel((shown.width // 2 - 20, shown.height // 2)) == (0, 0, 255)
-    assert shown.getpixel((shown.width // 2 + 20, shown.height // 2)) == (255, 255, 255)
+    drawn = pdfs.picture(context.artifacts[0].path)
+    assert drawn.getpixel((drawn.width // 2 - 20, drawn.height // 2)) == (0, 0, 255)
+    assert drawn.getpixel((drawn.width // 2 + 20, drawn.height // 2)) == (255, 255, 255)
 
 
 def test_a_page_of_another_pdf_is_a_letterhead(run: EditAll, context: JobContext) -> None:
     step = {"op": "stamp", "file": reference(A), "file_page": 2, "layer": "under", "pages": "2"}
     run([B], step)
-    assert "Alpha page 2" in said(context)[1]
-    assert "Alpha" not in said(context)[0]
+    assert "Alpha page 2" in texts_of(context)[1]
+    assert "Alpha" not in texts_of(context)[0]
     with pytest.raises(JobError, match="no page 9: the stamp's file has 3"):
         run([B], {**step, "file_page": 9})
 
@@ -317,9 +317,9 @@ def test_an_encrypted_source_is_never_written_open_by_accident(run: EditAll, res
         assert not pdf.is_encrypted
 
 
-@pytest.mark.parametrize(("password", "said"), [(None, "is encrypted"), ("wrong", "The password does not open")])
-def test_a_missing_or_wrong_password_is_told(run: EditAll, password: str | None, said: str) -> None:
-    with pytest.raises(JobError, match=said) as failed:
+@pytest.mark.parametrize(("password", "words"), [(None, "is encrypted"), ("wrong", "The password does not open")])
+def test_a_missing_or_wrong_password_is_reported(run: EditAll, password: str | None, words: str) -> None:
+    with pytest.raises(JobError, match=words) as failed:
         run([(pdfs.locked(A), {"password": password})], {"op": "decrypt"})
     assert failed.value.reason == "wrong_password"
 
@@ -332,7 +332,7 @@ def test_what_the_owner_forbids_needs_the_owner_password(run: EditAll) -> None:
     assert run([(source, {"password": "owner"})], {"op": "decrypt"}).pages == 3
 
 
-def test_limits_of_the_owner_that_the_result_no_longer_has_are_told(run: EditAll, context: JobContext) -> None:
+def test_restrictions_of_the_owner_that_the_result_loses_are_warned_of(run: EditAll, context: JobContext) -> None:
     source = pdfs.locked(A, user="", print_lowres=False, print_highres=False, extract=False)
     run([(source, {"password": "owner"})], {"op": "decrypt"})
     assert context.warnings == []
@@ -373,7 +373,7 @@ def test_attachments_have_name_type_and_relationship(
     assert any("ask for a PDF/A-3" in line for line in context.warnings)
 
 
-def test_metadata_is_in_step_in_both_places(run: EditAll, result: Callable[..., Any]) -> None:
+def test_metadata_agrees_in_both_places(run: EditAll, result: Callable[..., Any]) -> None:
     step = {"title": "Ünïcode", "author": "Ann", "subject": "", "keywords": ["a", "b"], "language": "pt-BR"}
     run([A], {"op": "metadata", **step})
     with result() as pdf:
@@ -392,7 +392,7 @@ def test_metadata_can_be_cleared(run: EditAll, result: Callable[..., Any]) -> No
         assert "/Lang" not in pdf.Root
 
 
-def test_sanitising_removes_what_could_run_and_keeps_links(run: EditAll, result: Callable[..., Any]) -> None:
+def test_sanitising_removes_active_content_and_keeps_links(run: EditAll, result: Callable[..., Any]) -> None:
     def active(pdf: pikepdf.Pdf) -> None:
         script = Dictionary(S=Name.JavaScript, JS=String("app.alert(1)"))
         launch = pdf.make_indirect(Dictionary(S=Name.Launch, F=String("calc.exe")))
@@ -434,7 +434,7 @@ def test_sanitising_may_remove_links_and_files_too(run: EditAll, result: Callabl
 
 
 @pytest.mark.parametrize("uri", ["javascript:app.alert(1)", " JaVa\tScript:x", "file:///etc/passwd", "data:,x"])
-def test_a_link_that_is_none_to_the_web_is_sanitised_too(run: EditAll, result: Callable[..., Any], uri: str) -> None:
+def test_a_link_with_an_active_scheme_is_sanitised(run: EditAll, result: Callable[..., Any], uri: str) -> None:
     def active(pdf: pikepdf.Pdf) -> None:
         note = Dictionary(Subtype=Name.Link, A=Dictionary(S=Name.URI, URI=String(uri)))
         pdf.pages[0].obj.Annots = Array([pdf.make_indirect(note)])
@@ -453,7 +453,7 @@ def test_pages_that_share_their_resources_are_stamped_each_with_its_own(run: Edi
             page.obj.Resources = shared
 
     run([pdfs.saved(share)], {"op": "stamp", "text": "No. {page}"}, {"op": "stamp", "text": "again", "position": "top"})
-    found = [set(text.split()) for text in said(context)]
+    found = [set(text.split()) for text in texts_of(context)]
     assert found[-4:] == [{"No.", str(number), "again"} for number in range(len(found) - 3, len(found) + 1)]
 
 
@@ -470,12 +470,10 @@ def test_flattening_draws_fields_into_the_page(run: EditAll, result: Callable[..
     with result() as pdf:
         assert "/AcroForm" not in pdf.Root
         assert not [note for note in pdf.pages[0].get("/Annots", []) if note.Subtype == Name.Widget]
-    assert "Ann Example" in said(context)[0]
+    assert "Ann Example" in texts_of(context)[0]
 
 
-def test_claims_that_no_longer_hold_are_taken_back(
-    run: EditAll, result: Callable[..., Any], context: JobContext
-) -> None:
+def test_claims_that_no_longer_hold_are_removed(run: EditAll, result: Callable[..., Any], context: JobContext) -> None:
     archive = pdfs.written("Archive", 2, pdf_variant="pdf/a-3b")
     run([archive], {"op": "encrypt", "user_password": "x"})
     with result(password="x") as pdf:  # noqa: S106 -- a password of this test
@@ -488,7 +486,7 @@ def test_claims_that_no_longer_hold_are_taken_back(
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "words"),
     [
         ({"op": "select", "pages": "4"}, "There is no page 4: the document has 3"),
         ({"op": "rotate", "degrees": 90, "pages": "0"}, "There is no page 0"),
@@ -497,8 +495,8 @@ def test_claims_that_no_longer_hold_are_taken_back(
         ({"op": "split", "ranges": ["1-99999999999"]}, "There is no page 99999999999"),
     ],
 )
-def test_a_page_that_is_not_there_is_named(run: EditAll, context: JobContext, step: dict[str, Any], said: str) -> None:
-    with pytest.raises(JobError, match=said) as failed:
+def test_a_missing_page_is_named(run: EditAll, context: JobContext, step: dict[str, Any], words: str) -> None:
+    with pytest.raises(JobError, match=words) as failed:
         run([A], step)
     assert failed.value.reason == "bad_input"
     assert context.artifacts == []
@@ -542,7 +540,7 @@ def test_a_lower_limit_of_pages_holds_in_every_step(run: EditAll, context: JobCo
         run([A], step)
 
 
-def test_a_signature_that_no_longer_holds_is_told(run: EditAll, context: JobContext) -> None:
+def test_a_signature_that_no_longer_holds_is_warned_of(run: EditAll, context: JobContext) -> None:
     def signed(pdf: pikepdf.Pdf) -> None:
         field = Dictionary(FT=Name.Sig, T=String("sig"), V=Dictionary(Type=Name.Sig, Filter=Name("/Adobe.PPKLite")))
         pdf.Root.AcroForm = Dictionary(Fields=Array([pdf.make_indirect(field)]), SigFlags=3)

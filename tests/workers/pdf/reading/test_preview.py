@@ -1,4 +1,4 @@
-"""Pages as pictures."""
+"""Previews of pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ A = pdfs.written("Alpha")
 
 @pytest.fixture
 def context(tmp_path: Path) -> JobContext:
-    """Where the tests work."""
+    """A context with its folders."""
     return pdfs.context_in(tmp_path)
 
 
@@ -32,10 +32,10 @@ def run(context: JobContext, tmp_path: Path) -> pdfs.Run:
 
 @pytest.mark.parametrize("form", ["png", "webp", "jpeg"])
 def test_pages_are_drawn_in_each_format(run: pdfs.Run, context: JobContext, form: str) -> None:
-    made = run(A, pages="1,3", width=300, format=form, name="look")
-    assert made.pages == 3
-    assert [one.page for one in made.previews] == [1, 3]
-    for one, artifact in zip(made.previews, context.artifacts, strict=True):
+    result = run(A, pages="1,3", width=300, format=form, name="look")
+    assert result.pages == 3
+    assert [one.page for one in result.previews] == [1, 3]
+    for one, artifact in zip(result.previews, context.artifacts, strict=True):
         assert one.name == artifact.name == f"look-{one.page}.{form.replace('jpeg', 'jpg')}"
         assert (artifact.mime_type, artifact.size) == (f"image/{form}", one.size)
         with Image.open(artifact.path) as picture:
@@ -52,7 +52,7 @@ def test_without_a_width_the_resolution_counts(run: pdfs.Run) -> None:
     assert (one.width, one.height) == (840, 1191)
 
 
-def test_a_filled_form_shows_what_it_holds(run: pdfs.Run, context: JobContext) -> None:
+def test_a_filled_form_shows_its_values(run: pdfs.Run, context: JobContext) -> None:
     empty = pdfs.written("Form", 1, extra="<input name='who'>", pdf_forms=True)
     filled = pdfs.written("Form", 1, extra="<input name='who' value='Ann Example'>", pdf_forms=True)
     for source in (empty, filled):
@@ -61,7 +61,7 @@ def test_a_filled_form_shows_what_it_holds(run: pdfs.Run, context: JobContext) -
     assert sum(one < 128 for one in shown[1]) > sum(one < 128 for one in shown[0]) + 50
 
 
-def test_a_turned_and_cropped_page_is_drawn_as_a_reader_sees_it(run: pdfs.Run) -> None:
+def test_a_rotated_and_cropped_page_is_drawn_as_it_is_displayed(run: pdfs.Run) -> None:
     def change(pdf: pikepdf.Pdf) -> None:
         pdf.pages[0].cropbox = Array([0, 0, 144, 72])
         pdf.pages[0].rotation = 90
@@ -78,16 +78,16 @@ def test_an_encrypted_file_needs_its_password(run: pdfs.Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "words"),
     [
         ({"pages": ",".join(["1"] * 51)}, "51 pages, more than the 50"),
         ({"pages": ",".join(["1"] * 50), "dpi": 600}, "pixels together, more than 200,000,000"),
     ],
 )
 def test_too_much_is_refused_before_anything_is_drawn(
-    run: pdfs.Run, context: JobContext, request_: dict[str, Any], said: str
+    run: pdfs.Run, context: JobContext, request_: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(LimitExceeded, match=said):
+    with pytest.raises(LimitExceeded, match=words):
         run(A, **request_)
     assert context.artifacts == []
 
@@ -105,7 +105,7 @@ def test_a_huge_page_is_refused_with_its_size(run: pdfs.Run) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", A[:700], b"%PDF-1.7\n" + bytes(2000)])
-def test_what_is_no_whole_pdf_is_told_in_a_sentence(run: pdfs.Run, content: bytes) -> None:
+def test_an_incomplete_pdf_is_reported_in_a_message(run: pdfs.Run, content: bytes) -> None:
     with pytest.raises(JobError) as failed:
         run(content)
     assert failed.value.reason in {"not_a_pdf", "damaged_pdf"}

@@ -1,4 +1,4 @@
-"""Flex and grid boxes around whole pages: found, made blocks, and said; small ones stay."""
+"""Box flattening: flex and grid boxes around whole pages become blocks, with a warning; small ones stay."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXT = "<h2>Heading</h2><p>" + "Words that fill a line or two of the page. " * 8
 SITE = f"{STYLE}<div class=page><div class=main><div class=text><div>{ROW}{TEXT * 90}</div></div></div></div>"
 
 
-def test_wrappers_of_a_whole_site_become_blocks_and_small_boxes_stay(run: Run, context: JobContext) -> None:
+def test_boxes_around_whole_pages_become_blocks_and_small_boxes_stay(run: Run, context: JobContext) -> None:
     pdf, document = run(html=SITE)
     assert pdf.layout == "print_safe"
     assert pdf.pages > 8  # nothing was cut off by the window's height
@@ -33,7 +33,7 @@ def test_wrappers_of_a_whole_site_become_blocks_and_small_boxes_stay(run: Run, c
     assert max(marked) > page.width * 0.8
 
 
-def test_who_asks_for_it_is_not_warned(run: Run, context: JobContext) -> None:
+def test_print_safe_gives_no_warning(run: Run, context: JobContext) -> None:
     assert run(html=SITE, layout="print_safe")[0].layout == "print_safe"
     assert context.warnings == []
 
@@ -46,12 +46,12 @@ def test_a_small_document_is_laid_out_as_it_is(run: Run, context: JobContext) ->
     assert context.warnings == []
 
 
-def test_strict_does_not_accept_a_change_nobody_asked_for(run: Run) -> None:
+def test_strict_refuses_an_unrequested_flattening(run: Run) -> None:
     with pytest.raises(JobError, match="became plain blocks"):
         run(html=SITE, strict=True)
     assert run(html=SITE, strict=True, layout="print_safe")[0].layout == "print_safe"
 
 
-def test_boxes_nested_without_end_are_laid_out_at_once(run: Run) -> None:
+def test_deeply_nested_boxes_are_laid_out_quickly(run: Run) -> None:
     assert run(html="<div style='display: flex'>" * 60 + "x")[0].pages == 1
     assert run(html="<div style='display: grid'>" * 60 + "x")[0].pages == 1

@@ -25,7 +25,7 @@ class Online(JobContext):
         self.asked: list[str] = []
 
     def fetch(self, url: str) -> Fetched:
-        """The picture, or the guard's refusal."""
+        """The picture, or a refusal of the guard."""
         self.asked.append(url)
         if url != RED:
             message = "10.0.0.1 is not a public address: send the file itself."
@@ -42,7 +42,7 @@ def online(tmp_path: Path) -> Online:
 
 
 def rendered(context: Online, **page: Any) -> Document:
-    """What came out."""
+    """The rendered document."""
     render(Page.model_validate(page), context)
     return Document(context.artifacts[-1].path.read_bytes())
 
@@ -55,13 +55,13 @@ def test_a_resource_is_fetched_where_the_request_allows_it(online: Online, html:
     assert (online.asked, online.warnings) == ([RED], [])
 
 
-def test_nothing_is_asked_for_without_leave(online: Online) -> None:
+def test_nothing_is_fetched_without_permission(online: Online) -> None:
     assert not rendered(online, html=f"<base href='https://example.org/pictures/'><img src='{RED}'>").has((255, 0, 0))
     assert online.asked == []
     assert warned(online, "red.png", "may not fetch anything")
 
 
-def test_what_the_guard_refuses_is_left_out_in_its_words(online: Online) -> None:
+def test_a_resource_that_the_guard_refuses_is_left_out_with_its_message(online: Online) -> None:
     rendered(online, html="<img src='https://inside.example/x.png'><p>text", allow_fetch=True)
     assert warned(online, "'https://inside.example/x.png' was left out", "10.0.0.1 is not a public address")
 
@@ -73,7 +73,7 @@ def test_other_schemes_never_reach_the_guard(online: Online, url: str) -> None:
     assert online.warnings
 
 
-def test_an_asset_goes_before_the_network(online: Online) -> None:
+def test_an_asset_takes_precedence_over_the_network(online: Online) -> None:
     own = data(picture("#0000ff"), "image/png")
     assert rendered(online, html=f"<img src='{RED}'>", allow_fetch=True, assets={RED: own}).has((0, 0, 255))
     assert online.asked == []

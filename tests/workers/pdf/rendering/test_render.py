@@ -1,4 +1,4 @@
-"""Rendering documents: real ones, and hostile ones."""
+"""Rendering of real and hostile documents."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def context(tmp_path: Path) -> JobContext:
 
 @pytest.fixture
 def run(context: JobContext) -> Run:
-    """Render a page and read what came out."""
+    """Render a page and open the result."""
 
     def render(**page: Any) -> tuple[Pdf, Document]:
         pdf = module.render(Page.model_validate(page), context)
@@ -142,12 +142,12 @@ def test_the_document_decides_on_its_paper_unless_the_caller_does(run: Run) -> N
     assert run(html=html, page_size="A5", css="@page { size: A3 }")[1].size() == (297, 420)
 
 
-def test_css_of_the_caller_is_the_last_word(run: Run) -> None:
+def test_css_of_the_caller_overrides_everything(run: Run) -> None:
     html = "<style>p { color: #00f; background: #00f }</style><p>x</p>"
     assert run(html=html, css="p { background: #f0f; font-size: 40pt }")[1].has((255, 0, 255))
 
 
-def test_a_document_with_styles_of_its_own_keeps_its_looks(run: Run) -> None:
+def test_a_document_with_styles_of_its_own_keeps_them(run: Run) -> None:
     table = "<table><tr><th>a<td>b</table>"
     link = f"<link rel=stylesheet href=site.css>{table}"
     plain, missing = run(html=table)[1], run(html=link)[1]
@@ -291,7 +291,7 @@ def test_files_of_the_worker_stay_out_of_reach(run: Run, context: JobContext, tm
 
 
 @pytest.mark.parametrize("markup", HOSTILE)
-def test_nothing_is_asked_of_the_network(
+def test_no_request_is_sent_to_the_network(
     run: Run, context: JobContext, listener: tuple[str, list[bytes]], markup: str
 ) -> None:
     url, heard = listener
@@ -364,13 +364,13 @@ def test_only_links_that_a_reader_may_follow_stay(run: Run, context: JobContext)
     assert warned(context, "Relative links", "became plain text: 1")
 
 
-def test_relative_links_work_where_the_document_says_what_they_are_relative_to(run: Run, context: JobContext) -> None:
+def test_relative_links_work_where_the_document_has_a_base(run: Run, context: JobContext) -> None:
     _, document = run(html="<base href='https://example.org/docs/'><a href='page.html'>x</a>")
     assert b"https://example.org/docs/page.html" in document.unpacked
     assert context.warnings == []
 
 
-def test_links_of_markdown_pass_the_same_sieve(run: Run) -> None:
+def test_links_of_markdown_pass_the_same_filter(run: Run) -> None:
     _, document = run(
         markdown="[a](file:///etc/passwd) <a href='javascript:alert(1)'>b</a> [c](https://example.org/kept)"
     )
@@ -416,7 +416,7 @@ def test_characters_without_a_font_are_named(run: Run, context: JobContext) -> N
     assert warned(context, "No font has", "U+1334F", "U+13350", "@font-face")
 
 
-def test_css_that_is_not_understood_is_summed_up_in_one_line(run: Run, context: JobContext) -> None:
+def test_unknown_css_is_summarised_in_one_warning(run: Run, context: JobContext) -> None:
     html = "<style>" + "p { backdrop-filter: x; zoom: 2 } " * 50 + "p { color: nonsense } @nonsense x {}</style><p>x"
     run(html=html)
     assert warned(context, "was ignored", "backdrop-filter (50x)", "zoom (50x)", "color")
@@ -439,7 +439,7 @@ def test_the_library_writes_nothing_to_the_log(run: Run, caplog: pytest.LogCaptu
 @pytest.mark.parametrize(
     "html", ["", " ", "<p>", "<html></html>", "\0", "<!-- only a comment", "plain text", "<svg>", "]]>"]
 )
-def test_odd_documents_still_are_one_page(run: Run, html: str) -> None:
+def test_odd_documents_are_one_page(run: Run, html: str) -> None:
     assert run(html=html)[0].pages == 1
 
 
@@ -468,13 +468,13 @@ def test_a_file_larger_than_the_limit_fails(context: JobContext, monkeypatch: py
     assert list(context.folder.iterdir()) == []
 
 
-def test_elements_nested_without_end_fail_with_a_sentence(run: Run) -> None:
+def test_elements_nested_too_deep_fail_with_a_message(run: Run) -> None:
     with pytest.raises(JobError, match="nested too deep") as failed:
         run(html="<div>" * 5000)
     assert failed.value.reason == "too_complex"
 
 
-def test_markdown_nested_without_end_ends(run: Run) -> None:
+def test_deeply_nested_markdown_ends(run: Run) -> None:
     for markdown in (">" * 5000 + "x", "[" * 5000, "*a " * 5000, "- " * 3000 + "x", "`" * 5000, "<b>" * 3000):
         try:
             run(markdown=markdown)
@@ -482,7 +482,7 @@ def test_markdown_nested_without_end_ends(run: Run) -> None:
             assert error.reason == "too_complex"  # noqa: PT017 -- it may also succeed
 
 
-def test_progress_tells_of_pages_and_ends_complete(context: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_counts_pages_and_ends_complete(context: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[tuple[float, float | None, str]] = []
     monkeypatch.setattr(context, "progress", lambda done, total=None, message="": steps.append((done, total, message)))
     module.render(Page.model_validate({"html": "<p style='break-after: page'>x</p>" * 3 + "x"}), context)

@@ -1,8 +1,8 @@
-"""Archives, accessibility, print and invoices: what the files claim is what they are.
+"""Structure of files for archives, accessibility, print and invoices: claims, fonts, language, tags, attachments.
 
-PDF/A-1 is put before Preflight of PDFBox, where Java and Debian's libpdfbox2-java are installed (``PREFLIGHT_JARS``
-names another folder of jars); `test_render_validated` has another validator, for PDF/A-1 to 3 and PDF/UA-1. All are
-checked with pikepdf for their structure: what they say they are, colours, fonts, language, tags and embedded files.
+PDF/A-1 is also validated by PDFBox's Preflight, where Java and Debian's libpdfbox2-java are installed
+(``PREFLIGHT_JARS`` names another folder of jars). `test_standard_validated` has another validator, for PDF/A-1 to 3 and
+PDF/UA-1.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def opened(document: Document) -> pikepdf.Pdf:
 
 
 def claims(pdf: pikepdf.Pdf) -> dict[str, str]:
-    """What the XMP packet says, by the last part of each name; it is one packet with one root."""
+    """The entries of the XMP packet, by the last part of each name; it is one packet with one root."""
     root = ET.fromstring(pdf.Root.Metadata.read_bytes())  # noqa: S314 -- our own file
     (rdf,) = root.findall(f"{RDF}RDF")
     found: dict[str, str] = {}
@@ -63,14 +63,14 @@ def fonts(pdf: pikepdf.Pdf) -> Iterator[pikepdf.Object]:
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name.startswith("pdf/a-")])
-def test_an_archive_has_all_that_an_archive_needs(run: Run, context: JobContext, variant: str) -> None:
+def test_an_archive_has_the_structure_of_its_standard(run: Run, context: JobContext, variant: str) -> None:
     attachments = [XML] if variant == "pdf/a-4f" else []
     pdf, document = run(html=HTML, pdf_variant=variant, author="Me", created="2026-11-20", attachments=attachments)
     assert (pdf.variant, context.warnings) == (variant, [])
     part, level = variant[-2], variant[-1]
     file = opened(document)
-    said = claims(file)
-    assert (said["part"], said["conformance"]) == (part, level.upper())
+    entries = claims(file)
+    assert (entries["part"], entries["conformance"]) == (part, level.upper())
     assert len(file.Root.OutputIntents) == 1
     intent = file.Root.OutputIntents[0]
     assert (str(intent.S), int(intent.DestOutputProfile.N)) == ("/GTS_PDFA1", 3)
@@ -86,7 +86,7 @@ def test_an_archive_has_all_that_an_archive_needs(run: Run, context: JobContext,
         )
     if part != "4":
         assert str(file.docinfo["/CreationDate"]) == "D:20261120000000Z"
-        assert said["CreateDate"] == "2026-11-20T00:00:00Z"
+        assert entries["CreateDate"] == "2026-11-20T00:00:00Z"
 
 
 @pytest.mark.skipif(
@@ -117,7 +117,7 @@ def test_a_validator_finds_no_fault_with_archives(run: Run, context: JobContext,
     assert context.warnings == []
 
 
-def test_transparency_in_the_first_archive_standard_is_told(run: Run, context: JobContext) -> None:
+def test_transparency_in_pdf_a_1_is_warned_of(run: Run, context: JobContext) -> None:
     out = io.BytesIO()
     Image.new("RGBA", (9, 9), (255, 0, 0, 99)).save(out, "PNG")
     for number, html in enumerate((f"<img src='{data(out.getvalue())}'>", "<p style='opacity: 0.5'>x")):
@@ -140,7 +140,7 @@ def test_a_file_for_screen_readers_is_tagged(run: Run, variant: str, part: str, 
     assert all("/ToUnicode" in font for page in file.pages for font in page.Resources.Font.values())
 
 
-def test_what_a_screen_reader_would_miss_is_told(run: Run, context: JobContext) -> None:
+def test_missing_information_for_screen_readers_is_warned_of(run: Run, context: JobContext) -> None:
     run(html=f"<p>x<img src='{data(picture('red'))}'>", pdf_variant="pdf/ua-1")
     assert warned(context, "needs the language", "language")
     assert warned(context, "needs a title")
@@ -164,18 +164,18 @@ def test_a_file_for_print_names_its_standard_and_asks_for_a_profile(
     assert warned(context, "needs a colour profile", "@color-profile")
 
 
-def test_metadata_of_the_caller_goes_before_the_documents_own(run: Run) -> None:
+def test_metadata_of_the_caller_takes_precedence(run: Run) -> None:
     html = "<html lang=fr><title>Own</title><meta name=author content=Own><meta name=keywords content='a,b'><p>x"
     file = opened(run(html=html, author="Mine (é)", subject="About", keywords=["k1", "k2"], language="de")[1])
     assert str(file.Root.Lang) == "de"
-    said = {name: str(value) for name, value in file.docinfo.items()}
-    assert (said["/Title"], said["/Author"], said["/Subject"]) == ("Own", "Mine (é)", "About")
-    assert said["/Keywords"] == "k1, k2"
+    entries = {name: str(value) for name, value in file.docinfo.items()}
+    assert (entries["/Title"], entries["/Author"], entries["/Subject"]) == ("Own", "Mine (é)", "About")
+    assert entries["/Keywords"] == "k1, k2"
     kept = opened(run(html=html)[1])
     assert (str(kept.docinfo["/Author"]), str(kept.Root.Lang)) == ("Own", "fr")
 
 
-def test_metadata_with_characters_that_xml_cannot_hold_is_still_understood(run: Run) -> None:
+def test_metadata_with_characters_that_xml_forbids_is_still_parsed(run: Run) -> None:
     asked = {"title": "a\x00b\uffff", "author": "c\x0bd", "subject": "e\x1f", "keywords": ["f\x01g"]}
     with opened(run(html=HTML, pdf_variant="pdf/a-3b", **asked)[1]) as pdf:
         assert claims(pdf)["conformance"] == "B"  # it parses
@@ -193,15 +193,15 @@ def test_files_are_embedded_under_their_names(run: Run) -> None:
     assert file.attachments["data.csv"].description == "The figures"
 
 
-def test_an_invoice_carries_its_xml_and_says_so(run: Run, context: JobContext) -> None:
+def test_an_invoice_embeds_and_declares_its_xml(run: Run, context: JobContext) -> None:
     pdf, document = run(html=HTML, facturx="EN 16931", attachments=[XML])
     assert (pdf.variant, context.warnings) == ("pdf/a-3b", [])
     file = opened(document)
-    said = claims(file)
-    assert (said["part"], said["conformance"]) == ("3", "B")
-    assert (said["DocumentType"], said["DocumentFileName"]) == ("INVOICE", "factur-x.xml")
-    assert (said["ConformanceLevel"], said["Version"]) == ("EN 16931", "1.0")
-    assert said["namespaceURI"] == "urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#"
+    entries = claims(file)
+    assert (entries["part"], entries["conformance"]) == ("3", "B")
+    assert (entries["DocumentType"], entries["DocumentFileName"]) == ("INVOICE", "factur-x.xml")
+    assert (entries["ConformanceLevel"], entries["Version"]) == ("EN 16931", "1.0")
+    assert entries["namespaceURI"] == "urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#"
     assert len(file.Root.AF) == 1
     linked = file.Root.AF[0]
     assert (str(linked.UF), str(linked.AFRelationship)) == ("factur-x.xml", "/Alternative")
@@ -228,6 +228,6 @@ def test_an_invoice_carries_its_xml_and_says_so(run: Run, context: JobContext) -
         ({"data": {}}, "template"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_queued(arguments: dict[str, Any], words: str) -> None:
+def test_contradictory_requests_are_refused_before_the_queue(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         Page.model_validate({"html": "x", **arguments})

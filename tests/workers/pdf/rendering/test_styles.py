@@ -1,4 +1,4 @@
-"""Paper, margins, headers and footers, themes, and what the answer tells of the file."""
+"""Paper, margins, headers and footers, themes, options of the file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_paper_that_does_not_exist_is_refused(paper: str) -> None:
         Page.model_validate({"html": "x", "page_size": paper})
 
 
-def test_bands_stand_on_every_page_with_everything_filled_in(run: Run) -> None:
+def test_headers_and_footers_are_filled_in_on_every_page(run: Run) -> None:
     header = {"left": "{title}", "center": "as of {date}", "right": 'no "quotes" \\ end'}
     footer = {"left": "{page} of {pages}", "right": "<b>plain</b>"}
     _, document = run(html=TWO, header=header, footer=footer, created="2026-11-20")
@@ -55,7 +55,7 @@ def test_bands_stand_on_every_page_with_everything_filled_in(run: Run) -> None:
         assert f"{number} / 2" not in text
 
 
-def test_a_footer_takes_the_place_of_the_documents_own(run: Run) -> None:
+def test_a_footer_replaces_the_documents_own(run: Run) -> None:
     html = "<style>@page { @bottom-center { content: 'old' } @top-left { content: 'kept' } }</style><p>x"
     text = run(html=html, footer={"left": "new"})[1].text
     assert ("old" in text, "new" in text, "kept" in text) == (False, True, True)
@@ -98,7 +98,7 @@ def test_the_outline_follows_the_headings_unless_it_is_not_wanted(run: Run) -> N
     assert list(run(html=html, outline=False)[1].pdf.get_toc()) == []
 
 
-def test_the_answer_tells_fonts_and_timings(run: Run) -> None:
+def test_the_answer_has_fonts_and_timings(run: Run) -> None:
     pdf, _ = run(html="<h1>x</h1><code>y</code>")
     assert pdf.fonts == ["Source Code Pro", "Source Sans 3"]
     assert pdf.timings is not None
@@ -123,7 +123,7 @@ def test_strict_turns_every_warning_into_a_failure_that_lists_them(run: Run, con
     assert run(html="<p>x", strict=True)[0].pages == 1
 
 
-def test_characters_no_font_has_are_told_by_writing_system(run: Run, context: JobContext) -> None:
+def test_missing_characters_are_reported_by_writing_system(run: Run, context: JobContext) -> None:
     run(html="<p>\U00013000 \U0001e900\U0001e901 \U000e0fff")
     assert warned(context, "Egyptian hieroglyphs", "U+13000")
     assert warned(context, "Adlam", "U+1E900", "U+1E901", "Noto Sans Adlam")
@@ -163,7 +163,7 @@ def test_a_style_sheet_of_the_caller_cannot_leave_its_element(run: Run) -> None:
     assert "injected" not in document.text
 
 
-def test_bands_hold_text_in_any_script(run: Run) -> None:
+def test_headers_and_footers_may_be_in_any_script(run: Run) -> None:
     _, document = run(html="<p>x", header={"left": "Ünïcödé Ω", "right": "a\nb"})
     assert re.search(r"Ünïcödé Ω.*", document.text)
 

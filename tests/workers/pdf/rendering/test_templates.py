@@ -1,4 +1,4 @@
-"""Templates: filled with data, safe from it, and clear about what is wrong with them."""
+"""Templates: values, escaping, errors with their position."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Run = Callable[..., tuple[Pdf, Document]]
 
 
 def fill(template: str, assets: dict[str, str] | None = None, **values: Any) -> str:
-    """A filled template, without a page."""
+    """Fill a template, without rendering it."""
     return templates.fill(template, values, (assets or {}).get, lambda text: f"<i>{text}</i>")
 
 
@@ -39,17 +39,17 @@ def test_a_template_and_its_data_become_pages(run: Run, context: JobContext) -> 
     assert context.warnings == []
 
 
-def test_keys_of_the_data_go_before_the_methods_of_a_dictionary() -> None:
+def test_keys_of_the_data_take_precedence_over_methods() -> None:
     assert fill("{{ a.items }} {{ a.keys }}", a={"items": 1, "keys": 2}) == "1 2"
     assert fill("{% for k, v in a.items() %}{{ k }}{{ v }}{% endfor %}", a={"b": 1}) == "b1"
 
 
-def test_everything_the_data_says_is_escaped() -> None:
+def test_values_of_the_data_are_escaped() -> None:
     assert fill("{{ a }}|{{ a|safe }}|{{ a|markdown }}", a="<b>") == "&lt;b&gt;|<b>|<i><b></i>"
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "text"),
     [
         ("{{ 1234567.891|number }}", "1,234,567.89"),
         ("{{ 1234.5|number(1, '.', ',') }}", "1.234,5"),
@@ -58,8 +58,8 @@ def test_everything_the_data_says_is_escaped() -> None:
         ("{{ '2026-11-20T08:30:00Z'|date('%H:%M') }}", "08:30"),
     ],
 )
-def test_numbers_and_dates_are_written_as_people_write_them(value: str, shown: str) -> None:
-    assert fill(value) == shown
+def test_numbers_and_dates_are_formatted(value: str, text: str) -> None:
+    assert fill(value) == text
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_numbers_and_dates_are_written_as_people_write_them(value: str, shown: s
         ("{{ 'soon'|date }}", ["line 1", "soon"]),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(template: str, words: list[str]) -> None:
+def test_an_error_names_its_line(template: str, words: list[str]) -> None:
     with pytest.raises(JobError) as failed:
         fill(template, {"foot.html": "-\n{{ x }}"}, order={"total": 1})
     assert failed.value.reason == "template_error"
@@ -89,7 +89,7 @@ def test_a_missing_variable_is_an_error_and_not_a_blank() -> None:
     assert fill("{{ a|default('none') }}{% if a is defined %}x{% endif %}") == "none"
 
 
-def test_one_template_leaves_nothing_for_the_next() -> None:
+def test_templates_share_no_state() -> None:
     fill("{% macro m() %}x{% endmacro %}{% set g = 1 %}{{ m() }}")
     with pytest.raises(JobError, match="'g' is undefined"):
         fill("{{ g }}")

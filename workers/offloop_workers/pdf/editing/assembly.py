@@ -1,8 +1,7 @@
-"""New documents of pages of others: what merge, select and split have in common.
+"""Assembly of new documents from pages of others, for merge, select and split.
 
-Pages are always copied to a new document and never deleted from an old one: what is not copied cannot stay in the file
-unseen. What belongs to the document and not to its pages (outline, destinations, labels, layers, attachments) is then
-built again for the pages that are there.
+Pages are always copied to a new document and never deleted from an old one, so that no removed content stays in the
+file. Structures of the document (outline, destinations, labels, layers, attachments) are rebuilt for the copied pages.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _KEPT_FROM_FIRST = ("/ViewerPreferences", "/PageLayout", "/PageMode")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some pages of a document, by their indices from 0."""
+    """Pages of a document, by index from 0."""
 
     document: Document
     pages: Sequence[int]
@@ -34,7 +33,7 @@ class Part:
 
 @dataclass(slots=True)
 class _Assembly:
-    """The new document while it grows."""
+    """The new document under construction."""
 
     pdf: pikepdf.Pdf
     context: Context
@@ -47,63 +46,63 @@ def assemble(parts: Sequence[Part], context: Context, *, bookmarks: bool = False
     """One document of all the parts.
 
     Args:
-        parts: which pages of which documents; each document at most once.
-        context: is warned of what cannot be kept.
-        bookmarks: whether each part gets a bookmark, with its own outline below.
-        attachments: whether the files inside the documents come along.
+        parts: pages of documents; each document at most once.
+        context: takes warnings about losses.
+        bookmarks: give each part a bookmark, with its own outline below.
+        attachments: copy the files embedded in the documents.
     """
-    made = _Assembly(pikepdf.new(), context)
-    destinations, layers = Destinations(made.pdf), Layers(made.pdf)
+    assembly = _Assembly(pikepdf.new(), context)
+    destinations, layers = Destinations(assembly.pdf), Layers(assembly.pdf)
     for part in parts:
-        _add(part, made, destinations, layers, bookmarks=bookmarks)
+        _add(part, assembly, destinations, layers, bookmarks=bookmarks)
         if attachments:
-            _add_attachments(part.document.pdf, made)
+            _add_attachments(part.document.pdf, assembly)
     destinations.write()
     layers.write()
-    write_labels(made.pdf, made.labels)
-    if made.outline:
-        with made.pdf.open_outline(max_depth=64) as outline:
-            outline.root.extend(made.outline)
-    _write_attachments(made)
-    _carry(parts, made)
-    result = Document(made.pdf, parts[0].document.title)
+    write_labels(assembly.pdf, assembly.labels)
+    if assembly.outline:
+        with assembly.pdf.open_outline(max_depth=64) as outline:
+            outline.root.extend(assembly.outline)
+    _write_attachments(assembly)
+    _copy_document_entries(parts, assembly)
+    result = Document(assembly.pdf, parts[0].document.title)
     _inherit(result, [part.document for part in parts])
     return result
 
 
-def _add(part: Part, made: _Assembly, destinations: Destinations, layers: Layers, *, bookmarks: bool) -> None:
+def _add(part: Part, assembly: _Assembly, destinations: Destinations, layers: Layers, *, bookmarks: bool) -> None:
     source = part.document.pdf
     old = [part.document.pages[index] for index in part.pages]
     destinations.rename_clashes(source, old)
     for page in old:
-        made.pdf.pages.append(page)
-    new = [made.pdf.pages[index] for index in range(len(made.labels), len(made.labels) + len(old))]
+        assembly.pdf.pages.append(page)
+    new = [assembly.pdf.pages[index] for index in range(len(assembly.labels), len(assembly.labels) + len(old))]
     if source.acroform.exists:
-        target, origin = made.pdf.acroform, source.acroform
+        target, origin = assembly.pdf.acroform, source.acroform
         for copy, page in zip(new, old, strict=True):
             target.fix_copied_annotations(copy, page, origin)
     destinations.add(source, old, new)
     layers.add(source)
     known = labels(source, len(part.document.pages))
-    made.labels += [known[index] if known else None for index in part.pages]
+    assembly.labels += [known[index] if known else None for index in part.pages]
     items = destinations.items(trees.outline(source))
     if bookmarks:
         own = pikepdf.OutlineItem(part.document.title, Array([new[0].obj, Name.Fit]))
         own.children.extend(items)
         items = [own]
-    made.outline += items
+    assembly.outline += items
 
 
-def _add_attachments(source: pikepdf.Pdf, made: _Assembly) -> None:
+def _add_attachments(source: pikepdf.Pdf, assembly: _Assembly) -> None:
     for name, specification in trees.names(source, "/EmbeddedFiles").items():
         if isinstance(specification, Dictionary):
             if not specification.is_indirect:
-                specification = source.make_indirect(specification)  # noqa: PLW2901 -- only such objects are copied
-            made.attachments[unused(name, made.attachments)] = made.pdf.copy_foreign(specification)
+                specification = source.make_indirect(specification)  # noqa: PLW2901 -- only indirect objects can be copied
+            assembly.attachments[unused(name, assembly.attachments)] = assembly.pdf.copy_foreign(specification)
 
 
 def unused(name: bytes, taken: Any) -> bytes:
-    """The name, or the name and a number where it is taken."""
+    """The name, with a number appended where it is taken."""
     found, number = name, 1
     while found in taken:
         number += 1
@@ -111,40 +110,39 @@ def unused(name: bytes, taken: Any) -> bytes:
     return found
 
 
-def _write_attachments(made: _Assembly) -> None:
-    if not made.attachments:
+def _write_attachments(assembly: _Assembly) -> None:
+    if not assembly.attachments:
         return
-    if "/Names" not in made.pdf.Root:
-        made.pdf.Root.Names = made.pdf.make_indirect(Dictionary())
-    made.pdf.Root.Names.EmbeddedFiles = trees.name_tree(made.pdf, made.attachments)
-    if associated := [one for one in made.attachments.values() if "/AFRelationship" in one]:
-        made.pdf.Root.AF = Array(associated)
+    root = assembly.pdf.Root
+    if "/Names" not in root:
+        root.Names = assembly.pdf.make_indirect(Dictionary())
+    root.Names.EmbeddedFiles = trees.name_tree(assembly.pdf, assembly.attachments)
+    if associated := [one for one in assembly.attachments.values() if "/AFRelationship" in one]:
+        root.AF = Array(associated)
 
 
-def _carry(parts: Sequence[Part], made: _Assembly) -> None:
-    """What is said of the whole document: of the first one, where they differ."""
-    first = parts[0].document.pdf
+def _copy_document_entries(parts: Sequence[Part], assembly: _Assembly) -> None:
+    """Copy metadata and viewer settings of the first document, and the language if all agree; warn of lost claims."""
+    first, result, warn = parts[0].document.pdf, assembly.pdf, assembly.context.warn
     for key, value in first.docinfo.items():
         if isinstance(value, String):
-            made.pdf.docinfo[key] = value
+            result.docinfo[key] = value
     for key in _KEPT_FROM_FIRST:
         entry: Any = first.Root.get(key)
         if isinstance(entry, Name):
-            made.pdf.Root[key] = entry
+            result.Root[key] = entry
         elif isinstance(entry, Dictionary):
-            made.pdf.Root[key] = Dictionary(
-                {one: item for one, item in entry.items() if isinstance(item, (bool, Name))}
-            )
+            result.Root[key] = Dictionary({one: item for one, item in entry.items() if isinstance(item, (bool, Name))})
     languages = {trees.text(part.document.pdf.Root.get("/Lang")) for part in parts}
     if len(languages) == 1 and (language := languages.pop()):
-        made.pdf.Root.Lang = String(language)
+        result.Root.Lang = String(language)
     if any("/StructTreeRoot" in part.document.pdf.Root for part in parts):
-        made.context.warn(
+        warn(
             "The tags for readers with disabilities (PDF/UA) were lost: they describe whole documents, and these pages "
             "are now part of another."
         )
     if any(claims.of(part.document.pdf) for part in parts):
-        made.context.warn("The result no longer claims PDF/A or PDF/UA: it was put together anew and not validated.")
+        warn("The result no longer claims PDF/A or PDF/UA: it was put together anew and not validated.")
 
 
 def _inherit(result: Document, documents: list[Document]) -> None:

@@ -1,4 +1,4 @@
-"""Named destinations and bookmarks of copied pages: they lead to the copies, and names that clash get new ones."""
+"""Named destinations and bookmarks of copied pages: they lead to the copies, and clashing names are renamed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _MAX_ANNOTATIONS = 10_000
 
 
 class Destinations:
-    """The destinations of a document that is put together of others.
+    """Destinations of a document that is assembled from others.
 
-    For each source in turn: `rename_clashes` before its pages are copied, `add` and `items` after.
+    For each source in turn, call `rename_clashes` before its pages are copied, `add` and `items` after.
     """
 
     def __init__(self, pdf: pikepdf.Pdf) -> None:
@@ -28,7 +28,7 @@ class Destinations:
         self._copies: dict[tuple[int, int], pikepdf.Page] = {}
 
     def rename_clashes(self, source: pikepdf.Pdf, pages: Sequence[pikepdf.Page]) -> None:
-        """Read the names of a source; where one is taken, change the links on these pages that use it."""
+        """Read the names of a source, rename those already used, and update the links on these pages."""
         self._found = trees.names(source, "/Dests")
         old = source.Root.get("/Dests")
         keys: list[bytes | str] = [*self._found, *(old.keys() if isinstance(old, Dictionary) else ())]
@@ -44,7 +44,7 @@ class Destinations:
                     holder[slot] = self._current(holder[slot])
 
     def add(self, source: pikepdf.Pdf, old: Sequence[pikepdf.Page], new: Sequence[pikepdf.Page]) -> None:
-        """Keep the names that lead to pages which were copied."""
+        """Copy the names that lead to copied pages."""
         self._copies = {}
         for before, after in zip(old, new, strict=True):
             self._copies.setdefault(before.obj.objgen, after)
@@ -58,8 +58,8 @@ class Destinations:
         self._source = source
 
     def items(self, found: Sequence[trees.Item]) -> list[pikepdf.OutlineItem]:
-        """The bookmarks that lead to copied pages or to the web, and those that hold such bookmarks."""
-        made = []
+        """The bookmarks that lead to copied pages or to the web, and the parents of such bookmarks."""
+        kept = []
         for item in found:
             children = self.items(item.children)
             target = self._to_copy(self._source, item.target)
@@ -69,11 +69,11 @@ class Destinations:
             own = pikepdf.OutlineItem(item.title, target, action=None if target is not None else action)
             own.is_closed = item.closed
             own.children.extend(children)
-            made.append(own)
-        return made
+            kept.append(own)
+        return kept
 
     def write(self) -> None:
-        """Put the names into the new document."""
+        """Write the names to the new document."""
         if self._strings:
             if "/Names" not in self._pdf.Root:
                 self._pdf.Root.Names = self._pdf.make_indirect(Dictionary())
@@ -107,7 +107,7 @@ def _another(key: bytes | str, taken: set[bytes | str]) -> bytes | str:
 
 
 def _links(page: pikepdf.Page) -> Iterator[tuple[Any, str]]:
-    """Where links of a page name a destination."""
+    """The dictionaries and keys where links of a page refer to a named destination."""
     annotations = page.obj.get("/Annots")
     if not isinstance(annotations, Array):
         return
@@ -118,6 +118,6 @@ def _links(page: pikepdf.Page) -> Iterator[tuple[Any, str]]:
         if isinstance(annotation.get("/Dest"), (String, Name)):
             yield annotation, "/Dest"
         action = annotation.get("/A")
-        goes = isinstance(action, Dictionary) and action.get("/S") == Name.GoTo
-        if action is not None and goes and isinstance(action.get("/D"), (String, Name)):
+        is_go_to = isinstance(action, Dictionary) and action.get("/S") == Name.GoTo
+        if action is not None and is_go_to and isinstance(action.get("/D"), (String, Name)):
             yield action, "/D"

@@ -1,4 +1,4 @@
-"""A PDF on its way through the steps of edit_pdf."""
+"""Document state between the steps of edit_pdf."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ _RIGHTS = {
 
 @dataclass(slots=True)
 class Document:
-    """One document and how it will be written.
+    """A document, and the options that it will be written with.
 
     Attributes:
         pdf: the document itself.
-        title: what its bookmark says after a merge.
-        locked: it was encrypted, and no step has said yet what becomes of that.
-        encryption: how it will be encrypted.
-        compact: whether to compress all that can be.
-        linear: whether to write it for page-by-page loading.
+        title: text of its bookmark after a merge.
+        locked: the source is encrypted, and no step has decided on the encryption of the result.
+        encryption: encryption of the result.
+        compact: compress all streams.
+        linear: linearise the result, for page-by-page loading.
+        pages: the pages of `pdf`; a step that changes them updates the list.
     """
 
     pdf: pikepdf.Pdf
@@ -41,14 +42,14 @@ class Document:
     pages: list[pikepdf.Page] = field(init=False)
 
     def __post_init__(self) -> None:
-        """List the pages once: the library counts from the first page each time."""
+        """List the pages once: each access by index in the library takes linear time."""
         self.pages = list(self.pdf.pages)
 
     def save(self, file: BinaryIO) -> None:
-        """Write it.
+        """Write the document.
 
         Raises:
-            JobError: ``still_encrypted``: no step said what becomes of the encryption.
+            JobError: ``still_encrypted``: no step has decided on the encryption.
         """
         if self.locked:
             message = (
@@ -65,13 +66,13 @@ class Document:
 
 
 def denied(pdf: pikepdf.Pdf) -> list[str]:
-    """What the owner of an encrypted document does not permit to whoever opened it."""
+    """The rights that an encrypted document denies to its user; none where it was opened with the owner password."""
     if not pdf.is_encrypted or pdf.owner_password_matched:
         return []
     return [right for right, flags in _RIGHTS.items() if not all(getattr(pdf.allow, flag) for flag in flags)]
 
 
 def permissions(rights: list[str]) -> pikepdf.Permissions:
-    """These rights, and reading by assistive programs, which is never denied."""
+    """Permissions for these rights, and for assistive programs, which are never denied."""
     flags = {flag: right in rights for right, names in _RIGHTS.items() for flag in names}
     return pikepdf.Permissions(accessibility=True, **flags)

@@ -1,4 +1,4 @@
-"""Editing: PDFs go through a list of steps, in order, and what comes out are artifacts."""
+"""Editing pipeline (edit_pdf): documents pass through a list of steps and become artifacts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from offloop.kinds.kind import performs
 from offloop.kinds.references import Scheme, parse
 from offloop.paths import safe_name
 from offloop_workers.pdf.editing.document import Document, denied
-from offloop_workers.pdf.editing.operations import STEPS, take
+from offloop_workers.pdf.editing.operations import STEPS, with_pages
 from offloop_workers.pdf.reading import opening, trees
 
 _MAX_FIELDS = 10_000
@@ -24,11 +24,11 @@ _MAX_FIELDS = 10_000
 
 @performs(edit_pdf)
 def edit(request: Edit, context: Context) -> Edited:
-    """Open all sources, take the steps, write what is there at the end.
+    """Open all sources, apply the steps, and write the resulting documents.
 
     Raises:
         LimitExceeded: too many pages, documents or bytes.
-        JobError: a source cannot be opened or may not be changed, or a step does not fit it.
+        JobError: a source cannot be opened or may not be changed, or a step does not apply to it.
     """
     steps = len(request.operations) + 2
     with ExitStack() as opened:
@@ -43,10 +43,10 @@ def edit(request: Edit, context: Context) -> Edited:
             with opening.damage():
                 documents = STEPS[type(operation)](operation, documents, context)
         context.progress(steps - 1, steps, "writing")
-        made = [_write(document, name, context) for document, name in _named(documents, request.name)]
+        written = [_write(document, name, context) for document, name in _named(documents, request.name)]
     context.progress(steps, steps, "done")
-    pages, written = sum(one.pages for one in made), sum(one.size for one in made)
-    return Edited(documents=made, pages=pages, size=written, source_size=size)
+    pages, written_size = sum(one.pages for one in written), sum(one.size for one in written)
+    return Edited(documents=written, pages=pages, size=written_size, source_size=size)
 
 
 def _document(pdf: pikepdf.Pdf, source: Source, number: int, context: Context) -> Document:
@@ -65,26 +65,26 @@ def _document(pdf: pikepdf.Pdf, source: Source, number: int, context: Context) -
     if signatures(pdf):
         context.warn(f"{title!r} is digitally signed; the signatures do not hold for a changed file.")
     document = Document(pdf, title, locked=pdf.is_encrypted)
-    return take(document, source.pages, context) if source.pages else document
+    return with_pages(document, source.pages, context) if source.pages else document
 
 
 def signatures(pdf: pikepdf.Pdf) -> int:
-    """How many form fields hold a digital signature."""
+    """The number of form fields with a digital signature."""
     return sum(1 for field in fields(pdf) if field.get("/FT") == Name.Sig and isinstance(field.get("/V"), Dictionary))
 
 
 def fields(pdf: pikepdf.Pdf) -> list[pikepdf.Object]:
-    """The nodes of the form's tree that have a name or a type of their own; circles are cut."""
+    """The nodes of the form's field tree, each once, so that cycles end."""
     form = pdf.Root.get("/AcroForm")
     top = form.get("/Fields") if isinstance(form, Dictionary) else None
     waiting = list(top)[::-1] if isinstance(top, Array) else []
     found: list[pikepdf.Object] = []
-    seen: set[tuple[int, int]] = set()
+    visited: set[tuple[int, int]] = set()
     while waiting and len(found) < _MAX_FIELDS:
         node = waiting.pop()
-        if not isinstance(node, Dictionary) or (node.is_indirect and node.objgen in seen):
+        if not isinstance(node, Dictionary) or (node.is_indirect and node.objgen in visited):
             continue
-        seen.add(node.objgen)
+        visited.add(node.objgen)
         found.append(node)
         kids = node.get("/Kids")
         waiting += list(kids)[::-1] if isinstance(kids, Array) else []

@@ -1,4 +1,4 @@
-"""Fields and annotations become part of the page, as they look."""
+"""Flattening: form fields and annotations are drawn into the page."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ def flatten(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
     """Draw fields and annotations into the pages; links stay.
 
     Returns:
-        The document, or the one that takes its place.
+        The document, or its replacement.
     """
     form = pdf.Root.get("/AcroForm")
     if isinstance(form, Dictionary):
-        pdf = _with_looks(pdf)
+        pdf = _with_appearances(pdf)
     pdf.flatten_annotations("all")
     if "/AcroForm" in pdf.Root:
         del pdf.Root.AcroForm
     return pdf
 
 
-def _with_looks(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
-    """The same document, in which every field has a picture of what it holds.
+def _with_appearances(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
+    """The same document, with an appearance stream for every field.
 
-    PDFium makes it when it loads a page, with the field's own font; qpdf could only for the plainest of fonts.
+    PDFium generates the streams when it loads a page, in the field's own font; qpdf supports only the standard fonts.
     """
     before, after = io.BytesIO(), io.BytesIO()
     pdf.save(before)
@@ -39,7 +39,7 @@ def _with_looks(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
         document.save(after)
     finally:
         document.close()
-    made = pikepdf.open(io.BytesIO(after.getvalue()))
-    if isinstance(made.Root.get("/AcroForm"), Dictionary):
-        made.Root.AcroForm.NeedAppearances = False
-    return made
+    result = pikepdf.open(io.BytesIO(after.getvalue()))
+    if isinstance(result.Root.get("/AcroForm"), Dictionary):
+        result.Root.AcroForm.NeedAppearances = False
+    return result

@@ -1,4 +1,4 @@
-"""Page labels: the numbers that viewers show, such as iv or A-3."""
+"""Page labels: the page numbers that viewers display, such as iv or A-3."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from offloop_workers.pdf.reading import trees
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The label of one page: how its number is written, what stands before it, and the number."""
+    """The label of one page: numbering style, prefix and number."""
 
     style: str | None
     prefix: str
@@ -32,16 +32,16 @@ def labels(pdf: pikepdf.Pdf, pages: int) -> list[Label] | None:
             )
     if not starts:
         return None
-    found, current, begun = [], Label("/D", "", 1), 0
+    found, current, first_index = [], Label("/D", "", 1), 0
     for index in range(pages):
         if index in starts:
-            current, begun = starts[index], index
-        found.append(Label(current.style, current.prefix, current.number + index - begun))
+            current, first_index = starts[index], index
+        found.append(Label(current.style, current.prefix, current.number + index - first_index))
     return found
 
 
 def write_labels(pdf: pikepdf.Pdf, found: list[Label | None]) -> None:
-    """Give the pages these labels; a page without one is numbered by its place. Without any label, do nothing."""
+    """Label the pages; a page without a label is numbered by its index. Without any label, do nothing."""
     if not any(found):
         return
     numbers: list[object] = []

@@ -1,4 +1,4 @@
-"""Layers (optional content): what was hidden stays hidden when pages move to another document."""
+"""Layers (optional content): hidden layers stay hidden when pages are copied to another document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_LAYERS = 5_000
 
 
 class Layers:
-    """The layers of a document that is put together of others."""
+    """Layers of a document that is assembled from others."""
 
     def __init__(self, pdf: pikepdf.Pdf) -> None:
         self._pdf = pdf
@@ -19,7 +19,7 @@ class Layers:
         self._off: list[Any] = []
 
     def add(self, source: pikepdf.Pdf) -> None:
-        """Take over the layers of a source, after its pages were copied."""
+        """Copy the layers of a source whose pages were copied."""
         properties = source.Root.get("/OCProperties")
         if not isinstance(properties, Dictionary):
             return
@@ -34,7 +34,7 @@ class Layers:
                 self._off.append(copy)
 
     def write(self) -> None:
-        """Put the layers into the new document."""
+        """Write the layers to the new document."""
         if self._all:
             default = Dictionary(Order=Array(self._all), OFF=Array(self._off))
             self._pdf.Root.OCProperties = self._pdf.make_indirect(Dictionary(OCGs=Array(self._all), D=default))

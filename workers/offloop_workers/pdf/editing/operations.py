@@ -1,4 +1,4 @@
-"""The steps of edit_pdf: each a small function from documents to documents, found by its model."""
+"""Steps of edit_pdf: functions from documents to documents, registered by the model of the step."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def merge(step: edits.Merge, documents: Documents, context: Context) -> Document
 
 
 def select(step: edits.Select, documents: Documents, context: Context) -> Documents:
-    """Keep some pages of each."""
-    return [take(document, step.pages, context) for document in documents]
+    """Keep the selected pages of each document."""
+    return [with_pages(document, step.pages, context) for document in documents]
 
 
-def take(document: Document, text: str, context: Context) -> Document:
-    """A document of these pages; the same one where these are all."""
+def with_pages(document: Document, text: str, context: Context) -> Document:
+    """A document of the pages in a range; the same document where the range is all of it."""
     indices = ranges.pages(text, len(document.pages), context)
     if indices == list(range(len(document.pages))):
         return document
@@ -52,24 +52,24 @@ def take(document: Document, text: str, context: Context) -> Document:
 
 
 def split(step: edits.Split, documents: Documents, context: Context) -> Documents:
-    """Make several documents of each."""
-    made: Documents = []
+    """Split each document into several."""
+    result: Documents = []
     for document in documents:
         count = len(document.pages)
         every = step.every or count
         parts = [range(start, min(start + every, count)) for start in range(0, count, every)]
         wanted = [ranges.pages(text, count, context) for text in step.ranges] if step.ranges else parts
-        if len(made) + len(wanted) > MAX_DOCUMENTS:
+        if len(result) + len(wanted) > MAX_DOCUMENTS:
             message = f"split: more than {MAX_DOCUMENTS} parts, the most that one job makes: make larger parts."
             raise LimitExceeded(message)
         if trees.names(document.pdf, "/EmbeddedFiles"):
             context.warn("The files inside the PDF are not in its parts: attach them where they belong.")
-        made += [assemble([Part(document, indices)], context, attachments=False) for indices in wanted]
-    return made
+        result += [assemble([Part(document, indices)], context, attachments=False) for indices in wanted]
+    return result
 
 
 def rotate(step: edits.Rotate, documents: Documents, context: Context) -> Documents:
-    """Turn pages."""
+    """Rotate pages."""
     for document in documents:
         for index in dict.fromkeys(ranges.pages(step.pages, len(document.pages), context)):
             document.pages[index].rotate(step.degrees, relative=True)
@@ -77,14 +77,14 @@ def rotate(step: edits.Rotate, documents: Documents, context: Context) -> Docume
 
 
 def stamp(step: edits.Stamp, documents: Documents, context: Context) -> Documents:
-    """Draw on pages."""
+    """Draw a stamp on pages."""
     for document in documents:
         stamping.draw(step, document, ranges.pages(step.pages, len(document.pages), context), context)
     return documents
 
 
 def encrypt(step: edits.Encrypt, documents: Documents, context: Context) -> Documents:
-    """Say how the files will be encrypted."""
+    """Encrypt the files when they are written."""
     full = set(step.allow) == set(get_args(edits.Permission))
     owner = step.owner_password or (step.user_password if full else secrets.token_urlsafe(24))
     for document in documents:
@@ -98,7 +98,7 @@ def encrypt(step: edits.Encrypt, documents: Documents, context: Context) -> Docu
 
 
 def decrypt(_step: edits.Decrypt, documents: Documents, context: Context) -> Documents:
-    """Say that the files will not be encrypted."""
+    """Write the files without encryption."""
     if not any(document.locked or document.encryption for document in documents):
         context.warn("decrypt: nothing was encrypted.")
     for document in documents:
@@ -107,9 +107,9 @@ def decrypt(_step: edits.Decrypt, documents: Documents, context: Context) -> Doc
 
 
 def optimise(step: edits.Optimise, documents: Documents, _context: Context) -> Documents:
-    """Drop what nothing uses, and say that the files will be compressed."""
+    """Remove unreferenced resources, and compress the files when they are written."""
     for document in documents:
-        with suppress(pikepdf.PikepdfError):  # a page that cannot be read keeps all it has
+        with suppress(pikepdf.PikepdfError):  # an unreadable page keeps its resources
             document.pdf.remove_unreferenced_resources()
         document.compact = True
         document.linear = document.linear or step.linearise
@@ -117,7 +117,7 @@ def optimise(step: edits.Optimise, documents: Documents, _context: Context) -> D
 
 
 def attach(step: edits.Attach, documents: Documents, context: Context) -> Documents:
-    """Put files inside."""
+    """Embed files."""
     for file in step.files:
         with context.open(file.file) as opened:
             data = opened.read(_MAX_ATTACHMENT + 1)
@@ -158,51 +158,47 @@ def _attach(file: edits.Attachment, data: bytes, pdf: pikepdf.Pdf) -> None:
 
 
 def metadata(step: edits.Metadata, documents: Documents, _context: Context) -> Documents:
-    """Change the metadata, in both places a PDF has for it."""
+    """Change the metadata, in XMP and in the document information."""
+    keywords = None if step.keywords is None else ", ".join(step.keywords)
+    xmp = {
+        "dc:title": step.title,
+        "dc:creator": _as_list(step.author),
+        "dc:description": step.subject,
+        "pdf:Keywords": keywords,
+        "dc:language": _as_list(step.language),
+    }
+    information = {"/Title": step.title, "/Author": step.author, "/Subject": step.subject, "/Keywords": keywords}
     for document in documents:
         pdf = document.pdf
         if step.clear:
             del pdf.docinfo
-            for key in ("/Metadata", "/Lang"):
-                if key in pdf.Root:
-                    del pdf.Root[key]
-        if not claims.has_xmp(pdf) and "/Metadata" in pdf.Root:
-            del pdf.Root.Metadata
+        for key in ("/Metadata", "/Lang"):
+            unreadable = key == "/Metadata" and not claims.has_xmp(pdf)
+            if key in pdf.Root and (step.clear or unreadable):
+                del pdf.Root[key]
         with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as found:
-            _put(found, "dc:title", step.title)
-            _put(found, "dc:creator", None if step.author is None else [step.author] if step.author else [])
-            _put(found, "dc:description", step.subject)
-            _put(found, "pdf:Keywords", None if step.keywords is None else ", ".join(step.keywords))
-            _put(found, "dc:language", None if step.language is None else [step.language] if step.language else [])
-        plain = {
-            "/Title": step.title,
-            "/Author": step.author,
-            "/Subject": step.subject,
-            "/Keywords": None if step.keywords is None else ", ".join(step.keywords),
-        }
-        for key, value in plain.items():
-            _set(pdf.docinfo, key, value)
-        _set(pdf.Root, "/Lang", step.language)
+            _update(found, xmp)
+        _update(pdf.docinfo, information)
+        _update(pdf.Root, {"/Lang": step.language})
         document.title = step.title or document.title
     return documents
 
 
-def _put(found: Any, key: str, value: str | list[str] | None) -> None:
-    if value:
-        found[key] = value
-    elif value is not None and key in found:
-        del found[key]
+def _as_list(value: str | None) -> list[str] | None:
+    return None if value is None else [value] if value else []
 
 
-def _set(holder: Any, key: str, value: str | None) -> None:
-    if value:
-        holder[key] = String(value)
-    elif value is not None and key in holder:
-        del holder[key]
+def _update(holder: Any, entries: Mapping[str, Any]) -> None:
+    """Set the entries; an empty value deletes its entry, None leaves it as it is."""
+    for key, value in entries.items():
+        if value:
+            holder[key] = value
+        elif value is not None and key in holder:
+            del holder[key]
 
 
 def sanitise(step: edits.Sanitise, documents: Documents, context: Context) -> Documents:
-    """Remove what could run."""
+    """Remove active content."""
     removed = 0
     for document in documents:
         removed += safety.sanitise(document.pdf, links=step.links, attachments=step.attachments)

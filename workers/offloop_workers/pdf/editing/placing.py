@@ -1,4 +1,4 @@
-"""Where a stamp goes: from what a reader sees to the coordinates of a page that may be turned and cropped."""
+"""Stamp placement: from the visible page to the coordinates of a page that may be rotated and cropped."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _A4 = (0.0, 0.0, 595.0, 842.0)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A page as a reader sees it.
+    """The visible page.
 
     Attributes:
-        width: points across.
-        height: points down.
-        matrix: from points of the view, counted from its lower left corner, to the page's own.
+        width: in points.
+        height: in points.
+        matrix: from visible coordinates, with the origin at the lower left corner, to those of the page.
     """
 
     width: float
@@ -32,7 +32,7 @@ class View:
 
 
 def view(page: pikepdf.Page) -> View:
-    """How a page is seen: its crop box, turned. A box that makes no sense counts as A4."""
+    """The visible part of a page: its crop box, rotated. An invalid box counts as A4."""
     left, bottom, right, top = _box(page)
     width, height = right - left, top - bottom
     match page.rotation % 360:
@@ -48,7 +48,7 @@ def view(page: pikepdf.Page) -> View:
 def _box(page: pikepdf.Page) -> tuple[float, float, float, float]:
     try:
         box = sides(page.cropbox)
-    except Exception:  # noqa: BLE001 -- boxes of hostile pages fail in many ways, all of which mean A4
+    except Exception:  # noqa: BLE001 -- invalid boxes raise exceptions of many types
         return _A4
     if box[2] - box[0] < 1 or box[3] - box[1] < 1 or max(map(abs, box)) > _MAX_SIDE:
         return _A4
@@ -56,33 +56,38 @@ def _box(page: pikepdf.Page) -> tuple[float, float, float, float]:
 
 
 def sides(box: Any) -> tuple[float, float, float, float]:
-    """Left, bottom, right and top of a rectangle, whichever corners it names."""
+    """Left, bottom, right and top of a rectangle given by any two opposite corners."""
     values = [float(value) for value in list(box)[:4]]
     left, right = sorted((values[0], values[2]))
     bottom, top = sorted((values[1], values[3]))
     return left, bottom, right, top
 
 
-def place(stamp: Stamp, size: tuple[float, float], seen: View) -> Matrix:
-    """The matrix that puts a stamp of a size, in points, on a page.
+def place(stamp: Stamp, size: tuple[float, float], page: View) -> Matrix:
+    """The matrix that places a stamp on a page.
 
-    Rotation is about the middle of the stamp; position and margin hold for the turned stamp.
+    Rotation is about the centre of the stamp; position and margin hold for the rotated stamp.
+
+    Args:
+        stamp: position, margin, rotation and scale.
+        size: of the unrotated stamp, in points.
+        page: the visible page.
     """
-    turn = math.radians(stamp.rotate)
-    cosine, sine = math.cos(turn), math.sin(turn)
-    across = abs(size[0] * cosine) + abs(size[1] * sine)
-    down = abs(size[0] * sine) + abs(size[1] * cosine)
-    margin = 0.0 if stamp.position == "fill" else min(stamp.margin_mm * _POINTS_PER_MM, seen.width / 3, seen.height / 3)
-    room = (seen.width - 2 * margin) / across, (seen.height - 2 * margin) / down
+    angle = math.radians(stamp.rotate)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    width = abs(size[0] * cosine) + abs(size[1] * sine)
+    height = abs(size[0] * sine) + abs(size[1] * cosine)
+    margin = 0.0 if stamp.position == "fill" else min(stamp.margin_mm * _POINTS_PER_MM, page.width / 3, page.height / 3)
+    room = (page.width - 2 * margin) / width, (page.height - 2 * margin) / height
     scale = min(1.0, *room)
     if stamp.position == "fill":
         scale = min(room)
     elif stamp.width_percent is not None:
-        scale = min(seen.width * stamp.width_percent / 100 / across, room[1])
-    across, down = across * scale, down * scale
-    words = stamp.position.split("-")
-    x, y = seen.width / 2, seen.height / 2
-    x = margin + across / 2 if "left" in words else seen.width - margin - across / 2 if "right" in words else x
-    y = margin + down / 2 if "bottom" in words else seen.height - margin - down / 2 if "top" in words else y
-    in_view = Matrix(scale * cosine, scale * sine, -scale * sine, scale * cosine, x, y)
-    return Matrix(1, 0, 0, 1, -size[0] / 2, -size[1] / 2) @ in_view @ seen.matrix
+        scale = min(page.width * stamp.width_percent / 100 / width, room[1])
+    width, height = width * scale, height * scale
+    edges = stamp.position.split("-")
+    x, y = page.width / 2, page.height / 2
+    x = margin + width / 2 if "left" in edges else page.width - margin - width / 2 if "right" in edges else x
+    y = margin + height / 2 if "bottom" in edges else page.height - margin - height / 2 if "top" in edges else y
+    on_page = Matrix(scale * cosine, scale * sine, -scale * sine, scale * cosine, x, y)
+    return Matrix(1, 0, 0, 1, -size[0] / 2, -size[1] / 2) @ on_page @ page.matrix

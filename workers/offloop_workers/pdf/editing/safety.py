@@ -1,4 +1,4 @@
-"""Removing what a viewer could run or open."""
+"""Sanitising: removal of scripts, actions, XFA forms and multimedia."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pikepdf import Array, Dictionary, Name, Stream, String, sanitize
 
 from offloop_workers.pdf.reading import trees
 
-# Actions that run something, leave the document or send data; a link to the web is one only where that is asked for.
+# Actions that run something, leave the document or send data; web links are removed only on request.
 ACTIVE = frozenset(
     {
         "/JavaScript",
@@ -27,7 +27,7 @@ ACTIVE = frozenset(
         "/Trans",
     }
 )
-# What a viewer runs, or reads from its own machine, although it is written as a link to the web.
+# URI schemes that a viewer runs, or reads from its own machine, in what looks like a web link.
 _ACTIVE_SCHEMES = {"javascript": "/JavaScript", "vbscript": "/JavaScript", "data": "/Launch", "file": "/Launch"}
 _SCHEME = re.compile(r"[\x00-\x20]*([A-Za-z][A-Za-z0-9+.\-\t\r\n]{0,40}):")
 _HOLDERS = ("/A", "/PA", "/OpenAction", "/Next")
@@ -35,14 +35,15 @@ _MULTIMEDIA = frozenset({"/RichMedia", "/Movie", "/Sound", "/Screen", "/3D"})
 
 
 def sanitise(pdf: pikepdf.Pdf, *, links: bool, attachments: bool) -> int:
-    """Take out scripts, actions, XFA forms and multimedia; returns how many things went.
-
-    Every object of the file is looked at, and not only what pages and forms lead to.
+    """Remove scripts, actions, XFA forms and multimedia from every object of the file, reachable or not.
 
     Args:
         pdf: changed in place.
         links: remove links to the web as well.
         attachments: remove embedded files as well.
+
+    Returns:
+        The number of removed items.
     """
     targets = ACTIVE | {"/URI"} if links else ACTIVE
     removed = sum(_scrub(node, targets) for one in pdf.objects for node in _inside(one))
@@ -75,7 +76,7 @@ def active(pdf: pikepdf.Pdf) -> set[str]:
 
 
 def _inside(one: Any) -> Iterator[Any]:
-    """An object, and all that is written inside it; what it refers to has its own turn."""
+    """An object and all direct objects inside it; indirect ones are visited by themselves."""
     waiting = [one]
     while waiting:
         node = waiting.pop()
@@ -99,14 +100,14 @@ def _scrub(node: Any, targets: frozenset[str]) -> int:
 
 
 def _slots(node: Any) -> list[tuple[Any, str, list[Any]]]:
-    """Where a dictionary holds actions: the holder, the key, and the actions."""
+    """The places where a dictionary has actions: the holder, the key, and the actions."""
     if not isinstance(node, (Dictionary, Stream)):
         return []
     found = []
     extra = node.get("/AA")
-    places = [(node, key) for key in _HOLDERS if key in node]
-    places += [(extra, key) for key in extra.keys()] if isinstance(extra, Dictionary) else []  # noqa: SIM118 -- not a dict
-    for holder, key in places:
+    keys = [(node, key) for key in _HOLDERS if key in node]
+    keys += [(extra, key) for key in extra.keys()] if isinstance(extra, Dictionary) else []  # noqa: SIM118 -- not a dict
+    for holder, key in keys:
         value = holder.get(key)
         listed = list(value) if isinstance(value, Array) and key == "/Next" else [value]
         actions = [one for one in listed if isinstance(one, Dictionary) and isinstance(one.get("/S"), Name)]
@@ -116,10 +117,10 @@ def _slots(node: Any) -> list[tuple[Any, str, list[Any]]]:
 
 
 def _type(action: Any) -> str:
-    """The type of an action; of a link that is none to the web, what it is really."""
-    said, uri = str(action.get("/S")), action.get("/URI")
-    scheme = _SCHEME.match(str(uri)) if said == "/URI" and isinstance(uri, String) else None
-    return _ACTIVE_SCHEMES.get(re.sub(r"[\t\r\n]", "", scheme[1]).lower(), said) if scheme else said
+    """The type of an action; a URI action with an active scheme counts as what it does."""
+    name, uri = str(action.get("/S")), action.get("/URI")
+    scheme = _SCHEME.match(str(uri)) if name == "/URI" and isinstance(uri, String) else None
+    return _ACTIVE_SCHEMES.get(re.sub(r"[\t\r\n]", "", scheme[1]).lower(), name) if scheme else name
 
 
 def _without_multimedia(page: pikepdf.Page) -> int:

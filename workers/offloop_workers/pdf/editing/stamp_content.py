@@ -1,4 +1,4 @@
-"""What stamps are made of: a text, a picture or a page, each as something a page can draw."""
+"""Stamp content: a text, a picture or a page, as a form XObject of the target document."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP")
 _MAX_PIXELS = 40_000_000
 _POINTS_PER_PIXEL = 0.75
 _PAPER = 5_000
-"""Pixels a side that a text is laid out on; CSS has 96 of them to an inch."""
+"""Side of the paper that texts are laid out on, in CSS pixels (96 to an inch)."""
 _STYLE = """
 @page {{ size: {paper}px; margin: 0 }}
 body {{ margin: 0; font: {weight} {size}pt 'Source Sans 3', sans-serif; color: {color} }}
@@ -37,23 +37,23 @@ div:first-child {{ break-before: auto }}
 
 
 @dataclass(frozen=True, slots=True)
-class Ink:
-    """Something to draw: a form or picture inside the target document, and its size in points."""
+class StampContent:
+    """A form XObject of the target document, and its size in points."""
 
-    drawn: Object
+    form: Object
     width: float
     height: float
 
 
-def texts(stamp: Stamp, lines: list[str], pdf: pikepdf.Pdf, context: Context) -> list[Ink]:
-    """Each text as an ink; shaped and with fonts embedded, so that every script has its glyphs."""
+def from_texts(stamp: Stamp, lines: list[str], pdf: pikepdf.Pdf, context: Context) -> list[StampContent]:
+    """Each text as stamp content, shaped and with embedded fonts, so that every script has its glyphs."""
     body = "".join(f'<div id="t{number}">{html.escape(line)}</div>' for number, line in enumerate(lines))
     style = _STYLE.format(
         paper=_PAPER, weight="bold" if stamp.bold else "normal", size=stamp.font_size, color=stamp.color
     )
-    missing = _Missing()
+    missing = _MissingGlyphs()
     with missing:
-        document = weasyprint.HTML(string=f"<style>{style}</style>{body}", url_fetcher=_Nothing()).render(
+        document = weasyprint.HTML(string=f"<style>{style}</style>{body}", url_fetcher=_NoFetcher()).render(
             font_config=FontConfiguration()
         )
         data = document.write_pdf()
@@ -62,63 +62,63 @@ def texts(stamp: Stamp, lines: list[str], pdf: pikepdf.Pdf, context: Context) ->
             f"No font has {', '.join(list(missing.found)[:10])}: drawn as empty boxes. Stamp a picture or PDF instead."
         )
     with pikepdf.open(io.BytesIO(data)) as source:
-        inks = []
+        contents = []
         for number, (laid_out, page) in enumerate(zip(document.pages, source.pages, strict=True)):
             left, top, right, bottom = (value * _POINTS_PER_PIXEL for value in laid_out.anchors[f"t{number}"])
             height = _PAPER * _POINTS_PER_PIXEL
             box = pikepdf.Array([left, height - bottom, max(right, left + 1), height - top])
             page.mediabox = page.cropbox = page.trimbox = box
-            inks.append(_of_page(page, pdf))
-        return inks
+            contents.append(_from_page(page, pdf))
+        return contents
 
 
-def of_file(reference: FileReference, number: int, pdf: pikepdf.Pdf, context: Context) -> Ink:
-    """A picture, or a page of another PDF.
+def from_file(reference: FileReference, number: int, pdf: pikepdf.Pdf, context: Context) -> StampContent:
+    """A picture, or a page of another PDF, as stamp content.
 
     Raises:
-        JobError: it is neither, or has no such page.
+        JobError: the file is neither, or has no such page.
     """
     with context.open(reference) as file:
         head = file.read(1024)
     if b"%PDF-" not in head:
-        return _of_picture(reference, pdf, context)
+        return _from_picture(reference, pdf, context)
     with opening.opened(opening.content(reference, context), None, context) as source:
         if number > len(source.pages):
             message = f"stamp: there is no page {number}: the stamp's file has {len(source.pages)}."
             raise JobError(message, code="bad_input")
-        return _of_page(source.pages[number - 1], pdf)
+        return _from_page(source.pages[number - 1], pdf)
 
 
-def _of_page(page: pikepdf.Page, pdf: pikepdf.Pdf) -> Ink:
+def _from_page(page: pikepdf.Page, pdf: pikepdf.Pdf) -> StampContent:
     form = page.as_form_xobject()
-    # A group is blended as a whole: what overlaps inside a faint stamp does not show.
+    # A transparency group is blended as a whole, so overlaps inside a translucent stamp do not show.
     form.Group = Dictionary(S=Name.Transparency)
     left, bottom, right, top = sides(page.trimbox)
     width, height = right - left, top - bottom
     if page.rotation % 180:
         width, height = height, width
     copy = pdf.copy_foreign(form)
-    return Ink(_moved_to_origin(copy, pdf), max(width, 1), max(height, 1))
+    return StampContent(_moved_to_origin(copy, pdf), max(width, 1), max(height, 1))
 
 
 def _moved_to_origin(form: Object, pdf: pikepdf.Pdf) -> Object:
-    """A form draws where its box is; wrapped in another, its visible corner is the origin."""
+    """The form, wrapped in another one that moves its visible corner to the origin."""
     box, matrix = sides(form.BBox), pikepdf.Matrix(form.get("/Matrix") or pikepdf.Array([1, 0, 0, 1, 0, 0]))
-    seen = matrix.transform(pikepdf.Rectangle(*box))
-    wrapper = pdf.make_stream(pikepdf.Matrix(1, 0, 0, 1, -seen.llx, -seen.lly).encode() + b" cm /Inner Do")
+    visible = matrix.transform(pikepdf.Rectangle(*box))
+    wrapper = pdf.make_stream(pikepdf.Matrix(1, 0, 0, 1, -visible.llx, -visible.lly).encode() + b" cm /Inner Do")
     wrapper.Type, wrapper.Subtype = Name.XObject, Name.Form
-    wrapper.BBox = pikepdf.Array([0, 0, seen.urx - seen.llx, seen.ury - seen.lly])
+    wrapper.BBox = pikepdf.Array([0, 0, visible.urx - visible.llx, visible.ury - visible.lly])
     wrapper.Group = Dictionary(S=Name.Transparency)
     wrapper.Resources = Dictionary(XObject=Dictionary(Inner=form))
     return pdf.make_indirect(wrapper)
 
 
-def _of_picture(reference: FileReference, pdf: pikepdf.Pdf, context: Context) -> Ink:
+def _from_picture(reference: FileReference, pdf: pikepdf.Pdf, context: Context) -> StampContent:
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # WeasyPrint turns it on for the whole process
-    Image.MAX_IMAGE_PIXELS = None  # ours is checked below, with a sentence of its own
+    Image.MAX_IMAGE_PIXELS = None  # the limit is checked below, with a message for the caller
     try:
         with context.open(reference) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on odd metadata, which is dropped anyway
+            warnings.simplefilter("ignore")  # warnings about odd metadata, which is dropped anyway
             picture: Image.Image = Image.open(file, formats=_FORMATS)
             _check_pixels(picture)
             picture = ImageOps.exif_transpose(picture).convert("RGBA")
@@ -129,14 +129,15 @@ def _of_picture(reference: FileReference, pdf: pikepdf.Pdf, context: Context) ->
         raise JobError(message, code="bad_stamp") from error
     drawn = pdf.make_stream(picture.convert("RGB").tobytes(), **_pixels(picture, Name.DeviceRGB))
     opacity = picture.getchannel("A")
-    if min(opacity.tobytes()) < 255:  # noqa: PLR2004 -- solid
+    if min(opacity.tobytes()) < 255:  # noqa: PLR2004 -- opaque
         drawn.SMask = pdf.make_stream(opacity.tobytes(), **_pixels(picture, Name.DeviceGray))
     wrapper = pdf.make_stream(b"%d 0 0 %d 0 0 cm /Inner Do" % picture.size)
     wrapper.Type, wrapper.Subtype = Name.XObject, Name.Form
     wrapper.BBox = pikepdf.Array([0, 0, *picture.size])
     wrapper.Resources = Dictionary(XObject=Dictionary(Inner=pdf.make_indirect(drawn)))
     wrapper.Matrix = pikepdf.Array([_POINTS_PER_PIXEL, 0, 0, _POINTS_PER_PIXEL, 0, 0])
-    return Ink(pdf.make_indirect(wrapper), picture.width * _POINTS_PER_PIXEL, picture.height * _POINTS_PER_PIXEL)
+    width, height = picture.width * _POINTS_PER_PIXEL, picture.height * _POINTS_PER_PIXEL
+    return StampContent(pdf.make_indirect(wrapper), width, height)
 
 
 def _check_pixels(picture: Image.Image) -> None:
@@ -156,16 +157,16 @@ def _pixels(picture: Image.Image, space: Object) -> dict[str, Any]:
     }
 
 
-class _Nothing(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
-    """A stamp's text loads nothing."""
+class _NoFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
+    """Fetcher that refuses every URL: a stamp's text loads nothing."""
 
     def fetch(self, url: str, headers: object = None) -> Any:  # noqa: ARG002 -- WeasyPrint's signature
         message = "a stamp loads nothing"
         raise ValueError(message)
 
 
-class _Missing(logging.Handler):
-    """Characters that no font has, from WeasyPrint's log, which nobody else sees meanwhile."""
+class _MissingGlyphs(logging.Handler):
+    """Handler that collects missing glyphs from WeasyPrint's log, whose records do not propagate meanwhile."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -173,7 +174,7 @@ class _Missing(logging.Handler):
         self._log = logging.getLogger("weasyprint")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the code point of a missing glyph."""
+        """Record the code point of a missing glyph."""
         text = record.getMessage()
         if ".notdef glyph" in text and "U+" in text:
             self.found["U+" + text.rsplit("U+", 1)[1].split(")")[0]] = None

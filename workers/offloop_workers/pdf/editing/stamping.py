@@ -1,4 +1,4 @@
-"""Drawing stamps on pages."""
+"""Stamping: drawing stamp content on pages."""
 
 from __future__ import annotations
 
@@ -21,48 +21,56 @@ def draw(stamp: Stamp, document: Document, indices: Sequence[int], context: Cont
     """Draw a stamp on some pages of a document.
 
     Raises:
-        LimitExceeded: numbers were asked for on too many pages.
-        JobError: the stamp's file is nothing that can be drawn.
+        LimitExceeded: page numbers would be stamped on too many pages.
+        JobError: the stamp's file is neither a PDF nor a picture, or is damaged.
     """
     pdf = document.pdf
-    indices = list(dict.fromkeys(indices))
-    chosen: dict[int, stamp_content.Ink] = {}
-    if stamp.file is not None:
-        chosen = dict.fromkeys(indices, stamp_content.of_file(stamp.file, stamp.file_page, pdf, context))
-    elif stamp.text is not None:
-        lines = {index: _numbered(stamp.text, index + 1, len(document.pages)) for index in indices}
-        different = list(dict.fromkeys(lines.values()))
-        if len(different) > _MAX_TEXTS:
-            message = (
-                f"Numbers would be stamped on {len(different):,} pages, more than the {_MAX_TEXTS:,} of one step: "
-                "use several stamp steps, each with a part of the pages."
-            )
-            raise LimitExceeded(message)
-        by_line = dict(zip(different, stamp_content.texts(stamp, different, pdf, context), strict=True))
-        chosen = {index: by_line[line] for index, line in lines.items()}
+    contents = _contents(stamp, document, list(dict.fromkeys(indices)), context)
     state = pdf.make_indirect(Dictionary(Type=Name.ExtGState, ca=stamp.opacity, CA=stamp.opacity))
     names = _Names()
-    for index, ink in chosen.items():
-        _draw(stamp, document.pages[index], ink, state, names)
+    for index, content in contents.items():
+        _draw(stamp, document.pages[index], content, state, names)
 
 
-def _draw(stamp: Stamp, page: pikepdf.Page, ink: stamp_content.Ink, state: pikepdf.Object, names: _Names) -> None:
-    matrix = place(stamp, (ink.width, ink.height), view(page))
-    form = page.add_resource(ink.drawn, Name.XObject, names.unused(page), replace_existing=False)
-    look = page.add_resource(state, Name.ExtGState, names.unused(page), replace_existing=False)
-    # An artifact: what assistive programs should not read aloud on every page.
-    content = b"/Artifact BMC q %s gs %s cm %s Do Q EMC\n" % (str(look).encode(), matrix.encode(), str(form).encode())
+def _contents(
+    stamp: Stamp, document: Document, indices: list[int], context: Context
+) -> dict[int, stamp_content.StampContent]:
+    """The stamp content by page index; pages with equal text share it."""
+    if stamp.file is not None:
+        return dict.fromkeys(indices, stamp_content.from_file(stamp.file, stamp.file_page, document.pdf, context))
+    if stamp.text is None:
+        return {}
+    lines = {index: _numbered(stamp.text, index + 1, len(document.pages)) for index in indices}
+    different = list(dict.fromkeys(lines.values()))
+    if len(different) > _MAX_TEXTS:
+        message = (
+            f"Numbers would be stamped on {len(different):,} pages, more than the {_MAX_TEXTS:,} of one step: "
+            "use several stamp steps, each with a part of the pages."
+        )
+        raise LimitExceeded(message)
+    by_line = dict(zip(different, stamp_content.from_texts(stamp, different, document.pdf, context), strict=True))
+    return {index: by_line[line] for index, line in lines.items()}
+
+
+def _draw(
+    stamp: Stamp, page: pikepdf.Page, content: stamp_content.StampContent, state: pikepdf.Object, names: _Names
+) -> None:
+    matrix = place(stamp, (content.width, content.height), view(page)).encode()
+    form = page.add_resource(content.form, Name.XObject, names.unused(page), replace_existing=False)
+    opacity = page.add_resource(state, Name.ExtGState, names.unused(page), replace_existing=False)
+    # An artifact, so that screen readers do not read it on every page.
+    operators = b"/Artifact BMC q %s gs %s cm %s Do Q EMC\n" % (str(opacity).encode(), matrix, str(form).encode())
     if stamp.layer == "under":
-        page.contents_add(content, prepend=True)
+        page.contents_add(operators, prepend=True)
         return
-    page.contents_add(b"q\n", prepend=True)  # whatever the page leaves turned or scaled ends before the stamp
-    page.contents_add(b"\nQ\n" + content)
+    page.contents_add(b"q\n", prepend=True)  # restores the graphics state that the page leaves changed
+    page.contents_add(b"\nQ\n" + operators)
 
 
 class _Names:
-    """Names that pages do not use yet; the library's own are random, and the same job should give the same bytes.
+    """Unused resource names; unlike the library's random ones, they make the same job give the same bytes.
 
-    All pages of a document may share their resources, which are therefore looked through once and not for each page.
+    Pages of a document may share their resources, so names in use are collected once for each dictionary of resources.
     """
 
     def __init__(self) -> None:
@@ -77,7 +85,7 @@ class _Names:
             taken = {key for group in groups for key in group.keys()}  # noqa: SIM118 -- not a dict
             if resources.is_indirect:
                 self._shared[resources.objgen] = taken
-        self._number += 1  # never again the same one, so what is added meanwhile need not be looked at
+        self._number += 1  # never reused, so names that are added meanwhile need no check
         while f"/Stamp{self._number}" in taken:
             self._number += 1
         return Name(f"/Stamp{self._number}")

@@ -1,4 +1,4 @@
-"""What the metadata of a document claims: PDF/A, PDF/UA, PDF/X. Claims, not facts."""
+"""Conformance claims in the metadata of a document: PDF/A, PDF/UA, PDF/X. They are not verified."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CLAIMS = (f"{_A}part", f"{_A}conformance", f"{_A}rev", f"{_UA}part", f"{_UA}rev
 
 
 def has_xmp(pdf: pikepdf.Pdf) -> bool:
-    """Whether the document has XMP metadata of a size that can be looked at."""
+    """Whether the document has XMP metadata of acceptable size."""
     stream = pdf.Root.get("/Metadata")
     if not isinstance(stream, Stream):
         return False
@@ -24,10 +24,10 @@ def has_xmp(pdf: pikepdf.Pdf) -> bool:
 
 
 def of(pdf: pikepdf.Pdf) -> list[str]:
-    """The standards it claims, such as ``PDF/A-3B`` and ``PDF/UA-1``."""
+    """The claimed standards, such as ``PDF/A-3B`` and ``PDF/UA-1``."""
     if not has_xmp(pdf):
         return []
-    with suppress(Exception):  # hostile XML fails in many ways, none of which is a claim
+    with suppress(Exception):  # malformed XML raises exceptions of many types; it contains no claim
         found = pdf.open_metadata()
         claimed = [f"PDF/A-{found.pdfa_status}"[:20]] if found.pdfa_status else []
         claimed += [f"PDF/X {found.pdfx_status}"[:40]] if found.pdfx_status else []
@@ -36,7 +36,7 @@ def of(pdf: pikepdf.Pdf) -> list[str]:
 
 
 def drop(pdf: pikepdf.Pdf) -> bool:
-    """Take the claims back; whether there were any."""
+    """Remove the claims; returns whether there were any."""
     if not of(pdf):
         return False
     with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as found:

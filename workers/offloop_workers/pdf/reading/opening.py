@@ -1,4 +1,4 @@
-"""Opening a PDF of unknown origin: few bytes, few pages, and a sentence for each thing that may be wrong."""
+"""Guarded opening of a PDF of unknown origin: bounds on bytes and pages, and a message for each fault."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
 
 _HEAD = 1024
-"""Readers look for the header in this many bytes, because some programs write others before it."""
+"""Bytes in which viewers look for the header, since some programs write others before it."""
 _EMPTY = "it has no pages"
 _UNREADABLE = "its structure cannot be read"
-_CIRCLE = "its page tree runs in a circle or is nested too deep"
+_CYCLE = "its page tree runs in a circle or is nested too deep"
 _MAX_DEPTH = 200
 _SPARE = 1_000
-"""Kids that are no pages but groups of them, beyond three for each page."""
+"""Intermediate nodes that the page tree may have beyond three for each page."""
 _STREAM_BYTES = 256 << 20
 
-# For the whole process: what one stream may unfold to (a picture of 80 megapixels fits), and how much damage is too
-# much. A stream beyond it cannot be read; where it need not be read it is copied as it is.
+# Process-wide: the decompressed size of one stream (enough for 80 megapixels), and the number of tolerated faults. A
+# larger stream cannot be read; where it need not be read, it is copied as it is.
 set_qpdf_limits(
     flate_max_memory=_STREAM_BYTES,
     png_max_memory=_STREAM_BYTES,
@@ -53,15 +53,15 @@ def content(reference: FileReference, context: Context) -> bytes:
         message = f"The PDF has more than {MAX_FILE_BYTES >> 20} MiB, the most that is read: send it in parts."
         raise LimitExceeded(message)
     if b"%PDF-" not in data[:_HEAD]:
-        what = "empty: 0 bytes" if not data else "not a PDF: it does not begin with %PDF-"
-        message = f"The file is {what}. Send the PDF itself; render_pdf makes one of HTML or Markdown."
+        fault = "empty: 0 bytes" if not data else "not a PDF: it does not begin with %PDF-"
+        message = f"The file is {fault}. Send the PDF itself; render_pdf makes one of HTML or Markdown."
         raise JobError(message, code="not_a_pdf")
     return data
 
 
 @contextmanager
 def opened(data: bytes, password: str | None, context: Context) -> Iterator[pikepdf.Pdf]:
-    """A PDF to look into or to change, with a page tree that can be walked.
+    """A PDF for inspection or change, with a valid page tree.
 
     Raises:
         LimitExceeded: it has more pages than the kind reads.
@@ -75,7 +75,7 @@ def opened(data: bytes, password: str | None, context: Context) -> Iterator[pike
 
 @contextmanager
 def drawn(data: bytes, password: str | None, context: Context) -> Iterator[pypdfium2.PdfDocument]:
-    """A PDF to draw or to read text from.
+    """A PDF for drawing or for reading its text.
 
     Raises:
         LimitExceeded: it has more pages than the kind reads.
@@ -94,7 +94,7 @@ def drawn(data: bytes, password: str | None, context: Context) -> Iterator[pypdf
 
 @contextmanager
 def damage(password: str | None = None) -> Iterator[None]:
-    """Turn whatever a library throws at a damaged or locked file into one sentence.
+    """Turn every exception that a library raises on a damaged or locked file into one message.
 
     Raises:
         JobError: ``wrong_password`` or ``damaged_pdf``.
@@ -114,15 +114,15 @@ def damage(password: str | None = None) -> Iterator[None]:
 
 
 def damaged(reason: str) -> JobError:
-    """The one sentence for a file that cannot be understood."""
+    """The error for a file that cannot be parsed."""
     return JobError(f"The PDF is damaged or cut off ({reason}): send the complete file.", code="damaged_pdf")
 
 
 def _reason(error: Exception) -> str:
     # Such as: stream <_io.BytesIO object at …> (object 4,0, offset 300): PL_Flate memory limit exceeded
-    said = str(error).rsplit("): ", 1)[-1].rsplit(">: ", 1)[-1]
-    if isinstance(error, pikepdf.PikepdfError) and "<" not in said:
-        return " ".join(said.split())[:120]
+    text = str(error).rsplit("): ", 1)[-1].rsplit(">: ", 1)[-1]
+    if isinstance(error, pikepdf.PikepdfError) and "<" not in text:
+        return " ".join(text.split())[:120]
     return "something in it is not what it should be"
 
 
@@ -145,7 +145,7 @@ def _check_pages(pdf: pikepdf.Pdf, most: int) -> None:
         if entries > 4 * most + _SPARE:
             _limit(entries, most)
         if node.objgen in seen or depth > _MAX_DEPTH:
-            raise damaged(_CIRCLE)
+            raise damaged(_CYCLE)
         if node.is_indirect:
             seen.add(node.objgen)
         waiting += [(kid, depth + 1) for kid in kids]

@@ -1,4 +1,4 @@
-"""Previews: pages of a PDF as pictures."""
+"""Previews (preview_pdf): pages of a PDF as pictures."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from offloop.kinds.kind import performs
 from offloop_workers.pdf.reading import opening, ranges
 
 _MAX_SIDE = 16_383
-"""Pixels a side that each of the formats can hold."""
+"""Pixels a side, which every output format supports."""
 _POINTS_PER_INCH = 72
 _MIN_SIDE = 1e-3
 
 
 @performs(preview_pdf)
 def preview(request: ToPreview, context: Context) -> Previews:
-    """Draw the pages asked for, forms and annotations included.
+    """Draw the requested pages, with forms and annotations.
 
     Raises:
-        LimitExceeded: too many pages or pixels; checked before any is drawn.
+        LimitExceeded: too many pages or pixels, which is checked before any page is drawn.
         JobError: the PDF cannot be opened, or has no such page.
     """
     data = opening.content(request.file, context)
@@ -48,12 +48,12 @@ def preview(request: ToPreview, context: Context) -> Previews:
             raise LimitExceeded(message)
         scales = _scales(request, document, wanted, context.limits.pixels or MAX_ALL_PREVIEW_PIXELS)
         document.init_forms()
-        made = []
+        previews = []
         for step, (index, scale) in enumerate(zip(wanted, scales, strict=True)):
             context.progress(step, len(wanted), f"page {index + 1}")
-            made.append(_draw(request, document, index, scale, context))
+            previews.append(_draw(request, document, index, scale, context))
     context.progress(len(wanted), len(wanted), "done")
-    return Previews(previews=made, pages=count)
+    return Previews(previews=previews, pages=count)
 
 
 def _scales(request: ToPreview, document: pypdfium2.PdfDocument, wanted: list[int], most: int) -> list[float]:

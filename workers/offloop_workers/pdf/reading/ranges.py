@@ -1,4 +1,4 @@
-"""Page ranges as people write them: ``1-3,7,-1,odd``."""
+"""Page ranges such as ``1-3,7,-1,odd``."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _HINT = "Write page numbers such as '1-3,7,-1' (-1 is the last page), '5-', 'odd
 
 
 def pages(text: str, count: int, context: Context) -> list[int]:
-    """The pages a text names, counted from 0, in its order and as often as it names them.
+    """Parse page ranges to indices from 0, in their order and with repetitions.
 
     Args:
-        text: numbers and ranges, joined by commas; a range may run backwards.
+        text: numbers and ranges, separated by commas; a range may be descending.
         count: pages of the document.
-        context: says how many pages one document may have.
+        context: its limits bound the number of pages.
 
     Raises:
-        JobError: ``bad_input``: the text is none, or names a page that there is not.
-        LimitExceeded: it names more pages than the kind handles.
+        JobError: ``bad_input``: the text is malformed, or contains a page that does not exist.
+        LimitExceeded: it contains more pages than the kind handles.
     """
     most = context.limits.pages or MAX_PAGES
     found: list[int] = []
@@ -34,8 +34,8 @@ def pages(text: str, count: int, context: Context) -> list[int]:
     return found
 
 
-def shown(numbers: list[int]) -> str:
-    """Page numbers as a short text: ``1-3, 7``; of many, the first."""
+def summary(numbers: list[int]) -> str:
+    """Page numbers as a short text such as ``1-3, 7``, cut after ten runs."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""The fonts and pictures that the pages of a PDF use."""
+"""Fonts and pictures in the resources of pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILES = ("/FontFile", "/FontFile2", "/FontFile3")
 
 
 def used(pdf: pikepdf.Pdf) -> tuple[list[FontUse], int]:
-    """The first 100 fonts by name, and how many different pictures there are."""
+    """The first 100 fonts, sorted by name, and the number of distinct pictures."""
     fonts: dict[tuple[int, int], FontUse] = {}
     images: set[tuple[int, int]] = set()
     for kind, node in _walk(pdf):
@@ -29,11 +29,11 @@ def used(pdf: pikepdf.Pdf) -> tuple[list[FontUse], int]:
 
 
 def _walk(pdf: pikepdf.Pdf) -> Iterator[tuple[str, Any]]:
-    """What the resources of pages name, and the resources of the forms among it; each once."""
-    seen: set[tuple[int, int]] = set()
+    """The objects in the resources of pages and of their forms, each once, with their category."""
+    visited: set[tuple[int, int]] = set()
     for page in pdf.pages:
         waiting: list[tuple[Any, int]] = [(page.get_resources(), 0)]
-        while waiting and len(seen) < _MAX_NODES:
+        while waiting and len(visited) < _MAX_NODES:
             resources, depth = waiting.pop()
             if not isinstance(resources, Dictionary) or depth > _MAX_DEPTH:
                 continue
@@ -41,10 +41,10 @@ def _walk(pdf: pikepdf.Pdf) -> Iterator[tuple[str, Any]]:
                 group: Any = resources.get(kind)
                 for key in group.keys() if isinstance(group, Dictionary) else ():
                     node: Any = group.get(key)
-                    if not hasattr(node, "objgen") or not hasattr(node, "get") or node.objgen in seen:
+                    if not hasattr(node, "objgen") or not hasattr(node, "get") or node.objgen in visited:
                         continue
                     if node.is_indirect:
-                        seen.add(node.objgen)
+                        visited.add(node.objgen)
                     if isinstance(node, (Dictionary, pikepdf.Stream)):
                         yield kind, node
                         waiting.append((node.get("/Resources"), depth + 1))

@@ -1,4 +1,4 @@
-"""Reading: the text of a PDF, page by page."""
+"""Text extraction (extract_pdf_text), page by page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_COLUMN = 250
 
 @performs(extract_pdf_text)
 def read(request: ToRead, context: Context) -> PdfText:
-    """Read pages until the cap is met.
+    """Extract the text of pages, up to the requested number of characters.
 
     Raises:
         JobError: the PDF cannot be opened, or has no such page.
@@ -52,7 +52,7 @@ def read(request: ToRead, context: Context) -> PdfText:
             room -= len(text)
     if empty:
         context.warn(
-            f"No text on {'page' if len(empty) == 1 else 'pages'} {ranges.shown(empty)}: a scan or a drawing, or "
+            f"No text on {'page' if len(empty) == 1 else 'pages'} {ranges.summary(empty)}: a scan or a drawing, or "
             "empty. Look with preview_pdf."
         )
     context.progress(len(wanted), len(wanted), "done")
@@ -74,7 +74,7 @@ def _text(document: pypdfium2.PdfDocument, index: int, *, layout: bool) -> str:
 
 
 def _clean(text: str) -> str:
-    """Words that the end of a line cut are whole again; line ends are plain, control characters gone."""
+    """Join words that are hyphenated at line ends, normalise line ends, drop control characters."""
     text = _CONTROL.sub("", _WORD_END.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
     return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
 
@@ -84,7 +84,7 @@ def _plain(text: str) -> str:
 
 
 def _laid_out(found: Any) -> str | None:
-    """Lines from top to bottom, each piece of text in the column where it stands; None where there is too much."""
+    """Text in columns as on the page, lines from top to bottom; None for more than `_MAX_RECTANGLES` pieces."""
     count = found.count_rects()
     if not 0 < count <= _MAX_RECTANGLES:
         return None
@@ -109,9 +109,9 @@ def _laid_out(found: Any) -> str | None:
 
 
 def _line(pieces: list[tuple[float, float, float, float, str]], start: float, unit: float) -> str:
-    written = ""
+    line = ""
     for _, _, left, _, text in sorted(pieces, key=lambda piece: piece[2]):
         column = min(round((left - start) / unit), _MAX_COLUMN)
-        written = written.ljust(column) if column > len(written) else f"{written} " if written else ""
-        written += text
-    return written
+        line = line.ljust(column) if column > len(line) else f"{line} " if line else ""
+        line += text
+    return line

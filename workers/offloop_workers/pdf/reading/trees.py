@@ -1,4 +1,4 @@
-"""The trees inside a PDF that a hostile file makes endless: names, numbers, outlines. Walked with a bound."""
+"""Bounded traversal of the trees inside a PDF (names, numbers, outlines), which a hostile file can make cyclic."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEAF = 64
 
 
 def entries(root: object, key: str = "/Names") -> Iterator[tuple[Any, Any]]:
-    """The pairs of a name tree (``/Names``) or number tree (``/Nums``); circles and strays are left out."""
+    """The pairs of a name tree (``/Names``) or number tree (``/Nums``); cycles and invalid nodes are skipped."""
     waiting, found = [root], 0
     seen: set[tuple[int, int]] = set()
     while waiting and len(seen) < _MAX_NODES:
@@ -61,11 +61,11 @@ class Item:
     """One entry of an outline.
 
     Attributes:
-        title: what it says.
-        target: where it leads: a destination (array, string or name), or None.
-        uri: a link to the web, where it leads there.
-        closed: whether what is below it is folded.
-        children: what is below it.
+        title: its text.
+        target: a destination (array, string or name), or None.
+        uri: a link to the web, or None.
+        closed: whether its children are collapsed.
+        children: the entries below.
     """
 
     title: str
@@ -76,7 +76,7 @@ class Item:
 
 
 def outline(pdf: pikepdf.Pdf, limit: int = _MAX_NODES) -> list[Item]:
-    """The outline, at most so many items of it; circles are cut."""
+    """The outline, at most `limit` items of it; cycles are cut."""
     root = pdf.Root.get("/Outlines")
     top: list[Item] = []
     waiting = [(root.get("/First"), top, 1)] if isinstance(root, Dictionary) else []
@@ -108,7 +108,7 @@ def _item(node: Object) -> Item:
 
 
 def destination(pdf: pikepdf.Pdf, target: Any, named: Mapping[bytes, Any]) -> Array | None:
-    """The explicit destination behind a target; None where there is none."""
+    """The explicit destination that a target resolves to, or None."""
     if isinstance(target, String):
         target = named.get(bytes(target))
     elif isinstance(target, Name):
@@ -120,8 +120,8 @@ def destination(pdf: pikepdf.Pdf, target: Any, named: Mapping[bytes, Any]) -> Ar
 
 
 def text(value: object) -> str | None:
-    """A string of the file as text of bounded length, without control characters."""
+    """A string of the file as text of bounded length, without control characters; None for any other object."""
     if not isinstance(value, String):
         return None
-    shown = "".join(character if character.isprintable() else " " for character in str(value)[: 2 * _MAX_TITLE])
-    return " ".join(shown.split())[:_MAX_TITLE]
+    printable = "".join(character if character.isprintable() else " " for character in str(value)[: 2 * _MAX_TITLE])
+    return " ".join(printable.split())[:_MAX_TITLE]

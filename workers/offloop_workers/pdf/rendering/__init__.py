@@ -1,1 +1,1 @@
-"""Rendering: from HTML, Markdown or a template to a PDF."""
+"""Rendering of HTML, Markdown and templates to PDF (render_pdf)."""

@@ -1,8 +1,8 @@
-"""Flex and grid boxes around whole pages, which WeasyPrint lays out again and again: found, and made plain blocks.
+"""Box flattening: flex and grid boxes around whole pages become plain blocks, since their layout takes too long.
 
-Such a box is measured by laying out all it holds, on every page anew and once more for each such box around it. Its
-time grows with the square of its text and threefold or so with each level of nesting; sites wrap entire articles in
-three of them. The constants below were fitted to measurements on one machine and need only be right to a factor.
+WeasyPrint measures such a box by laying out its content, on every page anew and once more for each such box around it.
+The time grows with the square of the text, and about threefold with each level of nesting; sites wrap entire articles
+in three of them. The constants below were fitted to measurements on one machine and need only be right to a factor.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 SECONDS: Final = 2.0
-"""The most that one box may be expected to take, for ``auto`` to leave it as it is."""
+"""With ``auto``, a box whose estimated layout time is above this becomes a block."""
 
 _A_PAGE: Final = 3_000
 _PER_ELEMENT: Final = 40
@@ -29,25 +29,25 @@ _PER_LEVEL: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class _Weight:
-    """An element's content, in characters, and the levels of flex and grid boxes in it, its own included."""
+    """Layout cost of an element: its content in characters, and the nesting of flex and grid boxes, itself included."""
 
     characters: int
     levels: int
 
     @property
     def seconds(self) -> float:
-        """Roughly what its layout takes."""
-        # Past thirty levels the number means only: never.
+        """Estimated time of the layout."""
+        # Bounded, since beyond thirty levels the layout would never end anyway.
         once = _SECONDS_SQUARED * self.characters**2 + _SECONDS_LEAST
         return once * float(_PER_LEVEL) ** (min(self.levels, 30) - 1)
 
 
 class Html(weasyprint.HTML):  # type: ignore[misc]  # WeasyPrint ships no types
-    """A document that looks at its wrappers once its styles are known, before it is laid out.
+    """A document whose boxes are flattened between the computation of styles and the layout.
 
     Attributes:
-        layout: what is to be done about them.
-        flattened: how many became blocks.
+        layout: which boxes to flatten.
+        flattened: number of boxes that became blocks.
     """
 
     layout: Layout = "as_is"
@@ -56,7 +56,7 @@ class Html(weasyprint.HTML):  # type: ignore[misc]  # WeasyPrint ships no types
     def render(
         self, font_config: Any = None, counter_style: Any = None, color_profiles: Any = None, **options: Any
     ) -> Any:
-        """Lay the document out, as the class above does."""
+        """Lay the document out, with the arguments of `weasyprint.HTML.render`."""
         return _Document._render(  # noqa: SLF001 -- the only place between styles and layout; a test holds it
             self, font_config, counter_style, color_profiles, {**weasyprint.DEFAULT_OPTIONS, **options}
         )
@@ -73,14 +73,13 @@ class _Document(weasyprint.Document):  # type: ignore[misc]  # WeasyPrint ships 
 
 def _flatten(root: Element, style_for: Any, layout: Layout) -> int:
     styles = style_for.get_computed_styles()
-    wrappers = {key[0] for key, style in styles.items() if key[1] is None and _is_flexible(style)}
-    if not wrappers:
+    boxes = {key[0] for key, style in styles.items() if key[1] is None and _is_flexible(style)}
+    if not boxes:
         return 0
-    weights = _weights(root, wrappers)
+    weights = _weights(root, boxes)
     flattened = 0
-    # Outside in: what is inside a box that became a block is laid out that much less often.
     for element in root.iter():
-        if element in wrappers and _is_wrapper(weights[element], layout):
+        if element in boxes and _is_too_slow(weights[element], layout):
             styles[element, None] = _as_block(styles[element, None])
             flattened += 1
     return flattened
@@ -90,30 +89,30 @@ def _is_flexible(style: Any) -> bool:
     return "flex" in style["display"] or "grid" in style["display"]
 
 
-def _is_wrapper(weight: _Weight, layout: Layout) -> bool:
+def _is_too_slow(weight: _Weight, layout: Layout) -> bool:
     if layout == "print_safe":
         return weight.characters >= _A_PAGE or weight.levels > 1
     return weight.seconds > SECONDS
 
 
-def _weights(root: Element, wrappers: set[Element]) -> dict[Element, _Weight]:
-    """The weight of each element, children first, without recursion: documents are nested as deep as they like."""
+def _weights(root: Element, boxes: set[Element]) -> dict[Element, _Weight]:
+    """The weight of each element, children first; iterative, since nesting is unbounded."""
     found: dict[Element, _Weight] = {}
     for element in reversed(list(root.iter())):
         children = [found[child] for child in element]
         text = len(element.text or "") + sum(len(child.tail or "") for child in element)
         found[element] = _Weight(
             text + _PER_ELEMENT + sum(child.characters for child in children),
-            (element in wrappers) + max((child.levels for child in children), default=0),
+            (element in boxes) + max((child.levels for child in children), default=0),
         )
     return found
 
 
 def _as_block(style: Any) -> Any:
-    # Elements with equal rules share one style, so this one gets its own.
+    # Elements with equal rules share one style object.
     block = style.copy()
     block["display"] = ("block", "flow")
-    # What fills a window and scrolls shows one page of its content on paper.
+    # A box that fills the window and scrolls would print only one page of its content.
     block["height"] = "auto"
     block["overflow"] = "visible"
     return block

@@ -1,7 +1,7 @@
-"""What a document may load: its own assets and ``data:`` URLs. Never a file of the worker.
+"""Resource fetcher of a document: assets of the request and ``data:`` URLs, never a file of the worker.
 
-The network only where the request allows it, and then through the context, whose guard decides; WeasyPrint itself is
-never given a connection.
+Resources on the network are loaded only where the request allows it, and by the context, which applies the outbound
+policy; WeasyPrint itself never gets a connection.
 """
 
 from __future__ import annotations
@@ -19,24 +19,29 @@ from offloop.kinds.references import FileReference, Scheme, parse
 from offloop_workers.pdf.rendering import pictures
 
 BASE = "https://assets.offloop.invalid/"
-"""Where relative URLs point; a name that no resolver knows, and that nobody asks."""
+"""Base of relative URLs; a name that never resolves and is never looked up."""
 
-_MAX_SHOWN = 120
+_MAX_NAME = 120
 _MAX_TEXT = 20_000_000
 
 
-class Refused(ValueError):  # noqa: N818 -- WeasyPrint logs the name of the class, and `notices` looks for it
-    """A resource the document may not load, or that was not given."""
+class Refused(ValueError):  # noqa: N818 -- WeasyPrint logs the name of the class, and `renderer_log` looks for it
+    """A resource that the document may not load, or that the request lacks."""
 
 
 class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
-    """The fetcher of one job.
+    """Fetcher of one job.
 
-    Everything WeasyPrint loads for a document passes here, except what is given to it as a file name or as a string
-    to guess at; offloop never does that.
+    Everything WeasyPrint loads for a document passes here, except for its arguments that are file names or strings to
+    guess at; offloop uses neither.
+
+    Args:
+        assets: files of the request by name.
+        context: opens assets, fetches remote resources, takes warnings.
+        allow_fetch: load other resources from the network.
 
     Attributes:
-        base: what relative names that are no assets are relative to, once the document has said so.
+        base: the document's own base URL, for relative names that are not assets; ``""`` for none.
     """
 
     def __init__(self, assets: Mapping[str, FileReference], context: Context, *, allow_fetch: bool = False) -> None:
@@ -49,19 +54,19 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
 
     @property
     def unused(self) -> list[str]:
-        """Assets that the document did not ask for, in the order they were given."""
+        """Assets that the document did not load, in the order of the request."""
         return [name for name, _ in self._assets.values() if name not in self._used]
 
     def serves(self, href: str) -> bool:
-        """Whether the target of a link in the document would be loaded."""
+        """Whether a URL in the document is an asset or ``data:``."""
         href = href.strip()
         return href[:5].lower() == "data:" or any(key in self._assets for key in _keys(_absolute(href)))
 
     def text(self, name: str) -> str | None:
-        """An asset that is text, such as a template; None where there is none of that name.
+        """The text of an asset, such as a template; None where none has that name.
 
         Raises:
-            JobError: ``unreadable_file``: it is no UTF-8.
+            JobError: ``unreadable_file``: the asset is not UTF-8.
         """
         found = self._assets.get(_plain(name))
         if not found:
@@ -75,10 +80,10 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
                 raise JobError(message, code="unreadable_file") from None
 
     def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> URLFetcherResponse:
-        """Answer with the asset or the decoded ``data:`` URL.
+        """The asset, the decoded ``data:`` URL, or, where allowed, the remote resource.
 
         Raises:
-            Refused: anything else; the answer gets a warning that names it.
+            Refused: any other URL; a warning names it.
         """
         if url[:5].lower() == "data:":
             with closing(super().fetch(url, headers)) as response:
@@ -91,7 +96,7 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
         raise self._refuse(url)
 
     def _remote(self, url: str) -> str:
-        """The address of a resource that is no asset; ``""`` for none."""
+        """The absolute HTTP URL of a resource that is not an asset; ``""`` where it has none."""
         relative = url.removeprefix(BASE)
         absolute = url if relative == url else urljoin(self.base, relative) if self.base else ""
         return absolute if absolute[:8].lower().startswith(("http://", "https://")) else ""
@@ -118,17 +123,17 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
 
     def _refuse(self, url: str) -> Refused:
         relative = url.removeprefix(BASE)
-        shown = _short(unquote(relative) if relative != url else url)
+        name = _short(unquote(relative) if relative != url else url)
         reason = "a document may not fetch anything" if relative == url else "no asset has that name"
         self._context.warn(
-            f"{shown!r} was left out: {reason}. Pass the file in assets under the name the document uses for it, "
+            f"{name!r} was left out: {reason}. Pass the file in assets under the name the document uses for it, "
             "or inside the document as a data: URL."
         )
-        return Refused(shown)
+        return Refused(name)
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _MAX_SHOWN else name[: _MAX_SHOWN - 3] + "..."
+    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 3] + "..."
 
 
 def _absolute(href: str) -> str:
@@ -143,7 +148,7 @@ def _plain(name: str) -> str:
 
 
 def _keys(url: str) -> list[str]:
-    """The names an asset may have for this URL, the most exact first."""
+    """The asset names that this URL may refer to, the most exact first."""
     relative = url.removeprefix(BASE)
     if relative == url:
         return [url]

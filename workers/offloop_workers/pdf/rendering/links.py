@@ -1,4 +1,4 @@
-"""The links of a document: those that work for a reader stay, the others become plain text."""
+"""Link policy: links that work in a PDF stay, all others become plain text."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ _BLANKS = "".join(map(chr, range(0x21)))
 
 
 def settle(root: Element, context: Context) -> str:
-    """Remove the links a PDF must not or cannot have, and every ``<base>``.
+    """Remove dangerous and dead links, and neutralise every ``<base>``.
 
-    A ``javascript:`` or ``file:`` link has no place in a document that is passed on, and a relative one leads nowhere
-    once the page has left its site, unless the document's ``<base href>`` says where that was. Assets are found by
-    their relative names in any case.
+    A ``javascript:`` or ``file:`` link is dangerous in a document that is passed on. A relative one is dead outside its
+    site, unless the document's ``<base href>`` makes it absolute. Assets are always found by their relative names.
 
     Returns:
-        What the document says its links are relative to, or ``""``.
+        The base URL of the document's links, or ``""``.
     """
-    base = _take_base(root)
+    base = _remove_base(root)
     refused = dead = 0
     for element in root.iter():
         if element.tag not in {"a", "area", "{http://www.w3.org/2000/svg}a"}:
@@ -51,21 +50,21 @@ def settle(root: Element, context: Context) -> str:
     return base
 
 
-def _take_base(root: Element) -> str:
+def _remove_base(root: Element) -> str:
     base = ""
     for parent in list(root.iter()):
         for element in [child for child in parent if child.tag == "base"]:
             href = (element.get("href") or "").strip(_BLANKS)
             if not base and _scheme(href) in {"http", "https"}:
                 base = href
-            # Kept in the tree with nothing in it: removing it would lose the text that follows it.
+            # Emptied rather than removed: removal would drop the text that follows the element.
             element.attrib.clear()
     return base
 
 
 def _scheme(target: str) -> str:
     try:
-        # Readers ignore line breaks and tabs inside a URL, so "java\nscript:" is one.
+        # Viewers ignore line breaks and tabs inside a URL, so "java\nscript:" is a scheme.
         return urlsplit("".join(target.split())).scheme.lower()
     except ValueError:
         return "malformed"

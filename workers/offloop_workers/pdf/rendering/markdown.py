@@ -1,4 +1,4 @@
-"""Markdown as GitHub writes it, to HTML: tables, task lists, footnotes, alerts, highlighted code, linked headings."""
+"""GitHub Flavored Markdown to HTML: tables, task lists, footnotes, alerts, highlighted code, linked headings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_DEPTH = 6
 
 
 def to_html(markdown: str, context: Context) -> str:
-    """Convert a document; of raw HTML only harmless elements survive, with a warning about the others."""
+    """Convert a document; raw HTML is filtered, with a warning about dropped elements."""
     environment: dict[str, Any] = {"filter": Filter()}
     body = _parser().render(markdown, environment)
     if dropped := environment["filter"].dropped:
@@ -35,7 +35,7 @@ def to_html(markdown: str, context: Context) -> str:
 
 @cache
 def _parser() -> MarkdownIt:
-    # html=True makes the parser mark raw HTML as such; the two rules below let none of it through unseen.
+    # html=True makes the parser emit tokens for raw HTML, which the two rules below filter.
     parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight})
     parser.use(gfm_plugin, front_matter=True).use(anchors_plugin, max_level=_MAX_DEPTH)
     parser.add_render_rule("html_inline", _filtered)
@@ -49,7 +49,7 @@ def _filtered(_self: RendererHTML, tokens: Sequence[Token], index: int, _options
 
 
 def _highlight(code: str, language: str, _attributes: str) -> str:
-    """Colour a code block; an empty answer lets the parser escape the text as it is."""
+    """Highlight a code block; for an empty result the parser escapes the plain text."""
     try:
         lexer = get_lexer_by_name(html.unescape(language), stripnl=False)
     except ClassNotFound:

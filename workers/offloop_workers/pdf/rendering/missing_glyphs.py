@@ -1,4 +1,4 @@
-"""Characters without a glyph, put so that a person knows what is missing: by writing system, with a font."""
+"""Warnings about characters without a glyph, by writing system, each with a font that has them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-_MAX_SHOWN = 6
-# The first word of a character's Unicode name is its script, but for these.
+_MAX_LISTED = 6
+# The first word of a character's Unicode name is its script, except for these.
 _ALIASES: Final = {
     "CJK": "Chinese or Japanese",
     "HIRAGANA": "Japanese",
@@ -40,7 +40,7 @@ _EMOJI: Final = (range(0x1F000, 0x1FB00), range(0x2600, 0x27C0), range(0xFE00, 0
 
 
 def script(character: str) -> str:
-    """The writing system of a character, as people call it."""
+    """The common name of a character's writing system."""
     if any(ord(character) in block for block in _EMOJI):
         return "emoji"
     name = unicodedata.name(character, "")
@@ -53,19 +53,19 @@ def script(character: str) -> str:
 
 
 def missing(codepoints: Iterable[int]) -> Iterator[str]:
-    """Characters that no font has, as one sentence for each writing system."""
+    """Warnings about characters that no font has, one for each writing system."""
     by_script: dict[str, list[int]] = {}
     for codepoint in codepoints:
         by_script.setdefault(script(chr(codepoint)), []).append(codepoint)
     for name, found in by_script.items():
         font = _FONTS.get(name) or (f"Noto Sans {name}" if name in _SCRIPTS else "")
         yield (
-            f"No font has these characters of {name}: {_shown(found)}. They are drawn as empty boxes. Pass a font that "
+            f"No font has these characters of {name}: {_first(found)}. They are drawn as empty boxes. Pass a font that "
             f"has them{f', such as {font},' if font else ''} in assets and name it with @font-face in css, or have it "
             "installed on the workers."
         )
 
 
-def _shown(codepoints: list[int]) -> str:
-    shown = ", ".join(f"{chr(codepoint)} (U+{codepoint:04X})" for codepoint in codepoints[:_MAX_SHOWN])
-    return f"{shown} and {len(codepoints) - _MAX_SHOWN} more" if len(codepoints) > _MAX_SHOWN else shown
+def _first(codepoints: list[int]) -> str:
+    text = ", ".join(f"{chr(codepoint)} (U+{codepoint:04X})" for codepoint in codepoints[:_MAX_LISTED])
+    return f"{text} and {len(codepoints) - _MAX_LISTED} more" if len(codepoints) > _MAX_LISTED else text

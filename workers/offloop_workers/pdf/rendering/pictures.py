@@ -1,4 +1,4 @@
-"""Which pictures a document may hold: WeasyPrint opens them with Pillow, and lets Pillow try every decoder it has."""
+"""Guard for pictures in documents: WeasyPrint opens them with Pillow, which would try every decoder it has."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ MAX_PIXELS = 100_000_000
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Leave Pillow only `FORMATS` and `MAX_PIXELS`, and let it refuse a damaged file instead of drawing half of it.
-
-    Everything is as before when the block ends.
-    """
-    Image.init()  # else Pillow adds its other decoders as soon as the few have failed
+    """Restrict Pillow to `FORMATS` and `MAX_PIXELS`, and make it refuse truncated files, until the block ends."""
+    Image.init()  # otherwise Pillow registers its other decoders when the allowed ones have failed
     before = list(Image.ID), Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     Image.ID[:] = [name for name in Image.ID if name in FORMATS]
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -33,14 +30,14 @@ def guarded() -> Iterator[None]:
 
 
 def fault(content: bytes) -> str:
-    """What is wrong with a picture, or ``""``: it is sound, or it is no picture but a font, a style sheet, a drawing.
+    """The fault of a picture, or ``""`` for a sound one and for other files, such as fonts, style sheets and SVG.
 
-    WeasyPrint decodes some pictures only while it writes the file, and there a damaged one would end the job. Inside
-    `guarded`, this finds out beforehand.
+    WeasyPrint decodes some pictures only during the write, where a damaged one would fail the job. Call it inside
+    `guarded`.
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            picture.draft(picture.mode, (picture.width // 8 or 1, picture.height // 8 or 1))  # JPEG: an eighth will do
+            picture.draft(picture.mode, (picture.width // 8 or 1, picture.height // 8 or 1))  # JPEG: decode an eighth
             picture.load()
     except UnidentifiedImageError:
         return ""
@@ -48,6 +45,6 @@ def fault(content: bytes) -> str:
         return f"the picture has more than {MAX_PIXELS:,} pixels; make it smaller"
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 -- decoders throw whatever they like at damaged data
+    except Exception:  # noqa: BLE001 -- decoders raise exceptions of any type on damaged data
         return "the picture is damaged or cut off; send the complete file"
     return ""

@@ -1,4 +1,4 @@
-"""HTML inside Markdown: the few elements that only structure text stay, everything else goes."""
+"""Filter for raw HTML inside Markdown: an allowlist of elements that structure text, and of their attributes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ _TABLES = "caption table tbody td tfoot th thead tr"
 KEPT = frozenset(f"{_TEXT} {_BLOCKS} {_TABLES} a img".split())
 _ATTRIBUTES = "align alt colspan height href id name open rowspan src title width"
 ATTRIBUTES = frozenset(_ATTRIBUTES.split())
-# Elements that are invisible or mean nothing on paper: gone without a word.
+# Elements without meaning on paper, dropped without a warning.
 _SILENT = frozenset({"source", "!--"})
 _WITH_CONTENT = frozenset({"iframe", "noembed", "noframes", "script", "style", "template", "textarea", "title", "xmp"})
 
 
 class Filter(HTMLParser):
-    """Cleans pieces of one document, and remembers which elements it dropped.
+    """Filter for the pieces of raw HTML in one document.
 
-    A piece is what the Markdown parser took for raw HTML, often a single tag, so elements may open in one piece and
-    close in another.
+    The Markdown parser passes raw HTML in pieces, often of a single tag, so elements may open in one piece and close in
+    another.
+
+    Attributes:
+        dropped: names of the elements that were removed.
     """
 
     def __init__(self) -> None:
@@ -30,17 +33,17 @@ class Filter(HTMLParser):
         self._inside = ""  # the element whose content is dropped with it
 
     def clean(self, piece: str) -> str:
-        """The piece without what may not stay."""
+        """The piece with the allowed elements only."""
         self._out, self._inside = [], ""
         self.feed(piece)
-        rest, self.rawdata = self.rawdata, ""  # an unfinished tag is text
+        rest, self.rawdata = self.rawdata, ""  # an incomplete tag counts as text
         self._text(html.escape(rest))
         if self.cdata_elem:
             self.clear_cdata_mode()
         return "".join(self._out)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep the tag with its harmless attributes, or drop it."""
+        """Keep the tag with its allowed attributes, or drop it."""
         if self._inside:
             return
         if tag in KEPT:
@@ -53,28 +56,28 @@ class Filter(HTMLParser):
             self._inside = tag
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """``<br/>`` is ``<br>``; a dropped element that closes itself has no content to drop."""
+        """Treat ``<br/>`` as ``<br>``; a self-closing element has no content to drop."""
         self.handle_starttag(tag, attrs)
         if self._inside == tag:
             self._inside = ""
 
     def handle_endtag(self, tag: str) -> None:
-        """Close what was kept."""
+        """Keep the end tag of an allowed element."""
         if self._inside:
             self._inside = "" if tag == self._inside else self._inside
         elif tag in KEPT:
             self._out.append(f"</{tag}>")
 
     def handle_data(self, data: str) -> None:
-        """Text stays text."""
+        """Keep text, escaped."""
         self._text(html.escape(data))
 
     def handle_entityref(self, name: str) -> None:
-        """A named character stays."""
+        """Keep a named character reference."""
         self._text(f"&{name};")
 
     def handle_charref(self, name: str) -> None:
-        """A numbered character stays."""
+        """Keep a numeric character reference."""
         self._text(f"&#{name};")
 
     def _text(self, text: str) -> None:

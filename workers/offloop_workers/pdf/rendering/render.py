@@ -1,4 +1,4 @@
-"""Rendering: a page of HTML, of Markdown, or of a template and its data becomes a PDF."""
+"""Rendering pipeline: HTML, Markdown, or a template with its data becomes a PDF."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from weasyprint.urls import URLFetchingError
 
 from offloop import logs
 from offloop.errors import JobError, LimitExceeded, OffloopError
-from offloop.jobs.pdf import MAX_PAGES, Page, Pdf, Timings, render_pdf
+from offloop.jobs.pdf import MAX_PAGES, Page, Pdf, Source, Timings, render_pdf
 from offloop.kinds.context import Context
 from offloop.kinds.job_context import JobContext
 from offloop.kinds.kind import performs
-from offloop_workers.pdf.rendering import conformance, links, pictures, recorder, source, standard, styles, tagging
+from offloop_workers.pdf.rendering import links, pictures, strict, styles, templates
 from offloop_workers.pdf.rendering.box_flattening import Html
 from offloop_workers.pdf.rendering.fetcher import BASE, JobFetcher
-from offloop_workers.pdf.rendering.notices import Notices, collected
+from offloop_workers.pdf.rendering.markdown import to_html
+from offloop_workers.pdf.rendering.renderer_log import RendererLog
+from offloop_workers.pdf.rendering.standard import Standard
 
 _log = logs.get(__name__)
 _WARM = "# Warm\n\n| a | b |\n|---|---|\n| *x* | `y` |\n\n```python\nprint('z')\n```\n"
@@ -33,41 +35,37 @@ _WARM = "# Warm\n\n| a | b |\n|---|---|\n| *x* | `y` |\n\n```python\nprint('z')\
 
 @performs(render_pdf)
 def render(page: Page, context: Context) -> Pdf:
-    """Lay the document out, count its pages, and write it.
+    """Parse the document, lay it out, write the PDF, and warn of its faults.
 
     Raises:
         LimitExceeded: it has more pages than allowed.
-        JobError: an asset cannot be read, the template cannot be filled, the markup is nested too deep, or there is
-            something to warn of and the caller wants none of that.
+        JobError: an asset cannot be read, the template cannot be filled, the markup is nested too deep, or there are
+            warnings and ``strict`` is set.
     """
-    context, told = recorder.recording(context)
+    context, recorded = strict.recording(context)
     for reference in (*page.assets.values(), *(attachment.file for attachment in page.attachments)):
         context.open(reference).close()
     fetcher = JobFetcher(page.assets, context, allow_fetch=page.allow_fetch)
-    notices = Notices(lambda number: _begin_page(number, page, context))
+    log = RendererLog(lambda number: _begin_page(number, page, context))
     try:
-        with (
-            collected(notices),
-            pictures.guarded(),
-            _temporary_files_in(context.folder),
-            _few_collections(),
-            ExitStack() as files,
-        ):
+        with _environment(log, context), ExitStack() as files:
             clock = [time.perf_counter()]
             html = _parse(page, fetcher, context)
+            standard = Standard(page, html.etree_element, context)
             clock.append(time.perf_counter())
-            document = _lay_out(html, page, context)
+            document = _lay_out(html, page, standard, context)
+            standard.after_layout(document)
             clock.append(time.perf_counter())
-            standard.embed(document, page, context, files)
+            standard.before_write(document, files)
             context.progress(len(document.pages), len(document.pages) + 1, "writing the file")
             with context.create(_file_name(page.name), "application/pdf") as file:
-                _write(document, page, context, file)
+                _write(document, standard, file)
                 size = file.tell()
                 clock.append(time.perf_counter())
-                standard.check(document, page, html.etree_element, context)
-                _tell(html, page, fetcher, notices, context)
+                standard.check(document)
+                _warn(html, page, fetcher, log, context)
                 if page.strict:
-                    recorder.refuse(told)
+                    strict.refuse(recorded)
     except RecursionError:
         message = "The document's elements are nested too deep to lay out: flatten them."
         raise JobError(message, code="too_complex") from None
@@ -76,8 +74,8 @@ def render(page: Page, context: Context) -> Pdf:
 
 
 def _parse(page: Page, fetcher: JobFetcher, context: Context) -> Html:
-    html = Html(string=source.html(page, fetcher, context) or "<p></p>", base_url=BASE, url_fetcher=fetcher)
-    html.base_url = BASE  # a <base> of the document speaks of links, not of assets
+    html = Html(string=_source(page, fetcher, context) or "<p></p>", base_url=BASE, url_fetcher=fetcher)
+    html.base_url = BASE  # a <base> of the document is about links, not about assets
     html.layout = page.layout
     root = html.etree_element
     if page.language:
@@ -86,30 +84,38 @@ def _parse(page: Page, fetcher: JobFetcher, context: Context) -> Html:
     return html
 
 
-def _lay_out(html: Html, page: Page, context: Context) -> Any:
+def _source(source: Source, fetcher: JobFetcher, context: Context) -> str:
+    """The document as one string of HTML, whichever of the three formats it was sent in."""
+    if source.html is not None:
+        return source.html
+    if source.markdown is not None:
+        return to_html(source.markdown, context)
+    return templates.fill(
+        source.template or "", source.data or {}, fetcher.text, lambda markdown: to_html(markdown, context)
+    )
+
+
+def _lay_out(html: Html, page: Page, standard: Standard, context: Context) -> Any:
     root = html.etree_element
     sheets = styles.user_sheets(page.theme, own=page.markdown is None and styles.has_own(root, html.url_fetcher.serves))
-    styles.add_last(root, styles.asked_for(page, standard.title(page, root) or "") + (page.css or ""))
-    # Fonts and images of one job must not be seen by the next: nothing is shared but the parsed theme.
+    styles.add_last(root, styles.overrides(page, standard.title or "") + (page.css or ""))
+    # Isolation between jobs: fonts and the image cache are new for each, only the parsed theme is shared.
     with _failures():
-        document = html.render(font_config=FontConfiguration(), stylesheets=sheets, cache={}, **standard.options(page))
-    _limit(len(document.pages), page, context)
-    standard.describe(document, page, root)
-    if page.tags or page.variant:
-        tagging.prepare(root)
+        document = html.render(font_config=FontConfiguration(), stylesheets=sheets, cache={}, **standard.options)
+    _check_pages(len(document.pages), page, context)
     return document
 
 
-def _write(document: Any, page: Page, context: Context, file: BinaryIO) -> None:
+def _write(document: Any, standard: Standard, file: BinaryIO) -> None:
     with _failures(), warnings.catch_warnings():
-        # WeasyPrint opens its colour profile for archives and leaves closing it to the garbage collector.
+        # WeasyPrint leaves its colour profile for PDF/A open, to be closed by the garbage collector.
         warnings.simplefilter("ignore", ResourceWarning)
-        document.write_pdf(file, finisher=conformance.finisher(page.variant, context), **standard.options(page))
+        document.write_pdf(file, finisher=standard.finish, **standard.options)
 
 
-def _tell(html: Html, page: Page, fetcher: JobFetcher, notices: Notices, context: Context) -> None:
-    """Give the caller the warnings that only the end of the work knows."""
-    notices.tell(context)
+def _warn(html: Html, page: Page, fetcher: JobFetcher, log: RendererLog, context: Context) -> None:
+    """Report the warnings that are only known at the end."""
+    log.report(context)
     if html.flattened and page.layout == "auto":
         context.warn(
             f"Flex or grid boxes around whole pages, which take very long to lay out, became plain blocks: "
@@ -134,11 +140,11 @@ def _result(document: Any, html: Html, page: Page, size: int, clock: list[float]
 
 
 def _begin_page(number: int, page: Page, context: Context) -> None:
-    _limit(number, page, context)
+    _check_pages(number, page, context)
     context.progress(number - 1, None, f"laying out page {number}")
 
 
-def _limit(pages: int, page: Page, context: Context) -> None:
+def _check_pages(pages: int, page: Page, context: Context) -> None:
     most = min(context.limits.pages or MAX_PAGES, MAX_PAGES)
     if pages > min(most, page.max_pages):
         why = "as max_pages says" if page.max_pages < most else "the most that one job renders"
@@ -151,8 +157,15 @@ def _file_name(name: str) -> str:
 
 
 @contextmanager
+def _environment(log: RendererLog, context: Context) -> Iterator[None]:
+    """Process-wide state of a rendering: log handlers, Pillow's decoders, temporary folder, garbage collection."""
+    with log.attached(), pictures.guarded(), _temporary_files_in(context.folder), _few_collections():
+        yield
+
+
+@contextmanager
 def _failures() -> Iterator[None]:
-    """WeasyPrint trips over many absurd documents; that is the document's failure, and not a fault of the worker."""
+    """Turn exceptions of WeasyPrint into failures of the document: many absurd documents provoke them."""
     try:
         yield
     except (OffloopError, RecursionError, MemoryError, OSError) as error:
@@ -160,7 +173,7 @@ def _failures() -> Iterator[None]:
             raise
         message = "A colour profile that the document names could not be loaded: pass it in assets."
         raise JobError(message, code="missing_asset") from None
-    except Exception as error:  # noqa: BLE001 -- whatever it trips over is said to the caller and logged
+    except Exception as error:  # noqa: BLE001 -- any exception of the renderer is reported to the caller and logged
         _log.warning("the renderer failed", error=type(error).__name__, traceback=traceback.format_exc()[-4000:])
         message = (
             f"The renderer failed on this document ({type(error).__name__}): it has a length, a number or a picture "
@@ -171,7 +184,7 @@ def _failures() -> Iterator[None]:
 
 @contextmanager
 def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Fonts of the document are unpacked to files; a killed child must leave them where they get deleted."""
+    """Direct temporary files, such as unpacked fonts, to a folder that is deleted even if the child is killed."""
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         yield
@@ -181,7 +194,7 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """Boxes and styles all live until the file is written, so looking for garbage among them is a sixth of the time."""
+    """Make garbage collections rare: boxes and styles live until the write; scanning them takes a sixth of the time."""
     before = gc.get_threshold()
     gc.set_threshold(50_000, 20, 20)
     try:
@@ -191,7 +204,7 @@ def _few_collections() -> Iterator[None]:
 
 
 def warm() -> None:
-    """Render one small page, so that the first job finds everything loaded: parsers, fonts, lexers, the theme."""
+    """Render one small page, so that parsers, fonts, lexers and the theme are loaded before the first job."""
     pages = [{"markdown": _WARM}, {"template": "{% for x in xs %}<p>{{ x|number }}{% endfor %}", "data": {"xs": [1]}}]
     with tempfile.TemporaryDirectory() as folder:
         context = JobContext(job_id="warm", folder=Path(folder))

@@ -1,4 +1,4 @@
-"""How a page looks: the theme, the paper, and where each of them stands in the cascade.
+"""Style sheets of a page: theme, paper, headers and footers, in the order of the cascade.
 
 From weakest to strongest: the theme and the defaults of the paper (as a user's style sheets, below the document) →
 the document's own styles → paper settings that the caller changed → the caller's ``css``.
@@ -6,45 +6,53 @@ the document's own styles → paper settings that the caller changed → the cal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from xml.etree.ElementTree import SubElement
 
 import weasyprint
 
-from offloop.jobs.pdf import Page, Paper, Theme, millimetres, sides
-from offloop_workers.pdf.rendering import margins
+from offloop.jobs.pdf import PLACEHOLDERS, Band, Page, Paper, Theme, millimetres, sides
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _DEFAULT = Page.model_validate({"html": ""})
-_SIDES = ("top", "right", "bottom", "left")
-_NUMBERS = f'@bottom-center {{ content: counter(page) " / " counter(pages); {margins.LOOKS} }}'
-# Each theme is a list of files, the later ones over the earlier.
-_THEMES: dict[Theme, tuple[str, ...]] = {
+_SIDES: Final = ("top", "right", "bottom", "left")
+_FOLDER: Final = Path(__file__).with_name("themes")
+# Each theme is a list of files; later ones override earlier ones.
+_THEMES: Final[dict[Theme, tuple[str, ...]]] = {
     "plain": (),
     "report": ("theme.css", "report.css"),
     "invoice": ("theme.css", "invoice.css"),
     "compact": ("theme.css", "compact.css"),
 }
+_MARGIN_BOX: Final = (
+    'font: 8pt "Source Sans 3", sans-serif; color: #6b7280; font-variant-numeric: tabular-nums; white-space: pre-line;'
+)
+_NUMBERS: Final = f'@bottom-center {{ content: counter(page) " / " counter(pages); {_MARGIN_BOX} }}'
+_COUNTERS: Final = {"page": "counter(page)", "pages": "counter(pages)"}
+_PLACEHOLDER = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
+# Everything but letters and digits is escaped, so that no text can end its string.
+_UNSAFE = re.compile(r"[^\w]", re.ASCII)
 
 
 def user_sheets(theme: Theme | None, *, own: bool) -> list[weasyprint.CSS]:
     """The style sheets below the document's own.
 
     Args:
-        theme: what the caller chose.
-        own: the document brings its own looks, so that without a choice only what makes it fit on paper is added.
+        theme: the caller's choice.
+        own: the document has styles of its own, so that without a choice only the rules for paper are added.
     """
     chosen = _THEMES[theme] if theme else () if own else ("theme.css",)
     return [_shipped("base.css"), *map(_shipped, chosen), _default_paper()]
 
 
-def asked_for(page: Page, title: str) -> str:
-    """CSS for the settings that differ from the defaults: the caller asked for them, so the document yields."""
+def overrides(page: Page, title: str) -> str:
+    """CSS for the settings that differ from the defaults; an explicit setting overrides the document."""
     changed = tuple(name for name in Page.model_fields if getattr(page, name) != getattr(_DEFAULT, name))
     outline = "" if page.outline else "* { bookmark-level: none !important }\n"
     return _paper(page, changed, title) + outline
@@ -64,7 +72,7 @@ def _paper(page: Page, names: tuple[str, ...], title: str = "") -> str:
     values = {"title": title, "date": (page.created or "")[:10]}
     for edge, band in (("top", page.header), ("bottom", page.footer)):
         if band:
-            rules += margins.rules(edge, band, values)
+            rules += _margin_boxes(edge, band, values)
     return f"@page {{ {rules} }}\n" if rules else ""
 
 
@@ -75,8 +83,30 @@ def _size(page: Page) -> str:
     return " ".join(sorted(own, key=millimetres, reverse=True) if page.landscape else own)
 
 
+def _margin_boxes(edge: str, band: Band, values: Mapping[str, str]) -> str:
+    """A header or footer, as margin boxes of one edge, ``top`` or ``bottom``; the document's own are replaced."""
+    boxes = ("left", "center", "right")
+    return "".join(f"@{edge}-{box} {{ {_content(getattr(band, box), values)} {_MARGIN_BOX} }}" for box in boxes)
+
+
+def _content(text: str, values: Mapping[str, str]) -> str:
+    if not text:
+        return "content: none;"
+    # split() alternates: text, name of a placeholder, text, …
+    parts = [
+        (_COUNTERS.get(part) or _quoted(values.get(part, ""))) if number % 2 else _quoted(part)
+        for number, part in enumerate(_PLACEHOLDER.split(text))
+    ]
+    return f"content: {' '.join(parts)};"
+
+
+def _quoted(text: str) -> str:
+    """Text as a CSS string."""
+    return '"' + _UNSAFE.sub(lambda found: f"\\{ord(found[0]):x} ", text.replace("\0", "")) + '"'
+
+
 def has_own(root: Element, serves: Callable[[str], bool]) -> bool:
-    """Whether the document brings styles of its own: inside it, or as a style sheet that `serves` knows."""
+    """Whether the document has styles of its own: inline, or as a style sheet that `serves` accepts."""
     return any(True for _ in root.iter("style")) or any(
         "stylesheet" in (link.get("rel") or "").lower().split() and serves(link.get("href") or "")
         for link in root.iter("link")
@@ -84,14 +114,14 @@ def has_own(root: Element, serves: Callable[[str], bool]) -> bool:
 
 
 def add_last(root: Element, css: str) -> None:
-    """Put a style sheet after all others of the document."""
+    """Add a style sheet after all others of the document."""
     if css:
         SubElement(root, "style").text = css
 
 
 @cache
 def _shipped(name: str) -> weasyprint.CSS:
-    return weasyprint.CSS(string=Path(__file__).with_name(name).read_text("utf-8"))
+    return weasyprint.CSS(string=(_FOLDER / name).read_text("utf-8"))
 
 
 @cache

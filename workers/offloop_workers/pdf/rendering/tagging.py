@@ -1,6 +1,6 @@
-"""What readers for the blind ask of a file's structure and WeasyPrint leaves undone; found with a validator.
+"""Tagged PDF: what screen readers need of a file's structure and WeasyPrint leaves undone, found with a validator.
 
-What concerns elements is done between layout and writing, so that no style sheet sees it.
+Elements are changed between layout and writing, so that no style sheet sees the changes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _DECORATION: Final = "\ue000offloop:decoration"
 
 
 def prepare(root: Element) -> None:
-    """Say in the document what the renderer does not see in it."""
+    """Make explicit in the document what the renderer does not infer from it."""
     for row in root.iter("tr"):
-        # A header cell beside data speaks for its row, as in HTML; the renderer takes it for its column's.
+        # A header cell beside data belongs to its row, as in HTML; the renderer assigns it to its column.
         if {"th", "td"} <= {cell.tag for cell in row}:
             for cell in row:
                 if cell.tag == "th" and cell.get("scope") is None:
@@ -29,18 +29,18 @@ def prepare(root: Element) -> None:
             picture.set("alt", _DECORATION)
 
 
-def silent(root: Element) -> int:
-    """How many pictures have no text; those that say they are decoration need none."""
+def undescribed_pictures(root: Element) -> int:
+    """The number of pictures without a text alternative; those marked as decoration need none."""
     drawings = sum(not (drawing.findtext(f"{SVG}title") or "").strip() for drawing in root.iter(f"{SVG}svg"))
     return drawings + sum(picture.get("alt") is None for picture in root.iter("img"))
 
 
 def repair(pdf: Any) -> None:
-    """Put the structure of a finished PDF right, where it has one."""
+    """Correct the structure tree of a finished PDF, if it has one."""
     if "StructTreeRoot" not in pdf.catalog:
         return
     objects: dict[bytes, Any] = {found.reference: found for found in pdf.objects}
-    elements = {name: found for name, found in objects.items() if _is_element(found)}
+    elements = {reference: found for reference, found in objects.items() if _is_element(found)}
     for element in list(elements.values()):
         if element["S"] == "/LI":
             _give_body(pdf, element, elements)
@@ -53,7 +53,7 @@ def _is_element(found: Any) -> bool:
 
 
 def _give_body(pdf: Any, item: Any, elements: dict[bytes, Any]) -> None:
-    """An item of a list has a label and a body, and paragraphs are in its body."""
+    """Wrap the content of a list item, beside its label, in a body."""
     inside = [kid for kid in item["K"] if kid in elements and elements[kid]["S"] != "/Lbl"]
     if all(elements[kid]["S"] == "/LBody" for kid in inside):
         return
@@ -68,18 +68,18 @@ def _give_body(pdf: Any, item: Any, elements: dict[bytes, Any]) -> None:
 
 
 def _make_artifact(pdf: Any, figure: Any, objects: dict[bytes, Any]) -> None:
-    """What only decorates is no part of the structure."""
+    """Turn a decorative figure into an artifact, which is no part of the structure."""
     number = figure["K"][-1]
     page = objects[figure["Pg"]]
     parents = objects[objects[pdf.catalog["StructTreeRoot"]]["ParentTree"]]["Nums"][2 * page["StructParents"] + 1]
     drawn = objects[page["Contents"]].stream
-    for place, said in enumerate(drawn):
-        if isinstance(said, dict) and said.get("MCID") == number:
-            drawn[place - 1 : place + 2] = ["/Artifact", b"BMC"]
+    for index, operand in enumerate(drawn):
+        if isinstance(operand, dict) and operand.get("MCID") == number:
+            drawn[index - 1 : index + 2] = ["/Artifact", b"BMC"]
             parents[number] = "null"
             objects[figure["P"]]["K"].remove(figure.reference)
             figure.clear()
             return
-    # It is drawn elsewhere, such as in a group of its own: then it is a part without a meaning.
+    # Drawn elsewhere, such as in a transparency group: an element without a meaning instead.
     figure["S"] = "/NonStruct"
     del figure["Alt"], figure["A"]

@@ -1,4 +1,4 @@
-"""Jinja templates from strangers: filled in a sandbox, with errors that name the line."""
+"""Jinja templates of unknown origin: rendered in a sandbox, with errors that name the line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_OUTPUT: Final = 20_000_000
 
 _MAX_REPEATED: Final = 1_000_000
 _MAX_BITS: Final = 100_000
-_SHOWN: Final = 12
+_MAX_LISTED: Final = 12
 _NAME: Final = "template"
 _FRAME: Final = "<filled> "
 
@@ -30,13 +30,13 @@ class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"**", "*"})
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """``invoice.items`` is what the data calls so, and only then a method of the dictionary."""
+        """Look up keys of a dictionary before its methods, so that ``invoice.items`` is the data's."""
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
 
     def call_binop(self, context: Any, operator_: str, left: Any, right: Any) -> Any:
-        """Refuse the sums whose results are large without anything large in the template."""
+        """Refuse powers and repetitions whose result is huge although the template is small."""
         del context
         if operator_ == "**":
             if isinstance(left, int) and isinstance(right, int) and left.bit_length() * right > _MAX_BITS:
@@ -56,20 +56,20 @@ def fill(
     read: Callable[[str], str | None],
     markdown: Callable[[str], str],
 ) -> str:
-    """Fill a template with data; everything the data says is escaped.
+    """Fill a template with data; values are escaped.
 
     Args:
         template: Jinja markup of an HTML document.
         data: the values.
-        read: the text of another template by its name, for ``include``, ``extends`` and ``import``; None for none.
-        markdown: makes HTML of Markdown, for the filter of that name.
+        read: returns the text of another template by name, for ``include``, ``extends`` and ``import``, or None.
+        markdown: converts Markdown to HTML, for the filter of that name.
 
     Raises:
         JobError: ``template_error``: the markup or the data is wrong; the message names the line and the variable.
         LimitExceeded: the result would have more than `MAX_OUTPUT` characters.
     """
     environment = _environment().overlay(loader=_loader(template, read))
-    environment.filters = environment.filters | {"markdown": lambda text: Markup(markdown(str(text)))}  # noqa: S704 -- what it makes has passed the sieve for raw HTML
+    environment.filters = environment.filters | {"markdown": lambda text: Markup(markdown(str(text)))}  # noqa: S704 -- its raw HTML is filtered
     try:
         return _capped(environment.get_template(_NAME).generate(dict(data)))
     except (JobError, MemoryError):
@@ -78,8 +78,8 @@ def fill(
         message = "The template includes or calls itself without end, or is nested too deep: flatten it."
         raise JobError(message, code="too_complex") from None
     except jinja2.TemplateSyntaxError as error:
-        raise _fault(str(error.message), _place(error.name, error.lineno)) from None
-    except Exception as error:  # noqa: BLE001 -- a template computes with whatever data it gets; it may raise anything
+        raise _fault(str(error.message), _position(error.name, error.lineno)) from None
+    except Exception as error:  # noqa: BLE001 -- an expression in a template may raise any exception
         raise _fault(_reason(error, data), _line(error)) from None
 
 
@@ -100,7 +100,7 @@ def _capped(parts: Iterator[str]) -> str:
 def _loader(template: str, read: Callable[[str], str | None]) -> jinja2.BaseLoader:
     def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
         text = template if name == _NAME else read(name)
-        # The "file name" marks the frames of this template in a traceback; nobody opens it.
+        # The "file name" marks the frames of this template in a traceback; the file does not exist.
         return None if text is None else (text, f"{_FRAME}{name}", lambda: True)
 
     return jinja2.FunctionLoader(load)
@@ -118,7 +118,7 @@ def _environment() -> _Environment:
 
 
 def _number(value: float, decimals: int = 2, thousands: str = ",", point: str = ".") -> str:
-    """``1234.5`` as ``1,234.50``."""
+    """Format ``1234.5`` as ``1,234.50``."""
     if not 0 <= decimals <= 20:  # noqa: PLR2004 -- more than any amount has
         message = "number() takes 0 to 20 decimals"
         raise jinja2.TemplateRuntimeError(message)
@@ -127,15 +127,15 @@ def _number(value: float, decimals: int = 2, thousands: str = ",", point: str = 
 
 
 def _date(value: str, form: str = "%Y-%m-%d") -> str:
-    """An ISO date or time in another form."""
+    """Format an ISO date or time."""
     moment = datetime.fromisoformat(value) if len(value) > len("2000-01-01") else date.fromisoformat(value)
     return moment.strftime(form[:100])
 
 
 def _reason(error: Exception, data: Mapping[str, Any]) -> str:
     if isinstance(error, jinja2.UndefinedError):
-        known = ", ".join(map(str, list(data)[:_SHOWN])) or "nothing"
-        more = ", …" if len(data) > _SHOWN else ""
+        known = ", ".join(map(str, list(data)[:_MAX_LISTED])) or "nothing"
+        more = ", …" if len(data) > _MAX_LISTED else ""
         return f"{error.message}; data has {known}{more}"
     if isinstance(error, jinja2.TemplateNotFound):
         return f"no asset is called {error.name!r}: pass the template in assets under the name that is included"
@@ -145,17 +145,17 @@ def _reason(error: Exception, data: Mapping[str, Any]) -> str:
 
 
 def _line(error: Exception) -> str:
-    """Where in the caller's markup it happened: Jinja gives the frames of a template its lines."""
+    """The position of an error in the markup: Jinja's frames have the line numbers of their template."""
     frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    places = [_place(name.removeprefix(_FRAME), line) for name, line in frames if name.startswith(_FRAME)]
-    return places[-1] if places else ""
+    positions = [_position(name.removeprefix(_FRAME), line) for name, line in frames if name.startswith(_FRAME)]
+    return positions[-1] if positions else ""
 
 
-def _place(name: str | None, line: int) -> str:
+def _position(name: str | None, line: int) -> str:
     return f"line {line}" if name in {None, _NAME} else f"line {line} of {name!r}"
 
 
-def _fault(reason: str, place: str) -> JobError:
-    where = f" at {place}" if place else ""
+def _fault(reason: str, position: str) -> JobError:
+    where = f" at {position}" if position else ""
     message = f"The template could not be filled{where}: {reason[:400].rstrip('.')}. Correct the template or the data."
     return JobError(message, code="template_error")

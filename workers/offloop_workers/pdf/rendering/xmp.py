@@ -1,4 +1,4 @@
-"""The XMP packet of a PDF: what it says about itself for archives, readers and invoices."""
+"""XMP metadata packet of a PDF, with the extension schema of Factur-X."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMESPACE = re.compile(rb' xmlns:(?!rdf=)(\w+)="[^"]*"')
 
 
 def clean(metadata: Any) -> None:
-    """Take out of texts what XML cannot hold: with one control character in it, no reader understands the packet."""
+    """Replace characters that XML forbids: a single control character makes the whole packet unreadable."""
     for name in ("title", "description", "generator"):
         if text := getattr(metadata, name):
             setattr(metadata, name, _NO_XML.sub(" ", text))
@@ -30,20 +30,20 @@ def clean(metadata: Any) -> None:
 
 
 def extend(metadata: Any, page: Page) -> None:
-    """Let WeasyPrint's metadata say what this request asks for, in a form that every validator reads."""
+    """Add the request's Factur-X metadata to WeasyPrint's packet, and write it in a form that every validator reads."""
     generate = metadata.generate_rdf_metadata
 
     def generated(*arguments: Any) -> bytes:
         rdf: bytes = _local(generate(*arguments))
         end = b"</rdf:RDF>"
-        # Into the one root that a packet may have; WeasyPrint would put a second one behind it.
+        # Inside the one root that a packet may have; WeasyPrint would append a second root.
         return rdf.replace(end, _facturx(page).encode() + end) if page.facturx else rdf
 
     metadata.generate_rdf_metadata = generated
 
 
 def _local(rdf: bytes) -> bytes:
-    """Each namespace declared where it is used: equal as XML, but PDFBox finds a schema only by its declaration."""
+    """Declare each namespace where it is used: equal as XML, but PDFBox finds a schema only by its declaration."""
     root, *descriptions = rdf.split(_DESCRIPTION)
     declared = {found[1]: found[0] for found in _NAMESPACE.finditer(root)}
     parts = [_NAMESPACE.sub(b"", root)]
@@ -54,7 +54,7 @@ def _local(rdf: bytes) -> bytes:
 
 
 def _facturx(page: Page) -> str:
-    """The XMP that says which invoice is inside, and the description of these words that PDF/A asks for."""
+    """The Factur-X properties, and the extension schema for them that PDF/A requires."""
     name = next(attachment.name for attachment in page.attachments if attachment.name in FACTURX_FILES)
     values = {
         "DocumentFileName": name,
@@ -63,7 +63,7 @@ def _facturx(page: Page) -> str:
         "ConformanceLevel": str(page.facturx),
     }
     given = "".join(f"<fx:{key}>{escape(value)}</fx:{key}>" for key, value in values.items())
-    described = "".join(
+    descriptions = "".join(
         f'<rdf:li rdf:parseType="Resource"><pdfaProperty:name>{key}</pdfaProperty:name>'
         "<pdfaProperty:valueType>Text</pdfaProperty:valueType><pdfaProperty:category>external</pdfaProperty:category>"
         f"<pdfaProperty:description>{meaning}</pdfaProperty:description></rdf:li>"
@@ -71,13 +71,13 @@ def _facturx(page: Page) -> str:
     )
     extension = "http://www.aiim.org/pdfa/ns/extension/"
     schema = "http://www.aiim.org/pdfa/ns/schema#"
-    words = "http://www.aiim.org/pdfa/ns/property#"
+    properties = "http://www.aiim.org/pdfa/ns/property#"
     return (
         f'<rdf:Description rdf:about="" xmlns:fx="{_FACTURX}">{given}</rdf:Description>'
         f'<rdf:Description rdf:about="" xmlns:pdfaExtension="{extension}" xmlns:pdfaSchema="{schema}" '
-        f'xmlns:pdfaProperty="{words}"><pdfaExtension:schemas><rdf:Bag><rdf:li rdf:parseType="Resource">'
+        f'xmlns:pdfaProperty="{properties}"><pdfaExtension:schemas><rdf:Bag><rdf:li rdf:parseType="Resource">'
         "<pdfaSchema:schema>Factur-X PDF/A extension schema</pdfaSchema:schema>"
         f"<pdfaSchema:namespaceURI>{_FACTURX}</pdfaSchema:namespaceURI><pdfaSchema:prefix>fx</pdfaSchema:prefix>"
-        f"<pdfaSchema:property><rdf:Seq>{described}</rdf:Seq></pdfaSchema:property></rdf:li></rdf:Bag>"
+        f"<pdfaSchema:property><rdf:Seq>{descriptions}</rdf:Seq></pdfaSchema:property></rdf:li></rdf:Bag>"
         "</pdfaExtension:schemas></rdf:Description>"
     )

@@ -1,4 +1,4 @@
-"""Colours: every picture becomes grey or sRGB, with or without transparency, eight bits a channel."""
+"""Colour conversion: to grey or sRGB, with or without alpha, eight bits a channel."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def _space(picture: Image.Image) -> str:
 
 
 def _eight_bits(picture: Image.Image, context: Context) -> Image.Image:
-    """Undo palettes, single bits and deep greys, keeping transparency; CMYK and Lab wait for their profile."""
+    """Expand palettes and single bits and reduce 16-bit grey, with alpha; CMYK and Lab are left to their profile."""
     if picture.mode in _GREY_16:
-        # Pillow would clip at 255; what counts is the upper byte.
+        # Pillow's own conversion clips at 255 instead of taking the upper byte.
         return picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     if picture.mode == "F":
         return _from_floats(picture, context)
@@ -63,9 +63,9 @@ def _eight_bits(picture: Image.Image, context: Context) -> Image.Image:
 
 
 def _from_floats(picture: Image.Image, context: Context) -> Image.Image:
-    """Grey of numbers that may mean anything: 0 to 1 and 0 to 255 are taken so, others spread from black to white.
+    """Grey from floats of unknown range: 0 to 1 and 0 to 255 are recognised, other ranges are stretched.
 
-    A quarter more on both sides counts as the same: resizing goes a little beyond what is there.
+    A quarter more on both sides is tolerated, since resizing overshoots.
     """
     low, high = cast("tuple[float, float]", picture.getextrema())
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -81,7 +81,7 @@ def _from_floats(picture: Image.Image, context: Context) -> Image.Image:
 
 
 def fits_profile(picture: Image.Image, profile: bytes) -> bool:
-    """Whether the profile belongs to the picture as it would be written: grey or RGB."""
+    """Whether the profile matches the picture's colour space, grey or RGB."""
     try:
         space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
     except (ImageCms.PyCMSError, OSError, ValueError):
@@ -90,18 +90,18 @@ def fits_profile(picture: Image.Image, profile: bytes) -> bool:
 
 
 def profile_name(profile: bytes) -> str | None:
-    """What a profile calls itself."""
+    """The description of a profile."""
     try:
         found = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None
-    return "".join(letter for letter in found if letter.isprintable()).strip()[:120] or None
+    return "".join(character for character in found if character.isprintable()).strip()[:120] or None
 
 
 def flattened(picture: Image.Image, background: str) -> Image.Image:
-    """Put the picture on a colour, for formats without transparency."""
+    """The picture composited onto a colour, without alpha."""
     if picture.mode not in {"LA", "RGBA"}:
         return picture
-    ground = Image.new("RGBA", picture.size, ImageColor.getrgb(background))
-    ground.alpha_composite(picture.convert("RGBA"))
-    return ground.convert("RGB")
+    canvas = Image.new("RGBA", picture.size, ImageColor.getrgb(background))
+    canvas.alpha_composite(picture.convert("RGBA"))
+    return canvas.convert("RGB")

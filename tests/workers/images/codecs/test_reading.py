@@ -1,4 +1,4 @@
-"""Opening pictures of unknown origin: what is refused, and in which words."""
+"""Guarded opening: refused pictures, and their messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.files.pictures import Run, encoded, png_chunk, png_head
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "TIFF", "BMP", "ICO"])
-def test_a_picture_that_is_cut_off_fails_with_a_sentence(run: Run, form: str) -> None:
+def test_a_truncated_picture_fails_with_a_message(run: Run, form: str) -> None:
     whole = encoded(form)
     for kept in (len(whole) // 2, len(whole) - 600, 20):
         with pytest.raises(JobError, match=r"damaged|not a picture") as failed:
@@ -21,14 +21,14 @@ def test_a_picture_that_is_cut_off_fails_with_a_sentence(run: Run, form: str) ->
         assert failed.value.reason in {"damaged_image", "not_an_image"}
 
 
-def test_other_libraries_cannot_make_cut_off_pictures_pass(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_truncated_pictures_fail_whatever_other_libraries_have_set(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with pytest.raises(JobError, match="cut off"):
         run(encoded("JPEG")[:4000], "jpg")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "words"),
     [
         (b"", "empty"),
         (b"just text", "not a picture"),
@@ -43,15 +43,15 @@ def test_other_libraries_cannot_make_cut_off_pictures_pass(run: Run, monkeypatch
         (encoded("TGA"), "not a picture"),
     ],
 )
-def test_what_is_not_an_accepted_picture_is_named(run: Run, content: bytes, said: str) -> None:
+def test_what_is_not_an_accepted_picture_is_named(run: Run, content: bytes, words: str) -> None:
     with pytest.raises(JobError) as failed:
         run(content, "jpg")  # the name says JPEG, the bytes do not
-    assert said in failed.value.message
-    assert "JPEG, PNG, WebP" in failed.value.message or said == "empty"
+    assert words in failed.value.message
+    assert "JPEG, PNG, WebP" in failed.value.message or words == "empty"
     assert failed.value.reason == "not_an_image"
 
 
-def test_only_the_decoder_that_the_first_bytes_name_is_asked(run: Run) -> None:
+def test_only_the_decoder_for_the_first_bytes_is_tried(run: Run) -> None:
     with pytest.raises(JobError, match="damaged") as failed:
         run(b"\xff\xd8\xff\xe0" + encoded("PNG"), "png")
     assert failed.value.reason == "damaged_image"
@@ -64,7 +64,7 @@ def test_too_many_pixels_are_refused_before_any_is_decoded(run: Run, size: tuple
     assert f"{size[0] * size[1]:,}" in failed.value.message
 
 
-def test_a_small_file_that_unfolds_to_a_huge_picture_is_refused(run: Run) -> None:
+def test_a_small_file_that_decompresses_to_a_huge_picture_is_refused(run: Run) -> None:
     bomb = encoded("PNG", Image.new("1", (12_000, 12_000)))
     assert len(bomb) < 50_000
     with pytest.raises(LimitExceeded, match="144,000,000"):
@@ -78,7 +78,7 @@ def test_an_icon_may_not_hide_a_huge_picture(run: Run) -> None:
         run(struct.pack("<HHH", 0, 1, 1) + entry + bomb, "ico", format="png")
 
 
-def test_texts_that_unfold_are_refused(run: Run) -> None:
+def test_compressed_texts_beyond_the_limit_are_refused(run: Run) -> None:
 
     text = png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(50_000_000), 9))
     with pytest.raises(JobError, match="damaged"):

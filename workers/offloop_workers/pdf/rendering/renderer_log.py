@@ -1,4 +1,4 @@
-"""What WeasyPrint says in its log, as warnings for the caller, and its steps, as progress."""
+"""WeasyPrint's log: its warnings go to the caller, its steps become progress."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ from offloop_workers.pdf.rendering.fetcher import BASE, Refused
 _PROPERTY = re.compile(r"(?:Ignored|Deprecated) `\s*([\w-]+)\s*:")
 _GLYPH = re.compile(r"\.notdef glyph .*\(U\+([0-9A-F]+)\)", re.DOTALL)
 _PAGE = re.compile(r"Creating layout - Page (\d+)")
-_PLACE = re.compile(r" at \d+:\d+")
-# About WeasyPrint's own insides: nothing a caller could change.
+_POSITION = re.compile(r" at \d+:\d+")
+# Messages about WeasyPrint's own internals, which a caller cannot act on.
 _INTERNAL = ("Unable to subset", "Too many glyphs", "Unknown bitmap", "Unable to save emoji", "Error when closing")
 _MAX_NAMED = 20
 _MAX_OTHERS = 20
 _MAX_GLYPHS = 2_000
 
 
-class Notices(logging.Handler):
-    """Collects the log of one rendering; `tell` makes a few useful lines of what may be thousands."""
+class RendererLog(logging.Handler):
+    """Log handler of one rendering, which condenses thousands of records into a few warnings.
+
+    Args:
+        on_page: called with the number of each page whose layout begins.
+    """
 
     def __init__(self, on_page: Callable[[int], None]) -> None:
         super().__init__(logging.INFO)
@@ -34,7 +38,7 @@ class Notices(logging.Handler):
         self._others: dict[str, None] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sort one record; nothing is written anywhere."""
+        """Classify one record; nothing is written."""
         text = record.getMessage()
         if record.levelno < logging.WARNING:
             if page := _PAGE.search(text):
@@ -44,12 +48,12 @@ class Notices(logging.Handler):
                 self._glyphs[int(found[1], 16)] = None
         elif found := _PROPERTY.match(text):
             self._properties[found[1]] += 1
-        # The fetcher has already said which resources it refused, and why.
+        # The fetcher has already warned of the resources it refused.
         elif Refused.__name__ not in text and not text.startswith(_INTERNAL) and len(self._others) <= _MAX_OTHERS:
-            self._others[_PLACE.sub("", text.replace(BASE, ""))] = None
+            self._others[_POSITION.sub("", text.replace(BASE, ""))] = None
 
-    def tell(self, context: Context) -> None:
-        """Give the caller the warnings."""
+    def report(self, context: Context) -> None:
+        """Pass the collected warnings to the caller."""
         for sentence in missing_glyphs.missing(self._glyphs):
             context.warn(sentence)
         if self._properties:
@@ -58,26 +62,25 @@ class Notices(logging.Handler):
         for text in list(self._others)[:_MAX_OTHERS]:
             context.warn(text)
 
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Receive the records of WeasyPrint's loggers, in place of any other handler."""
+        loggers = [logging.getLogger(name) for name in ("weasyprint", "weasyprint.progress")]
+        before = [(logger.level, logger.propagate) for logger in loggers]
+        for logger in loggers:
+            logger.addHandler(self)
+            logger.propagate = False
+        loggers[0].setLevel(logging.WARNING)
+        loggers[1].setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            for logger, (level, propagate) in zip(loggers, before, strict=True):
+                logger.removeHandler(self)
+                logger.setLevel(level)
+                logger.propagate = propagate
 
-def _some(names: dict[str, None] | list[str]) -> str:
-    shown = ", ".join(list(names)[:_MAX_NAMED])
-    return f"{shown} and more" if len(names) > _MAX_NAMED else shown
 
-
-@contextmanager
-def collected(notices: Notices) -> Iterator[None]:
-    """Let WeasyPrint's loggers speak to `notices`, and to nobody else, while the block runs."""
-    loggers = [logging.getLogger(name) for name in ("weasyprint", "weasyprint.progress")]
-    before = [(logger.level, logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(notices)
-        logger.propagate = False
-    loggers[0].setLevel(logging.WARNING)
-    loggers[1].setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger, (level, propagate) in zip(loggers, before, strict=True):
-            logger.removeHandler(notices)
-            logger.setLevel(level)
-            logger.propagate = propagate
+def _some(names: list[str]) -> str:
+    listed = ", ".join(names[:_MAX_NAMED])
+    return f"{listed} and more" if len(names) > _MAX_NAMED else listed

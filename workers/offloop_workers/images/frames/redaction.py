@@ -1,4 +1,4 @@
-"""Redaction: parts of a picture are replaced, so that nothing of them is left to bring back."""
+"""Redaction: the pixels of boxes are replaced irrecoverably."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from PIL import Image, ImageColor
 
 from offloop.errors import JobError
 from offloop.jobs.transformation import Redaction
-from offloop_workers.images.plan import Size, in_pixels
+from offloop_workers.images.frames.plan import Size, in_pixels
 
 _CELLS: Final = 6
-"""Averaged colours along the longer side: too few for letters or a face, whatever the size of the part."""
+"""Averaged colours along the longer side: too few to recover text or a face, whatever the size of the box."""
 
 
 def redacted(picture: Image.Image, boxes: list[Redaction], source: Size) -> Image.Image:
-    """The picture without these parts.
+    """The picture with these boxes replaced.
 
     Args:
-        picture: upright; perhaps a smaller copy of the source.
+        picture: upright; may be a smaller copy of the source.
         boxes: in pixels of the source.
         source: the size of the upright source.
 
     Raises:
-        JobError: ``outside``: a box does not touch the picture, so that something would stay by mistake.
+        JobError: ``outside``: a box does not touch the picture, so its content would stay visible elsewhere.
     """
     if boxes:
         picture = picture.convert("RGBA" if picture.mode in {"LA", "RGBA"} else "RGB")
     across, down = picture.width / source[0], picture.height / source[1]
-    # A smaller copy, and a JPEG's colours, carry a pixel's neighbours: take one more all round.
+    # Pixels of a smaller copy contain their neighbours' colours, so boxes grow by one pixel on each side.
     more = 0 if (across, down) == (1, 1) else 1
     for box in boxes:
         left, top, right, bottom = in_pixels(box, (0, 0, *source))

@@ -1,4 +1,4 @@
-"""Encoding: pixels become a file, no larger than asked for."""
+"""Encoding: modes, options and file size of the output formats."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from offloop.errors import JobError
 from offloop.jobs.images import Format
 from offloop.jobs.transformation import Encoding
 from offloop.kinds.context import Context
-from offloop_workers.images import colours
-from offloop_workers.images.animation import Animation
-from offloop_workers.images.formats import TRAITS
+from offloop_workers.images.codecs import colours
+from offloop_workers.images.codecs.formats import TRAITS, Traits
 
 _LOWEST_QUALITY: Final = 5
 _FEWER_COLOURS: Final = (256, 128, 64, 32, 16, 8)
@@ -24,32 +23,56 @@ _WEBP_ALPHA: Final = 0x10
 _ICONS: Final = (16, 24, 32, 48, 64, 128, 256)
 
 
+@dataclass(slots=True)
+class Timing:
+    """Timing of an animation.
+
+    Attributes:
+        durations: milliseconds, one for each frame.
+        plays: number of repetitions; 0 is endless.
+    """
+
+    durations: list[int] = field(default_factory=list)
+    plays: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Everything a file is made of.
+    """Input of the encoder.
 
     Attributes:
         frames: one, or those of an animation, all of one size.
         form: the format.
-        encoding: how it was asked to be written.
-        film: durations and plays of an animation.
-        extras: metadata that stays, as Pillow's options for saving.
+        encoding: the requested options.
+        timing: of an animation.
+        extras: metadata to write, as Pillow's options for saving.
     """
 
     frames: list[Image.Image]
     form: Format
     encoding: Encoding
-    film: Animation = field(default_factory=Animation)
+    timing: Timing = field(default_factory=Timing)
     extras: dict[str, Any] = field(default_factory=dict)
 
 
 def fitted(picture: Image.Image, form: Format, background: str | None, context: Context) -> Image.Image:
-    """The picture in a mode and size that the format can hold.
+    """The picture in a size and mode that the format supports, without metadata.
 
     Raises:
         JobError: ``too_large_for_format``.
     """
     traits = TRAITS[form]
+    picture = _within_size(picture, form, traits, context)
+    if background or not traits.transparent:
+        picture = colours.flattened(picture, background or "#ffffff")
+    picture = _in_mode(picture, form)
+    if form == "tiff" and isinstance(picture, TiffImagePlugin.TiffImageFile):
+        picture = picture.copy()  # an unchanged picture of this class would be written with all its tags
+    picture.info = {}  # an encoder would write its entries: comments, resolution, profile
+    return picture
+
+
+def _within_size(picture: Image.Image, form: Format, traits: Traits, context: Context) -> Image.Image:
     if form == "ico" and max(picture.size) > traits.longest:
         context.warn(f"Icons have at most 256 x 256 pixels: {picture.width:,} x {picture.height:,} was scaled down.")
         picture = picture.copy()
@@ -60,23 +83,25 @@ def fitted(picture: Image.Image, form: Format, background: str | None, context: 
             f"{picture.width:,} x {picture.height:,}: ask for a smaller one, or for format 'png'."
         )
         raise JobError(message, code="too_large_for_format")
-    if background or not traits.transparent:
-        picture = colours.flattened(picture, background or "#ffffff")
+    return picture
+
+
+def _in_mode(picture: Image.Image, form: Format) -> Image.Image:
     if picture.mode == "LA" and form in _COLOUR_ONLY:
         picture = picture.convert("RGBA")
     elif picture.mode == "L" and form in _COLOUR_ONLY - {"gif"}:
         picture = picture.convert("RGB")
-    if form == "gif" and picture.mode == "RGBA":  # a pixel is there or not: half and more is there
+    if form == "gif" and picture.mode == "RGBA":  # GIF pixels are opaque or transparent
         picture = picture.copy()
         picture.putalpha(picture.getchannel("A").point(lambda value: 255 if value >= 128 else 0))  # noqa: PLR2004 -- half
-    if form == "tiff" and isinstance(picture, TiffImagePlugin.TiffImageFile):
-        picture = picture.copy()  # nothing was changed on its way: a picture of this class still has all its tags
-    picture.info = {}  # what an encoder finds there it would write: comments, resolution, profile
     return picture
 
 
 def write(result: Result, out: BinaryIO, max_bytes: int | None, context: Context) -> int | None:
-    """Encode into a file, with less quality where it would be too large; answers the quality it has in the end.
+    """Encode to a file, with reduced quality or colours where it would exceed `max_bytes`.
+
+    Returns:
+        The quality of the file; None for a lossless one.
 
     Raises:
         JobError: ``max_bytes``: it cannot be that small.
@@ -103,7 +128,7 @@ def write(result: Result, out: BinaryIO, max_bytes: int | None, context: Context
 
 
 def _best_quality(result: Result, max_bytes: int, content: bytes) -> tuple[bytes, int]:
-    """The highest quality that is small enough, by halving; the lowest there is where none is."""
+    """The highest quality that is small enough, by binary search; the lowest one where none is."""
     low, high, kept = _LOWEST_QUALITY, result.encoding.quality, None
     while low < high:
         middle = (low + high) // 2
@@ -122,7 +147,7 @@ def _fewer_colours(result: Result, max_bytes: int, content: bytes, context: Cont
             fewer = picture.convert("RGBA").quantize(count, Image.Quantize.FASTOCTREE)
         else:
             fewer = picture.convert("RGB").quantize(count, Image.Quantize.MEDIANCUT)
-        changed = Result([fewer], result.form, result.encoding, result.film, result.extras)
+        changed = Result([fewer], result.form, result.encoding, result.timing, result.extras)
         content = _encoded(changed, result.encoding.quality)
         if len(content) <= max_bytes:
             context.warn(f"{result.form} has no quality: it was reduced to {count} colours to fit max_bytes.")
@@ -149,19 +174,19 @@ def _save(result: Result, out: BinaryIO, quality: int) -> None:
         "gif": {"optimize": False},
     }
     if others:
-        options[result.form] = options.get(result.form, {}) | _moving_options(result)
+        options[result.form] = options.get(result.form, {}) | _animation_options(result)
         options[result.form] |= {"save_all": True, "append_images": others}
     elif result.form == "gif" and first.mode != "P":
-        first = _few_coloured(first)
+        first = _with_palette(first)
     clean = {"exif": b"", "icc_profile": None} if "exif" in keeps else {}
     extras = {name: value for name, value in result.extras.items() if name in keeps}
     first.save(out, result.form.upper(), **options.get(result.form, {}), **{**clean, **extras})
     if others and result.form == "webp" and any(frame.mode == "RGBA" for frame in result.frames):
-        _tell_transparency(out)
+        _set_alpha_flag(out)
 
 
-def _tell_transparency(out: BinaryIO) -> None:
-    """Set the flag of an animated WebP that says it has transparency.
+def _set_alpha_flag(out: BinaryIO) -> None:
+    """Set the alpha flag of an animated WebP.
 
     The encoder leaves it out where every frame covers opaque pixels only, and decoders then fill the rest.
     """
@@ -176,8 +201,8 @@ def _chroma(encoding: Encoding) -> dict[str, str]:
     return {"subsampling": "4:4:4"} if encoding.lossless else {}
 
 
-def _few_coloured(picture: Image.Image) -> Image.Image:
-    """A palette of the picture's own colours; Pillow alone would take the first that comes."""
+def _with_palette(picture: Image.Image) -> Image.Image:
+    """Quantise to an adaptive palette; Pillow's encoder would use a fixed one."""
     if picture.mode in {"LA", "RGBA"}:
         return picture.convert("RGBA")
     if picture.mode == "L":
@@ -185,15 +210,15 @@ def _few_coloured(picture: Image.Image) -> Image.Image:
     return picture.quantize(256, Image.Quantize.MEDIANCUT)
 
 
-def _moving_options(result: Result) -> dict[str, Any]:
-    film = result.film
-    options: dict[str, Any] = {"duration": film.durations}
+def _animation_options(result: Result) -> dict[str, Any]:
+    timing = result.timing
+    options: dict[str, Any] = {"duration": timing.durations}
     if result.form == "gif":
-        # A GIF counts repetitions, and plays once where it says nothing.
+        # GIF counts repetitions, and plays once by default.
         options |= {"disposal": 2} if any(frame.mode == "RGBA" for frame in result.frames) else {}
-        options |= {} if film.plays == 1 else {"loop": 0 if film.plays == 0 else film.plays - 1}
+        options |= {} if timing.plays == 1 else {"loop": 0 if timing.plays == 0 else timing.plays - 1}
     elif result.form in {"webp", "png"}:
-        options["loop"] = film.plays
+        options["loop"] = timing.plays
     if result.form == "png":
         options |= {"disposal": 1, "blend": 0}
     return options

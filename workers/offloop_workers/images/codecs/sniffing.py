@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, whatever its name says."""
+"""Format detection by the first bytes of a file, whatever its name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from offloop.errors import JobError
 
 ACCEPTED: Final = "JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP or ICO"
 HEAD: Final = 64
-"""Bytes that are enough to tell."""
+"""Bytes that the detection needs."""
 
-# Which decoder may see the file: offset, the bytes there, Pillow's name of the format. No other decoder is asked.
+# Offset, magic bytes, and Pillow's name of the only decoder that may read such a file.
 _DECODERS: Final = (
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -31,7 +31,7 @@ _DECODERS: Final = (
     (4, b"ftyphevc", "HEIF"),
     (4, b"ftyphevx", "HEIF"),
 )
-# What callers send by mistake, so that the answer can say what it is.
+# Files that callers send by mistake, to be named in the error message.
 _OTHERS: Final = (
     (0, b"%PDF", "a PDF (preview_pdf makes pictures of its pages)"),
     (0, b"%!PS", "PostScript"),
@@ -55,7 +55,7 @@ _OTHERS: Final = (
 
 
 def decoder_for(head: bytes) -> str:
-    """The one decoder that may read a file with these first bytes, by Pillow's name.
+    """Pillow's name of the one decoder that may read a file with these first bytes.
 
     Raises:
         JobError: ``not_an_image``: empty, not a picture, or of a format that is not accepted.
@@ -68,13 +68,13 @@ def decoder_for(head: bytes) -> str:
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[4:12] in {b"ftypmif1", b"ftypmsf1"}:  # the brand of both; the list of compatible ones tells which
+    if head[4:12] in {b"ftypmif1", b"ftypmsf1"}:  # the brand of both; the compatible brands decide
         return "AVIF" if b"avif" in head[16:] or b"avis" in head[16:] else "HEIF"
     raise not_accepted(head)
 
 
 def not_accepted(head: bytes) -> JobError:
-    """The sentence for a file that is no accepted picture; it names what it is, where that is known."""
+    """The error for a file that is not an accepted picture, with its type where that is known."""
     start = head.lstrip()
     for offset, magic, name in _OTHERS:
         if start[offset : offset + len(magic)].lower() == magic.lower():

@@ -1,4 +1,4 @@
-"""Formats: which one the result has, and what it is called."""
+"""Output formats: their properties, the choice of one, and file names."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from offloop.kinds.references import FileReference, Scheme, parse
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a format is like.
+    """Properties of a format.
 
     Attributes:
-        mime_type: its type.
-        extensions: of file names; the first is the usual one.
-        longest: pixels a side at most.
-        transparent: whether it can be.
-        keeps: the metadata it has room for.
-        by_quality: whether a quality between 1 and 100 changes its size.
+        mime_type: its media type.
+        extensions: of file names; the first is the default.
+        longest: maximum pixels a side.
+        transparent: whether it supports alpha.
+        keeps: the metadata it supports.
+        by_quality: whether it has a quality between 1 and 100.
     """
 
     mime_type: str
@@ -52,13 +52,13 @@ MIME_TYPES: Final = MappingProxyType(
     {name: traits.mime_type for name, traits in TRAITS.items()} | {"heif": "image/heic"}
 )
 _EXTENSIONS: Final = {".heic", ".heif"}.union(*(traits.extensions for traits in TRAITS.values()))
-_LOOKED_AT: Final = 192
+_SAMPLE: Final = 192
 _MANY_COLOURS: Final = 0.08
-"""Share of sampled pixels with a colour of their own: photographs have 0.2 and more, drawings under 0.02."""
+"""Distinct colours per sampled pixel: photographs have 0.2 and more, drawings under 0.02."""
 
 
 def chosen(asked: str | None, source_format: str, context: Context) -> Format | None:
-    """The format of the result; None where the pixels must tell."""
+    """The format of the result; None where it depends on the pixels."""
     if asked and asked != "auto":
         return cast("Format", asked)
     if asked is None and source_format in FORMATS:
@@ -72,7 +72,7 @@ def chosen(asked: str | None, source_format: str, context: Context) -> Format | 
 
 
 def suited(picture: Image.Image) -> Format:
-    """The format that suits a still picture: by its transparency, and by whether it is a photograph."""
+    """The best format for a still picture, by alpha and by whether it is a photograph."""
     photograph = is_photograph(picture)
     if is_transparent(picture):
         return "webp" if photograph else "png"
@@ -80,7 +80,7 @@ def suited(picture: Image.Image) -> Format:
 
 
 def is_transparent(picture: Image.Image) -> bool:
-    """Whether some pixel is not opaque."""
+    """Whether any pixel is not opaque."""
     if picture.mode not in {"LA", "RGBA"}:
         return False
     least = picture.getchannel("A").getextrema()[0]
@@ -88,9 +88,9 @@ def is_transparent(picture: Image.Image) -> bool:
 
 
 def is_photograph(picture: Image.Image) -> bool:
-    """Whether colours hardly ever repeat."""
+    """Whether most colours occur only once."""
     sample = picture.convert("RGB")
-    size = (min(_LOOKED_AT, sample.width), min(_LOOKED_AT, sample.height))
+    size = (min(_SAMPLE, sample.width), min(_SAMPLE, sample.height))
     sample = sample.resize(size, Image.Resampling.NEAREST)
     count = size[0] * size[1]
     colours = sample.getcolors(count) or []
@@ -98,22 +98,22 @@ def is_photograph(picture: Image.Image) -> bool:
 
 
 def file_name(asked: str | None, reference: FileReference, form: str) -> str:
-    """What the result is called: as asked, or after its source, with the extension of its format."""
+    """The requested name, or the name of the source, with the extension of the format."""
     extensions = TRAITS[form].extensions
     if asked:
-        written = PurePosixPath(asked).suffix
-        if written.lower() in extensions:
+        suffix = PurePosixPath(asked).suffix
+        if suffix.lower() in extensions:
             return asked
-        return asked.removesuffix(written if written.lower() in _EXTENSIONS else "") + extensions[0]
+        return asked.removesuffix(suffix if suffix.lower() in _EXTENSIONS else "") + extensions[0]
     return stem_of(reference) + extensions[0]
 
 
 def stem_of(reference: FileReference) -> str:
-    """The source's name without its extension, where it has one."""
+    """The file name of the source without its extension; ``picture`` where it has no name."""
     parsed = parse(reference)
     return (PurePosixPath(parsed.path).stem if parsed.scheme is Scheme.ROOT else "") or "picture"
 
 
 def shortened(reference: FileReference) -> str:
-    """The reference for an answer: what ``data:`` holds is left out."""
+    """The reference, shortened for an answer, since ``data:`` contains the whole file."""
     return reference if len(reference) <= 100 else reference[:60] + "…"  # noqa: PLR2004 -- a line

@@ -1,4 +1,4 @@
-"""Metadata: what a camera noted, and the little of it that may stay."""
+"""Metadata: EXIF of a source, and an allowlist of what the result keeps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from offloop.jobs.images import Camera, Location, Transformation
 from offloop.kinds.context import Context
 
 _BASE, _IFD, _GPS = ExifTags.Base, ExifTags.IFD, ExifTags.GPS
-# Of everything else (maker notes, serial numbers, thumbnails of the unredacted picture, free texts) nothing stays.
+# An allowlist: maker notes, serial numbers, thumbnails of the unredacted picture and free texts are dropped.
 _KEPT: Final = frozenset({_BASE.Make, _BASE.Model, _BASE.DateTime})
 _RIGHTS: Final = frozenset({_BASE.Artist, _BASE.Copyright})
 _KEPT_OF_CAMERA: Final = frozenset(
@@ -49,7 +49,7 @@ UPRIGHT: MappingProxyType[int, Image.Transpose] = MappingProxyType(
         8: Image.Transpose.ROTATE_90,
     }
 )
-"""By the orientation in the metadata: the transposition that puts the picture upright (1 is upright already)."""
+"""By EXIF orientation: the transposition that makes the picture upright (1 is upright already)."""
 
 
 def exif_of(picture: Image.Image, context: Context) -> Image.Exif:
@@ -60,53 +60,58 @@ def exif_of(picture: Image.Image, context: Context) -> Image.Exif:
         exif.get_ifd(_IFD.GPSInfo)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 -- a parser of hostile bytes; the picture is good without them
+    except Exception:  # noqa: BLE001 -- the parser raises exceptions of any type; the picture is usable without EXIF
         context.warn("The picture's metadata is damaged and was ignored.")
         return Image.Exif()
     return exif
 
 
 def orientation(exif: Image.Exif) -> int:
-    """1 to 8; 1 where nothing sensible is noted."""
+    """The EXIF orientation, 1 to 8; 1 where it is missing or invalid."""
     found = exif.get(_BASE.Orientation)
     return found if isinstance(found, int) and found in UPRIGHT else 1
 
 
 def kept(exif: Image.Exif, info: Mapping[Any, Any], request: Transformation, context: Context) -> dict[str, Any]:
-    """What of the metadata the caller wants in the result, as Pillow's options for saving."""
-    wanted, made = set(request.keep_metadata), Image.Exif()
+    """The requested metadata of the source, as Pillow's options for saving."""
     options: dict[str, Any] = {}
-    if "exif" in wanted:
-        _copy(exif, made, _KEPT | _RIGHTS)
-        _copy(exif.get_ifd(_IFD.Exif), made.get_ifd(_IFD.Exif), _KEPT_OF_CAMERA)
-    if "copyright" in wanted:
-        _copy(exif, made, _RIGHTS)
-    if "gps" in wanted:
-        _copy(exif.get_ifd(_IFD.GPSInfo), made.get_ifd(_IFD.GPSInfo), frozenset(_GPS))
-    if not request.orient and orientation(exif) != 1 and wanted & {"exif"}:
-        made[_BASE.Orientation] = orientation(exif)
-    if len(made) or made.get_ifd(_IFD.Exif) or made.get_ifd(_IFD.GPSInfo):
-        content = _packed(made)
+    result = _kept_exif(exif, set(request.keep_metadata), orient=request.orient)
+    if len(result) or result.get_ifd(_IFD.Exif) or result.get_ifd(_IFD.GPSInfo):
+        content = _encoded(result)
         if content is None or len(content) > _MAX_EXIF:
             context.warn("The camera's metadata is damaged or too long to keep; it was left out.")
         else:
             options["exif"] = content
-    if "dpi" in wanted and (found := dpi_of(info)):
+    if "dpi" in request.keep_metadata and (found := dpi_of(info)):
         options["dpi"] = found
     return options
 
 
+def _kept_exif(exif: Image.Exif, wanted: set[str], *, orient: bool) -> Image.Exif:
+    result = Image.Exif()
+    if "exif" in wanted:
+        _copy(exif, result, _KEPT | _RIGHTS)
+        _copy(exif.get_ifd(_IFD.Exif), result.get_ifd(_IFD.Exif), _KEPT_OF_CAMERA)
+    if "copyright" in wanted:
+        _copy(exif, result, _RIGHTS)
+    if "gps" in wanted:
+        _copy(exif.get_ifd(_IFD.GPSInfo), result.get_ifd(_IFD.GPSInfo), frozenset(_GPS))
+    if "exif" in wanted and not orient and orientation(exif) != 1:
+        result[_BASE.Orientation] = orientation(exif)
+    return result
+
+
 def dpi_of(info: Mapping[Any, Any]) -> tuple[float, float] | None:
-    """Dots an inch, where they are given and make sense."""
+    """The resolution in dots an inch; None where it is missing or invalid."""
     found = info.get("dpi")
-    if not isinstance(found, tuple) or len(found) != 2:  # noqa: PLR2004 -- across and down
+    if not isinstance(found, tuple) or len(found) != 2:  # noqa: PLR2004 -- horizontal and vertical
         return None
     across, down = (_number(value) for value in found)
     return (across, down) if across and down and 0 < across < 1e5 and 0 < down < 1e5 else None  # noqa: PLR2004 -- sane
 
 
 def camera(exif: Image.Exif) -> Camera | None:
-    """What the camera noted, or None where there is nothing."""
+    """The camera's EXIF entries, or None where there are none."""
     inner = exif.get_ifd(_IFD.Exif)
     iso = inner.get(_BASE.ISOSpeedRatings)
     found = Camera(
@@ -127,12 +132,12 @@ def camera(exif: Image.Exif) -> Camera | None:
 
 
 def has_gps(exif: Image.Exif) -> bool:
-    """Whether the picture gives away where it was taken."""
+    """Whether the picture contains its location."""
     return bool(exif.get_ifd(_IFD.GPSInfo))
 
 
 def location(exif: Image.Exif) -> Location | None:
-    """Where it was taken, in degrees."""
+    """The location of the picture, in degrees."""
     gps = exif.get_ifd(_IFD.GPSInfo)
     latitude = _degrees(gps.get(_GPS.GPSLatitude), negative=gps.get(_GPS.GPSLatitudeRef) in {"S", b"S"})
     longitude = _degrees(gps.get(_GPS.GPSLongitude), negative=gps.get(_GPS.GPSLongitudeRef) in {"W", b"W"})
@@ -151,10 +156,10 @@ def _copy(source: Any, target: Any, tags: frozenset[Any]) -> None:
             target[int(tag)] = value
 
 
-def _packed(exif: Image.Exif) -> bytes | None:
+def _encoded(exif: Image.Exif) -> bytes | None:
     try:
         return exif.tobytes()
-    except Exception:  # noqa: BLE001 -- values of hostile files that no type fits
+    except Exception:  # noqa: BLE001 -- values of a hostile file may fit no EXIF type
         return None
 
 
@@ -163,7 +168,7 @@ def _text(value: Any) -> str | None:
         value = value.decode("utf-8", "replace")
     if not isinstance(value, str):
         return None
-    return "".join(letter for letter in value if letter.isprintable()).strip()[:200] or None
+    return "".join(character for character in value if character.isprintable()).strip()[:200] or None
 
 
 def _number(value: Any) -> float | None:
@@ -177,7 +182,7 @@ def _number(value: Any) -> float | None:
 def _time(value: Any) -> str | None:
     text = _text(value)
     try:
-        return datetime.strptime(text or "", "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007 -- cameras know no zone
+        return datetime.strptime(text or "", "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007 -- the tag has no time zone
     except ValueError:
         return None
 
@@ -188,5 +193,5 @@ def _degrees(value: Any, *, negative: bool) -> float | None:
     parts = [_number(part) for part in value]
     if None in parts:
         return None
-    degrees = sum((part or 0) / 60**place for place, part in enumerate(parts))
+    degrees = sum((part or 0) / 60**power for power, part in enumerate(parts))
     return round(-degrees if negative else degrees, 7) if degrees <= 180 else None  # noqa: PLR2004 -- of a circle

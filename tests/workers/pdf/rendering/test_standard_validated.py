@@ -1,7 +1,7 @@
-"""What claims PDF/A-1 to 3 or PDF/UA-1 is put before a validator that passes veraPDF's own corpus of files.
+"""Validation of PDF/A-1 to 3 and PDF/UA-1 by a validator that passes veraPDF's own corpus of files.
 
-It is a package of the development group (page-validation). It knows neither PDF/UA-2 nor PDF/A-4: of the former, all
-that both parts ask for is tried; the latter is checked by its structure, in `test_render_standards`.
+It is a package of the development group (page-validation). It supports neither PDF/UA-2 nor PDF/A-4: the former is
+validated against the rules that both parts share, and `test_standard` checks the structure of the latter.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ MORE = {"author": "Me (é)", "subject": "It", "keywords": ["a", "b"], "created":
 
 
 def faults(content: bytes, profile: str) -> set[str]:
-    """The rules that a file breaks."""
+    """The rules that a file violates."""
     found = {
         failure.rule_id: failure.message for failure in validator.validate_pdf_bytes(content, profile=profile).failures
     }
-    # It takes a packed stream's last CR and the line end after it for one line end. qpdf goes by the length.
+    # The validator takes a stream's last CR and the line end after it for one line end; qpdf goes by the length.
     with pikepdf.open(io.BytesIO(content)) as pdf:
         if not pdf.check_pdf_syntax():
             found = {rule: message for rule, message in found.items() if not rule.endswith("STREAM-LENGTH-001")}
@@ -94,13 +94,13 @@ def test_an_invoice_with_its_xml_is_valid(run: Run) -> None:
     ],
     ids=["picture", "drawing"],
 )
-def test_what_the_validator_misses_was_warned_of(run: Run, context: JobContext, html: str, rule: str) -> None:
+def test_faults_that_the_validator_finds_were_warned_of(run: Run, context: JobContext, html: str, rule: str) -> None:
     _, document = run(html=f"<html lang=en><title>T</title><p>x{html}", pdf_variant="pdf/ua-1")
     assert faults(document.content, "ua1") == {rule}
     assert warned(context, "needs a text for each picture", "without one: 1")
 
 
-def test_a_stream_that_is_not_as_long_as_it_says_is_still_a_fault(run: Run) -> None:
+def test_a_wrong_stream_length_is_still_a_fault(run: Run) -> None:
     _, document = run(html="<p>x", pdf_variant="pdf/a-2b")
     broken = re.sub(rb"/Length (\d\d+)", lambda found: b"/Length %d" % (int(found[1]) - 1), document.content, count=1)
     assert len(broken) == len(document.content)
@@ -123,7 +123,7 @@ def test_decoration_is_no_part_of_the_structure(run: Run, around: str) -> None:
     assert figures == []
 
 
-def test_a_header_beside_data_is_its_rows(run: Run) -> None:
+def test_a_header_cell_beside_data_belongs_to_its_row(run: Run) -> None:
     html = (
         "<html lang=en><title>T</title><style>[scope] { color: red }</style><table><tr><th>a<td>1<tr><th>b<td>2</table>"
     )

@@ -1,4 +1,4 @@
-"""A context that remembers its warnings, for jobs that are to fail where others warn."""
+"""Strict mode: a context that records its warnings, so that they can fail the job."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _MAX_LISTED = 20
 
 
 class _Recorder:
-    """Everything of a context, and a list of what was warned of."""
+    """Proxy of a context that also keeps a list of its warnings."""
 
     def __init__(self, context: Context, warnings: list[str]) -> None:
         self._context = context
         self._warnings = warnings
 
     def warn(self, message: str) -> None:
-        """Keep the message, and pass it on."""
+        """Record the message, and pass it on."""
         self._warnings.append(message)
         self._context.warn(message)
 
@@ -27,13 +27,13 @@ class _Recorder:
 
 
 def recording(context: Context) -> tuple[Context, list[str]]:
-    """The context, and a list that grows with each of its warnings."""
+    """The context behind a recorder, and the list that grows with each warning."""
     warnings: list[str] = []
     return cast("Context", _Recorder(context, warnings)), warnings
 
 
 def refuse(warnings: list[str]) -> None:
-    """Fail with all that was warned of.
+    """Fail with all recorded warnings, if there are any.
 
     Raises:
         JobError: ``strict``: there was at least one warning.

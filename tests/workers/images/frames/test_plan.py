@@ -1,4 +1,4 @@
-"""Where the pixels go: fit, gravity, focus, crop, trim, proportions, enlarging."""
+"""Geometry: fit, gravity, focus, crop, trim, proportions, enlarging."""
 
 from __future__ import annotations
 
@@ -40,41 +40,41 @@ def stripes() -> Image.Image:
     ],
 )
 @pytest.mark.parametrize("how", [{"fit": "cover", "width": 30, "height": 30}, {"aspect_ratio": "1:1"}])
-def test_what_is_kept_is_what_was_asked_for(
+def test_the_kept_part_is_the_requested_one(
     run: Run, how: dict[str, Any], asked: dict[str, Any], seen: tuple[int, int, int]
 ) -> None:
-    made = run(stripes(), **how, **asked)[1]
-    assert made.size == (30, 30)
-    assert {colour_at(made, x, 0.5) for x in (0.1, 0.5, 0.9)} == {seen}
+    result = run(stripes(), **how, **asked)[1]
+    assert result.size == (30, 30)
+    assert {colour_at(result, x, 0.5) for x in (0.1, 0.5, 0.9)} == {seen}
 
 
-def test_smart_keeps_where_something_is(run: Run) -> None:
+def test_smart_keeps_the_salient_part(run: Run) -> None:
     for left in (10, 300, 520):
         source = Image.new("RGB", (600, 200), "#808080")
         draw = ImageDraw.Draw(source)
         for line in range(0, 60, 6):
             draw.line((left + line, 40, left + 60 - line, 160), fill="#ffdd00", width=2)
-        made = run(source, fit="cover", width=100, height=200, gravity="smart")[1]
-        box = made.convert("RGB").point(lambda value: 255 if value > 200 else 0).getbbox()
+        result = run(source, fit="cover", width=100, height=200, gravity="smart")[1]
+        box = result.convert("RGB").point(lambda value: 255 if value > 200 else 0).getbbox()
         assert box is not None
         assert box[2] - box[0] > 55
 
 
-def test_smart_keeps_the_middle_of_what_is_the_same_everywhere(run: Run) -> None:
-    made = run(Image.new("RGB", (300, 100), "red"), fit="cover", width=100, height=100, gravity="smart")[1]
-    assert made.size == (100, 100)
+def test_smart_keeps_the_middle_of_a_uniform_picture(run: Run) -> None:
+    result = run(Image.new("RGB", (300, 100), "red"), fit="cover", width=100, height=100, gravity="smart")[1]
+    assert result.size == (100, 100)
 
 
 def test_a_crop_keeps_exactly_these_pixels(run: Run) -> None:
     source = Image.effect_noise((100, 80), 90).convert("RGB")
-    made = run(source, crop={"left": 13, "top": 7, "width": 40, "height": 30})[1]
-    assert made.convert("RGB").tobytes() == source.crop((13, 7, 53, 37)).tobytes()
+    result = run(source, crop={"left": 13, "top": 7, "width": 40, "height": 30})[1]
+    assert result.convert("RGB").tobytes() == source.crop((13, 7, 53, 37)).tobytes()
 
 
 def test_a_crop_may_be_in_percent_and_reaches_over_the_edge_at_most_to_it(run: Run) -> None:
-    made = run(stripes(), crop={"left": 66.7, "top": 0, "width": 50, "height": 100, "unit": "percent"})[1]
-    assert made.size == (30, 30)
-    assert colour_at(made, 0.5, 0.5) == (0, 0, 255)
+    result = run(stripes(), crop={"left": 66.7, "top": 0, "width": 50, "height": 100, "unit": "percent"})[1]
+    assert result.size == (30, 30)
+    assert colour_at(result, 0.5, 0.5) == (0, 0, 255)
 
 
 def test_a_crop_outside_is_refused_with_the_size(run: Run) -> None:
@@ -86,10 +86,10 @@ def test_a_crop_outside_is_refused_with_the_size(run: Run) -> None:
 def test_a_crop_of_a_jpeg_is_exact_although_it_is_shrunk_while_decoding(run: Run) -> None:
     source = quarters(1600, 1600)
     crop = {"left": 800, "top": 0, "width": 800, "height": 1600}
-    made = run(source, "jpg", format="png", crop=crop, width=100, save={"quality": 95, "subsampling": 0})[1]
-    assert made.size == (100, 200)
-    assert corners(made) == "ggww"
-    assert colour_at(made, 0, 0.1)[1] > 200
+    result = run(source, "jpg", format="png", crop=crop, width=100, save={"quality": 95, "subsampling": 0})[1]
+    assert result.size == (100, 200)
+    assert corners(result) == "ggww"
+    assert colour_at(result, 0, 0.1)[1] > 200
 
 
 def test_trim_cuts_the_border_and_crop_is_measured_after_it(run: Run) -> None:
@@ -106,7 +106,7 @@ def test_trim_knows_transparent_borders(run: Run) -> None:
     assert run(source, trim=10)[1].size == (40, 60)
 
 
-def test_trim_of_one_colour_cuts_nothing_and_says_so(run: Run, context: JobContext) -> None:
+def test_trim_of_one_colour_cuts_nothing_and_warns(run: Run, context: JobContext) -> None:
     assert run(Image.new("RGB", (30, 20), "white"), trim=5)[1].size == (30, 20)
     assert any("trim found one colour" in line for line in context.warnings)
 
@@ -135,17 +135,17 @@ def test_nothing_is_enlarged_unless_asked(
 
 
 def test_pad_does_not_enlarge_and_aligns(run: Run) -> None:
-    made = run(quarters(), width=160, height=80, fit="pad", gravity="bottom_right", background="#000000")[1]
-    assert corners(made.crop((80, 40, 160, 80))) == "rgbw"
-    assert colour_at(made, 0.2, 0.2) == (0, 0, 0)
+    result = run(quarters(), width=160, height=80, fit="pad", gravity="bottom_right", background="#000000")[1]
+    assert corners(result.crop((80, 40, 160, 80))) == "rgbw"
+    assert colour_at(result, 0.2, 0.2) == (0, 0, 0)
 
 
-def test_turning_comes_before_the_crop(run: Run) -> None:
+def test_rotation_precedes_the_crop(run: Run) -> None:
     assert corners(run(quarters(), flip=True)[1]) == "bwrg"
     assert corners(run(quarters(), mirror=True)[1]) == "grwb"
     assert corners(run(quarters(), rotate=90, mirror=True)[1]) == "rbgw"
-    made = run(quarters(), rotate=90, crop={"left": 0, "top": 0, "width": 20, "height": 40})[1]
-    assert corners(made) == "bbbb"
+    result = run(quarters(), rotate=90, crop={"left": 0, "top": 0, "width": 20, "height": 40})[1]
+    assert corners(result) == "bbbb"
 
 
 def test_a_result_beyond_the_bounds_is_refused_with_them(run: Run) -> None:
@@ -170,6 +170,6 @@ def test_a_result_beyond_the_bounds_is_refused_with_them(run: Run) -> None:
         {"colour": "#fff"},
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_anything_runs(asked: dict[str, Any]) -> None:
+def test_contradictory_requests_are_refused_before_the_job(asked: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Transformation.model_validate({"image": DATA, **asked})

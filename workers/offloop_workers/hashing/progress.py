@@ -1,4 +1,4 @@
-"""Progress in bytes, and when it will be done."""
+"""Progress in bytes, with the estimated time left."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from offloop.kinds.context import Context
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
-_SETTLED = 1.0  # seconds after which the speed so far says something about the rest
+_WARMUP = 1.0  # seconds before an estimate is given; an earlier one would be noise
 
 
-class Pace:
-    """Counts bytes and tells the callers.
+class ByteProgress:
+    """Byte counter that reports progress to the caller.
 
     Args:
-        context: whom to tell.
-        total: bytes that there are to read.
+        context: takes the progress.
+        total: bytes to read.
     """
 
     def __init__(self, context: Context, total: int) -> None:
@@ -27,15 +27,15 @@ class Pace:
 
     @property
     def done(self) -> int:
-        """Bytes so far."""
+        """Bytes read so far."""
         return self._done
 
     def expect(self, more: int) -> None:
-        """So much more is to be read than was known before."""
+        """Raise the total by so many bytes."""
         self._total += more
 
     def add(self, count: int) -> None:
-        """Some more bytes were read; a file that has grown moves the total."""
+        """Count bytes that were read; a file that has grown raises the total."""
         self._done += count
         self._total = max(self._total, self._done)
         self._context.progress(self._done, self._total, self._message())
@@ -43,13 +43,13 @@ class Pace:
     def _message(self) -> str:
         text = f"{human(self._done)} of {human(self._total)}"
         took = time.monotonic() - self._began
-        if took < _SETTLED or not 0 < self._done < self._total:
+        if took < _WARMUP or not 0 < self._done < self._total:
             return text
         return f"{text}, about {_duration(took / self._done * (self._total - self._done))} left"
 
 
 def human(count: int) -> str:
-    """A number of bytes for people, such as ``1.2 GB``."""
+    """A number of bytes in decimal units, such as ``1.2 GB``."""
     size, unit = float(count), 0
     while size >= 1000 and unit < len(_UNITS) - 1:  # noqa: PLR2004 -- decimal units, as disks are sold
         size, unit = size / 1000, unit + 1

@@ -1,4 +1,4 @@
-"""What is done to the pixels: adjustments, redaction, overlays."""
+"""Adjustments, redaction, overlays."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from support.files.pictures import Keep, Run, colour_at, corners, encoded, quart
 
 
 def test_greyscale_has_no_colour(run: Run) -> None:
-    made = run(quarters(), greyscale=True)[1]
-    assert made.mode == "L"
+    result = run(quarters(), greyscale=True)[1]
+    assert result.mode == "L"
     assert run(quarters(), greyscale=True, format="webp")[0].format == "webp"
 
 
@@ -25,13 +25,13 @@ def test_adjustments_go_in_their_direction(run: Run, name: str, low: float, high
     source.paste("#806040", (0, 0, 100, 256))
 
     def measure(factor: float) -> float:
-        made = run(source, **{name: factor})[1].convert("RGB")
+        result = run(source, **{name: factor})[1].convert("RGB")
         match name:
             case "brightness":
-                return ImageStat.Stat(made.convert("L")).mean[0]
+                return ImageStat.Stat(result.convert("L")).mean[0]
             case "contrast":
-                return ImageStat.Stat(made.convert("L")).stddev[0]
-        return ImageStat.Stat(made.convert("HSV")).mean[1]
+                return ImageStat.Stat(result.convert("L")).stddev[0]
+        return ImageStat.Stat(result.convert("HSV")).mean[1]
 
     assert measure(low) < measure(1) < measure(high)
 
@@ -74,13 +74,13 @@ def test_redaction_leaves_nothing_of_what_was_there(run: Run, method: str, size:
     assert colour_at(first, 0.1, 0.1) == (0x33, 0x66, 0x99)
 
 
-def test_redaction_is_measured_on_the_upright_source_and_survives_turning(run: Run) -> None:
+def test_redaction_is_measured_on_the_upright_source_and_survives_rotation(run: Run) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     source = quarters(800, 400).transpose(Image.Transpose.ROTATE_90)
     box = {"left": 0, "top": 0, "width": 400, "height": 200}  # the red quarter, as people see it
-    made = run(source, "jpg", save={"exif": exif, "quality": 95}, format="png", redact=[box], rotate=90, width=50)[1]
-    assert corners(made) == "bkwg"
+    result = run(source, "jpg", save={"exif": exif, "quality": 95}, format="png", redact=[box], rotate=90, width=50)[1]
+    assert corners(result) == "bkwg"
 
 
 def test_a_box_to_redact_outside_writes_nothing(run: Run, context: JobContext) -> None:
@@ -89,7 +89,7 @@ def test_a_box_to_redact_outside_writes_nothing(run: Run, context: JobContext) -
     assert context.artifacts == []
 
 
-def test_the_thumbnail_in_the_metadata_does_not_tell_what_was_redacted(run: Run, context: JobContext) -> None:
+def test_the_thumbnail_in_the_metadata_does_not_reveal_redacted_parts(run: Run, context: JobContext) -> None:
     exif = Image.Exif()
     exif[0x010F] = "Camera"
     exif.get_ifd(0x1)[0x0201] = 1
@@ -101,7 +101,7 @@ def test_the_thumbnail_in_the_metadata_does_not_tell_what_was_redacted(run: Run,
 
 
 def logo(keep: Keep, colour: str = "#ff00ff", size: tuple[int, int] = (40, 20)) -> str:
-    """A picture to lay on others."""
+    """A picture for overlays."""
     return keep("logo.png", Image.new("RGBA", size, colour))
 
 
@@ -111,32 +111,32 @@ def logo(keep: Keep, colour: str = "#ff00ff", size: tuple[int, int] = (40, 20)) 
 )
 def test_an_overlay_is_where_it_was_asked_for(run: Run, keep: Keep, position: str, at: tuple[float, float]) -> None:
     overlay = {"image": logo(keep), "position": position, "scale": 0.2, "margin": 0}
-    made = run(Image.new("RGB", (200, 100), "white"), image_overlays=[overlay])[1]
-    assert colour_at(made, *at) == (255, 0, 255)
-    assert sum(count for count, colour in made.getcolors() or [] if colour == (255, 0, 255)) == 40 * 20
+    result = run(Image.new("RGB", (200, 100), "white"), image_overlays=[overlay])[1]
+    assert colour_at(result, *at) == (255, 0, 255)
+    assert sum(count for count, colour in result.getcolors() or [] if colour == (255, 0, 255)) == 40 * 20
 
 
 def test_an_overlay_has_opacity_and_may_be_tiled(run: Run, keep: Keep) -> None:
     overlay = {"image": logo(keep), "opacity": 0.5, "tile": True, "scale": 0.1, "margin": 10}
-    made = run(Image.new("RGB", (200, 100), "white"), image_overlays=[overlay])[1]
-    colours = {colour: count for count, colour in made.getcolors() or []}
+    result = run(Image.new("RGB", (200, 100), "white"), image_overlays=[overlay])[1]
+    colours = {colour: count for count, colour in result.getcolors() or []}
     assert set(colours) == {(255, 255, 255), (255, 127, 255)} or set(colours) == {(255, 255, 255), (255, 128, 255)}
     assert 0.2 < 1 - colours[255, 255, 255] / 20_000 < 0.45
 
 
 def test_an_overlay_on_transparency_stays_as_opaque_as_it_is(run: Run, keep: Keep) -> None:
     overlay = {"image": logo(keep), "opacity": 0.5, "scale": 0.2, "margin": 0, "position": "center"}
-    made = run(Image.new("RGBA", (200, 100), (0, 0, 0, 0)), image_overlays=[overlay])[1]
-    pixel = made.getpixel((100, 50))
+    result = run(Image.new("RGBA", (200, 100), (0, 0, 0, 0)), image_overlays=[overlay])[1]
+    pixel = result.getpixel((100, 50))
     assert isinstance(pixel, tuple)
     assert pixel[:3] == (255, 0, 255)
     assert abs(pixel[3] - 128) <= 1
 
 
-def drawn(made: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int, int, int] | None:
-    """Where pixels of about this colour are."""
-    grey = Image.new("L", made.size)
-    rgb = made.convert("RGB").tobytes()
+def drawn(result: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int, int, int] | None:
+    """The box of the pixels of about this colour."""
+    grey = Image.new("L", result.size)
+    rgb = result.convert("RGB").tobytes()
     pixels = zip(rgb[::3], rgb[1::3], rgb[2::3], strict=True)
     grey.putdata([255 if max(abs(a - b) for a, b in zip(pixel, colour, strict=True)) < 60 else 0 for pixel in pixels])
     return grey.getbbox()
@@ -144,8 +144,8 @@ def drawn(made: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int, in
 
 def test_text_is_drawn_in_its_place_and_wrapped(run: Run, context: JobContext) -> None:
     text = {"text": "several words that need more than one line", "size": 20, "colour": "#ff0000"}
-    made = run(Image.new("RGB", (200, 200), "white"), text_overlays=[{**text, "position": "bottom_left"}])[1]
-    box = drawn(made, (255, 0, 0))
+    result = run(Image.new("RGB", (200, 200), "white"), text_overlays=[{**text, "position": "bottom_left"}])[1]
+    box = drawn(result, (255, 0, 0))
     assert box is not None
     assert 14 <= box[0] <= 20
     assert box[1] > 100

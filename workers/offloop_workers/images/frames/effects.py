@@ -1,4 +1,4 @@
-"""Effects: trim, adjustments, blur, sharpening, padding; each leaves what it is not asked for as it is."""
+"""Effects: trim, adjustments, blur, sharpening, padding."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from typing import Final
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter
 
 from offloop.jobs.images import Transformation
-from offloop_workers.images.anchors import Box, spot_of
-from offloop_workers.images.plan import Size
+from offloop_workers.images.frames.anchors import Box, alignment
+from offloop_workers.images.frames.plan import Size
 
 _SHARPER: Final = 120
-"""Percent: visible without halos."""
+"""Strength of the unsharp mask in percent: visible, but without halos."""
 
 
 def trimmed(picture: Image.Image, tolerance: int) -> Box | None:
-    """The part without its border of one colour; None where nothing but that colour is there."""
+    """The box inside a border of one colour; None where the picture has no other colour."""
     if picture.mode in {"LA", "RGBA"}:
         corner = picture.getpixel((0, 0))
         if isinstance(corner, tuple) and corner[-1] <= tolerance:
-            return _found(picture.getchannel("A"), tolerance)
+            return _box_above(picture.getchannel("A"), tolerance)
         picture = picture.convert(picture.mode.removesuffix("A"))
     corner = picture.getpixel((0, 0))
-    differs = ImageChops.difference(picture, Image.new(picture.mode, picture.size, corner))
-    bands = differs.split()
-    most = bands[0]
+    difference = ImageChops.difference(picture, Image.new(picture.mode, picture.size, corner))
+    bands = difference.split()
+    largest = bands[0]
     for band in bands[1:]:
-        most = ImageChops.lighter(most, band)
-    return _found(most, tolerance)
+        largest = ImageChops.lighter(largest, band)
+    return _box_above(largest, tolerance)
 
 
-def _found(grey: Image.Image, tolerance: int) -> Box | None:
+def _box_above(grey: Image.Image, tolerance: int) -> Box | None:
     return grey.point(lambda value: 255 if value > tolerance else 0).getbbox()
 
 
 def adjusted(picture: Image.Image, request: Transformation) -> Image.Image:
-    """Greyscale, brightness, contrast, saturation, blur, sharpen, in this order."""
+    """Apply greyscale, brightness, contrast, saturation, blur and sharpen, in this order."""
     if request.greyscale and picture.mode not in {"L", "LA"}:
         picture = picture.convert("LA" if picture.mode == "RGBA" else "L")
     if request.brightness != 1:
@@ -52,7 +52,7 @@ def adjusted(picture: Image.Image, request: Transformation) -> Image.Image:
 
 
 def _blurred(picture: Image.Image, radius: float) -> Image.Image:
-    """With colours weighted by their opacity, else what is invisible would darken the edges."""
+    """Blur with colours weighted by their opacity; otherwise transparent pixels would darken the edges."""
     weighted = {"RGBA": "RGBa", "LA": "La"}.get(picture.mode)
     if weighted is None:
         return picture.filter(ImageFilter.GaussianBlur(radius))
@@ -60,11 +60,11 @@ def _blurred(picture: Image.Image, radius: float) -> Image.Image:
 
 
 def padded(picture: Image.Image, canvas: Size, gravity: str) -> Image.Image:
-    """The picture on a transparent ground of this size."""
+    """The picture on a transparent canvas of this size."""
     if picture.size == canvas:
         return picture
-    ground = Image.new("RGBA", canvas, (0, 0, 0, 0))
-    across, down = spot_of(gravity)
-    place = (round((canvas[0] - picture.width) * across), round((canvas[1] - picture.height) * down))
-    ground.paste(picture.convert("RGBA"), place)
-    return ground
+    result = Image.new("RGBA", canvas, (0, 0, 0, 0))
+    across, down = alignment(gravity)
+    position = (round((canvas[0] - picture.width) * across), round((canvas[1] - picture.height) * down))
+    result.paste(picture.convert("RGBA"), position)
+    return result

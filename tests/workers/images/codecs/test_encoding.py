@@ -1,4 +1,4 @@
-"""What file comes out: size, quality, format by content, metadata that stays."""
+"""Encoding: file size, quality, format by content, kept metadata."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def test_max_bytes_lowers_the_quality_as_little_as_needed(run: Run, form: str) -
     asked = {"width": 300, "format": form, "quality": 90}
     free = run(PHOTO.read_bytes(), "jpg", **asked)[0]
     bound = free.size * 2 // 3
-    made = run(PHOTO.read_bytes(), "jpg", **asked, max_bytes=bound)[0]
-    assert made.size <= bound
-    assert made.quality is not None
-    assert 5 <= made.quality < 90
-    one_more = run(PHOTO.read_bytes(), "jpg", **{**asked, "quality": made.quality + 1})[0]
+    result = run(PHOTO.read_bytes(), "jpg", **asked, max_bytes=bound)[0]
+    assert result.size <= bound
+    assert result.quality is not None
+    assert 5 <= result.quality < 90
+    one_more = run(PHOTO.read_bytes(), "jpg", **{**asked, "quality": result.quality + 1})[0]
     assert one_more.size > bound
 
 
@@ -31,8 +31,8 @@ def test_max_bytes_that_is_kept_anyway_changes_nothing(run: Run) -> None:
 
 def test_max_bytes_reduces_the_colours_of_a_png_with_a_warning(run: Run, context: JobContext) -> None:
     free = run(PHOTO.read_bytes(), "jpg", width=200, format="png")[0].size
-    made = run(PHOTO.read_bytes(), "jpg", width=200, format="png", max_bytes=free // 3)[0]
-    assert made.size <= free // 3
+    result = run(PHOTO.read_bytes(), "jpg", width=200, format="png", max_bytes=free // 3)[0]
+    assert result.size <= free // 3
     assert any("colours to fit max_bytes" in line for line in context.warnings)
 
 
@@ -46,9 +46,9 @@ def test_max_bytes_out_of_reach_fails_with_what_would_be_possible(run: Run, cont
 
 def test_lossless_keeps_every_pixel(run: Run) -> None:
     source = Image.effect_noise((40, 40), 90).convert("RGB")
-    made = run(source, format="webp", lossless=True)
-    assert made[1].convert("RGB").tobytes() == source.tobytes()
-    assert made[0].quality is None
+    result = run(source, format="webp", lossless=True)
+    assert result[1].convert("RGB").tobytes() == source.tobytes()
+    assert result[0].quality is None
 
 
 def test_progressive_is_as_asked(run: Run) -> None:
@@ -57,7 +57,7 @@ def test_progressive_is_as_asked(run: Run) -> None:
 
 
 def drawing(mode: str = "RGB") -> Image.Image:
-    """Few colours, hard edges."""
+    """A picture of few colours with hard edges."""
     picture = Image.new(mode, (300, 200), (255, 255, 255, 0)[: len(mode)])
     draw = ImageDraw.Draw(picture)
     draw.rectangle((20, 20, 150, 150), fill="#cc2222")
@@ -66,7 +66,7 @@ def drawing(mode: str = "RGB") -> Image.Image:
 
 
 def photograph(mode: str = "RGB") -> Image.Image:
-    """Hardly a colour twice."""
+    """A picture in which hardly a colour repeats."""
     with Image.open(PHOTO) as picture:
         small = picture.resize((300, 200)).convert(mode)
     if mode == "RGBA":
@@ -89,13 +89,13 @@ def test_auto_chooses_by_content(run: Run, source: Image.Image, form: str) -> No
 
 
 def test_auto_keeps_an_animation_moving(run: Run) -> None:
-    made = run(animation("GIF"), "gif", format="auto")[0]
-    assert (made.format, made.frames) == ("webp", 4)
+    result = run(animation("GIF"), "gif", format="auto")[0]
+    assert (result.format, result.frames) == ("webp", 4)
 
 
 def test_an_icon_holds_several_sizes_and_is_scaled_down(run: Run, context: JobContext) -> None:
-    made = run(quarters(600, 600), format="ico")[0]
-    assert (made.width, made.height) == (256, 256)
+    result = run(quarters(600, 600), format="ico")[0]
+    assert (result.width, result.height) == (256, 256)
     with Image.open(context.artifacts[-1].path) as icon:
         assert {(16, 16), (32, 32), (48, 48), (256, 256)} <= icon.info["sizes"]
     assert any("at most 256 x 256" in line for line in context.warnings)
@@ -103,15 +103,15 @@ def test_an_icon_holds_several_sizes_and_is_scaled_down(run: Run, context: JobCo
 
 def test_a_background_fills_transparency_in_every_format(run: Run) -> None:
     for form in ("png", "webp", "gif", "jpeg", "bmp"):
-        made = run(Image.new("RGBA", (20, 20), (0, 0, 0, 0)), format=form, background="#0000ff")[1]
-        pixel = made.convert("RGBA").getpixel((5, 5))
+        result = run(Image.new("RGBA", (20, 20), (0, 0, 0, 0)), format=form, background="#0000ff")[1]
+        pixel = result.convert("RGBA").getpixel((5, 5))
         assert isinstance(pixel, tuple)
         assert pixel[2] > 240
         assert pixel[3] == 255
 
 
 def noted() -> Image.Exif:
-    """Metadata with things that may stay and things that may not."""
+    """Metadata with entries that may be kept and others that may not."""
     exif = Image.Exif()
     exif[0x010F], exif[0x8298], exif[0x013B], exif[0x9C9B] = "Camera", "(c) me", "Me", b"t\0i\0"
     exif[0x0112] = 3
@@ -125,8 +125,8 @@ def noted() -> Image.Exif:
 @pytest.mark.parametrize("form", ["jpeg", "png", "webp", "avif"])
 def test_kept_metadata_is_without_position_serial_and_orientation(run: Run, context: JobContext, form: str) -> None:
     run(quarters(), "jpg", save={"exif": noted()}, format=form, keep_metadata=["exif"])
-    with Image.open(context.artifacts[-1].path) as made:
-        exif = made.getexif()
+    with Image.open(context.artifacts[-1].path) as result:
+        exif = result.getexif()
         assert (exif[0x010F], exif[0x8298]) == ("Camera", "(c) me")
         assert exif.get_ifd(0x8769)[0x9003] == "2024:05:06 07:08:09"
         assert not exif.get_ifd(0x8825)
@@ -138,29 +138,29 @@ def test_kept_metadata_is_without_position_serial_and_orientation(run: Run, cont
 
 def test_position_stays_only_when_it_is_asked_for(run: Run, context: JobContext) -> None:
     run(quarters(), "jpg", save={"exif": noted()}, keep_metadata=["gps"])
-    with Image.open(context.artifacts[-1].path) as made:
-        assert made.getexif().get_ifd(0x8825)[1] == "N"
-        assert 0x010F not in made.getexif()
+    with Image.open(context.artifacts[-1].path) as result:
+        assert result.getexif().get_ifd(0x8825)[1] == "N"
+        assert 0x010F not in result.getexif()
     run(quarters(), "jpg", save={"exif": noted()}, keep_metadata=["copyright"])
-    with Image.open(context.artifacts[-1].path) as made:
-        assert {0x8298, 0x013B} <= set(made.getexif())
-        assert 0x010F not in made.getexif()
+    with Image.open(context.artifacts[-1].path) as result:
+        assert {0x8298, 0x013B} <= set(result.getexif())
+        assert 0x010F not in result.getexif()
 
 
 def test_a_kept_profile_leaves_the_colours_as_they_are(run: Run, context: JobContext) -> None:
     swapped = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     red, blue = swapped.index(b"rXYZ", 128), swapped.index(b"bXYZ", 128)
     swapped[red : red + 4], swapped[blue : blue + 4] = b"bXYZ", b"rXYZ"
-    made = run(quarters(), save={"icc_profile": bytes(swapped)}, keep_metadata=["icc"])[1]
-    assert made.info["icc_profile"] == bytes(swapped)
-    assert made.getpixel((5, 5)) == (255, 0, 0)
+    result = run(quarters(), save={"icc_profile": bytes(swapped)}, keep_metadata=["icc"])[1]
+    assert result.info["icc_profile"] == bytes(swapped)
+    assert result.getpixel((5, 5)) == (255, 0, 0)
     run(quarters().convert("CMYK"), "jpg", save={"icc_profile": bytes(swapped)}, keep_metadata=["icc"])
     assert any("does not fit" in line for line in context.warnings)
 
 
 def test_resolution_stays_when_it_is_asked_for_and_fits(run: Run, context: JobContext) -> None:
-    made = run(quarters(), "jpg", save={"dpi": (300, 300)}, keep_metadata=["dpi"])[1]
-    assert made.info["dpi"] == (300, 300)
+    result = run(quarters(), "jpg", save={"dpi": (300, 300)}, keep_metadata=["dpi"])[1]
+    assert result.info["dpi"] == (300, 300)
     run(quarters(), "jpg", save={"dpi": (300, 300)}, keep_metadata=["dpi"], format="webp")
     assert any("webp has no room for dpi" in line for line in context.warnings)
     run(quarters(), "jpg", save={"exif": noted(), "dpi": (300, 300)}, keep_metadata=["dpi", "exif"], format="tiff")
@@ -171,7 +171,7 @@ def test_resolution_stays_when_it_is_asked_for_and_fits(run: Run, context: JobCo
 def test_one_page_of_many_is_taken(run: Run, options: dict[str, Any]) -> None:
     pages = [Image.new("RGB", (20, 20), colour) for colour in ("#ff0000", "#00ff00", "#0000ff")]
     source = encoded("TIFF", pages[0], save_all=True, append_images=pages[1:])
-    made = run(source, "tiff", format="png", **options)[1]
-    assert made.getpixel((5, 5)) == ((0, 255, 0) if options["page"] == 2 else (0, 0, 255))
+    result = run(source, "tiff", format="png", **options)[1]
+    assert result.getpixel((5, 5)) == ((0, 255, 0) if options["page"] == 2 else (0, 0, 255))
     with pytest.raises(JobError, match="the source has 3"):
         run(source, "tiff", page=4)

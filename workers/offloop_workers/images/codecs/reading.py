@@ -1,4 +1,4 @@
-"""Opening a picture of unknown origin: one decoder, few pixels, and a sentence for each thing that may be wrong."""
+"""Guarded opening of a picture of unknown origin: one decoder, bounded pixels, and a message for each fault."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from offloop.errors import JobError, LimitExceeded, OffloopError
 from offloop.jobs.images import MAX_PIXELS
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
-from offloop_workers.images import bounds, sniffing
+from offloop_workers.images.codecs import bounds, sniffing
 
 MAX_TEXT = 4 << 20
-"""Bytes that the compressed texts of a PNG may unfold to; past them the file is refused."""
+"""Decompressed bytes of the texts in a PNG; a file with more is refused."""
 
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 pillow_heif.options.DECODE_THREADS = 1  # a worker runs one child per core already
@@ -28,11 +28,11 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An open picture, of which no pixel has been decoded yet.
+    """An open picture, not yet decoded.
 
     Attributes:
-        picture: for Pillow.
-        format: as offloop calls it: ``jpeg``, ``heif``…
+        picture: Pillow's picture.
+        format: in lower case: ``jpeg``, ``heif``…
         bytes: size of the file.
     """
 
@@ -43,41 +43,42 @@ class Source:
 
 @contextmanager
 def opened(reference: FileReference, context: Context) -> Iterator[Source]:
-    """Open a referenced picture and check its head; the file is closed in the end.
+    """Open a referenced picture and check its header; the file is closed on exit.
 
     Raises:
         JobError: ``not_an_image`` or ``damaged_image``.
         LimitExceeded: it has too many pixels.
     """
     with context.open(reference) as file:
-        picture = open_picture(file, bounds.still(context))
+        picture = open_picture(file, bounds.picture_pixels(context))
         form = str(picture.format).lower()
-        # Not closed with the file: its pixels may be the result's.
+        # The picture is not closed with the file, since it may be the result.
         yield Source(picture, "jpeg" if form == "mpo" else form, size_of(file))
 
 
 def open_picture(file: BinaryIO, most: int = MAX_PIXELS) -> Image.Image:
-    """Read the head of a picture and check it; no pixel has been decoded yet.
+    """Read and check the header of a picture, without decoding pixels.
 
     Args:
         file: at its start.
-        most: pixels that it may have.
+        most: maximum pixels of the picture.
 
     Raises:
-        JobError: ``not_an_image``: it is empty, not a picture, or of a format that is not accepted.
+        JobError: ``not_an_image``: it is empty, not a picture, or of a format that is not accepted; or
+            ``damaged_image``.
         LimitExceeded: it has more pixels.
     """
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # WeasyPrint turns it on when it is imported
     PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXT
     decoder = sniffing.decoder_for(file.read(sniffing.HEAD))
     file.seek(0)
-    # Below, the size is refused in a sentence that tells it; but a TIFF also has tiles, which Pillow looks at now.
+    # The size of the picture is checked below, with a message that contains it; Pillow checks the tiles of a TIFF now.
     Image.MAX_IMAGE_PIXELS = most if decoder == "TIFF" else None
     try:
         with _strict():
             picture = Image.open(file, formats=[decoder])
     except UnidentifiedImageError as error:
-        raise _damaged(error, said="its head cannot be read") from None
+        raise _damaged(error, reason="its head cannot be read") from None
     except (OffloopError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -90,10 +91,10 @@ def open_picture(file: BinaryIO, most: int = MAX_PIXELS) -> Image.Image:
 
 
 def check_size(picture: Image.Image, most: int) -> None:
-    """Refuse more pixels than may be decoded; pages of one file may differ in size.
+    """Check the pixels of the current page, since pages of one file may differ in size.
 
     Raises:
-        LimitExceeded: it has more.
+        LimitExceeded: it has more than `most`.
     """
     width, height = picture.size
     if width * height > most:
@@ -106,11 +107,11 @@ def check_size(picture: Image.Image, most: int) -> None:
 
 @contextmanager
 def decoding() -> Iterator[None]:
-    """Turn whatever a decoder throws at a damaged file into one sentence.
+    """Turn every exception that a decoder raises on a damaged file into one message.
 
     Raises:
         JobError: ``damaged_image``.
-        LimitExceeded: a picture within the picture has too many pixels.
+        LimitExceeded: an embedded picture has too many pixels.
     """
     try:
         with _strict():
@@ -124,16 +125,16 @@ def decoding() -> Iterator[None]:
 
 
 def size_of(file: BinaryIO) -> int:
-    """Bytes of an open file, which is then where it was."""
-    here = file.tell()
+    """The size of an open file in bytes; its position is kept."""
+    position = file.tell()
     size = file.seek(0, os.SEEK_END)
-    file.seek(here)
+    file.seek(position)
     return size
 
 
 @contextmanager
 def _strict() -> Iterator[None]:
-    """Remarks on odd metadata are nothing to a caller; a remark on too many pixels is an error."""
+    """Ignore Pillow's warnings about odd metadata, and make the one about too many pixels an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -146,7 +147,7 @@ def _too_many_inside() -> LimitExceeded:
     return LimitExceeded(message)
 
 
-def _damaged(error: Exception, *, said: str = "") -> JobError:
-    said = said or " ".join(str(error).split())[:120] or type(error).__name__
-    message = f"The picture is damaged or cut off ({said}): send the complete file."
+def _damaged(error: Exception, *, reason: str = "") -> JobError:
+    reason = reason or " ".join(str(error).split())[:120] or type(error).__name__
+    message = f"The picture is damaged or cut off ({reason}): send the complete file."
     return JobError(message, code="damaged_image")

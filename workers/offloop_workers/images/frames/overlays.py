@@ -1,4 +1,4 @@
-"""Overlays: pictures and words on a picture, drawn once and laid on each frame."""
+"""Overlays: pictures and texts, drawn once as layers and composited onto each frame."""
 
 from __future__ import annotations
 
@@ -6,44 +6,45 @@ from PIL import Image, ImageDraw
 
 from offloop.jobs.transformation import ImageOverlay, TextOverlay, Transformation
 from offloop.kinds.context import Context
-from offloop_workers.images import colours, lettering, reading
-from offloop_workers.images.anchors import spot_of
+from offloop_workers.images.codecs import colours, reading
+from offloop_workers.images.frames import lettering
+from offloop_workers.images.frames.anchors import alignment
 
-Layer = tuple[Image.Image, list[tuple[int, int]]]
+Layer = tuple[Image.Image, tuple[int, int]]
+"""A picture, and its position."""
 
 
 class Overlays:
-    """Everything that is laid on a picture of one size, pictures first.
+    """The overlays for frames of one size, pictures first.
 
     Args:
-        request: which overlays.
-        size: of the picture.
-        context: opens what they refer to.
+        request: the overlays.
+        size: of the frames.
+        context: opens the overlays' files.
 
     Raises:
-        JobError: an overlay is no picture or font, or is damaged.
+        JobError: an overlay's file is not a picture or font, or is damaged.
         LimitExceeded: an overlay has too many pixels.
     """
 
     def __init__(self, request: Transformation, size: tuple[int, int], context: Context) -> None:
-        self._layers: list[Layer] = [_of_image(overlay, size, context) for overlay in request.image_overlays]
-        self._layers += [_of_text(overlay, size, context) for overlay in request.text_overlays]
+        self._layers: list[Layer] = [_image_layer(overlay, size, context) for overlay in request.image_overlays]
+        self._layers += [_text_layer(overlay, size, context) for overlay in request.text_overlays]
 
     def on(self, picture: Image.Image) -> Image.Image:
-        """The picture with all of them on it."""
+        """The picture with all layers composited onto it."""
         if not self._layers:
             return picture
         picture = picture.convert("RGBA" if picture.mode in {"LA", "RGBA"} else "RGB")
-        for layer, places in self._layers:
-            for place in places:
-                if picture.mode == "RGBA":
-                    picture.alpha_composite(layer, place)
-                else:
-                    picture.paste(layer, place, layer)
+        for layer, position in self._layers:
+            if picture.mode == "RGBA":
+                picture.alpha_composite(layer, position)
+            else:
+                picture.paste(layer, position, layer)
         return picture
 
 
-def _of_image(overlay: ImageOverlay, size: tuple[int, int], context: Context) -> Layer:
+def _image_layer(overlay: ImageOverlay, size: tuple[int, int], context: Context) -> Layer:
     with reading.opened(overlay.image, context) as source, reading.decoding():
         profile = source.picture.info.get("icc_profile")
         factor = min(1.0, size[0] / source.picture.width * 2)
@@ -56,12 +57,12 @@ def _of_image(overlay: ImageOverlay, size: tuple[int, int], context: Context) ->
     scaled = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
     picture = _faded(picture.resize(scaled, Image.Resampling.LANCZOS), overlay.opacity)
     if overlay.tile:
-        return _tiled(picture, size, max(1, overlay.margin)), [(0, 0)]
-    return picture, [_place(picture.size, size, overlay.position, overlay.margin)]
+        return _tiled(picture, size, max(1, overlay.margin)), (0, 0)
+    return picture, _position(picture.size, size, overlay.position, overlay.margin)
 
 
 def _tiled(picture: Image.Image, size: tuple[int, int], gap: int) -> Image.Image:
-    """One layer with all the tiles, so that their number costs nothing later."""
+    """One layer with all the tiles, so that compositing takes the same time for any number of them."""
     layer = Image.new("RGBA", size, (0, 0, 0, 0))
     step = (picture.width + gap, picture.height + gap)
     row = Image.new("RGBA", (size[0], picture.height), (0, 0, 0, 0))
@@ -72,8 +73,8 @@ def _tiled(picture: Image.Image, size: tuple[int, int], gap: int) -> Image.Image
     return layer
 
 
-def _of_text(overlay: TextOverlay, size: tuple[int, int], context: Context) -> Layer:
-    font = lettering.sent_font(overlay.font, overlay.size, context)
+def _text_layer(overlay: TextOverlay, size: tuple[int, int], context: Context) -> Layer:
+    font = lettering.font_for(overlay.font, overlay.size, context)
     stroke = max(1, overlay.size // 16) if overlay.outline else 0
     room = (max(1, size[0] - 2 * overlay.margin - 2 * stroke), max(1, size[1] - 2 * overlay.margin))
     step = overlay.size + overlay.size // 4
@@ -84,11 +85,11 @@ def _of_text(overlay: TextOverlay, size: tuple[int, int], context: Context) -> L
         context.warn(
             f"A text overlay is too high for the picture; its first {most} lines were kept. Send a smaller size."
         )
-    lettering.note_missing(overlay.text, font, context)
+    lettering.warn_of_missing_glyphs(overlay.text, font, context)
     width = min(size[0], int(max(font.getlength(line) for line in lines)) + 2 * stroke + 2)
     layer = Image.new("RGBA", (max(1, width), min(size[1], step * len(lines) + 2 * stroke)), (0, 0, 0, 0))
     draw = ImageDraw.Draw(layer)
-    across = spot_of(overlay.position)[0]
+    across = alignment(overlay.position)[0]
     for number, line in enumerate(lines):
         left = stroke + (width - 2 * stroke - font.getlength(line)) * across
         draw.text(
@@ -99,7 +100,7 @@ def _of_text(overlay: TextOverlay, size: tuple[int, int], context: Context) -> L
             stroke_width=stroke,
             stroke_fill=overlay.outline,
         )
-    return _faded(layer, overlay.opacity), [_place(layer.size, size, overlay.position, overlay.margin)]
+    return _faded(layer, overlay.opacity), _position(layer.size, size, overlay.position, overlay.margin)
 
 
 def _faded(picture: Image.Image, opacity: float) -> Image.Image:
@@ -108,8 +109,8 @@ def _faded(picture: Image.Image, opacity: float) -> Image.Image:
     return picture
 
 
-def _place(layer: tuple[int, int], size: tuple[int, int], position: str, margin: int) -> tuple[int, int]:
-    across, down = spot_of(position)
+def _position(layer: tuple[int, int], size: tuple[int, int], position: str, margin: int) -> tuple[int, int]:
+    across, down = alignment(position)
     return (
         max(0, round(margin + (size[0] - 2 * margin - layer[0]) * across)),
         max(0, round(margin + (size[1] - 2 * margin - layer[1]) * down)),

@@ -1,11 +1,11 @@
-"""What a picture is called."""
+"""File names of results."""
 
 from __future__ import annotations
 
 import pytest
 
 from offloop.kinds.references import FileReference
-from offloop_workers.images.formats import file_name
+from offloop_workers.images.codecs.formats import file_name
 
 
 @pytest.mark.parametrize(

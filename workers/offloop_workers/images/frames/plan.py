@@ -1,4 +1,4 @@
-"""Geometry: which part of the source becomes which pixels of the result."""
+"""Geometry: crop box, scaled size and canvas of a result."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.images import MAX_PIXELS, MAX_SIDE, Transformation
 from offloop.jobs.transformation import Box as AskedBox
-from offloop_workers.images.anchors import Anchor, Box
+from offloop_workers.images.frames.anchors import Anchor, Box
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do with the upright picture.
+    """Geometry of a transformation, in pixels of the upright picture.
 
     Attributes:
-        box: the part of it that is kept, in its pixels.
-        scaled: the size that part is scaled to.
-        canvas: the size of the result; larger than `scaled` only where it is padded.
-        smaller_than_asked: the box was larger than the source, and enlarging was not allowed.
+        box: the part of the picture that is kept.
+        scaled: the size that the part is scaled to.
+        canvas: the size of the result; larger than `scaled` only with padding.
+        smaller_than_asked: the requested box is larger than the source, and enlarging was not allowed.
     """
 
     box: Box
@@ -30,21 +30,21 @@ class Plan:
 
     @property
     def factor(self) -> float:
-        """How much the picture is scaled, at most, in either direction."""
+        """The larger of the two scale factors."""
         return max(self.scaled[0] / (self.box[2] - self.box[0]), self.scaled[1] / (self.box[3] - self.box[1]))
 
 
 def plan(
     source: Size, request: Transformation, anchor: Anchor, trimmed: Box | None = None, *, most: int = MAX_PIXELS
 ) -> Plan:
-    """Crop and fit the upright source as it was asked for.
+    """Plan crop, proportions and size of the result.
 
     Args:
-        source: size of the upright, turned picture.
-        request: what to do.
-        anchor: which part stays where something is cut.
-        trimmed: what `trim` left; all without it.
-        most: pixels that the result may have.
+        source: size of the upright, rotated picture.
+        request: the transformation.
+        anchor: places the part that is kept.
+        trimmed: the box that `trim` has left; by default the whole picture.
+        most: maximum pixels of the result.
 
     Raises:
         LimitExceeded: the result would have too many pixels, or a side above `MAX_SIDE`.
@@ -56,25 +56,25 @@ def plan(
     if request.aspect_ratio:
         across, down = map(float, request.aspect_ratio.split(":"))
         box = _shaped(box, across / down, anchor)
-    made = _fitted(box, _wanted(request), request, anchor)
-    for side in made.canvas:
-        if side > MAX_SIDE and (request.enlarge or request.fit == "pad"):
-            message = (
-                f"The result would be {made.canvas[0]:,} x {made.canvas[1]:,}; a side has at most {MAX_SIDE:,} pixels: "
-                "ask for a smaller width, height or dpr."
-            )
-            raise LimitExceeded(message)
-    if made.canvas[0] * made.canvas[1] > most:
+    result = _fitted(box, _wanted(request), request, anchor)
+    width, height = result.canvas
+    if max(width, height) > MAX_SIDE and (request.enlarge or request.fit == "pad"):
         message = (
-            f"The result would have {made.canvas[0]:,} x {made.canvas[1]:,} pixels, more than the {most:,} that "
+            f"The result would be {width:,} x {height:,}; a side has at most {MAX_SIDE:,} pixels: "
+            "ask for a smaller width, height or dpr."
+        )
+        raise LimitExceeded(message)
+    if width * height > most:
+        message = (
+            f"The result would have {width:,} x {height:,} pixels, more than the {most:,} that "
             "one job makes: ask for a smaller width or height."
         )
         raise LimitExceeded(message)
-    return made
+    return result
 
 
 def in_pixels(asked: AskedBox, region: Box) -> Box:
-    """A box that was asked for, in the coordinates of the region it is measured in."""
+    """A requested box, in the coordinates of the region that it is relative to."""
     width, height = region[2] - region[0], region[3] - region[1]
     across, down = (width / 100, height / 100) if asked.unit == "percent" else (1.0, 1.0)
     left, top = region[0] + asked.left * across, region[1] + asked.top * down
@@ -101,7 +101,7 @@ def _cropped(region: Box, asked: AskedBox) -> Box:
 
 
 def _shaped(region: Box, ratio: float, anchor: Anchor) -> Box:
-    """The largest part of the region with these proportions."""
+    """The largest box in the region with these proportions."""
     width, height = region[2] - region[0], region[3] - region[1]
     return anchor.place(region, max(1.0, min(width, height * ratio)), max(1.0, min(height, width / ratio)))
 
@@ -117,7 +117,7 @@ def _fitted(box: Box, wanted: tuple[int | None, int | None], request: Transforma
     if request.fit == "cover":
         box = _shaped(box, target[0] / target[1], anchor)
     most = min(1.0, (box[2] - box[0]) / target[0], (box[3] - box[1]) / target[1])
-    if request.enlarge or most > 0.999:  # noqa: PLR2004 -- what rounding may take
+    if request.enlarge or most > 0.999:  # noqa: PLR2004 -- tolerance for rounding
         return Plan(box, target, target)
     smaller = max(1, round(target[0] * most)), max(1, round(target[1] * most))
     return Plan(box, smaller, smaller, smaller_than_asked=True)

@@ -1,0 +1,1 @@
+"""Picture files: guarded opening, formats, colours, metadata, encoding."""

@@ -1,0 +1,1 @@
+"""Processing of frames: geometry, effects, overlays, redaction."""

@@ -1,0 +1,143 @@
+"""Frame pipeline: the steps of a transformation, in the documented order."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Final
+
+from PIL import Image
+
+from offloop.jobs.images import Transformation
+from offloop.kinds.context import Context
+from offloop_workers.images.codecs import bounds, colours, metadata
+from offloop_workers.images.codecs.reading import Source
+from offloop_workers.images.frames import effects
+from offloop_workers.images.frames.anchors import Box, anchor_of
+from offloop_workers.images.frames.overlays import Overlays
+from offloop_workers.images.frames.plan import Plan, Size, plan
+from offloop_workers.images.frames.redaction import redacted
+
+# Clockwise; Pillow rotates counter-clockwise.
+_ROTATIONS: Final = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
+_SWAPPING: Final = frozenset(
+    {Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270}
+)
+
+
+class FramePipeline:
+    """Processes the frames of one source.
+
+    Args:
+        source: open, at the selected frame or page.
+        request: the transformation.
+        context: takes warnings, and opens overlays.
+
+    Attributes:
+        upright: size of the source after orientation.
+        exif: its EXIF metadata.
+        info: Pillow's further metadata of the source.
+        kept_profile: the colour profile to write with the result, if any.
+    """
+
+    def __init__(self, source: Source, request: Transformation, context: Context) -> None:
+        self._source, self._request, self._context = source, request, context
+        self.exif = metadata.exif_of(source.picture, context)
+        self.info = dict(source.picture.info)
+        self._profile: bytes | None = self.info.get("icc_profile")
+        self.kept_profile: bytes | None = None
+        upright = metadata.UPRIGHT.get(metadata.orientation(self.exif)) if request.orient else None
+        self._orientation = [] if upright is None else [upright]
+        requested = [
+            _ROTATIONS.get(request.rotate),
+            Image.Transpose.FLIP_TOP_BOTTOM if request.flip else None,
+            Image.Transpose.FLIP_LEFT_RIGHT if request.mirror else None,
+        ]
+        self._rotation = [transposition for transposition in requested if transposition is not None]
+        self.upright = _size_after(source.picture.size, self._orientation)
+        self._rotated = _size_after(self.upright, self._rotation)
+        self._plan: Plan | None = None
+        self._overlays: Overlays | None = None
+
+    def process_still(self) -> Image.Image:
+        """Decode the selected frame, at reduced size where the decoder can, and process it."""
+        picture = self._source.picture
+        if self._request.trim is None:
+            most = bounds.picture_pixels(self._context)
+            first = plan(self._rotated, self._request, anchor_of(self._request, None, self._rotated), most=most)
+            if self._source.format == "jpeg" and first.factor < 1:
+                picture.draft(picture.mode, (ceil(picture.width * first.factor), ceil(picture.height * first.factor)))
+        picture.load()
+        return self.process(picture)
+
+    def process(self, picture: Image.Image) -> Image.Image:
+        """Process one decoded frame."""
+        request = self._request
+        # Profiles are applied after scaling, on fewer pixels. Redaction needs final colours, and CMYK and Lab have a
+        # meaning only with their profile.
+        convert_late = not request.redact and picture.mode not in {"CMYK", "LAB"}
+        picture = colours.to_srgb(picture, None, self._context) if convert_late else self._in_srgb(picture)
+        for transposition in self._orientation:
+            picture = picture.transpose(transposition)
+        picture = redacted(picture, request.redact, self.upright)
+        for transposition in self._rotation:
+            picture = picture.transpose(transposition)
+        geometry = self._plan = self._plan or self._planned(picture)
+        picture = _scaled(picture, geometry, self._rotated)
+        if convert_late:
+            picture = self._in_srgb(picture)
+        picture = effects.adjusted(picture, request)
+        picture = effects.padded(picture, geometry.canvas, request.gravity)
+        if request.background:
+            picture = colours.flattened(picture, request.background)
+        self._overlays = self._overlays or Overlays(request, picture.size, self._context)
+        return self._overlays.on(picture)
+
+    def _planned(self, picture: Image.Image) -> Plan:
+        """The geometry, which the first frame of an animation sets for all frames."""
+        trim = self._trimmed(picture)
+        anchor = anchor_of(self._request, picture, self._rotated)
+        result = plan(self._rotated, self._request, anchor, trim, most=bounds.picture_pixels(self._context))
+        if result.smaller_than_asked:
+            width, height = result.canvas
+            self._context.warn(
+                f"The source is smaller than the box: the result has {width:,} x {height:,} pixels, "
+                "in the same proportions. Send enlarge=true to enlarge it."
+            )
+        return result
+
+    def _trimmed(self, picture: Image.Image) -> Box | None:
+        if self._request.trim is None:
+            return None
+        found = effects.trimmed(picture, self._request.trim)
+        if found is None:
+            self._context.warn("trim found one colour only; nothing was cut.")
+        return found
+
+    def _in_srgb(self, picture: Image.Image) -> Image.Image:
+        profile = self._profile
+        if profile and "icc" in self._request.keep_metadata:
+            if colours.fits_profile(picture, profile):
+                self.kept_profile = profile
+                return picture
+            self._context.warn("The colour profile does not fit the result; its colours were converted to sRGB.")
+        return colours.to_srgb(picture, profile, self._context)
+
+
+def _scaled(picture: Image.Image, geometry: Plan, full: Size) -> Image.Image:
+    """Crop and scale; the geometry is in pixels of the full picture, of which `picture` may be a smaller copy."""
+    across, down = picture.width / full[0], picture.height / full[1]
+    left, top, right, bottom = geometry.box
+    box = (left * across, top * down, min(right * across, picture.width), min(bottom * down, picture.height))
+    whole = tuple(map(round, box))
+    if (whole[2] - whole[0], whole[3] - whole[1]) == geometry.scaled and all(
+        abs(have - want) < 0.01  # noqa: PLR2004 -- of a pixel: a crop without resampling is enough
+        for have, want in zip(box, whole, strict=True)
+    ):
+        return picture if geometry.scaled == picture.size else picture.crop(whole)  # type: ignore[arg-type]
+    return picture.resize(geometry.scaled, Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
+
+
+def _size_after(size: Size, transpositions: list[Image.Transpose]) -> Size:
+    for transposition in transpositions:
+        size = size[::-1] if transposition in _SWAPPING else size
+    return size
