@@ -32,8 +32,8 @@ from offloop.kinds.references import Scheme, parse, references
 from offloop.queue.record import Done, Failed, Progress
 from offloop_workers.children import payload
 from offloop_workers.children.fetching import Errand
-from offloop_workers.children.pool import Task
 from offloop_workers.children.result import ChildResult, ReportedFile, copy_file, validated
+from offloop_workers.children.task import Task
 from offloop_workers.engine import loop_jobs
 
 if TYPE_CHECKING:
