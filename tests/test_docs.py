@@ -119,7 +119,7 @@ def test_the_tests_of_the_guide_pass(modules: Path, test: str) -> None:
 def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_offloop(
     modules: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a real stack, as `./run` starts it: the Python clients as they are printed, and the new job by `call`."""
+    """On a real stack, as `./run` starts it: the clients as they are printed, arq's too, and the new job by `call`."""
     name = saved(modules, "my_jobs", block("README.md", "python", "@job("))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(modules), *filter(None, [os.environ.get("PYTHONPATH")])]))
     guide: Any = importlib.import_module(
@@ -127,6 +127,7 @@ def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_of
     )
     simple = block("README.md", "python", "from mcp import Client")
     ours = block("docs/clients.md", "python", "offloop_server.client")
+    arqs = block("docs/arq.md", "python", "enqueue_job")
 
     async def program(*command: str) -> str:
         process = await asyncio.create_subprocess_exec(
@@ -144,9 +145,12 @@ def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_of
             def here(code: str) -> tuple[str, ...]:
                 return sys.executable, "-c", code.replace("http://127.0.0.1:8750/mcp", stack.endpoint)
 
-            printed, downloaded, called = await asyncio.gather(
+            monkeypatch.setenv("OFFLOOP_REDIS_URL", str(stack.settings.redis_url))
+            monkeypatch.setenv("OFFLOOP_STATE_DIR", str(settings.state_dir))
+            printed, downloaded, enqueued, called = await asyncio.gather(
                 program(*here(simple)),
                 program(*here(ours)),
+                program(sys.executable, "-c", arqs),
                 program(
                     *(sys.executable, "-P", "-m", "offloop", "call", "--json", "--url", stack.endpoint),
                     *("count_words", "text=one two three"),
@@ -156,6 +160,9 @@ def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_of
                 assert await guide.longest_word(offloop, "one three two") == "three"
         assert re.match(r"document\.pdf \d+ http://\S+\n", printed)
         assert (modules / downloaded.strip()).read_bytes().startswith(b"%PDF-")
+        path, *said = enqueued.split()
+        assert (modules / path).read_bytes().startswith(b"%PDF-")
+        assert said == ["1", "deferred", "True"]
         assert json.loads(called)["output"] == {"words": 3, "longest": "three"}
 
     asyncio.run(scenario())

@@ -88,7 +88,8 @@ async def _in_children() -> None:
 
     from offloop.jobs.pdf import render_pdf  # noqa: PLC0415 -- the other call does without
     from offloop.redis import codec  # noqa: PLC0415 -- the same
-    from offloop_workers.children.pool import Children, Task  # noqa: PLC0415 -- the same
+    from offloop_workers.children.pool import Children  # noqa: PLC0415 -- the same
+    from offloop_workers.children.task import Task  # noqa: PLC0415 -- the same
 
     with tempfile.TemporaryDirectory() as folder:
         async with Children(1, ("pdf",), Path(folder) / "temporary") as children:

@@ -10,7 +10,7 @@ from arq.jobs import serialize_job
 from offloop import Kind
 from offloop.redis import codec
 from offloop_workers.children.fetching import Errand
-from offloop_workers.children.pool import Task
+from offloop_workers.children.task import Task
 
 
 def payload(kind: Kind[Any, Any], arguments: dict[str, Any]) -> bytes:

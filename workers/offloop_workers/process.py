@@ -43,9 +43,7 @@ async def run(settings: Settings) -> None:
     if settings.redis_url is None:
         message = "OFFLOOP_REDIS_URL is not set: give it, or run `offloop up`, which brings its own server."
         raise SettingsError(message)
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    stopped = _stop_signal()
     owner = new_owner()
     redis, subscriptions = connect(settings.redis_url), connect_blocking(settings.redis_url)
     store = ArtifactStore(
@@ -73,6 +71,14 @@ async def run(settings: Settings) -> None:
     finally:
         for connections in (subscriptions, redis):
             await connections.aclose(close_connection_pool=True)
+
+
+def _stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
 
 
 def _children(kinds: Catalogue, queues: Sequence[str], slots: int) -> int:

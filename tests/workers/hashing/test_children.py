@@ -13,7 +13,8 @@ import pytest
 
 from offloop.jobs.hashing import find_duplicates, hash_tree
 from offloop.queue.record import Progress
-from offloop_workers.children.pool import Children, Task
+from offloop_workers.children.pool import Children
+from offloop_workers.children.task import Task
 from support.processes import gone
 from support.tasks import task_of
 

@@ -41,7 +41,7 @@ MAX_OUTPUT: Final = 1 << 20
 def serve(sock: socket.socket, output: int, known: Works, sandbox: Sandbox, roots: Mapping[str, Path]) -> None:
     """Do tasks until the worker closes the socket, or one that is marked as the last has been done.
 
-    A task is what `offloop_workers.children.pool.Task.to_frame` makes; the answer is ``{done: …}`` or ``{failed: …}``,
+    A task is what `offloop_workers.children.task.Task.to_frame` makes; the answer is ``{done: …}`` or ``{failed: …}``,
     preceded by any number of ``{progress: …}``, and of ``{fetch: …}``, each of which is answered. A child whose process
     state cannot be restored exits. `output` is the pipe for its standard output and error.
     """

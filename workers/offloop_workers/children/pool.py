@@ -13,21 +13,17 @@ import contextlib
 import shutil
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from offloop import logs
-from offloop.errors import Crashed, JobError, LimitExceeded
-from offloop.kinds.kind import Kind
+from offloop.errors import JobError
 from offloop.queue.record import Progress
 from offloop_workers.children import disk_usage, frames
 from offloop_workers.children.idle import Idle
+from offloop_workers.children.task import Task, crash, disk_bytes, over_disk_limit, overdue
 from offloop_workers.children.zygote_client import ChildProcess, ZygoteClient, ZygoteError
 from offloop_workers.sandbox import kernel, landlock
-
-if TYPE_CHECKING:
-    from offloop_workers.children.fetching import Errand
 
 MAX_TASKS: Final = 10_000
 """Tasks after which a reused child is replaced; one that has grown leaves before, see
@@ -38,45 +34,6 @@ log = logs.get(__name__)
 
 class _NeverBegunError(Exception):
     """The child has left without reading its task."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One attempt, as a child gets it.
-
-    Attributes:
-        kind: the kind to perform.
-        job_id: for the job's own use and the log.
-        attempt: number of this execution.
-        payload: arq's serialized job, which the child reads.
-        folder: a path that does not exist yet; the child makes it and the caller deletes it.
-        inputs: local paths of the artifacts and URLs that the input names, by their reference.
-        errand: fetches what the work asks for while it runs.
-        spent: seconds of the kind's limit that are used up already.
-    """
-
-    kind: Kind[Any, Any]
-    job_id: str
-    attempt: int
-    payload: bytes
-    folder: str
-    inputs: dict[str, str]
-    errand: Errand | None = None
-    spent: float = 0
-
-    def to_frame(self) -> dict[str, Any]:
-        """The message that `offloop_workers.children.child.serve` reads."""
-        return {
-            "kind": self.kind.name,
-            "job_id": self.job_id,
-            "attempt": self.attempt,
-            "payload": self.payload,
-            "folder": self.folder,
-            "fetched": f"{self.folder.rpartition('/')[0]}/fetched",
-            "inputs": self.inputs,
-            "limits": self.kind.limits.to_wire(),
-            "last": self.kind.isolation == "fork",
-        }
 
 
 class Children:
@@ -158,8 +115,8 @@ class Children:
         except (EOFError, ConnectionError, frames.OversizedError):
             code = await self._kill(child)
             if child.over_disk_limit:
-                raise LimitExceeded(_over_disk_limit(task)) from None
-            raise Crashed(_crash(task, code)) from None
+                raise over_disk_limit(task) from None
+            raise crash(task, code) from None
         finally:
             self._busy.pop(child.pid, None)
             if reply is None:
@@ -289,40 +246,8 @@ class Children:
             await asyncio.sleep(disk_usage.CHECK_SECONDS)
             for pid, task in seen.items():
                 folders = [task.folder, str(self._temporary / str(pid))]
-                exceeds = await asyncio.to_thread(disk_usage.exceeds, folders, pid, _disk_mb(task) << 20)
+                exceeds = await asyncio.to_thread(disk_usage.exceeds, folders, pid, disk_bytes(task))
                 if exceeds and self._busy.get(pid) is task and pid in self.alive:
                     self.alive[pid].over_disk_limit = True
                     self.zygote.kill(pid)
             seen = dict(self._busy)
-
-
-def overdue(kind: Kind[Any, Any]) -> LimitExceeded:
-    """The failure of a job that was stopped after its time limit."""
-    return LimitExceeded(
-        f"{kind.name} was stopped after its limit of {kind.limits.seconds:g} seconds: send less, or split the work "
-        "into several calls."
-    )
-
-
-def _disk_mb(task: Task) -> int:
-    return 4 * task.kind.limits.output_mb
-
-
-def _over_disk_limit(task: Task) -> str:
-    return (
-        f"{task.kind.name} was stopped when its files took more than {_disk_mb(task)} MiB on disk (four times "
-        "output_mb), or were too many: send less, or ask for less."
-    )
-
-
-def _crash(task: Task, code: int) -> str:
-    how = f"exit code {code}"
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            how = signal.Signals(-code).name
-    if how == "SIGXCPU":
-        return f"{task.kind.name} used up its CPU time ({task.kind.limits.seconds:g} seconds): send less."
-    return (
-        f"{task.kind.name} crashed its process ({how}); only this job is affected. If it happens again with the same "
-        "input, that input breaks a library: simplify it."
-    )

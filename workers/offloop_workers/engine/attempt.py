@@ -29,11 +29,11 @@ from offloop import logs
 from offloop.artifacts.store import Artifact
 from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, Unavailable, as_job_error
 from offloop.kinds.references import Scheme, parse, references
-from offloop.queue.record import Done, Failed, Progress
+from offloop.queue.record import EXPIRED, Done, Failed, Progress
 from offloop_workers.children import payload
 from offloop_workers.children.fetching import Errand
-from offloop_workers.children.pool import Task
 from offloop_workers.children.result import ChildResult, ReportedFile, copy_file, validated
+from offloop_workers.children.task import Task
 from offloop_workers.engine import loop_jobs
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ class Performer:
             JobError: the job cannot be run, for a reason that is known before its input is read.
         """
         if not claim.payload:
-            message = "the job waited longer than it is kept; submit it again"
-            raise JobError(message, code="expired", retryable=True)
+            raise EXPIRED.with_traceback(None)
         name = claim.kind or payload.kind_of(claim.payload)
         kind = self._kinds.get(name)
         if kind is None:

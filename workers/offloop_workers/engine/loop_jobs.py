@@ -16,8 +16,8 @@ from offloop.kinds.job_context import JobContext
 from offloop.queue.record import Progress
 from offloop_workers.children.child import failure, files_of, output_of
 from offloop_workers.children.payload import input_of
-from offloop_workers.children.pool import Task, overdue
 from offloop_workers.children.result import ChildResult, validated
+from offloop_workers.children.task import Task, overdue
 
 log = logs.get(__name__)
 
