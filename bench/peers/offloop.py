@@ -95,7 +95,7 @@ class Offloop(Peer):
             await self._queue.submit(kind, value, principal=PRINCIPAL, job_id=job_id, wait_seconds=WAIT)
             while watch.record is None or watch.record.progress is None:
                 await watch.change()
-        await self._queue.disclose(job_id)
+        await self._queue.mark_disclosed(job_id)
         return job_id
 
     async def _cancel(self) -> float:

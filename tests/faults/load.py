@@ -156,7 +156,7 @@ class Load:
                 continue
             if wait:  # else the job, whose id is not disclosed yet, would be dropped after its wait budget
                 with contextlib.suppress(Unavailable):
-                    await queue.disclose(job_id)
+                    await queue.mark_disclosed(job_id)
                     wait = 0
             if wait:
                 continue

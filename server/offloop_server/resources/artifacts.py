@@ -108,7 +108,7 @@ class Resources:
     async def ids(self, context: ServerRequestContext[Any], start: str, most: int) -> list[str]:
         """Ids of the caller's artifacts with this prefix, for completion."""
         async with protocol_errors():
-            found = await self._store.holdings.ids(principal_of(context), 0, most)
+            found = await self._store.quotas.ids(principal_of(context), 0, most)
         return [artifact_id for artifact_id in found if artifact_id.startswith(start)]
 
 

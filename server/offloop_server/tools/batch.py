@@ -13,7 +13,7 @@ from pydantic import Field
 from offloop.errors import BadInput, NotFound, OffloopError, Refused
 from offloop.kinds.kind import Kind, Model
 from offloop.queue import batches
-from offloop.queue.client import Submission
+from offloop.queue.submission import Submission
 from offloop_server.toolkit.answers import JobAnswer
 from offloop_server.toolkit.arguments import schema, validate
 from offloop_server.toolkit.batch_answers import BatchOutput, batch_answer
@@ -80,7 +80,7 @@ class RunBatch(LightTool[RunBatchArguments]):
                 job_id=job_id,
                 key=value.idempotency_key,
                 wait=value.wait_seconds > 0,
-                notice=subscription,
+                subscription=subscription,
                 stop_on_error=value.stop_on_error,
             )
 

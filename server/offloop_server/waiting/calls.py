@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from offloop import logs
 from offloop.errors import NotFound, Unavailable
-from offloop.queue.client import JobQueue, Submission, new_id
+from offloop.queue.client import JobQueue, new_id
 from offloop.queue.record import Record
+from offloop.queue.submission import Submission
 
 if TYPE_CHECKING:
     from offloop.kinds.kind import Kind, Model
@@ -73,7 +74,7 @@ class Calls:
 
         async def submit(job_id: str) -> Submission:
             return await self._queue.submit(
-                kind, value, principal=principal, job_id=job_id, key=key, wait_seconds=wait, notice=subscription
+                kind, value, principal=principal, job_id=job_id, key=key, wait_seconds=wait, subscription=subscription
             )
 
         reachable = key is not None or subscription is not None
@@ -174,7 +175,7 @@ class Calls:
     async def _disclose(self, job_id: str) -> None:
         """Mark the job as disclosed, so that it runs however long it waits; retried while Redis does not answer."""
         try:
-            await self._queue.disclose(job_id)
+            await self._queue.mark_disclosed(job_id)
         except Unavailable:
             self._background.spawn(self._disclose_later(job_id), name=f"disclose {job_id}")
 
@@ -182,13 +183,13 @@ class Calls:
         for _ in range(DISCLOSE_TRIES):
             await asyncio.sleep(1)
             with contextlib.suppress(Unavailable):
-                return await self._queue.disclose(job_id)
+                return await self._queue.mark_disclosed(job_id)
         log.warning("job not marked as disclosed; it is dropped unless it starts soon", job_id=job_id)
         return None
 
     async def _abandon(self, job_id: str, request_id: str) -> None:
         with contextlib.suppress(Unavailable):
-            await self._queue.leave(job_id, request_id)
+            await self._queue.abandon(job_id, request_id)
 
 
 async def _ignore(_progress: Progress) -> None:

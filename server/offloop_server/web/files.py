@@ -127,7 +127,7 @@ class Files:
         size = int(declared) - around if _LENGTH.fullmatch(declared) else 0
         if size > self._max_bytes:
             raise too_large(self._max_bytes)
-        await self._store.holdings.check_room(principal, max(0, size))
+        await self._store.quotas.check_room(principal, max(0, size))
 
 
 def _created(artifact: Artifact) -> JSONResponse:

@@ -41,7 +41,7 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class Usage:
     """What a principal keeps now."""
 
     artifacts: int
@@ -62,9 +62,9 @@ class Quotas:
         self._charge = scripts.load(redis, scripts.CHARGE)
         self._refund = scripts.load(redis, scripts.REFUND)
         self._delete = scripts.load(redis, scripts.DELETE)
-        self._usage = scripts.load(redis, scripts.USAGE)
+        self._read_usage = scripts.load(redis, scripts.USAGE)
 
-    async def admit(self, principal: str, sizes: dict[str, int], *, expires: int) -> None:
+    async def charge(self, principal: str, sizes: dict[str, int], *, expires: int) -> None:
         """Count artifacts in, all of them or none; one that is counted already may grow.
 
         Args:
@@ -76,9 +76,9 @@ class Quotas:
             QuotaExceeded: that would be more than the quota; nothing was counted.
             Unavailable: Redis does not answer.
         """
-        await self._admitted(principal, sizes, expires)
+        await self._charged(principal, sizes, expires)
 
-    async def grow(self, principal: str, artifact_id: str, size: int, *, expires: int) -> None:
+    async def charge_upload(self, principal: str, artifact_id: str, size: int, *, expires: int) -> None:
         """Count the bytes of an upload, now that they have come, unless it was deleted meanwhile.
 
         Raises:
@@ -86,7 +86,7 @@ class Quotas:
             QuotaExceeded: that would be more than the quota; nothing was counted.
             Unavailable: Redis does not answer.
         """
-        if not await self._admitted(principal, {artifact_id: size}, expires, schema.artifact_key(artifact_id)):
+        if not await self._charged(principal, {artifact_id: size}, expires, schema.artifact_key(artifact_id)):
             raise NotFound.artifact(artifact_id)
 
     async def delete(self, principal: str, ids: Sequence[str]) -> list[str]:
@@ -100,7 +100,7 @@ class Quotas:
             deleted = await self._delete(keys=keys, args=[principal, *ids])
         return [artifact_id.decode() for artifact_id in deleted]
 
-    async def drop(self, principal: str, ids: Sequence[str]) -> None:
+    async def refund(self, principal: str, ids: Sequence[str]) -> None:
         """Count artifacts out.
 
         Raises:
@@ -109,15 +109,15 @@ class Quotas:
         async with answering():
             await self._refund(keys=schema.quota_keys(principal), args=[*ids])
 
-    async def used(self, principal: str) -> Used:
+    async def usage(self, principal: str) -> Usage:
         """What a principal keeps now.
 
         Raises:
             Unavailable: Redis does not answer.
         """
         async with answering():
-            count, held = await self._usage(keys=schema.quota_keys(principal))
-        return Used(count, held)
+            count, held = await self._read_usage(keys=schema.quota_keys(principal))
+        return Usage(count, held)
 
     async def check_room(self, principal: str, size: int) -> None:
         """Refuse a file that cannot fit, before its bytes are taken in.
@@ -126,7 +126,7 @@ class Quotas:
             QuotaExceeded: it would be more than the quota.
             Unavailable: Redis does not answer.
         """
-        used = await self.used(principal)
+        used = await self.usage(principal)
         if used.bytes + size > self._quota.bytes:
             raise self._over(used, size)
 
@@ -140,7 +140,7 @@ class Quotas:
             found = await self._redis.zrevrange(schema.quota_keys(principal)[0], start, start + count - 1)
         return [artifact_id.decode() for artifact_id in found]
 
-    async def _admitted(self, principal: str, sizes: dict[str, int], expires: int, *records: str) -> bool:
+    async def _charged(self, principal: str, sizes: dict[str, int], expires: int, *records: str) -> bool:
         quota = self._quota
         pairs = [part for item in sizes.items() for part in item]
         async with answering():
@@ -151,10 +151,10 @@ class Quotas:
         status, count, held, oldest = answer
         if status in (b"artifacts", b"bytes"):
             asked = 0 if status == b"artifacts" else sum(sizes.values())
-            raise self._over(Used(count, held), asked, full=not asked, oldest=int(float(oldest)))
+            raise self._over(Usage(count, held), asked, full=not asked, oldest=int(float(oldest)))
         return bool(status == b"charged")
 
-    def _over(self, used: Used, asked: int, *, full: bool = False, oldest: int = 0) -> QuotaExceeded:
+    def _over(self, used: Usage, asked: int, *, full: bool = False, oldest: int = 0) -> QuotaExceeded:
         if full:
             limit = f"{self._quota.artifacts} files may be kept at a time (OFFLOOP_MAX_ARTIFACTS_PER_PRINCIPAL)"
             state = f"{used.artifacts} are"

@@ -1,8 +1,6 @@
-"""Large bytes by digest, on obstore: a local folder, or S3, GCS and Azure in production. Redis holds only records.
+"""Artifacts: records in Redis that point to blobs, with owner, name and expiry.
 
-A blob lies at ``<hour>/<sha256>``, where the hour (UTC) is the one in which it may be forgotten. So equal files of the
-same hour are stored once, an expired hour is deleted as a whole, and no reference counts can be wrong after a crash.
-An artifact is a record that points to a blob and belongs to one principal; its id has 128 random bits.
+An artifact belongs to one principal; its id has 128 random bits.
 """
 
 from __future__ import annotations
@@ -10,41 +8,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import re
 import secrets
-import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import unquote, urlsplit
 
-import obstore
-from obstore.exceptions import BaseError as StoreError
-from obstore.store import LocalStore, from_url
-
-from offloop import logs
+from offloop.artifacts.blobs import Blobs
 from offloop.artifacts.quota import Quota, Quotas
-from offloop.errors import BadInput, Conflict, NotFound, SettingsError, Unavailable
+from offloop.errors import BadInput, Conflict, NotFound, Unavailable
 from offloop.redis import schema, scripts
 from offloop.redis.outage import answering
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
-
     from offloop.redis import RedisClient
 
 _PENDING: Final = -1
 _UPLOAD_SECONDS: Final = 3600
 """How long an upload is waited for at most: its link holds for less, and a slow one may have begun in time."""
-_HOUR: Final = 3600
-_GRACE_HOURS: Final = 2
-"""Hours a blob outlives its records at least: clocks differ, and a download may have begun in time."""
-_CHUNK: Final = 1 << 20
-
-log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +90,9 @@ class ArtifactStore:
         """
         self._redis = redis
         self._retention = retention_seconds
-        self.holdings = Quotas(redis, quota or Quota())
+        self.quotas = Quotas(redis, quota or Quota())
         self._fill = scripts.load(redis, scripts.FILL_UPLOAD)
-        self._store, self._folder = _open(url)
+        self._blobs = Blobs(url)
 
     async def put(  # noqa: PLR0913 -- all named, each with its meaning below
         self, path: Path, *, principal: str, name: str, mime_type: str, digest: str, job: str = ""
@@ -138,13 +120,13 @@ class ArtifactStore:
             expires=self._until(),
             blob="",
         )
-        await self.holdings.admit(principal, {artifact.artifact_id: artifact.size}, expires=artifact.expires)
+        await self.quotas.charge(principal, {artifact.artifact_id: artifact.size}, expires=artifact.expires)
         try:
-            artifact = replace(artifact, blob=await self._keep(path, artifact))
+            artifact = replace(artifact, blob=await self._blobs.put(path, artifact.sha256, artifact.expires))
             await self._write(artifact, principal, job)
         except BaseException:
             with contextlib.suppress(Unavailable):
-                await self.holdings.drop(principal, [artifact.artifact_id])
+                await self.quotas.refund(principal, [artifact.artifact_id])
             raise
         return artifact
 
@@ -169,7 +151,7 @@ class ArtifactStore:
             Unavailable: Redis does not answer. Sending the same again is safe.
         """
         wanted = list(dict.fromkeys(ids))
-        return await self.holdings.delete(principal, wanted) if wanted else []
+        return await self.quotas.delete(principal, wanted) if wanted else []
 
     async def reserve(self, *, principal: str, name: str, mime_type: str) -> Artifact:
         """Make the record of an upload whose bytes are still to come; they are waited for an hour at most.
@@ -180,7 +162,7 @@ class ArtifactStore:
         """
         expires = min(self._until(), _now() + _UPLOAD_SECONDS * 1000)
         artifact = Artifact(secrets.token_urlsafe(16), name, mime_type, _PENDING, "", expires, "")
-        await self.holdings.admit(principal, {artifact.artifact_id: 0}, expires=expires)
+        await self.quotas.charge(principal, {artifact.artifact_id: 0}, expires=expires)
         await self._write(artifact, principal)
         return artifact
 
@@ -198,8 +180,8 @@ class ArtifactStore:
             raise _filled(artifact_id)
         size = (await asyncio.to_thread(path.stat)).st_size
         artifact = replace(artifact, size=size, sha256=digest, expires=self._until())
-        await self.holdings.grow(owner, artifact_id, size, expires=artifact.expires)
-        artifact = replace(artifact, blob=await self._keep(path, artifact))
+        await self.quotas.charge_upload(owner, artifact_id, size, expires=artifact.expires)
+        artifact = replace(artifact, blob=await self._blobs.put(path, artifact.sha256, artifact.expires))
         fields = [part for item in _fields(artifact, owner).items() for part in item]
         async with answering():
             state = await self._fill(keys=[schema.artifact_key(artifact_id)], args=[artifact.expires, digest, *fields])
@@ -207,7 +189,7 @@ class ArtifactStore:
             return artifact
         if state != b"gone":
             raise _filled(artifact_id)
-        await self.holdings.drop(owner, [artifact_id])  # nothing to do where it was deleted; it may also have expired
+        await self.quotas.refund(owner, [artifact_id])  # nothing to do where it was deleted; it may also have expired
         raise NotFound.artifact(artifact_id)
 
     async def get(self, artifact_id: str, *, principal: str) -> Artifact:
@@ -250,7 +232,7 @@ class ArtifactStore:
         Raises:
             Unavailable: Redis does not answer.
         """
-        ids = await self.holdings.ids(principal, start, count)
+        ids = await self.quotas.ids(principal, start, count)
         async with answering(), self._redis.pipeline(transaction=False) as pipe:
             for artifact_id in ids:
                 pipe.hgetall(schema.artifact_key(artifact_id))
@@ -265,12 +247,8 @@ class ArtifactStore:
         Raises:
             Unavailable: the store does not answer or has lost the blob.
         """
-        end = artifact.size if end is None else end
-        while start < end:
-            until = min(start + _CHUNK, end)
-            piece = obstore.get_range_async(self._store, artifact.blob, start=start, end=until)
-            yield bytes(await self._answered(piece))
-            start = until
+        async for piece in self._blobs.stream(artifact.blob, start, artifact.size if end is None else end):
+            yield piece
 
     async def local_path(self, artifact: Artifact, folder: Path) -> Path:
         """A file with the artifact's bytes: the store's own where it is a local folder, else a copy in `folder`.
@@ -278,8 +256,8 @@ class ArtifactStore:
         Raises:
             Unavailable: the store does not answer.
         """
-        if self._folder is not None:
-            return self._folder / artifact.blob
+        if local := self._blobs.local_path(artifact.blob):
+            return local
         path = folder / artifact.artifact_id
         with path.open("xb") as file:
             async for piece in self.stream(artifact):
@@ -292,14 +270,7 @@ class ArtifactStore:
         Raises:
             Unavailable: one of them failed; the message says what the store answered.
         """
-        name = f"probe/{secrets.token_hex(8)}"
-        try:
-            await obstore.put_async(self._store, name, b"offloop")
-            await obstore.get_range_async(self._store, name, start=0, end=7)
-            await obstore.delete_async(self._store, name)
-        except (StoreError, OSError) as error:
-            message = f"The artifact store does not answer ({_first_line(error)})."
-            raise Unavailable(message) from error
+        await self._blobs.probe()
 
     async def collect(self) -> int:
         """Delete the blobs of hours that are long over; answers how many there were.
@@ -307,28 +278,7 @@ class ArtifactStore:
         Raises:
             Unavailable: the store does not answer.
         """
-        limit = _hour(time.time() - _GRACE_HOURS * _HOUR)
-        listed = await self._answered(obstore.list_with_delimiter_async(self._store))
-        over = [prefix for prefix in listed["common_prefixes"] if re.fullmatch(r"\d{10}", prefix) and prefix < limit]
-        count = 0
-        for prefix in over:
-            async for batch in obstore.list(self._store, prefix=prefix):
-                await self._answered(obstore.delete_async(self._store, [blob["path"] for blob in batch]))
-                count += len(batch)
-            if self._folder is not None:
-                # What a process left that was killed while it wrote is no blob, and is not listed.
-                await asyncio.to_thread(shutil.rmtree, self._folder / prefix, ignore_errors=True)
-        return count
-
-    async def _keep(self, path: Path, artifact: Artifact) -> str:
-        blob = f"{_hour(artifact.expires / 1000)}/{artifact.sha256}"
-        try:
-            await obstore.head_async(self._store, blob)
-        except FileNotFoundError:
-            await self._answered(obstore.put_async(self._store, blob, path))
-        except StoreError as error:
-            raise _failed(error) from error
-        return blob
+        return await self._blobs.collect()
 
     def _until(self) -> int:
         return _now() + self._retention * 1000
@@ -339,12 +289,6 @@ class ArtifactStore:
             pipe.hset(key, mapping=_fields(artifact, principal) | ({"job": job} if job else {}))
             pipe.pexpireat(key, artifact.expires)
             await pipe.execute()
-
-    async def _answered(self, call: Any) -> Any:
-        try:
-            return await call
-        except (StoreError, FileNotFoundError, OSError) as error:
-            raise _failed(error) from error
 
 
 def _fields(artifact: Artifact, principal: str) -> dict[str, Any]:
@@ -371,31 +315,5 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open(url: str) -> tuple[ObjectStore, Path | None]:
-    parts = urlsplit(url)
-    try:
-        if parts.scheme == "file":
-            folder = Path(unquote(parts.path))
-            return LocalStore(folder, mkdir=True, automatic_cleanup=True), folder
-        return from_url(url), None
-    except Exception as error:
-        message = f"OFFLOOP_ARTIFACTS_URL: cannot open {url!r}: {error}"
-        raise SettingsError(message) from error
-
-
-def _failed(error: Exception) -> Unavailable:
-    # What a store says names its paths or buckets: that is for the operator, not for a caller.
-    log.warning("the artifact store does not answer", error=_first_line(error))
-    return Unavailable("The artifact store does not answer. Try again; if it goes on, ask the operator.")
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
-
-
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _hour(timestamp: float) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y%m%d%H")

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from offloop.errors import BadInput, Busy, JobError
-from offloop.queue.client import Bounds, Request, Submission, fingerprint, new_id, submitted
+from offloop.queue.client import Bounds, new_id
 from offloop.queue.record import EXPIRED, Cancelled, Done, Failed, Outcome, Record, State, pack_outcome
+from offloop.queue.request import Request, fingerprint
+from offloop.queue.submission import Submission, submitted
 from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import answering
 from offloop.redis.schema import SNAPSHOT_FIELDS
@@ -106,7 +108,7 @@ class Batches:
         job_id: str,
         key: str | None = None,
         wait: bool = False,
-        notice: WebhookSubscription | None = None,
+        subscription: WebhookSubscription | None = None,
         stop_on_error: bool = False,
     ) -> Submission:
         """Accept a batch with all its items, or nothing of it; or join the one its idempotency key names.
@@ -118,7 +120,7 @@ class Batches:
             job_id: of the batch, from `offloop.queue.client.new_id`.
             key: the caller's idempotency key.
             wait: this process is told of the batch's changes.
-            notice: whom to tell of the batch's end.
+            subscription: whom to tell of the batch's end.
             stop_on_error: the first item that fails ends those that have not ended.
 
         Raises:
@@ -134,14 +136,14 @@ class Batches:
         )
         batch = self._batch(kind, principal, _mark(kind, requests, stop_on_error=stop_on_error), key)
         batch |= {"stop": "1" if stop_on_error else "", "whole": self._whole(kind, job_id, len(values))}
-        if notice:
-            batch["notify"] = notice.to_wire(principal, KIND, keyed=bool(key), keep_ms=schema.BATCH_KEPT_MS)
+        if subscription:
+            batch["notify"] = subscription.to_wire(principal, KIND, keyed=bool(key), keep_ms=schema.BATCH_KEPT_MS)
         told = self._front_end if wait else ""
         args: list[Any] = [job_id, told, codec.pack_for_lua(batch), self._items(kind, requests)]
         async with answering():
             answer = await self._submit(args=args)
         try:
-            return submitted(answer, queue=kind.queue, key=key, notice=notice)
+            return submitted(answer, queue=kind.queue, key=key, subscription=subscription)
         except Busy as error:
             message = f"There is no room for all {len(values)} items. {error.message}"
             raise Busy(message, retry_after=error.retry_after) from None

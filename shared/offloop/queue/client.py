@@ -6,22 +6,17 @@ need not know about Redis. Waiting for changes is the business of whoever owns t
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from arq.jobs import serialize_job
-
-from offloop.errors import Busy, Conflict, NotFound
-from offloop.kinds.references import references
 from offloop.queue.record import Cancelled, Record, State, pack_outcome
+from offloop.queue.request import Request
+from offloop.queue.submission import Submission, found, submitted
 from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import answering
-from offloop.redis.paging import decode_cursor, encode_cursor
+from offloop.redis.paging import Index, decode_cursor
 from offloop.redis.schema import SNAPSHOT_FIELDS
 
 if TYPE_CHECKING:
@@ -35,24 +30,10 @@ PENDING_SECONDS = 24 * 3600
 PATIENCE_SECONDS = 10
 """How much longer than its caller waits a job may be queued, before it is taken for abandoned."""
 
-_FETCHED = frozenset({"artifact", "http", "https"})
-_CHANGING = frozenset({"root", "http", "https"})
-
-PAGE = 100
-"""Records read from Redis in one go when jobs are listed."""
-
 
 def new_id() -> str:
     """A job id: 128 random bits, url-safe."""
     return secrets.token_urlsafe(16)
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What became of a request: the job's record, and whether it already was there."""
-
-    record: Record
-    joined: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,36 +69,6 @@ class Bounds:
         return self.retention_seconds * 500
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked for, as it travels.
-
-    Attributes:
-        payload: arq's serialized job.
-        references: the artifacts and URLs that the input names, as a packed list: the worker fetches them before the
-            payload is read.
-        fingerprint: the same for equal requests only; ``""`` where nobody needs it.
-        key: under which an equal request finds the job; ``""`` where each is a job of its own.
-    """
-
-    payload: bytes
-    references: bytes
-    fingerprint: str
-    key: str
-
-    @classmethod
-    def of(
-        cls, kind: Kind[Any, Any], value: Model, principal: str, key: str | None = None, *, compared: bool = False
-    ) -> Request:
-        """A principal's request for a kind, perhaps under an idempotency key, or one of several that are compared."""
-        arguments = value.model_dump(mode="json", exclude_unset=True)
-        mark = fingerprint(kind.name, arguments) if key or compared or kind.pure else ""
-        payload = serialize_job(kind.name, (), arguments, None, 0, serializer=codec.pack)
-        schemes = {str(reference): reference.partition(":")[0] for reference in references(value)}  # all are checked
-        fetched = [reference for reference, scheme in schemes.items() if scheme in _FETCHED]
-        return cls(payload, codec.pack(fetched), mark, _join_key(kind, schemes.values(), principal, key, mark))
-
-
 class JobQueue:
     """Jobs as a front end handles them; one per process.
 
@@ -135,9 +86,9 @@ class JobQueue:
         self._pending_ms = bounds.pending_ms
         self._submit = scripts.load(redis, scripts.SUBMIT)
         self._read = scripts.load(redis, scripts.READ)
-        self._disclose = scripts.load(redis, scripts.MARK_DISCLOSED)
+        self._mark_disclosed = scripts.load(redis, scripts.MARK_DISCLOSED)
         self._cancel = scripts.load(redis, scripts.CANCEL)
-        self._leave = scripts.load(redis, scripts.ABANDON)
+        self._abandon = scripts.load(redis, scripts.ABANDON)
 
     async def submit(  # noqa: PLR0913 -- all named, each with its meaning below
         self,
@@ -148,7 +99,7 @@ class JobQueue:
         job_id: str,
         key: str | None = None,
         wait_seconds: float = 0,
-        notice: WebhookSubscription | None = None,
+        subscription: WebhookSubscription | None = None,
     ) -> Submission:
         """Accept a job, or join one: that of the same idempotency key, or of the same input where the kind is pure.
 
@@ -161,7 +112,7 @@ class JobQueue:
             wait_seconds: how long the caller waits. Above 0 the job goes before those nobody waits for, this process
                 is told of its changes, and unless it is disclosed or has a key it is dropped where it was not begun
                 when the wait is long over.
-            notice: whom to tell of the job's end; with one, the job is never dropped.
+            subscription: whom to tell of the job's end; with one, the job is never dropped.
 
         Raises:
             BadInput: the URL to be told has asked for nothing more, or too many are told of this job already.
@@ -185,24 +136,24 @@ class JobQueue:
             "keep": self._pending_ms,
             "allowed": kind.retries + 1,
         }
-        if wait_seconds > 0 and not (key or notice):  # by either a job is reached however the call ends
+        if wait_seconds > 0 and not (key or subscription):  # by either a job is reached however the call ends
             job["patience"] = int((wait_seconds + PATIENCE_SECONDS) * 1000)
-        if notice:
-            job["notify"] = notice.to_wire(principal, kind.name, keyed=bool(key), keep_ms=self._pending_ms)
+        if subscription:
+            job["notify"] = subscription.to_wire(principal, kind.name, keyed=bool(key), keep_ms=self._pending_ms)
         async with answering():
             answer = await self._submit(
                 args=[job_id, request.payload, self._front_end if wait_seconds > 0 else "", codec.pack_for_lua(job)]
             )
-        return submitted(answer, queue=kind.queue, key=key, notice=notice)
+        return submitted(answer, queue=kind.queue, key=key, subscription=subscription)
 
-    async def disclose(self, job_id: str) -> None:
+    async def mark_disclosed(self, job_id: str) -> None:
         """Note that the caller is told the id, before it is: from now on the job is run however long it waits.
 
         Raises:
             Unavailable: Redis does not answer.
         """
         async with answering():
-            await self._disclose(args=[job_id])
+            await self._mark_disclosed(args=[job_id])
 
     async def get(self, job_id: str, *, principal: str, wait: bool = False, begin: bool = False) -> Record:
         """Read a job; with `wait`, this process is told of its progress and end from now on, with `begin` of its start.
@@ -213,7 +164,7 @@ class JobQueue:
         """
         async with answering():
             shot = await self._read(args=[job_id, principal, self._front_end if wait else "", int(begin)])
-        return _found(job_id, shot)
+        return found(job_id, shot)
 
     async def cancel(self, job_id: str, *, principal: str) -> tuple[Record, int]:
         """Ask for a job to stop. A queued one ends at once; a running one is ``cancelled`` when its child is gone.
@@ -228,12 +179,12 @@ class JobQueue:
         async with answering():
             answer = await self._cancel(args=[job_id, principal, new_id(), _cancelled(job_id), self._keep_ms])
         shot, left = answer or (None, 0)
-        return _found(job_id, shot), left
+        return found(job_id, shot), left
 
-    async def leave(self, job_id: str, request_id: str) -> bool:
+    async def abandon(self, job_id: str, request_id: str) -> bool:
         """Give up a job whose id the caller was not told; answers whether that ends it, for nobody else shares it."""
         async with answering():
-            return bool(await self._leave(args=[job_id, request_id, _cancelled(job_id), self._keep_ms]))
+            return bool(await self._abandon(args=[job_id, request_id, _cancelled(job_id), self._keep_ms]))
 
     async def jobs(
         self,
@@ -258,20 +209,17 @@ class JobQueue:
             Unavailable: Redis does not answer.
         """
         start = decode_cursor(cursor, "list_jobs")
-        page = PAGE if state or kind else min(PAGE, limit)  # unfiltered, no more need be read than is answered
-        records: list[Record] = []
-        async with answering():
-            while ids := await self._redis.zrevrange(schema.index_key(principal), start, start + page - 1):
-                for record in await self._records(ids):
-                    start += 1
-                    if record and (state in (None, record.state)) and (kind in (None, record.kind)):
-                        records.append(record)
-                        if len(records) == limit:
-                            return JobPage(records, encode_cursor(start))
-        return JobPage(records, None)
 
-    async def _records(self, ids: Iterable[bytes]) -> list[Record | None]:
-        names = [name.decode() for name in ids]
+        def matches(record: Record) -> bool:
+            return state in (None, record.state) and kind in (None, record.kind)
+
+        filtered = matches if state or kind else None
+        async with answering():
+            index = Index(self._redis, schema.index_key(principal), self._records)
+            page = await index.page(filtered, start=start, limit=limit)
+        return JobPage(page.items, page.cursor)
+
+    async def _records(self, names: list[str]) -> list[Record | None]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in names:
                 pipe.hmget(schema.RECORD + name, SNAPSHOT_FIELDS)
@@ -302,66 +250,8 @@ async def live_queues(redis: RedisClient, queues: Iterable[str] | None = None) -
     return {name for name, count in zip(names, counts, strict=True) if count}
 
 
-def submitted(answer: list[Any], *, queue: str, key: str | None, notice: WebhookSubscription | None) -> Submission:
-    """What the scripts answer to a submit.
-
-    Raises:
-        BadInput: the URL to be told has asked for nothing more, or too many are told of this job already.
-        Busy: the queue is full, or too much waits for the host to be told; nothing was queued.
-        Conflict: the key was used for a different request.
-    """
-    match answer:
-        case [b"busy", waiting, pace, whose]:
-            raise _busy(queue, waiting, pace / 1000, mine=whose == b"principal")
-        case [b"conflict", other]:
-            message = (
-                f"idempotency_key {str(key)[:80]!r} already names job {other.decode()} with other arguments: send "
-                "the same arguments to join it, or a new key."
-            )
-            raise Conflict(message)
-        case [status, found, shot]:
-            job_id = found.decode()
-            return Submission(_found(job_id, shot), joined=status == b"joined")
-        case [reason, *_] if notice:
-            raise notice.declined(reason.decode())
-    raise RuntimeError(answer)
-
-
-def fingerprint(kind: str, arguments: dict[str, Any]) -> str:
-    """A digest that equal requests share."""
-    text = json.dumps([kind, arguments], sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _join_key(kind: Kind[Any, Any], schemes: Collection[str], principal: str, key: str | None, mark: str) -> str:
-    """Under which name an equal request finds the job; ``""`` where each request is a job of its own."""
-    if key:
-        return schema.idempotency_key(principal, key)
-    # What lies under a root or at a URL may change from one job to the next: its reference is not the input itself.
-    if kind.pure and _CHANGING.isdisjoint(schemes):
-        return schema.same_input_key(principal, mark)
-    return ""
-
-
-def _busy(queue: str, waiting: int, pace: float, *, mine: bool) -> Busy:
-    seconds = math.ceil(min(60.0, max(1.0, pace)))
-    whose = "of your jobs" if mine else "jobs"
-    message = (
-        f"The queue {queue!r} is full ({waiting} {whose} wait in it); nothing was queued. "
-        f"Try again in {seconds} seconds, or wait for a job of yours to end."
-    )
-    return Busy(message, retry_after=seconds)
-
-
 def _cancelled(job_id: str) -> bytes:
     return pack_outcome(Cancelled(), job_id=job_id, kind="", queue="")
-
-
-def _found(job_id: str, shot: list[Any] | None) -> Record:
-    record = Record.from_redis(job_id, *shot) if shot else None
-    if record is None:
-        raise NotFound.job(job_id)
-    return record
 
 
 def read_push(message: bytes) -> tuple[str, Record | None]:

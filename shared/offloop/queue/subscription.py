@@ -45,7 +45,7 @@ class WebhookSubscription:
 
     @classmethod
     def to(cls, url: str, policy: Policy) -> Self:
-        """A new notice to a URL.
+        """A new subscription to a URL.
 
         Raises:
             BadInput: it may not be told; the message says why. Where its name leads is seen when it is sent.
@@ -89,7 +89,7 @@ class WebhookSubscription:
         }
 
     def declined(self, reason: str) -> OffloopError:
-        """Why the script did not accept the job with this notice."""
+        """Why the script did not accept the job with this subscription."""
         match reason:
             case "endpoint-gone":
                 message = (

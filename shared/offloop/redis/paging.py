@@ -1,11 +1,22 @@
-"""Cursors: the position in a listing, opaque to its reader."""
+"""Paging: filtered listings of an index, and cursors, which are opaque to clients."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from offloop.errors import BadInput
+
+if TYPE_CHECKING:
+    from offloop.redis import RedisClient
+
+T = TypeVar("T")
+
+READ_AT_ONCE = 100
+"""Items read in one request while a filtered listing looks for those that match."""
 
 _CURSOR_LENGTH = 16
 """Redis counts in 64 bits; a cursor of ours is never longer."""
@@ -32,3 +43,46 @@ def decode_cursor(cursor: str | None, tool: str, *, first: str = "newest") -> in
         pass
     message = f"cursor {cursor[:40]!r} is not one that {tool} gave: leave it out to begin at the {first}"
     raise BadInput(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some items of a listing, and where the next page begins (None at the end)."""
+
+    items: list[T]
+    cursor: str | None
+
+
+class Index(Generic[T]):
+    """A sorted set of ids, whose items are listed by score, the highest first.
+
+    Args:
+        redis: where it is.
+        key: its key.
+        read: reads the items of ids, None for one that is gone.
+    """
+
+    def __init__(
+        self, redis: RedisClient, key: str, read: Callable[[list[str]], Awaitable[Sequence[T | None]]]
+    ) -> None:
+        self._redis = redis
+        self._key = key
+        self._read = read
+
+    async def page(self, matches: Callable[[T], bool] | None, *, start: int, limit: int) -> Page[T]:
+        """Up to `limit` items that match (None: all of them), from `start`.
+
+        Raises:
+            RedisError: the server does not answer.
+        """
+        # Unfiltered, no more need be read than is answered.
+        batch = READ_AT_ONCE if matches else min(READ_AT_ONCE, limit)
+        items: list[T] = []
+        while ids := await self._redis.zrevrange(self._key, start, start + batch - 1):
+            for item in await self._read([name.decode() for name in ids]):
+                start += 1
+                if item is not None and (matches is None or matches(item)):
+                    items.append(item)
+                    if len(items) == limit:
+                        return Page(items, encode_cursor(start))
+        return Page(items, None)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from offloop.errors import Conflict, NotFound
 from offloop.redis import schema, scripts
 from offloop.redis.outage import answering
-from offloop.redis.paging import decode_cursor, encode_cursor
+from offloop.redis.paging import Index, decode_cursor
 from offloop.webhooks.events import new_secret
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ SECRET_MS: Final = 400 * 86_400_000
 """How long secrets that sign nothing are kept."""
 
 _SHOWN: Final = ["job", "kind", "url", "state", "attempts", "status", "error", "created", "next"]
-_PAGE: Final = 100
 
 
 class DeliveryState(StrEnum):
@@ -140,17 +139,15 @@ class Webhooks:
             Unavailable: Redis does not answer.
         """
         start = decode_cursor(cursor, "list_deliveries")
-        page = _PAGE if job_id or state else min(_PAGE, limit)  # unfiltered, no more need be read than is answered
-        found: list[Delivery] = []
+
+        def matches(delivery: Delivery) -> bool:
+            return job_id in (None, delivery.job_id) and state in (None, delivery.state)
+
+        filtered = matches if job_id or state else None
         async with answering():
-            while ids := await self._redis.zrevrange(schema.deliveries_key(principal), start, start + page - 1):
-                for delivery in await self._read([name.decode() for name in ids]):
-                    start += 1
-                    if delivery and job_id in (None, delivery.job_id) and state in (None, delivery.state):
-                        found.append(delivery)
-                        if len(found) == limit:
-                            return DeliveryPage(found, encode_cursor(start))
-        return DeliveryPage(found, None)
+            index = Index(self._redis, schema.deliveries_key(principal), self._read)
+            page = await index.page(filtered, start=start, limit=limit)
+        return DeliveryPage(page.items, page.cursor)
 
     async def replay(self, delivery_id: str, *, principal: str) -> Delivery:
         """Send a delivery again, under the same id; a URL that had answered 410 counts as back.

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from offloop.artifacts.links import Links
-from offloop.artifacts.quota import Used
+from offloop.artifacts.quota import Usage
 from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.errors import BadInput, NotFound
 from offloop.settings import load
@@ -74,7 +74,7 @@ async def test_each_id_has_its_own_outcome_and_an_unknown_one_blocks_no_other(
         NotFound.artifact(theirs.artifact_id).message,
         NotFound.artifact("unknown").message,
     ]
-    assert await store.holdings.used("alice") == Used(0, 0)
+    assert await store.quotas.usage("alice") == Usage(0, 0)
     assert await store.get(theirs.artifact_id, principal="bob") == theirs
 
 
@@ -124,7 +124,7 @@ async def test_its_links_are_answered_as_for_one_that_never_was(
         answers = [await client.get(links.download(artifact)), await client.put(links.upload(pending), content=b"late")]
     for each, answer in zip((artifact, pending), answers, strict=True):
         assert (answer.status_code, answer.json()["error"]) == (404, NotFound.artifact(each.artifact_id).message)
-    assert await store.holdings.used("alice") == Used(0, 0)
+    assert await store.quotas.usage("alice") == Usage(0, 0)
 
 
 async def test_it_is_annotated_as_destructive_and_idempotent(delete: DeleteArtifact) -> None:

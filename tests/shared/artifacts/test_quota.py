@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from arq.connections import ArqRedis
 
-from offloop.artifacts.quota import Quota, Quotas, Used
+from offloop.artifacts.blobs import Blobs
+from offloop.artifacts.quota import Quota, Quotas, Usage
 from offloop.artifacts.store import Artifact, ArtifactStore, digest_of
 from offloop.errors import Conflict, NotFound, OffloopError, QuotaExceeded, Unavailable
 from offloop.redis import schema
@@ -27,66 +28,66 @@ def soon(seconds: float = 60) -> int:
 
 
 @pytest.fixture
-def holdings(redis: ArqRedis) -> Quotas:
+def quotas(redis: ArqRedis) -> Quotas:
     """With room for three files and one MiB."""
     return Quotas(redis, Quota(artifacts=3, bytes=MIB))
 
 
-async def test_what_fits_is_counted_and_what_does_not_is_not(holdings: Quotas) -> None:
-    await holdings.admit("alice", {"a": MIB // 2}, expires=soon())
+async def test_what_fits_is_counted_and_what_does_not_is_not(quotas: Quotas) -> None:
+    await quotas.charge("alice", {"a": MIB // 2}, expires=soon())
     with pytest.raises(QuotaExceeded, match=r"1 MiB may be kept .* 0\.50 MiB are, and this needs 0\.50 more"):
-        await holdings.admit("alice", {"b": MIB // 2 + 1}, expires=soon())
-    await holdings.admit("alice", {"b": MIB // 4, "c": MIB // 4}, expires=soon())
-    assert await holdings.used("alice") == Used(3, MIB)
+        await quotas.charge("alice", {"b": MIB // 2 + 1}, expires=soon())
+    await quotas.charge("alice", {"b": MIB // 4, "c": MIB // 4}, expires=soon())
+    assert await quotas.usage("alice") == Usage(3, MIB)
     with pytest.raises(
         QuotaExceeded, match=r"3 files may be kept .* 3 are\. Nothing was kept\. The oldest file goes at"
     ):
-        await holdings.admit("alice", {"d": 0}, expires=soon())
-    assert await holdings.used("alice") == Used(3, MIB)
+        await quotas.charge("alice", {"d": 0}, expires=soon())
+    assert await quotas.usage("alice") == Usage(3, MIB)
 
 
-async def test_many_are_counted_all_or_none(holdings: Quotas) -> None:
+async def test_many_are_counted_all_or_none(quotas: Quotas) -> None:
     with pytest.raises(QuotaExceeded):
-        await holdings.admit("alice", {"a": 1, "b": MIB}, expires=soon())
-    assert await holdings.used("alice") == Used(0, 0)
+        await quotas.charge("alice", {"a": 1, "b": MIB}, expires=soon())
+    assert await quotas.usage("alice") == Usage(0, 0)
 
 
-async def test_the_same_file_counts_once_and_only_grows(holdings: Quotas) -> None:
+async def test_the_same_file_counts_once_and_only_grows(quotas: Quotas) -> None:
     for size in (0, 100, 100, 50):
-        await holdings.admit("alice", {"a": size}, expires=soon())
-    assert await holdings.used("alice") == Used(1, 100)
+        await quotas.charge("alice", {"a": size}, expires=soon())
+    assert await quotas.usage("alice") == Usage(1, 100)
 
 
-async def test_another_principal_is_not_affected(holdings: Quotas) -> None:
-    await holdings.admit("alice", {"a": MIB}, expires=soon())
-    await holdings.admit("bob", {"a": MIB}, expires=soon())
-    assert await holdings.used("bob") == Used(1, MIB)
-    assert await holdings.ids("bob", 0, 10) == ["a"]
+async def test_another_principal_is_not_affected(quotas: Quotas) -> None:
+    await quotas.charge("alice", {"a": MIB}, expires=soon())
+    await quotas.charge("bob", {"a": MIB}, expires=soon())
+    assert await quotas.usage("bob") == Usage(1, MIB)
+    assert await quotas.ids("bob", 0, 10) == ["a"]
 
 
-async def test_what_has_expired_or_was_dropped_makes_room(holdings: Quotas, redis: ArqRedis) -> None:
-    await holdings.admit("alice", {"old": MIB // 2}, expires=soon(60))
-    await holdings.admit("alice", {"a": MIB // 2}, expires=soon(60))
+async def test_what_has_expired_or_was_dropped_makes_room(quotas: Quotas, redis: ArqRedis) -> None:
+    await quotas.charge("alice", {"old": MIB // 2}, expires=soon(60))
+    await quotas.charge("alice", {"a": MIB // 2}, expires=soon(60))
     await redis.zadd(schema.quota_keys("alice")[0], {"old": soon(-1)})
-    assert await holdings.used("alice") == Used(1, MIB // 2)
-    await holdings.drop("alice", ["a", "a", "unknown"])
-    assert await holdings.used("alice") == Used(0, 0)
-    await holdings.admit("alice", {"b": MIB}, expires=soon(60))
+    assert await quotas.usage("alice") == Usage(1, MIB // 2)
+    await quotas.refund("alice", ["a", "a", "unknown"])
+    assert await quotas.usage("alice") == Usage(0, 0)
+    await quotas.charge("alice", {"b": MIB}, expires=soon(60))
 
 
-async def test_the_counts_go_with_the_last_artifact(holdings: Quotas, redis: ArqRedis) -> None:
-    await holdings.admit("alice", {"a": 1}, expires=soon(60))
-    await holdings.admit("alice", {"b": 1}, expires=soon(20))
+async def test_the_counts_go_with_the_last_artifact(quotas: Quotas, redis: ArqRedis) -> None:
+    await quotas.charge("alice", {"a": 1}, expires=soon(60))
+    await quotas.charge("alice", {"b": 1}, expires=soon(20))
     for key in schema.quota_keys("alice"):
         assert 50_000 < await redis.pttl(key) <= 60_000
 
 
-async def test_many_front_ends_together_admit_no_more_than_the_quota(redis: ArqRedis) -> None:
+async def test_many_front_ends_together_charge_no_more_than_the_quota(redis: ArqRedis) -> None:
     several = [Quotas(redis, Quota(artifacts=100, bytes=10 * MIB)) for _ in range(4)]
-    tries = [several[n % 4].admit("alice", {f"file{n}": MIB}, expires=soon()) for n in range(40)]
+    tries = [several[n % 4].charge("alice", {f"file{n}": MIB}, expires=soon()) for n in range(40)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(result is None for result in results) == 10
-    assert await several[0].used("alice") == Used(10, 10 * MIB)
+    assert await several[0].usage("alice") == Usage(10, 10 * MIB)
 
 
 @pytest.fixture
@@ -107,14 +108,14 @@ async def test_a_file_that_the_store_does_not_take_is_not_counted(store: Artifac
     (tmp_path / "artifacts").write_text("no folder any more")
     with pytest.raises(Unavailable):
         await put(store, tmp_path, 10)
-    assert await store.holdings.used("alice") == Used(0, 0)
+    assert await store.quotas.usage("alice") == Usage(0, 0)
 
 
 async def test_files_that_are_taken_back_are_gone_and_not_counted(store: ArtifactStore, tmp_path: Path) -> None:
     made = [await put(store, tmp_path, 10) for _ in range(2)]
     await store.forget(made, "alice")
     await store.forget([], "alice")
-    assert await store.holdings.used("alice") == Used(0, 0)
+    assert await store.quotas.usage("alice") == Usage(0, 0)
     with pytest.raises(NotFound):
         await store.get(made[0].artifact_id, principal="alice")
     assert await store.page("alice", 0, 10) == ([], None)
@@ -131,8 +132,8 @@ async def test_deleting_frees_room_at_once_and_touches_nothing_of_others(
         await put(store, tmp_path, 1)
     asked = [first.artifact_id, "unknown", theirs.artifact_id, first.artifact_id, "*", "x\0y"]
     assert await store.delete(asked, principal="alice") == [first.artifact_id]
-    assert await store.holdings.used("alice") == Used(1, MIB // 2)
-    assert await store.holdings.used("bob") == Used(1, MIB // 2)
+    assert await store.quotas.usage("alice") == Usage(1, MIB // 2)
+    assert await store.quotas.usage("bob") == Usage(1, MIB // 2)
     assert (await store.get(theirs.artifact_id, principal="bob")) == theirs
     assert await store.page("alice", 0, 10) == ([second], None)
     assert await store.delete(asked, principal="alice") == []
@@ -142,15 +143,15 @@ async def test_deleting_frees_room_at_once_and_touches_nothing_of_others(
         again.artifact_id,
         second.artifact_id,
     }
-    assert await store.holdings.used("alice") == Used(0, 0)
+    assert await store.quotas.usage("alice") == Usage(0, 0)
     assert [await redis.ttl(key) for key in schema.quota_keys("alice") if await redis.ttl(key) == -1] == []
 
 
 async def test_a_count_without_a_record_is_not_deleted(store: ArtifactStore) -> None:
     """It may be that of a file on its way into the store, whose id is in the list of ids already."""
-    await store.holdings.admit("alice", {"coming": 100}, expires=soon())
+    await store.quotas.charge("alice", {"coming": 100}, expires=soon())
     assert await store.delete(["coming"], principal="alice") == []
-    assert await store.holdings.used("alice") == Used(1, 100)
+    assert await store.quotas.usage("alice") == Usage(1, 100)
 
 
 @pytest.mark.parametrize("key", ["same input", "idempotency key", "same input, a later job"])
@@ -175,38 +176,44 @@ async def test_a_job_whose_file_is_deleted_is_found_by_its_idempotency_key_but_n
     assert await redis.get(noted) == (None if key == "same input" else now.encode())
 
 
-class Meanwhile(ArtifactStore):
-    """A store whose uploads are deleted while their bytes are written."""
+class MeanwhileWritten(Blobs):
+    """Blobs whose uploads are deleted while their bytes are written."""
 
-    async def _keep(self, path: Path, artifact: Artifact) -> str:
-        blob = await super()._keep(path, artifact)
-        assert await self.delete([artifact.artifact_id], principal="alice") == [artifact.artifact_id]
+    store: ArtifactStore
+
+    async def put(self, path: Path, sha256: str, expires: int) -> str:
+        blob = await super().put(path, sha256, expires)
+        ids = await self.store.quotas.ids("alice", 0, 10)
+        assert await self.store.delete(ids, principal="alice") == ids
         return blob
 
 
 class MeanwhileCounted(Quotas):
     """Counts whose uploads are deleted just before their bytes are counted."""
 
-    async def grow(self, principal: str, artifact_id: str, size: int, *, expires: int) -> None:
+    async def charge_upload(self, principal: str, artifact_id: str, size: int, *, expires: int) -> None:
         assert await self.delete(principal, [artifact_id]) == [artifact_id]
-        await super().grow(principal, artifact_id, size, expires=expires)
+        await super().charge_upload(principal, artifact_id, size, expires=expires)
 
 
 @pytest.mark.parametrize("moment", ["before it is counted", "while it is written"])
 async def test_an_upload_that_is_deleted_while_it_comes_is_refused_and_not_counted(
     redis: ArqRedis, tmp_path: Path, moment: str
 ) -> None:
-    kind = ArtifactStore if moment == "before it is counted" else Meanwhile
-    store = kind((tmp_path / "artifacts").as_uri(), redis, retention_seconds=7200)
-    if kind is ArtifactStore:
-        store.holdings = MeanwhileCounted(redis, Quota())
+    url = (tmp_path / "artifacts").as_uri()
+    store = ArtifactStore(url, redis, retention_seconds=7200)
+    if moment == "before it is counted":
+        store.quotas = MeanwhileCounted(redis, Quota())
+    else:
+        store._blobs = blobs = MeanwhileWritten(url)
+        blobs.store = store
     reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
     path = tmp_path / "file"
     path.write_bytes(b"x" * 100)
     with pytest.raises(NotFound, match=reserved.artifact_id):
         await store.complete(reserved.artifact_id, path, digest=digest_of(path))
-    assert await store.holdings.used("alice") == Used(0, 0)
-    assert await store.holdings.ids("alice", 0, 10) == []
+    assert await store.quotas.usage("alice") == Usage(0, 0)
+    assert await store.quotas.ids("alice", 0, 10) == []
     assert not await redis.exists(schema.artifact_key(reserved.artifact_id))
 
 
@@ -230,20 +237,20 @@ async def test_however_uploads_and_deletions_meet_what_is_counted_is_what_there_
         )
         assert deleted == [reserved.artifact_id]
         assert isinstance(filled, Artifact | NotFound)
-        assert await store.holdings.used("alice") == Used(0, 0)
+        assert await store.quotas.usage("alice") == Usage(0, 0)
         assert not await redis.exists(schema.artifact_key(reserved.artifact_id))
 
 
 async def test_an_upload_counts_from_the_start_and_is_waited_for_an_hour(store: ArtifactStore, tmp_path: Path) -> None:
     """Its retention begins when its bytes have come."""
     reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
-    assert await store.holdings.used("alice") == Used(1, 0)
+    assert await store.quotas.usage("alice") == Usage(1, 0)
     assert soon(3500) < reserved.expires <= soon(3600)
     path = tmp_path / "file"
     path.write_bytes(b"x" * 100)
     filled = await store.complete(reserved.artifact_id, path, digest=digest_of(path))
     assert soon(7100) < filled.expires <= soon(7200)
-    assert await store.holdings.used("alice") == Used(1, 100)
+    assert await store.quotas.usage("alice") == Usage(1, 100)
     assert (await store.get(filled.artifact_id, principal="alice")) == filled
 
 
@@ -259,7 +266,7 @@ async def test_of_two_uploads_to_one_place_one_is_kept_and_the_larger_one_counts
     assert sorted(type(result).__name__ for result in results) == ["Artifact", Conflict.__name__]
     kept = await store.get(reserved.artifact_id, principal="alice")
     assert kept in results
-    assert (await store.holdings.used("alice")).bytes >= kept.size
+    assert (await store.quotas.usage("alice")).bytes >= kept.size
 
 
 @pytest.mark.parametrize("url", ["file", "memory:///"])

@@ -11,7 +11,7 @@ from offloop.errors import BadInput
 from offloop.jobs.hashing import hash_file
 from offloop.kinds.kind import Model
 from offloop.kinds.references import FileReference, FolderReference, Parsed, Scheme, parse, references
-from offloop.queue.client import Request
+from offloop.queue.request import Request
 
 ARTIFACT = "artifact:0123456789abcdef"
 

@@ -219,15 +219,15 @@ async def test_items_join_what_waits_runs_or_is_done(redis: ArqRedis, caller: Ca
 async def test_a_batch_whose_items_are_all_done_already_is_done(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     done = await caller.submit(pure, Text(text="a"))
     await worker.finish(await worker.claim_one(done))
-    notice = WebhookSubscription("msg_1", "https://example.com/", "example.com")
-    batch = await begin(redis, texts("a", "a"), pure, notice=notice)
+    subscription = WebhookSubscription("msg_1", "https://example.com/", "example.com")
+    batch = await begin(redis, texts("a", "a"), pure, subscription=subscription)
     assert (batch.state, await counts(redis, batch)) == (State.COMPLETED, (2, 0, 0))
     assert await redis.hget(schema.DELIVERY + "msg_1", "state") == b"pending"  # type: ignore[misc]
 
 
 async def test_the_url_is_told_when_the_batch_ends_and_not_before(redis: ArqRedis, worker: Steps) -> None:
     batch = await begin(
-        redis, texts("a", "b"), notice=WebhookSubscription("msg_1", "https://example.com/", "example.com")
+        redis, texts("a", "b"), subscription=WebhookSubscription("msg_1", "https://example.com/", "example.com")
     )
     for state, taken in zip(("waiting", "pending"), await worker.claim(2), strict=True):
         await worker.finish(taken)
@@ -310,9 +310,9 @@ async def test_cancelling_one_item_leaves_the_others(redis: ArqRedis, caller: Ca
 async def test_a_batch_shared_by_its_key_goes_on_until_the_last_has_left(redis: ArqRedis, caller: Caller) -> None:
     batch = await begin(redis, texts("a"), key="k")
     await begin(redis, texts("a"), key="k", job_id="second")
-    assert await caller.queue.leave(batch.job_id, batch.job_id) is False
+    assert await caller.queue.abandon(batch.job_id, batch.job_id) is False
     assert await counts(redis, batch) == (0, 0, 0)
-    assert await caller.queue.leave(batch.job_id, "second") is True
+    assert await caller.queue.abandon(batch.job_id, "second") is True
     assert (await caller.get(batch.job_id)).state is State.CANCELLED
 
 

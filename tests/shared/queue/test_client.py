@@ -213,17 +213,17 @@ async def test_leaving_cancels_only_what_nobody_else_waits_for(redis: ArqRedis, 
     async with calling(redis, "second") as second:
         job_id = await caller.submit(kind, Text(), key="k")
         await second.submit(kind, Text(), key="k")
-        assert await caller.queue.leave(job_id, job_id) is False
-        assert await caller.queue.leave(job_id, job_id) is False, "sent twice, it counts once"
+        assert await caller.queue.abandon(job_id, job_id) is False
+        assert await caller.queue.abandon(job_id, job_id) is False, "sent twice, it counts once"
         assert (await caller.get(job_id)).state is State.QUEUED
-        assert await second.queue.leave(job_id, "the other") is True
+        assert await second.queue.abandon(job_id, "the other") is True
         assert (await caller.get(job_id)).state is State.CANCELLED
 
 
 async def test_leaving_an_ended_job_cancels_nothing(caller: Caller, worker: Steps) -> None:
     job_id = await caller.submit(kind, Text())
     await worker.finish(await worker.claim_one(job_id))
-    assert await caller.queue.leave(job_id, job_id) is False
+    assert await caller.queue.abandon(job_id, job_id) is False
     assert (await caller.get(job_id)).state is State.COMPLETED
 
 

@@ -244,14 +244,14 @@ class World:
         if picked := self._pick_job():
             job_id, job = picked
             ends = not job.over and self._give_up(job_id) == 0
-            assert await self.queue.leave(job_id, new_id()) is ends
+            assert await self.queue.abandon(job_id, new_id()) is ends
 
     async def disclose(self) -> None:
         """The caller is told the id."""
         if picked := self._pick_job():
             job_id, job = picked
             job.timed = job.overdue = False
-            await self.queue.disclose(job_id)
+            await self.queue.mark_disclosed(job_id)
 
     async def outlast(self) -> None:
         """The time ends for which a job waits that was not disclosed."""

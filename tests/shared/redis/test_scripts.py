@@ -162,7 +162,7 @@ async def test_an_ended_job_never_changes_again(redis: ArqRedis, caller: Caller,
     assert not await one.release(taken, counted=False)
     assert await one.renew(taken) == (["a"], [])
     assert await caller.queue.cancel("a", principal=ALICE) == (ended, 0)
-    assert not await caller.queue.leave("a", "a")
+    assert not await caller.queue.abandon("a", "a")
     await one.lose("a")
     assert await one.claim() == []
     assert await caller.get("a") == ended

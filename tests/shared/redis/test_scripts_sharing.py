@@ -109,7 +109,7 @@ async def test_a_shared_job_ends_with_the_last_who_gives_it_up(caller: Caller, w
     going_on = State.RUNNING if running else State.QUEUED
     record, left = await caller.queue.cancel(job_id, principal=ALICE)
     assert (record.state, left) == (going_on, 2)
-    assert await caller.queue.leave(job_id, "one of them") is False
+    assert await caller.queue.abandon(job_id, "one of them") is False
     assert (await caller.get(job_id)).state is going_on
     assert await worker.renew(*held) == ([], [])
     record, left = await caller.queue.cancel(job_id, principal=ALICE)
@@ -151,8 +151,8 @@ async def test_a_job_somebody_heard_of_is_run_however_long_it_waited(
     shared = await caller.submit(pure, Files())
     for job_id in (told, shared):
         await _overdue(redis, job_id)
-    await caller.queue.disclose(told)
-    await caller.queue.disclose(told)
+    await caller.queue.mark_disclosed(told)
+    await caller.queue.mark_disclosed(told)
     await caller.submit(pure, Files())
     keyed = await caller.submit(impure, Files(), key="k")
     batch = await caller.submit(impure, Files(), wait_seconds=0)
@@ -162,7 +162,7 @@ async def test_a_job_somebody_heard_of_is_run_however_long_it_waited(
 
 
 async def test_telling_an_id_that_is_gone_leaves_nothing(redis: ArqRedis, caller: Caller) -> None:
-    await caller.queue.disclose("unknown")
+    await caller.queue.mark_disclosed("unknown")
     assert not await redis.exists(schema.RECORD + "unknown")
 
 

@@ -74,10 +74,10 @@ async def due(redis: ArqRedis) -> list[dict[str, Any]]:
 async def test_a_delivery_waits_with_its_job_and_is_due_with_its_end(
     redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
-    notice = WebhookSubscription.to(URL, ANY)
-    job_id = await caller.submit(kind, Text(), notice=notice)
+    subscription = WebhookSubscription.to(URL, ANY)
+    job_id = await caller.submit(kind, Text(), subscription=subscription)
     [waiting] = (await webhooks.deliveries(principal=ALICE)).deliveries
-    assert (waiting.delivery_id, waiting.job_id, waiting.kind) == (notice.delivery_id, job_id, "count_words")
+    assert (waiting.delivery_id, waiting.job_id, waiting.kind) == (subscription.delivery_id, job_id, "count_words")
     assert (waiting.state, waiting.attempts, waiting.next_attempt) == (DeliveryState.WAITING, 0, None)
     assert waiting.url == "https://example.org/hook?…", "a query may hold a secret"
     assert await due(redis) == []
@@ -134,7 +134,7 @@ async def _cancelled_while_it_ran(scene: Scene, job_id: str) -> str:
 
 
 async def _left(scene: Scene, job_id: str) -> str:
-    assert await scene.caller.queue.leave(job_id, job_id)
+    assert await scene.caller.queue.abandon(job_id, job_id)
     return "cancelled"
 
 
@@ -173,17 +173,17 @@ async def _swept_away(scene: Scene, job_id: str) -> str:
     ids=lambda end: end.__name__.strip("_"),
 )
 async def test_however_a_job_ends_its_delivery_is_due(redis: ArqRedis, caller: Caller, worker: Steps, end: Any) -> None:
-    notice = WebhookSubscription.to(URL, ANY)
-    job_id = await caller.submit(kind, Text(), notice=notice)
+    subscription = WebhookSubscription.to(URL, ANY)
+    job_id = await caller.submit(kind, Text(), subscription=subscription)
     state = await end(Scene(caller, worker), job_id)
-    assert await due(redis) == [{"id": notice.delivery_id, "job": job_id, "ended": state}]
+    assert await due(redis) == [{"id": subscription.delivery_id, "job": job_id, "ended": state}]
 
 
 async def test_a_job_that_is_sent_back_to_its_line_is_not_told_of(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
     """Neither by a worker that drains, nor by one that is lost."""
-    job_id = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY))
+    job_id = await caller.submit(kind, Text(), subscription=WebhookSubscription.to(URL, ANY))
     await worker.release(await worker.claim_one(job_id), counted=True)
     assert await due(redis) == []
     await worker.claim_one(job_id)
@@ -194,11 +194,11 @@ async def test_a_job_that_is_sent_back_to_its_line_is_not_told_of(
 async def test_a_submit_that_is_sent_twice_has_one_delivery(
     redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
-    notice = WebhookSubscription.to(URL, ANY)
+    subscription = WebhookSubscription.to(URL, ANY)
     for _ in range(2):
-        await caller.submit(kind, Text(), job_id="same", notice=notice)
+        await caller.submit(kind, Text(), job_id="same", subscription=subscription)
     await worker.finish(await worker.claim_one("same"))
-    await caller.submit(kind, Text(), job_id="same", notice=notice)
+    await caller.submit(kind, Text(), job_id="same", subscription=subscription)
     assert len(await due(redis)) == 1
     assert len((await webhooks.deliveries(principal=ALICE)).deliveries) == 1
 
@@ -207,7 +207,9 @@ async def test_requests_that_share_a_job_are_each_told_at_their_own_url(
     redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
     """A URL that is named twice is told once: one job has one end."""
-    ids = [await caller.submit(pure, Text(), notice=WebhookSubscription.to(url, ANY)) for url in (URL, OTHER, URL)]
+    ids = [
+        await caller.submit(pure, Text(), subscription=WebhookSubscription.to(url, ANY)) for url in (URL, OTHER, URL)
+    ]
     assert len(set(ids)) == 1
     await caller.submit(pure, Text())
     assert await told(webhooks, ids[0]) == [("waiting", "https://example.org/hook?…"), ("waiting", OTHER)]
@@ -218,28 +220,28 @@ async def test_requests_that_share_a_job_are_each_told_at_their_own_url(
 async def test_a_request_that_joins_a_job_that_has_ended_is_told_at_once(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
-    job_id = await caller.submit(pure, Text(), notice=WebhookSubscription.to(URL, ANY))
+    job_id = await caller.submit(pure, Text(), subscription=WebhookSubscription.to(URL, ANY))
     await worker.finish(await worker.claim_one(job_id))
     assert len(await due(redis)) == 1
-    assert await caller.submit(pure, Text(), notice=WebhookSubscription.to(URL, ANY)) == job_id
+    assert await caller.submit(pure, Text(), subscription=WebhookSubscription.to(URL, ANY)) == job_id
     assert [delivery["job"] for delivery in await due(redis)] == [job_id], "a new request of its own"
 
 
 async def test_a_request_that_is_repeated_under_its_key_is_not_told_again(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
-    job_id = await caller.submit(kind, Text(), key="k", notice=WebhookSubscription.to(URL, ANY))
+    job_id = await caller.submit(kind, Text(), key="k", subscription=WebhookSubscription.to(URL, ANY))
     await worker.finish(await worker.claim_one(job_id))
     assert len(await due(redis)) == 1
     for url, more in ((URL, 0), (OTHER, 1)):
-        assert await caller.submit(kind, Text(), key="k", notice=WebhookSubscription.to(url, ANY)) == job_id
+        assert await caller.submit(kind, Text(), key="k", subscription=WebhookSubscription.to(url, ANY)) == job_id
         assert len(await due(redis)) == more
 
 
 async def test_a_job_that_somebody_is_told_of_is_never_dropped_for_its_callers_patience(
     redis: ArqRedis, caller: Caller
 ) -> None:
-    reached = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY), wait_seconds=1)
+    reached = await caller.submit(kind, Text(), subscription=WebhookSubscription.to(URL, ANY), wait_seconds=1)
     assert not await redis.hexists(schema.RECORD + reached, "deadline")  # type: ignore[misc]
     unreached = await caller.submit(kind, Text(), wait_seconds=1)
     assert await redis.hexists(schema.RECORD + unreached, "deadline")  # type: ignore[misc]
@@ -286,29 +288,29 @@ def test_the_operator_says_which_hosts_may_be_told_and_which_in_the_clear() -> N
 async def test_too_many_urls_of_one_job_are_refused_and_do_not_count_as_sharing_it(caller: Caller) -> None:
     job_id = ""
     for number in range(schema.MAX_URLS):
-        job_id = await caller.submit(pure, Text(), notice=WebhookSubscription.to(f"{OTHER}/{number}", ANY))
+        job_id = await caller.submit(pure, Text(), subscription=WebhookSubscription.to(f"{OTHER}/{number}", ANY))
     with pytest.raises(BadInput, match="20 URLs are told"):
-        await caller.submit(pure, Text(), notice=WebhookSubscription.to(URL, ANY))
-    assert await caller.submit(pure, Text(), notice=WebhookSubscription.to(f"{OTHER}/0", ANY)) == job_id
+        await caller.submit(pure, Text(), subscription=WebhookSubscription.to(URL, ANY))
+    assert await caller.submit(pure, Text(), subscription=WebhookSubscription.to(f"{OTHER}/0", ANY)) == job_id
     assert (await caller.queue.cancel(job_id, principal=ALICE))[1] == schema.MAX_URLS
 
 
 async def test_a_host_for_which_too_much_waits_is_busy(redis: ArqRedis, caller: Caller) -> None:
     """Only for the principal who has it wait there; nothing is queued."""
-    notice = WebhookSubscription.to(URL, ANY)
+    subscription = WebhookSubscription.to(URL, ANY)
     route = schema.DESTINATION + f"example.org|{ALICE}"
     await redis.zadd(route, {str(number): 9e12 for number in range(schema.MAX_WAITING_DELIVERIES)})
     await redis.expire(route, 60)
     with pytest.raises(Busy, match=r"10000 deliveries of yours wait for example\.org"):
-        await caller.submit(kind, Text(), job_id="refused", notice=notice)
+        await caller.submit(kind, Text(), job_id="refused", subscription=subscription)
     assert not await redis.exists(schema.RECORD + "refused")
-    await caller.submit(kind, Text(), notice=notice, principal="bob")
+    await caller.submit(kind, Text(), subscription=subscription, principal="bob")
 
 
 async def test_a_delivery_of_another_principal_is_one_that_never_was(
     caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
-    job_id = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY))
+    job_id = await caller.submit(kind, Text(), subscription=WebhookSubscription.to(URL, ANY))
     await worker.finish(await worker.claim_one(job_id))
     [delivery] = (await webhooks.deliveries(principal=ALICE)).deliveries
     assert (await webhooks.deliveries(principal="bob")).deliveries == []
@@ -323,19 +325,19 @@ async def test_a_delivery_of_another_principal_is_one_that_never_was(
 
 
 async def test_a_delivery_whose_job_goes_on_cannot_be_replayed(caller: Caller, webhooks: Webhooks) -> None:
-    notice = WebhookSubscription.to(URL, ANY)
-    job_id = await caller.submit(kind, Text(), notice=notice)
+    subscription = WebhookSubscription.to(URL, ANY)
+    job_id = await caller.submit(kind, Text(), subscription=subscription)
     with pytest.raises(Conflict, match=f"waits for job {job_id} to end"):
-        await webhooks.replay(notice.delivery_id, principal=ALICE)
+        await webhooks.replay(subscription.delivery_id, principal=ALICE)
 
 
 async def test_what_is_just_being_sent_is_not_sent_beside_itself(
     redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
-    notice = WebhookSubscription.to(URL, ANY)
-    await worker.finish(await worker.claim_one(await caller.submit(kind, Text(), notice=notice)))
+    subscription = WebhookSubscription.to(URL, ANY)
+    await worker.finish(await worker.claim_one(await caller.submit(kind, Text(), subscription=subscription)))
     assert len(await due(redis)) == 1
-    await webhooks.replay(notice.delivery_id, principal=ALICE)
+    await webhooks.replay(subscription.delivery_id, principal=ALICE)
     assert await due(redis) == []
 
 
@@ -344,10 +346,12 @@ async def test_deliveries_are_listed_newest_first_in_pages_and_filtered(
 ) -> None:
     made, now = [], await worker.now()
     for number in range(5):
-        notice = WebhookSubscription.to(f"{OTHER}/{number}", ANY)
-        await caller.submit(kind, Text(), notice=notice, job_id=f"job{number}")
-        await redis.zadd(schema.deliveries_key(ALICE), {notice.delivery_id: now + number})  # in order, however quick
-        made.append(notice.delivery_id)
+        subscription = WebhookSubscription.to(f"{OTHER}/{number}", ANY)
+        await caller.submit(kind, Text(), subscription=subscription, job_id=f"job{number}")
+        await redis.zadd(
+            schema.deliveries_key(ALICE), {subscription.delivery_id: now + number}
+        )  # in order, however quick
+        made.append(subscription.delivery_id)
     await worker.finish(await worker.claim_one("job0"))
     seen: list[Delivery] = []
     cursor = None
@@ -366,11 +370,11 @@ async def test_deliveries_are_listed_newest_first_in_pages_and_filtered(
 async def test_a_delivery_that_has_expired_is_listed_no_more(
     redis: ArqRedis, caller: Caller, webhooks: Webhooks
 ) -> None:
-    for notice in (notices := [WebhookSubscription.to(URL, ANY), WebhookSubscription.to(URL, ANY)]):
-        await caller.submit(kind, Text(), notice=notice, job_id=new_id())
-    await redis.delete(schema.DELIVERY + notices[0].delivery_id)
+    for subscription in (subscriptions := [WebhookSubscription.to(URL, ANY), WebhookSubscription.to(URL, ANY)]):
+        await caller.submit(kind, Text(), subscription=subscription, job_id=new_id())
+    await redis.delete(schema.DELIVERY + subscriptions[0].delivery_id)
     found = (await webhooks.deliveries(principal=ALICE)).deliveries
-    assert [delivery.delivery_id for delivery in found] == [notices[1].delivery_id]
+    assert [delivery.delivery_id for delivery in found] == [subscriptions[1].delivery_id]
 
 
 async def test_every_rotation_gives_another_secret_and_five_sign_at_most(redis: ArqRedis, webhooks: Webhooks) -> None:
@@ -452,19 +456,19 @@ async def test_a_delivery_that_is_due_wakes_one_dispatcher_that_waits(
     await claim(args=[*args, worker.owner])
     async with worker.listening() as orders:
         for _ in range(2):
-            job_id = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY))
+            job_id = await caller.submit(kind, Text(), subscription=WebhookSubscription.to(URL, ANY))
             await worker.finish(await worker.claim_one(job_id))
         assert await orders.next() == ("deliver", None)
         await orders.none()
         await claim(args=[*args, worker.owner])
-        job_id = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY))
+        job_id = await caller.submit(kind, Text(), subscription=WebhookSubscription.to(URL, ANY))
         await worker.finish(await worker.claim_one(job_id))
         assert await orders.next() == ("deliver", None)
 
 
 async def test_a_dispatcher_without_room_is_not_woken(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     claim = scripts.load(redis, scripts.CLAIM_DELIVERIES)
-    job_id = await caller.submit(kind, Text(), notice=WebhookSubscription.to(URL, ANY))
+    job_id = await caller.submit(kind, Text(), subscription=WebhookSubscription.to(URL, ANY))
     await worker.finish(await worker.claim_one(job_id))
     rows, _, _ = await claim(args=[5000, 1, 99, 99, codec.pack({}), 60_000, worker.owner])
     assert len(rows) == 1

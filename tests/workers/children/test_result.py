@@ -161,7 +161,7 @@ async def test_files_are_counted_whoever_makes_them_and_none_is_kept(
     answer, kind = validated(KIND, done(artifacts=reported)), replace(KIND, limits=limits)
     with pytest.raises(LimitExceeded, match=message):
         await performer._keep(answer, kind, CLAIM, str(folder.parent))
-    assert await store.holdings.ids("alice", 0, 10) == []
+    assert await store.quotas.ids("alice", 0, 10) == []
 
 
 def test_a_copy_that_finds_no_room_says_so(folder: Path) -> None:

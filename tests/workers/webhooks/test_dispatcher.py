@@ -60,9 +60,9 @@ class Bench:
 
     async def submit(self, url: str, principal: str = ALICE) -> str:
         """Queue a job with a subscription of the URL."""
-        notice = WebhookSubscription.to(url, webhook_policy(self.settings))
+        subscription = WebhookSubscription.to(url, webhook_policy(self.settings))
         return await self._caller.submit(
-            kind, Text(), notice=notice, wait_seconds=0, principal=principal, job_id=new_id()
+            kind, Text(), subscription=subscription, wait_seconds=0, principal=principal, job_id=new_id()
         )
 
     async def ended(self, url: str, outcome: Outcome | None = None, principal: str = ALICE) -> str:
