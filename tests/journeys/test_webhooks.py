@@ -73,7 +73,7 @@ async def test_a_call_names_a_url_and_a_webhook_reports_the_end(
         assert early.is_error
         assert "waits for job" in early.text
         gate.open()
-        until(lambda: receiver.received, "the receiver is told")
+        until(lambda: receiver.received, "the webhook arrives")
         await eventually(lambda: failed_once(caller), "the first answer is noted")
         again = await caller.call("replay_delivery", delivery_id=waiting["delivery_id"])
         assert again.data["state"] == "pending"
@@ -192,7 +192,7 @@ async def test_a_webhook_is_sent_although_the_front_end_was_killed_after_its_ans
         front_end.kill()
     await gate.entered()
     gate.open()
-    until(lambda: receiver.received, "the receiver is told without any front end")
+    until(lambda: receiver.received, "the webhook arrives without any front end")
     async with own.client(own.front_end(), key=key) as caller:
         delivery = await settled(caller, job_id)
     assert [request.delivery_id for request in receiver.received] == [delivery["delivery_id"]]

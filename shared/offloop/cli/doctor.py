@@ -23,7 +23,7 @@ def commands(app: typer.Typer) -> None:
 
 def examine(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check the requirements: Python, Pango, fonts, Redis, artifacts, workers. Exits with 1 if a check fails."""
-    from offloop.cli.checks import everything  # noqa: PLC0415 -- half a second of imports that no other command needs
+    from offloop.cli.checks import everything  # noqa: PLC0415 -- half a second of imports, needed only here
 
     loaded = settings.load()
     logs.configure(loaded, role="doctor")
