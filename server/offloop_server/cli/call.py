@@ -10,7 +10,7 @@ import typer
 
 from offloop import logs, settings
 from offloop.cli.extras import need
-from offloop.cli.words import give, say
+from offloop.cli.terminal import give, say
 from offloop.errors import NotFound
 from offloop_server.cli.arguments import Upload, parse, suggestion
 from offloop_server.cli.target import Key, Url, endpoint, first_key

@@ -17,7 +17,7 @@ import typer
 
 from offloop import logs, settings
 from offloop.cli.extras import need
-from offloop.cli.words import say
+from offloop.cli.terminal import say
 from offloop.errors import BadInput, JobError, Unavailable
 from offloop_server.cli.target import Key, Url
 

@@ -13,7 +13,7 @@ import typer
 
 from offloop import logs, settings
 from offloop.cli.extras import need
-from offloop.cli.words import say
+from offloop.cli.terminal import say
 from offloop.errors import OffloopError
 from offloop_server.cli.serve import Host, Insecure, Port
 from offloop_server.cli.target import first_key

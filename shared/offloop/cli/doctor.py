@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from offloop import logs, settings
-from offloop.cli.words import give, say
+from offloop.cli.terminal import give, say
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
