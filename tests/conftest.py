@@ -21,13 +21,13 @@ from typing import Any
 
 import pytest
 
-from hostile.summary import pytest_terminal_summary
 from support.processes import SESSION, STACK, marked, wait_gone
 from support.stack import stack as stacks
 from support.stack.stack import Stack
 from support.waiting import until
 
-__all__ = ["pytest_terminal_summary"]  # a hook: pytest finds it in this module
+pytest_plugins = ["hostile.summary", "support.postgres", "support.redis"]
+"""Modules with fixtures and hooks for all tests; a server starts with the first test that uses it."""
 
 _numbers = itertools.count(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -80,6 +81,19 @@ def test_the_script_run_is_understood_by_every_common_shell(shell: str) -> None:
     applet = ["sh"] if shell == "busybox" else ["--posix"] if shell == "bash" else []
     outcome = run(program, *applet, "-n", ROOT / "run")
     assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+def test_system_packages_are_only_named_when_the_operator_opts_out(tmp_path: Path) -> None:
+    """The functions of the script, with an apt-get that leaves a file."""
+    functions = (ROOT / "run").read_text("utf-8").rpartition("\ncase ")[0]
+    apt_get = tmp_path / "apt-get"
+    apt_get.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    apt_get.chmod(0o755)
+    path = f"PATH={tmp_path}{os.pathsep}{os.environ['PATH']}"
+    outcome = run("/usr/bin/env", path, "SYSTEM_PACKAGES=0", "sh", "-c", f"{functions}\napt one two", ROOT / "run")
+    assert outcome.returncode == 1
+    assert "sudo apt-get install one two" in outcome.stderr
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_python_that_does_not_work_is_refused_by_name() -> None:

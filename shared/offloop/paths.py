@@ -28,40 +28,40 @@ _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 _RISKY = str.maketrans(dict.fromkeys('"<>|:*?', "_"))
 
 
-def unreadable(shown: str) -> JobError:
+def unreadable(label: str) -> JobError:
     """The error for an unreadable file; one message for every reason, so that files cannot be probed."""
     message = (
-        f"{_short(shown)} cannot be read: there is no regular file of that name that the worker may open. "
+        f"{_short(label)} cannot be read: there is no regular file of that name that the worker may open. "
         "Check the spelling; links, folders and devices are not followed."
     )
     return JobError(message, code=UNREADABLE)
 
 
-def unreadable_folder(shown: str) -> JobError:
+def unreadable_folder(label: str) -> JobError:
     """The error for an unreadable folder."""
     message = (
-        f"{_short(shown)} cannot be read: there is no folder of that name that the worker may open. Check the "
+        f"{_short(label)} cannot be read: there is no folder of that name that the worker may open. Check the "
         "spelling; links are not followed, and a single file is not a folder."
     )
     return JobError(message, code=UNREADABLE)
 
 
-def open_beneath(root: Path, path: str, *, shown: str | None = None) -> BinaryIO:
+def open_beneath(root: Path, path: str, *, label: str | None = None) -> BinaryIO:
     """Open a regular file under a folder, for reading.
 
     Args:
         root: a folder the operator opened; it may itself be reached through a link.
         path: relative to the root, parts joined by ``/``; no part may be empty, ``.`` or ``..``.
-        shown: how messages name the file, such as the whole reference; without it, the path.
+        label: how messages name the file, such as the whole reference; without it, the path.
 
     Raises:
         JobError: ``unreadable_file``: the path leaves the root, or names no regular file that may be read.
     """
-    shown = shown or path
+    label = label or path
     parts = path.split("/")
     if not _stays_beneath(parts):
         message = (
-            f"{_short(shown)} does not name a file under its root: write folder/file, relative to the root, "
+            f"{_short(label)} does not name a file under its root: write folder/file, relative to the root, "
             "with no empty part, '.' or '..'."
         )
         raise JobError(message, code=UNREADABLE)
@@ -72,25 +72,25 @@ def open_beneath(root: Path, path: str, *, shown: str | None = None) -> BinaryIO
         finally:
             os.close(folder)
     except (OSError, ValueError):  # ValueError: characters that no file name can hold
-        raise unreadable(shown) from None
+        raise unreadable(label) from None
 
 
-def open_folder_beneath(root: Path, path: str, *, shown: str | None = None) -> int:
+def open_folder_beneath(root: Path, path: str, *, label: str | None = None) -> int:
     """Open a folder under a folder, to list it and to open its entries; the caller closes the descriptor.
 
     Args:
         root: a folder the operator opened; it may itself be reached through a link.
         path: relative to the root, parts joined by ``/``, none of them empty, ``.`` or ``..``; ``""`` is the root.
-        shown: how messages name the folder, such as the whole reference; without it, the path.
+        label: how messages name the folder, such as the whole reference; without it, the path.
 
     Raises:
         JobError: ``unreadable_file``: the path leaves the root, or names no folder that may be read.
     """
-    shown = shown or path
+    label = label or path
     parts = path.split("/") if path else []
     if not _stays_beneath(parts):
         message = (
-            f"{_short(shown)} does not name a folder under its root: write folder/folder, relative to the root, "
+            f"{_short(label)} does not name a folder under its root: write folder/folder, relative to the root, "
             "with no empty part, '.' or '..'."
         )
         raise JobError(message, code=UNREADABLE)
@@ -101,7 +101,7 @@ def open_folder_beneath(root: Path, path: str, *, shown: str | None = None) -> i
         finally:
             os.close(parent)
     except (OSError, ValueError):
-        raise unreadable_folder(shown) from None
+        raise unreadable_folder(label) from None
 
 
 def enter(folder: int, name: str) -> int:
@@ -174,5 +174,5 @@ def _fit(name: str) -> str:
     return stem.rstrip(". ") + end
 
 
-def _short(shown: str) -> str:
-    return repr(shown if len(shown) <= MAX_NAME else shown[: MAX_NAME - 3] + "...")
+def _short(label: str) -> str:
+    return repr(label if len(label) <= MAX_NAME else label[: MAX_NAME - 3] + "...")

@@ -84,27 +84,27 @@ async def _settle(cluster: Cluster, history: History) -> None:
         await eventually(lambda: _all_listed_ended(cluster), "all end", max(1.0, end - time.monotonic()))
     await _read(cluster, history, sorted(history.accepted))
     listed, cursor = set(), None
-    asked = time.monotonic()
+    requested = time.monotonic()
     while True:
         page = await cluster.queue.jobs(principal=PRINCIPAL, limit=100, cursor=cursor)
         for record in page.records:
-            history.observe("list", asked, record)
+            history.observe("list", requested, record)
             listed.add(record.job_id)
         if (cursor := page.cursor) is None:
             break
     for job_id in set(history.accepted) - listed:
-        history.observe_missing("list", asked, job_id)
+        history.observe_missing("list", requested, job_id)
 
 
 async def _read(cluster: Cluster, history: History, job_ids: list[str]) -> None:
     for start in range(0, len(job_ids), 50):
-        asked, some = time.monotonic(), job_ids[start : start + 50]
+        requested, some = time.monotonic(), job_ids[start : start + 50]
         answers = await asyncio.gather(*(cluster.get(job_id) for job_id in some), return_exceptions=True)
         for job_id, answer in zip(some, answers, strict=True):
             if isinstance(answer, BaseException):
-                history.observe_missing(f"final read ({type(answer).__name__})", asked, job_id)
+                history.observe_missing(f"final read ({type(answer).__name__})", requested, job_id)
             else:
-                history.observe("final read", asked, answer)
+                history.observe("final read", requested, answer)
 
 
 async def _all_listed_ended(cluster: Cluster) -> bool:

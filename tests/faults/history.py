@@ -45,7 +45,7 @@ class Observation:
 
     Attributes:
         job_id: id of the job.
-        asked: time of the request, in monotonic seconds.
+        requested: time of the request, in monotonic seconds.
         answered: time of the response, in monotonic seconds.
         source: client and operation.
         state: state in the answer; ``"unknown"`` if the id was unknown.
@@ -57,7 +57,7 @@ class Observation:
     """
 
     job_id: str
-    asked: float
+    requested: float
     answered: float
     source: str
     state: str
@@ -116,13 +116,13 @@ class History:
         """Record that a client received the id of its job."""
         self.accepted.setdefault(job_id, Accepted(kind, key))
 
-    def observe(self, source: str, asked: float, record: Record) -> Observation:
+    def observe(self, source: str, requested: float, record: Record) -> Observation:
         """Record a job as just read from the queue."""
         outcome = record.outcome
         return self.add(
             Observation(
                 record.job_id,
-                asked,
+                requested,
                 time.monotonic(),
                 source,
                 record.state.value,
@@ -134,14 +134,14 @@ class History:
             )
         )
 
-    def observe_answer(self, source: str, asked: float, answer: Mapping[str, Any]) -> Observation:
+    def observe_answer(self, source: str, requested: float, answer: Mapping[str, Any]) -> Observation:
         """Record a job as just answered by a tool over HTTP."""
         progress, output, error = answer["progress"], answer["output"], answer["error"]
         at = answer["finished_at"]
         return self.add(
             Observation(
                 answer["job_id"],
-                asked,
+                requested,
                 time.monotonic(),
                 source,
                 answer["state"],
@@ -153,9 +153,9 @@ class History:
             )
         )
 
-    def observe_missing(self, source: str, asked: float, job_id: str) -> None:
+    def observe_missing(self, source: str, requested: float, job_id: str) -> None:
         """Record that the id was just reported as unknown."""
-        self.add(Observation(job_id, asked, time.monotonic(), source, "unknown"))
+        self.add(Observation(job_id, requested, time.monotonic(), source, "unknown"))
 
     def add(self, observation: Observation) -> Observation:
         """Record an observation."""
@@ -174,7 +174,7 @@ class History:
             if before is None or (observation.ending, observation.progress) != (before.ending, before.progress):
                 fields = [
                     (
-                        f"{observation.asked:.3f} to {observation.answered:.3f} {observation.source}: "
+                        f"{observation.requested:.3f} to {observation.answered:.3f} {observation.source}: "
                         f"{observation.state} attempt {observation.attempt}"
                     )
                 ]
@@ -223,8 +223,8 @@ def _check_order(observations: list[Observation]) -> Iterator[Violation]:
     """Compare each observation with those whose response came before its request."""
     known: list[Observation] = sorted(observations, key=lambda observation: observation.answered)
     latest, position = _Latest(), 0
-    for observation in sorted(observations, key=lambda observation: observation.asked):
-        while known[position].answered < observation.asked:
+    for observation in sorted(observations, key=lambda observation: observation.requested):
+        while known[position].answered < observation.requested:
             latest.add(known[position])
             position += 1
         yield from latest.compare(observation)

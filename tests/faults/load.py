@@ -121,7 +121,7 @@ class Load:
             await self._follow(queue, job_id, until=frozenset({"running", *TERMINAL}))
         running = job_id in self._history.observations and self._history.last(job_id).state == "running"
         self._history.accepted[job_id].cancelled = True
-        asked = time.time()
+        requested = time.time()
         while True:
             with contextlib.suppress(Unavailable):
                 await queue.cancel(job_id, principal=PRINCIPAL)
@@ -129,7 +129,7 @@ class Load:
             await asyncio.sleep(0.1)
         last = await self._follow(queue, job_id)
         if running and last and last.state == "cancelled" and last.finished:
-            self.cancels.append(last.finished / 1000 - asked)
+            self.cancels.append(last.finished / 1000 - requested)
 
     async def _submit(  # noqa: PLR0913 -- the parts of a request
         self,
@@ -146,7 +146,7 @@ class Load:
         job_id = job_id or new_id()
         value = self._cluster.input_of(kind, seconds, number)
         while True:
-            asked = time.monotonic()
+            requested = time.monotonic()
             try:
                 submission = await queue.submit(
                     KINDS[kind], value, principal=PRINCIPAL, job_id=job_id, key=key, wait_seconds=wait
@@ -161,18 +161,18 @@ class Load:
             if wait:
                 continue
             self._history.accept(submission.record.job_id, kind, key)
-            self._history.observe("submit", asked, submission.record)
+            self._history.observe("submit", requested, submission.record)
             return submission.record.job_id
 
     async def _follow(self, queue: JobQueue, job_id: str, until: frozenset[str] = TERMINAL) -> Observation | None:
         """Poll with backoff until one of the states; ``None`` after `FOLLOW_SECONDS`."""
         end, pause = time.monotonic() + FOLLOW_SECONDS, 0.01
-        while (asked := time.monotonic()) < end:
+        while (requested := time.monotonic()) < end:
             with contextlib.suppress(Unavailable):
                 try:
-                    observation = self._history.observe("poll", asked, await queue.get(job_id, principal=PRINCIPAL))
+                    observation = self._history.observe("poll", requested, await queue.get(job_id, principal=PRINCIPAL))
                 except NotFound:
-                    self._history.observe_missing("poll", asked, job_id)
+                    self._history.observe_missing("poll", requested, job_id)
                     return None
                 if observation.state in until:
                     return observation
@@ -203,10 +203,10 @@ class _HttpClient:
                 if tool == kind and key is None:
                     return  # unknown whether the job was accepted
                 continue
-            job_id, asked, content = answer
+            job_id, requested, content = answer
             if tool == kind:
                 self._history.accept(job_id, kind, key)
-            self._history.observe_answer(self._source, asked, content)
+            self._history.observe_answer(self._source, requested, content)
             if content["state"] in TERMINAL:
                 break
             tool, request = "job_status", {"job_id": job_id, "wait_seconds": chance.choice([0, 1, 5])}
@@ -216,22 +216,22 @@ class _HttpClient:
     async def _call(
         self, chance: random.Random, tool: str, arguments: dict[str, Any]
     ) -> tuple[str, float, dict[str, Any]] | None:
-        asked = time.monotonic()
+        requested = time.monotonic()
         result = await self._ask(chance, tool, arguments)
         content = result.structured_content if result else None
         if isinstance(content, dict):
-            return content["job_id"], asked, content
+            return content["job_id"], requested, content
         if result and tool == "job_status" and "No job" in str(result.content):
-            self._history.observe_missing(self._source, asked, arguments["job_id"])
+            self._history.observe_missing(self._source, requested, arguments["job_id"])
         await asyncio.sleep(0.1)
         return None
 
     async def _list(self, chance: random.Random) -> None:
-        asked = time.monotonic()
+        requested = time.monotonic()
         result = await self._ask(chance, "list_jobs", {"limit": 50})
         if result and isinstance(result.structured_content, dict):
             for job in result.structured_content["jobs"]:
-                self._history.observe_answer(f"{self._source}, list", asked, job)
+                self._history.observe_answer(f"{self._source}, list", requested, job)
 
     async def _ask(self, chance: random.Random, tool: str, arguments: dict[str, Any]) -> CallToolResult | None:
         living = [process for process in self._cluster.front_ends if process.running]

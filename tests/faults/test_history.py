@@ -14,7 +14,7 @@ DONE = Observation("j", 2.0, 2.1, "poll", "completed", attempt=1, output='{"atte
 FAILED = Observation(
     "j", 2.0, 2.1, "poll", "failed", attempt=1, error=("crashed", "nap was lost with its worker"), finished=7
 )
-LAST = replace(DONE, asked=9.0, answered=9.1)
+LAST = replace(DONE, requested=9.0, answered=9.1)
 
 
 def _rules(
@@ -38,8 +38,8 @@ def test_a_correct_history_has_no_violation() -> None:
         ("terminal flip", [FAILED, LAST]),
         ("outcome changed", [DONE, replace(LAST, finished=8)]),
         ("attempt fell", [replace(RUNNING, attempt=2), LAST]),
-        ("progress fell", [RUNNING, replace(RUNNING, asked=1.2, answered=1.3, progress=1.0), LAST]),
-        ("progress fell", [RUNNING, replace(RUNNING, asked=1.2, answered=1.3, progress=None), LAST]),
+        ("progress fell", [RUNNING, replace(RUNNING, requested=1.2, answered=1.3, progress=1.0), LAST]),
+        ("progress fell", [RUNNING, replace(RUNNING, requested=1.2, answered=1.3, progress=None), LAST]),
         ("result", [RUNNING, replace(LAST, output=None)]),
         ("result", [replace(RUNNING, output='{"attempt": 1, "number": 0}'), LAST]),
         ("lost", [DONE, Observation("j", 3.0, 3.1, "poll", "unknown"), LAST]),

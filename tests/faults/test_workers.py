@@ -147,11 +147,11 @@ async def test_cancelling_a_job_stuck_in_c_takes_less_than_a_tenth_of_a_second(c
 
     async def cancel_once() -> float:
         record = await _running_on(cluster, "spin", 0, worker)
-        asked = time.time()
+        requested = time.time()
         await cluster.queue.cancel(record.job_id, principal=PRINCIPAL)
         ended = await cluster.until_state(record.job_id, "cancelled")
         assert ended.finished
-        return ended.finished / 1000 - asked
+        return ended.finished / 1000 - requested
 
     rounds = []
     for _ in range(3):

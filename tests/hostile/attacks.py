@@ -39,11 +39,11 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
         "transform_image: the first half of*",
         "tests/workers/images/codecs/test_reading.py::test_truncated_pictures_fail_whatever_other_libraries_have_set",
     ),
-    "formats that nobody asked for": ("transform_image: PostScript", "transform_image: a Photoshop file"),
+    "formats that are not supported": ("transform_image: PostScript", "transform_image: a Photoshop file"),
     "decompression bombs in pictures": ("transform_image: an AVIF of 2.2 KB*", "transform_image: a PNG of 18 KB*"),
     "frames times pixels": ("transform_image: frames times pixels",),
     "pictures that take long": ("transform_image: a JPEG that is read over and over",),
-    "metadata of pictures that is a bomb or turns round": (
+    "metadata of pictures that is a bomb or loops": (
         "transform_image: a colour profile that is a bomb",
         "describe_image: EXIF that points to itself*",
     ),

@@ -23,9 +23,7 @@ from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Performer
 from support.hosts.outside import outside
-from support.redis import lasting, valkey
-
-__all__ = ["harness", "valkey"]  # fixtures: pytest finds them in this module
+from support.redis import lasting
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,7 @@ def bmp_liar(width: int, height: int) -> bytes:
 
 
 def ico_of(content: bytes) -> bytes:
-    """An icon that says 16 x 16 and holds a PNG of any size."""
+    """An icon that claims 16 x 16 and contains a PNG of any size."""
     return struct.pack("<HHH", 0, 1, 1) + struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(content), 22) + content
 
 
@@ -196,7 +196,7 @@ def gps_by_zero() -> bytes:
 
 
 def mpo_liar() -> bytes:
-    """A JPEG that claims to hold thousands of pictures, at places where there are none."""
+    """A JPEG that claims to hold thousands of pictures, at offsets without any."""
     entries = struct.pack("<IIIHH", 0x030000, 100, 2**31, 0, 0) * 3
     index = ifd([(0xB000, 7, 4, 0x30303130), (0xB001, 4, 1, 5_000), (0xB002, 7, len(entries), 50)])
     return jpeg_with((0xE2, b"MPF\0II*\0" + struct.pack("<I", 8) + index + entries))
@@ -213,7 +213,7 @@ def gif_script() -> bytes:
 
 
 def cmyk_odd() -> bytes:
-    """A CMYK JPEG whose marker says that its colours are something else."""
+    """A CMYK JPEG whose marker states another colour space."""
     whole = bytearray(encoded("JPEG", quarters().convert("CMYK")))
     at = whole.index(b"Adobe")
     whole[at + 11] = 2

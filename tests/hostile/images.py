@@ -117,13 +117,13 @@ _METADATA = [
         files.jpeg_with(*[(0xE2, b"ICC_PROFILE\0" + bytes([n, 20]) + b"\xff" * 60_000) for n in range(1, 6)]),
         _DONE,
     ),
-    _transform("a TIFF whose pages go round", files.tiff(10, 10, following=8), _ANY | {"no_such_page"}, page=9_000),
-    _transform("a TIFF whose pages go round, first page", files.tiff(10, 10, following=8), _ANY),
+    _transform("a TIFF whose pages form a loop", files.tiff(10, 10, following=8), _ANY | {"no_such_page"}, page=9_000),
+    _transform("a TIFF whose pages form a loop, first page", files.tiff(10, 10, following=8), _ANY),
     _transform("a TIFF whose second page is a bomb", files.tiff_grown(), _LIMIT, page=2),
     _transform("a TIFF whose page lies outside", files.tiff(10, 10, following=2**31), _ANY),
     _transform("a JPEG that claims 5,000 pictures", files.mpo_liar(), _DONE | _BROKEN),
     _transform("a palette that is too short", files.png_palette_overflow(), _DONE | _DAMAGED),
-    _transform("CMYK that says it is YCCK", files.cmyk_odd(), _DONE),
+    _transform("CMYK that claims to be YCCK", files.cmyk_odd(), _DONE),
 ]
 
 _ARGUMENTS = [
@@ -151,7 +151,7 @@ _ARGUMENTS = [
         text_overlays=[{"text": "W" * 2_000, "size": 1_000, "outline": "#000000"}] * 10,
     ),
     _transform("letters that combine", _VALID, _DONE, text_overlays=[{"text": "e" + "\u0301" * 1_900, "size": 300}]),
-    _transform("letters that turn the line", _VALID, _DONE, text_overlays=[{"text": "\u202e\u2066\0abc" * 100}]),
+    _transform("bidirectional control characters", _VALID, _DONE, text_overlays=[{"text": "\u202e\u2066\0abc" * 100}]),
     _transform(
         "a font of rubbish",
         _VALID,

@@ -16,7 +16,7 @@ from hostile.cases import Case
 
 OUTSIDE = "http://hostile.offloop.invalid/x"
 FILE = "file:///etc/passwd"
-SECRET = "root:x:0"  # noqa: S105 -- how the file of accounts begins, which holds no passwords
+SECRET = "root:x:0"  # noqa: S105 -- the beginning of /etc/passwd, which has no passwords
 
 _RENDERED = frozenset({"completed"})
 _LIMITED = frozenset({"limit_exceeded", "too_complex", "unrenderable"})
@@ -234,7 +234,7 @@ _PICTURES = [
         f"<img src='{_data(b'%!PS-Adobe-3.0 EPSF-3.0' + bytes(10) + b'(%pipe%id) (r) file', 'image/png')}'>",
     ),
 ]
-_PLACES = [
+_REFERENCES = [
     "<img src='{0}'>",
     "<img srcset='{0} 2x' src=x>",
     "<picture><source srcset='{0}'><img src='{0}'></picture>",
@@ -261,9 +261,9 @@ _PLACES = [
     "<body background='{0}'><table background='{0}'><tr><td background='{0}'>x</table>",
 ]
 _REACHING = [
-    _html(f"{what} in {place[:60]!r}", place.format(url), _RENDERED)
-    for place in _PLACES
-    for what, url in (("a file of the worker", FILE), ("an address", OUTSIDE))
+    _html(f"{target} in {markup[:60]!r}", markup.format(url), _RENDERED)
+    for markup in _REFERENCES
+    for target, url in (("a file of the worker", FILE), ("an address", OUTSIDE))
 ]
 _REACHING += [
     _html(f"a colour profile at {url}", f"<style>@color-profile device-cmyk {{ src: url('{url}') }}</style>x", _MISSING)

@@ -11,7 +11,7 @@ from support.stack.gates import Gate
 
 
 @pytest.fixture
-def gate(tmp_path: Path, nothing_left_behind: None) -> Iterator[Gate]:  # noqa: ARG001 -- checked after the gate is open
+def gate(tmp_path: Path, nothing_left_behind: None) -> Iterator[Gate]:  # noqa: ARG001 -- orders the teardown: leaks are checked after the gate opens
     """A gate; it opens at the end of the test, so that no job stays held."""
     one = Gate(tmp_path / "gate")
     yield one

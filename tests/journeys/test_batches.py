@@ -79,7 +79,7 @@ async def test_files_of_items_are_in_the_answer_and_common_arguments_are_sent_on
 async def test_a_waiting_caller_gets_progress_and_another_one_an_id(stack: Stack, gate: Gate) -> None:
     updates: list[tuple[float, float | None]] = []
 
-    async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 -- the SDK's
+    async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 -- signature of the SDK's callback
         updates.append((progress, total))
 
     async with stack.client() as caller:

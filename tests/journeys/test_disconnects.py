@@ -24,13 +24,12 @@ import pytest
 
 from support.hosts.outside import Outside, outside
 from support.jobs import stack_tools
-from support.postgres import Postgres, postgres
+from support.postgres import Postgres
 from support.stack.client import Caller, begin_call
 from support.stack.gates import Gate
 from support.stack.stack import Stack
 from support.waiting import eventually, until
 
-__all__ = ["postgres"]
 pytestmark = pytest.mark.anyio
 
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"

@@ -16,7 +16,7 @@ from support.stack.client import Caller
 from support.stack.stack import MAX_UPLOAD_MB, Stack
 
 pytestmark = pytest.mark.anyio
-CONTENT = random.Random(11).randbytes(100_000)  # noqa: S311 -- any bytes will do
+CONTENT = random.Random(11).randbytes(100_000)  # noqa: S311 -- no security needed
 
 
 def changed(url: str, **query: str) -> str:

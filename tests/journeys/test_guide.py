@@ -25,13 +25,12 @@ from bench.measures import ALL
 from support.hosts.outside import outside
 from support.hosts.receiver import Receiver
 from support.jobs import stack_tools
-from support.postgres import Postgres, postgres
+from support.postgres import Postgres
 from support.processes import STACK
 from support.stack.gates import Gate
 from support.stack.stack import Stack, log_lines
 from support.waiting import eventually, until
 
-__all__ = ["postgres"]
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]

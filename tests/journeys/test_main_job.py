@@ -38,7 +38,7 @@ def text_of(pdf: bytes) -> tuple[int, str]:
 
 def photo(side: int = 640) -> bytes:
     """A JPEG of noise, which does not compress well."""
-    noise = random.Random(7)  # noqa: S311 -- the same picture each time
+    noise = random.Random(7)  # noqa: S311 -- repeatable
     small = Image.new("RGB", (side // 8, side // 8))
     small.putdata([(noise.randrange(256), noise.randrange(256), noise.randrange(256)) for _ in range((side // 8) ** 2)])
     file = io.BytesIO()
@@ -82,7 +82,7 @@ async def test_an_uploaded_photo_becomes_a_smaller_webp(stack: Stack) -> None:
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_file_under_a_root_gets_the_digests_that_hashlib_gives(stack: Stack, mode: Mode) -> None:
     """Several algorithms and the size in one call."""
-    content = random.Random(3).randbytes(3_000_000)  # noqa: S311 -- any bytes will do
+    content = random.Random(3).randbytes(3_000_000)  # noqa: S311 -- no security needed
     (stack.root / f"digests-{mode}.bin").write_bytes(content)
     algorithms = ["md5", "sha256", "sha512", "blake2b"]
     async with stack.client(mode=mode) as caller:

@@ -33,7 +33,7 @@ async def uploaded(caller: Caller, content: bytes, name: str = "a.txt", mime_typ
 def picture(size: tuple[int, int], kind: str = "PNG", *, noisy: bool = False) -> bytes:
     """A picture file."""
     file = io.BytesIO()
-    noise = random.Random(3).randbytes(size[0] * size[1] * 3)  # noqa: S311 -- any pixels will do
+    noise = random.Random(3).randbytes(size[0] * size[1] * 3)  # noqa: S311 -- no security needed
     image = Image.frombytes("RGB", size, noise) if noisy else Image.new("RGB", size, "teal")
     image.save(file, kind)
     return file.getvalue()

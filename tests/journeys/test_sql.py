@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from support.postgres import Postgres, postgres
+from support.postgres import Postgres
 from support.stack.client import begin_call
 from support.stack.stack import Stack
 
-__all__ = ["postgres"]
 pytestmark = pytest.mark.anyio
 
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"

@@ -87,7 +87,7 @@ async def test_the_call_that_a_prompt_names_does_what_it_promises(stack: Stack, 
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "says"),
+    ("name", "arguments", "message"),
     [
         ("report_from_markdown", {}, "needs markdown"),
         ("report_from_markdown", {"markdown": "x", "themes": "report"}, "did you mean theme?"),
@@ -101,17 +101,17 @@ async def test_the_call_that_a_prompt_names_does_what_it_promises(stack: Stack, 
     ],
 )
 async def test_a_prompt_with_wrong_arguments_is_a_clear_error(
-    stack: Stack, name: str, arguments: dict[str, str], says: str
+    stack: Stack, name: str, arguments: dict[str, str], message: str
 ) -> None:
     async with stack.client() as caller:
-        with pytest.raises(MCPError, match=re.escape(says)) as refused:
+        with pytest.raises(MCPError, match=re.escape(message)) as refused:
             await caller.client.get_prompt(name, arguments)
         assert refused.value.code == -32602
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("asked", "completed"),
+    ("text", "completed"),
     [
         ("report_from_markdown theme=r", ["report"]),
         ("report_from_markdown page_size=le", ["letter", "legal", "ledger"]),
@@ -122,9 +122,9 @@ async def test_a_prompt_with_wrong_arguments_is_a_clear_error(
     ],
 )
 async def test_arguments_are_completed_where_they_can_be_listed(
-    stack: Stack, mode: Mode, asked: str, completed: list[str]
+    stack: Stack, mode: Mode, text: str, completed: list[str]
 ) -> None:
-    prompt, argument, begun = re.split(r"[ =]", asked)
+    prompt, argument, begun = re.split(r"[ =]", text)
     async with stack.client(mode=mode) as caller:
         result = await caller.client.complete(PromptReference(name=prompt), {"name": argument, "value": begun})
         assert set(completed) <= set(result.completion.values)
@@ -146,9 +146,9 @@ async def test_the_programs_of_the_page_do_what_they_say(new_stack: Callable[...
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        said, failed = await asyncio.wait_for(process.communicate(), 40)
+        output, failed = await asyncio.wait_for(process.communicate(), 40)
         assert process.returncode == 0, failed.decode()
-        printed.append(said.decode().strip())
+        printed.append(output.decode().strip())
     assert printed == ["1 report.pdf", "1 invoice.pdf", "4 files", "genuine"]
     with pikepdf.open(tmp_path / "report.pdf") as report, pikepdf.open(tmp_path / "invoice.pdf") as invoice:
         assert str(report.docinfo["/Title"]) == "Third quarter"

@@ -1,4 +1,4 @@
-"""Fixtures of this folder."""
+"""Fixtures of the server's tests."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from arq.connections import ArqRedis
 
 from offloop.queue.client import Bounds, JobQueue
 from support.front import FRONT
-from support.redis import redis, valkey
 from support.steps import Steps
-
-__all__ = ["redis", "valkey"]
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ import logging, sys
 from offloop import logs, settings
 logs.configure(settings.load(), role="worker")
 log = logs.get("a.module")
-log.debug("too quiet")
+log.debug("below the level")
 log.info("→ job", job_id="abc", path=b"bytes")
-logging.getLogger("somebody").warning("theirs %s", 5)
-logging.getLogger("arq").info("a library's chatter")
+logging.getLogger("library").warning("a warning %s", 5)
+logging.getLogger("arq").info("routine output of a library")
 try:
     1 / 0
 except ZeroDivisionError:
@@ -36,7 +36,7 @@ def _logged(**variables: str) -> list[str]:
 
 def test_json_lines_are_each_one_object_with_the_same_fields() -> None:
     lines: list[dict[str, Any]] = [json.loads(line) for line in _logged(OFFLOOP_LOG_FORMAT="json")]
-    assert [line["event"] for line in lines] == ["→ job", "theirs 5", "it broke"]
+    assert [line["event"] for line in lines] == ["→ job", "a warning 5", "it broke"]
     assert [line["level"] for line in lines] == ["info", "warning", "error"]
     assert all(line["role"] == "worker" and line["at"].endswith("Z") for line in lines)
     assert lines[0]["job_id"] == "abc"
@@ -56,12 +56,12 @@ def test_text_lines_are_for_people_and_uncoloured_without_a_terminal() -> None:
 
 
 def test_the_level_decides_what_is_left_out() -> None:
-    assert any("too quiet" in line for line in _logged(OFFLOOP_LOG_LEVEL="debug"))
+    assert any("below the level" in line for line in _logged(OFFLOOP_LOG_LEVEL="debug"))
     lines = [json.loads(line)["event"] for line in _logged(OFFLOOP_LOG_LEVEL="error")]
     assert lines == ["it broke"]
 
 
 def test_a_closed_standard_error_does_not_end_the_process() -> None:
-    program = _PROGRAM + "\nimport os; os.close(2); log.info('nobody reads'); print('still here')"
+    program = _PROGRAM + "\nimport os; os.close(2); log.info('without a reader'); print('still here')"
     done = subprocess.run([sys.executable, "-c", program], env={}, stdout=subprocess.PIPE, timeout=30, check=False)
     assert done.stdout == b"still here\n"

@@ -77,11 +77,11 @@ def test_a_root_that_is_itself_a_link_is_the_operators_choice(root: Path) -> Non
 
 def test_a_refusal_leaves_no_descriptor_open(root: Path) -> None:
     os.mkfifo(root / "pipe")
-    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names are all that is compared
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- compares names only
     for path in ("missing", "sub", "pipe", "sub/missing", "a.txt/x"):
         with pytest.raises(JobError):
             open_beneath(root, path)
-    assert len(set(os.listdir("/proc/self/fd"))) == len(before)  # noqa: PTH208 -- the same
+    assert len(set(os.listdir("/proc/self/fd"))) == len(before)  # noqa: PTH208 -- compares names only
 
 
 @pytest.mark.parametrize(("path", "holds"), [("", {"a.txt", "sub"}), ("sub", {"b.txt"})])
@@ -105,11 +105,11 @@ def test_everything_but_a_folder_without_links_is_refused_with_one_error(root: P
     (root / "out").symlink_to(root.parent)
     (root / "loop").symlink_to(root / "loop")
     os.mkfifo(root / "pipe")
-    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names are all that is compared
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- compares names only
     with pytest.raises(JobError, match="there is no folder of that name") as refused:
         open_folder_beneath(root, path)
     assert str(root) not in refused.value.message
-    assert len(set(os.listdir("/proc/self/fd"))) == len(before)  # noqa: PTH208 -- the same
+    assert len(set(os.listdir("/proc/self/fd"))) == len(before)  # noqa: PTH208 -- compares names only
 
 
 def test_an_open_folder_gives_its_own_files_and_folders_only(root: Path) -> None:
@@ -132,7 +132,7 @@ def test_an_open_folder_gives_its_own_files_and_folders_only(root: Path) -> None
 
 def test_messages_name_the_reference_and_stay_short(root: Path) -> None:
     with pytest.raises(JobError, match="'root:docs/missing' cannot be read"):
-        open_beneath(root, "missing", shown="root:docs/missing")
+        open_beneath(root, "missing", label="root:docs/missing")
     with pytest.raises(JobError) as refused:
         open_beneath(root, "n" * 5000)
     assert len(refused.value.message) < 400

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from offloop import settings
-from offloop.cli.table import describe
+from offloop.cli.show_settings import describe
 from offloop.errors import SettingsError
 from offloop.settings import Settings
 

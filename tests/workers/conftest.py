@@ -17,10 +17,8 @@ from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Performer
 from offloop_workers.engine.worker import Worker
 from support.caller import Caller, calling
-from support.redis import lasting, redis, valkey
+from support.redis import lasting
 from support.serving import Begin, serving
-
-__all__ = ["begin", "caller", "children", "job_modules", "redis", "store", "valkey"]
 
 JOBS = "support.jobs.sample_jobs"
 

@@ -10,7 +10,7 @@ import typer
 
 from offloop import logs, settings
 from offloop.cli.extras import need
-from offloop.cli.words import give, say
+from offloop.cli.terminal import give, say
 from offloop.errors import NotFound
 from offloop_server.cli.arguments import Upload, parse, suggestion
 from offloop_server.cli.target import Key, Url, endpoint, first_key
@@ -43,8 +43,8 @@ def call(
 
 
 async def _call(tool: str, words: list[str], url: str, key: str | None) -> CallToolResult:
-    from offloop_server.cli.progress import Bar  # noqa: PLC0415 -- imports that --help does without
-    from offloop_server.client import Offloop  # noqa: PLC0415 -- a second of imports that --help does without
+    from offloop_server.cli.progress import Bar  # noqa: PLC0415 -- keeps --help fast
+    from offloop_server.client import Offloop  # noqa: PLC0415 -- keeps --help fast: a second of imports
 
     async with Offloop(url, key) as offloop:
         tools = await offloop.tools()
@@ -68,7 +68,7 @@ async def _uploaded(offloop: Offloop, arguments: dict[str, Any]) -> dict[str, An
 
 
 def _print(result: CallToolResult, *, as_json: bool) -> None:
-    from offloop_server.client import text_of  # noqa: PLC0415 -- loaded by now
+    from offloop_server.client import text_of  # noqa: PLC0415 -- already loaded
 
     if as_json:
         give(result.structured_content if result.structured_content is not None else {"text": text_of(result)})

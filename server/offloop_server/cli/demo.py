@@ -17,7 +17,7 @@ import typer
 
 from offloop import logs, settings
 from offloop.cli.extras import need
-from offloop.cli.words import say
+from offloop.cli.terminal import say
 from offloop.errors import BadInput, JobError, Unavailable
 from offloop_server.cli.target import Key, Url
 
@@ -48,7 +48,7 @@ def demo(
 ) -> None:
     """Render a guide, shrink a photo and hash a file through MCP; starts a stack of its own unless --url is given."""
     need("demo", "server", *(() if url else ("workers",)))
-    from offloop_server.cli.stack import until_signalled  # noqa: PLC0415 -- imports that --help does without
+    from offloop_server.cli.stack import until_signalled  # noqa: PLC0415 -- keeps --help fast
 
     loaded = settings.load()
     logs.configure(loaded, role="demo")
@@ -74,7 +74,7 @@ async def _run(loaded: Settings, url: str | None, key: str | None, output: Path)
 
 async def _own_stack(loaded: Settings, opened: AsyncExitStack) -> str:
     """Start a stack in a temporary folder, with its own Redis and port; returns the endpoint."""
-    from offloop_server.cli.stack import Stack  # noqa: PLC0415 -- loaded by now
+    from offloop_server.cli.stack import Stack  # noqa: PLC0415 -- already loaded
 
     folder = Path(tempfile.mkdtemp(prefix="offloop-demo-"))
     opened.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -83,14 +83,14 @@ async def _own_stack(loaded: Settings, opened: AsyncExitStack) -> str:
     say("Starting a Valkey, the front end and a worker of its own for the demo ...")
     stack = await opened.enter_async_context(Stack(own))
     if waiting := await stack.ready():
-        message = f"the demo's own stack did not get ready: {waiting}. `offloop doctor` says what is missing."
+        message = f"the demo's own stack did not get ready: {waiting}. `offloop doctor` reports what is missing."
         raise Unavailable(message)
     return stack.endpoint
 
 
 async def _work(url: str, key: str | None, output: Path) -> list[Row]:
-    from offloop_server.cli.progress import Bar  # noqa: PLC0415 -- imports that --help does without
-    from offloop_server.client import Offloop  # noqa: PLC0415 -- imports that --help does without
+    from offloop_server.cli.progress import Bar  # noqa: PLC0415 -- keeps --help fast
+    from offloop_server.client import Offloop  # noqa: PLC0415 -- keeps --help fast
 
     async with Offloop(url, key) as offloop:
         with Bar() as bar:
@@ -142,7 +142,7 @@ class _Steps:
         own = hashlib.sha256(self._photo.read_bytes()).hexdigest()
         _expect(found == own, f"the photo's sha256 came back as {found}, but it is {own}")
         (self._output / "photo.jpg.sha256").write_text(f"{found}  photo.jpg\n", encoding="utf-8")
-        return Row("sha256 of photo.jpg", f"{found}, as hashlib says", seconds)
+        return Row("sha256 of photo.jpg", f"{found}, same as hashlib", seconds)
 
     async def _made(self, tool: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], Path, float]:
         """Run a job that makes one file; returns its answer, the downloaded file and the job's seconds."""

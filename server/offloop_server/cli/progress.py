@@ -7,7 +7,7 @@ from typing import Self
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from offloop.cli.words import console
+from offloop.cli.terminal import console
 
 
 class Bar:

@@ -28,6 +28,6 @@ def serve(*, host: Host = None, port: Port = None, insecure: Insecure = False) -
         )
         raise SettingsError(message)
     logs.configure(loaded, role="server")
-    from offloop_server.server import run  # noqa: PLC0415 -- a second of imports that --help does without
+    from offloop_server.server import run  # noqa: PLC0415 -- keeps --help fast: a second of imports
 
     event_loop.run(run(loaded))

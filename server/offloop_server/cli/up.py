@@ -13,7 +13,7 @@ import typer
 
 from offloop import logs, settings
 from offloop.cli.extras import need
-from offloop.cli.words import say
+from offloop.cli.terminal import say
 from offloop.errors import OffloopError
 from offloop_server.cli.serve import Host, Insecure, Port
 from offloop_server.cli.target import first_key
@@ -43,7 +43,7 @@ def up(  # noqa: PLR0913 -- every parameter is an option of the command line
 ) -> None:
     """Start everything on this machine: a Valkey (unless OFFLOOP_REDIS_URL is set), the front end, workers."""
     need("up", "server", "workers")
-    from offloop_server.cli.stack import Stack, until_signalled  # noqa: PLC0415 -- imports that --help does without
+    from offloop_server.cli.stack import Stack, until_signalled  # noqa: PLC0415 -- keeps --help fast
 
     loaded = settings.load().replaced(
         host=host, port=port, workers=workers, slots=slots, state_dir=state_dir, insecure=insecure or None
@@ -60,7 +60,7 @@ async def _run(stack: Stack) -> int:
         if not (waiting := await stack.ready()):
             await _first_job(stack, Offloop(stack.endpoint, first_key(stack.settings)), started)
         else:
-            say(f"not ready yet: {waiting}. It goes on trying; `offloop doctor` says what is missing.", failed=True)
+            say(f"not ready yet: {waiting}. It keeps trying; `offloop doctor` reports what is missing.", failed=True)
         typer.echo(snippets(stack))
         say("Press Ctrl-C to stop.")
         await stack.watch()
@@ -77,7 +77,7 @@ async def _first_job(stack: Stack, connection: Offloop, started: float) -> None:
             answer = await offloop.run("render_pdf", {"markdown": _FIRST, "name": "it-works.pdf"})
     except (OffloopError, TimeoutError) as error:
         why = error.message if isinstance(error, OffloopError) else "no answer within 60 s"
-        say(f"the first job, a small PDF, failed: {why} `offloop doctor` says what is missing.", failed=True)
+        say(f"the first job, a small PDF, failed: {why} `offloop doctor` reports what is missing.", failed=True)
         return
     output, now = answer["output"], time.monotonic()
     typer.echo(

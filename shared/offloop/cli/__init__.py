@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 
 from offloop import __version__
-from offloop.cli import doctor, table
-from offloop.cli.words import say
+from offloop.cli import doctor, show_settings
+from offloop.cli.terminal import say
 from offloop.errors import OffloopError, SettingsError
 
 GROUP = "offloop.commands"
@@ -45,7 +45,7 @@ def application() -> typer.Typer:
     )
     app.callback()(_options)
     doctor.commands(app)
-    table.commands(app)
+    show_settings.commands(app)
     for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
         point.load()(app)
     return app

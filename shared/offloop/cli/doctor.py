@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from offloop import logs, settings
-from offloop.cli.words import give, say
+from offloop.cli.terminal import give, say
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -23,7 +23,7 @@ def commands(app: typer.Typer) -> None:
 
 def examine(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check the requirements: Python, Pango, fonts, Redis, artifacts, workers. Exits with 1 if a check fails."""
-    from offloop.cli.checks import everything  # noqa: PLC0415 -- half a second of imports that no other command needs
+    from offloop.cli.checks import everything  # noqa: PLC0415 -- half a second of imports, needed only here
 
     loaded = settings.load()
     logs.configure(loaded, role="doctor")

@@ -150,7 +150,7 @@ class JobContext:
             case Scheme.DATA:
                 return io.BytesIO(parsed.content)
             case Scheme.ROOT if parsed.name in self._roots:
-                return open_beneath(self._roots[parsed.name], parsed.path, shown=reference)
+                return open_beneath(self._roots[parsed.name], parsed.path, label=reference)
             case Scheme.ARTIFACT | Scheme.URL if str(reference) in self._inputs:
                 with suppress(OSError):
                     return self._inputs[str(reference)].open("rb")
@@ -166,7 +166,7 @@ class JobContext:
         parsed = parse(reference)
         if parsed.scheme is not Scheme.ROOT or parsed.name not in self._roots:
             raise unreadable_folder(reference)
-        descriptor = open_folder_beneath(self._roots[parsed.name], parsed.path, shown=reference)
+        descriptor = open_folder_beneath(self._roots[parsed.name], parsed.path, label=reference)
         try:
             yield descriptor
         finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from offloop.cli import running, table
+from offloop.cli import running, show_settings
 from offloop.processes.embedded_redis import EmbeddedRedis
 from offloop.settings import Settings, load
 
@@ -116,7 +116,7 @@ def test_settings_are_printed_without_secrets() -> None:
         ended = _offloop(*words, **given)
         assert ended.returncode == 0
         assert not [secret for secret in ("k3y", "0ther", "s3cret") if secret in ended.stdout]
-    rows = {row["name"]: row for row in table.describe(load(given))}
+    rows = {row["name"]: row for row in show_settings.describe(load(given))}
     assert rows["OFFLOOP_API_KEYS"]["value"] == "alice:***,bob:***"
     assert rows["OFFLOOP_REDIS_URL"]["value"] == "redis://:***@h:1"
     assert set(rows) == {Settings.variable(name) for name in Settings.model_fields}

@@ -150,7 +150,7 @@ def test_a_program_leads_a_session_of_its_own(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent was killed")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG of Linux")
 def test_sigkill_of_the_supervisor_leaves_no_process(tmp_path: Path) -> None:
     """Not even a program that ignores SIGTERM survives."""
     log = tmp_path / "log"

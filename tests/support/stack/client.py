@@ -109,6 +109,15 @@ async def connected(endpoint: str, key: str | None, mode: Mode) -> AsyncIterator
         yield Caller(client, plain, key)
 
 
+def assert_indistinguishable(foreign: Answer, foreign_id: str, unknown: Answer, unknown_id: str) -> None:
+    """Check that both answers are errors that differ only in the id of the request."""
+    assert foreign.is_error
+    assert unknown.is_error
+    assert foreign.text.replace(foreign_id, "?") == unknown.text.replace(unknown_id, "?")
+    structured = [json.dumps(answer.result.structured_content) for answer in (foreign, unknown)]
+    assert structured[0].replace(foreign_id, "?") == structured[1].replace(unknown_id, "?")
+
+
 def begin_call(endpoint: str, key: str | None, tool: str, arguments: dict[str, Any]) -> http.client.HTTPConnection:
     """Send one legacy ``tools/call`` and return the connection without reading the answer; closing it disconnects."""
     parts = urlsplit(endpoint)

@@ -160,7 +160,7 @@ class Stack:
         Raises:
             AssertionError: a leak is still there after the timeout.
         """
-        until(lambda: not left_in_redis(self.valkey), f"Redis is tidy, but {left_in_redis(self.valkey)}")
+        until(lambda: not left_in_redis(self.valkey), f"Redis is clean, but {left_in_redis(self.valkey)}")
         until(lambda: not left_in_folders(self.folder), f"files are gone, but {left_in_folders(self.folder)}")
 
     def close(self) -> None:

@@ -167,6 +167,6 @@ class QueryAnswer(Model):
     truncated: bool = Field(description="Whether there are more rows than these.")
     truncated_by: Limit | None
     cut_values: int = Field(description="Values that were too long for the answer and end in …; with save, none are.")
-    text: str | None = Field(description="The rows in the format that was asked for.")
+    text: str | None = Field(description="The rows in the requested format.")
     artifact: ArtifactAnswer | None
     elapsed_ms: int

@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from offloop.errors import BadInput
 from offloop.settings import Settings
-from offloop_server.io.sql.driver import Deadline, Driver, Sort
+from offloop_server.io.sql.driver import Deadline, Dialect, Driver
 from offloop_server.io.sql.postgres import PostgreSQL
 from offloop_server.io.sql.sqlite import SQLite, SQLiteThreads, path_of
 
@@ -37,26 +37,26 @@ class Databases:
             await driver.close()
         await self._threads.close()
 
-    def names(self, sort: Sort | None = None) -> list[str]:
+    def names(self, dialect: Dialect | None = None) -> list[str]:
         """The names of all connections, or of those to one database product, sorted."""
-        return sorted(name for name, driver in self._drivers.items() if sort in (None, driver.sort))
+        return sorted(name for name, driver in self._drivers.items() if dialect in (None, driver.dialect))
 
     def deadline(self, seconds: float | None = None) -> Deadline:
         """The deadline of a query: `seconds` from now, capped by the settings."""
         return Deadline(min(seconds or self._seconds, self._seconds))
 
-    def driver(self, name: str | None, sort: Sort | None = None) -> Driver:
+    def driver(self, name: str | None, dialect: Dialect | None = None) -> Driver:
         """The driver of a connection; without a name, of the only connection.
 
         Raises:
             BadInput: there is no such connection, or there are several; the message names them.
         """
-        known = self.names(sort)
+        known = self.names(dialect)
         if name is None and len(known) == 1:
             name = known[0]
         if name in known:
             return self._drivers[name]
-        listed = f"the {sort + ' ' if sort else ''}connections are: {', '.join(known) or 'none'}"
+        listed = f"the {dialect + ' ' if dialect else ''}connections are: {', '.join(known) or 'none'}"
         message = (
             f"Say which connection: {listed}." if name is None else f"There is no connection {name[:40]!r}; {listed}."
         )

@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol
 from offloop.errors import BadInput, LimitExceeded, Unavailable
 from offloop_server.io.sql.rows import Rows
 
-Sort = Literal["SQLite", "PostgreSQL"]
+Dialect = Literal["SQLite", "PostgreSQL"]
+"""The database product, as named in messages."""
 Parameters = list[Any] | dict[str, Any]
 
 MAX_TABLES = 1000
@@ -125,7 +126,7 @@ class Shape:
 class Driver(Protocol):
     """One database. Every operation ends by its deadline or when cancelled, and writes nothing."""
 
-    sort: Sort
+    dialect: Dialect
 
     async def close(self) -> None:
         """Close every connection. Idempotent; needs no open connection."""
@@ -176,17 +177,17 @@ def no_table(name: str) -> BadInput:
     return BadInput(f"There is no table {name[:100]!r} that may be read; list_tables shows the tables there are.")
 
 
-def no_rows(sort: Sort) -> BadInput:
+def no_rows(dialect: Dialect) -> BadInput:
     """The error for a statement without rows, such as one that writes."""
     return BadInput(
-        f"Only statements that read are run, and this one gives no rows. Send one {sort} statement such as SELECT; "
+        f"Only statements that read are run, and this one gives no rows. Send one {dialect} statement such as SELECT; "
         "writing is not possible here."
     )
 
 
-def locked(sort: Sort) -> Unavailable:
+def locked(dialect: Dialect) -> Unavailable:
     """The error for a read that waited too long for a lock."""
-    return Unavailable(f"The {sort} data is locked by a writer, and stayed so. Nothing was read; try again.")
+    return Unavailable(f"The {dialect} data is locked by a writer, and stayed so. Nothing was read; try again.")
 
 
 def with_bytes(parameters: Parameters) -> Parameters:

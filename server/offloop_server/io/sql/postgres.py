@@ -15,9 +15,9 @@ from offloop_server.io.sql import postgres_catalog as catalogue
 from offloop_server.io.sql.driver import (
     MAX_TABLES,
     Deadline,
+    Dialect,
     Query,
     Shape,
-    Sort,
     Table,
     locked,
     no_rows,
@@ -52,7 +52,7 @@ class PostgreSQL:
         url: with the password, which is never logged.
     """
 
-    sort: Sort = "PostgreSQL"
+    dialect: Dialect = "PostgreSQL"
 
     def __init__(self, name: str, url: str) -> None:
         self._name = name
@@ -84,7 +84,7 @@ class PostgreSQL:
             statement = await session.prepare(f"EXPLAIN {query.sql}" if query.explain else query.sql)
             attributes = statement.get_attributes()
             if not attributes:  # a statement without columns writes, sets, locks or calls
-                raise no_rows(self.sort)
+                raise no_rows(self.dialect)
             into.begin([one.name for one in attributes], [_type_name(one.type) for one in attributes])
             await _fetch(session, await statement.cursor(*parameters), into)
 
@@ -117,7 +117,7 @@ class PostgreSQL:
         if state == _CANCELLED or late:
             return deadline.exceeded()
         if state in _LOCKED:
-            return locked(self.sort)
+            return locked(self.dialect)
         not_sent = session is None or isinstance(error, OSError) or state.startswith(_GONE)
         if not_sent or isinstance(error, asyncpg.PostgresConnectionError):
             log.warning("database does not answer", connection=self._name, error=type(error).__name__, state=state)

@@ -18,7 +18,7 @@ from offloop_server.io.sql.answers import (
     QueryAnswer,
     QueryArguments,
 )
-from offloop_server.io.sql.driver import Driver, Query, Sort
+from offloop_server.io.sql.driver import Dialect, Driver, Query
 from offloop_server.io.sql.export import MIME, SUFFIX, Format, exported
 from offloop_server.io.sql.rows import Rows
 from offloop_server.io.sql.select import select
@@ -47,25 +47,25 @@ class Queries:
         self.databases = databases
         self._store = store
 
-    async def answer(self, asked: QueryArguments, caller: Caller, sort: Sort | None = None) -> QueryAnswer:
+    async def answer(self, arguments: QueryArguments, caller: Caller, dialect: Dialect | None = None) -> QueryAnswer:
         """Run a query and return its rows, or save them as an artifact.
 
         Raises:
             OffloopError: the query was refused or failed.
         """
         begun = time.monotonic()
-        driver = self.databases.driver(asked.connection, sort)
-        deadline = self.databases.deadline(asked.timeout_seconds)
+        driver = self.databases.driver(arguments.connection, dialect)
+        deadline = self.databases.deadline(arguments.timeout_seconds)
         rows = Rows(
-            asked.max_rows,
-            asked.max_bytes or (SAVED_BYTES if asked.save else _DEFAULT_BYTES),
-            None if asked.save else MAX_CELL,
+            arguments.max_rows,
+            arguments.max_bytes or (SAVED_BYTES if arguments.save else _DEFAULT_BYTES),
+            None if arguments.save else MAX_CELL,
         )
-        await driver.run(_query(driver, asked), rows, deadline)
-        kept = await self._keep(rows, asked.format or "csv", caller) if asked.save else None
-        text = await _text(rows, asked.format) if asked.format and not asked.save else None
+        await driver.run(_query(driver, arguments), rows, deadline)
+        kept = await self._keep(rows, arguments.format or "csv", caller) if arguments.save else None
+        text = await _text(rows, arguments.format) if arguments.format and not arguments.save else None
         return QueryAnswer(
-            connection=asked.connection or self.databases.names(sort)[0],
+            connection=arguments.connection or self.databases.names(dialect)[0],
             columns=[ColumnAnswer(name=name, type=kind) for name, kind in zip(rows.columns, rows.types, strict=True)],
             rows=rows.objects() if text is None and kept is None else None,
             row_count=len(rows.rows),
@@ -93,17 +93,17 @@ class Queries:
             )
 
 
-def _query(driver: Driver, asked: QueryArguments) -> Query:
-    if asked.table is None:
-        return Query(asked.sql or "", asked.parameters, asked.explain)
+def _query(driver: Driver, arguments: QueryArguments) -> Query:
+    if arguments.table is None:
+        return Query(arguments.sql or "", arguments.parameters, arguments.explain)
     return select(
         driver,
-        asked.table,
-        schema=asked.schema_name,
-        columns=asked.columns,
-        where=asked.where,
-        order_by=asked.order_by,
-        explain=asked.explain,
+        arguments.table,
+        schema=arguments.schema_name,
+        columns=arguments.columns,
+        where=arguments.where,
+        order_by=arguments.order_by,
+        explain=arguments.explain,
     )
 
 

@@ -11,7 +11,18 @@ from typing import Any, Final, TypeVar
 import anyio
 
 from offloop.errors import Busy
-from offloop_server.io.sql.driver import MAX_TABLES, Column, Deadline, Key, Query, Shape, Sort, Table, no_table, quoted
+from offloop_server.io.sql.driver import (
+    MAX_TABLES,
+    Column,
+    Deadline,
+    Dialect,
+    Key,
+    Query,
+    Shape,
+    Table,
+    no_table,
+    quoted,
+)
 from offloop_server.io.sql.rows import Rows
 from offloop_server.io.sql.sqlite_reader import Reader, fetch
 
@@ -87,7 +98,7 @@ class SQLite:
         threads: threads that read it.
     """
 
-    sort: Sort = "SQLite"
+    dialect: Dialect = "SQLite"
 
     def __init__(self, path: str, threads: SQLiteThreads) -> None:
         self._path = path

@@ -128,7 +128,7 @@ def _declare(connection: sqlite3.Connection) -> None:
     own = ['"' + str(name).replace('"', '""') + '"' for (name,) in found]
     for table in (*_EPONYMOUS, *own):
         with suppress(sqlite3.Error):  # this build of SQLite lacks the table or its module
-            connection.execute(f"SELECT * FROM {table} LIMIT 0").close()  # noqa: S608 -- ours, or quoted just above
+            connection.execute(f"SELECT * FROM {table} LIMIT 0").close()  # noqa: S608 -- a constant, or quoted above
 
 
 def _bound(connection: Guarded) -> None:

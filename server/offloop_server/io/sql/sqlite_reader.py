@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from offloop import logs
 from offloop.errors import BadInput, LimitExceeded, OffloopError, Unavailable
-from offloop_server.io.sql.driver import Deadline, Query, Sort, locked, no_rows, with_bytes
+from offloop_server.io.sql.driver import Deadline, Dialect, Query, locked, no_rows, with_bytes
 from offloop_server.io.sql.rows import Rows
 from offloop_server.io.sql.sqlite_guard import MAX_VALUE, Guarded, guard
 
@@ -125,12 +125,12 @@ def fetch(connection: sqlite3.Connection, query: Query, into: Rows) -> None:
     Raises:
         BadInput: the statement has no rows, or a parameter has the wrong type.
     """
-    sort: Sort = "SQLite"
+    dialect: Dialect = "SQLite"
     sql = f"EXPLAIN QUERY PLAN {query.sql}" if query.explain else query.sql
     cursor = connection.execute(sql, with_bytes(query.parameters))
     try:
         if cursor.description is None:
-            raise no_rows(sort)
+            raise no_rows(dialect)
         into.begin([column[0] for column in cursor.description], [None] * len(cursor.description))
         for row in cursor:  # one by one: SQLite's limits do not bound what Python holds, and a row may be large
             into.types = [known or _TYPES.get(type(value)) for known, value in zip(into.types, row, strict=True)]

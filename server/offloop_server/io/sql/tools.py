@@ -19,7 +19,7 @@ from offloop_server.io.sql.answers import (
     TableAnswer,
     TablesAnswer,
 )
-from offloop_server.io.sql.driver import MAX_TABLES, Sort, Table
+from offloop_server.io.sql.driver import MAX_TABLES, Dialect, Table
 from offloop_server.io.sql.export import exported
 from offloop_server.io.sql.queries import MAX_CELL, Queries
 from offloop_server.io.sql.rows import Rows
@@ -58,7 +58,7 @@ class ListTables(_SqlTool[ListTablesArguments]):
             tables=[_table(table) for table in wanted],
             truncated=len(found) == MAX_TABLES,
         )
-        lines = [f"{driver.sort} connection {answer.connection}: {len(wanted)} tables."]
+        lines = [f"{driver.dialect} connection {answer.connection}: {len(wanted)} tables."]
         lines += [f"{table.schema}.{table.name} ({table.kind})" for table in wanted]
         return _result("\n".join(lines), answer)
 
@@ -96,12 +96,12 @@ class DescribeTable(_SqlTool[DescribeTableArguments]):
 class _Query(_SqlTool[QueryArguments]):
     """Query of one database product."""
 
-    sort: ClassVar[Sort]
+    dialect: ClassVar[Dialect]
     arguments = QueryArguments
     answers = QueryAnswer
 
     async def do(self, value: QueryArguments, caller: Caller) -> CallToolResult:
-        answer = await self._queries.answer(value, caller, self.sort)
+        answer = await self._queries.answer(value, caller, self.dialect)
         content: list[ContentBlock] = [TextContent(text=summary(answer))]
         if file := answer.artifact:
             content.append(
@@ -120,7 +120,7 @@ class QueryRecords(_Query):
         "Read rows of a SQLite connection: one SELECT with parameters, or a table with where and order_by. Never "
         "writes. Stops at max_rows, max_bytes and timeout_seconds; save=true makes a file of up to 100000 rows."
     )
-    sort = "SQLite"
+    dialect = "SQLite"
 
 
 class QueryPostgres(_Query):
@@ -132,7 +132,7 @@ class QueryPostgres(_Query):
         "order_by. Never writes. Stops at max_rows, max_bytes and timeout_seconds; save=true makes a file of up to "
         "100000 rows."
     )
-    sort = "PostgreSQL"
+    dialect = "PostgreSQL"
 
 
 def summary(answer: QueryAnswer) -> str:

@@ -26,11 +26,9 @@ from offloop_server.io.http.client import Effort, Fetcher
 from offloop_server.io.http.tools import http_tools
 from offloop_server.toolkit.services import Caller, Services
 from support.hosts.outside import Outside, outside
-from support.redis import redis, valkey
 from support.services import only
 from support.waiting import eventually
 
-__all__ = ["redis", "valkey"]
 pytestmark = pytest.mark.anyio
 
 LIMIT = 10

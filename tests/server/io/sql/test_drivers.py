@@ -128,7 +128,7 @@ async def test_a_simple_select_is_made_of_names_and_values(driver: Driver) -> No
 async def test_parameters_are_never_parsed_as_sql(driver: Driver) -> None:
     hostile = "'; DROP TABLE orders; --"
     sql = f"SELECT {driver.placeholder(1)} AS said, count(*) AS n FROM orders WHERE note = {driver.placeholder(1)}"  # noqa: S608 -- a placeholder
-    if driver.sort == "PostgreSQL":
+    if driver.dialect == "PostgreSQL":
         sql = sql.replace("$1", "$1::text")
     assert (await read(driver, Query(sql, [hostile]))).objects() == [{"said": hostile, "n": 0}]
 
@@ -140,7 +140,7 @@ async def test_parameters_that_do_not_fit_are_refused(driver: Driver, parameters
 
 
 async def test_bytes_go_in_and_come_out_as_base64(driver: Driver) -> None:
-    cast = "::bytea" if driver.sort == "PostgreSQL" else ""
+    cast = "::bytea" if driver.dialect == "PostgreSQL" else ""
     query = Query(f"SELECT {driver.placeholder(1)}{cast} AS data", [{"base64": "AP8="}])
     assert (await read(driver, query)).rows == [[{"base64": "AP8="}]]
     with pytest.raises(BadInput, match="does not decode"):

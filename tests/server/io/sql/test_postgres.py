@@ -155,7 +155,7 @@ async def test_no_way_to_write_or_to_leave_the_database_is_open(
         await read(database, sql.format(folder=tmp_path))
     assert "Only statements that read" in refused.value.message or "PostgreSQL refuses" in refused.value.message
     assert await server.fetch(STATE, database=DATABASE) == before
-    assert os.listdir(tmp_path) == []  # noqa: PTH208 -- a look at a local folder
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 -- a short call in a test
 
 
 @pytest.mark.parametrize(
@@ -509,7 +509,7 @@ async def test_a_role_that_reaches_the_host_is_refused(server: Postgres, role: s
         assert "GRANT pg_read_all_data TO reader" in refused.value.message
         assert "OFFLOOP_SQL_SHOP" in refused.value.message
         assert [line["connection"] for line in logged] == ["shop"]
-    assert "hacked" not in os.listdir(server.folder)  # noqa: PTH208 -- a look at a local folder
+    assert "hacked" not in os.listdir(server.folder)  # noqa: PTH208 -- a short call in a test
     await database.close()
     await nothing_runs(server)
 

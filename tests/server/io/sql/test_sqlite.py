@@ -213,7 +213,7 @@ async def test_values_of_all_sorts_are_rendered_without_loss(threads: SQLiteThre
 
 async def test_reads_go_on_while_another_process_writes(threads: SQLiteThreads, path: Path) -> None:
     """Each read sees only complete transactions and is not blocked by the writer."""
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE)  # noqa: ASYNC220 -- a moment
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE)  # noqa: ASYNC220 -- returns quickly
     try:
         assert writer.stdout is not None
         assert await asyncio.to_thread(writer.stdout.readline) == b"writing\n"

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from offloop import settings as configuration
-from offloop.cli.words import give
+from offloop.cli.terminal import give
 from offloop.settings import Settings
 
 

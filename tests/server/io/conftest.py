@@ -1,7 +1,0 @@
-"""Fixtures of this folder."""
-
-from __future__ import annotations
-
-from support.postgres import postgres
-
-__all__ = ["postgres"]
