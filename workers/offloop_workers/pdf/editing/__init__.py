@@ -1,1 +1,1 @@
-"""The steps of edit_pdf, and what they are made of."""
+"""Steps of edit_pdf: documents, pages, stamps, structure."""
