@@ -1,4 +1,4 @@
-"""A front end as small as can be: it submits jobs and waits for what is pushed to it."""
+"""A minimal front end: it submits jobs and waits for pushes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Caller:
         self._channel = channel
 
     async def submit(self, kind: Kind[Any, Any], value: Model, **options: Any) -> str:
-        """Submit a job of alice's and be told of its changes (unless ``wait_seconds=0``); answers its id."""
+        """Submit a job of alice's, whose changes are pushed (unless ``wait_seconds=0``); returns its id."""
         options = {"principal": ALICE, "job_id": new_id(), "wait_seconds": 20, **options}
         return (await self.queue.submit(kind, value, **options)).record.job_id
 
@@ -61,7 +61,7 @@ class Caller:
         return record
 
     async def progress(self, job_id: str) -> Record:
-        """Wait for a push that shows how far the job is."""
+        """Wait for a push with the job's progress."""
         while not any(record.job_id == job_id and record.progress for record in self.seen):
             await self.pushed()
         return next(record for record in self.seen if record.job_id == job_id and record.progress)

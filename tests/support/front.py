@@ -1,4 +1,4 @@
-"""One front end's name, and a kind whose jobs are asked for under it."""
+"""The name of a front end, and a kind for its jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A throwaway Valkey for each process of pytest, empty before each test; and no key may be left without an end."""
+"""A throwaway Valkey for each process of pytest, emptied before each test; afterwards every key must expire."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PERMANENT = (schema.FENCE, schema.ROTATION_COUNTER, "offloop:secret")
 """Keys that live as long as the deployment."""
 
 EMPTIED = (schema.QUEUE, schema.SUBQUEUE, schema.ROTATION, schema.DEPTH, schema.LEASES, schema.STOCK)
-"""Keys that hold waiting or running jobs and are gone with the last one; all others must end by themselves."""
+"""Keys that hold queued or running jobs and are deleted with the last one; all others must expire."""
 
 
 @contextmanager
 def lasting(folder: Path) -> Iterator[None]:
-    """What is started in this block outlives a test on purpose; the checks after each test must not count it."""
+    """Processes started in this block outlive a test on purpose; the checks after each test do not count them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(SESSION, raising=False)
         patch.setenv("TMPDIR", str(folder))
@@ -61,11 +61,11 @@ async def redis(valkey: str) -> AsyncIterator[ArqRedis]:
 
 
 async def immortal(redis: ArqRedis) -> set[str]:
-    """The keys that would stay for ever although they should not."""
+    """Keys without expiry that should have one."""
     return {key for key in await endless(redis) if not key.startswith(EMPTIED)}
 
 
 async def endless(redis: ArqRedis) -> set[str]:
-    """The keys that have no time of their own to end, but for those of the deployment."""
+    """Keys without expiry, except those of the deployment."""
     keys = [key.decode() async for key in redis.scan_iter()]
     return {key for key in keys if not key.startswith(PERMANENT) and await redis.ttl(key) == -1}

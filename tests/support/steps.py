@@ -1,4 +1,4 @@
-"""The steps of a worker, one script each, taken by hand."""
+"""Worker steps: each runs one script, so that a test can take them one by one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_PACES = codec.pack_for_lua({})
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a claim answers for one job."""
+    """A row of a claim."""
 
     job_id: str
     token: str
@@ -37,7 +37,7 @@ class Taken:
 
 
 class Steps:
-    """A worker that does nothing by itself.
+    """A worker without loops of its own.
 
     Args:
         redis: where.
@@ -55,7 +55,7 @@ class Steps:
         }
 
     async def claim(self, most: int = 1, *, level: str | None = None) -> list[Taken]:
-        """Take jobs, those somebody waits for first; with `level`, only of that one."""
+        """Claim jobs, interactive ones first; with `level`, only of that one."""
         taken: list[Taken] = []
         for each in (level,) if level else LEVELS:
             if len(taken) < most:
@@ -63,36 +63,36 @@ class Steps:
         return taken
 
     async def claim_one(self, job_id: str) -> Taken:
-        """Take the job that is to be next."""
+        """Claim the job that is next."""
         (taken,) = await self.claim()
         assert taken.job_id == job_id
         return taken
 
     async def renew(self, *held: Taken) -> tuple[list[str], list[str]]:
-        """Renew leases; answers the ids lost and the ids to be cancelled."""
+        """Renew leases; returns the ids lost and the ids to be cancelled."""
         ids = {taken.token: taken.job_id for taken in held}
         parts = [part for taken in held for part in (taken.job_id, taken.token)]
         lost, cancelled, _ = await self._give("HEARTBEAT", 0, LEVELS, ALIVE_MS, NO_PACES, *parts)
         return [ids[token.decode()] for token in lost], [ids[token.decode()] for token in cancelled]
 
-    async def advertise(self, places: int, *held: Taken) -> list[Taken]:
-        """Show itself, with so many places beyond what it holds; answers what it is given of what waits."""
+    async def advertise(self, slots: int, *held: Taken) -> list[Taken]:
+        """Send a heartbeat with so many free slots beyond what it holds; returns what it claims."""
         parts = [part for taken in held for part in (taken.job_id, taken.token)]
-        _, _, rows = await self._give("HEARTBEAT", places + len(held), LEVELS, ALIVE_MS, NO_PACES, *parts)
+        _, _, rows = await self._give("HEARTBEAT", slots + len(held), LEVELS, ALIVE_MS, NO_PACES, *parts)
         return [_taken(row) for row in rows]
 
     async def free_slots(self) -> int:
-        """How many jobs it can be handed."""
+        """Number of advertised slots."""
         found: Any = self._redis.zscore(schema.FREE_SLOTS + schema.pool_name([self.queue]), self.owner)
         return int(await found or 0)
 
     async def begin(self, taken: Taken) -> bool:
-        """Begin a job that was handed over."""
+        """Begin an assigned job."""
         return bool(await self._run("BEGIN", [taken.job_id, taken.token]))
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Orders]:
-        """Hear what it is told."""
+        """Subscribe to its control channel."""
         async with self._redis.pubsub() as channel:
             await channel.subscribe(schema.CONTROL_CHANNEL + self.owner)
             await channel.get_message(timeout=5)
@@ -110,19 +110,19 @@ class Steps:
         return bool(stored)
 
     async def finish_and_take(self, done: Taken, *levels: str, slots: int = 1) -> list[Taken]:
-        """End a job and take the next one of these levels."""
+        """End a job and claim the next one of these levels."""
         packed = pack_outcome(Done({}), job_id=done.job_id, kind=done.kind, queue=self.queue)
         stored, rows = await self._give("FINISH", slots, levels, done.job_id, done.token, "completed", packed, KEEP_MS)
         assert stored
         return [_taken(row) for row in rows]
 
     async def release(self, taken: Taken, *, counted: bool) -> bool:
-        """Hand a job back."""
+        """Release a job."""
         stored, _ = await self._give("RELEASE", 0, LEVELS, taken.job_id, taken.token, int(counted))
         return bool(stored)
 
     async def sweep(self, *, locked: bool = False, idle_ms: int = 0) -> int:
-        """Find forgotten jobs.
+        """Sweep the queue; returns the number of jobs found.
 
         Args:
             locked: leave the lock of an earlier sweep where it is.
@@ -139,28 +139,28 @@ class Steps:
         return answer
 
     async def lapse(self, *job_ids: str) -> None:
-        """Let the leases of jobs end now."""
+        """End the leases of jobs now."""
         for job_id in job_ids:
             await self._redis.delete(schema.LEASE + job_id)
             await self._redis.zadd(schema.LEASES + self.queue, {job_id: 1}, xx=True)
 
     async def lose(self, *job_ids: str) -> None:
-        """Let jobs be taken from their worker: their leases lapse, and a sweep finds that."""
+        """Lose jobs: their leases lapse, and a sweep requeues them."""
         await self.lapse(*job_ids)
         await self.sweep()
 
     async def subqueue(self, principal: str, level: str = "interactive") -> list[str]:
-        """The ids in a principal's line, the next one first."""
+        """The ids in a principal's subqueue, the next one first."""
         found: Any = self._redis.lrange(f"{schema.SUBQUEUE}{self.queue}:{level}:{principal}", 0, -1)
         return [job_id.decode() for job_id in await found]
 
     async def depth(self) -> dict[str, int]:
-        """How many jobs wait, by principal and (``*``) in all."""
+        """Number of queued jobs by principal, and (``*``) in all."""
         found: Any = self._redis.hgetall(schema.DEPTH + self.queue)
         return {who.decode(): int(count) for who, count in (await found).items()}
 
     async def leased(self) -> dict[str, int]:
-        """Until when each running job is somebody's, in ms."""
+        """The end of each lease, in ms."""
         found = await self._redis.zrange(schema.LEASES + self.queue, 0, -1, withscores=True)
         return {job_id.decode(): int(until) for job_id, until in found}
 
@@ -170,7 +170,7 @@ class Steps:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def pace(self, milliseconds: int) -> None:
-        """Tell how long the queue's jobs take."""
+        """Report how long the queue's jobs take."""
         await self._give("HEARTBEAT", 0, LEVELS, ALIVE_MS, codec.pack_for_lua({self.queue: milliseconds}))
 
     async def _claim(self, most: int, level: str) -> list[Taken]:
@@ -184,7 +184,7 @@ class Steps:
     def want(
         self, slots: int, levels: Sequence[str] = LEVELS, *, shown: bool = True
     ) -> tuple[list[str], list[str | bytes | int]]:
-        """The keys and first arguments of a script that is to give it jobs: so many that it holds no more than `slots`.
+        """The keys and first arguments of a script that may return claims, up to `slots` jobs held in all.
 
         Args:
             slots: how many it may hold.
@@ -210,15 +210,15 @@ class Steps:
 
 
 class Orders:
-    """What a worker is told, in order."""
+    """Messages on a worker's control channel, in order."""
 
     def __init__(self, channel: PubSub) -> None:
         self._channel = channel
 
     async def next(self) -> tuple[str, Any]:
-        """The next order, and what it is about: a job taken over, the token of one to be stopped, or nothing."""
+        """The next message, with the assigned job, or the token of the attempt to be stopped."""
         message = await self._channel.get_message(timeout=10)
-        assert message, "the worker was told nothing"
+        assert message, "no message came"
         order, *what = codec.unpack_order(message["data"])
         match order:
             case b"run":
@@ -228,7 +228,7 @@ class Orders:
         return order.decode(), None
 
     async def none(self) -> None:
-        """Nothing was told that is not read yet."""
+        """Assert that no unread message is left."""
         await self._channel.ping()
         message = await self._channel.get_message(timeout=10)
         assert message

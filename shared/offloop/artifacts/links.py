@@ -1,7 +1,7 @@
-"""Signed links to artifacts: whoever holds one may read (or fill) that one artifact for a short while, no more.
+"""Signed links: each allows its holder to read (or fill) one artifact for a short while.
 
-The signature is HMAC-SHA256 over method, id and expiry, with a key that all front ends share through Redis; it is made
-by whichever needs it first.
+The signature is HMAC-SHA256 over method, id and expiry, with a key that all front ends share through Redis; the first
+that needs it creates it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Links:
 
     Args:
         key: from `shared_key`.
-        base_url: where clients reach this front end, or what answers that; it is asked only when a link is made.
+        base_url: where clients reach this front end, or a function that returns it, called when a link is made.
     """
 
     def __init__(self, key: bytes, base_url: str | Callable[[], str]) -> None:
@@ -56,7 +56,7 @@ class Links:
         return min(int(time.time()) + LINK_SECONDS, artifact.expires // 1000)
 
     def holds(self, method: str, artifact_id: str, expires: str, signature: str) -> bool:
-        """Whether a link was made by us for this and has not run out."""
+        """Whether the signature is valid and the link has not expired."""
         if not _SECONDS.fullmatch(expires) or int(expires) < time.time():
             return False
         return hmac.compare_digest(self._sign(method, artifact_id, expires).encode(), signature.encode())

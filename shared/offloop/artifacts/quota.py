@@ -1,4 +1,4 @@
-"""What each principal keeps: which artifacts, how many bytes, and how much of both is allowed.
+"""Storage quota: artifacts and bytes of each principal, counted and bounded.
 
 The counts lie in Redis, so they hold over every front end and worker. An artifact is counted from before its bytes are
 kept until it expires; a process that dies in between leaves it counted until then, and no longer. So a quota may for a
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What one principal may keep.
+    """Quota of one principal.
 
     Attributes:
         artifacts: how many; an upload that has not arrived counts as one.
@@ -36,24 +36,24 @@ class Quota:
 
     @classmethod
     def of(cls, settings: Settings) -> Quota:
-        """What the operator allows."""
+        """From the settings."""
         return cls(settings.max_artifacts_per_principal, settings.max_stored_mb_per_principal << 20)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a principal keeps now."""
+    """Usage of one principal."""
 
     artifacts: int
     bytes: int
 
 
 class Quotas:
-    """The artifacts of every principal, counted.
+    """Quotas of all principals.
 
     Args:
         redis: where the counts are.
-        quota: what one principal may keep.
+        quota: of each principal.
     """
 
     def __init__(self, redis: RedisClient, quota: Quota) -> None:
@@ -110,7 +110,7 @@ class Quotas:
             await self._refund(keys=schema.quota_keys(principal), args=[*ids])
 
     async def usage(self, principal: str) -> Usage:
-        """What a principal keeps now.
+        """Usage of a principal.
 
         Raises:
             Unavailable: Redis does not answer.

@@ -103,7 +103,7 @@ class ArtifactStore:
             path: the file; it is copied.
             principal: the owner.
             name: for display.
-            mime_type: as a client is told.
+            mime_type: of the file.
             digest: the SHA-256 of the file, in hexadecimal.
             job: the id of the job that made it; once it is deleted, equal requests do not share that job.
 
@@ -131,7 +131,7 @@ class ArtifactStore:
         return artifact
 
     async def forget(self, artifacts: Iterable[Artifact], principal: str) -> None:
-        """Take back artifacts that nobody was told of.
+        """Delete artifacts that no caller has seen.
 
         Raises:
             Unavailable: Redis does not answer; they go when they expire.
@@ -141,7 +141,7 @@ class ArtifactStore:
     async def delete(self, ids: Iterable[str], *, principal: str) -> list[str]:
         """Delete artifacts of a principal, uploads that have not arrived too; all others are left as they are.
 
-        They are gone at once, and not counted any more. Their bytes go with their hour, for others may share them; a
+        They are gone now, and not counted any more. Their bytes go with their hour, for others may share them; a
         download that has begun gets to its end.
 
         Returns:
@@ -238,8 +238,8 @@ class ArtifactStore:
                 pipe.hgetall(schema.artifact_key(artifact_id))
             found = await pipe.execute()
         read = [_read(artifact_id, fields) for artifact_id, fields in zip(ids, found, strict=True) if fields]
-        shown = [artifact for owner, artifact in read if owner == principal and not artifact.pending]
-        return shown, start + count if len(ids) == count else None
+        artifacts = [artifact for owner, artifact in read if owner == principal and not artifact.pending]
+        return artifacts, start + count if len(ids) == count else None
 
     async def stream(self, artifact: Artifact, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Yield the bytes from `start` up to `end` (default: the end), in pieces of about 1 MiB.

@@ -1,4 +1,4 @@
-"""Batches: many inputs for one kind as one job, accepted as a whole, and what became of each item.
+"""Batches: many inputs for one kind as one job, accepted as a whole, and the outcome of each item.
 
 An item is a job like any other. The batch is a record without an execution: the scripts move it when
 its items end, and everything that knows jobs (status, wait, list, cancel, webhooks) knows it by its id.
@@ -45,14 +45,14 @@ MAX_FAILURES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One place of a batch.
+    """One item of a batch.
 
     Attributes:
         index: which, from 0.
         job_id: the job that does it; equal items may share one.
         state: of that job.
         outcome: how it ended, if it has and is not `omitted`.
-        omitted: its outcome is too large to be shown with the others.
+        omitted: its outcome is too large for this answer.
     """
 
     index: int
@@ -91,7 +91,7 @@ class Batches:
     Args:
         redis: commands go here.
         bounds: how much, and how long.
-        front_end: the name under which this process is told of changes.
+        front_end: the name of this process's reply channel.
     """
 
     def __init__(self, redis: RedisClient, bounds: Bounds, *, front_end: str = "") -> None:
@@ -116,15 +116,15 @@ class Batches:
         Args:
             kind: what to do with each item.
             values: the items' validated inputs, 1 to `MAX_ITEMS`.
-            principal: who asks.
+            principal: the caller's principal.
             job_id: of the batch, from `offloop.queue.client.new_id`.
             key: the caller's idempotency key.
-            wait: this process is told of the batch's changes.
-            subscription: whom to tell of the batch's end.
+            wait: the batch's changes are pushed to this process.
+            subscription: a URL that gets a delivery of the batch's end.
             stop_on_error: the first item that fails ends those that have not ended.
 
         Raises:
-            BadInput: more items than may ever wait; or the URL to be told wants nothing more.
+            BadInput: more items than may ever wait; or the subscription's URL has answered 410 Gone.
             Busy: the queue has no room for all; nothing was queued.
             Conflict: the key was used for a different request.
             Unavailable: Redis does not answer. Sending the same again is safe.
@@ -138,8 +138,8 @@ class Batches:
         batch |= {"stop": "1" if stop_on_error else "", "whole": self._whole(kind, job_id, len(values))}
         if subscription:
             batch["notify"] = subscription.to_wire(principal, KIND, keyed=bool(key), keep_ms=schema.BATCH_KEPT_MS)
-        told = self._front_end if wait else ""
-        args: list[Any] = [job_id, told, codec.pack_for_lua(batch), self._items(kind, requests)]
+        waiter = self._front_end if wait else ""
+        args: list[Any] = [job_id, waiter, codec.pack_for_lua(batch), self._items(kind, requests)]
         async with answering():
             answer = await self._submit(args=args)
         try:
@@ -189,17 +189,17 @@ class Batches:
         return {"retention": self._bounds.retention_seconds * 1000, **packed}
 
     def _items(self, kind: Kind[Any, Any], requests: Sequence[Request]) -> bytes:
-        """The jobs and their places; equal items of a pure kind have one job, since they are read at one time."""
+        """The jobs and their indices; equal items of a pure kind have one job, since they are read at one time."""
         numbers: dict[object, int] = {}
         jobs: list[list[Any]] = []
-        places: list[int] = []
+        indices: list[int] = []
         for request in requests:
-            number = numbers.setdefault(request.fingerprint if kind.pure else len(places), len(jobs) + 1)
-            places.append(number)
+            number = numbers.setdefault(request.fingerprint if kind.pure else len(indices), len(jobs) + 1)
+            indices.append(number)
             if number > len(jobs):
                 jobs.append([new_id(), request.payload, request.key, request.fingerprint, request.references])
         each = {"kind": kind.name, "allowed": kind.retries + 1, "keep": self._bounds.pending_ms, "level": "batch"}
-        return codec.pack_for_lua({"each": each, "jobs": jobs, "indices": places, "fresh": self._bounds.fresh_ms})
+        return codec.pack_for_lua({"each": each, "jobs": jobs, "indices": indices, "fresh": self._bounds.fresh_ms})
 
 
 async def read(redis: RedisClient, job_id: str, *, start: int = 0) -> BatchPage | None:
@@ -223,23 +223,23 @@ async def read(redis: RedisClient, job_id: str, *, start: int = 0) -> BatchPage 
     return BatchPage(total, succeeded, failed, cancelled, items, failures, end if items and end < len(ids) else None)
 
 
-async def _items(redis: RedisClient, places: list[tuple[int, str]], budget: int) -> list[Item]:
+async def _items(redis: RedisClient, numbered: list[tuple[int, str]], budget: int) -> list[Item]:
     """Items with their outcomes, as many of these as the budget has bytes for."""
     async with redis.pipeline(transaction=False) as pipe:
-        for _, job_id in places:
+        for _, job_id in numbered:
             pipe.hmget(schema.RECORD + job_id, SNAPSHOT_FIELDS)
             pipe.strlen(schema.RESULT + job_id)
         found = await pipe.execute()
     fit: list[str] = []
-    for (_, job_id), size in zip(places, found[1::2], strict=True):
+    for (_, job_id), size in zip(numbered, found[1::2], strict=True):
         if size <= budget:
             budget -= size
             fit.append(job_id)
     results = await redis.mget([schema.RESULT + job_id for job_id in fit]) if fit else []
     outcomes: dict[str, bytes | None] = dict(zip(fit, results, strict=True))
     return [
-        _item(index, job_id, Record.from_redis(job_id, shown, outcomes.get(job_id)), omitted=job_id not in outcomes)
-        for (index, job_id), shown in zip(places, found[::2], strict=True)
+        _item(index, job_id, Record.from_redis(job_id, fields, outcomes.get(job_id)), omitted=job_id not in outcomes)
+        for (index, job_id), fields in zip(numbered, found[::2], strict=True)
     ]
 
 
@@ -254,10 +254,10 @@ async def _failures(redis: RedisClient, ids: list[str]) -> list[Item]:
         for job_id in ids:
             pipe.hget(schema.RECORD + job_id, "state")
         states = await pipe.execute()
-    places = [
-        place for place, state in zip(enumerate(ids), states, strict=True) if state in (None, State.FAILED.encode())
+    failed = [
+        each for each, state in zip(enumerate(ids), states, strict=True) if state in (None, State.FAILED.encode())
     ]
-    return await _items(redis, places[:MAX_FAILURES], PAGE_BYTES)
+    return await _items(redis, failed[:MAX_FAILURES], PAGE_BYTES)
 
 
 def _mark(kind: Kind[Any, Any], requests: Sequence[Request], *, stop_on_error: bool) -> str:

@@ -1,7 +1,7 @@
-"""The client side of the queue: submit a job, read it, list, cancel; and whether anybody works.
+"""Queue client: submit, read, list and cancel jobs; and which queues have living workers.
 
 Every method answers within the connection's own bounds and raises `Unavailable` where Redis does not answer, so callers
-need not know about Redis. Waiting for changes is the business of whoever owns the reply channel (the server's inbox).
+need not know about Redis. Waiting for changes is left to the owner of the reply channel (the server's inbox).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PENDING_SECONDS = 24 * 3600
 """How long a job may wait to be run before it is forgotten; renewed while it runs."""
 
 PATIENCE_SECONDS = 10
-"""How much longer than its caller waits a job may be queued, before it is taken for abandoned."""
+"""How much longer than its caller waits a job may be queued, before it counts as abandoned."""
 
 
 def new_id() -> str:
@@ -46,7 +46,7 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much may be asked for and how long it is kept.
+    """Bounds of the queue and of retention.
 
     Attributes:
         retention_seconds: how long an ended job can be read.
@@ -65,7 +65,7 @@ class Bounds:
 
     @property
     def fresh_ms(self) -> int:
-        """Who joins by the same input, and knows of no earlier job, gets results that are not about to expire."""
+        """How long a result must still be kept to be joined by equal input: its caller knows of no earlier job."""
         return self.retention_seconds * 500
 
 
@@ -75,7 +75,7 @@ class JobQueue:
     Args:
         redis: commands go here.
         bounds: how much, and how long.
-        front_end: the name under which this process is told of changes; ``""`` for one that never waits.
+        front_end: the name of this process's reply channel; ``""`` for one that never waits.
     """
 
     def __init__(self, redis: RedisClient, bounds: Bounds, *, front_end: str = "") -> None:
@@ -106,17 +106,17 @@ class JobQueue:
         Args:
             kind: what to do.
             value: its validated input.
-            principal: who asks.
+            principal: the caller's principal.
             job_id: from `new_id`; the caller makes it, so that it can listen before it asks.
             key: the caller's idempotency key.
-            wait_seconds: how long the caller waits. Above 0 the job goes before those nobody waits for, this process
-                is told of its changes, and unless it is disclosed or has a key it is dropped where it was not begun
-                when the wait is long over.
-            subscription: whom to tell of the job's end; with one, the job is never dropped.
+            wait_seconds: how long the caller waits. Above 0 the job is interactive and its changes are pushed to this
+                process; unless it is disclosed or has a key, it is dropped where it was not begun when the wait is
+                long over.
+            subscription: a URL that gets a delivery of the job's end; with one, the job is never dropped.
 
         Raises:
-            BadInput: the URL to be told has asked for nothing more, or too many are told of this job already.
-            Busy: the queue is full, or too much waits for the host to be told; nothing was queued.
+            BadInput: the subscription's URL has answered 410 Gone, or the job has as many subscriptions as it may have.
+            Busy: the queue is full, or too many deliveries wait for the URL's host; nothing was queued.
             Conflict: the key was used for a different request.
             Unavailable: Redis does not answer. Sending the same again is safe.
         """
@@ -147,7 +147,7 @@ class JobQueue:
         return submitted(answer, queue=kind.queue, key=key, subscription=subscription)
 
     async def mark_disclosed(self, job_id: str) -> None:
-        """Note that the caller is told the id, before it is: from now on the job is run however long it waits.
+        """Note that the caller gets the id, before it does: from now on the job is run however long it waits.
 
         Raises:
             Unavailable: Redis does not answer.
@@ -156,18 +156,18 @@ class JobQueue:
             await self._mark_disclosed(args=[job_id])
 
     async def get(self, job_id: str, *, principal: str, wait: bool = False, begin: bool = False) -> Record:
-        """Read a job; with `wait`, this process is told of its progress and end from now on, with `begin` of its start.
+        """Read a job; with `wait`, its progress and end are pushed to this process from now on, with `begin` its start.
 
         Raises:
             NotFound: the principal has no such job.
             Unavailable: Redis does not answer.
         """
         async with answering():
-            shot = await self._read(args=[job_id, principal, self._front_end if wait else "", int(begin)])
-        return found(job_id, shot)
+            snapshot = await self._read(args=[job_id, principal, self._front_end if wait else "", int(begin)])
+        return found(job_id, snapshot)
 
     async def cancel(self, job_id: str, *, principal: str) -> tuple[Record, int]:
-        """Ask for a job to stop. A queued one ends at once; a running one is ``cancelled`` when its child is gone.
+        """Ask for a job to stop. A queued one ends now; a running one is ``cancelled`` when its child is gone.
 
         Returns:
             The job, and how many other requests share it; while there are any, it goes on.
@@ -178,11 +178,11 @@ class JobQueue:
         """
         async with answering():
             answer = await self._cancel(args=[job_id, principal, new_id(), _cancelled(job_id), self._keep_ms])
-        shot, left = answer or (None, 0)
-        return found(job_id, shot), left
+        snapshot, left = answer or (None, 0)
+        return found(job_id, snapshot), left
 
     async def abandon(self, job_id: str, request_id: str) -> bool:
-        """Give up a job whose id the caller was not told; answers whether that ends it, for nobody else shares it."""
+        """Detach a request whose caller never got the job's id; answers whether it was the last, which ends the job."""
         async with answering():
             return bool(await self._abandon(args=[job_id, request_id, _cancelled(job_id), self._keep_ms]))
 
@@ -226,8 +226,8 @@ class JobQueue:
                 pipe.get(schema.RESULT + name)
             found = await pipe.execute()
         return [
-            Record.from_redis(name, shown, result)
-            for name, shown, result in zip(names, found[::2], found[1::2], strict=True)
+            Record.from_redis(name, fields, result)
+            for name, fields, result in zip(names, found[::2], found[1::2], strict=True)
         ]
 
 
@@ -255,6 +255,6 @@ def _cancelled(job_id: str) -> bytes:
 
 
 def read_push(message: bytes) -> tuple[str, Record | None]:
-    """Take apart what a front end is sent: the job's id, and its record unless it was too large to push."""
-    job_id, shot = codec.unpack_push(message)
-    return job_id, Record.from_redis(job_id, *shot) if shot else None
+    """Decode a push to a front end: the job's id, and its record unless it was too large to push."""
+    job_id, snapshot = codec.unpack_push(message)
+    return job_id, Record.from_redis(job_id, *snapshot) if snapshot else None

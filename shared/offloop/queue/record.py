@@ -1,4 +1,4 @@
-"""The life of a job: its states, and the record that every side reads.
+"""Job record: states, progress, outcome.
 
 ::
 
@@ -7,7 +7,7 @@
       └──── release ─────┘   lost worker, retry, drain
       └──── cancel ──────────────────────▶ cancelled
 
-A job that is handed to a worker at once begins as running. The record is one Redis hash, changed only by the scripts in
+A job that is assigned to a worker begins as running. The record is one Redis hash, changed only by the scripts in
 `offloop.redis.scripts`; the outcome is arq's own result key, written in the same call. Times are milliseconds since
 1970 by Redis's clock.
 """
@@ -28,7 +28,7 @@ from offloop.redis.codec import pack, unpack
 
 
 class State(StrEnum):
-    """Where a job is in its life."""
+    """State of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -57,7 +57,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The job did what was asked.
+    """The job succeeded.
 
     Attributes:
         output: the kind's output model, as plain data.
@@ -83,7 +83,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Somebody who may asked for the job to stop, and it has stopped."""
+    """The job was cancelled, and has stopped."""
 
     state = State.CANCELLED
 
@@ -139,7 +139,7 @@ def sweep_args(queue: str, *, lock_ms: int, keep_ms: int, retention_ms: int) -> 
 
 
 def unpack_outcome(data: bytes) -> Outcome:
-    """Read what `pack_outcome` made."""
+    """Decode the envelope of `pack_outcome`."""
     found = deserialize_result(data, deserializer=unpack)
     match found.result:
         case dict() as result if found.success:
@@ -153,16 +153,16 @@ def unpack_outcome(data: bytes) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One job as everybody sees it.
+    """One job, as front ends and workers read it.
 
     Attributes:
         job_id: 128 random bits, url-safe.
-        principal: who asked.
-        kind: what for.
-        queue: where it waits.
-        state: where it is in its life.
+        principal: the caller's principal.
+        kind: name of the kind.
+        queue: name of the queue.
+        state: the current state.
         attempt: number of the current or last execution; 0 before the first. It only grows.
-        progress: the last progress told, if any.
+        progress: the last reported progress, if any.
         created: when it was accepted, in ms.
         started: when the current attempt began, in ms, if one did.
         finished: when it ended, in ms, if it has.
@@ -184,9 +184,9 @@ class Record:
     outcome: Outcome | None
 
     @classmethod
-    def from_redis(cls, job_id: str, shown: Sequence[Any], result: bytes | None) -> Record | None:
+    def from_redis(cls, job_id: str, fields: Sequence[Any], result: bytes | None) -> Record | None:
         """Read the fields of `SNAPSHOT_FIELDS`, and arq's result key; None where there is no such job."""
-        principal, kind, queue, state, attempt, progress, created, started, finished, expires = shown
+        principal, kind, queue, state, attempt, progress, created, started, finished, expires = fields
         if not state:  # None from a reply, False from a message of Lua's
             return None
         now = _STATES[state]

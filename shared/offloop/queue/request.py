@@ -23,13 +23,13 @@ _CHANGING: Final = frozenset({"root", "http", "https"})
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for, as it travels.
+    """A request, as it is stored.
 
     Attributes:
         payload: arq's serialized job.
         references: the artifacts and URLs that the input names, as a packed list: the worker fetches them before the
             payload is read.
-        fingerprint: the same for equal requests only; ``""`` where nobody needs it.
+        fingerprint: the same for equal requests only; ``""`` where it is not needed.
         key: under which an equal request finds the job; ``""`` where each is a job of its own.
     """
 
@@ -58,10 +58,9 @@ def fingerprint(kind: str, arguments: dict[str, Any]) -> str:
 
 
 def _join_key(kind: Kind[Any, Any], schemes: Collection[str], principal: str, key: str | None, mark: str) -> str:
-    """Under which name an equal request finds the job; ``""`` where each request is a job of its own."""
+    """The key under which an equal request finds the job; ``""`` where each request is a job of its own."""
     if key:
         return schema.idempotency_key(principal, key)
-    # What lies under a root or at a URL may change from one job to the next: its reference is not the input itself.
     if kind.pure and _CHANGING.isdisjoint(schemes):
         return schema.same_input_key(principal, mark)
     return ""

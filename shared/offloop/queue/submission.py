@@ -27,8 +27,8 @@ def submitted(
     """What the scripts answer to a submit.
 
     Raises:
-        BadInput: the URL to be told has asked for nothing more, or too many are told of this job already.
-        Busy: the queue is full, or too much waits for the host to be told; nothing was queued.
+        BadInput: the subscription's URL has answered 410 Gone, or the job has as many subscriptions as it may have.
+        Busy: the queue is full, or too many deliveries wait for the URL's host; nothing was queued.
         Conflict: the key was used for a different request.
     """
     match answer:

@@ -1,4 +1,4 @@
-"""Whom to tell of a job's end: a URL, checked as far as can be known when the job is submitted."""
+"""Webhook subscription: a URL for the end of a job, checked as far as possible when the job is submitted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BACKLOG_SECONDS: Final = 60.0
 
 
 def webhook_policy(settings: Settings) -> Policy:
-    """Which URLs may be told, as the settings say."""
+    """The policy for webhook URLs, from the settings."""
     return Policy(
         tuple(host.lower() for host in settings.webhook_hosts),
         tuple(ip_network(network) for network in settings.fetch_networks),
@@ -31,7 +31,7 @@ def webhook_policy(settings: Settings) -> Policy:
 
 @dataclass(frozen=True, slots=True)
 class WebhookSubscription:
-    """That a URL wants to be told of the end of a job.
+    """A URL that gets a delivery of the end of a job.
 
     Attributes:
         delivery_id: of the delivery that comes of it; every attempt to send it carries it as ``webhook-id``.
@@ -48,7 +48,7 @@ class WebhookSubscription:
         """A new subscription to a URL.
 
         Raises:
-            BadInput: it may not be told; the message says why. Where its name leads is seen when it is sent.
+            BadInput: the policy refuses the URL; the message states the reason. Addresses are checked when it is sent.
         """
         if len(url) > MAX_URL:
             message = f"notify_url has {len(url)} characters, {MAX_URL} are allowed; nothing was queued."
@@ -61,17 +61,17 @@ class WebhookSubscription:
         host = parsed.netloc.decode("ascii")
         if parsed.scheme == "http" and not _named(parsed.host, policy):
             message = (
-                f"notify_url must begin with https://: {host} would be told in the clear. Only the operator can allow "
-                "that, by naming the host in OFFLOOP_WEBHOOK_HOSTS. Nothing was queued."
+                f"notify_url must begin with https://: deliveries to {host} would travel in the clear. "
+                "Only the operator can allow that, by naming the host in OFFLOOP_WEBHOOK_HOSTS. Nothing was queued."
             )
             raise BadInput(message)
         return cls(f"msg_{secrets.token_urlsafe(16)}", str(parsed), host)
 
     def to_wire(self, principal: str, kind: str, *, keyed: bool, keep_ms: int) -> dict[str, Any]:
-        """As the script of a submit takes it.
+        """The argument of a submit's script.
 
         Args:
-            principal: who submits.
+            principal: the submitting principal.
             kind: of the job.
             keyed: whether an idempotency key says that the same request may have been sent before.
             keep_ms: how long the job may wait to be run.
@@ -80,7 +80,7 @@ class WebhookSubscription:
             "id": self.delivery_id,
             "url": self.url,
             "address": hashlib.sha256(self.url.encode()).hexdigest()[:32],
-            "destination": f"{self.host}|{principal}",  # a host has no bar, whoever names the principals
+            "destination": f"{self.host}|{principal}",  # a host has no bar
             "principal": principal,
             "kind": kind,
             "keyed": keyed,
@@ -89,18 +89,18 @@ class WebhookSubscription:
         }
 
     def declined(self, reason: str) -> OffloopError:
-        """Why the script did not accept the job with this subscription."""
+        """The error of a script that did not accept the job with this subscription."""
         match reason:
             case "endpoint-gone":
                 message = (
-                    f"notify_url: {self.host} answered 410 Gone to an earlier delivery, so this URL is told nothing "
+                    f"notify_url: {self.host} answered 410 Gone to an earlier delivery, so this URL gets nothing "
                     "more. Use another URL, or call replay_delivery for one of its deliveries once it is back. "
                     "Nothing was queued."
                 )
                 return BadInput(message)
             case "crowded":
                 message = (
-                    f"notify_url: {schema.MAX_URLS} URLs are told of this job already, and no more may be. "
+                    f"notify_url: {schema.MAX_URLS} URLs are notified of this job already, and no more may be. "
                     "Leave notify_url out; nothing was queued."
                 )
                 return BadInput(message)

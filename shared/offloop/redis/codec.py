@@ -77,15 +77,15 @@ def _text(value: Any) -> Any:
 
 
 def unpack_order(message: bytes) -> list[Any]:
-    """Decode what the scripts tell a worker, see `offloop.redis.scripts`."""
+    """Decode a message on a worker's control channel, see `offloop.redis.scripts`."""
     order: list[Any] = msgpack.unpackb(message, raw=True, strict_map_key=False)
     return order
 
 
 def unpack_push(message: bytes) -> tuple[str, Any]:
-    """Decode what the scripts push with Lua's cmsgpack, which knows only byte strings: the id, and a snapshot."""
-    job_id, shot = msgpack.unpackb(message, raw=True, strict_map_key=False)
-    return job_id.decode(), shot
+    """Decode a push of Lua's cmsgpack, which knows only byte strings: the id, and a snapshot."""
+    job_id, snapshot = msgpack.unpackb(message, raw=True, strict_map_key=False)
+    return job_id.decode(), snapshot
 
 
 def timestamp(ms: int) -> str:
@@ -95,5 +95,5 @@ def timestamp(ms: int) -> str:
 
 @lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
-    """Kept, for the times of a job, and of jobs that run at once, lie within few seconds; an answer has four."""
+    """Cached: the times of concurrent jobs lie within few seconds, and an answer has four of them."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

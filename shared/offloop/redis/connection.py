@@ -1,7 +1,7 @@
-"""The one way to open a connection to Redis: read timeouts, keepalive, retries, health checks.
+"""Connections to Redis: read timeouts, keepalive, retries, health checks.
 
 arq's own `create_pool` cannot set a read timeout, so that a half-open connection would hang for ever; its `ArqRedis` is
-handed a pool of ours instead. The values were proven against a Sentinel failover and a frozen server.
+given a pool of ours instead. The values were proven against a Sentinel failover and a frozen server.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BLOCK_SECONDS = 5
 
 
 def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
-    """Open a pool for commands that answer at once.
+    """Open a pool for commands that do not block.
 
     Args:
         url: ``redis://``, ``rediss://`` (TLS; certificate and host name are checked), ``unix://``, or for Sentinel
@@ -66,7 +66,7 @@ def connect_blocking(url: str) -> ArqRedis:
     """Open connections for commands that block and for subscriptions (`offloop.redis.subscriber`).
 
     A command may block for up to `BLOCK_SECONDS`. Nothing is tried again: the caller's loop does that. A connection
-    that stays silent for longer is dead, even where nobody closed it (a router was restarted, say).
+    that stays silent for longer is dead, even where it was not closed (a router was restarted, say).
     """
     options = {"socket_timeout": BLOCK_SECONDS + 3, "retry": Retry(ExponentialBackoff(), 0)}
     pool = _sentinel_pool(url, options) if "+sentinel:" in url else _pool(url, ConnectionPool, **options)

@@ -1,4 +1,4 @@
-"""One connection to Redis for the commands of all tasks: each is sent at once, none waits for another's reply.
+"""Multiplexer: one pipelined connection to Redis for the commands of all tasks; none waits for another's reply.
 
 redis-py gives every command a connection of its own from a pool, and takes about 55 µs of CPU for it. A dispatcher
 sends several small scripts a job, so here they share one connection: replies come in the order of the commands, so a
@@ -125,7 +125,7 @@ class Multiplexer:
         try:
             return await replies.ask(command)
         except ReadOnlyError:
-            replies.abort()  # it was the primary and is none now; who is will be asked anew
+            replies.abort()  # a demoted primary: the next connection asks for the new one
             raise
 
     async def _open(self) -> _Replies:
@@ -164,7 +164,7 @@ class _Replies(RawConnection):
         self._asked.append((self._loop.time(), reply))
         if self._look is None:  # one clock for all: a timer for each would cost as much as the rest
             self._look = self._loop.call_later(SILENT_SECONDS, self._look_for_silence)
-        if self._held is None:  # the first in this turn of the loop leaves at once, those that follow leave together
+        if self._held is None:  # in each loop iteration the first is sent now, the others together
             self._held = []
             self._loop.call_soon(self._flush)
             self._transport.write(packed)
@@ -191,7 +191,7 @@ class _Replies(RawConnection):
     def heard(self, reply: Any) -> None:
         _, asked = self._asked.popleft()
         if asked.done():
-            return  # whoever asked has left
+            return  # its caller was cancelled
         if isinstance(reply, Exception):
             asked.set_exception(reply)
         else:

@@ -1,4 +1,4 @@
-"""Outages of Redis: which errors count, how long a call waits, what its caller is told."""
+"""Outages of Redis: the errors that count, how long a call waits, and the error its caller gets."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ NET_ERRORS: tuple[type[Exception], ...] = (
     OSError,
     asyncio.TimeoutError,
 )
-"""What a server that is away, restarting, frozen or failing over looks like from here."""
+"""Errors of a server that is away, restarting, frozen or failing over."""
 
 
 AWAY: tuple[type[Exception], ...] = (*NET_ERRORS, RedisError, Unavailable)
-"""All of that, and what a server says while it loads, is full, or has lost a script."""
+"""All of these, and the errors of a server that loads, is full, or has lost a script."""
 
 
 async def forever(step: Callable[[], Awaitable[None]], *, pause: float = 2.0) -> NoReturn:

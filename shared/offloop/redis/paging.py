@@ -23,7 +23,7 @@ _CURSOR_LENGTH = 16
 
 
 def encode_cursor(start: int) -> str:
-    """Where the next page of a list begins, as a client is told."""
+    """The cursor of the page that begins at a position."""
     return base64.urlsafe_b64encode(b"o%d" % start).decode().rstrip("=")
 
 

@@ -1,4 +1,4 @@
-"""A connection that redis-py has made (TLS, AUTH, database, Sentinel), read by us in the turn in which data arrives."""
+"""Raw connection: made by redis-py (TLS, AUTH, database, Sentinel), and read here in the callback of its data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class RawConnection(asyncio.Protocol):
-    """What is said over one connection; redis-py only connects it, and closes it in the end.
+    """Replies of one connection, which redis-py connects, and closes in the end.
 
     Attributes:
         over: the connection is broken, or about to be.
@@ -26,46 +26,46 @@ class RawConnection(asyncio.Protocol):
         self._reader = hiredis.Reader(replyError=BaseParser.parse_error)
         writer = cast("asyncio.StreamWriter", connection._writer)  # noqa: SLF001 -- redis is pinned, a test holds this
         self._transport = cast("asyncio.Transport", writer.transport)
-        # redis-py's own protocol: it wants to hear of the end, for whoever closes the connection waits for that.
+        # redis-py's own protocol must learn of the end: closing the connection waits for that.
         self._former = cast("asyncio.Protocol", self._transport.get_protocol())
         self._transport.set_protocol(self)
 
     @abstractmethod
     def heard(self, reply: Any) -> None:
-        """Take in one reply.
+        """Handle one reply.
 
         Raises:
-            IndexError: nobody asked for it; the connection is given up.
+            IndexError: no command awaits it; the connection is aborted.
         """
 
     @abstractmethod
     def ended(self, error: RedisConnectionError) -> None:
-        """Take in that nothing more will come; `error` is for those who wait."""
+        """Handle the end of the connection; `error` is for the commands that await a reply."""
 
     def abort(self) -> None:
-        """Give the connection up."""
+        """Abort the connection."""
         self.over = True
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Hear every reply that is whole."""
+        """Handle every reply that is complete."""
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
                 self.heard(reply)
         except (hiredis.ProtocolError, IndexError):
-            self.abort()  # not Redis's protocol, or a reply that nobody asked for
+            self.abort()  # not Redis's protocol, or a reply to no command
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell everybody who is concerned."""
+        """Fail the commands that await a reply, and tell redis-py."""
         self.over = True
         self.ended(broken())
         self._former.connection_lost(error)
 
 
 def broken() -> RedisConnectionError:
-    """What those are told who wait for a connection that is gone."""
+    """The error of commands whose connection broke."""
     return RedisConnectionError("the connection to Redis broke")

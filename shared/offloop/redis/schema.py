@@ -74,7 +74,7 @@ DELIVERY_KEPT_MS: Final = 7 * 86_400_000
 """How long a delivery is kept beyond its job's time in the queue, and beyond each attempt to send it."""
 
 MAX_URLS: Final = 20
-"""URLs that may be told of one job."""
+"""Deliveries of one job."""
 
 MAX_WAITING_DELIVERIES: Final = 10_000
 """Deliveries of one principal that may wait for one host."""
@@ -94,12 +94,12 @@ def pool_name(queues: Iterable[str]) -> str:
 
 
 def rotation_key(queue: str, level: str) -> str:
-    """The sorted set of the principals who wait at a level of a queue, by whose turn it is."""
+    """The sorted set of the principals that wait at a level of a queue, by their order in the rotation."""
     return f"{ROTATION}{queue}:{level}"
 
 
 def sweep_keys(queue: str) -> list[str]:
-    """The lock of the one process that sweeps a queue now, when it was swept last, and where it goes on."""
+    """The lock of a queue's sweep, the time of the last one, and where its search for stock jobs goes on."""
     return [f"offloop:sweep:{queue}", f"offloop:swept:{queue}", f"offloop:scan:{queue}"]
 
 

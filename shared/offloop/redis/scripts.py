@@ -11,7 +11,7 @@ next. Free slots are only hints: each heartbeat counts them anew and claims what
 
 Words: *payload* arq's serialized job · *lease* a key that lives as long as its worker renews it · *token*
 ``owner:number``, the fence: written into the record at each claim, so that a late write of a lost attempt is refused ·
-*pool* the workers that serve the same queues · *assigned* given to a worker that has not shown yet that it knows of it.
+*pool* the workers that serve the same queues · *assigned* pushed to a worker that has not confirmed it yet.
 
 Messages on a worker's control channel: ``{'run', row}`` (a job is assigned; see ``lua/lib/worker/claim.lua``),
 ``{'stop', token}`` (a job was cancelled), ``{'look'}`` (something waits), ``{'deliver'}`` (a delivery is due).

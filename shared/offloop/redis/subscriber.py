@@ -1,7 +1,7 @@
-"""One subscription, heard in the turn of the loop in which a message arrives.
+"""Subscriber: one channel, whose messages are handled in the callback of their data.
 
-redis-py wakes a task for each message, which looks for the next one under a timeout; that takes longer than most of
-what a message asks for. Here a message is a call.
+redis-py wakes a task for each message, which waits for the next one under a timeout; that takes longer than handling
+most messages. Here a message is a call.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Subscriber:
             await self._pool.release(connection)
 
     async def hear_all(self) -> None:
-        """Return when everything was heard that was said before now; at once where nothing is heard.
+        """Return when all messages published before now are handled; immediately where there is no subscription.
 
         Raises:
             RedisConnectionError: the connection breaks.
@@ -96,7 +96,7 @@ class _Messages(RawConnection):
         await answered
 
     async def still_there(self) -> None:
-        """Return after a while in which the server has shown itself.
+        """Return after a while in which the server has answered.
 
         Raises:
             RedisConnectionError: the connection broke.
@@ -139,4 +139,4 @@ class _Messages(RawConnection):
     def _finish(self, error: Exception) -> None:
         if not self._end.done():
             self._end.set_exception(error)
-            self._end.exception()  # who has left need not be told
+            self._end.exception()  # retrieved: its listener may be gone

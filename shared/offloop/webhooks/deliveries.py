@@ -1,4 +1,4 @@
-"""Deliveries as the principal sees them whose jobs they tell of, and the secrets that sign them."""
+"""Webhook deliveries as their principal sees them, and the secrets that sign them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN: Final = ["job", "kind", "url", "state", "attempts", "status", "error", "
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery is in its life."""
+    """State of a delivery."""
 
     WAITING = "waiting"
     PENDING = "pending"
@@ -42,7 +42,7 @@ class Delivery:
 
     Attributes:
         delivery_id: what receivers see as ``webhook-id``.
-        job_id: the job it tells of.
+        job_id: its job.
         kind: of the job.
         url: where to, without the query, which may hold secrets.
         state: ``waiting`` for the job to end, ``pending`` (to be sent, now or again), ``delivered``, ``failed`` (after
@@ -93,7 +93,7 @@ class DeliveryPage:
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """A secret, which is shown this once.
+    """A new secret; it cannot be read again.
 
     Attributes:
         secret: ``whsec_…``.
@@ -105,7 +105,7 @@ class NewSecret:
 
 
 class Webhooks:
-    """What a front end does with deliveries.
+    """Deliveries, as front ends handle them.
 
     Args:
         redis: where they are.
@@ -154,7 +154,7 @@ class Webhooks:
 
         Raises:
             NotFound: the principal has no such delivery.
-            Conflict: its job goes on, so there is nothing to tell yet.
+            Conflict: its job has not ended.
             Unavailable: Redis does not answer.
         """
         async with answering():

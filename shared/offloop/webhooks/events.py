@@ -56,7 +56,7 @@ def headers(delivery_id: str, seconds: int, signers: Sequence[str], body: bytes)
 
 
 def event(record: Record) -> dict[str, Any]:
-    """What is to be told of a job that has ended, as plain data of a bounded size; without the links."""
+    """The event of a job that has ended, as plain data of a bounded size; without the links."""
     done = record.outcome if isinstance(record.outcome, Done) else None
     return _event(
         record.job_id,
@@ -80,15 +80,15 @@ def late_event(job_id: str, kind: str, state: str, finished: int) -> dict[str, A
     return _event(job_id, kind, state, finished=finished, **lost)
 
 
-def body(told: dict[str, Any], links: Links | None) -> bytes:
+def body(content: dict[str, Any], links: Links | None) -> bytes:
     """The event as JSON of at most `MAX_BODY` bytes; what is too large is left out, and named in ``data.omitted``.
 
     Args:
-        told: from `event`.
+        content: from `event`.
         links: makes links to the files, where clients have an address to reach them by.
     """
-    artifacts = [_linked(made, links) for made in told["data"]["artifacts"]]
-    return _json(_bounded({**told, "data": {**told["data"], "artifacts": artifacts}}))
+    artifacts = [_linked(artifact, links) for artifact in content["data"]["artifacts"]]
+    return _json(_bounded({**content, "data": {**content["data"], "artifacts": artifacts}}))
 
 
 def _signature(secret: str, signed: bytes) -> str:
@@ -102,30 +102,30 @@ def _event(job_id: str, kind: str, state: str, *, finished: int, **more: Any) ->
     return _bounded({"type": f"job.{state}", "timestamp": at, "data": data})
 
 
-def _bounded(told: dict[str, Any]) -> dict[str, Any]:
+def _bounded(content: dict[str, Any]) -> dict[str, Any]:
     """The event without what makes it too large, or what no JSON can hold."""
     for name in ("output", "warnings", "artifacts", "error"):
         try:
-            if len(_json(told)) <= MAX_BODY:
+            if len(_json(content)) <= MAX_BODY:
                 break
         except ValueError:
             pass  # a number in the output that is none, such as NaN
-        data = told["data"]
+        data = content["data"]
         if data[name]:
-            told = {**told, "data": {**data, name: _less(data[name]), "omitted": [*data["omitted"], name]}}
-    return told
+            content = {**content, "data": {**data, name: _less(data[name]), "omitted": [*data["omitted"], name]}}
+    return content
 
 
 def _plain(artifact: Artifact) -> dict[str, Any]:
     return {name: value for name, value in artifact.to_wire().items() if name != "blob"}
 
 
-def _linked(made: dict[str, Any], links: Links | None) -> dict[str, Any]:
-    shown = {**made, "expires_at": timestamp(made["expires"])}
-    del shown["expires"]
+def _linked(artifact: dict[str, Any], links: Links | None) -> dict[str, Any]:
+    linked = {**artifact, "expires_at": timestamp(artifact["expires"])}
+    del linked["expires"]
     if links:
-        shown["download_url"] = links.download(Artifact(**made, blob=""))
-    return shown
+        linked["download_url"] = links.download(Artifact(**artifact, blob=""))
+    return linked
 
 
 def _less(value: Any) -> Any:

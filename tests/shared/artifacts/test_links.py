@@ -52,7 +52,7 @@ def test_what_we_never_made_does_not_hold(expires: str, signature: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_all_front_ends_share_the_key_of_whoever_came_first(redis: ArqRedis) -> None:
+async def test_all_front_ends_share_the_key_of_the_first(redis: ArqRedis) -> None:
     first, *others = await asyncio.gather(*(shared_key(redis) for _ in range(5)))
     assert len(first) == 32
     assert set(others) == {first}

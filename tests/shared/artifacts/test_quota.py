@@ -111,7 +111,7 @@ async def test_a_file_that_the_store_does_not_take_is_not_counted(store: Artifac
     assert await store.quotas.usage("alice") == Usage(0, 0)
 
 
-async def test_files_that_are_taken_back_are_gone_and_not_counted(store: ArtifactStore, tmp_path: Path) -> None:
+async def test_files_of_a_failed_job_are_deleted_and_not_counted(store: ArtifactStore, tmp_path: Path) -> None:
     made = [await put(store, tmp_path, 10) for _ in range(2)]
     await store.forget(made, "alice")
     await store.forget([], "alice")
@@ -121,7 +121,7 @@ async def test_files_that_are_taken_back_are_gone_and_not_counted(store: Artifac
     assert await store.page("alice", 0, 10) == ([], None)
 
 
-async def test_deleting_frees_room_at_once_and_touches_nothing_of_others(
+async def test_deleting_frees_room_immediately_and_touches_nothing_of_others(
     store: ArtifactStore, redis: ArqRedis, tmp_path: Path
 ) -> None:
     """Unknown, foreign and repeated ids are left out of the answer; so is one that only looks like the sum's name."""
@@ -254,7 +254,7 @@ async def test_an_upload_counts_from_the_start_and_is_waited_for_an_hour(store: 
     assert (await store.get(filled.artifact_id, principal="alice")) == filled
 
 
-async def test_of_two_uploads_to_one_place_one_is_kept_and_the_larger_one_counts(
+async def test_of_two_uploads_to_one_artifact_one_is_kept_and_the_larger_one_counts(
     store: ArtifactStore, tmp_path: Path
 ) -> None:
     reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")

@@ -97,7 +97,7 @@ async def test_a_name_is_never_a_path(store: ArtifactStore, folder: Path, tmp_pa
     assert not (tmp_path / "escape").exists()
 
 
-async def test_a_stream_gives_the_bytes_asked_for_in_bounded_pieces(store: ArtifactStore, tmp_path: Path) -> None:
+async def test_a_stream_gives_the_requested_bytes_in_bounded_pieces(store: ArtifactStore, tmp_path: Path) -> None:
     artifact = await _put(store, _file(tmp_path))
     whole = await _read(store, artifact)
     assert b"".join(whole) == CONTENT
@@ -202,9 +202,7 @@ async def test_only_hours_that_are_long_over_are_collected(store: ArtifactStore,
     assert await store.collect() == 0
 
 
-async def test_a_blob_that_is_lost_is_a_failure_and_no_path_is_told(
-    store: ArtifactStore, folder: Path, tmp_path: Path
-) -> None:
+async def test_a_lost_blob_is_a_failure_that_names_no_path(store: ArtifactStore, folder: Path, tmp_path: Path) -> None:
     artifact = await _put(store, _file(tmp_path))
     (folder / artifact.blob).unlink()
     with pytest.raises(Unavailable) as refused:

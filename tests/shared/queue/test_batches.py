@@ -45,7 +45,7 @@ async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
 
 @pytest.fixture
 def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps are taken by hand."""
+    """A worker whose steps the test takes."""
     return Steps(redis)
 
 
@@ -55,7 +55,7 @@ def texts(*words: str) -> list[Text]:
 
 
 async def begin(redis: ArqRedis, values: Sequence[Model], of: Any = kind, **options: Any) -> Record:
-    """Submit a batch of alice's that her front end is told of."""
+    """Submit a batch of alice's whose changes are pushed."""
     options = {"principal": ALICE, "job_id": new_id(), "wait": True, **options}
     bounds = options.pop("bounds", BOUNDS)
     submission = await Batches(redis, bounds, front_end="front").submit(of, values, **options)
@@ -80,7 +80,9 @@ async def ids(redis: ArqRedis, batch: Record | str) -> list[str]:
     return [item.job_id for item in (await seen(redis, batch)).items]
 
 
-async def test_a_batch_runs_at_once_and_its_items_wait_in_order(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
+async def test_a_batch_runs_immediately_and_its_items_wait_in_order(
+    redis: ArqRedis, caller: Caller, worker: Steps
+) -> None:
     batch = await begin(redis, texts("a", "b", "c"))
     assert (batch.state, batch.kind, batch.queue, batch.attempt) == (State.RUNNING, batches.KIND, "default", 1)
     assert batch.started == batch.created
@@ -225,7 +227,7 @@ async def test_a_batch_whose_items_are_all_done_already_is_done(redis: ArqRedis,
     assert await redis.hget(schema.DELIVERY + "msg_1", "state") == b"pending"  # type: ignore[misc]
 
 
-async def test_the_url_is_told_when_the_batch_ends_and_not_before(redis: ArqRedis, worker: Steps) -> None:
+async def test_the_delivery_is_due_when_the_batch_ends_and_not_before(redis: ArqRedis, worker: Steps) -> None:
     batch = await begin(
         redis, texts("a", "b"), subscription=WebhookSubscription("msg_1", "https://example.com/", "example.com")
     )
@@ -252,7 +254,7 @@ async def test_a_job_that_many_batches_wait_for_is_done_again_for_the_next(redis
     assert len(set(jobs[: schema.MAX_BATCHES_PER_ITEM])) == 1
 
 
-async def test_cancelling_ends_queued_items_at_once_and_the_batch_with_the_last_child(
+async def test_cancelling_ends_queued_items_immediately_and_the_batch_with_the_last_child(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
     batch = await begin(redis, texts("done", "running", "waiting", "waiting too"))
@@ -317,7 +319,7 @@ async def test_a_batch_shared_by_its_key_goes_on_until_the_last_has_left(redis: 
 
 
 @pytest.mark.parametrize("left", [0, 3])
-async def test_the_first_failure_ends_the_others_where_that_is_asked(
+async def test_the_first_failure_ends_the_others_with_stop_on_error(
     redis: ArqRedis, caller: Caller, worker: Steps, left: int
 ) -> None:
     batch = await begin(redis, texts("bad", "running", *"abc"[:left]), stop_on_error=True)
@@ -351,7 +353,7 @@ async def test_a_lost_worker_or_a_drain_counts_nothing_twice(redis: ArqRedis, ca
 async def test_an_item_that_waited_too_long_has_failed(
     redis: ArqRedis, caller: Caller, worker: Steps, found_by: str
 ) -> None:
-    """Whoever finds that it is gone: the worker that would have taken it, or who cancels the batch."""
+    """A worker that claims it finds that it is gone, or a cancellation of the batch."""
     batch = await begin(redis, texts("a", "b"))
     first, second = await ids(redis, batch)
     await redis.delete(schema.RECORD + first, schema.PAYLOAD + first)
@@ -397,7 +399,7 @@ async def test_a_result_that_a_batch_holds_is_not_joined_when_its_files_are_abou
     assert await caller.submit(pure, Text(text="a")) != first
 
 
-async def test_an_item_that_is_asked_for_by_itself_is_listed(redis: ArqRedis, caller: Caller) -> None:
+async def test_an_item_that_is_submitted_by_itself_is_listed(redis: ArqRedis, caller: Caller) -> None:
     batch = await begin(redis, texts("a", "b"), pure)
     first, _ = await ids(redis, batch)
     assert await caller.submit(pure, Text(text="a")) == first
@@ -417,7 +419,7 @@ async def test_batch_and_items_are_their_principals_own(redis: ArqRedis, caller:
     )
 
 
-async def test_items_are_shown_in_pages_and_large_results_by_themselves(redis: ArqRedis, worker: Steps) -> None:
+async def test_items_come_in_pages_and_large_results_by_themselves(redis: ArqRedis, worker: Steps) -> None:
     batch = await begin(redis, texts(*map(str, range(PAGE + 5))))
     for number, taken in enumerate(await worker.claim(PAGE + 5)):
         large = number in (1, 2)
@@ -443,9 +445,7 @@ async def test_nothing_of_a_batch_stays_for_ever(redis: ArqRedis, caller: Caller
     assert [key async for key in redis.scan_iter(schema.PARENTS + "*")] == []
 
 
-async def test_callers_are_told_of_the_end_and_not_of_every_item(
-    redis: ArqRedis, caller: Caller, worker: Steps
-) -> None:
+async def test_the_end_is_pushed_and_not_every_item(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     batch = await begin(redis, texts(*map(str, range(100))))
     for taken in await worker.claim(100):
         await worker.finish(taken)

@@ -38,11 +38,11 @@ async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
 
 @pytest.fixture
 def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps are taken by hand."""
+    """A worker whose steps the test takes."""
     return Steps(redis)
 
 
-async def test_a_new_job_waits_in_its_line_where_nobody_has_a_place(
+async def test_a_new_job_waits_in_its_subqueue_without_a_free_slot(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
     submission = await caller.queue.submit(kind, Text(text="a"), principal=ALICE, job_id="first", wait_seconds=5)
@@ -125,7 +125,7 @@ async def test_a_full_queue_is_busy_and_nothing_is_left_of_the_refused(redis: Ar
 
 
 async def test_a_job_is_its_principals_own(caller: Caller) -> None:
-    """A foreign id is answered in the words of an unknown one, whatever is asked."""
+    """A foreign id gets the answer of an unknown one from every method."""
     job_id = await caller.submit(kind, Text())
     said = set()
     for wanted in (job_id, "unknown" + job_id[7:]):
@@ -137,8 +137,8 @@ async def test_a_job_is_its_principals_own(caller: Caller) -> None:
     assert (await caller.get(job_id)).state is State.QUEUED
 
 
-async def test_every_change_is_pushed_whole_to_who_waits(caller: Caller, worker: Steps) -> None:
-    """But for the claim: who waits, waits for more than that; the next push or read shows it."""
+async def test_every_change_is_pushed_whole_to_waiting_front_ends(caller: Caller, worker: Steps) -> None:
+    """Except the claim: the next push or read shows it."""
     job_id = await caller.submit(kind, Text())
     taken = await worker.claim_one(job_id)
     await worker.progress(taken, Progress(1, 2, "half"))
@@ -169,14 +169,14 @@ async def test_a_large_result_is_announced_without_itself(redis: ArqRedis, calle
     assert (await caller.pushed()).outcome == Done({"text": "x" * 20_000})
 
 
-async def test_who_waits_for_an_ended_job_is_not_noted(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
+async def test_a_wait_for_an_ended_job_is_not_stored(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     job_id = await caller.submit(kind, Text(), wait_seconds=0)
     await worker.finish(await worker.claim_one(job_id))
     assert (await caller.queue.get(job_id, principal=ALICE, wait=True)).state is State.COMPLETED
     assert not await redis.hexists(schema.RECORD + job_id, "waiters")  # type: ignore[misc]
 
 
-async def test_a_queued_job_is_cancelled_at_once(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
+async def test_a_queued_job_is_cancelled_immediately(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     job_id = await caller.submit(kind, Text())
     record, left = await caller.queue.cancel(job_id, principal=ALICE)
     assert (record.state, record.outcome, record.attempt, left) == (State.CANCELLED, Cancelled(), 0, 0)
@@ -186,7 +186,7 @@ async def test_a_queued_job_is_cancelled_at_once(redis: ArqRedis, caller: Caller
     assert (await caller.queue.cancel(job_id, principal=ALICE)) == (record, 0)
 
 
-async def test_cancelling_a_running_job_tells_its_worker_twice(caller: Caller, worker: Steps) -> None:
+async def test_cancelling_a_running_job_reaches_its_worker_in_two_ways(caller: Caller, worker: Steps) -> None:
     """At once on its control channel, and with the next heartbeat if that message was lost."""
     job_id = await caller.submit(kind, Text())
     taken = await worker.claim_one(job_id)
@@ -209,7 +209,7 @@ async def test_a_cancelled_job_that_comes_back_from_its_worker_is_not_run_again(
     assert await worker.depth() == {}
 
 
-async def test_leaving_cancels_only_what_nobody_else_waits_for(redis: ArqRedis, caller: Caller) -> None:
+async def test_abandoning_cancels_only_a_job_without_other_requests(redis: ArqRedis, caller: Caller) -> None:
     async with calling(redis, "second") as second:
         job_id = await caller.submit(kind, Text(), key="k")
         await second.submit(kind, Text(), key="k")

@@ -137,7 +137,7 @@ class World:
         return 0
 
     def _pick(self) -> tuple[Steps, Taken, Expected, bool] | None:
-        """One of all tokens ever handed out, its job, and whether it is the job's own now."""
+        """One of all tokens ever issued, its job, and whether it is the job's own now."""
         if not self.held:
             return None
         worker, taken = self.chance.choice(self.held[-8:])
@@ -184,7 +184,7 @@ class World:
                 return
 
     async def claim(self) -> None:
-        """A worker has a place, and looks at a level."""
+        """A worker has a free slot, and looks at a level."""
         worker, level = self.chance.choice(self.workers), self.chance.choice(LEVELS)
         job_id = self._next(level)
         found = await worker.claim(level=level)
@@ -206,7 +206,7 @@ class World:
             job.leased = job.leased or holds
 
     async def progress(self) -> None:
-        """A step forward is told."""
+        """Progress is reported."""
         if picked := self._pick():
             worker, taken, _, holds = picked
             assert await worker.progress(taken, Progress(1, 2, taken.token)) is holds
@@ -240,14 +240,14 @@ class World:
             assert (record.state, shared) == (job.state, left)
 
     async def leave(self) -> None:
-        """Somebody hangs up who was not told the id."""
+        """A caller without the id disconnects."""
         if picked := self._pick_job():
             job_id, job = picked
             ends = not job.over and self._give_up(job_id) == 0
             assert await self.queue.abandon(job_id, new_id()) is ends
 
     async def disclose(self) -> None:
-        """The caller is told the id."""
+        """The caller gets the id."""
         if picked := self._pick_job():
             job_id, job = picked
             job.timed = job.overdue = False
@@ -292,7 +292,7 @@ class World:
     # --- the comparison ---
 
     async def check(self) -> None:
-        """The records, lines, counts and leases are the model's."""
+        """Records, subqueues, counts and leases are the model's."""
         worker = self.workers[0]
         leases, now = await worker.leased(), await worker.now()
         assert leases.keys() == {job_id for job_id, job in self.jobs.items() if job.state is State.RUNNING}

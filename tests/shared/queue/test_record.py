@@ -125,5 +125,5 @@ def test_only_ended_states_are_terminal() -> None:
         (1_790_000_001_000, "2026-09-21T14:13:21.000Z"),
     ],
 )
-def test_a_time_is_told_to_the_millisecond(ms: int, text: str) -> None:
+def test_a_timestamp_has_milliseconds(ms: int, text: str) -> None:
     assert timestamp(ms) == text

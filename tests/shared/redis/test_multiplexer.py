@@ -52,7 +52,7 @@ async def test_a_reply_has_the_form_that_redis_py_gives_it(redis: ArqRedis) -> N
     assert await redis.exists("offloop:job:b") == 0
 
 
-async def test_a_refusal_reaches_its_caller_and_nobody_else(redis: ArqRedis) -> None:
+async def test_a_refusal_reaches_only_its_caller(redis: ArqRedis) -> None:
     calls = (("ECHO", "a"), ("INCRBY", "offloop:none", "x"), ("EVALSHA", "0" * 40, 0), ("ECHO", "b"))
     said, refused, unknown, after = await asyncio.gather(
         *(_say(redis, *call) for call in calls), return_exceptions=True
@@ -63,7 +63,7 @@ async def test_a_refusal_reaches_its_caller_and_nobody_else(redis: ArqRedis) -> 
 
 
 async def test_a_caller_that_leaves_takes_nothing_with_it(redis: ArqRedis) -> None:
-    """The connection stays, and the reply it did not wait for is given to nobody else."""
+    """The connection stays, and the reply it did not wait for reaches no other caller."""
     await _echo(redis, "warm")
     number = await redis.client_id()
     leaving = [asyncio.create_task(_echo(redis, f"left {n}")) for n in range(50)]

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 BOUNDS = Bounds(retention_seconds=60, max_queued=100, max_queued_per_principal=100)
 RIGHTS = "~arq:* ~offloop:* &arq:* &offloop:* +@all -@admin -@dangerous +info"
-"""What docs/operations.md tells an operator to grant."""
+"""The grants in docs/operations.md."""
 
 
 class Nothing(Model):
@@ -41,7 +41,7 @@ kind = declare("do_nothing", Nothing, Nothing, description="d", retries=3)
 
 
 class Slow:
-    """Work that tells progress, and ends when it is let."""
+    """Work that reports progress, and ends when the test lets it."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -100,7 +100,7 @@ async def _state(queue: JobQueue, job_id: str, *states: State) -> bool:
 
 
 async def _whole_life(url: str) -> None:
-    """Submit, join, list, claim, tell, finish; cancel in the queue and while it runs; take over what was lost."""
+    """Submit, join, list, claim, report, finish; cancel in the queue and while it runs; take over what was lost."""
     slow = Slow()
     async with _open(url) as redis:
         queue = JobQueue(redis, BOUNDS, front_end="front")

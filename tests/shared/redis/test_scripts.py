@@ -1,4 +1,4 @@
-"""The steps of a worker: who may take a job, keep it, end it or hand it back."""
+"""Scripts of a worker: claim, renew, finish and release a job."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_claim_answers_all_a_worker_needs(redis: ArqRedis, caller: Calle
     assert (record.state, record.attempt, record.started is not None) == (State.RUNNING, 1, True)
 
 
-async def test_a_claim_passes_over_what_has_expired_or_is_somebodys(
+async def test_a_claim_passes_over_expired_and_running_jobs(
     redis: ArqRedis, caller: Caller, one: Steps, two: Steps
 ) -> None:
     await _submit(caller, "leased", "expired", "free", "more")
@@ -97,7 +97,7 @@ async def test_an_execution_too_many_is_no_attempt(caller: Caller, one: Steps) -
 
 
 async def test_a_job_whose_payload_has_expired_is_still_claimed(redis: ArqRedis, caller: Caller, one: Steps) -> None:
-    """So that somebody says so; see the worker's tests."""
+    """The worker ends it as expired; see its tests."""
     await _submit(caller, "a")
     await redis.delete(schema.PAYLOAD + "a")
     assert (await one.claim_one("a")).payload == b""
@@ -114,7 +114,7 @@ async def test_renewing_extends_the_lease(redis: ArqRedis, caller: Caller, one: 
     assert (await one.leased())["a"] >= before["a"]
 
 
-async def test_a_lapsed_lease_that_nobody_took_is_taken_again(
+async def test_a_lapsed_lease_of_an_unclaimed_job_is_renewed(
     redis: ArqRedis, caller: Caller, one: Steps, two: Steps
 ) -> None:
     await _submit(caller, "a")
@@ -127,7 +127,7 @@ async def test_a_lapsed_lease_that_nobody_took_is_taken_again(
     assert await one.finish(taken)
 
 
-async def test_a_lease_that_somebody_took_is_lost(redis: ArqRedis, caller: Caller, one: Steps, two: Steps) -> None:
+async def test_a_lease_is_lost_to_a_later_claim(redis: ArqRedis, caller: Caller, one: Steps, two: Steps) -> None:
     await _submit(caller, "a")
     late = await one.claim_one("a")
     await one.lose("a")
@@ -182,7 +182,7 @@ async def test_an_end_keeps_only_record_and_outcome(redis: ArqRedis, caller: Cal
 
 
 @pytest.mark.parametrize(("counted", "tries"), [(True, 2), (False, 1)])
-async def test_a_job_is_handed_back_to_the_front(caller: Caller, one: Steps, *, counted: bool, tries: int) -> None:
+async def test_a_job_is_released_to_the_front(caller: Caller, one: Steps, *, counted: bool, tries: int) -> None:
     """A try that a drain cut short does not count; the attempt has happened all the same."""
     await _submit(caller, "a", "b")
     taken = await one.claim_one("a")
@@ -197,7 +197,7 @@ async def test_a_job_is_handed_back_to_the_front(caller: Caller, one: Steps, *, 
     assert not await one.finish(taken)
 
 
-async def test_whoever_ends_a_job_takes_the_next_in_the_same_request(caller: Caller, one: Steps) -> None:
+async def test_the_request_that_ends_a_job_claims_the_next(caller: Caller, one: Steps) -> None:
     """In the order of the lanes."""
     for number, wait in enumerate((0, 0, 5, 5)):
         await caller.submit(kind, Nothing(), job_id=f"job{number}", wait_seconds=wait)

@@ -1,4 +1,4 @@
-"""A submit hands its job to a worker with a place: no place is given twice, no job is lost or counted for it."""
+"""Assignment of a job to a free slot: no slot is used twice, no job is lost or counted for it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def _tries(redis: ArqRedis, job_id: str) -> int:
     return int(await redis.hget(schema.RECORD + job_id, "tries") or 0)  # type: ignore[misc]
 
 
-async def test_a_job_goes_straight_to_the_worker_with_most_places(caller: Caller, one: Steps, two: Steps) -> None:
+async def test_a_job_is_assigned_to_the_worker_with_most_free_slots(caller: Caller, one: Steps, two: Steps) -> None:
     async with one.listening() as first, two.listening() as second:
         await one.advertise(1)
         await two.advertise(2)
@@ -88,7 +88,7 @@ async def test_a_job_goes_straight_to_the_worker_with_most_places(caller: Caller
         assert (await caller.get("a")).outcome == Done({"text": "x"})
 
 
-async def test_no_more_jobs_are_handed_over_than_there_are_places(caller: Caller, one: Steps) -> None:
+async def test_no_more_jobs_are_assigned_than_there_are_free_slots(caller: Caller, one: Steps) -> None:
     async with one.listening() as orders:
         await one.advertise(2)
         await _submit(caller, "a", "b", "c")
@@ -101,7 +101,7 @@ async def test_no_more_jobs_are_handed_over_than_there_are_places(caller: Caller
         assert next_.job_id == "c"
 
 
-async def test_a_place_is_free_again_when_its_job_has_ended_however_often_that_is_told(
+async def test_a_slot_is_free_again_when_its_job_has_ended_however_often_that_is_sent(
     caller: Caller, one: Steps
 ) -> None:
     async with one.listening() as orders:
@@ -116,8 +116,8 @@ async def test_a_place_is_free_again_when_its_job_has_ended_however_often_that_i
         assert await one.free_slots() == 0
 
 
-async def test_a_worker_that_left_without_a_word_is_handed_nothing(caller: Caller, one: Steps, two: Steps) -> None:
-    """Its places are still noted, but nobody hears."""
+async def test_a_worker_that_died_is_assigned_nothing(caller: Caller, one: Steps, two: Steps) -> None:
+    """Its slots are still advertised, but its channel has no subscriber."""
     await one.advertise(9)
     async with two.listening() as orders:
         await two.advertise(1)
@@ -128,7 +128,7 @@ async def test_a_worker_that_left_without_a_word_is_handed_nothing(caller: Calle
     assert await one.subqueue(ALICE) == ["b"]
 
 
-async def test_a_worker_that_serves_other_queues_is_handed_nothing(redis: ArqRedis, caller: Caller) -> None:
+async def test_a_worker_that_serves_other_queues_is_assigned_nothing(redis: ArqRedis, caller: Caller) -> None:
     other = Steps(redis, "other", queue="other")
     async with other.listening() as orders:
         await other.advertise(3)
@@ -165,7 +165,7 @@ async def test_beginning_twice_counts_once(redis: ArqRedis, caller: Caller, one:
         assert (await one.claim_one("a")).tries == 2
 
 
-async def test_a_job_that_may_be_run_again_counts_when_it_is_handed_over(
+async def test_a_job_that_may_be_run_again_counts_when_it_is_assigned(
     redis: ArqRedis, caller: Caller, one: Steps
 ) -> None:
     """Its worker need not say that it begins; what was lost with its worker has counted."""
@@ -182,7 +182,7 @@ async def test_a_job_that_may_be_run_again_counts_when_it_is_handed_over(
 
 
 async def test_a_job_that_may_be_run_again_is_given_its_try_back(redis: ArqRedis, caller: Caller, one: Steps) -> None:
-    """Where a drain cut it short, and where the message was lost that handed it over."""
+    """Where a drain cut it short, and where the message that assigned it was lost."""
     async with one.listening() as orders:
         await one.advertise(1)
         await _submit(caller, "a", what=again)
@@ -215,7 +215,7 @@ async def test_a_job_that_its_worker_has_named_once_is_not_put_back(
         assert await one.finish(taken[0])
 
 
-async def test_a_job_handed_back_before_it_began_was_not_executed(redis: ArqRedis, caller: Caller, one: Steps) -> None:
+async def test_a_job_released_before_it_began_was_not_executed(redis: ArqRedis, caller: Caller, one: Steps) -> None:
     async with one.listening() as orders:
         await one.advertise(1)
         await _submit(caller, "a")
@@ -263,7 +263,7 @@ async def test_a_long_payload_is_not_pushed(redis: ArqRedis, caller: Caller, one
         assert (await _assigned(await orders.next())).payload == await redis.get(schema.PAYLOAD + "short")
 
 
-async def test_a_cancellation_reaches_who_holds_the_job(caller: Caller, one: Steps) -> None:
+async def test_a_cancellation_reaches_the_worker_that_holds_the_job(caller: Caller, one: Steps) -> None:
     async with one.listening() as orders:
         await one.advertise(1)
         await _submit(caller, "a")
@@ -272,7 +272,7 @@ async def test_a_cancellation_reaches_who_holds_the_job(caller: Caller, one: Ste
         assert await orders.next() == ("stop", taken.token)
 
 
-async def test_who_drains_offers_nothing(caller: Caller, one: Steps) -> None:
+async def test_a_draining_worker_advertises_nothing(caller: Caller, one: Steps) -> None:
     async with one.listening() as orders:
         await one.advertise(2)
         await _submit(caller, "a")
@@ -284,7 +284,7 @@ async def test_who_drains_offers_nothing(caller: Caller, one: Steps) -> None:
         assert await one.free_slots() == 0
 
 
-async def test_what_a_lost_worker_held_does_not_narrow_its_places(redis: ArqRedis, caller: Caller, one: Steps) -> None:
+async def test_jobs_of_a_lost_worker_do_not_reduce_its_free_slots(redis: ArqRedis, caller: Caller, one: Steps) -> None:
     """What became of its jobs is known, however it ended; nothing is left of them."""
     async with one.listening() as orders:
         await one.advertise(3)

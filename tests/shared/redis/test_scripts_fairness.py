@@ -1,4 +1,4 @@
-"""Who is served next: principals take turns, a flood delays only itself, and no level is forgotten."""
+"""Fairness: principals rotate, a flood delays only itself, and no level starves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def queue(redis: ArqRedis) -> JobQueue:
 
 @pytest.fixture
 def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps are taken by hand."""
+    """A worker whose steps the test takes."""
     return Steps(redis)
 
 
@@ -49,7 +49,7 @@ async def _served(worker: Steps, most: int = 1000) -> list[str]:
 
 
 @pytest.mark.parametrize("late", ["aaron", "zoe"])
-async def test_who_comes_after_a_flood_is_served_second(queue: JobQueue, worker: Steps, late: str) -> None:
+async def test_a_principal_after_a_flood_is_served_second(queue: JobQueue, worker: Steps, late: str) -> None:
     """However the names sort."""
     await _submit(queue, "mallory", *(f"m{number}" for number in range(300)))
     await _submit(queue, late, "first", "second")
@@ -59,22 +59,24 @@ async def test_who_comes_after_a_flood_is_served_second(queue: JobQueue, worker:
     assert [job_id for job_id in order if job_id.startswith("m")] == [f"m{number}" for number in range(300)]
 
 
-async def test_who_comes_while_a_flood_is_served_waits_for_one_job_of_it(queue: JobQueue, worker: Steps) -> None:
+async def test_a_principal_during_a_flood_waits_for_one_job_of_it(queue: JobQueue, worker: Steps) -> None:
     await _submit(queue, "alice", *(f"a{number}" for number in range(30)))
     await _served(worker, 10)
     await _submit(queue, "bob", "b")
     assert "b" in await _served(worker, 2)
 
 
-async def test_principals_take_turns_within_one_claim_as_well(queue: JobQueue, worker: Steps) -> None:
+async def test_principals_rotate_within_one_claim_as_well(queue: JobQueue, worker: Steps) -> None:
     for principal in ("alice", "bob", "carol"):
         await _submit(queue, principal, *(f"{principal}{number}" for number in range(3)))
     taken = [taken.principal for taken in await worker.claim(9)]
     assert [set(taken[start : start + 3]) for start in (0, 3, 6)] == [{"alice", "bob", "carol"}] * 3
 
 
-async def test_who_always_has_just_one_job_waiting_does_not_keep_others_out(queue: JobQueue, worker: Steps) -> None:
-    """A line that is empty for a moment does not bring its principal a new first turn."""
+async def test_a_principal_that_always_has_one_job_waiting_does_not_starve_others(
+    queue: JobQueue, worker: Steps
+) -> None:
+    """A subqueue that is empty for a moment does not move its principal to the front."""
     await _submit(queue, "zoe", "z0", "z1")
     served = []
     for number in range(4):
@@ -93,7 +95,7 @@ async def test_a_principals_jobs_of_other_queues_are_not_touched(
 
 
 async def test_both_levels_are_served_and_the_worker_says_which(queue: JobQueue, worker: Steps) -> None:
-    """Jobs nobody waits for do not starve: a worker that asks for them gets them, whatever else waits."""
+    """Batch jobs do not starve: a worker that looks for them claims them, whatever else waits."""
     await _submit(queue, "alice", "waited0", "waited1", "waited2")
     await _submit(queue, "alice", "batch0", "batch1", wait_seconds=0)
     assert [taken.job_id for taken in await worker.claim(level="batch")] == ["batch0"]
@@ -102,7 +104,7 @@ async def test_both_levels_are_served_and_the_worker_says_which(queue: JobQueue,
     assert await worker.claim(level="batch") == await worker.claim(level="interactive") == []
 
 
-async def test_a_turn_in_one_level_is_none_in_the_other(queue: JobQueue, worker: Steps) -> None:
+async def test_levels_have_rotations_of_their_own(queue: JobQueue, worker: Steps) -> None:
     await _submit(queue, "alice", "a0", "a1")
     await _submit(queue, "bob", "b0")
     await _submit(queue, "alice", "batch", wait_seconds=0)
@@ -110,7 +112,7 @@ async def test_a_turn_in_one_level_is_none_in_the_other(queue: JobQueue, worker:
     assert (await _served(worker))[:2] == ["a0", "b0"]
 
 
-async def test_a_job_handed_back_keeps_its_level_and_its_principals_line(queue: JobQueue, worker: Steps) -> None:
+async def test_a_released_job_keeps_its_level_and_subqueue(queue: JobQueue, worker: Steps) -> None:
     await _submit(queue, "alice", "batch0", "batch1", wait_seconds=0)
     (taken,) = await worker.claim(level="batch")
     assert await worker.release(taken, counted=False)
@@ -119,7 +121,7 @@ async def test_a_job_handed_back_keeps_its_level_and_its_principals_line(queue: 
 
 
 async def test_counts_are_exact_through_a_whole_life(redis: ArqRedis, queue: JobQueue, worker: Steps) -> None:
-    """Submitted, claimed, cancelled, handed back, lost, dropped, expired: each moves the counts by one, once."""
+    """Submitted, claimed, cancelled, released, lost, dropped, expired: each moves the counts by one, once."""
     await _submit(queue, "alice", "a", "b", "c")
     await _submit(queue, "alice", "a")
     await _submit(queue, "bob", "d", wait_seconds=0)
@@ -165,7 +167,9 @@ async def test_submitting_and_cancelling_over_and_over_piles_nothing_up(queue: J
     assert await worker.depth() == {}
 
 
-async def test_a_full_queue_refuses_everybody_and_a_full_share_only_its_owner(redis: ArqRedis, worker: Steps) -> None:
+async def test_a_full_queue_refuses_all_principals_and_a_full_share_only_its_owner(
+    redis: ArqRedis, worker: Steps
+) -> None:
     queue = JobQueue(redis, Bounds(retention_seconds=60, max_queued=3, max_queued_per_principal=2))
     await _submit(queue, "alice", "a0", "a1")
     with pytest.raises(Busy, match=r"'default' is full \(2 of your jobs wait in it\); nothing was queued"):

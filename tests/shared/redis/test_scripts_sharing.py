@@ -39,7 +39,7 @@ async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
 
 @pytest.fixture
 def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps are taken by hand."""
+    """A worker whose steps the test takes."""
     return Steps(redis)
 
 
@@ -100,7 +100,9 @@ async def test_what_was_noted_by_input_ends_with_the_job(redis: ArqRedis, caller
 
 
 @pytest.mark.parametrize("running", [False, True])
-async def test_a_shared_job_ends_with_the_last_who_gives_it_up(caller: Caller, worker: Steps, *, running: bool) -> None:
+async def test_a_shared_job_ends_with_the_last_request_that_detaches(
+    caller: Caller, worker: Steps, *, running: bool
+) -> None:
     """Cancelling it says how many still share it; leaving counts as much as cancelling."""
     job_id = await caller.submit(impure, Files(), key="k")
     for _ in range(2):
@@ -127,10 +129,10 @@ async def test_a_job_that_is_being_cancelled_is_not_joined(caller: Caller, worke
     assert await caller.submit(impure, Files(), key="k") == second
 
 
-async def test_a_job_nobody_heard_of_is_dropped_when_its_time_is_over(
+async def test_an_undisclosed_job_is_dropped_when_its_time_is_over(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
-    """Its caller has left, and cannot know the id: running it would serve nobody."""
+    """Its caller has left without the id: no caller would read the result."""
     job_id = await caller.submit(impure, Files())
     after = await caller.submit(impure, Files())
     deadline = int(await redis.hget(schema.RECORD + job_id, "deadline") or 0)  # type: ignore[misc]
@@ -143,9 +145,7 @@ async def test_a_job_nobody_heard_of_is_dropped_when_its_time_is_over(
     assert not await redis.exists(schema.PAYLOAD + job_id)
 
 
-async def test_a_job_somebody_heard_of_is_run_however_long_it_waited(
-    redis: ArqRedis, caller: Caller, worker: Steps
-) -> None:
+async def test_a_disclosed_job_is_run_however_long_it_waited(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     """Disclosed, named by a key, shared by another call, or never waited for."""
     told = await caller.submit(impure, Files())
     shared = await caller.submit(pure, Files())

@@ -1,4 +1,4 @@
-"""What no message told of is found: lines that nobody looks at, jobs of lost workers, jobs that stock arq enqueued."""
+"""Sweep: forgotten subqueues and jobs of lost workers."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ async def _submit(caller: Caller, *job_ids: str) -> None:
         await caller.submit(kind, Nothing(), job_id=job_id)
 
 
-async def test_a_line_that_nobody_looks_at_is_shown_to_one_worker_with_a_place(
+async def test_a_forgotten_subqueue_wakes_one_worker_with_a_free_slot(
     redis: ArqRedis, caller: Caller, one: Steps, two: Steps
 ) -> None:
-    """Each sweep tells the next of them."""
+    """Each sweep wakes the next of them."""
     await _submit(caller, "a")
     async with one.listening() as first, two.listening() as second:
         for worker in (one, two):

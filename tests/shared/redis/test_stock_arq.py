@@ -204,7 +204,7 @@ async def test_an_expired_job_fails_and_says_so(client: ArqRedis, worker: Steps)
 
 
 async def test_a_job_that_expires_in_its_subqueue_is_claimed_without_a_payload(client: ArqRedis, worker: Steps) -> None:
-    """The worker says that it has expired; an execution does not prolong what the client asked for either."""
+    """The worker ends it as expired; an execution does not extend the client's expiry either."""
     job = await _enqueue(client, "a", defer=PAST - 1, expires=0.3)
     other = await _enqueue(client, "b", expires=0.3)
     await worker.sweep()
@@ -239,7 +239,7 @@ async def test_abort_ends_a_job_that_no_sweep_has_seen(client: ArqRedis, worker:
 
 
 async def test_abort_stops_a_running_job(client: ArqRedis, worker: Steps) -> None:
-    """Its worker is told; should the message be lost, the next heartbeat says it again."""
+    """A message stops the attempt; should it be lost, the next heartbeat does."""
     job = await _enqueue(client)
     await worker.sweep()
     taken = await worker.claim_one(job.job_id)

@@ -1,4 +1,4 @@
-"""One subscription: order, breaks, silence, and that everything said before is heard."""
+"""Subscriber: order, breaks, silence, and that all messages published before are handled."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_messages_are_heard_in_their_order(redis: ArqRedis, valkey: str) -
         assert ear.heard == said
 
 
-async def test_who_does_not_listen_has_heard_all(valkey: str) -> None:
+async def test_without_a_subscription_all_is_handled(valkey: str) -> None:
     ear = Ear(valkey)
     await ear.channel.hear_all()
     await ear.redis.aclose(close_connection_pool=True)
@@ -90,10 +90,10 @@ async def test_a_break_is_raised(redis: ArqRedis, valkey: str) -> None:
     await ear.redis.aclose(close_connection_pool=True)
 
 
-async def test_an_idle_subscription_is_asked_and_a_silent_one_is_given_up(
+async def test_an_idle_subscription_is_pinged_and_a_silent_one_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that nobody closed looks idle for ever."""
+    """A half-open connection looks idle for ever."""
     monkeypatch.setattr(channel, "SILENT_SECONDS", 0.2)
     async with EmbeddedRedis(tmp_path) as server:
         ear, redis = Ear(server.url), connect(server.url)

@@ -48,7 +48,7 @@ async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
 
 @pytest.fixture
 def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps are taken by hand."""
+    """A worker whose steps the test takes."""
     return Steps(redis)
 
 
@@ -65,7 +65,7 @@ async def told(webhooks: Webhooks, job_id: str) -> list[tuple[str, str]]:
 
 
 async def due(redis: ArqRedis) -> list[dict[str, Any]]:
-    """What a courier would send now."""
+    """Deliveries that a dispatcher would send now."""
     rows, _, _ = await scripts.load(redis, scripts.CLAIM_DELIVERIES)(args=[5000, 99, 99, 99, codec.pack({}), 60_000])
     found = [codec.unpack_row(row, binary=("event", "snapshot")) for row in rows]
     return [{"id": row["delivery_id"], "job": row["job_id"], "ended": row["ended"]} for row in found]
@@ -83,10 +83,10 @@ async def test_a_delivery_waits_with_its_job_and_is_due_with_its_end(
     assert await due(redis) == []
     await worker.finish(await worker.claim_one(job_id))
     assert [delivery["job"] for delivery in await due(redis)] == [job_id]
-    assert await due(redis) == [], "a second courier finds it leased"
+    assert await due(redis) == [], "a second dispatcher finds it leased"
 
 
-async def test_a_job_that_nobody_is_told_of_leaves_no_trace_of_webhooks(
+async def test_a_job_without_a_subscription_leaves_no_trace_of_webhooks(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
     job_id = await caller.submit(kind, Text())
@@ -179,9 +179,7 @@ async def test_however_a_job_ends_its_delivery_is_due(redis: ArqRedis, caller: C
     assert await due(redis) == [{"id": subscription.delivery_id, "job": job_id, "ended": state}]
 
 
-async def test_a_job_that_is_sent_back_to_its_line_is_not_told_of(
-    redis: ArqRedis, caller: Caller, worker: Steps
-) -> None:
+async def test_a_requeued_job_has_no_delivery_due(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     """Neither by a worker that drains, nor by one that is lost."""
     job_id = await caller.submit(kind, Text(), subscription=WebhookSubscription.to(URL, ANY))
     await worker.release(await worker.claim_one(job_id), counted=True)
@@ -203,10 +201,10 @@ async def test_a_submit_that_is_sent_twice_has_one_delivery(
     assert len((await webhooks.deliveries(principal=ALICE)).deliveries) == 1
 
 
-async def test_requests_that_share_a_job_are_each_told_at_their_own_url(
+async def test_requests_that_share_a_job_have_a_delivery_each(
     redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
-    """A URL that is named twice is told once: one job has one end."""
+    """A URL that is named twice has one delivery: one job has one end."""
     ids = [
         await caller.submit(pure, Text(), subscription=WebhookSubscription.to(url, ANY)) for url in (URL, OTHER, URL)
     ]
@@ -217,7 +215,7 @@ async def test_requests_that_share_a_job_are_each_told_at_their_own_url(
     assert len(await due(redis)) == 2
 
 
-async def test_a_request_that_joins_a_job_that_has_ended_is_told_at_once(
+async def test_a_request_that_joins_an_ended_job_has_its_delivery_due_immediately(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
     job_id = await caller.submit(pure, Text(), subscription=WebhookSubscription.to(URL, ANY))
@@ -227,7 +225,7 @@ async def test_a_request_that_joins_a_job_that_has_ended_is_told_at_once(
     assert [delivery["job"] for delivery in await due(redis)] == [job_id], "a new request of its own"
 
 
-async def test_a_request_that_is_repeated_under_its_key_is_not_told_again(
+async def test_a_request_repeated_under_its_key_has_no_second_delivery(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
     job_id = await caller.submit(kind, Text(), key="k", subscription=WebhookSubscription.to(URL, ANY))
@@ -238,9 +236,7 @@ async def test_a_request_that_is_repeated_under_its_key_is_not_told_again(
         assert len(await due(redis)) == more
 
 
-async def test_a_job_that_somebody_is_told_of_is_never_dropped_for_its_callers_patience(
-    redis: ArqRedis, caller: Caller
-) -> None:
+async def test_a_job_with_a_subscription_is_never_dropped_as_abandoned(redis: ArqRedis, caller: Caller) -> None:
     reached = await caller.submit(kind, Text(), subscription=WebhookSubscription.to(URL, ANY), wait_seconds=1)
     assert not await redis.hexists(schema.RECORD + reached, "deadline")  # type: ignore[misc]
     unreached = await caller.submit(kind, Text(), wait_seconds=1)
@@ -265,14 +261,14 @@ async def test_a_job_that_somebody_is_told_of_is_never_dropped_for_its_callers_p
         ("", "https"),
     ],
 )
-def test_a_url_that_may_not_be_told_is_refused_with_the_reason(url: str, why: str) -> None:
+def test_a_url_that_the_policy_refuses_is_an_error_with_the_reason(url: str, why: str) -> None:
     with pytest.raises(BadInput, match=why) as refused:
         WebhookSubscription.to(url, ANY)
     assert "othing was queued" in refused.value.message
     assert "secret@" not in refused.value.message
 
 
-def test_the_operator_says_which_hosts_may_be_told_and_which_in_the_clear() -> None:
+def test_the_operator_allows_hosts_and_plain_http() -> None:
     policy = webhook_policy(
         load({}).replaced(webhook_hosts=("*.example.org", "10.1.2.3"), fetch_networks=("10.0.0.0/8",))
     )
@@ -289,14 +285,14 @@ async def test_too_many_urls_of_one_job_are_refused_and_do_not_count_as_sharing_
     job_id = ""
     for number in range(schema.MAX_URLS):
         job_id = await caller.submit(pure, Text(), subscription=WebhookSubscription.to(f"{OTHER}/{number}", ANY))
-    with pytest.raises(BadInput, match="20 URLs are told"):
+    with pytest.raises(BadInput, match="20 URLs are notified"):
         await caller.submit(pure, Text(), subscription=WebhookSubscription.to(URL, ANY))
     assert await caller.submit(pure, Text(), subscription=WebhookSubscription.to(f"{OTHER}/0", ANY)) == job_id
     assert (await caller.queue.cancel(job_id, principal=ALICE))[1] == schema.MAX_URLS
 
 
 async def test_a_host_for_which_too_much_waits_is_busy(redis: ArqRedis, caller: Caller) -> None:
-    """Only for the principal who has it wait there; nothing is queued."""
+    """Only for the principal whose deliveries wait there; nothing is queued."""
     subscription = WebhookSubscription.to(URL, ANY)
     route = schema.DESTINATION + f"example.org|{ALICE}"
     await redis.zadd(route, {str(number): 9e12 for number in range(schema.MAX_WAITING_DELIVERIES)})
@@ -440,7 +436,7 @@ def test_a_body_is_json_below_twenty_kilobytes_whatever_the_job_says(
     assert (data["omitted"], data["job_id"], data["state"]) == (omitted, "j", outcome.state)
 
 
-def test_of_a_job_whose_record_has_expired_the_end_is_told_all_the_same() -> None:
+def test_the_end_of_a_job_with_an_expired_record_is_delivered_all_the_same() -> None:
     told = json.loads(body(late_event("j", "count_words", "failed", 1_700_000_000_123), None))
     assert (told["type"], told["timestamp"]) == ("job.failed", "2023-11-14T22:13:20.123Z")
     assert told["data"]["error"]["code"] == "expired"
