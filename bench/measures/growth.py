@@ -73,16 +73,16 @@ class _Filled:
         await self._queue.submit(jobs.noop, jobs.Nothing(), principal=f"p{number % 10}", job_id=new_id())
 
     async def claim(self, _number: int) -> None:
-        _, _, self._claimed = await self._claim(_TURNS, [*_want(slots=1), 5000, codec.pack_for_lua({})])
+        _, _, self._claimed = await self._claim(_ROTATION, [*_want(slots=1), 5000, codec.pack_for_lua({})])
 
     async def finish(self) -> None:
         for packed in self._claimed:
             row = codec.unpack_row(packed, binary=("payload", "references"))
             what = [row["job_id"], row["token"], "completed", b"x" * 100, 3_600_000]
-            await self._finish(_TURNS, [*_want(slots=0), *what])
+            await self._finish(_ROTATION, [*_want(slots=0), *what])
 
 
-_TURNS: Final = [schema.rotation_key("default", "batch")]
+_ROTATION: Final = [schema.rotation_key("default", "batch")]
 
 
 def _want(*, slots: int) -> list[Any]:
