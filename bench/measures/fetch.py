@@ -1,4 +1,4 @@
-"""Asking the outside: how close bulk_fetch comes to what the limit allows, and what other callers notice of it."""
+"""Outbound requests: bulk_fetch beside the ideal, and the latency of other calls meanwhile."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import venvs
@@ -18,6 +19,7 @@ from bench.http import Mcp
 from bench.measures.plan import Plan
 from bench.report import Figures, quantile
 from bench.rig import end, free_port, valkey
+from bench.usage import cpu_seconds
 from offloop.processes.parent_death import die_with_parent_command
 
 LIMIT = 64
@@ -28,9 +30,9 @@ async def fetch(plan: Plan, figures: Figures) -> None:
     """One front end and a host that answers after a while, each a process of its own; the limit in flight is 64 or 500.
 
     bulk_fetch asks for 200 and for 500 URLs of 100 ms each, 64 at a time: its time over the ideal, which is rounds x
-    latency; the first one of a front end is ``cold``. Then callers keep 500 fetches of 2 to 4 s in flight, five with
-    bulk_fetch or 500 with http_get, from a process of their own, while another calls list_jobs every 10 ms: its times
-    with and without them.
+    latency; the first one of a front end is ``cold``. The front end's CPU time for a URL is less noisy. Then callers
+    keep 500 fetches of 2 to 4 s in flight, five with bulk_fetch or 500 with http_get, from a process of their own,
+    while another calls list_jobs every 10 ms: its times with and without them.
     """
     if not plan.among("offloop"):
         return
@@ -42,26 +44,30 @@ async def fetch(plan: Plan, figures: Figures) -> None:
 
 
 async def _bulk(count: int, figures: Figures) -> None:
-    async with _front_end(LIMIT) as (mcp, host, _):
+    async with _front_end(LIMIT) as (front_end, host):
+        before = cpu_seconds(front_end.pid)
         for number in range(2):  # the first opens the connections
             urls = [f"{host}/{number}/{item}?delay={LATENCY}" for item in range(count)]
             began = time.perf_counter()
-            await mcp.call("bulk_fetch", {"urls": urls, "max_chars": 100})
+            await front_end.mcp.call("bulk_fetch", {"urls": urls, "max_chars": 100})
             took = time.perf_counter() - began
             rounds = -(-len(urls) // LIMIT)
             name = f"bulk_fetch of {count} / ideal" + (", cold" if not number else "")
             figures.add(name, "offloop", "x", took / (rounds * LATENCY))
+        spent = (cpu_seconds(front_end.pid) - before) / (2 * count)
+        figures.add(f"bulk_fetch of {count}, CPU of a URL", "offloop", "ms", spent * 1000)
 
 
 async def _beside(tool: str, count: int, figures: Figures) -> None:
-    async with _front_end(IN_FLIGHT) as (mcp, host, port):
-        alone = await _light(mcp, count)
+    async with _front_end(IN_FLIGHT) as (front_end, host):
+        alone = await _light(front_end.mcp, count)
         callers = await asyncio.create_subprocess_exec(
-            *die_with_parent_command((sys.executable, "-m", "bench.crowd", tool, str(port), host)), cwd=venvs.ROOT
+            *die_with_parent_command((sys.executable, "-m", "bench.crowd", tool, str(front_end.port), host)),
+            cwd=venvs.ROOT,
         )
         try:
-            await asyncio.sleep(8)  # the crowd comes all at once, and disperses
-            beside = await _light(mcp, count)
+            await asyncio.sleep(8)  # the callers start together, and disperse
+            beside = await _light(front_end.mcp, count)
         finally:
             if callers.returncode is not None:
                 figures.failures.append(f"the callers of {tool} ended: {callers.returncode}")
@@ -84,14 +90,23 @@ async def _light(mcp: Mcp, count: int) -> list[float]:
     return times
 
 
+@dataclass(frozen=True, slots=True)
+class _FrontEnd:
+    """A front end and a client of it."""
+
+    mcp: Mcp
+    port: int
+    pid: int
+
+
 @asynccontextmanager
-async def _front_end(limit: int) -> AsyncIterator[tuple[Mcp, str, int]]:
-    """A client of a front end with that many requests in flight, the URL of a host outside, and the client's port."""
+async def _front_end(limit: int) -> AsyncIterator[tuple[_FrontEnd, str]]:
+    """A front end with that many requests in flight, and the URL of a host outside."""
     async with AsyncExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         url = await stack.enter_async_context(valkey(folder))
-        port = free_port()  # only now: one that nobody listens on yet can be given twice
+        port = free_port()  # only now: a port without a listener can be given twice
         settings = {
             "REDIS_URL": url,
             "STATE_DIR": str(folder / "state"),
@@ -124,4 +139,4 @@ async def _front_end(limit: int) -> AsyncIterator[tuple[Mcp, str, int]]:
         stack.push_async_callback(mcp.close)
         await mcp.ready("list_jobs", {})
         line = await outside.stdout.readline() if outside.stdout else b""
-        yield mcp, f"http://127.0.0.1:{int(line)}", port
+        yield _FrontEnd(mcp, port, front_end.pid), f"http://127.0.0.1:{int(line)}"

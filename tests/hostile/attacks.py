@@ -61,20 +61,18 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
         "tests/shared/outbound/test_policy.py::test_an_address_that_is_not_public_is_known",
     ),
     "names that lead elsewhere the second time": (
-        "tests/shared/outbound/test_policy.py::test_a_name_server_that_changes_its_answer_is_asked_once_and_its_first_answer_is_dialled",
+        "tests/shared/outbound/test_fetch.py::test_a_name_server_that_changes_its_answer_is_asked_once_and_its_first_answer_is_dialled",
     ),
-    "redirects inward": ("tests/shared/outbound/test_policy.py::test_every_hop_of_a_redirect_is_checked",),
-    "proxies of the environment": (
-        "tests/shared/outbound/test_policy.py::test_a_proxy_in_the_environment_is_not_used",
-    ),
+    "redirects inward": ("tests/shared/outbound/test_fetch.py::test_every_hop_of_a_redirect_is_checked",),
+    "proxies of the environment": ("tests/shared/outbound/test_fetch.py::test_a_proxy_in_the_environment_is_not_used",),
     "credentials carried across origins": (
-        "tests/shared/outbound/test_policy.py::test_credentials_and_bodies_do_not_leave_their_origin",
+        "tests/shared/outbound/test_fetch.py::test_credentials_and_bodies_do_not_leave_their_origin",
     ),
     "decompression bombs in bodies": (
-        "tests/shared/outbound/test_policy.py::test_a_bomb_is_cut_at_the_limit_while_it_unpacks",
+        "tests/shared/outbound/test_fetch.py::test_a_bomb_is_cut_at_the_limit_while_it_unpacks",
     ),
     "hosts that never finish": (
-        "tests/shared/outbound/test_policy.py::test_a_host_that_does_not_answer_as_it_should_is_reported_in_time",
+        "tests/shared/outbound/test_fetch.py::test_a_host_that_does_not_answer_as_it_should_is_reported_in_time",
     ),
     "paths that climb": (
         "hash_file: up and out*",

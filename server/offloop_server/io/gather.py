@@ -15,9 +15,10 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 from offloop import logs
 from offloop.errors import FetchFailed, OffloopError
 from offloop.kinds.kind import Model
-from offloop.outbound.fetch import Ask
-from offloop_server.io.http.client import Effort, Fetcher
-from offloop_server.io.http.request import View, Visits
+from offloop.outbound.redirects import OutboundRequest
+from offloop_server.io.http.client import Fetcher
+from offloop_server.io.http.request import HttpRequests, Rendering
+from offloop_server.io.http.retries import RetryPolicy
 from offloop_server.io.http.tools import Extract, Headers, Url
 from offloop_server.io.sql.answers import INLINE_ROWS, QueryArguments, Sql, Values
 from offloop_server.io.sql.queries import Queries
@@ -109,7 +110,7 @@ class GatherSources(LightTool[GatherArguments]):
 
     def __init__(self, services: Services, fetcher: Fetcher, queries: Queries) -> None:
         super().__init__(services)
-        self._visits = Visits(fetcher, services.store)
+        self._requests = HttpRequests(fetcher, services.store)
         self._queries = queries
 
     async def do(self, value: GatherArguments, caller: Caller) -> CallToolResult:
@@ -139,8 +140,9 @@ class GatherSources(LightTool[GatherArguments]):
         )
 
     async def _fetched(self, source: FetchSource, caller: Caller) -> Any:
-        ask, view = Ask(source.get, headers=source.headers), View(source.extract, 0, source.max_chars, save=False)
-        answer, _ = await self._visits.visit(ask, Effort(), view, caller)
+        request = OutboundRequest(source.get, headers=source.headers)
+        rendering = Rendering(source.extract, 0, source.max_chars, save=False)
+        answer, _ = await self._requests.send(request, RetryPolicy(), rendering, caller)
         if answer.error:
             raise FetchFailed(answer.error.message)
         content = answer.content if answer.data is None else answer.data

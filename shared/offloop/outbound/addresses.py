@@ -1,7 +1,7 @@
-"""Which IP addresses are public: a table of our own.
+"""Table of IP addresses that are not public.
 
 Python's `ipaddress.is_global` follows other needs: it says yes to multicast, to NAT64 and to other forms that carry
-an IPv4 address inside. What is not surely a host on the public internet is named here, with what it is instead.
+an IPv4 address inside. Each range that is not surely a host on the public internet stands here with its purpose.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _GLOBAL_IPV6: Final = IPv6Network("2000::/3")
 
 
 def special(address: Address) -> str | None:
-    """What an address is instead of a public host, such as "a private network"; None for a public one."""
+    """The purpose of an address that is not a public host, such as "a private network"; None for a public one."""
     for network, meaning in _SPECIAL:
         if address in network:
             return meaning
@@ -78,7 +78,7 @@ def special(address: Address) -> str | None:
 
 
 def literal(host: str) -> Address | None:
-    """The address that a host *is*, written in the one usual way; None where the host is a name.
+    """Parse a host that is an address, written in the one usual way; None where the host is a name.
 
     Raises:
         ValueError: it is a number in another way (decimal, octal, hexadecimal, too few parts, with a zone), which

@@ -1,4 +1,4 @@
-"""Unpacks the body of an answer in small pieces, so that a few kilobytes cannot become gigabytes in memory."""
+"""Bounded decompression: a body is unpacked in small pieces, so that kilobytes cannot become gigabytes in memory."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Final
 from offloop.errors import FetchFailed
 
 ACCEPTED: Final = "gzip, deflate"
-"""What servers are told they may send: what can be unpacked up to a bound."""
+"""The value of ``Accept-Encoding``: encodings that can be unpacked up to a bound."""
 PIECE: Final = 64 << 10
 _MAX_EMPTY: Final = 100
-"""Packed members without any content, which would cost time and count for nothing."""
+"""Packed members without content: they cost time, and the bound on bytes does not count them."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _BARE: Final = -zlib.MAX_WBITS
 
 
-class Decoder:
+class Decompressor:
     """Unpacks one body.
 
     Args:
@@ -37,7 +37,7 @@ class Decoder:
         self._filled = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the bytes become, in pieces of at most 64 KiB.
+        """Unpack some bytes of the body; yields pieces of at most 64 KiB.
 
         Raises:
             FetchFailed: they are not packed as the server said.
@@ -52,10 +52,10 @@ class Decoder:
             raise FetchFailed(message, code="bad_answer", retryable=False) from None
 
     def end(self) -> None:
-        """The body has ended.
+        """End the body.
 
         Raises:
-            FetchFailed: in the middle of what was packed.
+            FetchFailed: it ended in the middle of its packed content.
         """
         if self._unpacker and not self._unpacker.eof:
             message = "its packed body ended early"
@@ -80,10 +80,10 @@ class Decoder:
                 return
 
     def _count(self) -> None:
-        """A member has ended.
+        """Count a member that has ended.
 
         Raises:
-            FetchFailed: one of too many without content.
+            FetchFailed: too many were without content.
         """
         self._empty += not self._filled
         self._filled = False
@@ -93,7 +93,7 @@ class Decoder:
 
 
 def _window(data: bytes) -> int:
-    """Servers send deflate with a header, as they should, or bare; the header's two bytes tell."""
+    """Window bits of a deflate body, which servers send with a header, as they should, or bare."""
     header = data[:2]
     with_header = len(header) == 2 and header[0] & 0x0F == 8 and int.from_bytes(header) % 31 == 0  # noqa: PLR2004 -- RFC 1950
     return zlib.MAX_WBITS if with_header else _BARE

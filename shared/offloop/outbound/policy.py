@@ -1,7 +1,7 @@
-"""The one guard for URLs that lead outside: who may be asked is settled here, for tools, workers and webhooks alike.
+"""URL guard against SSRF: hosts, ports and networks that tools, workers and webhooks may ask.
 
-A `Policy` says which hosts, ports and networks are allowed. `offloop.outbound.transport` makes an HTTP client that
-holds to it, `offloop.outbound.fetch` asks with it and reads answers within bounds.
+`Policy.check` reads a URL once; only what it returns can be sent (`offloop.outbound.client`). `Policy.checked` and
+`Policy.check_addresses` stand where connections are made (`offloop.outbound.transport`).
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NewType, Self
 
 import httpx2
 
@@ -27,18 +26,21 @@ MAX_URL: Final = 8192
 MAX_PORT: Final = 65535
 _NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 
+CheckedUrl = NewType("CheckedUrl", httpx2.URL)
+"""A URL that `Policy.check` has allowed, without its fragment."""
+
 log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who may be asked.
+    """Allowlist of hosts, networks and ports.
 
     Attributes:
         hosts: names, ``*.`` and a name for everything under it, addresses, or ``*`` for any; none switches all off.
-        networks: what may be asked although it is not public, on any port.
+        networks: addresses that may be asked although they are not public, on any port.
         ports: of public hosts.
-        setting: what an operator changes to allow another host, as a refusal says it.
+        setting: the setting that a refusal names, in which an operator allows another host.
     """
 
     hosts: tuple[str, ...] = ()
@@ -48,7 +50,7 @@ class Policy:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """What the settings say."""
+        """The policy of the ``OFFLOOP_FETCH_*`` settings."""
         return cls(
             tuple(host.lower() for host in settings.fetch_hosts),
             tuple(ip_network(network) for network in settings.fetch_networks),
@@ -57,14 +59,16 @@ class Policy:
 
     @property
     def enabled(self) -> bool:
-        """Whether anything may be asked at all."""
+        """Whether any host may be asked."""
         return bool(self.hosts)
 
-    def check(self, url: str) -> httpx2.URL:
-        """The URL taken apart, without its fragment, once its form, scheme, host and port are found to be allowed.
+    def check(self, url: str) -> CheckedUrl:
+        """Check form, scheme, host and port of a URL; returns it parsed.
+
+        The addresses of a host name are checked when it is dialled.
 
         Raises:
-            Refused: they are not. Where the host's addresses lead is seen only when it is dialled.
+            Refused: one of them is not allowed.
         """
         parsed = _parsed(url)
         host = parsed.raw_host.decode("ascii")
@@ -74,17 +78,31 @@ class Policy:
             self.checked(host, port, [host])
         elif port not in self.ports and not self.networks:
             raise self._port(host, port)
-        return parsed
+        return CheckedUrl(parsed)
 
     def checked(self, host: str, port: int, addresses: Iterable[str]) -> list[Address]:
-        """The addresses of a host as they may be dialled; all must be allowed, so that no order of them matters.
+        """Parse the addresses of a host, once each; all must be allowed, so that their order does not matter.
+
+        Raises:
+            Refused: the host, one of the addresses or the port is not allowed.
+        """
+        self._check_host(host)
+        found = [ip_address(address) for address in dict.fromkeys(addresses)]
+        self.check_addresses(host, port, found)
+        return found
+
+    def check_addresses(self, host: str, port: int, addresses: Iterable[Address]) -> None:
+        """Check that a port of addresses may be dialled.
+
+        Args:
+            host: their name in messages.
+            port: the same of all.
+            addresses: to check.
 
         Raises:
             Refused: one is not public, or the port is not allowed.
         """
-        self._check_host(host)
-        found = [ip_address(address) for address in dict.fromkeys(addresses)]
-        outside = [address for address in found if not any(address in network for network in self.networks)]
+        outside = [address for address in addresses if not any(address in network for network in self.networks)]
         for address in outside:
             if meaning := special(address):
                 log.warning("refused an address that is not public", host=host, address=str(address))
@@ -95,7 +113,6 @@ class Policy:
                 raise Refused(message)
         if outside and port not in self.ports:
             raise self._port(host, port)
-        return found
 
     def _check_host(self, host: str) -> None:
         if not any(_matches(host, pattern) for pattern in self.hosts):
@@ -108,9 +125,8 @@ class Policy:
         return Refused(f"{short(host)} was not asked on port {port}: OFFLOOP_FETCH_PORTS allows {allowed}.")
 
 
-@lru_cache(1024)  # one fetch asks up to three times
 def _parsed(url: str) -> httpx2.URL:
-    """The URL, where all programs read it the same way.
+    """Parse a URL that all programs read the same way.
 
     Raises:
         Refused: they may not; the message says what is wrong with it.
@@ -151,5 +167,5 @@ def _matches(host: str, pattern: str) -> bool:
 
 
 def short(text: str) -> str:
-    """A host or URL as a message shows it."""
+    """Shorten a host or URL for a message."""
     return text if len(text) <= 100 else text[:99] + "…"  # noqa: PLR2004 -- a line of a terminal

@@ -1,6 +1,6 @@
-"""A request to the outside, and what becomes of it when its host redirects.
+"""Outbound requests, their headers, and redirects by hand.
 
-Never from https to http, and with none of the caller's own headers or body to another origin.
+A redirect never leads from https to http, and takes none of the caller's own headers or body to another origin.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 import httpx2
 
 from offloop.errors import BadInput, Refused
-from offloop.outbound.policy import Policy
+from offloop.outbound.policy import CheckedUrl, Policy
 
 _OURS: Final = frozenset({
     "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization",
@@ -30,14 +30,14 @@ MAX_VALUE: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class OutboundRequest:
     """One request.
 
     Attributes:
-        url: http or https.
+        url: http or https; checked by a `Policy` before it is sent.
         method: in upper case.
-        headers: as the caller wishes; those that frame a message are refused.
-        content: the body.
+        headers: of the caller; those that frame a message are refused.
+        content: the body; None or empty for none.
     """
 
     url: str
@@ -47,10 +47,10 @@ class Ask:
 
 
 def checked(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers in lower case.
+    """Check the headers of a caller; returns them in lower case.
 
     Raises:
-        BadInput: one cannot be sent; neither names nor values can hold what would begin another header.
+        BadInput: one cannot be sent; neither names nor values can hold characters that begin another header.
     """
     passed: dict[str, str] = {}
     for name, value in headers.items():
@@ -65,13 +65,21 @@ def checked(headers: Mapping[str, str]) -> dict[str, str]:
     return passed
 
 
-def next_hop(policy: Policy, url: httpx2.URL, ask: Ask, response: httpx2.Response) -> tuple[httpx2.URL, Ask]:
-    """Where a redirect leads, and what is sent there.
+def next_hop(
+    policy: Policy, url: CheckedUrl, request: OutboundRequest, status: int, where: str
+) -> tuple[CheckedUrl, OutboundRequest]:
+    """Follow a redirect; returns the next URL, and the request for it.
+
+    Args:
+        policy: of the next URL, too.
+        url: of the request that was redirected.
+        request: that request.
+        status: of its response.
+        where: its ``Location``.
 
     Raises:
-        Refused: it leads where the policy does not.
+        Refused: the policy, or one of the rules above, does not allow it.
     """
-    where = response.headers["location"]
     try:
         target = policy.check(str(url.join(where)))
     except (Refused, httpx2.InvalidURL, ValueError) as error:
@@ -81,8 +89,8 @@ def next_hop(policy: Policy, url: httpx2.URL, ask: Ask, response: httpx2.Respons
     if url.scheme == "https" and target.scheme == "http":
         message = f"{url.host} redirects from https to http, to {target.host}; that is not followed."
         raise Refused(message)
-    method, content, headers = ask.method, ask.content, dict(ask.headers or {})
-    changed = response.status_code == 303 or (response.status_code in (301, 302) and method == "POST")  # noqa: PLR2004 -- RFC 9110
+    method, content, headers = request.method, request.content, dict(request.headers or {})
+    changed = status == 303 or (status in (301, 302) and method == "POST")  # noqa: PLR2004 -- RFC 9110
     if changed and method != "HEAD":
         method, content = "GET", None
         headers = {name: value for name, value in headers.items() if not name.startswith("content-")}
@@ -94,11 +102,11 @@ def next_hop(policy: Policy, url: httpx2.URL, ask: Ask, response: httpx2.Respons
             message = f"{url.host} redirects a {method} to another origin, {target.host}; only GET and HEAD follow."
             raise Refused(message)
         headers = {name: value for name, value in headers.items() if name in _HARMLESS}
-    return target, Ask(str(target), method, headers, content)
+    return target, OutboundRequest(str(target), method, headers, content)
 
 
 def pause_asked_for(header: str) -> float | None:
-    """Seconds that a ``Retry-After`` asks to wait, given as a number or as a date; None where it is neither."""
+    """Seconds that a ``Retry-After`` asks to wait, as a number or a date; None where it is neither."""
     text = header.strip()[:40]
     if text.isascii() and text.isdecimal():
         return float(text)

@@ -1,166 +1,216 @@
-"""An HTTP client that asks only whom a `Policy` allows.
+"""Connection pool that dials only addresses a `Policy` allows; aiohttp's, with a resolver and connections of ours.
 
-It holds to the policy at two places: every request's URL is checked before it is sent, and every connection is dialled
-to an address that was resolved once and checked, under the host's own name (``Host``, TLS). So neither a redirect nor
-a name server that changes its answer leads past it.
+A host's name is resolved once for a connection, all its addresses are checked, and one of them is dialled under the
+host's own name (``Host``, SNI, certificate). A second check stands where the socket is made, because aiohttp has
+addresses in URLs skip the resolver. So neither a redirect nor DNS rebinding leads past the policy.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import select
 import socket
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from ssl import SSLContext, SSLError
+from functools import partial
+from ipaddress import ip_address
 from typing import Any, Final
 
-import httpx2
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.tracing import Trace
 
-from offloop.outbound.addresses import literal
-from offloop.outbound.http1 import Connection
-from offloop.outbound.policy import PORTS, Policy, short
-from offloop.outbound.pool import Connections
+from offloop.outbound.policy import Policy
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """From a host and a port to its addresses as text. Raises OSError where the name is not known."""
 
-_RESOLVERS: Final = 32
-"""Threads for names: a name server that hangs holds one for as long as the system's resolver waits."""
+KEEP_SECONDS: Final = 15.0
+"""Keep-alive: seconds after which an idle connection is closed."""
+MAX_HEAD: Final = 100 << 10
+"""Bytes without content that a host may send in a row: interim responses, a head, chunk extensions, trailers."""
+_RESOLVER_THREADS: Final = 32
+"""A name server that hangs holds one for as long as the system's resolver waits."""
 
 
-def guarded_client(
-    policy: Policy, *, keep: int = 64, resolve: Resolve | None = None, verify: SSLContext | None = None
-) -> httpx2.AsyncClient:
-    """A client that asks only whom the policy allows; close it, or use it as a context manager.
+class BadResponseError(aiohttp.ClientPayloadError):
+    """A response that `Connection` refuses; the message says why."""
 
-    It takes nothing from the environment but where certificates lie, follows no redirects and keeps no cookies.
+
+class Connection(ResponseHandler):
+    """One connection to a host. It is closed where aiohttp would be lenient.
+
+    - `MAX_HEAD` bounds the bytes that come without content; aiohttp bounds single lines only.
+    - Bytes after the end of a response, read yet or not, are no response to the next request (response smuggling).
+    - A body without a length is whole only if the host closed the connection in good order.
+    - Closing never waits for a host: neither for TLS's close_notify nor for unsent bytes to be taken.
 
     Args:
-        policy: who may be asked.
-        keep: idle connections that are kept for the next request, at most.
-        resolve: how names become addresses; default: as the system does.
-        verify: which certificates are trusted; default: those the system trusts.
+        loop: carries it.
+        forget: called with it when it is closed; may be called more than once.
     """
-    return client_of(GuardedTransport(policy, keep=keep, resolve=resolve, verify=verify))
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, forget: Callable[[Connection], None]) -> None:
+        super().__init__(loop)
+        self._forget = forget
+        self._previous: Any = None
+        self._content = 0
+        self._without_content = 0
+
+    def is_connected(self) -> bool:
+        """Whether an idle connection can be used: the host has neither closed it nor sent anything."""
+        if not super().is_connected() or self.should_close or self.transport is None or self._another_began():
+            return False
+        unread = select.poll()
+        unread.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not unread.poll(0)
+
+    def set_response_params(self, **params: Any) -> None:
+        """Begin a request."""
+        self._previous = self._payload
+        self._content = 0
+        self._without_content = 0
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, and count it."""
+        super().data_received(data)
+        content = 0 if self._payload in (None, self._previous) else self._payload.total_bytes
+        if content > self._content:
+            self._without_content = 0
+        else:
+            self._without_content += len(data)
+        self._content = content
+        if self._without_content > MAX_HEAD:
+            self._fail(f"its head has more than {MAX_HEAD} bytes")
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell the reader of a body that ends with the connection whether it is whole."""
+        if exc is not None and self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(BadResponseError("it broke the connection in the middle of its answer"))
+        super().connection_lost(exc)
+        self._forget(self)
+
+    def close(self) -> None:
+        """Close it without waiting for the host. Safe to call twice."""
+        self._forget(self)
+        self.abort()
+
+    def _another_began(self) -> bool:
+        """Whether a part of another response has come; only an idle connection's parser may be asked."""
+        try:
+            return self._parser is not None and self._parser.feed_eof() is not None
+        except HttpProcessingError:
+            return True
+
+    def _fail(self, reason: str) -> None:
+        error = BadResponseError(reason)
+        if self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(error)
+        self.set_exception(error)
+        if self.transport:
+            self.transport.abort()
 
 
-def client_of(transport: GuardedTransport) -> httpx2.AsyncClient:
-    """A client on a transport of one's own."""
-    return httpx2.AsyncClient(transport=transport, cookies=_NoCookies(), follow_redirects=False, trust_env=False)
+class Connector(aiohttp.TCPConnector):
+    """Connection pool: dials checked addresses only, and keeps a bounded number of idle connections.
 
+    Args:
+        policy: which addresses may be dialled.
+        resolve: how names become addresses.
+        tls: ``ssl`` of `aiohttp.TCPConnector`.
+        keep: idle connections of all hosts, at most; the oldest is closed first.
+    """
 
-class GuardedTransport(httpx2.AsyncBaseTransport):
-    """HTTP/1.1 that checks each URL, and each address it dials."""
-
-    def __init__(
-        self, policy: Policy, *, keep: int = 64, resolve: Resolve | None = None, verify: SSLContext | None = None
-    ) -> None:
+    def __init__(self, policy: Policy, resolve: Resolve, tls: Any, keep: int) -> None:
+        super().__init__(
+            resolver=_CheckedResolver(policy, resolve),
+            use_dns_cache=False,
+            ssl=tls,
+            limit=0,
+            keepalive_timeout=KEEP_SECONDS,
+            socket_factory=self._socket,
+        )
         self._policy = policy
-        self._system = None if resolve else SystemResolver()
-        # Where the operator's certificates lie (SSL_CERT_FILE) is no way around the guard; a proxy would be one.
-        context = verify or httpx2.create_ssl_context()
-        context.set_alpn_protocols(["http/1.1"])
-        self.connections = Connections(Dialler(policy, resolve or self._system or SystemResolver(), context), keep)
+        self._keep = keep
+        self._idle: dict[Connection, None] = {}
+        make: Callable[..., ResponseHandler] = Connection
+        self._factory = partial(make, self._loop, self._forget)
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send one request.
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- aiohttp's signature
+    ) -> aiohttp.connector.Connection:
+        """Take an idle connection to the request's origin, or dial one.
 
         Raises:
-            Refused: the policy does not allow it.
-            httpx2.TransportError: no connection, or no answer.
+            Refused: an address is not allowed.
+            aiohttp.ClientConnectorError: no address takes the call.
         """
-        self._policy.check(str(request.url))
-        answer = await self.connections.ask(request)
-        return httpx2.Response(answer.status, headers=answer.headers, stream=answer)
+        taken = await super().connect(req, traces, timeout)
+        connection = taken.protocol
+        if isinstance(connection, Connection):
+            self._forget(connection)
+            taken.add_callback(partial(self._rest, connection))
+        return taken
 
-    async def aclose(self) -> None:
-        """Close the connections, forget the lookups that hang."""
-        self.connections.close()
-        if self._system:
-            self._system.close()
+    def _rest(self, connection: Connection) -> None:
+        self._idle[connection] = None
+        if len(self._idle) > self._keep:
+            next(iter(self._idle)).close()
+
+    def _forget(self, connection: Connection) -> None:
+        self._idle.pop(connection, None)
+
+    def _socket(self, info: tuple[Any, ...]) -> socket.socket:
+        family, kind, proto, _, address = info
+        host, port = address[:2]
+        self._policy.check_addresses(host, port, [ip_address(host)])
+        return socket.socket(family, kind, proto)
 
 
-class Dialler:
-    """Connects to hosts by addresses that were checked.
+class _CheckedResolver(AbstractResolver):
+    """Resolves a name once, and answers addresses that were all checked."""
 
-    Args:
-        policy: which are allowed.
-        resolve: how names become addresses.
-        context: which certificates are trusted.
-    """
-
-    def __init__(self, policy: Policy, resolve: Resolve, context: SSLContext) -> None:
+    def __init__(self, policy: Policy, resolve: Resolve) -> None:
         self._policy = policy
         self._resolve = resolve
-        self._context = context
 
-    async def __call__(self, url: httpx2.URL, seconds: float | None, make: Callable[[], Connection]) -> Connection:
-        """Look the host up once, check all its addresses, and dial them in turn.
-
-        Args:
-            url: whose origin is dialled.
-            seconds: for all of it; None for as long as it takes.
-            make: a connection, when an address is reached.
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Look a name up.
 
         Raises:
-            Refused: one of the addresses is not allowed.
-            httpx2.ConnectError: none of them takes the call.
-            httpx2.ConnectTimeout: none does in time.
+            Refused: one of its addresses is not allowed.
+            OSError: it is not known.
         """
-        host = url.raw_host.decode("ascii")
-        port = PORTS[url.scheme] if url.port is None else url.port
-        ends = None if seconds is None else time.monotonic() + seconds
-        addresses = self._policy.checked(host, port, await self._look_up(host, port, seconds))
-        failure: Exception = httpx2.ConnectError(f"{short(host)} has no address")
-        for number, address in enumerate(addresses):
-            # One that does not answer leaves the others their share of the time.
-            share = None if ends is None else max(0.01, ends - time.monotonic()) / (len(addresses) - number)
-            try:
-                return await self._dial(str(address), port, host if url.scheme == "https" else None, share, make)
-            except TimeoutError:
-                failure = httpx2.ConnectTimeout("it does not answer")
-            except OSError as error:
-                failure = httpx2.ConnectError(_reason(error))
-        raise failure
-
-    async def _dial(
-        self, address: str, port: int, name: str | None, seconds: float | None, make: Callable[[], Connection]
-    ) -> Connection:
-        """One address; with a name, under TLS, and the certificate must be for that name."""
-        loop = asyncio.get_running_loop()
-        secured: dict[str, Any] = {"ssl": self._context, "server_hostname": name} if name else {}
-        async with asyncio.timeout(seconds):
-            _, connection = await loop.create_connection(make, address, port, **secured)
-        return connection
-
-    async def _look_up(self, host: str, port: int, seconds: float | None) -> Sequence[str]:
-        if address := literal(host):
-            return [str(address)]
         try:
-            async with asyncio.timeout(seconds):
-                return await self._resolve(host, port)
-        except TimeoutError:
-            message = f"the name {short(host)} was not resolved within {seconds:g} s"
-            raise httpx2.ConnectTimeout(message) from None
-        except (OSError, UnicodeError):
-            message = f"there is no host {short(host)}, or no name server answers"
-            raise httpx2.ConnectError(message) from None
+            found = await self._resolve(host, port)
+        except UnicodeError:
+            found = ()
+        if not found:
+            raise OSError
+        return [
+            ResolveResult(
+                hostname=host, host=str(address), port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST
+            )
+            for address in self._policy.checked(host, port, found)
+        ]
 
-
-def _reason(error: OSError) -> str:
-    """Why there is no connection, without the address; event loops word it differently."""
-    if isinstance(error, SSLError) or not error.errno:
-        return str(error)
-    return os.strerror(error.errno)
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 class SystemResolver:
-    """The system's resolver, in threads of its own: names that hang keep nobody else's threads busy."""
+    """The system's resolver, in threads of its own, so that names that hang keep no other threads busy."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="offloop-names")
+        self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="offloop-names")
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
         """Look a name up.
@@ -169,20 +219,13 @@ class SystemResolver:
             OSError: it is not known.
         """
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, _addresses, host, port)
-        return list(dict.fromkeys(found))
+        return await loop.run_in_executor(self._threads, _addresses, host, port)
 
     def close(self) -> None:
         """Wait for no lookup."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-class _NoCookies(httpx2.Cookies):
-    """What one caller's answer sets must not be sent with another's request."""
-
-    def extract_cookies(self, response: httpx2.Response) -> None:
-        pass
-
-
 def _addresses(host: str, port: int) -> list[str]:
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    return list(dict.fromkeys(found))

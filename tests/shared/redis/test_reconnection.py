@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from offloop.redis.connection import connect
 from offloop.redis.multiplexer import MultiplexedRedis
 from offloop_workers.engine import dispatch
 from offloop_workers.engine.claiming import Claim
+from support.certificates import certificate
 from support.hosts.network import LOCAL, Node, tls_in_front_of
 from support.serving import serving
 from support.waiting import eventually
@@ -148,21 +148,11 @@ async def test_a_user_with_fewer_rights_is_refused(node: Callable[..., Node]) ->
             await _submit(JobQueue(redis, BOUNDS))
 
 
-def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate that vouches for itself, and its key."""
-    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", f"/CN={name}"]
-    command += ["-addext", f"subjectAltName=DNS:{name}"]
-    subprocess.run(command, check=True, capture_output=True, timeout=20)
-    return certificate, key
-
-
 async def test_tls_carries_everything_where_the_certificate_is_known(node: Callable[..., Node], tmp_path: Path) -> None:
-    certificate, key = _certificate(tmp_path, "localhost")
+    trusted, key = certificate(tmp_path, "localhost")
     server = node("valkey")
-    async with tls_in_front_of(server.port, certificate, key) as port:
-        await _whole_life(f"rediss://localhost:{port}?ssl_ca_certs={certificate}")
+    async with tls_in_front_of(server.port, trusted, key) as port:
+        await _whole_life(f"rediss://localhost:{port}?ssl_ca_certs={trusted}")
 
 
 @pytest.mark.parametrize("name", ["localhost", "elsewhere.example"])
@@ -170,11 +160,11 @@ async def test_tls_with_an_unknown_certificate_or_another_name_is_refused(
     node: Callable[..., Node], tmp_path: Path, name: str
 ) -> None:
     """Known but made for another host, or made for this host but not known: neither is talked to."""
-    certificate, key = _certificate(tmp_path, name)
-    known = f"?ssl_ca_certs={certificate}" if name != "localhost" else ""
+    trusted, key = certificate(tmp_path, name)
+    known = f"?ssl_ca_certs={trusted}" if name != "localhost" else ""
     server = node("valkey")
     async with (
-        tls_in_front_of(server.port, certificate, key) as port,
+        tls_in_front_of(server.port, trusted, key) as port,
         _open(f"rediss://localhost:{port}{known}") as redis,
     ):
         with pytest.raises(Unavailable):

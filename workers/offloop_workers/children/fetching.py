@@ -1,4 +1,4 @@
-"""What a worker fetches for its jobs, through the guard; a child has no network of its own.
+"""Files that a worker fetches for its jobs, through the guard; a child has no network of its own.
 
 A job's input may name files by URL, and its work may ask for more while it runs (``context.fetch``). Both come into
 the attempt's own folder, in files that the worker makes anew: nothing that a child put there first is written through.
@@ -14,40 +14,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from offloop.errors import BadInput, FetchFailed, JobError, LimitExceeded, OffloopError, Refused, as_job_error
-from offloop.outbound.fetch import Ask, Bounds, fetch_to
+from offloop.outbound.client import OutboundClient
+from offloop.outbound.fetch import FetchLimits, fetch_to
 from offloop.outbound.policy import Policy, short
-from offloop.outbound.transport import guarded_client
+from offloop.outbound.redirects import OutboundRequest
 
 if TYPE_CHECKING:
-    import httpx2
-
     from offloop.kinds.limits import Limits
-    from offloop.outbound.fetch import Fetched
+    from offloop.outbound.fetch import OutboundResponse
     from offloop.settings import Settings
 
 MAX_NAMED: Final = 100
 """URLs that the input of one job may name."""
 FULL_FILES: Final = 4
-"""How many files of the largest size (``OFFLOOP_FETCH_MAX_MB``) may be fetched for one attempt, all together."""
-_ERRORS_FROM: Final = 400
+"""Bytes that may be fetched for one attempt, in files of the largest size (``OFFLOOP_FETCH_MAX_MB``)."""
 
 
 class Fetching:
     """The one client of a worker: an async context manager.
 
     Args:
-        settings: who may be asked, and how much one answer may take.
+        settings: hosts that may be asked, and the limits of one fetch.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._policy = Policy.of(settings)
-        self._bounds = Bounds(
+        self._limits = FetchLimits(
             connect=settings.fetch_connect_seconds,
             read=settings.fetch_read_seconds,
             total=settings.fetch_total_seconds,
             max_bytes=settings.fetch_max_mb << 20,
         )
-        self._client: httpx2.AsyncClient | None = None
+        self._client: OutboundClient | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,9 +59,9 @@ class Fetching:
     @property
     def file_bytes(self) -> int:
         """The most that one file may have."""
-        return self._bounds.max_bytes
+        return self._limits.max_bytes
 
-    async def fetch(self, url: str, path: Path, most: int | None = None) -> Fetched:
+    async def fetch(self, url: str, path: Path, most: int | None = None) -> OutboundResponse:
         """Fetch a URL to a file that does not exist yet.
 
         Args:
@@ -75,14 +73,13 @@ class Fetching:
             Refused: it may not be asked.
             FetchFailed: no answer, one with an error's status, or a longer one than is allowed.
         """
-        self._policy.check(url)
         if self._client is None:
-            self._client = guarded_client(self._policy)
+            self._client = OutboundClient(self._policy)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        bounds = self._bounds if most is None else replace(self._bounds, max_bytes=min(most, self.file_bytes))
+        limits = self._limits if most is None else replace(self._limits, max_bytes=min(most, self.file_bytes))
         with os.fdopen(descriptor, "wb") as file:
-            found = await fetch_to(self._client, self._policy, Ask(url), file, bounds)
-        if found.status >= _ERRORS_FROM:
+            found = await fetch_to(self._client, OutboundRequest(url), file, limits)
+        if found.failed:
             message = f"{short(url)} answered with status {found.status}: check the URL, or send the file itself."
             raise FetchFailed(message, code="bad_answer", retryable=found.status >= 500)  # noqa: PLR2004 -- RFC 9110
         return found
@@ -90,7 +87,7 @@ class Fetching:
 
 @dataclass(slots=True)
 class Errand:
-    """What is fetched for one attempt.
+    """Budget of fetches for one attempt.
 
     Attributes:
         fetching: the worker's client; without it, nothing is fetched.
@@ -108,7 +105,7 @@ class Errand:
     _bytes: int = field(default=0, init=False)
     _count: int = field(default=0, init=False)
 
-    async def bring(self, url: str) -> tuple[str, Fetched]:
+    async def bring(self, url: str) -> tuple[str, OutboundResponse]:
         """Fetch a file that the input names; answers its local path too.
 
         Raises:
@@ -124,7 +121,7 @@ class Errand:
             raise LimitExceeded(message)
         return await self._bring(url)
 
-    async def _bring(self, url: str) -> tuple[str, Fetched]:
+    async def _bring(self, url: str) -> tuple[str, OutboundResponse]:
         if self.fetching is None:
             message = f"{short(url)} was not asked: this worker fetches nothing. Send the file itself."
             raise Refused(message)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from offloop import logs
 from offloop.artifacts.links import Links, shared_key
-from offloop.outbound.transport import guarded_client
+from offloop.outbound.client import OutboundClient
 from offloop.queue.record import Record
 from offloop.queue.subscription import webhook_policy
 from offloop.redis import codec, schema, scripts
@@ -125,7 +125,7 @@ class WebhookDispatcher:
         self._owner = owner
         self._public_url = settings.public_url
         self._kept_ms = settings.retention_seconds * 1000
-        self._client = guarded_client(webhook_policy(settings))
+        self._client = OutboundClient(webhook_policy(settings))
         self._sender = WebhookSender(self._client, schedule, seconds)
         self._claim = scripts.load(redis, scripts.CLAIM_DELIVERIES)
         self._renew = scripts.load(redis, scripts.RENEW_DELIVERIES)

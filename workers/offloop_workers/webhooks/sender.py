@@ -1,4 +1,4 @@
-"""One attempt to tell a URL: a guarded POST, and what its answer, or the lack of one, means for the delivery."""
+"""Webhook sender: one guarded POST, and the result of its response, or the lack of one, for the delivery."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import httpx2
+import aiohttp
 
 import offloop
 from offloop import logs
 from offloop.errors import Refused
-from offloop.outbound.redirects import pause_asked_for
+from offloop.outbound.client import ConnectError, ConnectTimeoutError, OutboundClient, ReadTimeoutError, TransportError
+from offloop.outbound.redirects import OutboundRequest, pause_asked_for
 
 SECONDS: Final = 15.0
-"""How long one attempt may take in all."""
+"""Of one attempt in all."""
 
 CONNECT_SECONDS: Final = 5.0
 _MAX_WAIT: Final = 12 * 3600
 _READ_BYTES: Final = 16_384
 _READ_SECONDS: Final = 1.0
+_SUCCESS: Final = range(200, 300)
+_REDIRECTS: Final = range(300, 400)
 _GONE: Final = 410
 
 log = logs.get(__name__)
@@ -30,7 +33,7 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What comes of an attempt.
+    """Result of one attempt.
 
     Attributes:
         state: what the delivery is now; ``retry`` where it is sent again, ``again`` where the attempt was cut short.
@@ -49,15 +52,15 @@ CUT_SHORT: Final = DeliveryResult("again")
 
 
 class WebhookSender:
-    """Sends to whoever the client may ask.
+    """Sends deliveries to URLs that the client's policy allows; redirects are not followed.
 
     Args:
-        client: of `offloop.outbound.transport.guarded_client`; it follows no redirects.
+        client: sends the requests.
         schedule: seconds before each retry; after the last one the delivery has failed.
-        seconds: how long one attempt may take.
+        seconds: of one attempt, at most.
     """
 
-    def __init__(self, client: httpx2.AsyncClient, schedule: Sequence[float], seconds: float = SECONDS) -> None:
+    def __init__(self, client: OutboundClient, schedule: Sequence[float], seconds: float = SECONDS) -> None:
         self._client = client
         self._schedule = schedule
         self._seconds = seconds
@@ -78,7 +81,7 @@ class WebhookSender:
             return DeliveryResult("failed", error=error.message)
         except TimeoutError:
             return self.retry(step, 0, f"no answer within {self._seconds:g} s")
-        except httpx2.HTTPError as error:
+        except TransportError as error:
             return self.retry(step, 0, _reason(error))
         except Exception:
             log.exception("a delivery could not be sent")  # without its URL, whose path may be a secret
@@ -87,25 +90,22 @@ class WebhookSender:
 
     async def _ask(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, float]:
         ours = {"user-agent": f"offloop/{offloop.__version__}", "accept": "*/*", "accept-encoding": "identity"}
-        timeout = httpx2.Timeout(self._seconds, connect=min(CONNECT_SECONDS, self._seconds))
-        request = self._client.build_request("POST", url, headers={**ours, **headers}, content=body, timeout=timeout)
-        response = await self._client.send(request, stream=True)
-        try:
+        request = OutboundRequest(url, "POST", {**ours, **headers}, body)
+        checked, connect = self._client.policy.check(url), min(CONNECT_SECONDS, self._seconds)
+        async with self._client.send(checked, request, connect=connect, read=self._seconds) as response:
             await _finish_reading(response)
-            return response.status_code, _seconds(response.headers.get("retry-after", ""))
-        finally:
-            await response.aclose()
+            return response.status, _seconds(response.headers.get("retry-after", ""))
 
     def _judge(self, step: int, status: int, retry_after: float) -> DeliveryResult:
-        if httpx2.codes.is_success(status):
+        if status in _SUCCESS:
             return DeliveryResult("delivered", status)
         if status == _GONE:
             return DeliveryResult("disabled", status, "HTTP 410: the URL wants to be told nothing more")
-        why = ": redirects are not followed" if httpx2.codes.is_redirect(status) else ""
+        why = ": redirects are not followed" if status in _REDIRECTS else ""
         return self.retry(step, status, f"HTTP {status}{why}", retry_after)
 
     def retry(self, step: int, status: int, error: str, at_least: float = 0) -> DeliveryResult:
-        """What an attempt that did not succeed means: another one, or, after the last of the schedule, the end.
+        """The result of an attempt that did not succeed: another one, or the end after the last of the schedule.
 
         Args:
             step: which attempt of the schedule it was, from 1.
@@ -119,27 +119,27 @@ class WebhookSender:
         return DeliveryResult("retry", status, error, max(delay, at_least))
 
 
-async def _finish_reading(response: httpx2.Response) -> None:
-    """Read a short answer to its end, so that the connection can be used again; what it says is of no interest."""
+async def _finish_reading(response: aiohttp.ClientResponse) -> None:
+    """Read a short body to its end, so that the connection can be used again."""
     length = response.headers.get("content-length", "")
     if length.isdigit() and int(length[:9]) <= _READ_BYTES:
-        with contextlib.suppress(httpx2.HTTPError, TimeoutError):
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with asyncio.timeout(_READ_SECONDS):
-                async for _ in response.aiter_raw():
+                async for _ in response.content.iter_any():
                     pass
 
 
 def _seconds(retry_after: str) -> float:
-    """What a ``Retry-After`` asks for; 0 where that is nothing we know, 12 hours at most."""
+    """Seconds that a ``Retry-After`` asks for: 0 where it cannot be read, 12 hours at most."""
     return min(pause_asked_for(retry_after) or 0.0, _MAX_WAIT)
 
 
-def _reason(error: httpx2.HTTPError) -> str:
+def _reason(error: TransportError) -> str:
     match error:
-        case httpx2.ConnectTimeout():
+        case ConnectTimeoutError():
             return f"no connection within {CONNECT_SECONDS:g} s"
-        case httpx2.TimeoutException():
+        case ReadTimeoutError():
             return "no answer in time"
-        case httpx2.ConnectError():
+        case ConnectError():
             return f"no connection: {str(error)[:150] or 'refused'}"
-    return f"the connection broke: {str(error)[:150] or type(error).__name__}"
+    return f"the connection broke: {str(error)[:150] or 'no reason given'}"

@@ -1,4 +1,4 @@
-"""What the HTTP tools answer."""
+"""Answers of the HTTP tools."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any, Final, Literal
 from mcp_types import CallToolResult, ContentBlock, ResourceLink, TextContent
 from pydantic import Field
 
-from offloop.errors import OffloopError
+from offloop.errors import FetchFailed, OffloopError
 from offloop.kinds.kind import Model
-from offloop_server.io.http.client import Answered
+from offloop.outbound.fetch import OutboundResponse
 from offloop_server.io.http.pages import Page
+from offloop_server.io.http.retries import RETRIED
 from offloop_server.toolkit.answers import ArtifactAnswer
 
 _SHOWN: Final = 2000
@@ -18,7 +19,7 @@ _SHOWN: Final = 2000
 
 
 class Timings(Model):
-    """Where the time went."""
+    """Time spent and waited."""
 
     total_ms: int = Field(description="All attempts and the pauses between them.")
     waited_ms: int = Field(description="Before that: waiting for a place among the requests of all callers.")
@@ -26,7 +27,7 @@ class Timings(Model):
 
 
 class HttpError(Model):
-    """Why there is no good answer."""
+    """Reason of a failure."""
 
     code: str
     message: str
@@ -65,20 +66,37 @@ class BulkAnswer(Model):
     total_ms: int
 
 
-def described(url: str, answered: Answered, page: Page | None, made: ArtifactAnswer | None = None) -> HttpAnswer:
-    """The structured shape of an answer."""
-    fetched = answered.fetched
-    failure = answered.failure() if answered.failed else None
+def failure(response: OutboundResponse) -> FetchFailed:
+    """An error's status as an error: ``HTTP 503 from host: …``, with the beginning of what the host said."""
+    excerpt = " ".join(response.body[:2000].decode("utf-8", "replace").split())[:300]
+    after = response.headers.get("retry-after", "")[:40]
+    hint = f" It asks to wait: Retry-After {after}." if after else ""
+    message = f"HTTP {response.status} from {response.host}: {excerpt or 'no text'}{hint}"
+    return FetchFailed(message, code="http_error", retryable=response.status in RETRIED)
+
+
+def described(
+    url: str, response: OutboundResponse, page: Page | None, made: ArtifactAnswer | None = None
+) -> HttpAnswer:
+    """The structured shape of a response.
+
+    Args:
+        url: as it was asked for.
+        response: what came.
+        page: its body, where it was read.
+        made: its body, where it was saved.
+    """
+    error = failure(response) if response.failed else None
     return HttpAnswer(
         url=url,
-        ok=not answered.failed,
-        status=fetched.status,
-        final_url=fetched.url,
-        redirects=list(fetched.redirects),
-        mime_type=fetched.mime_type,
-        size=fetched.size,
-        sha256=fetched.sha256,
-        headers=fetched.headers,
+        ok=not response.failed,
+        status=response.status,
+        final_url=response.url,
+        redirects=list(response.redirects),
+        mime_type=response.mime_type,
+        size=response.size,
+        sha256=response.sha256,
+        headers=response.headers,
         form=page.form if page else None,  # type: ignore[arg-type]  # a Page has only these forms
         data=page.data if page else None,
         content=page.text if page and page.form != "binary" and page.data is None else None,
@@ -87,16 +105,16 @@ def described(url: str, answered: Answered, page: Page | None, made: ArtifactAns
         artifact=made,
         notes=list(page.notes) if page else [],
         timings=Timings(
-            total_ms=round(answered.seconds * 1000),
-            waited_ms=round(answered.waited * 1000),
-            attempts=answered.attempts,
+            total_ms=round(response.seconds * 1000),
+            waited_ms=round(response.waited * 1000),
+            attempts=response.attempts,
         ),
-        error=HttpError(**failure.to_wire()) if failure else None,
+        error=HttpError(**error.to_wire()) if error else None,
     )
 
 
 def failed(url: str, error: OffloopError) -> HttpAnswer:
-    """The structured shape of no answer."""
+    """The structured shape of no response."""
     return HttpAnswer(
         url=url,
         ok=False,

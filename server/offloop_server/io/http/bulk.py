@@ -1,4 +1,4 @@
-"""Many URLs at once, without one host in the way of the others."""
+"""Bulk fetching: many URLs concurrently, without one host in the way of the others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def bulk(
     Args:
         urls: in any order, with repetitions.
         fetch: answers one of them.
-        fetcher: says which are the same, and who may be asked.
+        fetcher: its policy normalises and checks URLs; its limit is the number of lanes of a host.
         seconds: after which what is not finished is answered as such.
     """
     began = time.monotonic()
@@ -73,14 +73,14 @@ async def bulk(
 
 
 def _named(url: str, found: HttpAnswer | None, seconds: float) -> HttpAnswer:
-    """An answer under the URL as it was asked for."""
+    """The same answer under the URL as it was asked for."""
     if found is None:
         return failed(url, _unfinished(seconds))
     return found if found.url == url else found.model_copy(update={"url": url})
 
 
 async def _told(url: str, fetch: Callable[[str], Awaitable[HttpAnswer]]) -> HttpAnswer:
-    """An answer, or why there is none; whatever it is, it is not the others'."""
+    """Fetch one URL; a failure is its own answer, and does not touch the others."""
     try:
         return await fetch(url)
     except OffloopError as error:

@@ -1,4 +1,4 @@
-"""The program that makes Markdown or plain text of HTML, in a process of its own: it can be killed, and is capped.
+"""HTML to Markdown or plain text: a program of its own, so that it can be killed, and its memory capped.
 
 Frames on standard input and output: four bytes of length, then the bytes. A request begins with one letter, ``m`` for
 Markdown or ``t`` for text; the rest is HTML in UTF-8.

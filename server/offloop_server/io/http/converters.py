@@ -1,4 +1,4 @@
-"""Processes that convert pages, so that neither the loop nor its interpreter's lock is held by somebody's HTML."""
+"""Pool of processes that convert pages, so that HTML holds neither the event loop nor the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logs.get(__name__)
 
 
 class Converters:
-    """Up to two processes, killed when a page takes too long: one waits for the first page, more begin when needed.
+    """Pool of up to two processes, killed when a page takes too long; one is started ahead, more when needed.
 
     An async context manager; its end kills them.
     """
@@ -33,17 +33,17 @@ class Converters:
         self._idle: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> Self:
-        """Begin the first: it takes longer to load than most pages take to read."""
+        """Start the first: it takes longer to load than most pages take to read."""
         self._idle.append(await _begin())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End them; called when nobody converts any more."""
+        """End them; no conversion may be under way."""
         while self._idle:
             await _end(self._idle.pop())
 
     async def convert(self, html: bytes, to: Literal["markdown", "text"], *, principal: str) -> str:
-        """The readable part of a page, given in UTF-8; principals take turns.
+        """Convert a page in UTF-8 to its readable part; principals take turns.
 
         Raises:
             FetchFailed: it takes too long, or more memory than it may.
@@ -56,7 +56,7 @@ class Converters:
 
     async def _convert(self, html: bytes, to: str) -> str:
         while self._idle and self._idle[-1].returncode is not None:
-            self._idle.pop()  # somebody has killed it while it waited
+            self._idle.pop()  # it was killed while it waited
         process = self._idle.pop() if self._idle else await _begin()
         try:
             async with asyncio.timeout(SECONDS):

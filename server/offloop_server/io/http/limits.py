@@ -1,4 +1,4 @@
-"""Whose turn it is to ask the outside: one limit for all callers of this process, and one for each host."""
+"""Limits on outbound requests: one for all callers of this process, and one for each host."""
 
 from __future__ import annotations
 
@@ -10,32 +10,22 @@ from offloop.errors import Busy
 from offloop_server.runtime.fair_limiter import FairLimiter
 
 
-class Turns:
-    """Requests in flight, bounded altogether and by host; principals take turns.
+class RequestLimiter:
+    """Bounds the requests in flight, altogether and by host; principals take turns.
 
     Args:
         total: requests in flight at most.
         per_host: the same, to one host.
-        patience: seconds after which somebody who waits is told to come again.
+        patience: seconds after which a caller that waits is told to come again.
     """
 
     def __init__(self, total: int, per_host: int, patience: float) -> None:
         self._limiter = FairLimiter(total, per_host)
         self._patience = patience
 
-    @property
-    def in_flight(self) -> int:
-        """How many requests have a turn."""
-        return self._limiter.granted
-
-    @property
-    def waiting(self) -> int:
-        """How many wait for one."""
-        return self._limiter.waiting
-
     @asynccontextmanager
-    async def __call__(self, principal: str, host: str) -> AsyncIterator[float]:
-        """Wait for a turn of a principal's; answers the seconds waited.
+    async def permit(self, principal: str, host: str) -> AsyncIterator[float]:
+        """Wait for a permit, which ends with the block; enters with the seconds waited.
 
         Raises:
             Busy: none came in time.

@@ -1,4 +1,4 @@
-"""A body as a model reads it: JSON parsed, pages as Markdown, text decoded and paged, anything else described."""
+"""Bodies as a model reads them: JSON parsed, pages as Markdown, text decoded and paged, anything else described."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from offloop.errors import BadInput, FetchFailed
-from offloop.outbound.fetch import Fetched
+from offloop.outbound.fetch import OutboundResponse
 from offloop_server.io.http.converters import MAX_HTML
 from offloop_server.io.nesting import MAX_DEPTH, too_deep
 
-EXTRACTS: Final = ("auto", "markdown", "text", "json", "raw")
 _JSON: Final = re.compile(r"(application|text)/(.+\+)?json")
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
 _TEXT: Final = re.compile(r"text/.+|application/(.+\+xml|xml|yaml|x-yaml|toml|javascript|x-ndjson|jsonl|sql|graphql)")
@@ -32,7 +31,7 @@ Convert = Callable[[bytes, Literal["markdown", "text"]], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is in a body.
+    """Content of a body, or of a part of it.
 
     Attributes:
         form: ``json``, ``markdown``, ``text``, or ``binary`` where the body is neither.
@@ -51,13 +50,12 @@ class Page:
     notes: tuple[str, ...] = ()
 
 
-async def read(fetched: Fetched, body: bytes, extract: str, convert: Convert, *, span: tuple[int, int]) -> Page:
+async def read(response: OutboundResponse, extract: str, convert: Convert, *, span: tuple[int, int]) -> Page:
     """Read a body.
 
     Args:
-        fetched: what was told about it.
-        body: unpacked.
-        extract: one of `EXTRACTS`.
+        response: has the body, and its type as declared.
+        extract: auto, markdown, text, json or raw.
         convert: makes text of HTML.
         span: the first character, and how many at most.
 
@@ -65,15 +63,16 @@ async def read(fetched: Fetched, body: bytes, extract: str, convert: Convert, *,
         FetchFailed: it is not what `extract` asks for.
         BadInput: the first character is beyond the end.
     """
-    form = _form(fetched.mime_type, body)
+    body = response.body
+    form = _form(response.mime_type, body)
     if form == "binary":
         if extract == "json":
-            raise _no_json(fetched, f"it is {fetched.mime_type}")
-        note = f"It is {fetched.mime_type}, {fetched.size} bytes; save=true keeps it as a file."
+            raise _no_json(response, f"it is {response.mime_type}")
+        note = f"It is {response.mime_type}, {response.size} bytes; save=true keeps it as a file."
         return Page("binary", notes=(note,) if body else ())
-    text = _decoded(body, fetched.charset, html=form == "html")
+    text = _decoded(body, response.charset, html=form == "html")
     if extract == "json" or (form == "json" and extract == "auto"):
-        return _json(fetched, text, span, demanded=extract == "json")
+        return _json(response, text, span, demanded=extract == "json")
     if form == "html" and extract in ("auto", "markdown", "text"):
         to: Literal["markdown", "text"] = "text" if extract == "text" else "markdown"
         html = text.encode("utf-8", "replace")
@@ -83,15 +82,15 @@ async def read(fetched: Fetched, body: bytes, extract: str, convert: Convert, *,
     return _part("text", text, span)
 
 
-def _json(fetched: Fetched, text: str, span: tuple[int, int], *, demanded: bool) -> Page:
-    """Parsed, where all of it fits into one part: parsing holds the loop, and nobody would be shown the rest."""
+def _json(response: OutboundResponse, text: str, span: tuple[int, int], *, demanded: bool) -> Page:
+    """Parse it where all of it fits into one part: parsing holds the loop, and the rest would not be shown."""
     if span[0] or len(text) > span[1]:
         return _part("json", text, span, "It does not fit into max_chars, so it was not parsed; it is given in parts.")
     try:
         return Page("json", _parsed(text), text, None, len(text))
     except (ValueError, RecursionError) as error:
         if demanded:
-            raise _no_json(fetched, str(error)[:200]) from None
+            raise _no_json(response, str(error)[:200]) from None
         why = "It is declared as JSON, and is none that can be passed on parsed."
     return _part("text", text, span, why)
 
@@ -157,7 +156,7 @@ def _parsed(text: str) -> Any:
     return value
 
 
-def _no_json(fetched: Fetched, why: str) -> FetchFailed:
-    host = fetched.url.split("/")[2]
+def _no_json(response: OutboundResponse, why: str) -> FetchFailed:
+    host = response.url.split("/")[2]
     message = f"The answer of {host} is not JSON ({why}). Call again with extract=auto or raw to see it."
     return FetchFailed(message, code="bad_answer", retryable=False)

@@ -1,4 +1,4 @@
-"""One request of a tool: allowed headers, the answer read or kept as a file, and told in one shape."""
+"""Requests of the HTTP tools: allowed headers, the body read or kept as a file, one shape of answer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.errors import BadInput
-from offloop.outbound.fetch import Ask, Fetched
+from offloop.outbound.fetch import OutboundResponse
+from offloop.outbound.redirects import OutboundRequest
 from offloop.paths import safe_name
 from offloop_server.io.http.answers import HttpAnswer, described
-from offloop_server.io.http.client import Answered, Effort, Fetcher
+from offloop_server.io.http.client import Fetcher
 from offloop_server.io.http.pages import Page
+from offloop_server.io.http.retries import RetryPolicy
 from offloop_server.toolkit.answers import artifact_answer
 from offloop_server.toolkit.services import Caller
 
@@ -30,8 +32,8 @@ _EXCERPT = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What to show of a body.
+class Rendering:
+    """Rendering of a body.
 
     Attributes:
         extract: how to read it.
@@ -46,11 +48,11 @@ class View:
     save: bool
 
 
-class Visits:
-    """Requests for callers.
+class HttpRequests:
+    """Sends requests for callers.
 
     Args:
-        fetcher: asks.
+        fetcher: sends them.
         store: keeps bodies.
     """
 
@@ -58,53 +60,54 @@ class Visits:
         self._fetcher = fetcher
         self._store = store
 
-    async def visit(self, ask: Ask, effort: Effort, view: View, caller: Caller) -> tuple[HttpAnswer, Page | None]:
+    async def send(
+        self, request: OutboundRequest, retry: RetryPolicy, rendering: Rendering, caller: Caller
+    ) -> tuple[HttpAnswer, Page | None]:
         """Send a request; an error's status is an answer.
 
         Raises:
-            OffloopError: refused, or no answer came; the message is for the caller.
+            OffloopError: refused, or no response came; the message is for the caller.
         """
-        check_headers(ask)
-        if view.save:
-            return await self._keep(ask, effort, caller), None
-        answered = await self._fetcher.send(ask, effort, principal=caller.principal)
-        extract = "auto" if answered.failed and view.extract == "json" else view.extract
+        check_headers(request)
+        if rendering.save:
+            return await self._keep(request, retry, caller), None
+        response = await self._fetcher.send(request, retry, principal=caller.principal)
+        extract = "auto" if response.failed and rendering.extract == "json" else rendering.extract
         page = None
-        if answered.body:
-            span = view.offset, view.max_chars
-            page = await self._fetcher.read(answered, extract, span, principal=caller.principal)
-        return described(ask.url, answered, page), page
+        if response.body:
+            span = rendering.offset, rendering.max_chars
+            page = await self._fetcher.read(response, extract, span, principal=caller.principal)
+        return described(request.url, response, page), page
 
-    async def _keep(self, ask: Ask, effort: Effort, caller: Caller) -> HttpAnswer:
-        # Made and removed at once, not in a thread: a call that is cut must leave nothing behind.
+    async def _keep(self, request: OutboundRequest, retry: RetryPolicy, caller: Caller) -> HttpAnswer:
+        # Made and removed here, not in a thread: a call that is cut must leave nothing behind.
         with tempfile.TemporaryDirectory(prefix="offloop-fetch-") as folder:
             path = Path(folder) / "body"
             with path.open("w+b") as file:
-                answered = await self._fetcher.send(ask, effort, file, principal=caller.principal)
-            if answered.failed:
+                response = await self._fetcher.send(request, retry, file, principal=caller.principal)
+            if response.failed:
                 head = await asyncio.to_thread(_head, path)
-                return described(ask.url, replace(answered, body=head), None)
-            return described(
-                ask.url, answered, None, artifact_answer(await self._put(path, answered, caller), caller.links)
-            )
+                return described(request.url, replace(response, body=head), None)
+            artifact = await self._put(path, response, caller)
+            return described(request.url, response, None, artifact_answer(artifact, caller.links))
 
-    async def _put(self, path: Path, answered: Answered, caller: Caller) -> Artifact:
+    async def _put(self, path: Path, response: OutboundResponse, caller: Caller) -> Artifact:
         return await self._store.put(
             path,
             principal=caller.principal,
-            name=_name(answered.fetched),
-            mime_type=answered.fetched.mime_type,
-            digest=answered.fetched.sha256,
+            name=_name(response),
+            mime_type=response.mime_type,
+            digest=response.sha256,
         )
 
 
-def check_headers(ask: Ask) -> None:
-    """See that a caller may set the headers.
+def check_headers(request: OutboundRequest) -> None:
+    """Check that a caller may set the headers of a request.
 
     Raises:
         BadInput: one is not on the list.
     """
-    for name in ask.headers or {}:
+    for name in request.headers or {}:
         lower = name.lower()
         if lower not in _ALLOWED and (not lower.startswith("x-") or _INSIDE.match(lower)):
             message = (
@@ -118,11 +121,11 @@ def _head(path: Path) -> bytes:
         return file.read(_EXCERPT)
 
 
-def _name(fetched: Fetched) -> str:
-    """What the host calls the file, or the last part of its URL."""
-    told = fetched.headers.get("content-disposition", "")
-    if found := re.search(r"filename\*\s*=\s*utf-8''([^;\s]{1,500})", told, re.IGNORECASE):
+def _name(response: OutboundResponse) -> str:
+    """The file name that the host gives, or the last part of the URL."""
+    given = response.headers.get("content-disposition", "")
+    if found := re.search(r"filename\*\s*=\s*utf-8''([^;\s]{1,500})", given, re.IGNORECASE):
         return safe_name(unquote(found[1]), "download")
-    if found := re.search(r"filename\s*=\s*(?:\"([^\"]{1,300})\"|([^;\s\"]{1,300}))", told, re.IGNORECASE):
+    if found := re.search(r"filename\s*=\s*(?:\"([^\"]{1,300})\"|([^;\s\"]{1,300}))", given, re.IGNORECASE):
         return safe_name(found[1] or found[2], "download")
-    return safe_name(unquote(urlsplit(fetched.url).path.rpartition("/")[2]), "download")
+    return safe_name(unquote(urlsplit(response.url).path.rpartition("/")[2]), "download")

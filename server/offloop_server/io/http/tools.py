@@ -11,12 +11,13 @@ from pydantic import Field
 
 from offloop.errors import BadInput
 from offloop.kinds.kind import Model
-from offloop.outbound.fetch import Ask
 from offloop.outbound.policy import MAX_URL
+from offloop.outbound.redirects import OutboundRequest
 from offloop_server.io.http.answers import BulkAnswer, HttpAnswer, result, results
 from offloop_server.io.http.bulk import bulk
-from offloop_server.io.http.client import Effort, Fetcher
-from offloop_server.io.http.request import View, Visits, check_headers
+from offloop_server.io.http.client import Fetcher
+from offloop_server.io.http.request import HttpRequests, Rendering, check_headers
+from offloop_server.io.http.retries import RetryPolicy
 from offloop_server.toolkit.light_tool import LightTool, ModelT
 from offloop_server.toolkit.services import AnyTool, Caller, Services
 
@@ -38,7 +39,7 @@ _SECONDS = "For everything but waiting for a place, retries included; the server
 
 
 class HttpGetArguments(Model):
-    """What to fetch, and what to show of it."""
+    """Arguments of http_get."""
 
     url: Url
     method: Literal["GET", "HEAD"] = "GET"
@@ -59,7 +60,7 @@ class HttpGetArguments(Model):
 
 
 class CallApiArguments(Model):
-    """One request to an API."""
+    """Arguments of call_api."""
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     url: Url
@@ -76,7 +77,7 @@ class CallApiArguments(Model):
 
 
 class BulkFetchArguments(Model):
-    """What to fetch, and how long all of it may take."""
+    """Arguments of bulk_fetch."""
 
     urls: Annotated[list[Url], Field(min_length=1, max_length=500)] = Field(description="1 to 500; equal ones once.")
     headers: Headers = Field(default_factory=dict, description="Sent to every host. " + _HEADERS)
@@ -91,7 +92,7 @@ class BulkFetchArguments(Model):
 
 
 class _HttpTool(LightTool[ModelT]):
-    """A tool that asks the outside."""
+    """A tool that sends outbound requests."""
 
     family = "http"
     open_world = True
@@ -99,11 +100,11 @@ class _HttpTool(LightTool[ModelT]):
     def __init__(self, services: Services, fetcher: Fetcher) -> None:
         super().__init__(services)
         self._fetcher = fetcher
-        self._visits = Visits(fetcher, services.store)
+        self._requests = HttpRequests(fetcher, services.store)
 
 
 class HttpGet(_HttpTool[HttpGetArguments]):
-    """One URL."""
+    """http_get."""
 
     name = "http_get"
     description = (
@@ -120,17 +121,17 @@ class HttpGet(_HttpTool[HttpGetArguments]):
             headers["If-None-Match"] = value.etag
         if value.if_modified_since:
             headers["If-Modified-Since"] = value.if_modified_since
-        answer, page = await self._visits.visit(
-            Ask(value.url, value.method, headers),
-            Effort(value.timeout_seconds, value.retries, value.max_bytes),
-            View(value.extract, value.offset, value.max_chars, value.save),
+        answer, page = await self._requests.send(
+            OutboundRequest(value.url, value.method, headers),
+            RetryPolicy(value.timeout_seconds, value.retries, value.max_bytes),
+            Rendering(value.extract, value.offset, value.max_chars, value.save),
             caller,
         )
         return result(answer, page)
 
 
 class CallApi(_HttpTool[CallApiArguments]):
-    """One request of any method."""
+    """call_api."""
 
     name = "call_api"
     description = "Call an HTTP API with any method, headers and a JSON body; an error's status is an error here."
@@ -152,17 +153,17 @@ class CallApi(_HttpTool[CallApiArguments]):
                 headers["Content-Type"] = "application/json"
         elif value.body is not None:
             content = value.body.encode()
-        answer, page = await self._visits.visit(
-            Ask(value.url, value.method, headers, content),
-            Effort(value.timeout_seconds, value.retries),
-            View(value.extract, 0, value.max_chars, value.save),
+        answer, page = await self._requests.send(
+            OutboundRequest(value.url, value.method, headers, content),
+            RetryPolicy(value.timeout_seconds, value.retries),
+            Rendering(value.extract, 0, value.max_chars, value.save),
             caller,
         )
         return result(answer, page)
 
 
 class BulkFetch(_HttpTool[BulkFetchArguments]):
-    """Many URLs at once."""
+    """bulk_fetch."""
 
     name = "bulk_fetch"
     description = (
@@ -177,15 +178,15 @@ class BulkFetch(_HttpTool[BulkFetchArguments]):
             most = MAX_TEXT // len(value.urls)
             message = f"bulk_fetch was not run: with {len(value.urls)} urls, max_chars may be at most {most}."
             raise BadInput(message)
-        effort = Effort(value.timeout_seconds, value.retries)
-        view = View(value.extract, 0, value.max_chars, value.save)
+        retry = RetryPolicy(value.timeout_seconds, value.retries)
+        rendering = Rendering(value.extract, 0, value.max_chars, value.save)
 
         async def one(url: str) -> HttpAnswer:
-            return (await self._visits.visit(Ask(url, headers=value.headers), effort, view, caller))[0]
+            return (await self._requests.send(OutboundRequest(url, headers=value.headers), retry, rendering, caller))[0]
 
         # What is wrong for all of them is one error, not one for each.
-        check_headers(Ask("", headers=value.headers))
-        self._fetcher.bounds(effort)
+        check_headers(OutboundRequest("", headers=value.headers))
+        self._fetcher.limits(retry)
         made = results(await bulk(value.urls, one, self._fetcher, value.deadline_seconds))
         await asyncio.sleep(0)  # to put hundreds of answers into words takes as long as to send them
         return made
@@ -203,7 +204,7 @@ def _as_json(value: Any) -> bytes:
 
 
 def http_tools(services: Services, fetcher: Fetcher) -> list[AnyTool]:
-    """The tools, where anybody may be asked at all."""
+    """The tools, where any host may be asked."""
     if not fetcher.policy.enabled:
         return []
     return [HttpGet(services, fetcher), CallApi(services, fetcher), BulkFetch(services, fetcher)]

@@ -19,10 +19,12 @@ from mcp_types import CallToolResult, TextContent
 
 from offloop.artifacts.links import Links
 from offloop.artifacts.store import ArtifactStore
-from offloop.errors import BadInput, FetchFailed, OffloopError, Refused
-from offloop.outbound.fetch import Ask
+from offloop.errors import BadInput, FetchFailed, Refused
+from offloop.outbound.redirects import OutboundRequest
+from offloop.outbound.transport import Connector
 from offloop.settings import Settings, load
-from offloop_server.io.http.client import Effort, Fetcher
+from offloop_server.io.http.client import Fetcher
+from offloop_server.io.http.retries import RetryPolicy
 from offloop_server.io.http.tools import http_tools
 from offloop_server.toolkit.services import Caller, Services
 from support.hosts.outside import Outside, outside
@@ -77,6 +79,20 @@ def structured(result: CallToolResult) -> dict[str, Any]:
 
 def text(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+def in_flight(fetcher: Fetcher) -> tuple[int, int]:
+    """Requests that have a permit, and that wait for one."""
+    limiter = fetcher.limiter._limiter
+    return limiter.granted, limiter.waiting
+
+
+def idle(fetcher: Fetcher) -> int:
+    """Connections that wait for the next request."""
+    session = fetcher._client._session
+    assert session
+    assert isinstance(session.connector, Connector)
+    return len(session.connector._idle)
 
 
 async def comes(condition: Callable[[], bool], what: str) -> None:
@@ -322,14 +338,14 @@ async def test_many_urls_from_many_callers_stay_within_the_limit_and_reuse_conne
     assert server.accepted <= LIMIT
     waited = [one["timings"]["waited_ms"] for one in structured(results[-1])["results"]]
     assert max(waited) > 0
-    assert (tools.fetcher.turns.in_flight, tools.fetcher.turns.waiting) == (0, 0)
+    assert in_flight(tools.fetcher) == (0, 0)
 
 
 async def test_each_host_has_a_limit_of_its_own(server: Outside) -> None:
     async with Fetcher(allowed(per_host="3"), resolve=server.resolve) as fetcher:
 
         async def ask(number: int) -> None:
-            ask = Ask(server.url("/ok?delay=0.01", f"host{number % 2}.test"))
+            ask = OutboundRequest(server.url("/ok?delay=0.01", f"host{number % 2}.test"))
             await fetcher.send(ask, principal="alice")
 
         await asyncio.gather(*(ask(number) for number in range(60)))
@@ -338,7 +354,10 @@ async def test_each_host_has_a_limit_of_its_own(server: Outside) -> None:
 
 async def test_waiting_for_a_turn_is_told_and_takes_nothing_from_a_requests_time(server: Outside) -> None:
     async with Fetcher(allowed(concurrency="1", read_seconds="5"), resolve=server.resolve) as fetcher:
-        asks = [fetcher.send(Ask(server.url("/ok?delay=0.5")), Effort(1.4, 0), principal="alice") for _ in range(4)]
+        asks = [
+            fetcher.send(OutboundRequest(server.url("/ok?delay=0.5")), RetryPolicy(1.4, 0), principal="alice")
+            for _ in range(4)
+        ]
         answers = await asyncio.gather(*asks)
     assert server.peak[""] == 1
     assert max(answer.waited for answer in answers) >= 1.5
@@ -353,14 +372,14 @@ async def test_principals_take_turns_so_one_request_does_not_wait_for_anothers_t
     async with asyncio.TaskGroup() as group:
         call = partial(tools.call, "bulk_fetch", principal="mallory", urls=urls)
         flood = [group.create_task(call()) for _ in range(5)]
-        await comes(lambda: tools.fetcher.turns.waiting == 4 * LIMIT, "as many as it has lanes, less those in flight")
+        await comes(lambda: in_flight(tools.fetcher)[1] == 4 * LIMIT, "as many as it has lanes, less those in flight")
         before = len(server.order)
         assert (await tools.get(server.url("/mine")))["status"] == 200
         assert server.order.index("/mine") - before <= LIMIT + 1
         for one in flood:
             one.cancel()
     assert server.peak[""] == LIMIT
-    assert (tools.fetcher.turns.in_flight, tools.fetcher.turns.waiting) == (0, 0)
+    assert in_flight(tools.fetcher) == (0, 0)
 
 
 async def test_principals_take_turns_for_the_processes_that_convert_pages(tools: Tools, server: Outside) -> None:
@@ -373,7 +392,7 @@ async def test_principals_take_turns_for_the_processes_that_convert_pages(tools:
     async with asyncio.TaskGroup() as group:
         urls = [server.url(f"/as?type=text/html&body=<p>x&repeat=3000&{number}") for number in range(10)]
         flood = [group.create_task(read("mallory", url)) for url in urls]
-        await comes(lambda: len(server.order) == 10 and not tools.fetcher.turns.in_flight, "all pages are there")
+        await comes(lambda: len(server.order) == 10 and not in_flight(tools.fetcher)[0], "all pages are there")
         before = len(done)
         await read("alice", server.url("/as?type=text/html&body=<p>x"))
         assert done.index("alice") - before <= 2 + 1 + 1, "two are being read, one is first, one ends beside hers"
@@ -386,8 +405,8 @@ async def test_a_redirect_waits_for_the_turn_of_the_host_it_leads_to(server: Out
         to = server.url("/ok?delay=0.02", "target.test")
         url = "/redirect?to=" + to.replace("?", "%3F")
         urls = [server.url(url, f"from{number}.test") for number in range(8)]
-        answers = await asyncio.gather(*(fetcher.send(Ask(url), principal="alice") for url in urls))
-    assert {answer.fetched.url for answer in answers} == {to}
+        answers = await asyncio.gather(*(fetcher.send(OutboundRequest(url), principal="alice") for url in urls))
+    assert {answer.url for answer in answers} == {to}
     assert server.peak["target.test"] == 2
 
 
@@ -423,7 +442,7 @@ async def test_bad_hosts_are_reported_in_time_without_hurting_the_others(tools: 
     assert answer["succeeded"] == 40
     assert max(one["timings"]["total_ms"] + one["timings"]["waited_ms"] for one in results[len(bad) :]) < 1500
     assert took < 4
-    assert (tools.fetcher.turns.in_flight, tools.fetcher.turns.waiting) == (0, 0)
+    assert in_flight(tools.fetcher) == (0, 0)
 
 
 @pytest.mark.parametrize("body", ["[" * 300 + "]" * 300, '"\\ud800"', "[1e999]"])
@@ -474,8 +493,8 @@ async def test_a_call_that_is_cut_leaves_no_task_connection_or_turn(phase: str, 
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert (tools.fetcher.turns.in_flight, tools.fetcher.turns.waiting) == (0, 0)
-    assert tools.fetcher.connections.busy == 0
+    assert in_flight(tools.fetcher) == (0, 0)
+    await comes(lambda: server.open == idle(tools.fetcher), "no connection is open but those that can be used again")
     async with asyncio.timeout(5):
         while left := {task for task in asyncio.all_tasks() - before if "Outside" not in repr(task.get_coro())}:
             await asyncio.wait(left, timeout=0.1)
@@ -483,16 +502,6 @@ async def test_a_call_that_is_cut_leaves_no_task_connection_or_turn(phase: str, 
 
 async def test_the_client_is_closed_with_the_server(server: Outside) -> None:
     async with Fetcher(allowed()) as fetcher:
-        answered = await fetcher.send(Ask(server.url("/ok")), principal="alice")
-        assert (answered.fetched.status, server.open) == (200, 1)
+        answered = await fetcher.send(OutboundRequest(server.url("/ok")), principal="alice")
+        assert (answered.status, server.open) == (200, 1)
     await asyncio.wait_for(server.emptied.wait(), 5)
-
-
-async def test_other_parts_of_the_server_fetch_with_one_call(fetcher: Fetcher, server: Outside) -> None:
-    """The seam: an answer read by its type, or a failure in words."""
-    url = server.url("/as?type=application/json&body=[1]")
-    answered, page = await fetcher.get(url, principal="alice", effort=Effort(seconds=5))
-    assert (answered.fetched.status, page.data) == (200, [1])
-    for path in ("/status/404", "/hang"):
-        with pytest.raises(OffloopError):
-            await fetcher.get(server.url(path), principal="alice", effort=Effort(seconds=1, retries=0))

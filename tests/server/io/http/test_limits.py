@@ -8,26 +8,28 @@ from collections.abc import Callable
 import pytest
 
 from offloop.errors import Busy
-from offloop_server.io.http.limits import Turns
+from offloop_server.io.http.limits import RequestLimiter
 from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_host_that_is_busy_takes_no_other_hosts_place() -> None:
-    turns = Turns(2, 1, patience=5)
+    limiter = RequestLimiter(2, 1, patience=5)
     order: list[str] = []
     gates = {name: asyncio.Event() for name in ("a1", "a2", "b1", "b2")}
 
     async def ask(name: str) -> None:
-        async with turns("alice", name[0]):
+        async with limiter.permit("alice", name[0]):
             order.append(name)
             await gates[name].wait()
 
     async with asyncio.TaskGroup() as group:
         for name in gates:
             group.create_task(ask(name))
-        await comes(lambda: (turns.in_flight, turns.waiting) == (2, 2), "two in flight, two waiting")
+        await comes(
+            lambda: (limiter._limiter.granted, limiter._limiter.waiting) == (2, 2), "two in flight, two waiting"
+        )
         assert order == ["a1", "b1"]
         gates["b1"].set()
         await comes(lambda: "b2" in order, "b2 has its turn")
@@ -35,37 +37,37 @@ async def test_a_host_that_is_busy_takes_no_other_hosts_place() -> None:
         gates["a1"].set()
         gates["a2"].set()
     assert order == ["a1", "b1", "b2", "a2"]
-    assert (turns.in_flight, turns.waiting) == (0, 0)
+    assert (limiter._limiter.granted, limiter._limiter.waiting) == (0, 0)
 
 
 async def test_who_waits_too_long_is_told_to_come_again() -> None:
-    turns = Turns(1, 1, patience=0.05)
-    async with turns("alice", "a"):
+    limiter = RequestLimiter(1, 1, patience=0.05)
+    async with limiter.permit("alice", "a"):
         for host in ("a", "b"):
             with pytest.raises(Busy, match=f"{host} was not asked"):
-                async with turns("alice", host):
+                async with limiter.permit("alice", host):
                     pass
-    async with turns("alice", "a") as waited:
+    async with limiter.permit("alice", "a") as waited:
         assert waited < 1
-    assert (turns.in_flight, turns.waiting) == (0, 0)
+    assert (limiter._limiter.granted, limiter._limiter.waiting) == (0, 0)
 
 
 async def test_a_caller_that_leaves_gives_its_place_back_wherever_it_was() -> None:
-    turns = Turns(1, 2, patience=5)
+    limiter = RequestLimiter(1, 2, patience=5)
     tasks = []
     for _ in range(3):  # one in flight, one waiting for its place among all, one for its host
 
         async def ask() -> None:
-            async with turns("alice", "a"):
+            async with limiter.permit("alice", "a"):
                 await asyncio.Event().wait()
 
         tasks.append(asyncio.ensure_future(ask()))
-    await comes(lambda: (turns.in_flight, turns.waiting) == (1, 2), "one in flight, two waiting")
+    await comes(lambda: (limiter._limiter.granted, limiter._limiter.waiting) == (1, 2), "one in flight, two waiting")
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert (turns.in_flight, turns.waiting) == (0, 0)
-    async with turns("alice", "a") as waited:
+    assert (limiter._limiter.granted, limiter._limiter.waiting) == (0, 0)
+    async with limiter.permit("alice", "a") as waited:
         assert waited < 1
 
 
