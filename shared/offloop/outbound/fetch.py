@@ -29,6 +29,7 @@ SHOWN: Final = (
 )  # fmt: skip
 """Headers of a response that are passed on; never cookies."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _MIME: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100}")
 _BATCH: Final = 1 << 20
 
@@ -191,12 +192,15 @@ def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 def _text(value: str) -> str:
-    """A header's value: UTF-8, or else Latin-1; aiohttp gives other bytes than UTF-8 as halves of surrogate pairs."""
+    """A header's value: UTF-8, or else Latin-1, with a space for each control character (RFC 9110, section 5.5).
+
+    aiohttp decodes other bytes than UTF-8 to lone surrogates, and lets control characters pass.
+    """
     try:
         value.encode()
     except UnicodeEncodeError:
-        return value.encode("utf-8", "surrogateescape").decode("latin-1")
-    return value
+        value = value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return _CONTROL.sub(" ", value)
 
 
 async def _skip(response: aiohttp.ClientResponse, headers: dict[str, str]) -> None:

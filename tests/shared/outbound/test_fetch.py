@@ -344,6 +344,7 @@ async def test_headers_are_text_whatever_bytes_they_have_and_equal_ones_are_join
         await reader.readuntil(b"\r\n\r\n")
         head = (
             b"HTTP/1.1 200 OK\r\nVary: a\r\nX-Request-Id: caf\xe9\r\nETag: caf\xc3\xa9\r\nvary: b\r\nSet-Cookie: c\r\n"
+            b"Last-Modified: \x1b[31mred\x07\r\n"
         )
         writer.write(head + b"Content-Type: Text/HTML; charset=UTF-8\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
@@ -352,7 +353,7 @@ async def test_headers_are_text_whatever_bytes_they_have_and_equal_ones_are_join
     server = await asyncio.start_server(serve, LOCAL, 0)
     async with server:
         found, _ = await fetch(HERE, f"http://{LOCAL}:{server.sockets[0].getsockname()[1]}/")
-    expected = {"vary": "a, b", "x-request-id": "café", "etag": "café"}
+    expected = {"vary": "a, b", "x-request-id": "café", "etag": "café", "last-modified": " [31mred "}
     assert {name: found.headers.get(name) for name in expected} == expected
     assert "set-cookie" not in found.headers
     assert (found.mime_type, found.charset) == ("text/html", "utf-8")
