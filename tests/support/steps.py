@@ -145,9 +145,24 @@ class Steps:
             await self._redis.zadd(schema.LEASES + self.queue, {job_id: 1}, xx=True)
 
     async def lose(self, *job_ids: str) -> None:
-        """Lose jobs: their leases lapse, and a sweep requeues them."""
-        await self.lapse(*job_ids)
-        await self.sweep()
+        """Lose jobs: their leases lapse, and a sweep requeues them.
+
+        A living worker may renew a lease between the two, so the steps are repeated for the attempts that still run.
+        """
+        attempts = {job_id: await self._attempt(job_id) for job_id in job_ids}
+        left = list(job_ids)
+        for _ in range(100):
+            await self.lapse(*left)
+            await self.sweep()
+            left = [job_id for job_id in left if await self._attempt(job_id) == attempts[job_id]]
+            if not any(attempts[job_id] for job_id in left):
+                break
+
+    async def _attempt(self, job_id: str) -> bytes | None:
+        """The token of a job that runs."""
+        found: Any = self._redis.hmget(schema.RECORD + job_id, ["state", "token"])
+        state, token = await found
+        return token if state == b"running" else None
 
     async def subqueue(self, principal: str, level: str = "interactive") -> list[str]:
         """The ids in a principal's subqueue, the next one first."""

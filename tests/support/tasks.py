@@ -9,7 +9,7 @@ from arq.jobs import serialize_job
 
 from offloop import Kind
 from offloop.redis import codec
-from offloop_workers.children.fetching import Errand
+from offloop_workers.children.fetching import FetchBudget
 from offloop_workers.children.task import Task
 
 
@@ -19,6 +19,8 @@ def payload(kind: Kind[Any, Any], arguments: dict[str, Any]) -> bytes:
     return packed
 
 
-def task_of(kind: Kind[Any, Any], arguments: dict[str, Any], folder: Path | str, errand: Errand | None = None) -> Task:
+def task_of(
+    kind: Kind[Any, Any], arguments: dict[str, Any], folder: Path | str, budget: FetchBudget | None = None
+) -> Task:
     """A first attempt, without files, that works in a folder which does not exist yet."""
-    return Task(kind, "a-job", 1, payload(kind, arguments), str(folder), {}, errand)
+    return Task(kind, "a-job", 1, payload(kind, arguments), str(folder), {}, budget)

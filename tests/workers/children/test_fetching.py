@@ -20,7 +20,7 @@ from offloop.errors import JobError, LimitExceeded
 from offloop.queue.record import Done, Failed
 from offloop.redis.codec import pack
 from offloop.settings import load
-from offloop_workers.children.fetching import MAX_NAMED, Errand, Fetching
+from offloop_workers.children.fetching import MAX_NAMED, FetchBudget, Fetching
 from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Performer
@@ -137,27 +137,27 @@ async def test_a_url_that_may_not_be_asked_is_refused(perform: Perform, settings
 
 async def test_only_so_many_urls_may_be_named(tmp_path: Path) -> None:
     async with outside() as url, Fetching(load(HERE)) as fetching:
-        errand = Errand(fetching, "a kind", Limits(), str(tmp_path / "fetched"))
+        budget = FetchBudget(fetching, "a kind", Limits(), str(tmp_path / "fetched"))
         for number in range(MAX_NAMED):
-            await errand.bring(f"{url}/{number}")
+            await budget.fetch_input(f"{url}/{number}")
         with pytest.raises(LimitExceeded, match=r"more than 100 URLs, .* upload the files"):
-            await errand.bring(f"{url}/more")
+            await budget.fetch_input(f"{url}/more")
     assert len(list((tmp_path / "fetched").iterdir())) == MAX_NAMED
 
 
 async def test_the_fetched_files_of_a_job_are_limited_together(tmp_path: Path) -> None:
     """Those its input names and those its work asks for; what came before a failure counts too."""
     async with outside() as url, Fetching(load(HERE)) as fetching:
-        errand = Errand(fetching, "a kind", Limits(fetches=9), str(tmp_path / "fetched"))
+        budget = FetchBudget(fetching, "a kind", Limits(fetches=9), str(tmp_path / "fetched"))
         for _ in range(3):
-            await errand.bring(f"{url}/full")
-        await errand.bring(f"{url}/half")
-        answer = await errand.answer(f"{url}/full")
+            await budget.fetch_input(f"{url}/full")
+        await budget.fetch_input(f"{url}/half")
+        answer = await budget.answer(f"{url}/full")
         assert answer["refused"]["code"] == "limit_exceeded"
         assert "more than 4 MiB together (4 times OFFLOOP_FETCH_MAX_MB): send smaller" in answer["refused"]["message"]
-        await errand.bring(f"{url}/half")
+        await budget.fetch_input(f"{url}/half")
         with pytest.raises(LimitExceeded, match="more than 4 MiB together"):
-            await errand.bring(f"{url}/a")
+            await budget.fetch_input(f"{url}/a")
     assert sum(path.stat().st_size for path in (tmp_path / "fetched").iterdir()) == 4 << 20
 
 
@@ -183,8 +183,8 @@ def fetch(hostile: Children, tmp_path: Path) -> Callable[..., Any]:
 
     async def fetch(kind: Kind[Any, Any], *urls: str) -> dict[str, str]:
         async with Fetching(load(HERE)) as fetching, asyncio.timeout(20):
-            errand = Errand(fetching, kind.name, kind.limits, str(tmp_path / "fetched"))
-            task = task_of(kind, {"text": "\n".join(urls)}, tmp_path / "work", errand)
+            budget = FetchBudget(fetching, kind.name, kind.limits, str(tmp_path / "fetched"))
+            task = task_of(kind, {"text": "\n".join(urls)}, tmp_path / "work", budget)
             found: dict[str, str] = (await hostile.run(task, print))["output"]["found"]
         return found
 
@@ -217,13 +217,15 @@ async def test_what_a_child_put_in_the_way_is_not_written_through(tmp_path: Path
     (tmp_path / "fetched").mkdir()
     (tmp_path / "fetched" / "fetched-1").symlink_to(victim)
     async with outside() as url, Fetching(load(HERE)) as fetching:
-        answer = await Errand(fetching, "a kind", Limits(fetches=1), str(tmp_path / "fetched")).answer(f"{url}/a")
+        answer = await FetchBudget(fetching, "a kind", Limits(fetches=1), str(tmp_path / "fetched")).answer(f"{url}/a")
     assert answer["refused"]["code"] == "no_space"
     assert victim.read_text() == "whole"
 
 
 async def test_what_a_broken_child_asks_is_answered_too(tmp_path: Path) -> None:
-    answer = await Errand(None, "a kind", Limits(fetches=1), str(tmp_path / "fetched")).answer({"url": 1})
+    answer = await FetchBudget(None, "a kind", Limits(fetches=1), str(tmp_path / "fetched")).answer({"url": 1})
     assert answer["refused"]["code"] == "bad_input"
-    answer = await Errand(None, "a kind", Limits(fetches=1), str(tmp_path / "fetched")).answer("https://example.org/")
+    answer = await FetchBudget(None, "a kind", Limits(fetches=1), str(tmp_path / "fetched")).answer(
+        "https://example.org/"
+    )
     assert answer["refused"]["code"] == "refused"

@@ -86,8 +86,8 @@ class Fetching:
 
 
 @dataclass(slots=True)
-class Errand:
-    """Budget of fetches for one attempt.
+class FetchBudget:
+    """Fetches of one attempt, within its limits.
 
     Attributes:
         fetching: the worker's client; without it, nothing is fetched.
@@ -105,7 +105,7 @@ class Errand:
     _bytes: int = field(default=0, init=False)
     _count: int = field(default=0, init=False)
 
-    async def bring(self, url: str) -> tuple[str, OutboundResponse]:
+    async def fetch_input(self, url: str) -> tuple[str, OutboundResponse]:
         """Fetch a file that the input names; answers its local path too.
 
         Raises:
@@ -119,9 +119,9 @@ class Errand:
                 "and send artifact:<id>, or split the work over several jobs."
             )
             raise LimitExceeded(message)
-        return await self._bring(url)
+        return await self._fetch(url)
 
-    async def _bring(self, url: str) -> tuple[str, OutboundResponse]:
+    async def _fetch(self, url: str) -> tuple[str, OutboundResponse]:
         if self.fetching is None:
             message = f"{short(url)} was not asked: this worker fetches nothing. Send the file itself."
             raise Refused(message)
@@ -158,7 +158,7 @@ class Errand:
                 raise BadInput(message)
             self._asked += 1
             self.limits.check_fetches(self.kind, self._asked)
-            path, found = await self._bring(url)
+            path, found = await self._fetch(url)
         except OffloopError as error:
             return {"refused": as_job_error(error).to_wire()}
         except OSError:

@@ -147,8 +147,8 @@ class Children:
             match message:
                 case {"progress": step}:
                     on_progress(Progress(step["done"], step["total"], step["message"]))
-                case {"fetch": url} if task.errand:
-                    child.stream.write(await task.errand.answer(url))
+                case {"fetch": url} if task.budget:
+                    child.stream.write(await task.budget.answer(url))
                 case _:
                     return message
             message = await child.stream.read()

@@ -11,7 +11,7 @@ from offloop.errors import Crashed, LimitExceeded
 from offloop.kinds.kind import Kind
 
 if TYPE_CHECKING:
-    from offloop_workers.children.fetching import Errand
+    from offloop_workers.children.fetching import FetchBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Task:
         payload: arq's serialized job, which the child reads.
         folder: a path that does not exist yet; the child makes it and the caller deletes it.
         inputs: local paths of the artifacts and URLs that the input names, by their reference.
-        errand: fetches what the work asks for while it runs.
+        budget: fetches what the work asks for while it runs.
         spent: seconds of the kind's limit that are used up already.
     """
 
@@ -35,7 +35,7 @@ class Task:
     payload: bytes
     folder: str
     inputs: dict[str, str]
-    errand: Errand | None = None
+    budget: FetchBudget | None = None
     spent: float = 0
 
     def to_frame(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from offloop.errors import Crashed, JobError, LimitExceeded, OffloopError, Unava
 from offloop.kinds.references import Scheme, parse, references
 from offloop.queue.record import EXPIRED, Done, Failed, Progress
 from offloop_workers.children import payload
-from offloop_workers.children.fetching import Errand
+from offloop_workers.children.fetching import FetchBudget
 from offloop_workers.children.result import ChildResult, ReportedFile, copy_file, validated
 from offloop_workers.children.task import Task
 from offloop_workers.engine import loop_jobs
@@ -92,8 +92,8 @@ class Performer:
         try:
             kind, named = self._read(claim)
             began = time.monotonic()
-            errand = Errand(self._fetching, kind.name, kind.limits, f"{folder}/fetched")
-            inputs = await self._fetch(named, claim.principal, folder, errand) if named else {}
+            budget = FetchBudget(self._fetching, kind.name, kind.limits, f"{folder}/fetched")
+            inputs = await self._fetch(named, claim.principal, folder, budget) if named else {}
             task = Task(
                 kind,
                 claim.job_id,
@@ -101,7 +101,7 @@ class Performer:
                 claim.payload or b"",
                 f"{folder}/work",
                 inputs,
-                errand=errand,
+                budget=budget,
                 spent=time.monotonic() - began,
             )
             if kind.isolation == "none":
@@ -149,18 +149,20 @@ class Performer:
             return kind, [str(reference) for reference in references(payload.input_of(claim.payload, kind))]
         return kind, claim.references
 
-    async def _fetch(self, named: Iterable[str], principal: str, folder: str, errand: Errand) -> dict[str, str]:
+    async def _fetch(self, named: Iterable[str], principal: str, folder: str, budget: FetchBudget) -> dict[str, str]:
         try:
-            async with asyncio.timeout(errand.limits.seconds):
-                return await self._bring(named, principal, Path(folder), errand)
+            async with asyncio.timeout(budget.limits.seconds):
+                return await self._fetch_all(named, principal, Path(folder), budget)
         except TimeoutError:
             message = (
-                f"{errand.kind} was stopped after its limit of {errand.limits.seconds:g} seconds, before its files had "
+                f"{budget.kind} was stopped after its limit of {budget.limits.seconds:g} seconds, before its files had "
                 "come: send smaller ones, or name hosts that answer faster."
             )
             raise LimitExceeded(message) from None
 
-    async def _bring(self, named: Iterable[str], principal: str, folder: Path, errand: Errand) -> dict[str, str]:
+    async def _fetch_all(
+        self, named: Iterable[str], principal: str, folder: Path, budget: FetchBudget
+    ) -> dict[str, str]:
         paths: dict[str, str] = {}
         for reference in named:
             parsed = parse(reference)
@@ -169,7 +171,7 @@ class Performer:
                 await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
                 paths[reference] = str(await self._store.local_path(artifact, folder))
             elif parsed.scheme is Scheme.URL and reference not in paths:
-                paths[reference], _ = await errand.bring(parsed.name)
+                paths[reference], _ = await budget.fetch_input(parsed.name)
         return paths
 
     async def _keep(self, result: ChildResult, kind: Kind[Any, Any], claim: Claim, folder: str) -> Done:

@@ -39,8 +39,8 @@ class Claim:
         allowed: counted executions there may be.
         attempt: number of this execution; unlike `tries` it counts those that a drain cut short.
         principal: the caller's principal.
-        references: the artifacts and URLs that the input names; None where only its payload tells them, as for a job
-            of stock arq.
+        references: the artifacts and URLs that the input names; None where they can only be read from the payload, as
+            for a job of stock arq.
         assigned: the job was pushed to this worker's free slot; see `Execution` for when such a job counts.
     """
 
@@ -96,9 +96,9 @@ class Claimer:
         step = self._step % (BATCH_EVERY * len(self.queues))
         if step not in self._looks:
             self._looks[step] = self._look()
-        turns, terms = self._looks[step]
+        rotations, terms = self._looks[step]
         slots = 0 if self.paused else self._slots
-        return await script(turns, [self.owner, self._pool, slots, self.pending_ms, terms, *args])
+        return await script(rotations, [self.owner, self._pool, slots, self.pending_ms, terms, *args])
 
     def read(self, rows: list[bytes]) -> list[Claim]:
         """The claims of an answer. An empty one does not advance the rotation."""
