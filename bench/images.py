@@ -89,9 +89,9 @@ def _libvips(picture: Path, *, progressive: bool) -> Callable[[], None]:
     pyvips.cache_set_max(0)
 
     def work() -> None:
-        made = pyvips.Image.thumbnail(str(picture), WIDTH, height=10_000_000, size="down")
+        resized = pyvips.Image.thumbnail(str(picture), WIDTH, height=10_000_000, size="down")
         with tempfile.TemporaryDirectory() as folder:
-            made.write_to_file(f"{folder}/out.jpg[Q={QUALITY}{',interlace' if progressive else ''}]")
+            resized.write_to_file(f"{folder}/out.jpg[Q={QUALITY}{',interlace' if progressive else ''}]")
 
     return work
 

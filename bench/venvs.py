@@ -13,19 +13,19 @@ ROOT: Final = HERE.parent
 
 
 def python(venv: str) -> Path:
-    """The interpreter of a peer's virtualenv, which is made, or brought up to date, when it is asked for.
+    """The interpreter of a peer's virtualenv, created, or updated, on demand.
 
     Raises:
-        RuntimeError: there is no uv to make it with, or it could not be made.
+        RuntimeError: uv is missing, or the virtualenv could not be created.
     """
     if not venv:
         return Path(sys.executable)
     wanted = (HERE / "requirements" / f"{venv}.txt").read_text()
     folder = HERE / ".venv" / venv
-    made = folder / ".made"
-    if not made.exists() or made.read_text() != wanted:
+    marker = folder / ".made"
+    if not marker.exists() or marker.read_text() != wanted:
         _make(folder, HERE / "requirements" / f"{venv}.txt")
-        made.write_text(wanted)
+        marker.write_text(wanted)
     return folder / "bin" / "python"
 
 

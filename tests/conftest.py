@@ -119,9 +119,9 @@ def new_stack(temporary: Path) -> Iterator[Callable[..., Stack]]:
     with ExitStack() as closing:
 
         def make(**options: Any) -> Stack:
-            made = Stack(temporary / f"own{next(_numbers)}", **options)
-            closing.callback(made.close)
-            closing.callback(made.check)
-            return made
+            own = Stack(temporary / f"own{next(_numbers)}", **options)
+            closing.callback(own.close)
+            closing.callback(own.check)
+            return own
 
         yield make

@@ -160,9 +160,9 @@ def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_of
                 assert await guide.longest_word(offloop, "one three two") == "three"
         assert re.match(r"document\.pdf \d+ http://\S+\n", printed)
         assert (modules / downloaded.strip()).read_bytes().startswith(b"%PDF-")
-        path, *said = enqueued.split()
+        path, *fields = enqueued.split()
         assert (modules / path).read_bytes().startswith(b"%PDF-")
-        assert said == ["1", "deferred", "True"]
+        assert fields == ["1", "deferred", "True"]
         assert json.loads(called)["output"] == {"words": 3, "longest": "three"}
 
     asyncio.run(scenario())

@@ -31,7 +31,7 @@ def locked() -> dict[str, list[str]]:
 
 
 def wanted() -> list[Requirement]:
-    """What pyproject.toml asks for: dependencies, every extra, the dev group and the build back end."""
+    """Requirements of pyproject.toml: dependencies, every extra, the dev group and the build back end."""
     file = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = file["project"]
     lines = [*project["dependencies"], *file["dependency-groups"]["dev"], *file["build-system"]["requires"]]

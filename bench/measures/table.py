@@ -23,7 +23,7 @@ _OURS = "offloop child"
 _SECONDS = 300
 
 
-class _Made(NamedTuple):
+class _Rendering(NamedTuple):
     """Cost of one call: seconds, CPU seconds of its processes, and the number of pages."""
 
     seconds: float
@@ -45,12 +45,12 @@ async def table(plan: Plan, figures: Figures) -> None:
             renderers = {name: await stack.enter_async_context(_renderer(name)) for name in names}
             for iteration in range(number, number + plan.of(3, 1)):
                 order = names if iteration % 2 == 0 else names[::-1]
-                made = {name: await renderers[name]() for name in order}
-                for name, one in made.items():
+                rendered = {name: await renderers[name]() for name in order}
+                for name, one in rendered.items():
                     figures.add("100-page table", name, "s", one.seconds)
                     figures.add("100-page table", name, "CPU s", one.cpu)
                 if len(names) > 1:
-                    bare, ours = made[_BARE], made[_OURS]
+                    bare, ours = rendered[_BARE], rendered[_OURS]
                     if bare.pages != ours.pages:  # half the work would be half the time
                         figures.failures.append(
                             f"pages of a table: {bare.pages} of the bare call, {ours.pages} of ours"
@@ -60,7 +60,7 @@ async def table(plan: Plan, figures: Figures) -> None:
 
 
 @asynccontextmanager
-async def _renderer(name: str) -> AsyncIterator[Callable[[], Coroutine[None, None, _Made]]]:
+async def _renderer(name: str) -> AsyncIterator[Callable[[], Coroutine[None, None, _Rendering]]]:
     """A warm process that renders a table on request and reports its cost."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.measures.table", name),
@@ -70,10 +70,10 @@ async def _renderer(name: str) -> AsyncIterator[Callable[[], Coroutine[None, Non
     writing = cast("asyncio.StreamWriter", process.stdin)
     reading = cast("asyncio.StreamReader", process.stdout)
 
-    async def ask() -> _Made:
+    async def ask() -> _Rendering:
         writing.write(b"\n")
         async with asyncio.timeout(_SECONDS):
-            return _Made(*json.loads(await reading.readline()))
+            return _Rendering(*json.loads(await reading.readline()))
 
     try:
         yield ask
@@ -108,7 +108,7 @@ async def _in_children() -> None:
 
 
 def _alone() -> None:
-    import pikepdf  # noqa: PLC0415 -- only looks at what was made
+    import pikepdf  # noqa: PLC0415 -- only counts pages
 
     rendering.weasyprint_alone("<p>warm")
     while sys.stdin.readline():
@@ -125,8 +125,8 @@ def _now() -> tuple[float, float]:
 
 
 def _answer(began: tuple[float, float], ended: tuple[float, float], pages: int) -> None:
-    made = _Made(ended[0] - began[0], ended[1] - began[1], pages)
-    sys.__stdout__.write(json.dumps(made) + "\n")  # type: ignore[union-attr]  # it has one
+    one = _Rendering(ended[0] - began[0], ended[1] - began[1], pages)
+    sys.__stdout__.write(json.dumps(one) + "\n")  # type: ignore[union-attr]  # it has one
     sys.__stdout__.flush()  # type: ignore[union-attr]  # the same
 
 

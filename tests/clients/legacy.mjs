@@ -17,7 +17,7 @@ const answers = [];
 for (const args of calls) {
   const progress = [];
   const result = await client.callTool({ name: tool, arguments: args }, undefined, {
-    onprogress: (told) => progress.push(told.progress),
+    onprogress: (message) => progress.push(message.progress),
   });
   answers.push({ result, progress });
 }

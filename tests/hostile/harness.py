@@ -108,7 +108,7 @@ class Harness:
         finally:
             seconds = time.monotonic() - began
             watching.cancel()
-        files = [Artifact(**made) for made in outcome.artifacts] if isinstance(outcome, Done) else []
+        files = [Artifact(**artifact) for artifact in outcome.artifacts] if isinstance(outcome, Done) else []
         answer = [_text(outcome), *[await self.content(file) for file in files]]
         if case.kind == "render_pdf":
             answer += [await self.text(file) for file in files]
@@ -252,7 +252,7 @@ def _replaced(value: Any, mark: str, target: str, depth: int = 9) -> Any:
 def _text(outcome: Done | Failed) -> str:
     if isinstance(outcome, Failed):
         return json.dumps(outcome.error.to_wire(), ensure_ascii=False)
-    files = [(made["name"], made["mime_type"]) for made in outcome.artifacts]
+    files = [(artifact["name"], artifact["mime_type"]) for artifact in outcome.artifacts]
     return json.dumps([outcome.output, outcome.warnings, files], ensure_ascii=False)
 
 

@@ -221,7 +221,7 @@ def cmyk_odd() -> bytes:
 
 
 def font_claiming() -> bytes:
-    """What begins like a font and then claims sixty thousand tables."""
+    """A font header that claims sixty thousand tables."""
     return b"\0\1\0\0" + struct.pack(">HHHH", 60_000, 16, 4, 0) + b"glyf" + bytes(40)
 
 

@@ -81,6 +81,6 @@ async def still_works(harness: Harness, kind: str) -> bool:
     outcome = await harness.perform(one.kind, one.arguments)
     assert isinstance(outcome, Done), outcome
     content = b""
-    for made in outcome.artifacts:
-        content = b"".join([piece async for piece in harness.store.stream(Artifact(**made))])
+    for artifact in outcome.artifacts:
+        content = b"".join([piece async for piece in harness.store.stream(Artifact(**artifact))])
     return one.right(outcome.output, content)

@@ -70,10 +70,10 @@ async def test_files_of_items_are_in_the_answer_and_common_arguments_are_sent_on
     async with stack.client() as caller:
         items = [{"text": "one"}, {"text": "two", "name": "other.txt"}]
         answer = await caller.call("run_batch", kind="write_note", items=items, common={"name": "note.txt"})
-        made = [item["artifacts"][0] for item in answer.data["output"]["items"]]
-        assert [file["name"] for file in made] == ["note.txt", "other.txt"]
-        assert [await caller.download(file) for file in made] == [b"one", b"two"]
-        assert f"artifact:{made[0]['artifact_id']}" in answer.text
+        artifacts = [item["artifacts"][0] for item in answer.data["output"]["items"]]
+        assert [file["name"] for file in artifacts] == ["note.txt", "other.txt"]
+        assert [await caller.download(file) for file in artifacts] == [b"one", b"two"]
+        assert f"artifact:{artifacts[0]['artifact_id']}" in answer.text
 
 
 async def test_a_waiting_caller_gets_progress_and_another_one_an_id(stack: Stack, gate: Gate) -> None:

@@ -36,7 +36,7 @@ async def test_deleting_frees_the_quota_of_a_principal(new_stack: Callable[..., 
     async with stack.client() as caller, stack.client() as other:
         upload = (await caller.upload(b"x" * 700_000, "large", "text/plain")).removeprefix("artifact:")
         link = (await caller.call("read_artifact", artifact_id=upload, length=1)).data["download_url"]
-        made = (await caller.call("write_note", text="short")).data["artifacts"][0]
+        artifact = (await caller.call("write_note", text="short")).data["artifacts"][0]
         pending = (await caller.call("create_upload", name="b", mime_type="text/plain")).data
         full = await caller.call("create_upload", name="c", mime_type="text/plain")
         assert full.is_error
@@ -44,17 +44,17 @@ async def test_deleting_frees_the_quota_of_a_principal(new_stack: Callable[..., 
         theirs = (await other.upload(b"theirs", "theirs", "text/plain")).removeprefix("artifact:")
 
         assert await delete(caller, theirs, upload, "unknown") == ([upload], [theirs, "unknown"])
-        assert await listed(caller) == {made["artifact_id"]}
+        assert await listed(caller) == {artifact["artifact_id"]}
         assert await listed(other) == {theirs}
         again = (await caller.upload(b"y" * 700_000, "large too", "text/plain")).removeprefix("artifact:")
 
-        rest = [made["artifact_id"], pending["artifact_id"], again]
+        rest = [artifact["artifact_id"], pending["artifact_id"], again]
         assert await delete(caller, *rest) == (rest, [])
         assert await listed(caller) == set()
         late = await caller.http.put(pending["upload_url"], content=b"late")
         for answer, one in (
             (await caller.http.get(link), upload),
-            (await caller.http.get(made["download_url"]), made["artifact_id"]),
+            (await caller.http.get(artifact["download_url"]), artifact["artifact_id"]),
             (late, pending["artifact_id"]),
         ):
             assert answer.status_code == 404

@@ -83,8 +83,8 @@ async def test_killing_the_front_end_between_call_and_job_status_loses_nothing(n
         assert (await caller.call("job_status", job_id=job_id)).state == "running"
         gate.open()
         assert (await caller.call("job_status", job_id=job_id, wait_seconds=10)).output["attempt"] == 1
-        [made] = (await caller.call("job_status", job_id=note)).data["artifacts"]
-        assert await caller.download(made) == b"kept"
+        [artifact] = (await caller.call("job_status", job_id=note)).data["artifacts"]
+        assert await caller.download(artifact) == b"kept"
 
 
 async def test_without_a_worker_a_call_reports_it_and_the_job_runs_later(

@@ -111,7 +111,7 @@ async def test_a_link_reads_only_its_own_file_and_does_not_write(stack: Stack) -
         assert (await caller.http.get(upload["upload_url"])).status_code == 403
 
 
-async def test_an_upload_is_taken_once(stack: Stack) -> None:
+async def test_an_upload_is_accepted_once(stack: Stack) -> None:
     """The second PUT is refused and changes nothing."""
     async with stack.client() as caller:
         upload = (await caller.call("create_upload", name="x.txt", mime_type="text/plain")).data

@@ -212,8 +212,8 @@ async def test_a_signed_link_cannot_be_turned_into_one_for_a_foreign_file(stack:
 async def test_ids_are_long_and_have_no_order(stack: Stack) -> None:
     """At least 128 random bits: known ids do not predict others."""
     async with stack.client() as owner:
-        made = [await owning(owner) for _ in range(3)]
-        ids = [one for each in made for one in (each.job_id, each.artifact_id, each.upload_id)]
+        owned = [await owning(owner) for _ in range(3)]
+        ids = [one for each in owned for one in (each.job_id, each.artifact_id, each.upload_id)]
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{22}", one) for one in ids)
     assert len({one[:4] for one in ids}) == len(ids)
 

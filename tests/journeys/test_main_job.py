@@ -54,13 +54,13 @@ async def test_a_document_of_other_people_becomes_a_pdf(stack: Stack, document: 
         assert caller.client.protocol_version == ERAS[mode]
         answer = await caller.call_with("render_pdf", {document.format: document.text, "wait_seconds": 50})
         assert answer.output["pages"] >= document.least_pages
-        [made] = answer.data["artifacts"]
-        pdf = await caller.download(made)
+        [artifact] = answer.data["artifacts"]
+        pdf = await caller.download(artifact)
     pages, text = text_of(pdf)
     assert pages == answer.output["pages"]
     assert document.sentence in text
-    assert made["mime_type"] == "application/pdf"
-    assert (made["size"], made["sha256"]) == (len(pdf), hashlib.sha256(pdf).hexdigest())
+    assert artifact["mime_type"] == "application/pdf"
+    assert (artifact["size"], artifact["sha256"]) == (len(pdf), hashlib.sha256(pdf).hexdigest())
 
 
 async def test_an_uploaded_photo_becomes_a_smaller_webp(stack: Stack) -> None:
@@ -70,9 +70,9 @@ async def test_an_uploaded_photo_becomes_a_smaller_webp(stack: Stack) -> None:
         reference = await caller.upload(source, "photo.jpg", "image/jpeg")
         answer = await caller.call("transform_image", image=reference, width=200, format="webp")
         assert (answer.output["width"], answer.output["height"]) == (200, 200)
-        [made] = answer.data["artifacts"]
-        picture = await caller.download(made)
-        again = await caller.call("hash_file", file=f"artifact:{made['artifact_id']}")
+        [artifact] = answer.data["artifacts"]
+        picture = await caller.download(artifact)
+        again = await caller.call("hash_file", file=f"artifact:{artifact['artifact_id']}")
     assert len(picture) < len(source)
     assert again.output["digests"] == {"sha256": hashlib.sha256(picture).hexdigest()}
     with Image.open(io.BytesIO(picture)) as opened:

@@ -92,8 +92,8 @@ async def test_a_picture_in_a_format_that_models_do_not_know_is_converted(stack:
 
 async def test_a_page_of_a_pdf_is_looked_at(stack: Stack) -> None:
     async with stack.client() as caller:
-        made = await caller.call("render_pdf", html="<p>One</p><p style='break-before: page'>Two</p>")
-        artifact = made.data["artifacts"][0]["artifact_id"]
+        rendered = await caller.call("render_pdf", html="<p>One</p><p style='break-before: page'>Two</p>")
+        artifact = rendered.data["artifacts"][0]["artifact_id"]
         for page in (1, 2):
             assert seen(await caller.call("read_artifact", artifact_id=artifact, page=page)).width == 1024
         beyond = await caller.call("read_artifact", artifact_id=artifact, page=3)
@@ -104,8 +104,8 @@ async def test_a_page_of_a_pdf_is_looked_at(stack: Stack) -> None:
 async def test_a_page_that_is_not_there_in_time_is_asked_for_again(stack: Stack) -> None:
     """The second call joins the job of the first."""
     async with stack.client() as caller:
-        made = await caller.call("render_pdf", markdown="# Slow")
-        arguments = {"artifact_id": made.data["artifacts"][0]["artifact_id"], "page": 1}
+        rendered = await caller.call("render_pdf", markdown="# Slow")
+        arguments = {"artifact_id": rendered.data["artifacts"][0]["artifact_id"], "page": 1}
         first = await caller.call("read_artifact", **arguments, wait_seconds=0)
         assert (first.data["encoding"], first.is_error) == ("pending", False)
         assert seen(await caller.call("read_artifact", **arguments)).width == 1024

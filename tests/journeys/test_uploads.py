@@ -148,8 +148,8 @@ async def test_a_principal_at_its_quota_is_refused_everywhere_and_others_are_not
             assert "1 MiB may be kept" in refused.json()["error"]
             assert "0.67 MiB are" in refused.json()["error"]
             assert "Try again when files have expired" in refused.json()["error"]
-        made = await caller.call("write_note", text="x" * 400_000)
-        assert made.data["error"]["code"] == "quota_exceeded"
+        answer = await caller.call("write_note", text="x" * 400_000)
+        assert answer.data["error"]["code"] == "quota_exceeded"
         assert (await caller.call("write_note", text="short")).state == "completed"
         assert (await caller.call("write_note", text="short too")).state == "completed"
         fifth = await caller.call("create_upload", name="c", mime_type="text/plain")

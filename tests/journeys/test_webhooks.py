@@ -88,9 +88,9 @@ async def test_a_call_names_a_url_and_a_webhook_reports_the_end(
         note = await caller.call("write_note", text="hello", notify_url=receiver.url("/note"))
         await settled(caller, note.job_id)
     [request] = receiver.at("/note")
-    [made] = request.verified(secret)["data"]["artifacts"]
-    assert made["artifact_id"] == note.data["artifacts"][0]["artifact_id"]
-    assert made["download_url"].startswith("http://127.0.0.1:1/files/")
+    [artifact] = request.verified(secret)["data"]["artifacts"]
+    assert artifact["artifact_id"] == note.data["artifacts"][0]["artifact_id"]
+    assert artifact["download_url"].startswith("http://127.0.0.1:1/files/")
 
 
 async def failed_once(caller: Caller) -> bool:

@@ -231,7 +231,7 @@ def test_a_caller_with_a_pool_of_arq_gets_a_job_that_has_ended(offloop: InlineOf
     assert [done.error is None for done in offloop.jobs] == [True, False]
 
 
-def test_a_function_that_returns_something_else_is_told_to_its_author(tmp_path: Path) -> None:
+def test_a_function_that_returns_something_else_fails_with_a_message_to_its_author(tmp_path: Path) -> None:
     @performs(refuse)
     def wrong(value: Url, _context: Context) -> Any:
         return {"size": len(value.url)}

@@ -190,24 +190,24 @@ class Steps:
 
     async def _claim(self, most: int, level: str) -> list[Taken]:
         found: Any = self._redis.scard(schema.HELD + self.owner)
-        _, _, rows = await self._give("HEARTBEAT", await found + most, (level,), ALIVE_MS, NO_PACES, shown=False)
+        _, _, rows = await self._give("HEARTBEAT", await found + most, (level,), ALIVE_MS, NO_PACES, alive=False)
         await self._redis.delete(
             schema.FREE_SLOTS + schema.pool_name([self.queue])
         )  # these steps offer nothing by the way
         return [_taken(row) for row in rows]
 
     def want(
-        self, slots: int, levels: Sequence[str] = LEVELS, *, shown: bool = True
+        self, slots: int, levels: Sequence[str] = LEVELS, *, alive: bool = True
     ) -> tuple[list[str], list[str | bytes | int]]:
         """The keys and first arguments of a script that may return claims, up to `slots` jobs held in all.
 
         Args:
             slots: how many it may hold.
             levels: where they may come from.
-            shown: whether it is to count as alive.
+            alive: whether the worker is recorded as alive.
         """
         terms = {
-            "queues": [self.queue] if shown else [],
+            "queues": [self.queue] if alive else [],
             "lanes": [(self.queue, level) for level in levels],
             "lease": LEASE_MS,
             "retention": KEEP_MS,
@@ -216,8 +216,8 @@ class Steps:
         keys = [schema.rotation_key(self.queue, level) for level in levels]
         return keys, [self.owner, schema.pool_name([self.queue]), slots, KEEP_MS, codec.pack_for_lua(terms)]
 
-    async def _give(self, name: str, slots: int, levels: Sequence[str], *args: Any, shown: bool = True) -> Any:
-        keys, want = self.want(slots, levels, shown=shown)
+    async def _give(self, name: str, slots: int, levels: Sequence[str], *args: Any, alive: bool = True) -> Any:
+        keys, want = self.want(slots, levels, alive=alive)
         return await self._run(name, [*want, *args], keys)
 
     async def _run(self, name: str, args: list[Any], keys: list[str] | None = None) -> Any:

@@ -25,14 +25,14 @@ JOBS = "support.jobs.sample_jobs"
 
 @pytest.fixture
 def job_modules(monkeypatch: pytest.MonkeyPatch) -> str:
-    """What is started from here on loads the sample jobs; answers their module's name."""
+    """Processes started from here on load the sample jobs; returns their module's name."""
     monkeypatch.setenv("OFFLOOP_JOB_MODULES", JOBS)
     monkeypatch.setenv("PYTHONPATH", _path())
     return JOBS
 
 
 def _path() -> str:
-    """Where what is started finds its modules: the sample jobs, and the sources under test."""
+    """`PYTHONPATH` of started processes: the sample jobs, and the sources under test."""
     return os.pathsep.join([str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
@@ -60,7 +60,7 @@ async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
 
 @pytest.fixture
 def store(redis: ArqRedis, tmp_path: Path) -> ArtifactStore:
-    """Where artifacts are."""
+    """The artifact store."""
     return ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=60)
 
 

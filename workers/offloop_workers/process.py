@@ -82,7 +82,7 @@ def _stop_signal() -> asyncio.Event:
 
 
 def _children(kinds: Catalogue, queues: Sequence[str], slots: int) -> int:
-    """How many children there are to be: none for a worker whose kinds all wait on its own loop."""
+    """Number of children: 0 for a worker whose kinds all run on its own loop."""
     return slots if any(kind.queue in queues and kind.isolation != "none" for kind in kinds.values()) else 0
 
 

@@ -136,9 +136,9 @@ def test_up_serves_calls_from_a_shell_until_it_is_stopped(tmp_path: Path) -> Non
     page = tmp_path / "page.md"
     page.write_text("# A page\n\nwith text")
     with _up(tmp_path) as up:
-        made = _offloop(tmp_path, "call", "render_pdf", f"markdown=@{page}", "--json")
-        assert made.returncode == 0, made.stderr
-        answer = json.loads(made.stdout)
+        rendered = _offloop(tmp_path, "call", "render_pdf", f"markdown=@{page}", "--json")
+        assert rendered.returncode == 0, rendered.stderr
+        answer = json.loads(rendered.stdout)
         assert (answer["state"], answer["output"]["pages"]) == ("completed", 1)
 
         hashed = _offloop(tmp_path, "call", "hash_file", f"file=@{page}", "--json")

@@ -49,7 +49,7 @@ class Reader:
 
     @property
     def notified(self) -> int:
-        """How many changes came."""
+        """Number of notifications."""
         return self.frames.count(UPDATED)
 
 

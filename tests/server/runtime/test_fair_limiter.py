@@ -68,7 +68,7 @@ class Crowd:
         return self.served
 
 
-async def test_principals_take_turns_so_a_flood_delays_only_its_own() -> None:
+async def test_permits_rotate_so_a_flood_delays_only_its_own_principal() -> None:
     crowd = Crowd(FairLimiter(1))
     await crowd.come("m0", "m1", "m2", "m3", "a1", "b1", "b2")
     assert await crowd.all_go() == ["m0", "m1", "a1", "b1", "m2", "b2", "m3"]

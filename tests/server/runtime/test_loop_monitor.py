@@ -37,7 +37,7 @@ async def share_of_a_core(seconds: float) -> float:
 
 
 async def let_the_timer_run() -> None:
-    """Give an overdue timer its turn, and end before the next one is due."""
+    """Let an overdue timer run, and end before the next one is due."""
     await asyncio.sleep(INTERVAL_SECONDS / 2)
 
 

@@ -91,7 +91,7 @@ async def test_no_more_calls_run_than_there_are_threads(background: Background, 
     assert (threads.running, threads.waiting) == (0, 0)
 
 
-async def test_principals_take_turns_so_a_flood_delays_only_its_own(background: Background, door: Door) -> None:
+async def test_threads_rotate_so_a_flood_delays_only_its_own_principal(background: Background, door: Door) -> None:
     threads = Threads(1, background)
     async with asyncio.TaskGroup() as group:
         for name, principal in [*((f"flood{n}", "mallory") for n in range(4)), ("one", "alice"), ("two", "bob")]:

@@ -12,7 +12,7 @@ from offloop_server.runtime.tuning import drop_unseen_traces
 
 
 class Provider(trace.TracerProvider):
-    """What an operator installs."""
+    """An OpenTelemetry SDK, as an operator installs it."""
 
     def get_tracer(self, *_arguments: Any, **_named: Any) -> trace.Tracer:
         """A tracer without behaviour."""

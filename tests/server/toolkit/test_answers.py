@@ -19,12 +19,12 @@ from offloop_server.toolkit.answers import JobAnswer, JobsAnswer, answer, answer
 links = Links(b"k", "http://test")
 QUEUED = Record("the-id", "alice", "count_words", "default", State.QUEUED, 0, None, 1000, None, None, 9000, None)
 RUNNING = replace(QUEUED, state=State.RUNNING, attempt=1, started=2000, progress=Progress(1, 4, "page 1 of 4"))
-MADE = Artifact("0123456789abcdef", "ü.pdf", "application/pdf", 12, "ab", int(time.time() * 1000) + 10**7, "blob")
+ARTIFACT = Artifact("0123456789abcdef", "ü.pdf", "application/pdf", 12, "ab", int(time.time() * 1000) + 10**7, "blob")
 COMPLETED = replace(
     RUNNING,
     state=State.COMPLETED,
     finished=3000,
-    outcome=Done({"words": 3}, (MADE.to_wire(),), ("a picture was left out",)),
+    outcome=Done({"words": 3}, (ARTIFACT.to_wire(),), ("a picture was left out",)),
 )
 FAILED = replace(
     RUNNING, state=State.FAILED, finished=3000, outcome=Failed(JobError("send less", code="own", retryable=True))

@@ -36,7 +36,7 @@ class Words(Model):
 
 
 class Budget(Model):
-    """What every tool has."""
+    """Fields that every tool has."""
 
     wait_seconds: float = 20
 

@@ -41,20 +41,20 @@ class Number(Model):
 
 
 class Thread(Model):
-    """Where a function ran."""
+    """Thread that a function ran in."""
 
     ident: int
     twice: int
 
 
 class Slow(Model):
-    """How long."""
+    """Duration of a call."""
 
     seconds: float
 
 
 class Failure(Model):
-    """How to fail."""
+    """Kind of failure."""
 
     how: str
 

@@ -48,7 +48,7 @@ async def _ended(watch: Watch) -> None:
 
 @pytest.fixture
 def _no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What arrives was pushed."""
+    """Records arrive by push only."""
     monkeypatch.setattr(inboxes, "POLL_SECONDS", 60)
 
 

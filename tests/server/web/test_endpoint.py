@@ -1,4 +1,4 @@
-"""Which path leads where: calls straight to the SDK, all else through Starlette."""
+"""Routing: calls go straight to the SDK, all other paths through Starlette."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from support.hosts.asgi import served
 pytestmark = pytest.mark.anyio
 
 KEY = "alice-key-0123456789"
-SHOWN = {"Authorization": f"Bearer {KEY}"}
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
 
 async def mcp(scope: Any, receive: Any, send: Any) -> None:
-    """What answers calls; one of them fails."""
+    """Endpoint of calls; a request with the header `fail` raises."""
     if (b"fail", b"yes") in scope["headers"]:
         message = "no call is answered like this"
         raise RuntimeError(message)
@@ -29,7 +29,7 @@ async def mcp(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def others(scope: Any, receive: Any, send: Any) -> None:
-    """What answers everything else."""
+    """Endpoint of all other paths."""
     await PlainTextResponse("others")(scope, receive, send)
 
 
@@ -46,7 +46,7 @@ async def http() -> AsyncIterator[httpx2.AsyncClient]:
     ("path", "by"), [("/mcp", "mcp"), ("/mcp/", "others"), ("/files", "others"), ("/healthz", "others")]
 )
 async def test_only_the_very_path_leads_straight_to_the_sdk(http: httpx2.AsyncClient, path: str, by: str) -> None:
-    assert (await http.post(path, headers=SHOWN)).text == by
+    assert (await http.post(path, headers=AUTHORIZED)).text == by
 
 
 @pytest.mark.parametrize(("path", "status"), [("/mcp", 401), ("/mcp/", 401), ("/files", 401), ("/healthz", 200)])
@@ -56,15 +56,15 @@ async def test_a_key_is_asked_for_where_work_is_taken(http: httpx2.AsyncClient, 
 
 @pytest.mark.parametrize("path", ["/mcp", "/mcp/"])
 async def test_what_the_sdk_need_not_see_is_refused_before_it(http: httpx2.AsyncClient, path: str) -> None:
-    assert (await http.get(path, headers=SHOWN)).status_code == 405
-    assert (await http.post(path, headers=SHOWN, content=b" " * (MAX_BODY + 1))).status_code == 413
+    assert (await http.get(path, headers=AUTHORIZED)).status_code == 405
+    assert (await http.post(path, headers=AUTHORIZED, content=b" " * (MAX_BODY + 1))).status_code == 413
 
 
 async def test_an_exception_is_logged_and_answered_with_500(
     http: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR)
-    answer = await http.post("/mcp", headers={**SHOWN, "fail": "yes"})
+    answer = await http.post("/mcp", headers={**AUTHORIZED, "fail": "yes"})
     assert (answer.status_code, answer.text) == (500, "Internal Server Error")
     assert "no call is answered like this" in caplog.text
-    assert (await http.post("/mcp", headers=SHOWN)).text == "mcp"
+    assert (await http.post("/mcp", headers=AUTHORIZED)).text == "mcp"

@@ -156,7 +156,7 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-async def test_an_upload_is_taken_once(client: httpx2.AsyncClient, store: ArtifactStore, *, streamed: bool) -> None:
+async def test_an_upload_is_accepted_once(client: httpx2.AsyncClient, store: ArtifactStore, *, streamed: bool) -> None:
     reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
     answer = await client.put(links.upload(reserved), content=_pieces(LARGE) if streamed else LARGE)
     digest = hashlib.sha256(LARGE).hexdigest()

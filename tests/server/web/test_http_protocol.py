@@ -54,13 +54,13 @@ class Echo:
 
 @pytest.fixture
 def echo() -> Echo:
-    """What is served."""
+    """The served application."""
     return Echo()
 
 
 @pytest.fixture
 async def port(echo: Echo) -> AsyncIterator[int]:
-    """Where it is served."""
+    """The port of the server."""
     async with served(echo) as port:
         yield port
 
@@ -91,7 +91,7 @@ class Client:
             return lines[0] + b" " + await self.reader.readexactly(length)
 
     async def end(self) -> bytes:
-        """What comes until the server closes the connection, or resets it."""
+        """All bytes until the server closes or resets the connection."""
         received = b""
         async with asyncio.timeout(10):
             with contextlib.suppress(ConnectionError):

@@ -158,7 +158,7 @@ async def test_a_count_without_a_record_is_not_deleted(store: ArtifactStore) -> 
 async def test_a_job_whose_file_is_deleted_is_found_by_its_idempotency_key_but_not_by_equal_input(
     store: ArtifactStore, redis: ArqRedis, tmp_path: Path, key: str
 ) -> None:
-    """Who asks for the same again wants the file; a key, though, starts no second job."""
+    """An equal request wants the file again; an equal key starts no second job."""
     noted = (
         schema.idempotency_key("alice", "k") if key == "idempotency key" else schema.same_input_key("alice", "print")
     )
@@ -224,10 +224,10 @@ async def test_however_uploads_and_deletions_meet_what_is_counted_is_what_there_
     path = tmp_path / "file"
     path.write_bytes(b"x" * 100)
     digest = digest_of(path)
-    for turn in range(40):
+    for number in range(40):
         reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")
 
-        async def delete(artifact_id: str = reserved.artifact_id, later: int = turn % 20) -> list[str]:
+        async def delete(artifact_id: str = reserved.artifact_id, later: int = number % 20) -> list[str]:
             for _ in range(later):
                 await asyncio.to_thread(path.stat)
             return await store.delete([artifact_id], principal="alice")

@@ -23,7 +23,7 @@ CONTENT = os.urandom(3 << 20)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the blobs are."""
+    """The folder of the blobs."""
     return tmp_path / "artifacts with space"
 
 
@@ -63,12 +63,12 @@ async def test_what_is_put_is_found_by_its_owner(store: ArtifactStore, tmp_path:
 
 async def test_a_foreign_artifact_is_unknown_in_the_same_words(store: ArtifactStore, tmp_path: Path) -> None:
     artifact = await _put(store, _file(tmp_path))
-    said = set()
+    messages = set()
     for artifact_id in (artifact.artifact_id, "unknown" + artifact.artifact_id[7:]):
         with pytest.raises(NotFound) as refused:
             await store.get(artifact_id, principal="bob")
-        said.add(refused.value.message.replace(artifact_id, "…"))
-    assert len(said) == 1
+        messages.add(refused.value.message.replace(artifact_id, "…"))
+    assert len(messages) == 1
 
 
 async def test_the_record_ends_with_the_artifact(redis: ArqRedis, store: ArtifactStore, tmp_path: Path) -> None:
@@ -132,12 +132,12 @@ async def test_what_is_deleted_is_as_if_it_never_was_and_equal_bytes_of_others_s
     path = _file(tmp_path)
     mine, theirs = await _put(store, path), await _put(store, path, principal="bob")
     assert await store.delete([mine.artifact_id], principal="alice") == [mine.artifact_id]
-    said = set()
+    messages = set()
     for artifact_id in (mine.artifact_id, "unknown" + mine.artifact_id[7:]):
         with pytest.raises(NotFound) as refused:
             await store.find(artifact_id)
-        said.add(refused.value.message.replace(artifact_id, "…"))
-    assert len(said) == 1
+        messages.add(refused.value.message.replace(artifact_id, "…"))
+    assert len(messages) == 1
     assert b"".join(await _read(store, theirs)) == CONTENT
     assert {str(blob.relative_to(folder)) for blob in _blobs(folder)} == {mine.blob, theirs.blob}
 

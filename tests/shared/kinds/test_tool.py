@@ -98,7 +98,7 @@ def _two(value: Nothing) -> Iterator[Nothing]:
 
 
 @pytest.mark.parametrize("function", [_no_words, _no_input, _with_context, _no_model, _two])
-def test_a_function_that_does_not_fit_is_told_how_to_be_written(function: Callable[..., Any]) -> None:
+def test_a_function_that_does_not_fit_is_refused_with_instructions(function: Callable[..., Any]) -> None:
     with pytest.raises(SettingsError, match=rf"@tool {function.__name__}: write it as"):
         tool()(function)
 

@@ -33,19 +33,19 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 ALSO_HTTP = {"GET": (EVIL, b"HTTP/1.1 2"), "HEAD": (b"HTTP/1.1 2",)}
-"""What can follow an answer without a break and not spoil it; the answer to HEAD has no body."""
+"""Bytes that may follow a response without a break and not spoil it; the response to HEAD has no body."""
 
 Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Host:
-    """A host that says, or does, what it is told to: one thing for each request.
+    """Scripted host: one response or action for each request.
 
     Attributes:
-        url: where it is.
+        url: its address.
         accepted: connections.
         open: connections that are open now.
-        heads: of the requests, as they came.
+        heads: heads of the requests, in order.
         serving: one task for each connection.
     """
 
@@ -267,12 +267,12 @@ async def test_more_than_was_asked_for_is_nobodys_answer(method: str, smuggled: 
 
 @pytest.mark.parametrize("words", [b"", EVIL])
 async def test_a_connection_whose_host_does_something_while_it_waits_is_not_used_again(words: bytes) -> None:
-    told = asyncio.Event()
+    go = asyncio.Event()
     done = asyncio.Event()
 
     async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(HELLO)
-        await told.wait()
+        await go.wait()
         writer.write(words)
         await leave(reader, writer)
         done.set()
@@ -281,9 +281,9 @@ async def test_a_connection_whose_host_does_something_while_it_waits_is_not_used
         await ask(client, there.url)
         (waiting,) = idle(client)
         before = waiting.is_connected()
-        told.set()
+        go.set()
         await done.wait()
-        assert before > waiting.is_connected(), "the socket tells, even where the event loop has not looked yet"
+        assert before > waiting.is_connected(), "the socket is checked, even if the event loop has not read it yet"
         assert (await ask(client, there.url))[1] == b"hello"
         assert there.accepted == 2
 
@@ -324,7 +324,7 @@ async def test_a_large_request_is_taken_bit_by_bit() -> None:
         assert taken == size
 
 
-async def test_a_body_that_nobody_takes_is_not_read() -> None:
+async def test_an_unconsumed_body_is_not_read() -> None:
     size, sent = 64 << 20, 0
     stuck = asyncio.Event()
 

@@ -60,7 +60,7 @@ async def test_a_name_server_that_changes_its_answer_is_asked_once_and_its_first
 
 
 async def test_the_client_itself_refuses_what_no_policy_has_checked_and_follows_nothing() -> None:
-    """Both places of the guard hold without `fetch_to`."""
+    """Both checks of the guard hold without `fetch_to`."""
 
     async def resolve(_host: str, _port: int) -> Sequence[str]:
         return ["192.168.1.1"]

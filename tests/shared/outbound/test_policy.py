@@ -146,11 +146,11 @@ def test_a_public_address_is_allowed(address: str) -> None:
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 def test_one_address_that_is_not_public_refuses_the_host(address: str) -> None:
-    """Whichever place it has among others."""
+    """At any position in the answer."""
     for addresses in (["1.1.1.1", address], [address, "1.1.1.1"]):
         with pytest.raises(Refused, match=r"example.org.*not public.*OFFLOOP_FETCH_NETWORKS") as refused:
             ANY.checked("example.org", 443, addresses)
-        assert address not in refused.value.message, "what a name leads to inside is nobody's business"
+        assert address not in refused.value.message, "the message does not disclose internal addresses"
 
 
 def test_an_address_in_the_url_is_refused_before_anything_is_sent() -> None:

@@ -70,7 +70,7 @@ async def seen(redis: ArqRedis, batch: Record | str, start: int = 0) -> BatchPag
 
 
 async def counts(redis: ArqRedis, batch: Record | str) -> tuple[int, int, int]:
-    """How many of its items succeeded, failed and were cancelled."""
+    """Numbers of its items that succeeded, failed and were cancelled."""
     page = await seen(redis, batch)
     return page.succeeded, page.failed, page.cancelled
 
@@ -450,9 +450,9 @@ async def test_the_end_is_pushed_and_not_every_item(redis: ArqRedis, caller: Cal
     for taken in await worker.claim(100):
         await worker.finish(taken)
     assert (await caller.until(batch.job_id)).state is State.COMPLETED
-    told = [record.progress.done for record in caller.seen if record.progress and record.job_id == batch.job_id]
-    assert told == sorted(told)
-    assert len(told) < 50
+    finished = [record.progress.done for record in caller.seen if record.progress and record.job_id == batch.job_id]
+    assert finished == sorted(finished)
+    assert len(finished) < 50
 
 
 class Mix:

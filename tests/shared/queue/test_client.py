@@ -1,4 +1,4 @@
-"""The client side of the queue: submit, join, refuse, read, wait, cancel, leave, list; and whether anybody works."""
+"""The client side of the queue: submit, join, refuse, read, wait, cancel, leave, list; and live workers."""
 
 from __future__ import annotations
 
@@ -127,13 +127,13 @@ async def test_a_full_queue_is_busy_and_nothing_is_left_of_the_refused(redis: Ar
 async def test_a_job_is_its_principals_own(caller: Caller) -> None:
     """A foreign id gets the answer of an unknown one from every method."""
     job_id = await caller.submit(kind, Text())
-    said = set()
+    messages = set()
     for wanted in (job_id, "unknown" + job_id[7:]):
         for ask in (caller.queue.get, caller.queue.cancel):
             with pytest.raises(NotFound) as refused:
                 await ask(wanted, principal="bob")
-            said.add(refused.value.message.replace(wanted, "…"))
-    assert len(said) == 1
+            messages.add(refused.value.message.replace(wanted, "…"))
+    assert len(messages) == 1
     assert (await caller.get(job_id)).state is State.QUEUED
 
 
@@ -147,10 +147,10 @@ async def test_every_change_is_pushed_whole_to_waiting_front_ends(caller: Caller
     await worker.finish(taken, Done({"words": 3}, ({"artifact_id": "a"},), ("w",)))
     for _ in range(3):
         await caller.pushed()
-    told, returned, ended = caller.seen
-    assert (told.state, told.attempt, told.principal) == (State.RUNNING, 1, ALICE)
-    assert told.started is not None
-    assert told.progress == Progress(1, 2, "half")
+    began, returned, ended = caller.seen
+    assert (began.state, began.attempt, began.principal) == (State.RUNNING, 1, ALICE)
+    assert began.started is not None
+    assert began.progress == Progress(1, 2, "half")
     assert (returned.state, returned.progress) == (State.QUEUED, None)
     assert (ended.state, ended.outcome) == (State.COMPLETED, Done({"words": 3}, ({"artifact_id": "a"},), ("w",)))
     assert ended == await caller.get(job_id)
@@ -187,7 +187,7 @@ async def test_a_queued_job_is_cancelled_immediately(redis: ArqRedis, caller: Ca
 
 
 async def test_cancelling_a_running_job_reaches_its_worker_in_two_ways(caller: Caller, worker: Steps) -> None:
-    """At once on its control channel, and with the next heartbeat if that message was lost."""
+    """Immediately on its control channel, and with the next heartbeat if that message was lost."""
     job_id = await caller.submit(kind, Text())
     taken = await worker.claim_one(job_id)
     async with worker.listening() as orders:

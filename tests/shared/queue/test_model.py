@@ -58,7 +58,7 @@ class Expected:
 
     @classmethod
     def named(cls, job_id: str) -> Expected:
-        """Who asks for it and how follows from the id, so that a repeated request is the same one."""
+        """Principal, level and key follow from the id, so that a repeated request is the same one."""
         number = JOBS.index(job_id)
         level = LEVELS[number % 3 == 0]
         key = f"key {job_id}" if number % 4 == 1 else None
@@ -75,33 +75,33 @@ class World:
     workers: tuple[Steps, Steps]
     chance: random.Random
     jobs: dict[str, Expected] = field(default_factory=dict)
-    lines: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    turns: dict[str, list[str]] = field(default_factory=lambda: {level: [] for level in LEVELS})
+    subqueues: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    rotations: dict[str, list[str]] = field(default_factory=lambda: {level: [] for level in LEVELS})
     held: list[tuple[Steps, Taken]] = field(default_factory=list)
     ended: Counter[str] = field(default_factory=Counter)
 
     # --- the model ---
 
-    def _line(self, job: Expected) -> list[str]:
-        return self.lines.setdefault((job.level, job.principal), [])
+    def _subqueue(self, job: Expected) -> list[str]:
+        return self.subqueues.setdefault((job.level, job.principal), [])
 
     def _waiting(self, principal: str | None = None) -> int:
-        return sum(len(line) for (_, who), line in self.lines.items() if principal in (None, who))
+        return sum(len(subqueue) for (_, who), subqueue in self.subqueues.items() if principal in (None, who))
 
-    def _line_up(self, job_id: str, *, front: bool) -> None:
+    def _enqueue(self, job_id: str, *, front: bool) -> None:
         job = self.jobs[job_id]
-        self._line(job).insert(0 if front else len(self._line(job)), job_id)
-        if job.principal not in self.turns[job.level]:
-            self.turns[job.level].append(job.principal)
+        self._subqueue(job).insert(0 if front else len(self._subqueue(job)), job_id)
+        if job.principal not in self.rotations[job.level]:
+            self.rotations[job.level].append(job.principal)
 
     def _next(self, level: str) -> str | None:
-        """Whom a claim takes; what it meets before is dropped."""
-        while turns := self.turns[level]:
-            principal = turns.pop(0)
-            line = self.lines[level, principal]
-            job_id = line.pop(0)
-            if line:
-                turns.append(principal)
+        """The job that a claim takes; expired and cancelled jobs before it are dropped."""
+        while rotation := self.rotations[level]:
+            principal = rotation.pop(0)
+            subqueue = self.subqueues[level, principal]
+            job_id = subqueue.pop(0)
+            if subqueue:
+                rotation.append(principal)
             job = self.jobs[job_id]
             if job.expired:
                 continue
@@ -118,10 +118,10 @@ class World:
     def _requeue(self, job_id: str) -> None:
         job = self.jobs[job_id]
         job.state, job.token, job.leased = State.QUEUED, None, False
-        self._line_up(job_id, front=True)
+        self._enqueue(job_id, front=True)
 
-    def _give_up(self, job_id: str) -> int:
-        """Answers how many still share it."""
+    def _detach(self, job_id: str) -> int:
+        """Detach one request; returns the number of requests that still share the job."""
         job = self.jobs[job_id]
         job.holders -= not job.over
         if job.over or job.holders > 0:
@@ -129,10 +129,10 @@ class World:
         if job.state is State.RUNNING:
             job.marked = True
             return 0
-        line = self._line(job)
-        line.remove(job_id)
-        if not line:
-            self.turns[job.level].remove(job.principal)
+        subqueue = self._subqueue(job)
+        subqueue.remove(job_id)
+        if not subqueue:
+            self.rotations[job.level].remove(job.principal)
         self._end(job_id, Cancelled())
         return 0
 
@@ -169,7 +169,7 @@ class World:
         if job_id not in self.jobs:
             assert not full
             self.jobs[job_id] = job
-            self._line_up(job_id, front=False)
+            self._enqueue(job_id, front=False)
         assert (sent.record.state, sent.joined) == (job.state, False)
 
     async def join(self) -> None:
@@ -232,10 +232,10 @@ class World:
                 job.tries -= not counted
 
     async def cancel(self) -> None:
-        """Somebody no longer wants it."""
+        """Cancel a random job."""
         if picked := self._pick_job():
             job_id, job = picked
-            left = self._give_up(job_id)
+            left = self._detach(job_id)
             record, shared = await self.queue.cancel(job_id, principal=job.principal)
             assert (record.state, shared) == (job.state, left)
 
@@ -243,7 +243,7 @@ class World:
         """A caller without the id disconnects."""
         if picked := self._pick_job():
             job_id, job = picked
-            ends = not job.over and self._give_up(job_id) == 0
+            ends = not job.over and self._detach(job_id) == 0
             assert await self.queue.abandon(job_id, new_id()) is ends
 
     async def disclose(self) -> None:
@@ -296,15 +296,15 @@ class World:
         worker = self.workers[0]
         leases, now = await worker.leased(), await worker.now()
         assert leases.keys() == {job_id for job_id, job in self.jobs.items() if job.state is State.RUNNING}
-        for (level, principal), line in self.lines.items():
-            assert await worker.subqueue(principal, level) == line
-        principals = {principal: self._waiting(principal) for _, principal in self.lines}
+        for (level, principal), subqueue in self.subqueues.items():
+            assert await worker.subqueue(principal, level) == subqueue
+        principals = {principal: self._waiting(principal) for _, principal in self.subqueues}
         assert await worker.depth() == {
             who: count for who, count in (principals | {"*": self._waiting()}).items() if count
         }
         for level in LEVELS:
-            turns = await self.redis.zrange(f"{schema.ROTATION}default:{level}", 0, -1)
-            assert [principal.decode() for principal in turns] == self.turns[level]
+            rotation = await self.redis.zrange(f"{schema.ROTATION}default:{level}", 0, -1)
+            assert [principal.decode() for principal in rotation] == self.rotations[level]
         for job_id, job in self.jobs.items():
             assert (leases.get(job_id, 0) > now) == job.leased
             assert job.leased or not await self.redis.exists(schema.LEASE + job_id)
@@ -329,7 +329,7 @@ class World:
 async def test_no_interleaving_breaks_the_life_of_a_job(redis: ArqRedis, seed: int) -> None:
     """An end is final, attempts only grow, a stale token changes nothing, and each job has exactly one outcome.
 
-    Lines keep their order, principals their turns, and counts are exact.
+    Subqueues and rotations keep their order, and counts are exact.
     """
     world = World(
         redis,

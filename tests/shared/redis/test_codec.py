@@ -1,4 +1,4 @@
-"""What travels through Redis: plain data and failures, never anything else; names of keys that cannot be steered."""
+"""Codec: only plain data and failures pass through Redis; callers cannot steer the names of keys."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ async def _echo(redis: ArqRedis, value: str | bytes) -> Any:
 
 
 async def _connections(redis: ArqRedis) -> int:
-    """How many connections the server has, this one included."""
+    """Number of connections to the server, this one included."""
     return len(await redis.client_list())
 
 
@@ -54,10 +54,10 @@ async def test_a_reply_has_the_form_that_redis_py_gives_it(redis: ArqRedis) -> N
 
 async def test_a_refusal_reaches_only_its_caller(redis: ArqRedis) -> None:
     calls = (("ECHO", "a"), ("INCRBY", "offloop:none", "x"), ("EVALSHA", "0" * 40, 0), ("ECHO", "b"))
-    said, refused, unknown, after = await asyncio.gather(
+    echoed, refused, unknown, after = await asyncio.gather(
         *(_say(redis, *call) for call in calls), return_exceptions=True
     )
-    assert (said, after) == (b"a", b"b")
+    assert (echoed, after) == (b"a", b"b")
     assert isinstance(refused, ResponseError)
     assert isinstance(unknown, NoScriptError)
 
@@ -125,8 +125,8 @@ async def test_a_client_can_be_closed_twice_and_used_again(valkey: str) -> None:
 async def test_a_script_that_the_server_forgets_again_and_again_is_run_all_the_same(redis: ArqRedis) -> None:
     script = Script(redis, "return ARGV[1] .. KEYS[1]")
     for number in range(20):
-        _, said = await asyncio.gather(redis.script_flush(), script(keys=["b"], args=[number]))
-        assert said == b"%db" % number
+        _, echoed = await asyncio.gather(redis.script_flush(), script(keys=["b"], args=[number]))
+        assert echoed == b"%db" % number
 
 
 REFUSED = {

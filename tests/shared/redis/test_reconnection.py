@@ -47,8 +47,8 @@ class Slow:
         self.begun = asyncio.Event()
         self.let = asyncio.Event()
 
-    async def __call__(self, claim: Claim, tell: Callable[[Progress], None]) -> Outcome:
-        tell(Progress(1, 2, claim.job_id))
+    async def __call__(self, claim: Claim, on_progress: Callable[[Progress], None]) -> Outcome:
+        on_progress(Progress(1, 2, claim.job_id))
         self.begun.set()
         await self.let.wait()
         return Done({"attempt": claim.attempt})
@@ -56,7 +56,7 @@ class Slow:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What happens every second happens more often."""
+    """Shorten the intervals of periodic work."""
     monkeypatch.setattr(dispatch, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(dispatch, "SWEEP_SECONDS", 0.1)
 
@@ -209,8 +209,8 @@ def _watching(primary: Node) -> list[str]:
 async def _watched(sentinels: list[Node]) -> bool:
     """Whether each sentinel knows the replica and the other two."""
     for sentinel in sentinels:
-        told: Any = sentinel.ask("SENTINEL", "MASTER", "main")
-        found = dict(zip(told[::2], told[1::2], strict=True))
+        fields: Any = sentinel.ask("SENTINEL", "MASTER", "main")
+        found = dict(zip(fields[::2], fields[1::2], strict=True))
         if (found[b"num-slaves"], found[b"num-other-sentinels"]) != (b"1", b"2"):
             return False
     return True

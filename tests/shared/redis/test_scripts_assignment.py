@@ -144,7 +144,7 @@ async def test_a_job_counts_as_executed_only_once_it_has_begun(redis: ArqRedis, 
         late = await _assigned(await orders.next())
         assert await _tries(redis, "a") == 0
         await one.lose("a")
-        assert not await one.begin(late), "by now it is nobody's"
+        assert not await one.begin(late), "the job was requeued"
         taken = await one.claim_one("a")
         assert (taken.tries, taken.allowed, taken.attempt) == (1, 1, 2)
         assert not await one.begin(late)
@@ -181,8 +181,8 @@ async def test_a_job_that_may_be_run_again_counts_when_it_is_assigned(
         assert await one.finish(late)
 
 
-async def test_a_job_that_may_be_run_again_is_given_its_try_back(redis: ArqRedis, caller: Caller, one: Steps) -> None:
-    """Where a drain cut it short, and where the message that assigned it was lost."""
+async def test_a_job_that_may_be_run_again_gets_its_try_back(redis: ArqRedis, caller: Caller, one: Steps) -> None:
+    """After a drain cut it short, and after the message that assigned it was lost."""
     async with one.listening() as orders:
         await one.advertise(1)
         await _submit(caller, "a", what=again)
@@ -285,7 +285,7 @@ async def test_a_draining_worker_advertises_nothing(caller: Caller, one: Steps) 
 
 
 async def test_jobs_of_a_lost_worker_do_not_reduce_its_free_slots(redis: ArqRedis, caller: Caller, one: Steps) -> None:
-    """What became of its jobs is known, however it ended; nothing is left of them."""
+    """Each of its jobs has an outcome, however it ended, and leaves nothing behind."""
     async with one.listening() as orders:
         await one.advertise(3)
         await _submit(caller, "a", "b", "c")

@@ -1,4 +1,4 @@
-"""Jobs of pure kinds are shared by what they are given; and a job whose caller never heard of it is not run late."""
+"""Jobs of pure kinds are shared by equal input; a job that was never disclosed to its caller is not run late."""
 
 from __future__ import annotations
 
@@ -147,18 +147,18 @@ async def test_an_undisclosed_job_is_dropped_when_its_time_is_over(
 
 async def test_a_disclosed_job_is_run_however_long_it_waited(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     """Disclosed, named by a key, shared by another call, or never waited for."""
-    told = await caller.submit(impure, Files())
+    disclosed = await caller.submit(impure, Files())
     shared = await caller.submit(pure, Files())
-    for job_id in (told, shared):
+    for job_id in (disclosed, shared):
         await _overdue(redis, job_id)
-    await caller.queue.mark_disclosed(told)
-    await caller.queue.mark_disclosed(told)
+    await caller.queue.mark_disclosed(disclosed)
+    await caller.queue.mark_disclosed(disclosed)
     await caller.submit(pure, Files())
     keyed = await caller.submit(impure, Files(), key="k")
     batch = await caller.submit(impure, Files(), wait_seconds=0)
-    for job_id in (told, shared, keyed, batch):
+    for job_id in (disclosed, shared, keyed, batch):
         assert not await redis.hexists(schema.RECORD + job_id, "deadline")  # type: ignore[misc]
-    assert [taken.job_id for taken in await worker.claim(4)] == [told, shared, keyed, batch]
+    assert [taken.job_id for taken in await worker.claim(4)] == [disclosed, shared, keyed, batch]
 
 
 async def test_telling_an_id_that_is_gone_leaves_nothing(redis: ArqRedis, caller: Caller) -> None:

@@ -24,14 +24,14 @@ from support.waiting import eventually
 pytestmark = pytest.mark.anyio
 
 
-class Ear:
-    """Listens, and keeps what it hears."""
+class Listener:
+    """Listens, and keeps the messages it receives."""
 
     def __init__(self, url: str) -> None:
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         self.begun = 0
         self.redis = connect_blocking(url)
-        self.channel = Subscriber(self.redis, "news", self.heard.append, self._begin)
+        self.channel = Subscriber(self.redis, "news", self.received.append, self._begin)
 
     def _begin(self) -> None:
         self.begun += 1
@@ -42,52 +42,52 @@ class Ear:
 
 
 @asynccontextmanager
-async def _listening(url: str) -> AsyncIterator[Ear]:
-    ear = Ear(url)
-    task = asyncio.create_task(forever(ear.channel.listen))
+async def _listening(url: str) -> AsyncIterator[Listener]:
+    listener = Listener(url)
+    task = asyncio.create_task(forever(listener.channel.listen))
     try:
-        await eventually(ear.has_begun)
-        yield ear
+        await eventually(listener.has_begun)
+        yield listener
     finally:
         task.cancel()
         await asyncio.wait([task])
-        await ear.redis.aclose(close_connection_pool=True)
+        await listener.redis.aclose(close_connection_pool=True)
 
 
 async def test_messages_are_heard_in_their_order(redis: ArqRedis, valkey: str) -> None:
-    async with _listening(valkey) as ear:
-        said = [b"%d" % number for number in range(500)] + [b"x" * 1_000_000]
-        for text in said:
+    async with _listening(valkey) as listener:
+        sent = [b"%d" % number for number in range(500)] + [b"x" * 1_000_000]
+        for text in sent:
             await redis.publish("news", text)
-        await ear.channel.hear_all()
-        assert ear.heard == said
+        await listener.channel.hear_all()
+        assert listener.received == sent
 
 
 async def test_without_a_subscription_all_is_handled(valkey: str) -> None:
-    ear = Ear(valkey)
-    await ear.channel.hear_all()
-    await ear.redis.aclose(close_connection_pool=True)
+    listener = Listener(valkey)
+    await listener.channel.hear_all()
+    await listener.redis.aclose(close_connection_pool=True)
 
 
 async def test_a_broken_subscription_begins_again_and_leaves_no_connection(redis: ArqRedis, valkey: str) -> None:
-    async with _listening(valkey) as ear:
+    async with _listening(valkey) as listener:
         before = len(await redis.client_list())
         await redis.client_kill_filter(_type="pubsub")
-        await eventually(lambda: ear.has_begun(2))
+        await eventually(lambda: listener.has_begun(2))
         assert len(await redis.client_list()) == before
         await redis.publish("news", b"again")
-        await ear.channel.hear_all()
-        assert ear.heard == [b"again"]
+        await listener.channel.hear_all()
+        assert listener.received == [b"again"]
 
 
 async def test_a_break_is_raised(redis: ArqRedis, valkey: str) -> None:
-    ear = Ear(valkey)
-    listening = asyncio.create_task(ear.channel.listen())
-    await eventually(ear.has_begun)
+    listener = Listener(valkey)
+    listening = asyncio.create_task(listener.channel.listen())
+    await eventually(listener.has_begun)
     await redis.client_kill_filter(_type="pubsub")
     with pytest.raises(RedisConnectionError):
         await listening
-    await ear.redis.aclose(close_connection_pool=True)
+    await listener.redis.aclose(close_connection_pool=True)
 
 
 async def test_an_idle_subscription_is_pinged_and_a_silent_one_is_closed(
@@ -96,9 +96,9 @@ async def test_an_idle_subscription_is_pinged_and_a_silent_one_is_closed(
     """A half-open connection looks idle for ever."""
     monkeypatch.setattr(channel, "SILENT_SECONDS", 0.2)
     async with EmbeddedRedis(tmp_path) as server:
-        ear, redis = Ear(server.url), connect(server.url)
-        listening = asyncio.create_task(ear.channel.listen())
-        await eventually(ear.has_begun)
+        listener, redis = Listener(server.url), connect(server.url)
+        listening = asyncio.create_task(listener.channel.listen())
+        await eventually(listener.has_begun)
         assert server.pid
 
         async def asked() -> bool:
@@ -111,5 +111,5 @@ async def test_an_idle_subscription_is_pinged_and_a_silent_one_is_closed(
                 await listening
         finally:
             os.kill(server.pid, signal.SIGCONT)
-        for used in (ear.redis, redis):
+        for used in (listener.redis, redis):
             await used.aclose(close_connection_pool=True)

@@ -54,11 +54,11 @@ def worker(redis: ArqRedis) -> Steps:
 
 @pytest.fixture
 def webhooks(redis: ArqRedis) -> Webhooks:
-    """What a front end does with deliveries."""
+    """The front end's side of deliveries."""
     return Webhooks(redis)
 
 
-async def told(webhooks: Webhooks, job_id: str) -> list[tuple[str, str]]:
+async def listed(webhooks: Webhooks, job_id: str) -> list[tuple[str, str]]:
     """State and URL of each delivery of a job, the oldest first."""
     page = await webhooks.deliveries(principal=ALICE, job_id=job_id)
     return sorted((each.state.value, each.url) for each in page.deliveries)
@@ -105,7 +105,7 @@ async def test_a_job_without_a_subscription_leaves_no_trace_of_webhooks(
 
 
 class Scene(NamedTuple):
-    """Who may end a job."""
+    """The parties that may end a job."""
 
     caller: Caller
     worker: Steps
@@ -210,7 +210,7 @@ async def test_requests_that_share_a_job_have_a_delivery_each(
     ]
     assert len(set(ids)) == 1
     await caller.submit(pure, Text())
-    assert await told(webhooks, ids[0]) == [("waiting", "https://example.org/hook?…"), ("waiting", OTHER)]
+    assert await listed(webhooks, ids[0]) == [("waiting", "https://example.org/hook?…"), ("waiting", OTHER)]
     await worker.finish(await worker.claim_one(ids[0]))
     assert len(await due(redis)) == 2
 
@@ -437,9 +437,9 @@ def test_a_body_is_json_below_twenty_kilobytes_whatever_the_job_says(
 
 
 def test_the_end_of_a_job_with_an_expired_record_is_delivered_all_the_same() -> None:
-    told = json.loads(body(late_event("j", "count_words", "failed", 1_700_000_000_123), None))
-    assert (told["type"], told["timestamp"]) == ("job.failed", "2023-11-14T22:13:20.123Z")
-    assert told["data"]["error"]["code"] == "expired"
+    event = json.loads(body(late_event("j", "count_words", "failed", 1_700_000_000_123), None))
+    assert (event["type"], event["timestamp"]) == ("job.failed", "2023-11-14T22:13:20.123Z")
+    assert event["data"]["error"]["code"] == "expired"
 
 
 async def test_a_delivery_that_is_due_wakes_one_dispatcher_that_waits(

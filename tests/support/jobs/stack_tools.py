@@ -37,7 +37,7 @@ class Stall(Model):
 
 
 class Cause(Model):
-    """The failure, and the number of places."""
+    """Causes of failures; each fails a task of its own."""
 
     causes: list[str]
 
@@ -86,7 +86,7 @@ async def _fail(cause: str) -> None:
 
 @tool()
 async def fail_together(value: Cause) -> Nothing:
-    """Fail in several places together."""
+    """Fail in several tasks of one group."""
     async with asyncio.TaskGroup() as group:
         for cause in value.causes:
             group.create_task(_fail(cause))

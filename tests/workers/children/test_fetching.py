@@ -1,4 +1,4 @@
-"""What a worker fetches for its jobs: files that the input names by URL, and those the work asks for."""
+"""Fetches of a worker for its jobs: files that the input names by URL, and those that the work asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which child takes the next task: the one that worked last, or for a task of its own one that has not worked."""
+"""Idle children: the next task goes to the one that worked last, or, isolated, to one that has not worked yet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def idle() -> Idle[str]:
     return found
 
 
-async def test_the_one_that_worked_last_is_taken_first(idle: Idle[str]) -> None:
+async def test_the_child_that_worked_last_is_used_first(idle: Idle[str]) -> None:
     assert [await idle.take() for _ in range(3)] == ["last", "first", "unused"]
 
 
@@ -41,7 +41,7 @@ async def test_who_waits_longest_gets_the_next_one() -> None:
     assert idle.empty() == []
 
 
-async def test_who_gives_up_waiting_keeps_nobody_from_a_child() -> None:
+async def test_a_cancelled_waiter_keeps_no_other_from_a_child() -> None:
     """Before it was given a child, and in the very iteration of the loop in which it was."""
     idle: Idle[str] = Idle()
     early, late, patient = [asyncio.create_task(idle.take()) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""What children print: whole lines in the worker's log, a bound for each job, and a count of what was dropped."""
+"""Output of children: whole lines in the worker's log, a bound for each job, and a count of dropped bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Log:
-    """What has reached standard error so far."""
+    """The text on standard error so far."""
 
     def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
         self._capfd = capfd
@@ -36,7 +36,7 @@ class Log:
 
 @pytest.fixture
 def log(capfd: pytest.CaptureFixture[str]) -> Log:
-    """What has reached standard error."""
+    """The text on standard error."""
     return Log(capfd)
 
 
@@ -50,7 +50,7 @@ async def pipe() -> AsyncIterator[OutputPipe]:
 
 
 async def test_lines_stay_whole(pipe: OutputPipe, log: Log) -> None:
-    """What others write comes in between lines, never inside one."""
+    """Output of others comes between lines, never inside one."""
     os.write(pipe.writing, b"one\ntw")
     await log.has("one\n")
     os.write(pipe.writing, b"o\n")
@@ -70,7 +70,7 @@ async def test_the_last_words_of_a_child_are_written_when_it_is_gone(pipe: Outpu
     assert log() == "free(): invalid pointer\n"
 
 
-async def test_each_job_has_a_bound_of_its_own_and_is_told_what_was_dropped(pipe: OutputPipe, log: Log) -> None:
+async def test_each_job_has_a_bound_of_its_own_and_the_log_reports_dropped_output(pipe: OutputPipe, log: Log) -> None:
     line = b"x" * 1023 + b"\n"
     for job_id in ("first", "second"):
         pipe.begin(job_id)

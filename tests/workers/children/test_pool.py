@@ -80,10 +80,10 @@ async def test_progress_arrives_in_order_before_the_answer(run: Runner) -> None:
     assert [step.done for step in run.reported] == sorted(step.done for step in run.reported)
 
 
-async def test_a_made_file_is_told_with_its_path(run: Runner) -> None:
-    (made,) = (await run.whole(jobs.make_file, "content"))["artifacts"]
-    assert await asyncio.to_thread(Path(made["path"]).read_text) == "content"
-    assert (made["name"], made["mime_type"]) == ("made.txt", "text/plain")
+async def test_an_artifact_is_reported_with_its_path(run: Runner) -> None:
+    (artifact,) = (await run.whole(jobs.make_file, "content"))["artifacts"]
+    assert await asyncio.to_thread(Path(artifact["path"]).read_text) == "content"
+    assert (artifact["name"], artifact["mime_type"]) == ("made.txt", "text/plain")
 
 
 async def test_a_coroutine_is_a_job_too(run: Runner) -> None:
@@ -101,7 +101,7 @@ async def test_a_foreseen_failure_passes_as_it_is(run: Runner) -> None:
     assert logged == []
 
 
-async def test_an_unforeseen_failure_is_told_to_the_log_only(run: Runner) -> None:
+async def test_an_unforeseen_failure_is_detailed_in_the_log_only(run: Runner) -> None:
     with capture_logs() as logged, pytest.raises(JobError) as failed:
         await run(jobs.explode, "4711")
     assert "4711" not in failed.value.message
@@ -185,7 +185,7 @@ async def test_forked_jobs_share_nothing(run: Runner) -> None:
     assert len({found["text"] for found in seen}) == 4
 
 
-async def test_an_answer_counts_even_where_the_end_of_its_child_is_told_first(
+async def test_an_answer_counts_even_where_the_end_of_its_child_is_reported_first(
     run: Runner, children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A forked child answers and is gone; the zygote's word of that may overtake the answer.
@@ -237,7 +237,7 @@ async def test_children_cannot_gain_rights_go_first_and_step_back(run: Runner) -
     assert found == ["1", "800", str(min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10))]
 
 
-async def test_more_tasks_than_slots_wait_for_their_turn(run: Runner) -> None:
+async def test_tasks_beyond_the_slots_wait(run: Runner) -> None:
     found = await asyncio.gather(*(run(jobs.echo, str(number)) for number in range(20)))
     assert [answer["text"] for answer in found] == [str(number) for number in range(20)]
     assert len({answer["pid"] for answer in found}) <= 3
@@ -262,7 +262,7 @@ async def test_a_task_that_its_child_never_read_is_done_by_another(tmp_path: Pat
 
 @pytest.mark.usefixtures("job_modules")
 async def test_children_recover_when_their_zygote_is_killed(tmp_path: Path) -> None:
-    """What ran is lost with it and says so; what comes next runs."""
+    """The running task fails with a message about it; the next one runs."""
     async with Children(1, ("default",), tmp_path / "temporary") as own:
         run = Runner(own, tmp_path)
         running = asyncio.create_task(run(jobs.spin))
@@ -275,7 +275,7 @@ async def test_children_recover_when_their_zygote_is_killed(tmp_path: Path) -> N
         assert (await run(jobs.echo, "again"))["text"] == "again"
 
 
-async def test_a_module_that_does_not_load_is_said_at_the_start(
+async def test_a_module_that_does_not_load_is_reported_at_the_start(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("OFFLOOP_JOB_MODULES", "no_such_module_anywhere")

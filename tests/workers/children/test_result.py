@@ -1,4 +1,4 @@
-"""What a child says it has done is believed only where its kind could have answered so."""
+"""Validation of a child's result against its kind."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ class Answer(Model):
     """An answer with all sorts of values."""
 
     text: str
-    made: datetime | None = None
+    created: datetime | None = None
     data: bytes = b""
     parts: list[Part] = Field([])
 
 
 CLAIM = Claim("a-job", "answer", "default", "token", b"", 1, 1, 1, "alice")
 KIND: Kind[Any, Any] = Kind(name="answer", description="Answer.", input=Answer, output=Answer)
-MADE: dict[str, Any] = {"path": "/a", "name": "a", "mime_type": "text/plain", "sha256": "0"}
+FILE: dict[str, Any] = {"path": "/a", "name": "a", "mime_type": "text/plain", "sha256": "0"}
 
 
 def done(**changed: Any) -> dict[str, Any]:
-    """What an honest child says, changed."""
+    """A valid result of a child, with changes."""
     return {"output": {"text": "x"}, "warnings": [], "artifacts": [], **changed}
 
 
 def test_what_the_work_returns_passes_as_it_is() -> None:
     part = Part.model_validate({"bytes": float("inf"), "where": (1, 2)})
-    output = Answer(text="x", made=datetime(2026, 1, 2, tzinfo=UTC), data=b"y", parts=[part]).model_dump(mode="json")
-    result = validated(KIND, done(output=output, artifacts=[MADE]))
+    output = Answer(text="x", created=datetime(2026, 1, 2, tzinfo=UTC), data=b"y", parts=[part]).model_dump(mode="json")
+    result = validated(KIND, done(output=output, artifacts=[FILE]))
     assert result.output == output
     assert result.artifacts[0].path == "/a"
 
@@ -77,8 +77,8 @@ def test_what_the_work_returns_passes_as_it_is() -> None:
         done(output={"text": "x", "data": b"\xff"}),
         done(warnings="x"),
         done(warnings=[{"x": 1}]),
-        done(artifacts=[{**MADE, "path": 1}]),
-        done(artifacts=[{**MADE, "name": "n" * 2000}]),
+        done(artifacts=[{**FILE, "path": 1}]),
+        done(artifacts=[{**FILE, "name": "n" * 2000}]),
         done(more=1),
     ],
     ids=lambda reported: str(reported)[:80],
@@ -97,7 +97,7 @@ def test_a_nest_too_deep_is_a_failure() -> None:
         validated(KIND, done(output={"text": "x", "parts": deep}))
 
 
-def test_an_output_has_a_limit_whoever_sends_it() -> None:
+def test_an_output_has_a_limit_regardless_of_its_sender() -> None:
     with pytest.raises(LimitExceeded, match="more than 1048576 bytes"):
         validated(KIND, done(output={"text": "x" * (MAX_OUTPUT + 1)}))
 
@@ -150,13 +150,13 @@ def test_a_folder_that_leads_elsewhere_is_not_followed(folder: Path, tmp_path: P
     ("limits", "message"),
     [(Limits(artifacts=2), r"more than 2 files"), (Limits(output_mb=1), r"more than 1 MiB together")],
 )
-async def test_files_are_counted_whoever_makes_them_and_none_is_kept(
+async def test_files_are_counted_regardless_of_their_maker_and_none_is_kept(
     store: ArtifactStore, folder: Path, limits: Limits, message: str
 ) -> None:
     reported = []
     for number in range(3):
         (folder / f"{number}").write_bytes(bytes(500_000))
-        reported.append({**MADE, "path": str(folder / f"{number}")})
+        reported.append({**FILE, "path": str(folder / f"{number}")})
     performer = Performer({}, cast("Any", None), store, cast("Any", None))
     answer, kind = validated(KIND, done(artifacts=reported)), replace(KIND, limits=limits)
     with pytest.raises(LimitExceeded, match=message):

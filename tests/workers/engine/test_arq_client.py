@@ -30,7 +30,7 @@ QUEUE = "arq:queue:default"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What happens every second happens more often, so that tests need not wait for it."""
+    """Shorten the intervals of periodic work, so that tests need not wait for it."""
     monkeypatch.setattr(dispatch, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(dispatch, "SWEEP_SECONDS", 0.1)
 
@@ -273,7 +273,7 @@ def _ready(redis: ArqRedis) -> ArqRedis:
 
 
 async def test_the_pool_of_offloop_is_arqs_ready_made(valkey: str, redis: ArqRedis, begin: Begin) -> None:
-    """What a user of arq would write."""
+    """The code that a user of arq would write."""
     await begin(queues=("default", "other"))
     assert await redis.dbsize() >= 0
     pool = await offloop.arq.create_pool(valkey)

@@ -1,4 +1,4 @@
-"""Which job a busy worker runs next: no queue, level or principal waits for ever for another's flood."""
+"""Dispatch of a busy worker: a flood starves no other queue, level or principal."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ async def _order(url: str, count: int, queues: Iterable[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [2, 8])
-async def test_a_flood_in_one_queue_does_not_keep_the_others_from_their_turn(
-    redis: ArqRedis, valkey: str, number: int
-) -> None:
+async def test_a_flood_in_one_queue_does_not_starve_the_others(redis: ArqRedis, valkey: str, number: int) -> None:
     """Whichever it is, and however many queues there are."""
     used = KINDS[:number]
     for kind in used:
@@ -80,7 +78,9 @@ async def test_a_flood_in_one_queue_does_not_keep_the_others_from_their_turn(
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 8])
-async def test_jobs_that_nobody_waits_for_go_on_while_others_pour_in(redis: ArqRedis, valkey: str, number: int) -> None:
+async def test_jobs_without_a_waiting_caller_go_on_while_others_pour_in(
+    redis: ArqRedis, valkey: str, number: int
+) -> None:
     """In each queue, even where all of them are flooded on both levels."""
     used = KINDS[:number]
     for kind in used:

@@ -18,7 +18,7 @@ from support.waiting import eventually
 pytestmark = pytest.mark.anyio
 
 
-async def test_as_many_run_at_once_in_the_worker_as_it_has_slots(caller: Caller, begin: Begin) -> None:
+async def test_as_many_run_concurrently_in_the_worker_as_it_has_slots(caller: Caller, begin: Begin) -> None:
     await begin(slots=40)
     ids = [await caller.submit(jobs.meet, Given(number=40), job_id=f"job{number}") for number in range(40)]
     ended = [await caller.until(job_id) for job_id in ids]
@@ -35,7 +35,7 @@ async def test_its_time_is_limited(caller: Caller, begin: Begin) -> None:
     assert "stopped after its limit of 0.2 seconds" in record.outcome.error.message
 
 
-async def test_a_cancellation_lets_it_clean_up_and_is_told_when_it_is_gone(
+async def test_a_cancellation_lets_it_clean_up_and_is_reported_when_it_is_gone(
     caller: Caller, begin: Begin, tmp_path: Path
 ) -> None:
     await begin()
@@ -46,7 +46,7 @@ async def test_a_cancellation_lets_it_clean_up_and_is_told_when_it_is_gone(
     assert (tmp_path / "gone").exists()
 
 
-async def test_a_drain_hands_it_back(caller: Caller, begin: Begin, tmp_path: Path) -> None:
+async def test_a_drain_requeues_it(caller: Caller, begin: Begin, tmp_path: Path) -> None:
     worker = await begin()
     job_id = await caller.submit(jobs.wait_for_cancel, Given(text=str(tmp_path / "gone")))
     await caller.progress(job_id)
@@ -84,8 +84,8 @@ async def test_its_files_are_kept_and_bounded(
     await begin()
     record = await caller.until(await caller.submit(jobs.make_waiting, Given(number=1000), job_id="small"))
     assert isinstance(record.outcome, Done)
-    made = Artifact(**record.outcome.artifacts[0])
-    path = await store.local_path(await store.get(made.artifact_id, principal=ALICE), tmp_path)
+    artifact = Artifact(**record.outcome.artifacts[0])
+    path = await store.local_path(await store.get(artifact.artifact_id, principal=ALICE), tmp_path)
     assert path.stat().st_size == 1000
     record = await caller.until(await caller.submit(jobs.make_waiting, Given(number=2 << 20), job_id="large"))
     assert isinstance(record.outcome, Failed)

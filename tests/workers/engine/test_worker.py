@@ -37,7 +37,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What happens every second happens more often, so that tests need not wait for it."""
+    """Shorten the intervals of periodic work, so that tests need not wait for it."""
     monkeypatch.setattr(dispatch, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(dispatch, "SWEEP_SECONDS", 0.1)
 
@@ -62,8 +62,8 @@ async def test_a_submitted_job_is_run(caller: Caller, begin: Begin) -> None:
     assert (worker.jobs_complete, worker.jobs_failed) == (1, 0)
 
 
-async def test_progress_is_told_while_the_job_runs(caller: Caller, begin: Begin, tmp_path: Path) -> None:
-    """The latest step; those that came too fast for anybody to see are left out."""
+async def test_progress_is_pushed_while_the_job_runs(caller: Caller, begin: Begin, tmp_path: Path) -> None:
+    """The latest step; steps that follow too quickly are left out."""
     await begin()
     job_id = await caller.submit(jobs.wait_for_file, Given(text=str(tmp_path / "go")))
     record = await caller.progress(job_id)
@@ -79,7 +79,7 @@ async def test_a_job_that_waited_before_there_was_a_worker_is_run(caller: Caller
     assert (await caller.until(job_id)).state is State.COMPLETED
 
 
-async def test_an_idle_worker_is_handed_a_job_without_looking(
+async def test_an_idle_worker_is_assigned_a_job_without_polling(
     redis: ArqRedis, caller: Caller, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a heartbeat nor a sweep comes while this goes on; a long job is read by the worker itself."""
@@ -148,13 +148,13 @@ async def test_files_come_in_and_go_out_for_their_principal_only(
     await begin()
     record = await caller.until(await caller.submit(jobs.make_file, Given(text="content")))
     assert isinstance(record.outcome, Done)
-    made = Artifact(**record.outcome.artifacts[0])
-    path = await store.local_path(await store.get(made.artifact_id, principal=ALICE), tmp_path)
+    artifact = Artifact(**record.outcome.artifacts[0])
+    path = await store.local_path(await store.get(artifact.artifact_id, principal=ALICE), tmp_path)
     assert path.read_text() == "content"
-    assert made.sha256 == digest_of(path)
+    assert artifact.sha256 == digest_of(path)
     foreign = await caller.submit(
         hash_file,
-        FileToHash.model_validate({"file": f"artifact:{made.artifact_id}", "algorithms": ["md5"]}),
+        FileToHash.model_validate({"file": f"artifact:{artifact.artifact_id}", "algorithms": ["md5"]}),
         principal="bob",
         job_id="of-bob",
     )
@@ -302,7 +302,7 @@ async def test_a_drain_lets_work_end_in_time(caller: Caller, begin: Begin, tmp_p
     assert (await caller.get(job_id)).state is State.COMPLETED
 
 
-async def test_a_drain_hands_back_what_does_not_end_and_does_not_count_it(
+async def test_a_drain_requeues_jobs_that_do_not_end_and_does_not_count_the_attempt(
     redis: ArqRedis, caller: Caller, begin: Begin, tmp_path: Path
 ) -> None:
     """The next worker runs it with all its tries, although its kind allows none more."""
@@ -320,7 +320,7 @@ async def test_a_drain_hands_back_what_does_not_end_and_does_not_count_it(
     assert (record.state, record.attempt) == (State.COMPLETED, 2)
 
 
-async def test_a_crash_without_retries_fails_at_once_and_is_named(caller: Caller, begin: Begin) -> None:
+async def test_a_crash_without_retries_fails_immediately_and_is_named(caller: Caller, begin: Begin) -> None:
     await begin()
     record = await caller.until(await caller.submit(jobs.crash, Given()))
     failure = _failure(record)

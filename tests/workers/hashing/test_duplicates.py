@@ -35,17 +35,17 @@ def test_groups_are_sorted_by_wasted_bytes(root: Path, context: JobContext) -> N
     assert report["groups"][0]["copies"] == [[{"path": "d"}], [{"path": "e"}]]
 
 
-@pytest.mark.parametrize("place", [0, 50_000, 99_999])
-def test_one_different_byte_anywhere_tells_large_files_apart(root: Path, context: JobContext, place: int) -> None:
+@pytest.mark.parametrize("offset", [0, 50_000, 99_999])
+def test_one_different_byte_anywhere_tells_large_files_apart(root: Path, context: JobContext, offset: int) -> None:
     content = bytearray(os.urandom(100_000))
     (root / "a").write_bytes(content)
     (root / "b").write_bytes(content)
-    content[place] ^= 1
+    content[offset] ^= 1
     (root / "c").write_bytes(content)
     found = run(context, folder="root:in")
     assert [group.paths for group in found.groups] == [["a", "b"]]
     # Files that differ at an end are not read as a whole.
-    assert found.bytes_read == 3 * 32 * 1024 + (3 if place == 50_000 else 2) * 100_000
+    assert found.bytes_read == 3 * 32 * 1024 + (3 if offset == 50_000 else 2) * 100_000
 
 
 def test_names_of_one_file_are_one_copy(root: Path, context: JobContext) -> None:

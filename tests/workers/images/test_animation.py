@@ -91,7 +91,7 @@ def test_transparent_frames_stay_transparent(run: Run, context: JobContext) -> N
             for number in range(3):
                 result.seek(number)
                 alphas = [result.convert("RGBA").getpixel((x, 20))[3] for x in (5, 15, 25)]  # type: ignore[index]
-                assert alphas == [255 if place == number else 0 for place in range(3)]
+                assert alphas == [255 if index == number else 0 for index in range(3)]
 
 
 @pytest.mark.parametrize(

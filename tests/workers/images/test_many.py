@@ -101,8 +101,12 @@ def test_a_responsive_set_has_every_file_that_its_snippet_names(keep: Keep, cont
     found.feed(result.html)
     assert [tag for tag, _ in found.elements] == ["picture", "source", "source", "img"]
     assert [dict(element).get("type") for _, element in found.elements[1:3]] == ["image/avif", "image/webp"]
-    shown = found.elements[3][1]
-    assert (shown["alt"], shown["width"], shown["src"]) == ('a "b" & <c>', "800", "/img/my%20photo-800.jpg")
+    attributes = found.elements[3][1]
+    assert (attributes["alt"], attributes["width"], attributes["src"]) == (
+        'a "b" & <c>',
+        "800",
+        "/img/my%20photo-800.jpg",
+    )
     named = re.findall(r"/img/(\S+)", " ".join(result.srcset.values()))
     assert len(named) == len(result.variants) == 9
     assert any("2000 would enlarge it" in line for line in context.warnings)

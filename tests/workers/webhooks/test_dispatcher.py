@@ -162,8 +162,8 @@ async def test_the_end_of_a_job_is_sent_signed_and_once(bench: Bench, receiver: 
 async def test_the_files_of_a_job_are_named_and_linked_where_clients_have_an_address(
     bench: Bench, receiver: Receiver
 ) -> None:
-    made = Artifact("0123456789abcdef", "a.txt", "text/plain", 5, "ab" * 32, 4_000_000_000_000, "an/inner/place")
-    outcome = Done({}, (made.to_wire(),))
+    artifact = Artifact("0123456789abcdef", "a.txt", "text/plain", 5, "ab" * 32, 4_000_000_000_000, "an/inner/place")
+    outcome = Done({}, (artifact.to_wire(),))
     async with bench.dispatching():
         await bench.until(await bench.ended(receiver.url("/bare"), outcome), "delivered")
     async with bench.dispatching(public_url="https://jobs.example.org"):
@@ -183,7 +183,7 @@ async def test_the_files_of_a_job_are_named_and_linked_where_clients_have_an_add
     links = Links(await shared_key(bench.redis), "https://jobs.example.org")
     assert url.partition("?")[0] == "https://jobs.example.org/files/0123456789abcdef"
     expires, signature = (part.partition("=")[2] for part in url.partition("?")[2].split("&"))
-    assert links.holds("GET", made.artifact_id, expires, signature)
+    assert links.holds("GET", artifact.artifact_id, expires, signature)
 
 
 async def test_an_output_too_large_to_push_is_left_out_and_named(bench: Bench, receiver: Receiver) -> None:
@@ -196,7 +196,7 @@ async def test_an_output_too_large_to_push_is_left_out_and_named(bench: Bench, r
     assert (data["output"], data["omitted"], data["job_id"]) == (None, ["output"], job_id)
 
 
-async def test_a_receiver_that_fails_is_told_again_under_the_same_id(bench: Bench, receiver: Receiver) -> None:
+async def test_a_delivery_to_a_failing_receiver_is_retried_under_the_same_id(bench: Bench, receiver: Receiver) -> None:
     receiver.plan(Reply(500), Reply(503), Reply(404), Reply(200, body=b"thanks"))
     async with bench.dispatching():
         delivery = await bench.until(await bench.ended(receiver.url()), "delivered")
@@ -207,7 +207,9 @@ async def test_a_receiver_that_fails_is_told_again_under_the_same_id(bench: Benc
         request.verified(await bench.secret())
 
 
-async def test_a_receiver_that_was_down_for_a_while_is_told_when_it_is_back(bench: Bench, receiver: Receiver) -> None:
+async def test_a_receiver_that_was_down_for_a_while_gets_its_delivery_when_it_is_back(
+    bench: Bench, receiver: Receiver
+) -> None:
     receiver.stop()
     async with bench.dispatching(FOR_EVER):
         job_id = await bench.ended(receiver.url())
@@ -222,7 +224,9 @@ async def test_a_receiver_that_was_down_for_a_while_is_told_when_it_is_back(benc
     assert [request.delivery_id for request in receiver.received] == [delivery.delivery_id]
 
 
-async def test_a_receiver_that_does_not_answer_in_time_is_told_again(bench: Bench, receiver: Receiver) -> None:
+async def test_a_receiver_that_does_not_answer_in_time_gets_the_delivery_again(
+    bench: Bench, receiver: Receiver
+) -> None:
     receiver.plan(Reply(hangs=True), Reply())
     async with bench.dispatching(seconds=0.2):
         delivery = await bench.until(await bench.ended(receiver.url()), "delivered")
@@ -285,10 +289,10 @@ async def test_after_the_last_retry_a_delivery_has_failed_and_can_be_replayed(be
     assert len({(request.delivery_id, request.body) for request in receiver.received}) == 1
 
 
-async def test_a_url_that_answers_gone_is_told_nothing_more_until_one_is_replayed(
+async def test_a_url_that_answers_gone_gets_nothing_more_until_a_delivery_is_replayed(
     bench: Bench, receiver: Receiver
 ) -> None:
-    """What was on its way to it is set aside, what is new is refused; other URLs and other principals go on."""
+    """Pending deliveries are set aside, new ones are refused; other URLs and other principals go on."""
     receiver.plan(Reply(410))
     async with bench.dispatching():
         on_its_way = await bench.submit(receiver.url())

@@ -224,7 +224,7 @@ def failure(error: BaseException, kind: Kind[Any, Any], limits: Limits) -> JobEr
         case ValidationError():
             return JobError(f"{name}: {error.errors(include_url=False)[0]['msg']}", code="bad_input")
     return JobError(
-        f"{name} failed unexpectedly ({type(error).__name__}); the worker's log tells more under this job's id."
+        f"{name} failed unexpectedly ({type(error).__name__}); the worker's log has more under this job's id."
     )
 
 

@@ -31,10 +31,10 @@ FULL_FILES: Final = 4
 
 
 class Fetching:
-    """The one client of a worker: an async context manager.
+    """HTTP client of a worker: an async context manager.
 
     Args:
-        settings: hosts that may be asked, and the limits of one fetch.
+        settings: allowed hosts, and the limits of one fetch.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -51,27 +51,27 @@ class Fetching:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close what is open. Safe to call twice."""
+        """Close the connections. Safe to call twice."""
         client, self._client = self._client, None
         if client:
             await client.aclose()
 
     @property
     def file_bytes(self) -> int:
-        """The most that one file may have."""
+        """Size limit of one file, in bytes."""
         return self._limits.max_bytes
 
     async def fetch(self, url: str, path: Path, most: int | None = None) -> OutboundResponse:
         """Fetch a URL to a file that does not exist yet.
 
         Args:
-            url: what to fetch.
+            url: the URL to fetch.
             path: the file.
-            most: bytes it may have, where these are fewer than `file_bytes`.
+            most: size limit in bytes, if lower than `file_bytes`.
 
         Raises:
-            Refused: it may not be asked.
-            FetchFailed: no answer, one with an error's status, or a longer one than is allowed.
+            Refused: the policy does not allow the URL.
+            FetchFailed: no answer, an answer with an error status, or one above the size limit.
         """
         if self._client is None:
             self._client = OutboundClient(self._policy)
@@ -87,13 +87,13 @@ class Fetching:
 
 @dataclass(slots=True)
 class FetchBudget:
-    """Fetches of one attempt, within its limits.
+    """Budget of fetches for one attempt.
 
     Attributes:
-        fetching: the worker's client; without it, nothing is fetched.
-        kind: what to call the job in messages.
-        limits: of the attempt.
-        folder: where the files go; made when the first comes.
+        fetching: the worker's client; None refuses every fetch.
+        kind: name of the job's kind, for messages.
+        limits: limits of the attempt.
+        folder: destination of the files, created by the first fetch.
     """
 
     fetching: Fetching | None
@@ -106,11 +106,11 @@ class FetchBudget:
     _count: int = field(default=0, init=False)
 
     async def fetch_input(self, url: str) -> tuple[str, OutboundResponse]:
-        """Fetch a file that the input names; answers its local path too.
+        """Fetch a file that the input names; returns its local path and the response.
 
         Raises:
-            LimitExceeded: the input names too many, or they have too many bytes together.
-            OffloopError: it may not be fetched, or could not be.
+            LimitExceeded: the input names too many URLs, or their files have too many bytes together.
+            OffloopError: the fetch is not allowed, or failed.
         """
         self._named += 1
         if self._named > MAX_NAMED:
@@ -140,7 +140,7 @@ class FetchBudget:
             raise
         finally:
             with suppress(OSError):
-                self._bytes += path.lstat().st_size  # what came of an answer that failed counts too
+                self._bytes += path.lstat().st_size  # a partial answer counts too
 
     def _too_much(self, fetching: Fetching) -> LimitExceeded:
         message = (
@@ -151,7 +151,7 @@ class FetchBudget:
         return LimitExceeded(message)
 
     async def answer(self, url: object) -> dict[str, Any]:
-        """Fetch what the work asks for while it runs: ``{fetched: …}``, or ``{refused: …}`` with the reason."""
+        """Fetch a URL that the work asks for while it runs: ``{fetched: …}``, or ``{refused: …}`` with the reason."""
         try:
             if not isinstance(url, str):
                 message = "context.fetch takes one URL"

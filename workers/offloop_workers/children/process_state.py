@@ -30,7 +30,7 @@ _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _CAPPED: Final = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
 
 GROWN_MIB: Final = 128
-"""How much more memory than before its first job a process may hold to be used again."""
+"""Memory growth since before its first job, up to which a process is used again."""
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 

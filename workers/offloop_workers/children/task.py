@@ -25,7 +25,7 @@ class Task:
         payload: arq's serialized job, which the child reads.
         folder: a path that does not exist yet; the child makes it and the caller deletes it.
         inputs: local paths of the artifacts and URLs that the input names, by their reference.
-        budget: fetches what the work asks for while it runs.
+        budget: fetches the URLs that the work asks for while it runs; None refuses them.
         spent: seconds of the kind's limit that are used up already.
     """
 

@@ -32,7 +32,7 @@ def warm(queues: Iterable[str]) -> None:
 
 
 def threads() -> int:
-    """Number of threads of this process, those of C libraries included; 1 where the system does not tell."""
+    """Number of threads of this process, those of C libraries included; 1 if the system does not report it."""
     if not _STATUS.exists():
         return 1
     lines = _STATUS.read_text().splitlines()

@@ -119,9 +119,7 @@ class Performer:
         except Exception:
             # A fault of the worker must not run the job again and again until its executions are used up.
             log.exception("the worker failed while it ran a job", job_id=claim.job_id)
-            message = (
-                "The worker itself failed while it ran the job; its log tells more under this job's id. Try again."
-            )
+            message = "The worker itself failed while it ran the job; its log has more under this job's id. Try again."
             return Failed(JobError(message, code="worker_failed", retryable=True))
         finally:
             if os.access(folder, os.F_OK):  # most have none; `Path.exists` takes three times as long

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from offloop_workers.engine.claiming import Claim, Claimer
 
 SETTLE_SECONDS: Final = 60
-"""How long an outcome is offered to a Redis that does not answer, before the job is left to be run again."""
+"""Seconds of retries for storing an outcome while Redis does not answer; after them the job is left to run again."""
 
 Perform = Callable[["Claim", Callable[[Progress], None]], Awaitable[Outcome | Again]]
 

@@ -26,7 +26,9 @@ def hash_bytes(request: FileToHash, context: Context) -> Digests:
         try:
             size = read(file, list(digests.values()), memoryview(bytearray(BLOCK)), ByteProgress(context, total).add)
         except ChangedError:
-            message = "The file changed while it was read, so it has no digest: call again when nobody writes to it."
+            message = (
+                "The file changed while it was read, so it has no digest: call again when no process writes to it."
+            )
             raise JobError(message, code="file_changed", retryable=True) from None
         except TooLargeError:
             message = f"The file has more than {MAX_GIB} GiB, the most one job reads: split it, or hash a part of it."

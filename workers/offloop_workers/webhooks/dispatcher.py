@@ -41,11 +41,11 @@ MAX_DELIVERIES: Final = 32
 MAX_PER_PRINCIPAL: Final = 16
 MAX_PER_DESTINATION: Final = 4
 FAILED_MS: Final = 3 * 86_400_000
-"""How long a delivery that failed can be listed and replayed."""
+"""Retention of a failed delivery, for listing and replay."""
 GONE_MS: Final = 30 * 86_400_000
-"""How long nothing is sent to a URL that answered 410."""
+"""Pause of deliveries to a URL that answered 410."""
 GRACE_SECONDS: Final = 1.0
-"""How long a stopping dispatcher lets attempts end before it cuts them short."""
+"""Grace of attempts when the dispatcher stops; after it they are cut short."""
 _LARGE: Final = 65_536
 
 log = logs.get(__name__)
@@ -93,7 +93,7 @@ class DueDelivery:
         return self.destination.partition("|")[2]
 
     def content(self) -> dict[str, Any]:
-        """The event: as sent before, or made from the job's record, or from the little that is left of it."""
+        """The event: as sent before, or made from the job's record, or from the rest that is left of an expired one."""
         if self.event:
             known: dict[str, Any] = codec.unpack(self.event)
             return known

@@ -100,7 +100,7 @@ class WebhookSender:
         if status in _SUCCESS:
             return DeliveryResult("delivered", status)
         if status == _GONE:
-            return DeliveryResult("disabled", status, "HTTP 410: the URL wants to be told nothing more")
+            return DeliveryResult("disabled", status, "HTTP 410: the URL wants no more deliveries")
         why = ": redirects are not followed" if status in _REDIRECTS else ""
         return self.retry(step, status, f"HTTP {status}{why}", retry_after)
 

@@ -62,7 +62,7 @@ class Tools:
         """Call one of them, as the front end does."""
 
         async def relay(_progress: object) -> None:
-            """Tell nobody."""
+            """Drop the progress."""
 
         caller = Caller(principal, Links(bytes(32), "http://front.test/"), relay)
         tools = {tool.name: tool for tool in http_tools(self.services, self.fetcher)}
@@ -162,7 +162,7 @@ async def test_a_page_that_is_nested_without_end_is_read_all_the_same(tools: Too
         assert answer["content"] == "deep"
 
 
-async def test_a_page_that_takes_too_long_is_given_up_and_its_process_killed(
+async def test_a_page_that_takes_too_long_is_aborted_and_its_process_killed(
     tools: Tools, server: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("offloop_server.io.http.converters.SECONDS", 0.0)
@@ -242,7 +242,7 @@ async def test_what_may_be_repeated_is_repeated_and_retry_after_is_honoured(tool
     assert time.monotonic() - began >= 1
     for strange in ("%C2%B2", "1%20Jan%2099999999999999999999%2000:00:00%20GMT"):
         result = await tools.call("http_get", url=server.url(f"/status/503?times=1&after={strange}"), retries=0)
-        assert structured(result)["status"] in (200, 503), "what nobody can read asks for nothing"
+        assert structured(result)["status"] in (200, 503), "an unreadable Retry-After is ignored"
     answer = await tools.get(server.url("/status/429?after=3600"))
     assert (answer["status"], answer["timings"]["attempts"]) == (429, 1), "it would take longer than there is time"
     assert "Retry-After 3600" in answer["error"]["message"]
@@ -324,7 +324,7 @@ async def test_the_guard_is_the_tools_guard(tools: Tools) -> None:
 async def test_many_urls_from_many_callers_stay_within_the_limit_and_reuse_connections(
     tools: Tools, server: Outside
 ) -> None:
-    """200 URLs for each of 5 callers at once: never more than the limit in flight, all answered, in order."""
+    """200 URLs for each of 5 concurrent callers: never more than the limit in flight, all answered, in order."""
     urls = [server.url(f"/item/{number}?delay=0.01") for number in range(200)]
     results = await asyncio.gather(*(tools.call("bulk_fetch", urls=urls) for _ in range(5)))
     for result in results:
@@ -352,7 +352,7 @@ async def test_each_host_has_a_limit_of_its_own(server: Outside) -> None:
     assert (server.peak["host0.test"], server.peak["host1.test"], server.peak[""]) == (3, 3, 6)
 
 
-async def test_waiting_for_a_turn_is_told_and_takes_nothing_from_a_requests_time(server: Outside) -> None:
+async def test_waiting_for_a_permit_is_reported_and_does_not_count_as_time_of_the_request(server: Outside) -> None:
     async with Fetcher(allowed(concurrency="1", read_seconds="5"), resolve=server.resolve) as fetcher:
         asks = [
             fetcher.send(OutboundRequest(server.url("/ok?delay=0.5")), RetryPolicy(1.4, 0), principal="alice")
@@ -364,7 +364,7 @@ async def test_waiting_for_a_turn_is_told_and_takes_nothing_from_a_requests_time
     assert all(answer.seconds < 1.4 for answer in answers)
 
 
-async def test_principals_take_turns_so_one_request_does_not_wait_for_anothers_thousands(
+async def test_permits_rotate_among_principals_so_one_request_does_not_wait_for_anothers_thousands(
     tools: Tools, server: Outside
 ) -> None:
     """Of those that wait, one of the other's goes first at most; as many as the limit may be on their way already."""
@@ -382,7 +382,7 @@ async def test_principals_take_turns_so_one_request_does_not_wait_for_anothers_t
     assert in_flight(tools.fetcher) == (0, 0)
 
 
-async def test_principals_take_turns_for_the_processes_that_convert_pages(tools: Tools, server: Outside) -> None:
+async def test_processes_that_convert_pages_rotate_among_principals(tools: Tools, server: Outside) -> None:
     done: list[str] = []
 
     async def read(principal: str, url: str) -> None:
@@ -400,7 +400,7 @@ async def test_principals_take_turns_for_the_processes_that_convert_pages(tools:
             one.cancel()
 
 
-async def test_a_redirect_waits_for_the_turn_of_the_host_it_leads_to(server: Outside) -> None:
+async def test_a_redirect_waits_for_a_permit_of_the_host_it_leads_to(server: Outside) -> None:
     async with Fetcher(allowed(per_host="2"), resolve=server.resolve) as fetcher:
         to = server.url("/ok?delay=0.02", "target.test")
         url = "/redirect?to=" + to.replace("?", "%3F")
@@ -459,7 +459,7 @@ async def test_json_that_no_answer_can_carry_is_shown_as_text_and_spoils_no_othe
         await tools.get(strange, extract="json")
 
 
-async def test_what_is_not_finished_at_the_deadline_is_said_and_the_rest_is_answered(
+async def test_urls_unfinished_at_the_deadline_are_reported_and_the_rest_is_answered(
     tools: Tools, server: Outside
 ) -> None:
     urls = [server.url("/ok"), server.url("/status/503?after=5", "slow.test"), server.url("/fine")]
@@ -484,7 +484,9 @@ CUT: dict[str, Callable[[Tools, Outside], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("phase", CUT)
-async def test_a_call_that_is_cut_leaves_no_task_connection_or_turn(phase: str, tools: Tools, server: Outside) -> None:
+async def test_a_call_that_is_cut_leaves_no_task_connection_or_permit(
+    phase: str, tools: Tools, server: Outside
+) -> None:
     """The temporary folder and the processes are looked at after each test of this repository."""
     before = asyncio.all_tasks()
     call = asyncio.ensure_future(CUT[phase](tools, server))

@@ -1,4 +1,4 @@
-"""Limits for all callers together and for each host. Whose turn it is: see the tests of places."""
+"""Limits for all callers together and for each host. The order of callers: see the tests of `FairLimiter`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.waiting import eventually
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_host_that_is_busy_takes_no_other_hosts_place() -> None:
+async def test_a_busy_host_uses_up_no_other_hosts_permits() -> None:
     limiter = RequestLimiter(2, 1, patience=5)
     order: list[str] = []
     gates = {name: asyncio.Event() for name in ("a1", "a2", "b1", "b2")}
@@ -32,7 +32,7 @@ async def test_a_host_that_is_busy_takes_no_other_hosts_place() -> None:
         )
         assert order == ["a1", "b1"]
         gates["b1"].set()
-        await comes(lambda: "b2" in order, "b2 has its turn")
+        await comes(lambda: "b2" in order, "b2 has its permit")
         gates["b2"].set()
         gates["a1"].set()
         gates["a2"].set()
@@ -40,7 +40,7 @@ async def test_a_host_that_is_busy_takes_no_other_hosts_place() -> None:
     assert (limiter._limiter.granted, limiter._limiter.waiting) == (0, 0)
 
 
-async def test_who_waits_too_long_is_told_to_come_again() -> None:
+async def test_a_request_that_waits_too_long_is_asked_to_try_again() -> None:
     limiter = RequestLimiter(1, 1, patience=0.05)
     async with limiter.permit("alice", "a"):
         for host in ("a", "b"):
@@ -52,10 +52,10 @@ async def test_who_waits_too_long_is_told_to_come_again() -> None:
     assert (limiter._limiter.granted, limiter._limiter.waiting) == (0, 0)
 
 
-async def test_a_caller_that_leaves_gives_its_place_back_wherever_it_was() -> None:
+async def test_a_cancelled_caller_returns_its_permit_wherever_it_waited() -> None:
     limiter = RequestLimiter(1, 2, patience=5)
     tasks = []
-    for _ in range(3):  # one in flight, one waiting for its place among all, one for its host
+    for _ in range(3):  # one in flight, one waiting for the limit of all, one for that of its host
 
         async def ask() -> None:
             async with limiter.permit("alice", "a"):

@@ -26,15 +26,15 @@ def response(status: int, **headers: str) -> OutboundResponse:
 
 async def run(attempts: Attempts, *outcomes: OutboundResponse | Exception) -> int:
     """Go through the attempts, each with its outcome; answers how many there were."""
-    made = 0
+    calls = 0
     async for attempt in attempts:
         with attempt:
-            outcome = outcomes[made]
-            made += 1
+            outcome = outcomes[calls]
+            calls += 1
             if isinstance(outcome, Exception):
                 raise outcome
             attempt.response = outcome
-    return made
+    return calls
 
 
 @pytest.fixture(autouse=True)

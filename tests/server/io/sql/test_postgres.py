@@ -453,7 +453,7 @@ async def test_callers_of_one_role_are_isolated_by_the_documented_configuration(
     await server.execute("CREATE DATABASE apart", "CREATE ROLE apart LOGIN")
 
     async def look() -> tuple[list[list[Any]], bool, bool]:
-        """What a caller sees of another's statement, whether it can end it, and whether there was a warning."""
+        """A caller's view of another's statement, whether it can end it, and whether a warning was logged."""
         database = PostgreSQL("shop", server.url("apart", "apart"))
         with capture_logs() as logged:
             other = asyncio.ensure_future(read(database, "SELECT 4711, pg_sleep(60)", seconds=60))

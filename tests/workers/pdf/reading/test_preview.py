@@ -57,8 +57,8 @@ def test_a_filled_form_shows_its_values(run: pdfs.Run, context: JobContext) -> N
     filled = pdfs.written("Form", 1, extra="<input name='who' value='Ann Example'>", pdf_forms=True)
     for source in (empty, filled):
         run(source)
-    shown = [Image.open(artifact.path).convert("L").tobytes() for artifact in context.artifacts]
-    assert sum(one < 128 for one in shown[1]) > sum(one < 128 for one in shown[0]) + 50
+    pictures = [Image.open(artifact.path).convert("L").tobytes() for artifact in context.artifacts]
+    assert sum(one < 128 for one in pictures[1]) > sum(one < 128 for one in pictures[0]) + 50
 
 
 def test_a_rotated_and_cropped_page_is_drawn_as_it_is_displayed(run: pdfs.Run) -> None:

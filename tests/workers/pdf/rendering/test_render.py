@@ -491,9 +491,9 @@ def test_progress_counts_pages_and_ends_complete(context: JobContext, monkeypatc
 
 
 def test_the_file_is_named_as_asked_and_always_a_pdf(run: Run, context: JobContext) -> None:
-    for name, shown in (("report.pdf", "report.pdf"), ("report", "report.pdf"), ("a/b.html", "b.html.pdf")):
+    for name, expected in (("report.pdf", "report.pdf"), ("report", "report.pdf"), ("a/b.html", "b.html.pdf")):
         run(html="x", name=name)
-        assert context.artifacts[-1].name == shown
+        assert context.artifacts[-1].name == expected
 
 
 def test_the_same_page_is_the_same_file(run: Run, context: JobContext) -> None:

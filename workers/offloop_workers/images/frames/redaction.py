@@ -36,7 +36,7 @@ def redacted(picture: Image.Image, boxes: list[Redaction], source: Size) -> Imag
         if left >= source[0] or top >= source[1]:
             message = (
                 f"A box to redact begins at {left:,.0f}, {top:,.0f}, outside the upright picture of {source[0]:,} x "
-                f"{source[1]:,} pixels: nothing was written. Measure boxes on the size that describe_image tells."
+                f"{source[1]:,} pixels: nothing was written. Measure boxes on the size that describe_image reports."
             )
             raise JobError(message, code="outside")
         part = (
