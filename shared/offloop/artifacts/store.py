@@ -91,7 +91,7 @@ class ArtifactStore:
         self._redis = redis
         self._retention = retention_seconds
         self.quotas = Quotas(redis, quota or Quota())
-        self._fill = scripts.load(redis, scripts.FILL_UPLOAD)
+        self._complete = scripts.load(redis, scripts.COMPLETE_UPLOAD)
         self._blobs = Blobs(url)
 
     async def put(  # noqa: PLR0913 -- all named, each with its meaning below
@@ -177,18 +177,19 @@ class ArtifactStore:
         """
         owner, artifact = await self.find(artifact_id)
         if not artifact.pending:
-            raise _filled(artifact_id)
+            raise _already_uploaded(artifact_id)
         size = (await asyncio.to_thread(path.stat)).st_size
         artifact = replace(artifact, size=size, sha256=digest, expires=self._until())
         await self.quotas.charge_upload(owner, artifact_id, size, expires=artifact.expires)
         artifact = replace(artifact, blob=await self._blobs.put(path, artifact.sha256, artifact.expires))
         fields = [part for item in _fields(artifact, owner).items() for part in item]
         async with answering():
-            state = await self._fill(keys=[schema.artifact_key(artifact_id)], args=[artifact.expires, digest, *fields])
-        if state == b"filled":
+            key = schema.artifact_key(artifact_id)
+            state = await self._complete(keys=[key], args=[artifact.expires, digest, *fields])
+        if state == b"completed":
             return artifact
         if state != b"gone":
-            raise _filled(artifact_id)
+            raise _already_uploaded(artifact_id)
         await self.quotas.refund(owner, [artifact_id])  # no effect if it was deleted; needed if it has expired
         raise NotFound.artifact(artifact_id)
 
@@ -305,7 +306,7 @@ def _read(artifact_id: str, fields: Mapping[bytes, bytes]) -> tuple[str, Artifac
     return owner, Artifact(artifact_id=artifact_id, size=size, expires=expires, **text)
 
 
-def _filled(artifact_id: str) -> Conflict:
+def _already_uploaded(artifact_id: str) -> Conflict:
     return Conflict(f"artifact {artifact_id} already has its bytes; create another upload for other bytes")
 
 

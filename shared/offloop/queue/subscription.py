@@ -98,7 +98,7 @@ class WebhookSubscription:
                     "Nothing was queued."
                 )
                 return BadInput(message)
-            case "crowded":
+            case "too-many-urls":
                 message = (
                     f"notify_url: {schema.MAX_URLS} URLs are notified of this job already, and no more may be. "
                     "Leave notify_url out; nothing was queued."

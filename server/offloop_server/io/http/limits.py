@@ -35,8 +35,8 @@ class RequestLimiter:
             await self._limiter.acquire(principal, host, seconds=self._patience)
         except TimeoutError:
             message = (
-                f"{host} was not asked: for {self._patience:g} s the limit of concurrent requests was reached. Try again "
-                "later, or ask for fewer URLs in one call."
+                f"{host} was not asked: for {self._patience:g} s the limit of concurrent requests was reached. Try "
+                "again later, or ask for fewer URLs in one call."
             )
             raise Busy(message, retry_after=self._patience) from None
         try:
