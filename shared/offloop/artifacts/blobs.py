@@ -49,7 +49,7 @@ class Blobs:
         self._store, self._folder = _open(url)
 
     async def put(self, path: Path, sha256: str, expires: int) -> str:
-        """Copy a file into the store, unless it is there; answers the name of its blob.
+        """Copy a file into the store, unless it is there; returns the name of its blob.
 
         Args:
             path: the file.
@@ -99,7 +99,7 @@ class Blobs:
             raise Unavailable(message) from error
 
     async def collect(self) -> int:
-        """Delete the blobs of hours that are long over; answers how many there were.
+        """Delete the blobs of expired hours; returns their number.
 
         Raises:
             Unavailable: the store does not answer.

@@ -1,4 +1,4 @@
-"""Signed links: each allows its holder to read (or fill) one artifact for a short while.
+"""Signed links: each permits reading or uploading one artifact, for a short time.
 
 The signature is HMAC-SHA256 over method, id and expiry, with a key that all front ends share through Redis; the first
 that needs it creates it.
@@ -32,11 +32,11 @@ async def shared_key(redis: RedisClient) -> bytes:
 
 
 class Links:
-    """Makes and checks links for one base URL.
+    """Creates and verifies links for one base URL.
 
     Args:
         key: from `shared_key`.
-        base_url: where clients reach this front end, or a function that returns it, called when a link is made.
+        base_url: URL of this front end for its clients, or a function that returns it, called for each link.
     """
 
     def __init__(self, key: bytes, base_url: str | Callable[[], str]) -> None:
@@ -48,11 +48,11 @@ class Links:
         return self._link("GET", artifact)
 
     def upload(self, artifact: Artifact) -> str:
-        """A link that takes the bytes of a reserved artifact with one PUT."""
+        """A link for one PUT of the bytes of a reserved artifact."""
         return self._link("PUT", artifact)
 
     def expires(self, artifact: Artifact) -> int:
-        """Until when a link made now holds, in seconds since 1970."""
+        """Expiry of a link created now, in seconds since 1970."""
         return min(int(time.time()) + LINK_SECONDS, artifact.expires // 1000)
 
     def holds(self, method: str, artifact_id: str, expires: str, signature: str) -> bool:

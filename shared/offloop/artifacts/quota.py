@@ -79,7 +79,7 @@ class Quotas:
         await self._charged(principal, sizes, expires)
 
     async def charge_upload(self, principal: str, artifact_id: str, size: int, *, expires: int) -> None:
-        """Count the bytes of an upload, now that they have come, unless it was deleted meanwhile.
+        """Count the bytes of an upload that has arrived, unless it was deleted meanwhile.
 
         Raises:
             NotFound: it has no record any more; nothing was counted.
@@ -90,7 +90,7 @@ class Quotas:
             raise NotFound.artifact(artifact_id)
 
     async def delete(self, principal: str, ids: Sequence[str]) -> list[str]:
-        """Delete the records of a principal's artifacts and count them out, in one step; answers which there were.
+        """Delete the records of a principal's artifacts and count them out, in one step; returns the ids that existed.
 
         Raises:
             Unavailable: Redis does not answer.
@@ -120,7 +120,7 @@ class Quotas:
         return Usage(count, held)
 
     async def check_room(self, principal: str, size: int) -> None:
-        """Refuse a file that cannot fit, before its bytes are taken in.
+        """Refuse a file that cannot fit, before its bytes are received.
 
         Raises:
             QuotaExceeded: it would be more than the quota.
@@ -131,7 +131,7 @@ class Quotas:
             raise self._over(used, size)
 
     async def ids(self, principal: str, start: int, count: int) -> list[str]:
-        """The ids of a principal's artifacts, those that expire last first, from `start`.
+        """Ids of a principal's artifacts from position `start`, latest expiry first.
 
         Raises:
             Unavailable: Redis does not answer.

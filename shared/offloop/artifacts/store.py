@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _PENDING: Final = -1
 _UPLOAD_SECONDS: Final = 3600
-"""How long an upload is waited for at most: its link holds for less, and a slow one may have begun in time."""
+"""Lifetime of the record of a pending upload: longer than its link, since a slow upload may have begun in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class ArtifactStore:
     """
 
     def __init__(self, url: str, redis: RedisClient, *, retention_seconds: int, quota: Quota | None = None) -> None:
-        """Open the store; a local folder is made.
+        """Open the store; a local folder is created.
 
         Raises:
             SettingsError: the URL does not name a store.
@@ -91,7 +91,7 @@ class ArtifactStore:
         self._redis = redis
         self._retention = retention_seconds
         self.quotas = Quotas(redis, quota or Quota())
-        self._fill = scripts.load(redis, scripts.FILL_UPLOAD)
+        self._complete = scripts.load(redis, scripts.COMPLETE_UPLOAD)
         self._blobs = Blobs(url)
 
     async def put(  # noqa: PLR0913 -- all named, each with its meaning below
@@ -139,22 +139,22 @@ class ArtifactStore:
         await self.delete([artifact.artifact_id for artifact in artifacts], principal=principal)
 
     async def delete(self, ids: Iterable[str], *, principal: str) -> list[str]:
-        """Delete artifacts of a principal, uploads that have not arrived too; all others are left as they are.
+        """Delete artifacts of a principal, pending uploads included; ids of other principals are ignored.
 
-        They are gone now, and not counted any more. Their bytes go with their hour, for others may share them; a
-        download that has begun gets to its end.
+        The records are deleted, and the quota is free again. The blobs expire with their hour, since other artifacts
+        may share them; downloads in progress complete.
 
         Returns:
-            The ids of those that there were, in the order given, each once.
+            The ids that existed, in the order given, without duplicates.
 
         Raises:
             Unavailable: Redis does not answer. Sending the same again is safe.
         """
-        wanted = list(dict.fromkeys(ids))
-        return await self.quotas.delete(principal, wanted) if wanted else []
+        distinct = list(dict.fromkeys(ids))
+        return await self.quotas.delete(principal, distinct) if distinct else []
 
     async def reserve(self, *, principal: str, name: str, mime_type: str) -> Artifact:
-        """Make the record of an upload whose bytes are still to come; they are waited for an hour at most.
+        """Create the record of a pending upload; it expires after an hour unless the bytes arrive.
 
         Raises:
             QuotaExceeded: the principal keeps as many artifacts as allowed.
@@ -167,29 +167,30 @@ class ArtifactStore:
         return artifact
 
     async def complete(self, artifact_id: str, path: Path, *, digest: str) -> Artifact:
-        """Fill a reserved artifact with the bytes that arrived; only once. It is kept from then on.
+        """Store the uploaded bytes of a reserved artifact, once; its retention begins now.
 
         Raises:
-            NotFound: nothing is reserved under this id, or not any more.
+            NotFound: no artifact is reserved under this id, or its record has expired.
             Conflict: its bytes are already there.
             QuotaExceeded: its principal keeps as much as allowed.
             Unavailable: Redis or the store does not answer.
         """
         owner, artifact = await self.find(artifact_id)
         if not artifact.pending:
-            raise _filled(artifact_id)
+            raise _already_uploaded(artifact_id)
         size = (await asyncio.to_thread(path.stat)).st_size
         artifact = replace(artifact, size=size, sha256=digest, expires=self._until())
         await self.quotas.charge_upload(owner, artifact_id, size, expires=artifact.expires)
         artifact = replace(artifact, blob=await self._blobs.put(path, artifact.sha256, artifact.expires))
         fields = [part for item in _fields(artifact, owner).items() for part in item]
         async with answering():
-            state = await self._fill(keys=[schema.artifact_key(artifact_id)], args=[artifact.expires, digest, *fields])
-        if state == b"filled":
+            key = schema.artifact_key(artifact_id)
+            state = await self._complete(keys=[key], args=[artifact.expires, digest, *fields])
+        if state == b"completed":
             return artifact
         if state != b"gone":
-            raise _filled(artifact_id)
-        await self.quotas.refund(owner, [artifact_id])  # nothing to do where it was deleted; it may also have expired
+            raise _already_uploaded(artifact_id)
+        await self.quotas.refund(owner, [artifact_id])  # no effect if it was deleted; needed if it has expired
         raise NotFound.artifact(artifact_id)
 
     async def get(self, artifact_id: str, *, principal: str) -> Artifact:
@@ -205,7 +206,7 @@ class ArtifactStore:
         return artifact
 
     async def find(self, artifact_id: str) -> tuple[str, Artifact]:
-        """Read an artifact whose id is proof enough (a signed link), and its owner.
+        """Read an artifact and its owner, without a check of the owner: for signed links.
 
         Raises:
             NotFound: there is none of this id.
@@ -219,15 +220,15 @@ class ArtifactStore:
         return _read(artifact_id, fields)
 
     async def page(self, principal: str, start: int, count: int) -> tuple[list[Artifact], int | None]:
-        """Some of a principal's artifacts, newest first, without uploads that have not arrived.
+        """A page of a principal's artifacts, newest first, without pending uploads.
 
         Args:
-            principal: whose.
-            start: where to begin.
-            count: how many to look at.
+            principal: the owner.
+            start: position of the first, from 0.
+            count: most artifacts to read.
 
         Returns:
-            The artifacts, and where the next page begins (None at the end).
+            The artifacts, and the position of the next page (None at the end).
 
         Raises:
             Unavailable: Redis does not answer.
@@ -273,7 +274,7 @@ class ArtifactStore:
         await self._blobs.probe()
 
     async def collect(self) -> int:
-        """Delete the blobs of hours that are long over; answers how many there were.
+        """Delete the blobs of expired hours; returns their number.
 
         Raises:
             Unavailable: the store does not answer.
@@ -305,7 +306,7 @@ def _read(artifact_id: str, fields: Mapping[bytes, bytes]) -> tuple[str, Artifac
     return owner, Artifact(artifact_id=artifact_id, size=size, expires=expires, **text)
 
 
-def _filled(artifact_id: str) -> Conflict:
+def _already_uploaded(artifact_id: str) -> Conflict:
     return Conflict(f"artifact {artifact_id} already has its bytes; create another upload for other bytes")
 
 

@@ -19,7 +19,7 @@ class ImageToDescribe(Model):
 
 
 class Camera(Model):
-    """What the camera noted; null where it did not."""
+    """Metadata of the camera; null where the picture has none."""
 
     make: str | None = None
     model: str | None = None
@@ -36,7 +36,7 @@ class Camera(Model):
 
 
 class Location(Model):
-    """Where it was taken."""
+    """Position at which the picture was taken."""
 
     latitude: float
     longitude: float

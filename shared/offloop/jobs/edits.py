@@ -49,7 +49,7 @@ class Split(Model):
 
 
 class Rotate(Model):
-    """Turn pages."""
+    """Rotate pages."""
 
     op: Literal["rotate"]
     degrees: Literal[90, 180, 270] = Field(description="Clockwise, in addition to how the page is turned already.")
@@ -98,12 +98,12 @@ class Encrypt(Model):
     """Encrypt the result with AES-256."""
 
     op: Literal["encrypt"]
-    user_password: Password = Field("", description="Needed to open the file; empty: anybody can open it.")
+    user_password: Password = Field("", description="Needed to open the file; empty: it opens without a password.")
     owner_password: Password = Field("", description="Gives all rights; empty: the user password, or a random one.")
     allow: list[Permission] = Field(
         ["print", "copy", "modify", "annotate", "fill_forms", "assemble"],
         max_length=6,
-        description="What somebody with the user password may do (viewers honour it; it is no protection).",
+        description="Permissions that the user password gives (viewers honour them; they are no protection).",
     )
 
     @model_validator(mode="after")

@@ -138,8 +138,8 @@ contact_sheet = declare(
     SheetOfImages,
     Sheet,
     description="""
-        Put up to 200 pictures on one sheet as captioned thumbnails, to look at many at once. A picture that cannot be
-        read gets an empty cell and a reason.
+        Put up to 200 pictures on one sheet as captioned thumbnails, for an overview. A picture that cannot be read gets
+        an empty cell and a reason.
     """,
     seconds=180,
     memory_mb=2048,

@@ -154,7 +154,7 @@ class Source(Model):
 
 
 class Paper(Model):
-    """On which paper."""
+    """Paper, margins, and what is printed in them."""
 
     page_size: PageSize = Field("A4", description="Paper: a name such as A4 or letter, or width x height.")
     landscape: bool = Field(default=False, description="Turn the paper by 90 degrees.")
@@ -249,7 +249,7 @@ def _facturx_fault(page: Page) -> str:
 
 
 class Timings(Model):
-    """Where the time went, in seconds of wall clock."""
+    """Time spent in each step, in seconds of wall clock."""
 
     parse: float = Field(description="Template, Markdown, HTML.")
     layout: float = Field(description="Styles, resources and pages.")

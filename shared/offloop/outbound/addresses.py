@@ -64,7 +64,7 @@ _SPECIAL: Final[tuple[tuple[Network, str], ...]] = (
     *((IPv6Network(network), meaning) for network, meaning in _IPV6.items()),
 )
 _GLOBAL_IPV6: Final = IPv6Network("2000::/3")
-"""The only part of IPv6 from which public addresses are given out."""
+"""The only part of IPv6 from which public addresses are allocated."""
 
 
 def special(address: Address) -> str | None:
@@ -73,7 +73,7 @@ def special(address: Address) -> str | None:
         if address in network:
             return meaning
     if isinstance(address, IPv6Address) and (address.scope_id is not None or address not in _GLOBAL_IPV6):
-        return "not given out to anybody"
+        return "not allocated"
     return None
 
 

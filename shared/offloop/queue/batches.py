@@ -37,7 +37,7 @@ PAGE: Final = 50
 """Items in one answer."""
 
 PAGE_BYTES: Final = 262_144
-"""Bytes of all outcomes in one answer; a client may refuse a megabyte, and a model is not helped by it."""
+"""Bytes of all outcomes in one answer; a client may refuse a megabyte, and a model cannot use so much."""
 
 MAX_FAILURES: Final = 20
 """Failed items that are named in every answer, whichever page it shows."""
@@ -48,7 +48,7 @@ class Item:
     """One item of a batch.
 
     Attributes:
-        index: which, from 0.
+        index: position in the batch, from 0.
         job_id: the job that does it; equal items may share one.
         state: of that job.
         outcome: how it ended, if it has and is not `omitted`.
@@ -111,7 +111,7 @@ class Batches:
         subscription: WebhookSubscription | None = None,
         stop_on_error: bool = False,
     ) -> Submission:
-        """Accept a batch with all its items, or nothing of it; or join the one its idempotency key names.
+        """Accept a batch with all its items or none; or join the batch that its idempotency key names.
 
         Args:
             kind: what to do with each item.
@@ -130,7 +130,7 @@ class Batches:
             Unavailable: Redis does not answer. Sending the same again is safe.
         """
         self._check(len(values))
-        # Hundreds of inputs take milliseconds to write down; other calls are served meanwhile.
+        # In a thread: serializing hundreds of inputs takes milliseconds, which would block the loop.
         requests = await asyncio.to_thread(
             lambda: [Request.of(kind, value, principal, compared=True) for value in values]
         )

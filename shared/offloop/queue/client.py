@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from offloop.redis import RedisClient
 
 PENDING_SECONDS = 24 * 3600
-"""How long a job may wait to be run before it is forgotten; renewed while it runs."""
+"""Lifetime of the record of a queued job; renewed while the job runs."""
 
 PATIENCE_SECONDS = 10
-"""How much longer than its caller waits a job may be queued, before it counts as abandoned."""
+"""Grace period after the wait budget; a job that is still queued then, and was not disclosed, is abandoned."""
 
 
 def new_id() -> str:
@@ -38,7 +38,7 @@ def new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """Some of a principal's jobs, newest first, and where the next page begins (None at the end)."""
+    """A page of a principal's jobs, newest first, and the cursor of the next page (None at the end)."""
 
     records: list[Record]
     cursor: str | None
@@ -60,12 +60,12 @@ class Bounds:
 
     @property
     def pending_ms(self) -> int:
-        """How long a job may wait to be run."""
+        """Longest time in the queue, in ms."""
         return max(PENDING_SECONDS, self.retention_seconds) * 1000
 
     @property
     def fresh_ms(self) -> int:
-        """How long a result must still be kept to be joined by equal input: its caller knows of no earlier job."""
+        """Least remaining retention, in ms, of a result that a request of equal input may join."""
         return self.retention_seconds * 500
 
 
@@ -107,11 +107,11 @@ class JobQueue:
             kind: what to do.
             value: its validated input.
             principal: the caller's principal.
-            job_id: from `new_id`; the caller makes it, so that it can listen before it asks.
+            job_id: from `new_id`; the caller creates it, to subscribe before it submits.
             key: the caller's idempotency key.
             wait_seconds: how long the caller waits. Above 0 the job is interactive and its changes are pushed to this
-                process; unless it is disclosed or has a key, it is dropped where it was not begun when the wait is
-                long over.
+                process. If it is still queued `PATIENCE_SECONDS` after the wait, and was not disclosed and has no key,
+                it is dropped.
             subscription: a URL that gets a delivery of the job's end; with one, the job is never dropped.
 
         Raises:
@@ -136,7 +136,7 @@ class JobQueue:
             "keep": self._pending_ms,
             "allowed": kind.retries + 1,
         }
-        if wait_seconds > 0 and not (key or subscription):  # by either a job is reached however the call ends
+        if wait_seconds > 0 and not (key or subscription):  # either makes the job reachable without its id
             job["patience"] = int((wait_seconds + PATIENCE_SECONDS) * 1000)
         if subscription:
             job["notify"] = subscription.to_wire(principal, kind.name, keyed=bool(key), keep_ms=self._pending_ms)
@@ -147,7 +147,7 @@ class JobQueue:
         return submitted(answer, queue=kind.queue, key=key, subscription=subscription)
 
     async def mark_disclosed(self, job_id: str) -> None:
-        """Note that the caller gets the id, before it does: from now on the job is run however long it waits.
+        """Mark a job as disclosed, before the caller gets its id: from now on it runs however long it waits.
 
         Raises:
             Unavailable: Redis does not answer.
@@ -156,7 +156,7 @@ class JobQueue:
             await self._mark_disclosed(args=[job_id])
 
     async def get(self, job_id: str, *, principal: str, wait: bool = False, begin: bool = False) -> Record:
-        """Read a job; with `wait`, its progress and end are pushed to this process from now on, with `begin` its start.
+        """Read a job; `wait` subscribes this process to its progress and end, `begin` to its start as well.
 
         Raises:
             NotFound: the principal has no such job.
@@ -167,10 +167,10 @@ class JobQueue:
         return found(job_id, snapshot)
 
     async def cancel(self, job_id: str, *, principal: str) -> tuple[Record, int]:
-        """Ask for a job to stop. A queued one ends now; a running one is ``cancelled`` when its child is gone.
+        """Cancel a job. A queued one ends now; a running one is ``cancelled`` when its child has exited.
 
         Returns:
-            The job, and how many other requests share it; while there are any, it goes on.
+            The job, and the number of other requests that share it; with any, it continues.
 
         Raises:
             NotFound: the principal has no such job.
@@ -182,7 +182,7 @@ class JobQueue:
         return found(job_id, snapshot), left
 
     async def abandon(self, job_id: str, request_id: str) -> bool:
-        """Detach a request whose caller never got the job's id; answers whether it was the last, which ends the job."""
+        """Detach a request whose caller never got the job's id; returns whether it was the last, which ends the job."""
         async with answering():
             return bool(await self._abandon(args=[job_id, request_id, _cancelled(job_id), self._keep_ms]))
 
@@ -198,11 +198,11 @@ class JobQueue:
         """A principal's jobs, newest first.
 
         Args:
-            principal: whose.
+            principal: the owner.
             state: only jobs in this state.
             kind: only jobs of this kind.
             limit: most jobs in the answer.
-            cursor: where to go on, from the page before.
+            cursor: the cursor of the page before.
 
         Raises:
             BadInput: the cursor is not one of ours.

@@ -44,7 +44,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is; `total` is None where the end is not known."""
+    """Progress of a job; `total` is None if unknown."""
 
     done: float
     total: float | None

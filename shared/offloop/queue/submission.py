@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What became of a request: the job's record, and whether it already was there."""
+    """Accepted request: the record of its job, and whether that existed before."""
 
     record: Record
     joined: bool
@@ -24,7 +24,7 @@ class Submission:
 def submitted(
     answer: list[Any], *, queue: str, key: str | None, subscription: WebhookSubscription | None
 ) -> Submission:
-    """What the scripts answer to a submit.
+    """Convert the answer of a submit script.
 
     Raises:
         BadInput: the subscription's URL has answered 410 Gone, or the job has as many subscriptions as it may have.

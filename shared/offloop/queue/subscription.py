@@ -34,9 +34,9 @@ class WebhookSubscription:
     """A URL that gets a delivery of the end of a job.
 
     Attributes:
-        delivery_id: of the delivery that comes of it; every attempt to send it carries it as ``webhook-id``.
-        url: where to.
-        host: of the URL, with its port where it is an unusual one.
+        delivery_id: id of its delivery; the ``webhook-id`` of every attempt.
+        url: the destination.
+        host: host of the URL, with the port unless it is the default.
     """
 
     delivery_id: str
@@ -98,7 +98,7 @@ class WebhookSubscription:
                     "Nothing was queued."
                 )
                 return BadInput(message)
-            case "crowded":
+            case "too-many-urls":
                 message = (
                     f"notify_url: {schema.MAX_URLS} URLs are notified of this job already, and no more may be. "
                     "Leave notify_url out; nothing was queued."
@@ -112,5 +112,5 @@ class WebhookSubscription:
 
 
 def _named(host: str, policy: Policy) -> bool:
-    """Whether the operator has allowed this very host, or what is under its domain."""
+    """Whether the operator has named this host, or a domain above it."""
     return any(host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in policy.hosts)

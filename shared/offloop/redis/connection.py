@@ -47,7 +47,7 @@ def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
             redis-py's own options may follow as ``?name=value``, such as ``ssl_ca_certs``.
         retries: how often a command is sent again after a broken connection. The backoff starts at 50 ms and is
             capped at 1 s, so that 4 mean at most about a second of waiting. Every script is safe to repeat.
-        connections: most connections at once; a caller beyond them waits for a free one.
+        connections: size of the pool; when all are in use, a caller waits for a free one.
 
     Raises:
         SettingsError: the URL is not one of Redis.
@@ -65,8 +65,8 @@ def connect(url: str, *, retries: int = 4, connections: int = 64) -> ArqRedis:
 def connect_blocking(url: str) -> ArqRedis:
     """Open connections for commands that block and for subscriptions (`offloop.redis.subscriber`).
 
-    A command may block for up to `BLOCK_SECONDS`. Nothing is tried again: the caller's loop does that. A connection
-    that stays silent for longer is dead, even where it was not closed (a router was restarted, say).
+    A command may block for up to `BLOCK_SECONDS`. Nothing is retried here: the caller's loop does that. A connection
+    that stays silent for longer counts as dead, even if it was not closed (after the restart of a router, say).
     """
     options = {"socket_timeout": BLOCK_SECONDS + 3, "retry": Retry(ExponentialBackoff(), 0)}
     pool = _sentinel_pool(url, options) if "+sentinel:" in url else _pool(url, ConnectionPool, **options)
@@ -108,7 +108,7 @@ class _SentinelPool(SentinelConnectionPool):
     """redis-py closes the connections to the primary, and leaves those to the sentinels open."""
 
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 -- redis-py's signature
-        """Close all connections, or (after a failover) only the idle ones to the primary that was."""
+        """Close all connections, or (after a failover) only the idle ones to the former primary."""
         await super().disconnect(inuse_connections)
         if inuse_connections:
             for sentinel in self.sentinel_manager.sentinels:

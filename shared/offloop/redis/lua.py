@@ -45,7 +45,7 @@ class Script:
     forget it again; sent as a whole, it cannot be missing.
 
     Args:
-        redis: where it runs.
+        redis: runs it.
         text: the script.
     """
 
@@ -55,7 +55,7 @@ class Script:
         self._digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, keys: Sequence[str] = (), args: Sequence[str | bytes | float] = ()) -> Any:
-        """Run the script and answer its reply.
+        """Run the script and return its reply.
 
         Raises:
             RedisError: the server refuses it, or does not answer.

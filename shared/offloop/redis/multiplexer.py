@@ -1,10 +1,10 @@
 """Multiplexer: one pipelined connection to Redis for the commands of all tasks; none waits for another's reply.
 
 redis-py gives every command a connection of its own from a pool, and takes about 55 µs of CPU for it. A dispatcher
-sends several small scripts a job, so here they share one connection: replies come in the order of the commands, so a
-queue of futures is all the bookkeeping there is.
+sends several small scripts a job, so here they share one connection. Replies come in the order of the commands, so a
+queue of futures is the only bookkeeping.
 
-A caller that is cancelled takes nothing with it: its reply is dropped when it comes.
+A cancelled caller disturbs no other: its reply is dropped when it arrives.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ _REFUSED: Final = {
 """Commands that would stall or change the shared connection, and what to use instead."""
 
 SILENT_SECONDS = 5.0
-"""A server that does not answer a command for this long is taken for dead, and the connection with it."""
+"""Longest wait for a reply; the connection counts as dead after it."""
 
 
 class MultiplexedRedis(ArqRedis):
     """arq's client, whose single commands go through a `Multiplexer`; pipelines and subscriptions are redis-py's own.
 
     Args:
-        pool: where connections come from.
+        pool: source of connections.
         retry: how often, and after which errors, a command is sent again.
     """
 
@@ -63,7 +63,7 @@ class MultiplexedRedis(ArqRedis):
         self.multiplexer = Multiplexer(pool, retry)
 
     async def execute_command(self, *command: Any, **options: Any) -> Any:
-        """Send one command and answer its reply, in the form redis-py gives it.
+        """Send one command and return its reply, in redis-py's form.
 
         Raises:
             RedisError: the server refuses it, or does not answer.
@@ -109,14 +109,14 @@ class Multiplexer:
         """Send a command and wait for its reply; after a broken connection it is sent again.
 
         Raises:
-            RedisError: the server refuses it, or does not answer however often it is asked.
+            RedisError: the server refuses it, or does not answer however often it is sent.
         """
-        return await self._retry.call_with_retry(partial(self._once, command), _pass_over)
+        return await self._retry.call_with_retry(partial(self._once, command), _ignore)
 
     async def aclose(self) -> None:
         """Close the connection. Safe to call twice."""
         async with self._opening:
-            await self._let_go()
+            await self._disconnect()
 
     async def _once(self, command: tuple[Any, ...]) -> Any:
         replies = self._replies
@@ -131,12 +131,12 @@ class Multiplexer:
     async def _open(self) -> _Replies:
         async with self._opening:
             if self._replies is None or self._replies.over:
-                await self._let_go()
+                await self._disconnect()
                 connection = await self._pool.get_connection()
                 self._connection, self._replies = connection, _Replies(connection)
             return self._replies
 
-    async def _let_go(self) -> None:
+    async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection:
             await connection.disconnect()
@@ -148,75 +148,75 @@ class _Replies(RawConnection):
 
     def __init__(self, connection: AbstractConnection) -> None:
         super().__init__(connection)
-        self._asked: deque[tuple[float, asyncio.Future[Any]]] = deque()
-        self._look: asyncio.TimerHandle | None = None
-        self._held: list[bytes] | None = None
+        self._pending: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._silence_timer: asyncio.TimerHandle | None = None
+        self._buffered: list[bytes] | None = None
         self._loop = asyncio.get_running_loop()
-        self._free: asyncio.Future[None] | None = None
+        self._resumed: asyncio.Future[None] | None = None
 
     async def ask(self, command: tuple[Any, ...]) -> Any:
-        while self._free:
-            await asyncio.shield(self._free)
+        while self._resumed:
+            await asyncio.shield(self._resumed)
         if self.over:
             raise broken()
         packed = hiredis.pack_command(command)
         reply: asyncio.Future[Any] = self._loop.create_future()
-        self._asked.append((self._loop.time(), reply))
-        if self._look is None:  # one clock for all: a timer for each would cost as much as the rest
-            self._look = self._loop.call_later(SILENT_SECONDS, self._look_for_silence)
-        if self._held is None:  # in each loop iteration the first is sent now, the others together
-            self._held = []
+        self._pending.append((self._loop.time(), reply))
+        if self._silence_timer is None:  # one clock for all: a timer for each would cost as much as the rest
+            self._silence_timer = self._loop.call_later(SILENT_SECONDS, self._check_silence)
+        if self._buffered is None:  # in each loop iteration the first is sent now, the others together
+            self._buffered = []
             self._loop.call_soon(self._flush)
             self._transport.write(packed)
         else:
-            self._held.append(packed)
+            self._buffered.append(packed)
         return await reply
 
     def _flush(self) -> None:
-        held, self._held = self._held, None
-        if held:
-            self._transport.write(b"".join(held))
+        buffered, self._buffered = self._buffered, None
+        if buffered:
+            self._transport.write(b"".join(buffered))
 
-    def _look_for_silence(self) -> None:
-        self._look = None
-        if not self._asked:
+    def _check_silence(self) -> None:
+        self._silence_timer = None
+        if not self._pending:
             return
-        left = self._asked[0][0] + SILENT_SECONDS - self._loop.time()
+        left = self._pending[0][0] + SILENT_SECONDS - self._loop.time()
         if left > 0:
-            self._look = self._loop.call_later(left, self._look_for_silence)
+            self._silence_timer = self._loop.call_later(left, self._check_silence)
             return
         self._end(RedisTimeoutError(f"no reply for {SILENT_SECONDS:g} s"))
         self.abort()
 
-    def heard(self, reply: Any) -> None:
-        _, asked = self._asked.popleft()
-        if asked.done():
+    def on_reply(self, reply: Any) -> None:
+        _, waiting = self._pending.popleft()
+        if waiting.done():
             return  # its caller was cancelled
         if isinstance(reply, Exception):
-            asked.set_exception(reply)
+            waiting.set_exception(reply)
         else:
-            asked.set_result(reply)
+            waiting.set_result(reply)
 
     def pause_writing(self) -> None:
-        self._free = self._loop.create_future()
+        self._resumed = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        if self._free:
-            self._free.set_result(None)
-            self._free = None
+        if self._resumed:
+            self._resumed.set_result(None)
+            self._resumed = None
 
-    def ended(self, error: RedisConnectionError) -> None:
+    def on_end(self, error: RedisConnectionError) -> None:
         self.resume_writing()
-        if self._look:
-            self._look.cancel()
+        if self._silence_timer:
+            self._silence_timer.cancel()
         self._end(error)
 
     def _end(self, error: Exception) -> None:
-        for _, asked in self._asked:
-            if not asked.done():
-                asked.set_exception(error)
-        self._asked.clear()
+        for _, waiting in self._pending:
+            if not waiting.done():
+                waiting.set_exception(error)
+        self._pending.clear()
 
 
-async def _pass_over(_error: Exception) -> None:
-    """What there is to do after an error is done where it is met."""
+async def _ignore(_error: Exception) -> None:
+    """Nothing to clean up: `_Replies` handles its own errors."""

@@ -18,24 +18,24 @@ from offloop.errors import Unavailable
 log = logs.get(__name__)
 
 ANSWER_SECONDS = 8.0
-"""How long a step may wait for Redis, all retries included; a restart or failover takes a few seconds."""
+"""Longest wait of a step for Redis, retries included; a restart or failover takes a few seconds."""
 
 
 class answering:  # noqa: N801 -- a context manager, read as a sentence; a generator's takes three times as long
-    """Turn what a missing, frozen or failing Redis raises into `Unavailable`, after `ANSWER_SECONDS` at most."""
+    """Convert the errors of a missing, frozen or failing Redis into `Unavailable`, after `ANSWER_SECONDS` at most."""
 
     async def __aenter__(self) -> None:
-        # A frozen server accepts connections and says nothing: every retry of every step would wait anew.
+        # A frozen server accepts connections and does not answer: every retry of every step would wait for its timeout.
         self._time = asyncio.timeout(ANSWER_SECONDS)
         await self._time.__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop it.
+        """Convert the error of the block.
 
         Raises:
-            Unavailable: the server is away, or the time was over.
+            Unavailable: the server is away, or the time is over.
         """
         try:
             await self._time.__aexit__(kind, error, trace)
@@ -60,7 +60,7 @@ AWAY: tuple[type[Exception], ...] = (*NET_ERRORS, RedisError, Unavailable)
 
 
 async def forever(step: Callable[[], Awaitable[None]], *, pause: float = 2.0) -> NoReturn:
-    """Run a step again and again; a server that is away only makes it wait, for about `pause` s between two tries."""
+    """Run a step in an endless loop; while Redis is away, retry with a backoff of up to about `pause` s."""
     delay = 0.05
     while True:
         heed_cancellation()

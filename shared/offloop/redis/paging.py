@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-READ_AT_ONCE = 100
+READ_BATCH = 100
 """Items read in one request while a filtered listing looks for those that match."""
 
 _CURSOR_LENGTH = 16
@@ -28,7 +28,7 @@ def encode_cursor(start: int) -> str:
 
 
 def decode_cursor(cursor: str | None, tool: str, *, first: str = "newest") -> int:
-    """Read what `encode_cursor` made; None is the beginning.
+    """Decode a cursor of `encode_cursor`; None is the beginning.
 
     Raises:
         BadInput: it is not one of ours; the message names the tool that gives them.
@@ -47,7 +47,7 @@ def decode_cursor(cursor: str | None, tool: str, *, first: str = "newest") -> in
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some items of a listing, and where the next page begins (None at the end)."""
+    """A page of a listing, and the cursor of the next page (None at the end)."""
 
     items: list[T]
     cursor: str | None
@@ -57,9 +57,9 @@ class Index(Generic[T]):
     """A sorted set of ids, whose items are listed by score, the highest first.
 
     Args:
-        redis: where it is.
+        redis: holds the set.
         key: its key.
-        read: reads the items of ids, None for one that is gone.
+        read: reads the items of ids; None for an id without an item.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class Index(Generic[T]):
         Raises:
             RedisError: the server does not answer.
         """
-        # Unfiltered, no more need be read than is answered.
-        batch = READ_AT_ONCE if matches else min(READ_AT_ONCE, limit)
+        # An unfiltered page reads no more items than it returns.
+        batch = READ_BATCH if matches else min(READ_BATCH, limit)
         items: list[T] = []
         while ids := await self._redis.zrevrange(self._key, start, start + batch - 1):
             for item in await self._read([name.decode() for name in ids]):

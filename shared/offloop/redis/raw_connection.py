@@ -1,4 +1,4 @@
-"""Raw connection: made by redis-py (TLS, AUTH, database, Sentinel), and read here in the callback of its data."""
+"""Raw connection: opened by redis-py (TLS, AUTH, database, Sentinel), and read here in the callback of its data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class RawConnection(asyncio.Protocol):
-    """Replies of one connection, which redis-py connects, and closes in the end.
+    """Replies of one connection, which redis-py opens and closes.
 
     Attributes:
         over: the connection is broken, or about to be.
@@ -26,12 +26,12 @@ class RawConnection(asyncio.Protocol):
         self._reader = hiredis.Reader(replyError=BaseParser.parse_error)
         writer = cast("asyncio.StreamWriter", connection._writer)  # noqa: SLF001 -- redis is pinned, a test holds this
         self._transport = cast("asyncio.Transport", writer.transport)
-        # redis-py's own protocol must learn of the end: closing the connection waits for that.
+        # redis-py's own protocol must be notified of the end: closing the connection waits for that.
         self._former = cast("asyncio.Protocol", self._transport.get_protocol())
         self._transport.set_protocol(self)
 
     @abstractmethod
-    def heard(self, reply: Any) -> None:
+    def on_reply(self, reply: Any) -> None:
         """Handle one reply.
 
         Raises:
@@ -39,7 +39,7 @@ class RawConnection(asyncio.Protocol):
         """
 
     @abstractmethod
-    def ended(self, error: RedisConnectionError) -> None:
+    def on_end(self, error: RedisConnectionError) -> None:
         """Handle the end of the connection; `error` is for the commands that await a reply."""
 
     def abort(self) -> None:
@@ -52,7 +52,7 @@ class RawConnection(asyncio.Protocol):
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
-                self.heard(reply)
+                self.on_reply(reply)
         except (hiredis.ProtocolError, IndexError):
             self.abort()  # not Redis's protocol, or a reply to no command
 
@@ -60,9 +60,9 @@ class RawConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fail the commands that await a reply, and tell redis-py."""
+        """Fail the commands that await a reply, and notify redis-py's own protocol."""
         self.over = True
-        self.ended(broken())
+        self.on_end(broken())
         self._former.connection_lost(error)
 
 

@@ -59,10 +59,10 @@ INLINE_BYTES: Final = 16_384
 """A larger payload or result is fetched, not pushed: pushes share a bounded output buffer."""
 
 LEASE_MS: Final = 4000
-"""A killed worker's jobs start elsewhere after this and a sweep at most, however long they are."""
+"""Lease of a running job. A killed worker's jobs start elsewhere after this plus the interval of a sweep."""
 
 BATCH_KEPT_MS: Final = 8 * 86_400_000
-"""How long a running batch is kept after each change, and its ended items with it."""
+"""Lifetime of a running batch and of its ended items, renewed at each change."""
 
 MAX_BATCHES_PER_ITEM: Final = 20
 """Batches that may wait for one job; the next gets a job of its own."""
@@ -71,7 +71,7 @@ BATCH_NOTIFY_MS: Final = 250
 """Shortest time between two pushes of a batch's progress."""
 
 DELIVERY_KEPT_MS: Final = 7 * 86_400_000
-"""How long a delivery is kept beyond its job's time in the queue, and beyond each attempt to send it."""
+"""Lifetime of a delivery, renewed at each attempt to send it; before, its job's time in the queue is added."""
 
 MAX_URLS: Final = 20
 """Deliveries of one job."""
@@ -79,8 +79,8 @@ MAX_URLS: Final = 20
 MAX_WAITING_DELIVERIES: Final = 10_000
 """Deliveries of one principal that may wait for one host."""
 
-DELIVERY_LOOK_MS: Final = 1000
-"""Interval in which a webhook dispatcher looks for due deliveries by itself; only those before are announced."""
+DELIVERY_POLL_MS: Final = 1000
+"""Poll interval of a webhook dispatcher; it is notified only of deliveries that are due before its next poll."""
 
 
 def queue_key(queue: str) -> str:
@@ -114,12 +114,12 @@ def index_key(principal: str) -> str:
 
 
 def idempotency_key(principal: str, key: str) -> str:
-    """Where the job of an idempotency key is noted; the caller's text is hashed, so it may be anything."""
+    """The key that names the job of an idempotency key; the caller's text is hashed, so it may contain anything."""
     return f"offloop:key:{principal}:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 def same_input_key(principal: str, fingerprint: str) -> str:
-    """Where a principal's job of a pure kind is noted by its input."""
+    """The key that names a principal's job of a pure kind, by the fingerprint of its input."""
     return f"{SAME_INPUT}{principal}:{fingerprint}"
 
 
@@ -134,7 +134,7 @@ def artifact_key(artifact_id: str) -> str:
 
 
 def quota_keys(principal: str) -> list[str]:
-    """The sorted set of a principal's artifact ids by expiry, and the hash of their sizes with the sum under ``*``."""
+    """The sorted set of a principal's artifact ids by expiry, and the hash of their sizes; ``*`` has the sum."""
     return [f"offloop:artifacts:{principal}", f"offloop:sizes:{principal}"]
 
 
@@ -150,4 +150,4 @@ SNAPSHOT_FIELDS: Final = [
     "finished",
     "expires",
 ]
-"""Those fields of the hash that make a `Record`, in the order in which the scripts answer them."""
+"""Fields of the hash that a `Record` is read from, in the order in which the scripts answer them."""

@@ -1,8 +1,8 @@
-"""The names of the Lua scripts; ``lua/<name>.lua`` has the contract of each in its head comment.
+"""Names of the Lua scripts; the head comment of ``lua/<name>.lua`` is the contract of each.
 
-Every script is safe to send twice (a connection may break after the server has worked), and takes the time from Redis,
-so that no clock of a front end or worker matters. Scripts build key names from ids, as arq does, so there is no Redis
-Cluster.
+Every script is safe to send twice (a connection may break after the server has executed it), and reads the time from
+Redis, so the clocks of front ends and workers do not matter. Scripts build key names from ids, as arq does; this rules
+out Redis Cluster.
 
 A worker advertises its free slots. A submit assigns its job to the worker with the most of them; where there is none,
 the job waits, and the next worker with a free slot claims it. A queue has two *levels*: ``interactive`` for jobs that a
@@ -14,7 +14,7 @@ Words: *payload* arq's serialized job · *lease* a key that lives as long as its
 *pool* the workers that serve the same queues · *assigned* pushed to a worker that has not confirmed it yet.
 
 Messages on a worker's control channel: ``{'run', row}`` (a job is assigned; see ``lua/lib/worker/claim.lua``),
-``{'stop', token}`` (a job was cancelled), ``{'look'}`` (something waits), ``{'deliver'}`` (a delivery is due).
+``{'stop', token}`` (a job was cancelled), ``{'wake'}`` (a job waits), ``{'deliver'}`` (a delivery is due).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ REFUND: Final = "quota/refund"
 DELETE: Final = "quota/delete"
 USAGE: Final = "quota/usage"
 
-FILL_UPLOAD: Final = "artifact/fill_upload"
+COMPLETE_UPLOAD: Final = "artifact/complete_upload"
 
 
 def load(redis: Redis, name: str) -> Script:

@@ -1,7 +1,7 @@
 """Subscriber: one channel, whose messages are handled in the callback of their data.
 
 redis-py wakes a task for each message, which waits for the next one under a timeout; that takes longer than handling
-most messages. Here a message is a call.
+most messages. Here each message is one function call.
 """
 
 from __future__ import annotations
@@ -23,84 +23,84 @@ if TYPE_CHECKING:
     from offloop.redis import RedisClient
 
 SILENT_SECONDS: Final = 5.0
-"""After so long a silence the server is asked whether it is there; it has as long to answer."""
+"""Silence after which the server is pinged; it has as long to answer."""
 
 
 class Subscriber:
-    """Listens to one channel.
+    """Subscription to one channel.
 
     Args:
-        redis: where connections come from.
-        name: of the channel.
-        hear: is called with each message.
-        ready: is called when the subscription begins, the first time and after every break.
+        redis: source of connections.
+        name: name of the channel.
+        handle: called with each message.
+        ready: called when the subscription begins, the first time and after every break.
     """
 
     def __init__(
-        self, redis: RedisClient, name: str, hear: Callable[[bytes], object], ready: Callable[[], object]
+        self, redis: RedisClient, name: str, handle: Callable[[bytes], object], ready: Callable[[], object]
     ) -> None:
         self._pool = redis.connection_pool
         self._name = name
-        self._hear = hear
+        self._handle = handle
         self._ready = ready
         self._messages: _Messages | None = None
 
     async def listen(self) -> NoReturn:
-        """Subscribe, and hear what comes.
+        """Subscribe, and handle the messages.
 
         Raises:
-            RedisError: the server is away, or refuses, or the connection breaks or is dead.
+            RedisError: the server is away or refuses; or the connection breaks or is dead.
         """
         connection = await self._pool.get_connection()
         try:
-            self._messages = _Messages(connection, self._hear, self._ready)
-            self._messages.say("SUBSCRIBE", self._name)
+            self._messages = _Messages(connection, self._handle, self._ready)
+            self._messages.send("SUBSCRIBE", self._name)
             while True:
-                await self._messages.still_there()
+                await self._messages.check_alive()
         finally:
             self._messages = None
             await connection.disconnect()
             await self._pool.release(connection)
 
-    async def hear_all(self) -> None:
-        """Return when all messages published before now are handled; immediately where there is no subscription.
+    async def flush(self) -> None:
+        """Wait until all messages published before now are handled; returns immediately without a subscription.
 
         Raises:
             RedisConnectionError: the connection breaks.
         """
         if self._messages and not self._messages.over:
-            await self._messages.ask()
+            await self._messages.ping()
 
 
 class _Messages(RawConnection):
-    """What comes over the connection."""
+    """Messages and replies of the connection."""
 
     def __init__(
-        self, connection: AbstractConnection, hear: Callable[[bytes], object], ready: Callable[[], object]
+        self, connection: AbstractConnection, handle: Callable[[bytes], object], ready: Callable[[], object]
     ) -> None:
         super().__init__(connection)
         self._loop = asyncio.get_running_loop()
-        self._hear = hear
+        self._handle = handle
         self._ready = ready
-        self._asked: deque[asyncio.Future[None]] = deque()
+        self._pings: deque[asyncio.Future[None]] = deque()
         self._last = self._loop.time()
         self._end: asyncio.Future[None] = self._loop.create_future()
 
-    def say(self, *command: Any) -> None:
+    def send(self, *command: Any) -> None:
         self._transport.write(hiredis.pack_command(command))
 
-    async def ask(self) -> None:
+    async def ping(self) -> None:
         answered: asyncio.Future[None] = self._loop.create_future()
-        self._asked.append(answered)
-        self.say("PING")
+        self._pings.append(answered)
+        self.send("PING")
         await answered
 
-    async def still_there(self) -> None:
-        """Return after a while in which the server has answered.
+    async def check_alive(self) -> None:
+        """Wait `SILENT_SECONDS`, then ping the server unless it has sent something meanwhile.
 
         Raises:
             RedisConnectionError: the connection broke.
-            RedisTimeoutError: it is silent even when it is asked, so it is dead.
+            RedisTimeoutError: the ping was not answered: the connection is dead.
         """
         await asyncio.wait([self._end], timeout=SILENT_SECONDS)
         if self._end.done():
@@ -109,29 +109,29 @@ class _Messages(RawConnection):
             return
         try:
             async with asyncio.timeout(SILENT_SECONDS):
-                await self.ask()
+                await self.ping()
         except TimeoutError:
             self.abort()
             silent = "a subscription has gone silent"
             raise RedisTimeoutError(silent) from None
 
-    def heard(self, reply: Any) -> None:
+    def on_reply(self, reply: Any) -> None:
         self._last = self._loop.time()
         if isinstance(reply, Exception):
             self._finish(reply)
             return
         match reply[0]:
             case b"message":
-                self._hear(reply[2])
+                self._handle(reply[2])
             case b"subscribe":
                 self._ready()
             case b"pong":
-                answered = self._asked.popleft()
+                answered = self._pings.popleft()
                 if not answered.done():
                     answered.set_result(None)
 
-    def ended(self, error: RedisConnectionError) -> None:
-        for answered in self._asked:
+    def on_end(self, error: RedisConnectionError) -> None:
+        for answered in self._pings:
             if not answered.done():
                 answered.set_exception(error)
         self._finish(error)

@@ -31,7 +31,7 @@ from offloop.testing.context import Inputs, RecordingContext, context
 
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 KEPT_SECONDS: Final = 3600
-"""How far ``expires_at`` is ahead; nothing expires here."""
+"""Time until ``expires_at``; nothing expires here."""
 Declared = ModuleType | Kind[Any, Any] | Work | DeclaredTool[Any, Any]
 
 

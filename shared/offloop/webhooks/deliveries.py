@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from offloop.redis import RedisClient
 
 OVERLAP_SECONDS: Final = 24 * 3600
-"""How long a secret that was replaced goes on signing."""
+"""Time for which a replaced secret continues to sign."""
 
 SECRET_MS: Final = 400 * 86_400_000
-"""How long secrets that sign nothing are kept."""
+"""Retention of secrets that are not used, in ms."""
 
 _SHOWN: Final = ["job", "kind", "url", "state", "attempts", "status", "error", "created", "next"]
 
@@ -41,10 +41,10 @@ class Delivery:
     """One delivery.
 
     Attributes:
-        delivery_id: what receivers see as ``webhook-id``.
+        delivery_id: the ``webhook-id`` that receivers get.
         job_id: its job.
         kind: of the job.
-        url: where to, without the query, which may hold secrets.
+        url: the destination, without the query, which may hold secrets.
         state: ``waiting`` for the job to end, ``pending`` (to be sent, now or again), ``delivered``, ``failed`` (after
             the last retry) or ``disabled`` (the URL has answered 410).
         attempts: how often it was sent.
@@ -85,7 +85,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPage:
-    """Some of a principal's deliveries, newest first, and where the next page begins (None at the end)."""
+    """A page of a principal's deliveries, newest first, and the cursor of the next page (None at the end)."""
 
     deliveries: list[Delivery]
     cursor: str | None
@@ -97,7 +97,7 @@ class NewSecret:
 
     Attributes:
         secret: ``whsec_…``.
-        until: when the last of the secrets before it stops to sign, in ms; None where there is none.
+        until: when the last of the earlier secrets stops signing, in ms; None if there is none.
     """
 
     secret: str
@@ -108,7 +108,7 @@ class Webhooks:
     """Deliveries, as front ends handle them.
 
     Args:
-        redis: where they are.
+        redis: holds them.
     """
 
     def __init__(self, redis: RedisClient) -> None:
@@ -128,11 +128,11 @@ class Webhooks:
         """A principal's deliveries, newest first.
 
         Args:
-            principal: whose.
+            principal: the owner.
             job_id: only those of this job.
             state: only those in this state.
             limit: most deliveries in the answer.
-            cursor: where to go on, from the page before.
+            cursor: the cursor of the page before.
 
         Raises:
             BadInput: the cursor is not one of ours.
@@ -171,7 +171,7 @@ class Webhooks:
         return delivery
 
     async def rotate(self, *, principal: str, overlap_seconds: int = OVERLAP_SECONDS) -> NewSecret:
-        """Give a principal a new secret; those before it go on signing for `overlap_seconds`.
+        """Give a principal a new secret; the earlier ones continue to sign for `overlap_seconds`.
 
         Raises:
             Unavailable: Redis does not answer.

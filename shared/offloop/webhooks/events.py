@@ -1,7 +1,7 @@
-"""What a delivery says, and its signature: Standard Webhooks 1.0, https://www.standardwebhooks.com.
+"""Event of a delivery, and its signature: Standard Webhooks 1.0, https://www.standardwebhooks.com.
 
-The event is made once, when the delivery is first sent, and kept with it, so that a retry says the same although the
-job's record may have expired meanwhile. Only the links to files are made anew each time: they hold for minutes.
+The event is created at the first attempt and stored with the delivery: a retry sends the same event, even if the job's
+record has expired meanwhile. Only the links to files are created for each attempt, since they expire after minutes.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def event(record: Record) -> dict[str, Any]:
 
 
 def late_event(job_id: str, kind: str, state: str, finished: int) -> dict[str, Any]:
-    """The little that is known of a job whose record has expired."""
+    """The event of a job whose record has expired: only the fields that the delivery holds."""
     lost: dict[str, Any] = {"output": None, "artifacts": [], "warnings": [], "error": _EXPIRED}
     return _event(job_id, kind, state, finished=finished, **lost)
 

@@ -57,10 +57,10 @@ async def test_a_forgotten_subqueue_wakes_one_worker_with_a_free_slot(
             await worker.advertise(0)
         await redis.zadd(schema.FREE_SLOTS + "default", {"one": 2, "two": 1})
         await one.sweep()
-        assert await first.next() == ("look", None)
+        assert await first.next() == ("wake", None)
         await second.none()
         await one.sweep()
-        assert await second.next() == ("look", None)
+        assert await second.next() == ("wake", None)
         await one.sweep()
         await first.none()
     assert [taken.job_id for taken in await one.advertise(1)] == ["a"]

@@ -54,18 +54,18 @@ async def _listening(url: str) -> AsyncIterator[Listener]:
         await listener.redis.aclose(close_connection_pool=True)
 
 
-async def test_messages_are_heard_in_their_order(redis: ArqRedis, valkey: str) -> None:
+async def test_messages_are_handled_in_their_order(redis: ArqRedis, valkey: str) -> None:
     async with _listening(valkey) as listener:
         sent = [b"%d" % number for number in range(500)] + [b"x" * 1_000_000]
         for text in sent:
             await redis.publish("news", text)
-        await listener.channel.hear_all()
+        await listener.channel.flush()
         assert listener.received == sent
 
 
 async def test_without_a_subscription_all_is_handled(valkey: str) -> None:
     listener = Listener(valkey)
-    await listener.channel.hear_all()
+    await listener.channel.flush()
     await listener.redis.aclose(close_connection_pool=True)
 
 
@@ -76,7 +76,7 @@ async def test_a_broken_subscription_begins_again_and_leaves_no_connection(redis
         await eventually(lambda: listener.has_begun(2))
         assert len(await redis.client_list()) == before
         await redis.publish("news", b"again")
-        await listener.channel.hear_all()
+        await listener.channel.flush()
         assert listener.received == [b"again"]
 
 

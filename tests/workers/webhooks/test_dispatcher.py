@@ -234,18 +234,18 @@ async def test_a_receiver_that_does_not_answer_in_time_gets_the_delivery_again(
     assert len({request.delivery_id for request in receiver.received}) == 1
 
 
-async def test_an_announced_delivery_does_not_wait_for_the_next_look(
+async def test_a_delivery_with_a_notification_does_not_wait_for_the_next_poll(
     bench: Bench, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the first attempt nor a retry."""
-    monkeypatch.setattr("offloop_workers.webhooks.dispatcher.LOOK_SECONDS", 60)
+    monkeypatch.setattr("offloop_workers.webhooks.dispatcher.POLL_SECONDS", 60)
     receiver.plan(Reply(500), Reply())
     async with bench.dispatching():
         await bench.until(await bench.ended(receiver.url()), "delivered")
         await bench.until(await bench.ended(receiver.url()), "delivered")
 
 
-async def test_a_delivery_that_no_message_announces_is_found_by_the_next_look(bench: Bench, receiver: Receiver) -> None:
+async def test_a_delivery_without_a_notification_is_found_by_the_next_poll(bench: Bench, receiver: Receiver) -> None:
     async with bench.dispatching(announced=False):
         assert (await bench.until(await bench.ended(receiver.url()), "delivered")).attempts == 1
 

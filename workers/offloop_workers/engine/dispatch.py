@@ -63,7 +63,7 @@ class Dispatch:
         self._execution = execution
         self._on_delivery = on_delivery
         channel = schema.CONTROL_CHANNEL + claimer.owner
-        self._channel = Subscriber(subscriptions, channel, self._receive, ready=self._look)
+        self._channel = Subscriber(subscriptions, channel, self._receive, ready=self._wake)
         self._renew_leases = scripts.load(redis, scripts.HEARTBEAT)
         self._sweep = scripts.load(redis, scripts.SWEEP)
 
@@ -84,7 +84,7 @@ class Dispatch:
         """
         self._claimer.paused = True
         await self._heartbeat()
-        await self._channel.hear_all()
+        await self._channel.flush()
 
     async def retire(self) -> None:
         """Take the worker off the lists of living ones."""
@@ -121,13 +121,13 @@ class Dispatch:
                 self._execution.start(Claim.read(*rest, assigned=True))
             case b"stop":
                 self._execution.stop(rest[0].decode(), Stop.CANCELLED)
-            case b"look":
+            case b"wake":
                 self._claimer.due.set()
             case b"deliver":
                 self._on_delivery()
 
-    def _look(self) -> None:
-        """Look for all that may have been announced before this worker had a subscription."""
+    def _wake(self) -> None:
+        """Check for jobs and deliveries whose messages were published before this worker had a subscription."""
         self._claimer.due.set()
         self._on_delivery()
 

@@ -35,7 +35,7 @@ SCHEDULE: Final = (5, 30, 120, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 """Seconds before each retry: almost a day in all."""
 LEASE_MS: Final = 5000
 RENEW_SECONDS: Final = 1.5
-LOOK_SECONDS: Final = schema.DELIVERY_LOOK_MS / 1000
+POLL_SECONDS: Final = schema.DELIVERY_POLL_MS / 1000
 MAX_DELIVERIES: Final = 32
 """Deliveries in flight from one dispatcher; fewer per principal and per host, so that none holds up the others."""
 MAX_PER_PRINCIPAL: Final = 16
@@ -164,7 +164,7 @@ class WebhookDispatcher:
     async def _dispatch(self) -> None:
         """Claim what is due, or wait: for an announcement, the next retry, or an attempt that frees room."""
         self._due.clear()
-        wait = LOOK_SECONDS
+        wait = POLL_SECONDS
         room = MAX_DELIVERIES - len(self._sending)
         self._held_back = True  # while it is not known whether an attempt that ends lets another begin
         if room:
@@ -178,7 +178,7 @@ class WebhookDispatcher:
                 self._begin(DueDelivery.read(row))
             if rows:
                 return
-            wait = min(LOOK_SECONDS, max(0.05, wait_ms / 1000))
+            wait = min(POLL_SECONDS, max(0.05, wait_ms / 1000))
             self._held_back = passed > 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):

@@ -22,7 +22,7 @@ class Timings(Model):
     """Time spent and waited."""
 
     total_ms: int = Field(description="All attempts and the pauses between them.")
-    waited_ms: int = Field(description="Before that: waiting for a place among the requests of all callers.")
+    waited_ms: int = Field(description="Before that: waiting because the limit of concurrent requests was reached.")
     attempts: int
 
 

@@ -16,7 +16,7 @@ class RequestLimiter:
     Args:
         total: requests in flight at most.
         per_host: the same, to one host.
-        patience: seconds after which a caller that waits is told to come again.
+        patience: longest wait for a permit, in seconds.
     """
 
     def __init__(self, total: int, per_host: int, patience: float) -> None:
@@ -25,7 +25,7 @@ class RequestLimiter:
 
     @asynccontextmanager
     async def permit(self, principal: str, host: str) -> AsyncIterator[float]:
-        """Wait for a permit, which ends with the block; enters with the seconds waited.
+        """Hold a permit while the block runs; yields the seconds waited for it.
 
         Raises:
             Busy: none came in time.
@@ -35,8 +35,8 @@ class RequestLimiter:
             await self._limiter.acquire(principal, host, seconds=self._patience)
         except TimeoutError:
             message = (
-                f"{host} was not asked: for {self._patience:g} s all places were taken by other requests. Try again "
-                "later, or ask for fewer URLs at once."
+                f"{host} was not asked: for {self._patience:g} s the limit of concurrent requests was reached. Try "
+                "again later, or ask for fewer URLs in one call."
             )
             raise Busy(message, retry_after=self._patience) from None
         try:

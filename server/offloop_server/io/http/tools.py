@@ -35,7 +35,7 @@ _EXTRACT = (
     "auto: JSON parsed, pages as Markdown, other text as it is. markdown or text: the readable part of a page. "
     "json: parsed, an error where it is none. raw: the source."
 )
-_SECONDS = "For everything but waiting for a place, retries included; the server sets the default and the most."
+_SECONDS = "For everything but waiting for other requests, retries included; the server sets the default and the most."
 
 
 class HttpGetArguments(Model):
@@ -167,8 +167,8 @@ class BulkFetch(_HttpTool[BulkFetchArguments]):
 
     name = "bulk_fetch"
     description = (
-        "Fetch up to 500 URLs at once, some from each host at a time; answers each in the order of urls, with what "
-        "succeeded and what did not."
+        "Fetch up to 500 URLs in one call, a few from each host concurrently; answers each in the order of urls, with "
+        "what succeeded and what did not."
     )
     arguments = BulkFetchArguments
     answers = BulkAnswer
@@ -184,7 +184,7 @@ class BulkFetch(_HttpTool[BulkFetchArguments]):
         async def one(url: str) -> HttpAnswer:
             return (await self._requests.send(OutboundRequest(url, headers=value.headers), retry, rendering, caller))[0]
 
-        # What is wrong for all of them is one error, not one for each.
+        # An argument that is wrong for all URLs is one error, not one for each.
         check_headers(OutboundRequest("", headers=value.headers))
         self._fetcher.limits(retry)
         made = results(await bulk(value.urls, one, self._fetcher, value.deadline_seconds))

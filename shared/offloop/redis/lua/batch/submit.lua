@@ -27,7 +27,7 @@ local id, batch, items = ARGV[1], cmsgpack.unpack(ARGV[3]), cmsgpack.unpack(ARGV
 local declined = batch.notify and refuse(batch.notify)
 if declined then return declined end
 local answer = join(id, batch) or {'new', id}
-if answer[1] == 'conflict' or answer[1] == 'crowded' then return answer end
+if answer[1] == 'conflict' or answer[1] == 'too-many-urls' then return answer end
 local known = redis.call('HGET', RECORD .. answer[2], 'state')
 if known then return subscribe(answer, batch, ARGV[2], known) end
 

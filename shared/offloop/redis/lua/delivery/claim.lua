@@ -1,8 +1,8 @@
--- Claim deliveries that are due, a few of each destination and principal; each is counted and leased.
+-- Claim deliveries that are due, a few of each destination and principal; each claim counts an attempt and leases it.
 --
--- ARGV    lease (ms), most, most a destination, most a principal, what the sender has in flight (packed {destination or
---         principal: count}), ms for which secrets are kept unused, and the name of the worker that is to be woken for
---         what is due later, if it is to be
+-- ARGV    lease (ms), most in all, most a destination, most a principal, deliveries in flight of this sender (packed
+--         {destination or principal: count}), ms for which secrets are kept unused, and the worker to be woken when
+--         more are due (may be missing)
 -- Answer  {rows, ms until the next is due, destinations passed over because of what is in flight}; a row is a packed
 --         map: delivery_id, attempt, step, destination, job_id, kind, url, ended (state of the job), finished (ms),
 --         signers (secrets, newest first), and event (packed, as it was sent before) or else snapshot (of the job)

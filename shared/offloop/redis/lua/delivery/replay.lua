@@ -1,4 +1,4 @@
--- Send a delivery again, from the first step of its schedule; a URL that was gone counts as back.
+-- Send a delivery again, from the first step of its schedule; its URL is no longer marked as gone.
 --
 -- ARGV    id, principal
 -- Answer  its state before, or 'sending'

@@ -1,4 +1,4 @@
--- A call left before it knew the id of its job: detach its request.
+-- Detach the request of a call that ended before it knew the id of its job.
 --
 -- ARGV    id, id of the request, packed outcome, keep (ms)
 -- Answer  1 where that ends the job, 0 where other requests share it or it has ended before

@@ -1,4 +1,4 @@
--- Ask for a job to stop.
+-- Cancel a job for one of its requests.
 --
 -- ARGV    id, principal, id of this request, packed outcome, keep (ms)
 -- Answer  {snapshot, requests that still share it}

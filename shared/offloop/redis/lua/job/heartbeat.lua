@@ -1,7 +1,7 @@
--- Show that a worker lives, renew its leases, give it what waits, and advertise its free slots.
+-- Heartbeat of a worker: renew its leases, claim what waits, and advertise its free slots.
 --
--- A lease that lapsed is taken again unless the job was given away since. A job that was assigned half a lease ago, and
--- that the worker does not know of, is put back: its message was lost.
+-- A lapsed lease is renewed unless another attempt owns the job. A job that was assigned half a lease ago, and that the
+-- worker does not know of, is requeued: its message was lost.
 --
 -- KEYS, ARGV as lib/worker/worker_args says; then how long it counts as alive (ms), a map of how long jobs took by
 --         queue (ms), and (id, token) of each job it holds
@@ -37,7 +37,7 @@ for i = 8, #ARGV, 2 do
     redis.call('SET', LEASE .. id, token, 'PX', terms.lease)
     redis.call('ZADD', LEASES .. queue, time + terms.lease, id)
     redis.call('PEXPIRE', RECORD .. id, worker.keep)
-    if principal ~= '' then redis.call('PEXPIRE', PAYLOAD .. id, worker.keep) end  -- of arq's, the client says when
+    if principal ~= '' then redis.call('PEXPIRE', PAYLOAD .. id, worker.keep) end  -- a client of arq sets its own
     if assigned and allowed ~= '1' then redis.call('HDEL', RECORD .. id, 'assigned') end
     if stopping then cancelled[#cancelled + 1] = token end
   else

@@ -1,4 +1,4 @@
--- Note that the caller knows the id: from now on the job is run however long it waits.
+-- Mark a job as disclosed: its caller knows the id, so it runs however long it waits.
 --
 -- ARGV    id
 -- Answer  1, or 0 where it had no deadline

@@ -1,4 +1,4 @@
--- Note how far an attempt is.
+-- Store the progress of an attempt.
 --
 -- ARGV    id, token, packed progress
 -- Answer  1, or 0 where another attempt owns the job

@@ -1,4 +1,4 @@
--- Put a job back at the front of its subqueue; an attempt that a drain cut short does not count as an execution.
+-- Requeue a job at the front of its subqueue; an attempt that a drain cut short does not count as an execution.
 --
 -- KEYS, ARGV as lib/worker/worker_args says; then id, token, '1' where it counts
 -- Answer  {1, or 0 where the attempt was fenced off; rows as lib/worker/claim answers}

@@ -7,7 +7,7 @@
 --         missing), notify (a subscription to its end, see `offloop.queue.subscription`; may be missing)
 -- Answer  {'new' | 'joined', id, snapshot}
 -- Errors  {'conflict', id}, {'busy', jobs waiting, ms a job takes, 'queue' | 'principal'}; because of the subscription
---         {'endpoint-gone'}, {'backlog', deliveries waiting} or {'crowded', id}
+--         {'endpoint-gone'}, {'backlog', deliveries waiting} or {'too-many-urls', id}
 
 --- @include "lib/delivery/add_delivery"
 --- @include "lib/delivery/refuse"
@@ -25,7 +25,7 @@ local id, payload, front_end, job = ARGV[1], ARGV[2], ARGV[3], cmsgpack.unpack(A
 local declined = job.notify and refuse(job.notify)
 if declined then return declined end
 local answer = join(id, job) or {'new', id}
-if answer[1] == 'conflict' or answer[1] == 'crowded' then return answer end
+if answer[1] == 'conflict' or answer[1] == 'too-many-urls' then return answer end
 local known = redis.call('HGET', RECORD .. answer[2], 'state')
 if known then return subscribe(answer, job, front_end, known) end
 local time = now()

@@ -1,8 +1,8 @@
--- Find what no message announced: jobs of lost workers, jobs that stock arq enqueued or aborts, subqueues without a
+-- Handle events without a message: jobs of lost workers, jobs that stock arq enqueued or aborts, subqueues without a
 -- worker.
 --
--- Where no sweep ran for half a lease, the server was away or frozen, and no worker could renew: every lease gets half
--- a term first, so that living workers can show themselves.
+-- If no sweep ran for half a lease, the server was away or frozen, and no worker could renew: every lease first gets
+-- half a term more, so that living workers can renew theirs.
 --
 -- KEYS    lock, time of the last sweep, where the search for stock jobs goes on
 -- ARGV    queue, lock (ms), lease (ms), keep (ms), retention (ms), packed outcomes of an aborted and of an expired job
@@ -64,7 +64,7 @@ local function abort(id)
 end
 
 -- Enqueue an id of arq's queue that has no record, or that of an earlier job.
-local function take_over(id)
+local function enqueue_stock(id)
   local state, principal = unpack(redis.call('HMGET', RECORD .. id, 'state', 'principal'))
   if redis.call('EXISTS', PAYLOAD .. id) == 1 and (not state or principal == '') then
     adopt(id, queue, time, keep)
@@ -76,8 +76,8 @@ local function take_over(id)
   end
 end
 
--- Look through the due ids of arq's queue, latest first: there are those that were added, or became due, just now. One
--- that is older is found page by page.
+-- Scan the due ids of arq's queue, latest first: most new ids were added, or became due, just now. The scan for older
+-- ones goes on, page by page, with each sweep.
 local function adopt_due()
   local unknown = unknown_due(queue, time)
   if unknown <= 0 then return end
@@ -91,7 +91,7 @@ local function adopt_due()
     end
     offset = #page < 500 and 0 or start
   end
-  for i = #ids, 1, -1 do take_over(ids[i]) end  -- in the order in which they were due
+  for i = #ids, 1, -1 do enqueue_stock(ids[i]) end  -- in the order in which they were due
   redis.call('SET', KEYS[3], #ids < unknown and offset or 0, 'PX', keep)
 end
 

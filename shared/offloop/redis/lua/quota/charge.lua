@@ -1,7 +1,6 @@
 -- Count artifacts in, all or none.
 --
--- Sent twice it counts once. The size of an id that is known only grows: of two uploads to one place, the larger one
--- counts, whichever is kept.
+-- Idempotent. The size of a known id only grows: of two uploads to one id, the larger one counts, whichever is kept.
 --
 -- KEYS    ids, sizes, perhaps a record that must be there
 -- ARGV    expires (ms), most artifacts, most bytes, (id, size)…

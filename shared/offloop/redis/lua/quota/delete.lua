@@ -1,7 +1,7 @@
 -- Delete records and count them out.
 --
--- A job that made one is not shared by equal input any more: it would be answered without its file. By an idempotency
--- key it still is, for a key starts one job only. An id without a record is not counted out: its file may be on the
+-- The job of a deleted artifact is no longer shared by equal input: its answer would lack the file. An idempotency key
+-- still joins it, since a key starts one job only. An id without a record is not counted out: its file may be on the
 -- way into the store, and would then not be counted.
 --
 -- KEYS    ids, sizes, each record

@@ -1,8 +1,8 @@
 --- @include "lib/delivery/mark_due"
 --- @const DELIVERIES_OF_JOB DELIVERY RECORD
 
--- Add a delivery of a job's end to a URL: one a URL, however many requests name it while the job goes on. For a job
--- that has ended it is due now, but not again for a request that only repeats an earlier one under its key.
+-- Add a delivery of a job's end to a URL: one per URL, however many requests name it while the job runs. For a job that
+-- has ended it is due now, but not a second time for a request that repeats an earlier one under its key.
 local function add_delivery(job, subscription, state, time)
   local key, ended = DELIVERIES_OF_JOB .. job, state ~= 'queued' and state ~= 'running'
   local known = redis.call('HGET', key, subscription.address)

@@ -1,7 +1,7 @@
 --- @include "lib/delivery/send_at"
 --- @const DELIVERIES_OF_JOB DELIVERY
 
--- A job has ended: the deliveries that waited for its end are due.
+-- Mark the deliveries as due that wait for the end of a job.
 local function mark_due(job, state, time)
   for _, id in ipairs(redis.call('HVALS', DELIVERIES_OF_JOB .. job)) do
     local stage, destination = unpack(redis.call('HMGET', DELIVERY .. id, 'state', 'destination'))

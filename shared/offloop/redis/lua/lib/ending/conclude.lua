@@ -132,7 +132,7 @@ local function count_item(batch, state, indices)
   end
 end
 
--- A job has ended: count it, once, in the batches that wait for it.
+-- Count a job that has ended, once, in the batches that wait for it.
 item_ended = function(id, state)
   local parents = redis.call('HGETALL', PARENTS .. id)
   redis.call('DEL', PARENTS .. id)
@@ -140,7 +140,7 @@ item_ended = function(id, state)
 end
 
 -- Detach a batch from its remaining items, because (`why`) of a 'cancel' or because it is to be 'stopped'. Queued items
--- end now, running ones when their child is gone; those that other requests share go on without it.
+-- end now, running ones when their child has exited; items that other requests share continue without it.
 stop_batch = function(batch, why)
   local before = redis.call('HMGET', RECORD .. batch, 'cancel', 'stopped')
   redis.call('HSET', RECORD .. batch, why, 1)
@@ -150,7 +150,7 @@ stop_batch = function(batch, why)
     local id = whole.items[i]
     local indices = redis.call('HGET', PARENTS .. id, batch)
     if indices and redis.call('EXISTS', RECORD .. id) == 0 then
-      item_ended(id, 'failed')  -- it has waited longer than it is kept
+      item_ended(id, 'failed')  -- its record has expired in the queue
     elseif indices and detach(id, batch, whole.cancelled, whole.retention) > 0 then
       redis.call('HDEL', PARENTS .. id, batch)
       count_item(batch, 'cancelled', tonumber(indices))

@@ -2,7 +2,7 @@
 --- @include "lib/ending/conclude"
 --- @include "lib/stock/forget"
 
--- A job has waited longer than its record is kept: its deliveries and batches learn that it failed.
+-- Fail the deliveries and batch items of a queued job whose record has expired.
 local function expire(id, queue, time)
   forget(id, queue)
   mark_due(id, 'failed', time)

@@ -1,6 +1,6 @@
 --- @const ALL DEPTH PACE
 
--- The reason why a queue cannot take so many more jobs of a principal, or nil.
+-- The answer 'busy' if a queue has no room for that many more jobs of a principal, or nil.
 local function check_room(job, more)
   local mine, all = unpack(redis.call('HMGET', DEPTH .. job.queue, job.principal, ALL))
   mine, all = tonumber(mine or 0), tonumber(all or 0)

@@ -1,8 +1,8 @@
 --- @include "lib/queue/change_depth"
 --- @const QUEUE ROTATION ROTATION_COUNTER SUBQUEUE
 
--- Take the next job of a lane off its principal's subqueue; the principal goes to the end of the rotation.
--- Answers the principal, nil where none waits, and the id, nil where the subqueue was empty.
+-- Remove the next job of a lane from its principal's subqueue, and move the principal to the end of the rotation.
+-- Answers the principal (nil if none waits) and the id (nil if the subqueue was empty).
 local function dequeue(queue, lane)
   local principal = redis.call('ZRANGE', ROTATION .. lane, 0, 0)[1]
   if not principal then return end

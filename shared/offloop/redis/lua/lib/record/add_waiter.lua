@@ -1,6 +1,6 @@
 --- @const RECORD
 
--- Push the changes of a job that goes on to a front end.
+-- Subscribe a front end to the changes of a job that has not ended.
 local function add_waiter(id, front_end)
   if front_end == '' then return end
   local waiters = redis.call('HGET', RECORD .. id, 'waiters')

@@ -10,7 +10,7 @@ local function join(request, job)
   local other, _, batch = shareable(job.key, request, job.fresh)
   if not other then return end
   if redis.call('HGET', RECORD .. other, 'fingerprint') ~= job.fingerprint then return {'conflict', other} end
-  if too_many_urls(other, job.notify) then return {'crowded', other} end
+  if too_many_urls(other, job.notify) then return {'too-many-urls', other} end
   share(other, request, job.keep)
   if batch == 'item' then add_to_index(other, job, now()) end  -- until now only the batch's page showed it
   return {'joined', other}

@@ -1,6 +1,6 @@
 --- @const QUEUE STOCK
 
--- A job has ended: arq's queue does not hold it any more.
+-- Remove a job that has ended from arq's queue.
 local function forget(id, queue)
   redis.call('ZREM', QUEUE .. queue, id)
   redis.call('SREM', STOCK .. queue, id)

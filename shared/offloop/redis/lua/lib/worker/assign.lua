@@ -1,7 +1,7 @@
 --- @include "lib/record/new_record"
 --- @include "lib/record/store_record"
 --- @include "lib/worker/freest_worker"
---- @include "lib/worker/lease_out"
+--- @include "lib/worker/grant_lease"
 --- @include "lib/worker/new_token"
 --- @const CONTROL_CHANNEL FREE_SLOTS INLINE_BYTES LEASE_MS PAYLOAD
 
@@ -17,7 +17,7 @@ local function assign(id, payload, job, time)
   record.assigned = 1
   redis.call('SET', PAYLOAD .. id, payload, 'PX', job.keep)
   store_record(id, record, job)
-  lease_out(id, token, job.queue, time, LEASE_MS, job.keep)
+  grant_lease(id, token, job.queue, time, LEASE_MS, job.keep)
   local row = {job_id = id, token = token, tries = 1, allowed = job.allowed, attempt = 1, principal = job.principal,
     kind = job.kind, queue = job.queue}
   if #payload <= INLINE_BYTES then row.payload, row.references = payload, job.references end

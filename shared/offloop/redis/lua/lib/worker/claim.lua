@@ -4,13 +4,12 @@
 --- @include "lib/queue/dequeue"
 --- @include "lib/record/push_current"
 --- @include "lib/record/read"
---- @include "lib/worker/lease_out"
+--- @include "lib/worker/grant_lease"
 --- @include "lib/worker/new_token"
 --- @const PAYLOAD RECORD
 
--- Claim up to `slots` jobs of the lanes, in their order, and in each one principal after the other: a lease, a token
--- and a counted execution each. Jobs that have expired are passed over; those whose caller left without knowing their
--- id are ended.
+-- Claim up to `slots` jobs of the lanes, in their order, and within a lane in the rotation of principals. Each claim
+-- takes a lease and a token, and counts an execution. Expired jobs are skipped; abandoned ones are ended.
 --
 -- Answers rows. A row is a packed map: job_id, token, payload ('' where it has expired), references (a packed list;
 -- missing where it is not known), tries (executions counted), allowed (executions), attempt, principal, kind, queue.
@@ -33,9 +32,9 @@ local function claim(worker, slots)
         passed = passed + 1
       else
         allowed, tries, attempt = tonumber(allowed or 1), tonumber(tries or 0) + 1, tonumber(attempt)
-        if tries <= allowed then attempt = attempt + 1 end  -- one too many is only claimed to be ended
+        if tries <= allowed then attempt = attempt + 1 end  -- beyond that, the worker only fails it
         local token = new_token(worker.owner)
-        lease_out(id, token, queue, time, terms.lease, worker.keep)
+        grant_lease(id, token, queue, time, terms.lease, worker.keep)
         redis.call('HSET', RECORD .. id, 'state', 'running', 'started', time, 'token', token, 'tries', tries,
           'attempt', attempt)
         redis.call('PEXPIRE', RECORD .. id, worker.keep)

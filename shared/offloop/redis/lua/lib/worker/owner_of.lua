@@ -1,4 +1,4 @@
--- The worker whose token it is.
+-- The worker that owns a token.
 local function owner_of(token)
   return string.match(token, '^(.*):')
 end

@@ -1,4 +1,4 @@
--- The first arguments of every script that may answer claims. KEYS the rotations of the worker's lanes; ARGV owner,
+-- The first arguments of every script that answers claims. KEYS are the rotations of the worker's lanes; ARGV owner,
 -- pool, slots (jobs it may hold), keep (ms), and a map: queues, lanes {{queue, level}…} by priority, lease (ms),
 -- abandoned (packed outcome), retention (ms).
 local function worker_args()
