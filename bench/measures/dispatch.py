@@ -14,7 +14,7 @@ SLOTS: Final = 2
 """Children of one worker of ours. The peers run up to 64 noops on their event loop (taskiq 100), and so does ours where
 the kind needs no process (``offloop-waiting``)."""
 LIGHT_SLOTS: Final = 8
-"""For throughput: a child that does nothing waits for its messages, so there may be more of them than cores."""
+"""Children per worker in throughput measures; more than cores, because an idle child only waits for messages."""
 
 
 async def latency(plan: Plan, figures: Figures) -> None:

@@ -6,7 +6,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from offloop.queue.client import Bounds, JobQueue
-from support.front import FRONT
+from support.caller import FRONT
 from support.steps import Steps
 
 
@@ -18,5 +18,5 @@ def queue(redis: ArqRedis) -> JobQueue:
 
 @pytest.fixture
 def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps are taken by hand."""
+    """A worker whose scripts the test runs itself."""
     return Steps(redis)

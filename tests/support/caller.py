@@ -1,4 +1,4 @@
-"""A minimal front end: it submits jobs and waits for pushes."""
+"""Minimal front end: it submits jobs and waits for pushes; and a kind for its jobs."""
 
 from __future__ import annotations
 
@@ -7,24 +7,34 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from arq.connections import ArqRedis
 from redis.asyncio.client import PubSub
 
-from offloop.kinds.kind import Kind, Model
+from offloop.kinds.kind import Kind, Model, declare
 from offloop.queue.client import Bounds, JobQueue, new_id, read_push
 from offloop.queue.record import Record, State
 from offloop.redis import schema
 
+FRONT = "front"
+"""Name of the front end."""
 ALICE = "alice"
 BOUNDS = Bounds(retention_seconds=60, max_queued=10_000, max_queued_per_principal=10_000)
 
 
+class Nothing(Model):
+    """Input without fields."""
+
+
+kind = declare("do_nothing", Nothing, Nothing, description="d", retries=2)
+
+
 class Caller:
-    """One principal behind one front end.
+    """Principal `ALICE` behind one front end.
 
     Attributes:
-        queue: the client side of the queue, as this front end.
-        seen: every record that was pushed, in order.
+        queue: client of the queue, with this front end's name.
+        seen: the pushed records, in order.
     """
 
     def __init__(self, redis: ArqRedis, channel: PubSub, name: str) -> None:
@@ -33,16 +43,16 @@ class Caller:
         self._channel = channel
 
     async def submit(self, kind: Kind[Any, Any], value: Model, **options: Any) -> str:
-        """Submit a job of alice's, whose changes are pushed (unless ``wait_seconds=0``); returns its id."""
+        """Submit a job whose changes are pushed (unless ``wait_seconds=0``); returns its id."""
         options = {"principal": ALICE, "job_id": new_id(), "wait_seconds": 20, **options}
         return (await self.queue.submit(kind, value, **options)).record.job_id
 
     async def get(self, job_id: str) -> Record:
-        """The job as it is now."""
+        """The current record of a job."""
         return await self.queue.get(job_id, principal=ALICE)
 
     async def pushed(self, seconds: float = 20) -> Record:
-        """The next push's record; read where it was too large to push."""
+        """Record of the next push; read from Redis if it was too large to push."""
         async with asyncio.timeout(seconds):
             while (message := await self._channel.get_message(ignore_subscribe_messages=True, timeout=5)) is None:
                 pass
@@ -51,7 +61,7 @@ class Caller:
         return self.seen[-1]
 
     async def until(self, job_id: str, *states: State) -> Record:
-        """Wait for a push that shows the job in one of the states; without any, for its end."""
+        """Wait for a push of the job in one of the states; by default, a terminal one."""
         wanted = set(states) or {state for state in State if state.terminal}
         for record in self.seen:
             if record.job_id == job_id and record.state in wanted:
@@ -61,15 +71,22 @@ class Caller:
         return record
 
     async def progress(self, job_id: str) -> Record:
-        """Wait for a push with the job's progress."""
+        """Wait for a push that has the job's progress."""
         while not any(record.job_id == job_id and record.progress for record in self.seen):
             await self.pushed()
         return next(record for record in self.seen if record.job_id == job_id and record.progress)
 
 
 @asynccontextmanager
-async def calling(redis: ArqRedis, name: str = "front") -> AsyncIterator[Caller]:
-    """A front end that has subscribed to its channel."""
+async def calling(redis: ArqRedis, name: str = FRONT) -> AsyncIterator[Caller]:
+    """Front end that is subscribed to its channel."""
     async with redis.pubsub() as channel:
         await channel.subscribe(schema.REPLY_CHANNEL + name)
         yield Caller(redis, channel, name)
+
+
+@pytest.fixture
+async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
+    """Principal `ALICE` behind the front end `FRONT`."""
+    async with calling(redis) as found:
+        yield found

@@ -1,4 +1,7 @@
-"""A throwaway Valkey for each process of pytest, emptied before each test; afterwards every key must expire."""
+"""Valkey for tests: one server for each process of pytest, flushed before each test.
+
+After a test, every key must have an expiry, except those of the deployment and of queued or running jobs.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ EMPTIED = (schema.QUEUE, schema.SUBQUEUE, schema.ROTATION, schema.DEPTH, schema.
 
 @contextmanager
 def lasting(folder: Path) -> Iterator[None]:
-    """Processes started in this block outlive a test on purpose; the checks after each test do not count them."""
+    """Exempt processes started in this block from the leak checks after each test: they outlive it on purpose."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(SESSION, raising=False)
         patch.setenv("TMPDIR", str(folder))
@@ -35,7 +38,7 @@ def lasting(folder: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of this process's server; its data is in memory."""
+    """URL of this process's server, which keeps its data in memory."""
     loop = asyncio.new_event_loop()
     folder = tmp_path_factory.mktemp("valkey")
     server = EmbeddedRedis(folder, persistent=False)
@@ -50,7 +53,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def redis(valkey: str) -> AsyncIterator[ArqRedis]:
-    """A connection to a server that is empty."""
+    """Connection to the flushed server; checks expiries after the test."""
     connection = connect(valkey)
     try:
         await connection.flushall()
@@ -61,7 +64,7 @@ async def redis(valkey: str) -> AsyncIterator[ArqRedis]:
 
 
 async def immortal(redis: ArqRedis) -> set[str]:
-    """Keys without expiry that should have one."""
+    """Keys without the expiry that they should have."""
     return {key for key in await endless(redis) if not key.startswith(EMPTIED)}
 
 

@@ -1,4 +1,4 @@
-"""Worker steps: each runs one script, so that a test can take them one by one."""
+"""Manual worker: each method runs one script, so that a test decides the order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_PACES = codec.pack_for_lua({})
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A row of a claim."""
+    """One claimed job."""
 
     job_id: str
     token: str
@@ -37,12 +37,12 @@ class Taken:
 
 
 class Steps:
-    """A worker without loops of its own.
+    """Worker without loops of its own.
 
     Args:
-        redis: where.
+        redis: a connection.
         owner: its name.
-        queue: what it serves.
+        queue: the queue that it serves.
     """
 
     def __init__(self, redis: ArqRedis, owner: str = "worker", queue: str = "default") -> None:
@@ -55,7 +55,7 @@ class Steps:
         }
 
     async def claim(self, most: int = 1, *, level: str | None = None) -> list[Taken]:
-        """Claim jobs, interactive ones first; with `level`, only of that one."""
+        """Claim at most so many jobs, interactive ones first; with `level`, only of that level."""
         taken: list[Taken] = []
         for each in (level,) if level else LEVELS:
             if len(taken) < most:
@@ -63,7 +63,7 @@ class Steps:
         return taken
 
     async def claim_one(self, job_id: str) -> Taken:
-        """Claim the job that is next."""
+        """Claim one job; it must be this one."""
         (taken,) = await self.claim()
         assert taken.job_id == job_id
         return taken
@@ -72,13 +72,13 @@ class Steps:
         """Renew leases; returns the ids lost and the ids to be cancelled."""
         ids = {taken.token: taken.job_id for taken in held}
         parts = [part for taken in held for part in (taken.job_id, taken.token)]
-        lost, cancelled, _ = await self._give("HEARTBEAT", 0, LEVELS, ALIVE_MS, NO_PACES, *parts)
+        lost, cancelled, _ = await self._call("HEARTBEAT", 0, LEVELS, ALIVE_MS, NO_PACES, *parts)
         return [ids[token.decode()] for token in lost], [ids[token.decode()] for token in cancelled]
 
     async def advertise(self, slots: int, *held: Taken) -> list[Taken]:
-        """Send a heartbeat with so many free slots beyond what it holds; returns what it claims."""
+        """Send a heartbeat that advertises so many free slots beyond the held jobs; returns the claimed jobs."""
         parts = [part for taken in held for part in (taken.job_id, taken.token)]
-        _, _, rows = await self._give("HEARTBEAT", slots + len(held), LEVELS, ALIVE_MS, NO_PACES, *parts)
+        _, _, rows = await self._call("HEARTBEAT", slots + len(held), LEVELS, ALIVE_MS, NO_PACES, *parts)
         return [_taken(row) for row in rows]
 
     async def free_slots(self) -> int:
@@ -87,12 +87,12 @@ class Steps:
         return int(await found or 0)
 
     async def begin(self, taken: Taken) -> bool:
-        """Begin an assigned job."""
+        """Begin an assigned job; False if the token is stale."""
         return bool(await self._run("BEGIN", [taken.job_id, taken.token]))
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Orders]:
-        """Subscribe to its control channel."""
+        """Subscribe to the worker's control channel."""
         async with self._redis.pubsub() as channel:
             await channel.subscribe(schema.CONTROL_CHANNEL + self.owner)
             await channel.get_message(timeout=5)
@@ -102,23 +102,23 @@ class Steps:
         return bool(await self._run("PROGRESS", [taken.job_id, taken.token, progress.pack()]))
 
     async def finish(self, taken: Taken, outcome: Outcome | None = None) -> bool:
-        """End a job."""
+        """Store the outcome of a job (default: done); False if the token is stale."""
         outcome = outcome or Done({"by": taken.token})
         packed = pack_outcome(outcome, job_id=taken.job_id, kind=taken.kind, queue=self.queue, attempt=taken.attempt)
-        what = [taken.job_id, taken.token, outcome.state.value, packed, KEEP_MS]
-        stored, _ = await self._give("FINISH", 0, LEVELS, *what)
+        args = [taken.job_id, taken.token, outcome.state.value, packed, KEEP_MS]
+        stored, _ = await self._call("FINISH", 0, LEVELS, *args)
         return bool(stored)
 
-    async def finish_and_take(self, done: Taken, *levels: str, slots: int = 1) -> list[Taken]:
-        """End a job and claim the next one of these levels."""
+    async def finish_and_claim(self, done: Taken, *levels: str, slots: int = 1) -> list[Taken]:
+        """Finish a job and claim the next ones of these levels, up to `slots`."""
         packed = pack_outcome(Done({}), job_id=done.job_id, kind=done.kind, queue=self.queue)
-        stored, rows = await self._give("FINISH", slots, levels, done.job_id, done.token, "completed", packed, KEEP_MS)
+        stored, rows = await self._call("FINISH", slots, levels, done.job_id, done.token, "completed", packed, KEEP_MS)
         assert stored
         return [_taken(row) for row in rows]
 
     async def release(self, taken: Taken, *, counted: bool) -> bool:
-        """Release a job."""
-        stored, _ = await self._give("RELEASE", 0, LEVELS, taken.job_id, taken.token, int(counted))
+        """Return a job to its queue; `counted`: whether the attempt uses up a try."""
+        stored, _ = await self._call("RELEASE", 0, LEVELS, taken.job_id, taken.token, int(counted))
         return bool(stored)
 
     async def sweep(self, *, locked: bool = False, idle_ms: int = 0) -> int:
@@ -126,7 +126,7 @@ class Steps:
 
         Args:
             locked: leave the lock of an earlier sweep where it is.
-            idle_ms: act as if the last sweep were so long ago.
+            idle_ms: pretend that the last sweep was so long ago.
         """
         lock, last, _ = keys = schema.sweep_keys(self.queue)
         if not locked:
@@ -139,7 +139,7 @@ class Steps:
         return answer
 
     async def lapse(self, *job_ids: str) -> None:
-        """End the leases of jobs now."""
+        """Expire the leases of jobs."""
         for job_id in job_ids:
             await self._redis.delete(schema.LEASE + job_id)
             await self._redis.zadd(schema.LEASES + self.queue, {job_id: 1}, xx=True)
@@ -165,45 +165,44 @@ class Steps:
         return token if state == b"running" else None
 
     async def subqueue(self, principal: str, level: str = "interactive") -> list[str]:
-        """The ids in a principal's subqueue, the next one first."""
+        """Ids in a principal's subqueue, the next one first."""
         found: Any = self._redis.lrange(f"{schema.SUBQUEUE}{self.queue}:{level}:{principal}", 0, -1)
         return [job_id.decode() for job_id in await found]
 
     async def depth(self) -> dict[str, int]:
         """Number of queued jobs by principal, and (``*``) in all."""
         found: Any = self._redis.hgetall(schema.DEPTH + self.queue)
-        return {who.decode(): int(count) for who, count in (await found).items()}
+        return {principal.decode(): int(count) for principal, count in (await found).items()}
 
     async def leased(self) -> dict[str, int]:
-        """The end of each lease, in ms."""
+        """End of each lease, in ms, by job id."""
         found = await self._redis.zrange(schema.LEASES + self.queue, 0, -1, withscores=True)
         return {job_id.decode(): int(until) for job_id, until in found}
 
     async def now(self) -> int:
-        """The server's time in ms."""
+        """Time of the server in ms."""
         seconds, micros = await self._redis.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def pace(self, milliseconds: int) -> None:
-        """Report how long the queue's jobs take."""
-        await self._give("HEARTBEAT", 0, LEVELS, ALIVE_MS, codec.pack_for_lua({self.queue: milliseconds}))
+        """Report the average duration of the queue's jobs."""
+        await self._call("HEARTBEAT", 0, LEVELS, ALIVE_MS, codec.pack_for_lua({self.queue: milliseconds}))
 
     async def _claim(self, most: int, level: str) -> list[Taken]:
         found: Any = self._redis.scard(schema.HELD + self.owner)
-        _, _, rows = await self._give("HEARTBEAT", await found + most, (level,), ALIVE_MS, NO_PACES, alive=False)
-        await self._redis.delete(
-            schema.FREE_SLOTS + schema.pool_name([self.queue])
-        )  # these steps offer nothing by the way
+        _, _, rows = await self._call("HEARTBEAT", await found + most, (level,), ALIVE_MS, NO_PACES, alive=False)
+        # Only `advertise` leaves free slots.
+        await self._redis.delete(schema.FREE_SLOTS + schema.pool_name([self.queue]))
         return [_taken(row) for row in rows]
 
-    def want(
+    def worker_args(
         self, slots: int, levels: Sequence[str] = LEVELS, *, alive: bool = True
     ) -> tuple[list[str], list[str | bytes | int]]:
-        """The keys and first arguments of a script that may return claims, up to `slots` jobs held in all.
+        """Keys and first arguments of a script that may return claims.
 
         Args:
-            slots: how many it may hold.
-            levels: where they may come from.
+            slots: the number of jobs it may hold in all.
+            levels: levels to claim from.
             alive: whether the worker is recorded as alive.
         """
         terms = {
@@ -216,9 +215,9 @@ class Steps:
         keys = [schema.rotation_key(self.queue, level) for level in levels]
         return keys, [self.owner, schema.pool_name([self.queue]), slots, KEEP_MS, codec.pack_for_lua(terms)]
 
-    async def _give(self, name: str, slots: int, levels: Sequence[str], *args: Any, alive: bool = True) -> Any:
-        keys, want = self.want(slots, levels, alive=alive)
-        return await self._run(name, [*want, *args], keys)
+    async def _call(self, name: str, slots: int, levels: Sequence[str], *args: Any, alive: bool = True) -> Any:
+        keys, first = self.worker_args(slots, levels, alive=alive)
+        return await self._run(name, [*first, *args], keys)
 
     async def _run(self, name: str, args: list[Any], keys: list[str] | None = None) -> Any:
         return await self._scripts[name](keys=keys or [], args=args)
@@ -231,19 +230,19 @@ class Orders:
         self._channel = channel
 
     async def next(self) -> tuple[str, Any]:
-        """The next message, with the assigned job, or the token of the attempt to be stopped."""
+        """Next message: its name, and the assigned job, or the token of the attempt to be stopped."""
         message = await self._channel.get_message(timeout=10)
         assert message, "no message came"
-        order, *what = codec.unpack_order(message["data"])
+        order, *args = codec.unpack_order(message["data"])
         match order:
             case b"run":
-                return "run", _taken(what[0])
+                return "run", _taken(args[0])
             case b"stop":
-                return "stop", what[0].decode()
+                return "stop", args[0].decode()
         return order.decode(), None
 
     async def none(self) -> None:
-        """Assert that no unread message is left."""
+        """Assert that no message is unread."""
         await self._channel.ping()
         message = await self._channel.get_message(timeout=10)
         assert message

@@ -16,7 +16,6 @@ from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Performer
 from offloop_workers.engine.worker import Worker
-from support.caller import Caller, calling
 from support.redis import lasting
 from support.serving import Begin, serving
 
@@ -49,13 +48,6 @@ async def children(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ch
         yield pool
     finally:
         await pool.__aexit__()
-
-
-@pytest.fixture
-async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
-    """Alice, behind a front end."""
-    async with calling(redis) as found:
-        yield found
 
 
 @pytest.fixture

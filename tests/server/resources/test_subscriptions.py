@@ -25,7 +25,7 @@ from offloop_server.runtime.background import Background
 from offloop_server.waiting import inbox as inboxes
 from offloop_server.waiting.inbox import Inbox
 from offloop_server.web.auth import SCOPE_KEY
-from support.front import FRONT, Nothing, kind
+from support.caller import FRONT, Nothing, kind
 from support.steps import Steps
 from support.waiting import eventually
 

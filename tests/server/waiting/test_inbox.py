@@ -18,7 +18,7 @@ from offloop_server.runtime.background import Background
 from offloop_server.waiting import inbox as inboxes
 from offloop_server.waiting.calls import Calls
 from offloop_server.waiting.inbox import Inbox, Watch
-from support.front import FRONT, Nothing, kind
+from support.caller import FRONT, Nothing, kind
 from support.steps import Steps
 from support.waiting import eventually
 
@@ -111,8 +111,8 @@ async def _finishing(redis: ArqRedis, token: str, worker: Steps) -> tuple[Any, .
     """FINISH as one command of a transaction."""
     sha = await redis.script_load(scripts.load(redis, scripts.FINISH).text)
     packed = pack_outcome(Done({}), job_id="a", kind="do_nothing", queue="default")
-    keys, want = worker.want(0)
-    return sha, len(keys), *keys, *want, "a", token, "completed", packed, 60_000
+    keys, first = worker.worker_args(0)
+    return sha, len(keys), *keys, *first, "a", token, "completed", packed, 60_000
 
 
 @pytest.mark.usefixtures("_many_checks")

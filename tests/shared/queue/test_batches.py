@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from offloop.queue.client import Bounds, new_id
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Record, State
 from offloop.queue.subscription import WebhookSubscription
 from offloop.redis import schema
-from support.caller import ALICE, BOUNDS, Caller, calling
+from support.caller import ALICE, BOUNDS, Caller
 from support.redis import endless, immortal
 from support.steps import KEEP_MS, Steps, Taken
 
@@ -34,19 +34,6 @@ class Text(Model):
 kind = declare("count_words", Text, Text, description="d", retries=2)
 pure = declare("read_words", Text, Text, description="d", pure=True)
 NO = Failed(JobError("no such word", code="no_word"))
-
-
-@pytest.fixture
-async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
-    """Alice, behind a front end."""
-    async with calling(redis) as found:
-        yield found
-
-
-@pytest.fixture
-def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps the test takes."""
-    return Steps(redis)
 
 
 def texts(*words: str) -> list[Text]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from arq.connections import ArqRedis
 
@@ -27,19 +25,6 @@ class Text(Model):
 
 kind = declare("count_words", Text, Text, description="d", retries=2)
 other = declare("other_words", Text, Text, description="d", queue="other")
-
-
-@pytest.fixture
-async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
-    """Alice, behind a front end."""
-    async with calling(redis) as found:
-        yield found
-
-
-@pytest.fixture
-def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps the test takes."""
-    return Steps(redis)
 
 
 async def test_a_new_job_waits_in_its_subqueue_without_a_free_slot(

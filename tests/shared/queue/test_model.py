@@ -12,24 +12,17 @@ from dataclasses import dataclass, field
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import Model, declare
 from offloop.errors import Busy, JobError
 from offloop.queue.client import Bounds, JobQueue, new_id
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Progress, State
 from offloop.redis import schema
+from support.caller import Nothing, kind
 from support.steps import LEASE_MS, LEVELS, Steps, Taken
 
 JOBS = "abcdefghijkl"
 STEPS = 240
 MAX_JOBS = 4
 MAX_OF_ONE = 3
-
-
-class Nothing(Model):
-    """An input without fields."""
-
-
-kind = declare("do_nothing", Nothing, Nothing, description="d", retries=2)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import Model, declare
+from offloop import declare
 from offloop.errors import Unavailable
 from offloop.kinds.catalogue import Catalogue
 from offloop.queue.client import Bounds, JobQueue, live_queues, new_id
@@ -21,6 +21,7 @@ from offloop.redis.connection import connect
 from offloop.redis.multiplexer import MultiplexedRedis
 from offloop_workers.engine import dispatch
 from offloop_workers.engine.claiming import Claim
+from support.caller import Nothing
 from support.certificates import certificate
 from support.hosts.network import LOCAL, Node, tls_in_front_of
 from support.serving import serving
@@ -31,10 +32,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 BOUNDS = Bounds(retention_seconds=60, max_queued=100, max_queued_per_principal=100)
 RIGHTS = "~arq:* ~offloop:* &arq:* &offloop:* +@all -@admin -@dangerous +info"
 """The grants in docs/operations.md."""
-
-
-class Nothing(Model):
-    """An input without fields."""
 
 
 kind = declare("do_nothing", Nothing, Nothing, description="d", retries=3)

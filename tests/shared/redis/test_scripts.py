@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import Model, declare
 from offloop.queue.record import Cancelled, Done, Progress, State
 from offloop.redis import schema
-from support.caller import ALICE, Caller, calling
+from support.caller import ALICE, Caller, Nothing, kind
 from support.steps import LEASE_MS, LEVELS, Steps, Taken
 
 pytestmark = pytest.mark.anyio
-
-
-class Nothing(Model):
-    """An input without fields."""
-
-
-kind = declare("do_nothing", Nothing, Nothing, description="d", retries=2)
-
-
-@pytest.fixture
-async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
-    """Alice, behind a front end."""
-    async with calling(redis) as found:
-        yield found
-
-
-@pytest.fixture
-def one(redis: ArqRedis) -> Steps:
-    """A worker."""
-    return Steps(redis, "one")
-
-
-@pytest.fixture
-def two(redis: ArqRedis) -> Steps:
-    """Another worker."""
-    return Steps(redis, "two")
 
 
 async def _submit(caller: Caller, *job_ids: str) -> None:
@@ -202,11 +173,11 @@ async def test_the_request_that_ends_a_job_claims_the_next(caller: Caller, one: 
     for number, wait in enumerate((0, 0, 5, 5)):
         await caller.submit(kind, Nothing(), job_id=f"job{number}", wait_seconds=wait)
     first = await one.claim_one("job2")
-    (second,) = await one.finish_and_take(first, *LEVELS)
+    (second,) = await one.finish_and_claim(first, *LEVELS)
     assert (second.job_id, second.attempt) == ("job3", 1)
-    (third,) = await one.finish_and_take(second, *LEVELS)
-    (fourth,) = await one.finish_and_take(third, *LEVELS)
+    (third,) = await one.finish_and_claim(second, *LEVELS)
+    (fourth,) = await one.finish_and_claim(third, *LEVELS)
     assert [third.job_id, fourth.job_id] == ["job0", "job1"]
-    assert await one.finish_and_take(fourth, *LEVELS) == []
+    assert await one.finish_and_claim(fourth, *LEVELS) == []
     assert await one.free_slots() == 1
     assert await one.depth() == {}

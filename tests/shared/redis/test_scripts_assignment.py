@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from arq.connections import ArqRedis
 from offloop import FileReference, Kind, Model, declare
 from offloop.queue.record import Done, State
 from offloop.redis import codec, schema
-from support.caller import ALICE, Caller, calling
+from support.caller import ALICE, Caller
 from support.steps import LEASE_MS, Steps, Taken
 
 pytestmark = pytest.mark.anyio
@@ -34,25 +33,6 @@ class Files(Model):
 
 reads_files = declare("read_files", Files, Text, description="d")
 again = declare("do_something_again", Text, Text, description="d", retries=1)
-
-
-@pytest.fixture
-async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
-    """Alice, behind a front end."""
-    async with calling(redis) as found:
-        yield found
-
-
-@pytest.fixture
-def one(redis: ArqRedis) -> Steps:
-    """A worker."""
-    return Steps(redis, "one")
-
-
-@pytest.fixture
-def two(redis: ArqRedis) -> Steps:
-    """Another worker."""
-    return Steps(redis, "two")
 
 
 async def _submit(caller: Caller, *job_ids: str, text: str = "", what: Kind[Any, Any] = kind) -> None:
@@ -97,7 +77,7 @@ async def test_no_more_jobs_are_assigned_than_there_are_free_slots(caller: Calle
         assert await one.subqueue(ALICE) == ["c"]
         assert await one.free_slots() == 0
         assert await one.advertise(0, *taken) == [], "a heartbeat counts what it holds"
-        (next_,) = await one.finish_and_take(taken[0], "interactive", slots=2)
+        (next_,) = await one.finish_and_claim(taken[0], "interactive", slots=2)
         assert next_.job_id == "c"
 
 
@@ -108,7 +88,7 @@ async def test_a_slot_is_free_again_when_its_job_has_ended_however_often_that_is
         await one.advertise(1)
         await _submit(caller, "a")
         taken = await _assigned(await orders.next())
-        await one.finish_and_take(taken, "interactive")
+        await one.finish_and_claim(taken, "interactive")
         await one.advertise(1)
         assert await one.free_slots() == 1
         await _submit(caller, "b")

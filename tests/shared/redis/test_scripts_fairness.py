@@ -5,21 +5,16 @@ from __future__ import annotations
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import Model, declare
+from offloop import declare
 from offloop.errors import Busy
 from offloop.queue.client import Bounds, JobQueue
 from offloop.redis import schema
-from support.caller import BOUNDS
+from support.caller import BOUNDS, Nothing, kind
 from support.steps import Steps
 
 pytestmark = pytest.mark.anyio
 
 
-class Nothing(Model):
-    """An input without fields."""
-
-
-kind = declare("do_nothing", Nothing, Nothing, description="d")
 other = declare("do_other", Nothing, Nothing, description="d", queue="other")
 
 
@@ -27,12 +22,6 @@ other = declare("do_other", Nothing, Nothing, description="d", queue="other")
 def queue(redis: ArqRedis) -> JobQueue:
     """The client side."""
     return JobQueue(redis, BOUNDS)
-
-
-@pytest.fixture
-def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps the test takes."""
-    return Steps(redis)
 
 
 async def _submit(queue: JobQueue, principal: str, *job_ids: str, wait_seconds: float = 5) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from arq.connections import ArqRedis
 
@@ -12,7 +10,7 @@ from offloop.errors import JobError
 from offloop.queue.client import PATIENCE_SECONDS, new_id
 from offloop.queue.record import Cancelled, Done, Failed, State
 from offloop.redis import schema
-from support.caller import ALICE, Caller, calling
+from support.caller import ALICE, Caller
 from support.steps import Steps
 
 pytestmark = pytest.mark.anyio
@@ -28,19 +26,6 @@ class Files(Model):
 pure = declare("read_files", Files, Files, description="d", pure=True)
 also_pure = declare("also_read_files", Files, Files, description="d", pure=True)
 impure = declare("change_files", Files, Files, description="d")
-
-
-@pytest.fixture
-async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
-    """Alice, behind a front end."""
-    async with calling(redis) as found:
-        yield found
-
-
-@pytest.fixture
-def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps the test takes."""
-    return Steps(redis)
 
 
 async def _overdue(redis: ArqRedis, job_id: str) -> None:

@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import Model, declare
 from offloop.queue.record import State
 from offloop.redis import schema
-from support.caller import ALICE, Caller, calling
+from support.caller import ALICE, Caller, Nothing, kind
 from support.steps import LEASE_MS, Steps
 
 pytestmark = pytest.mark.anyio
-
-
-class Nothing(Model):
-    """An input without fields."""
-
-
-kind = declare("do_nothing", Nothing, Nothing, description="d", retries=2)
-
-
-@pytest.fixture
-async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
-    """Alice, behind a front end."""
-    async with calling(redis) as found:
-        yield found
-
-
-@pytest.fixture
-def one(redis: ArqRedis) -> Steps:
-    """A worker."""
-    return Steps(redis, "one")
-
-
-@pytest.fixture
-def two(redis: ArqRedis) -> Steps:
-    """Another worker."""
-    return Steps(redis, "two")
 
 
 async def _submit(caller: Caller, *job_ids: str) -> None:

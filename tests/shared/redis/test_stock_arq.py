@@ -15,11 +15,11 @@ from arq import create_pool
 from arq.connections import ArqRedis, RedisSettings
 from arq.jobs import Job, JobStatus, ResultNotFound
 
-from offloop import JobError, Model, declare
+from offloop import JobError
 from offloop.queue.client import JobQueue
 from offloop.queue.record import Cancelled, Done
 from offloop.redis import codec, schema
-from support.caller import ALICE, BOUNDS
+from support.caller import ALICE, BOUNDS, Nothing, kind
 from support.steps import Steps
 from support.waiting import eventually
 
@@ -30,13 +30,6 @@ PAST = -5
 """Seconds: arq takes the time from the client's clock, which may be ahead of the server's."""
 
 
-class Nothing(Model):
-    """An input without fields."""
-
-
-kind = declare("do_nothing", Nothing, Nothing, description="d")
-
-
 @pytest.fixture
 async def client(redis: ArqRedis, valkey: str) -> AsyncIterator[ArqRedis]:
     """Arq's own pool; `redis` empties the server before, and checks afterwards that each key expires."""
@@ -44,12 +37,6 @@ async def client(redis: ArqRedis, valkey: str) -> AsyncIterator[ArqRedis]:
     pool = await create_pool(RedisSettings.from_dsn(valkey), job_serializer=codec.pack, job_deserializer=codec.unpack)
     yield pool
     await pool.aclose(close_connection_pool=True)
-
-
-@pytest.fixture
-def worker(redis: ArqRedis) -> Steps:
-    """A worker."""
-    return Steps(redis, "worker")
 
 
 async def _enqueue(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,7 +19,7 @@ from offloop.redis import codec, schema, scripts
 from offloop.settings import load
 from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
 from offloop.webhooks.events import MAX_BODY, body, event, headers, late_event, new_secret
-from support.caller import ALICE, Caller, calling
+from support.caller import ALICE, Caller
 from support.steps import KEEP_MS, Steps
 
 pytestmark = pytest.mark.anyio
@@ -37,19 +36,6 @@ class Text(Model):
 
 kind = declare("count_words", Text, Text, description="d", retries=2)
 pure = declare("pure_words", Text, Text, description="d", pure=True)
-
-
-@pytest.fixture
-async def caller(redis: ArqRedis) -> AsyncIterator[Caller]:
-    """Alice, behind a front end."""
-    async with calling(redis) as found:
-        yield found
-
-
-@pytest.fixture
-def worker(redis: ArqRedis) -> Steps:
-    """A worker whose steps the test takes."""
-    return Steps(redis)
 
 
 @pytest.fixture

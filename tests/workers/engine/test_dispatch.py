@@ -8,22 +8,18 @@ from collections.abc import Callable, Iterable
 import pytest
 from arq.connections import ArqRedis
 
-from offloop import Model, declare
+from offloop import declare
 from offloop.kinds.catalogue import Catalogue
 from offloop.kinds.kind import Kind
 from offloop.queue.client import JobQueue, new_id
 from offloop.queue.record import Done, Outcome, Progress
 from offloop_workers.engine.attempt import AGAIN, Again
 from offloop_workers.engine.claiming import BATCH_EVERY, Claim
-from support.caller import BOUNDS
+from support.caller import BOUNDS, Nothing
 from support.serving import serving
 from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
-
-
-class Nothing(Model):
-    """An input without fields."""
 
 
 KINDS = [declare(f"do_{queue}", Nothing, Nothing, description="d", queue=queue) for queue in "abcdefgh"]

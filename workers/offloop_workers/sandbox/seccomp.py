@@ -150,7 +150,7 @@ _OWN_ONLY: Final = {
 }
 """Calls that a process may make about itself only."""
 _PID_IS_SECOND: Final = frozenset({"ioprio_set", "setpriority"})
-"""Those of them whose second argument is the process, not the first."""
+"""Calls of these whose second argument is the process, not the first."""
 
 
 @dataclass(frozen=True, slots=True)

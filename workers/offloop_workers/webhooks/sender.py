@@ -18,7 +18,7 @@ from offloop.outbound.client import ConnectError, ConnectTimeoutError, OutboundC
 from offloop.outbound.redirects import OutboundRequest, pause_asked_for
 
 SECONDS: Final = 15.0
-"""Of one attempt in all."""
+"""Total time of one attempt."""
 
 CONNECT_SECONDS: Final = 5.0
 _MAX_WAIT: Final = 12 * 3600

@@ -1,0 +1,26 @@
+"""Fixtures of the shared tests: workers whose scripts the test runs itself."""
+
+from __future__ import annotations
+
+import pytest
+from arq.connections import ArqRedis
+
+from support.steps import Steps
+
+
+@pytest.fixture
+def worker(redis: ArqRedis) -> Steps:
+    """A worker."""
+    return Steps(redis)
+
+
+@pytest.fixture
+def one(redis: ArqRedis) -> Steps:
+    """A worker named one."""
+    return Steps(redis, "one")
+
+
+@pytest.fixture
+def two(redis: ArqRedis) -> Steps:
+    """A worker named two."""
+    return Steps(redis, "two")
