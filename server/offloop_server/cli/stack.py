@@ -59,8 +59,8 @@ class Stack:
                 self.settings = self.settings.replaced(redis_url=valkey.url)
             self._supervisor = await opening.enter_async_context(Supervisor(self._programs()))
             running = Running(os.getpid(), str(self.settings.redis_url), self.endpoint)
-            running.announce(self.settings.state_dir)
-            opening.callback(running.withdraw, self.settings.state_dir)
+            running.write(self.settings.state_dir)
+            opening.callback(running.remove, self.settings.state_dir)
             self._opened = opening.pop_all()
         return self
 

@@ -1,4 +1,4 @@
-"""Families of tools: an operator switches them on, so that a model that needs five tools is not shown forty.
+"""Families of tools: an operator switches them on, so that a model that needs five tools does not get forty.
 
 A kind or a light tool says which family it belongs to. One without a family is always listed: the tools around jobs
 and files, and jobs of the operator's own.

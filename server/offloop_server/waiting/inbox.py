@@ -54,8 +54,8 @@ class Watch:
             self.record = record
             self._changed.set()
 
-    def lose(self) -> None:
-        """Mark the job as gone."""
+    def mark_lost(self) -> None:
+        """Mark the job as no longer existing."""
         self.lost = True
         self._changed.set()
 
@@ -192,4 +192,4 @@ class Inbox:
             if record:
                 watch.see(record)
             elif watch.record is not None:
-                watch.lose()
+                watch.mark_lost()

@@ -25,7 +25,7 @@ class Running:
     redis_url: str
     endpoint: str
 
-    def announce(self, state_dir: Path) -> None:
+    def write(self, state_dir: Path) -> None:
         """Write the file."""
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = state_dir / f"{_NAME}.{self.pid}"
@@ -34,7 +34,7 @@ class Running:
             json.dump(asdict(self), file)
         draft.replace(state_dir / _NAME)
 
-    def withdraw(self, state_dir: Path) -> None:
+    def remove(self, state_dir: Path) -> None:
         """Remove the file, unless another process has written its own since."""
         if find(state_dir) == self:
             with contextlib.suppress(OSError):

@@ -29,7 +29,7 @@ class Source(Model):
 
     file: FileReference = Field(description=_FILE)
     password: Password | None = Field(None, description="Where it is encrypted: the owner password, or the user's.")
-    pages: Ranges | None = Field(None, description=f"Take only these. {_PAGES}")
+    pages: Ranges | None = Field(None, description=f"Use only these. {_PAGES}")
     title: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         None, description="Its bookmark after merge; without it, its own title or its name."
     )

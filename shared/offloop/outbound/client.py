@@ -1,7 +1,7 @@
-"""Outbound HTTP client: one aiohttp session for the life of a process, which asks only what a `Policy` allows.
+"""Outbound HTTP client: one aiohttp session for the life of a process, which asks only hosts that a `Policy` allows.
 
-It follows no redirects, keeps no cookies, unpacks nothing, repeats nothing, and takes nothing from the environment but
-where certificates lie.
+It follows no redirects, keeps no cookies, does not decompress or retry, and reads from the environment only the
+location of certificates.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _SWITCHING_PROTOCOLS: Final = 101
 
 
 class TransportError(Exception):
-    """The connection broke, or what came is not HTTP/1.1; the message says what, and may be empty."""
+    """The connection broke, or the response is not HTTP/1.1; the message has the reason, and may be empty."""
 
 
 class ConnectError(TransportError):
-    """There is no connection."""
+    """The connection failed."""
 
 
 class ConnectTimeoutError(ConnectError):
-    """There is no connection within the time allowed."""
+    """The connection was not made within its time limit."""
 
 
 class ReadTimeoutError(TransportError):
-    """The host was silent, or took nothing, for longer than allowed."""
+    """The host neither sent nor accepted a byte within the time limit."""
 
 
 class OutboundClient:
@@ -50,7 +50,7 @@ class OutboundClient:
 
     Args:
         policy: hosts that may be asked.
-        keep: idle connections that are kept for the next request, at most.
+        keep: maximum number of idle connections.
         resolve: how names become addresses; default: as the system does.
         verify: which certificates are trusted; default: those the system trusts.
 
@@ -71,7 +71,7 @@ class OutboundClient:
         self._keep = keep
         self._system = SystemResolver()
         self._resolve = resolve or self._system
-        # Where the operator's certificates lie (SSL_CERT_FILE) is no way around the guard; a proxy would be one.
+        # The location of certificates (SSL_CERT_FILE) cannot bypass the guard; a proxy from the environment could.
         self._tls = verify or httpx2.create_ssl_context()
         self._tls.set_alpn_protocols(["http/1.1"])
         self._session: aiohttp.ClientSession | None = None
@@ -83,7 +83,7 @@ class OutboundClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections, forget the lookups that hang. Safe to call twice."""
+        """Close all connections, and abandon the lookups that hang. Safe to call twice."""
         session, self._session = self._session, None
         if session:
             await session.close()
@@ -93,13 +93,13 @@ class OutboundClient:
     async def send(
         self, url: CheckedUrl, request: OutboundRequest, *, connect: float, read: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send one request; its response can be read inside the block, and takes its connection with it if it is not.
+        """Send one request; the response is read inside the block. An unread response closes its connection.
 
         Args:
-            url: where, as `Policy.check` gave it; `request.url` is not looked at.
-            request: the rest.
+            url: the URL, from `Policy.check`; `request.url` is ignored.
+            request: method, headers and body.
             connect: seconds for the name lookup, the connection and TLS.
-            read: seconds in which the host neither takes nor sends a byte.
+            read: seconds in which the host neither accepts nor sends a byte.
 
         Raises:
             Refused: the host's addresses are not allowed.
@@ -135,7 +135,7 @@ class OutboundClient:
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from repeating a request whose connection broke: repeats are the caller's, counted and bounded."""
+    """Keep aiohttp from retrying a request whose connection broke: retries are the caller's, counted and bounded."""
     try:
         return await handler(request)
     except aiohttp.ClientError as error:
@@ -143,7 +143,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 
 class _Body(aiohttp.Payload):
-    """A body whose host must take a piece of it within a time."""
+    """A body with a time limit for each piece that the host accepts."""
 
     def __init__(self, content: bytes, seconds: float) -> None:
         super().__init__(content, content_type="application/octet-stream")
@@ -164,7 +164,7 @@ class _Body(aiohttp.Payload):
 
 
 def _url(url: CheckedUrl) -> URL:
-    """The URL in aiohttp's type, part by part: a second reading could find another host in it."""
+    """The URL in aiohttp's type, part by part: a second parser could find another host in it."""
     path, _, query = url.raw_path.decode("ascii").partition("?")
     host = url.raw_host.decode("ascii")
     host = f"[{host}]" if ":" in host else host
@@ -184,7 +184,7 @@ def _failure(error: aiohttp.ClientError) -> TransportError:
 
 
 def _reason(error: aiohttp.ClientError) -> str:
-    """Why there is no whole response, without addresses; event loops and aiohttp word it differently."""
+    """Reason of a missing or incomplete response, without addresses; event loops and aiohttp word it differently."""
     reason = str(error)
     match error:
         case aiohttp.ClientConnectorDNSError():

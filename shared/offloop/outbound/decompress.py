@@ -12,7 +12,7 @@ ACCEPTED: Final = "gzip, deflate"
 """The value of ``Accept-Encoding``: encodings that can be unpacked up to a bound."""
 PIECE: Final = 64 << 10
 _MAX_EMPTY: Final = 100
-"""Packed members without content: they cost time, and the bound on bytes does not count them."""
+"""Maximum of packed members without content: they cost time, and the bound on bytes does not count them."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _BARE: Final = -zlib.MAX_WBITS
 
@@ -64,7 +64,7 @@ class Decompressor:
     def _unpacked(self, data: bytes) -> Iterator[bytes]:
         while True:
             if self._unpacker is None or self._unpacker.eof:
-                # gzip may hold several members one after the other; what follows deflate, or is padding, is nothing.
+                # gzip may hold several members in a row; padding, and bytes after a deflate stream, are ignored.
                 if not data.strip(b"\0") or (self._unpacker and self._encoding == "deflate"):
                     return
                 self._unpacker = zlib.decompressobj(_GZIP if self._encoding == "gzip" else _window(data))
@@ -75,7 +75,7 @@ class Decompressor:
             if self._unpacker.eof:
                 self._count()
             data = self._unpacker.unused_data if self._unpacker.eof else self._unpacker.unconsumed_tail
-            # A full piece may have left more inside, even where all input was taken in.
+            # After a full piece the decompressor may hold more output, even if it has consumed all input.
             if not data and len(piece) < PIECE:
                 return
 

@@ -1,6 +1,6 @@
 """Fetching within bounds of time, bytes and redirects.
 
-Redirects are followed here, one checked hop after the other.
+Redirects are followed here, one hop at a time, each checked by the policy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from offloop.outbound import decompress
 from offloop.outbound.client import ConnectError, ConnectTimeoutError, OutboundClient, ReadTimeoutError, TransportError
 from offloop.outbound.redirects import MAX_VALUE, OutboundRequest, checked, next_hop
 
-SHOWN: Final = (
+PASSED_ON: Final = (
     "cache-control", "content-disposition", "content-language", "content-length", "content-range", "content-type",
     "date", "etag", "expires", "last-modified", "link", "location", "retry-after", "vary", "x-request-id",
 )  # fmt: skip
@@ -35,7 +35,7 @@ _BATCH: Final = 1 << 20
 
 
 Permit = Callable[[str], AbstractAsyncContextManager[float]]
-"""Waits until a host may be asked; enters with the seconds waited, and ends with the block."""
+"""Holds a permit to ask a host while the block runs; yields the seconds waited for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class FetchLimits:
         read: seconds of silence in the middle of a response.
         total: seconds for everything but waiting for permits.
         max_bytes: of the unpacked body.
-        redirects: how many are followed; with 0 the redirect itself is the response.
+        redirects: most redirects to follow; with 0 the redirect itself is the response.
     """
 
     connect: float = 10
@@ -64,16 +64,16 @@ class OutboundResponse:
     Attributes:
         status: of the last hop.
         url: the last hop's.
-        headers: those of `SHOWN` that it had, in lower case.
+        headers: those of `PASSED_ON` that it has, in lower case.
         mime_type: without parameters, in lower case; ``application/octet-stream`` where there is none that fits.
         charset: as declared, ``""`` where it is not.
         size: bytes of the unpacked body.
         sha256: of the unpacked body, in lower-case hexadecimal.
-        redirects: the URLs that were left for another, in order.
+        redirects: the URLs that redirected, in order.
         seconds: all attempts and the pauses between them, without waiting for permits.
-        waited: seconds of waiting for permits.
+        waited: seconds spent waiting for permits.
         attempts: how often the first URL was asked.
-        body: unpacked; empty where it was written elsewhere.
+        body: unpacked; empty if it was written to a file.
     """
 
     status: int
@@ -119,11 +119,11 @@ async def fetch_to(
     A file on disk is written in a thread, a `BytesIO` on the loop. A response with an error's status is a response.
 
     Args:
-        client: sends it, and checks each hop by its policy.
-        request: what to ask.
-        into: takes the body.
-        limits: what it may take.
-        permit: waited for before each hop, and held until its response is read.
+        client: sends the request; its policy checks each hop.
+        request: the request.
+        into: receives the body.
+        limits: bounds of time and bytes.
+        permit: acquired before each hop, and held until its response is read.
 
     Raises:
         Refused: the URL, or one it redirects to, may not be asked.
@@ -159,7 +159,7 @@ async def fetch_to(
 
 @contextmanager
 def _reported(host: str, limits: FetchLimits) -> Iterator[None]:
-    """Failures on the way, in words that say what, how long, and what to try."""
+    """Convert failures into `FetchFailed` with a message that names the cause, the limit and a remedy."""
     try:
         yield
     except TimeoutError:
@@ -243,7 +243,7 @@ async def _read(
 async def _write(into: BinaryIO, data: bytearray) -> None:
     if isinstance(into, io.BytesIO):
         into.write(data)
-        await asyncio.sleep(0)  # a packed body may unpack to much without any other await
+        await asyncio.sleep(0)  # yields: a small packed body may unpack to many pieces without another await
     elif data:
         await asyncio.to_thread(into.write, data)
 
@@ -254,7 +254,7 @@ def _too_large(max_bytes: int) -> FetchFailed:
 
 
 def _described(status: int, found: dict[str, str], size: int, digest: str) -> OutboundResponse:
-    headers: dict[str, str] = {name: found[name][:MAX_VALUE] for name in SHOWN if name in found}
+    headers: dict[str, str] = {name: found[name][:MAX_VALUE] for name in PASSED_ON if name in found}
     mime_type, _, parameters = headers.get("content-type", "").partition(";")
     mime_type = mime_type.strip().lower()
     charset = re.search(r"charset\s*=\s*\"?([A-Za-z0-9_.:-]{1,40})", parameters, re.IGNORECASE)
@@ -273,7 +273,7 @@ def _described(status: int, found: dict[str, str], size: int, digest: str) -> Ou
 
 
 def _failed(host: str, error: TransportError, limits: FetchLimits) -> FetchFailed:
-    """The message for a failure of the transport: how long, and what to try."""
+    """The error for a failure of the transport; its message names the limit and a remedy."""
     reason = str(error).strip()[:200]
     match error:
         case ConnectTimeoutError():

@@ -1,7 +1,7 @@
 """URL guard against SSRF: hosts, ports and networks that tools, workers and webhooks may ask.
 
-`Policy.check` reads a URL once; only what it returns can be sent (`offloop.outbound.client`). `Policy.checked` and
-`Policy.check_addresses` stand where connections are made (`offloop.outbound.transport`).
+`Policy.check` parses a URL once; only its result can be sent (`offloop.outbound.client`). `Policy.checked` and
+`Policy.check_addresses` guard the opening of connections (`offloop.outbound.transport`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Policy:
     """Allowlist of hosts, networks and ports.
 
     Attributes:
-        hosts: names, ``*.`` and a name for everything under it, addresses, or ``*`` for any; none switches all off.
+        hosts: names, ``*.`` and a name for its subdomains, addresses, or ``*`` for any; empty: no host may be asked.
         networks: addresses that may be asked although they are not public, on any port.
         ports: of public hosts.
         setting: the setting that a refusal names, in which an operator allows another host.

@@ -1,6 +1,6 @@
-"""Outbound requests, their headers, and redirects by hand.
+"""Outbound requests, their headers, and redirects.
 
-A redirect never leads from https to http, and takes none of the caller's own headers or body to another origin.
+A redirect from https to http is refused; one to another origin carries no body and none of the caller's own headers.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ def next_hop(
     """Follow a redirect; returns the next URL, and the request for it.
 
     Args:
-        policy: of the next URL, too.
-        url: of the request that was redirected.
-        request: that request.
-        status: of its response.
-        where: its ``Location``.
+        policy: checks the next URL.
+        url: URL of the redirected request.
+        request: the redirected request.
+        status: status of its response.
+        where: ``Location`` of its response.
 
     Raises:
         Refused: the policy, or one of the rules above, does not allow it.

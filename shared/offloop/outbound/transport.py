@@ -1,8 +1,8 @@
 """Connection pool that dials only addresses a `Policy` allows; aiohttp's, with a resolver and connections of ours.
 
 A host's name is resolved once for a connection, all its addresses are checked, and one of them is dialled under the
-host's own name (``Host``, SNI, certificate). A second check stands where the socket is made, because aiohttp has
-addresses in URLs skip the resolver. So neither a redirect nor DNS rebinding leads past the policy.
+host's own name (``Host``, SNI, certificate). A second check guards the creation of the socket, because aiohttp does
+not resolve addresses in URLs. So neither a redirect nor DNS rebinding bypasses the policy.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from aiohttp.tracing import Trace
 from offloop.outbound.policy import Policy
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""From a host and a port to its addresses as text. Raises OSError where the name is not known."""
+"""Resolver: host and port to addresses, as text; raises OSError for an unknown name."""
 
 KEEP_SECONDS: Final = 15.0
 """Keep-alive: seconds after which an idle connection is closed."""
 MAX_HEAD: Final = 100 << 10
 """Bytes without content that a host may send in a row: interim responses, a head, chunk extensions, trailers."""
 _RESOLVER_THREADS: Final = 32
-"""A name server that hangs holds one for as long as the system's resolver waits."""
+"""Threads for lookups; a name server that hangs occupies one until the system's resolver gives up."""
 
 
 class BadResponseError(aiohttp.ClientPayloadError):
@@ -48,8 +48,8 @@ class Connection(ResponseHandler):
     - Closing never waits for a host: neither for TLS's close_notify nor for unsent bytes to be taken.
 
     Args:
-        loop: carries it.
-        forget: called with it when it is closed; may be called more than once.
+        loop: the event loop.
+        forget: called with the connection when it is closed; may be called more than once.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, forget: Callable[[Connection], None]) -> None:
@@ -75,7 +75,7 @@ class Connection(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, and count it."""
+        """Parse the data, and count the bytes without content."""
         super().data_received(data)
         content = 0 if self._payload in (None, self._previous) else self._payload.total_bytes
         if content > self._content:
@@ -87,7 +87,7 @@ class Connection(ResponseHandler):
             self._fail(f"its head has more than {MAX_HEAD} bytes")
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Tell the reader of a body that ends with the connection whether it is whole."""
+        """Fail the reader of a body that the end of the connection cut short."""
         if exc is not None and self._payload is not None and not self._payload.is_eof():
             self._payload.set_exception(BadResponseError("it broke the connection in the middle of its answer"))
         super().connection_lost(exc)
@@ -99,7 +99,7 @@ class Connection(ResponseHandler):
         self.abort()
 
     def _another_began(self) -> bool:
-        """Whether a part of another response has come; only an idle connection's parser may be asked."""
+        """Whether part of another response has arrived; only for idle connections: it ends the parser's input."""
         try:
             return self._parser is not None and self._parser.feed_eof() is not None
         except HttpProcessingError:
@@ -121,7 +121,7 @@ class Connector(aiohttp.TCPConnector):
         policy: which addresses may be dialled.
         resolve: how names become addresses.
         tls: ``ssl`` of `aiohttp.TCPConnector`.
-        keep: idle connections of all hosts, at most; the oldest is closed first.
+        keep: maximum number of idle connections, of all hosts; the oldest is closed first.
     """
 
     def __init__(self, policy: Policy, resolve: Resolve, tls: Any, keep: int) -> None:

@@ -51,7 +51,7 @@ class Progress:
     message: str
 
     def pack(self) -> bytes:
-        """As it is stored in the record."""
+        """The form in which the record stores it."""
         return pack([self.done, self.total, self.message])
 
 
@@ -129,9 +129,9 @@ def sweep_args(queue: str, *, lock_ms: int, keep_ms: int, retention_ms: int) -> 
 
     Args:
         queue: the queue.
-        lock_ms: how long no other process sweeps it.
+        lock_ms: how long the lock keeps other processes from sweeping it.
         keep_ms: how long a job that stock arq enqueued may wait.
-        retention_ms: how long the outcomes of those are kept that end here.
+        retention_ms: how long the outcomes of jobs that the sweep ends are kept.
     """
     aborted = pack_outcome(Cancelled(), job_id="", kind="", queue=queue)
     expired = pack_outcome(Failed(EXPIRED), job_id="", kind="", queue=queue)

@@ -1,4 +1,4 @@
-"""Context of a job in a test: that of a worker's child, with files given by the test, and with reports to look at."""
+"""Context of a job in a test: that of a worker's child, with files from the test and with its reports recorded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RecordingContext(JobContext):
         self.reports: list[tuple[float, float | None, str]] = []
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
-        """Keep every report; a worker passes at most four a second on."""
+        """Record every report; a worker passes on at most four per second."""
         self.reports.append((done, total, message))
 
     def _reply(self, request: dict[str, Any]) -> dict[str, Any]:

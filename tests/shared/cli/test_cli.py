@@ -125,13 +125,13 @@ def test_settings_are_printed_without_secrets() -> None:
 def test_only_a_living_up_is_found(tmp_path: Path) -> None:
     """A file left by a killed process is ignored; only its writer removes it."""
     own = running.Running(os.getpid(), "unix:///nowhere", "http://127.0.0.1:1/mcp")
-    own.announce(tmp_path)
+    own.write(tmp_path)
     assert running.find(tmp_path) == own
-    running.Running(os.getpid(), "unix:///elsewhere", "http://127.0.0.1:1/mcp").withdraw(tmp_path)
+    running.Running(os.getpid(), "unix:///elsewhere", "http://127.0.0.1:1/mcp").remove(tmp_path)
     assert running.find(tmp_path) == own
-    own.withdraw(tmp_path)
+    own.remove(tmp_path)
     assert running.find(tmp_path) is None
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait(10)
-    running.Running(gone.pid, "unix:///nowhere", "http://127.0.0.1:1/mcp").announce(tmp_path)
+    running.Running(gone.pid, "unix:///nowhere", "http://127.0.0.1:1/mcp").write(tmp_path)
     assert running.find(tmp_path) is None

@@ -67,7 +67,7 @@ class BulkAnswer(Model):
 
 
 def failure(response: OutboundResponse) -> FetchFailed:
-    """An error's status as an error: ``HTTP 503 from host: …``, with the beginning of what the host said."""
+    """The error for an error status: ``HTTP 503 from host: …``, with the beginning of the body."""
     excerpt = " ".join(response.body[:2000].decode("utf-8", "replace").split())[:300]
     after = response.headers.get("retry-after", "")[:40]
     hint = f" It asks to wait: Retry-After {after}." if after else ""
@@ -76,15 +76,15 @@ def failure(response: OutboundResponse) -> FetchFailed:
 
 
 def described(
-    url: str, response: OutboundResponse, page: Page | None, made: ArtifactAnswer | None = None
+    url: str, response: OutboundResponse, page: Page | None, saved: ArtifactAnswer | None = None
 ) -> HttpAnswer:
     """The structured shape of a response.
 
     Args:
-        url: as it was asked for.
-        response: what came.
-        page: its body, where it was read.
-        made: its body, where it was saved.
+        url: the requested URL.
+        response: the response.
+        page: its body, if it was read.
+        saved: its body, if it was saved as an artifact.
     """
     error = failure(response) if response.failed else None
     return HttpAnswer(
@@ -102,7 +102,7 @@ def described(
         content=page.text if page and page.form != "binary" and page.data is None else None,
         length=page.length if page else None,
         next_offset=page.next_offset if page else None,
-        artifact=made,
+        artifact=saved,
         notes=list(page.notes) if page else [],
         timings=Timings(
             total_ms=round(response.seconds * 1000),
@@ -138,17 +138,17 @@ def failed(url: str, error: OffloopError) -> HttpAnswer:
 
 
 def result(one: HttpAnswer, page: Page | None) -> CallToolResult:
-    """One answer as the result of a tool call: first a line about it, then what the host said."""
+    """One answer as the result of a tool call: first a line about it, then the body."""
     content: list[ContentBlock] = [TextContent(text=line(one))]
     if page and page.text:
         content.append(TextContent(text=page.text if one.ok else page.text[:_SHOWN]))
-    if made := one.artifact:
-        content.append(ResourceLink(name=made.name, uri=made.download_url, mime_type=made.mime_type, size=made.size))
+    if file := one.artifact:
+        content.append(ResourceLink(name=file.name, uri=file.download_url, mime_type=file.mime_type, size=file.size))
     return CallToolResult(content=content, structured_content=one.model_dump(mode="json"), is_error=not one.ok)
 
 
 def results(bulk: BulkAnswer) -> CallToolResult:
-    """Several answers as one result: a line each, with the beginning of what each host said."""
+    """Several answers as one result, a line each; an error has the beginning of its body."""
     lines = [f"{bulk.succeeded} of {bulk.total} succeeded in {bulk.total_ms} ms."]
     lines += [f"{number}. {line(one)}" for number, one in enumerate(bulk.results, 1)]
     return CallToolResult(
@@ -165,6 +165,6 @@ def line(one: HttpAnswer) -> str:
     parts = [f"HTTP {one.status} from {one.final_url}: {one.mime_type}, {one.size} bytes."]
     if one.next_offset:
         parts.append(f"There is more: call again with offset={one.next_offset}.")
-    if made := one.artifact:
-        parts.append(f"Kept as artifact:{made.artifact_id} until {made.expires_at}.")
+    if file := one.artifact:
+        parts.append(f"Kept as artifact:{file.artifact_id} until {file.expires_at}.")
     return " ".join([*parts, *one.notes])

@@ -23,14 +23,13 @@ async def bulk(
 ) -> BulkAnswer:
     """Fetch each distinct URL once.
 
-    Each host has lanes, as many as it may have requests in flight, so that a host that hangs holds its own URLs up and
-    no others.
+    Each host has as many lanes as it may have requests in flight, so a host that hangs delays only its own URLs.
 
     Args:
         urls: in any order, with repetitions.
         fetch: answers one of them.
         fetcher: its policy normalises and checks URLs; its limit is the number of lanes of a host.
-        seconds: after which what is not finished is answered as such.
+        seconds: deadline; a URL that is not finished by then is answered with an error.
     """
     began = time.monotonic()
     done: dict[str, HttpAnswer] = {}
@@ -42,13 +41,13 @@ async def bulk(
     async def lane(host: str) -> None:
         while hosts[host]:
             url = hosts[host].popleft()
-            done[url] = await _told(url, fetch)
+            done[url] = await _answered(url, fetch)
         lanes[host] -= 1
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
             for url in dict.fromkeys(urls):
-                # Others have their turn in between; and hundreds that begin at one moment would end at one.
+                # Yields to other calls, and spreads the starts: hundreds that start in one iteration would end in one.
                 await asyncio.sleep(0)
                 try:
                     parsed = fetcher.policy.check(url)
@@ -79,7 +78,7 @@ def _named(url: str, found: HttpAnswer | None, seconds: float) -> HttpAnswer:
     return found if found.url == url else found.model_copy(update={"url": url})
 
 
-async def _told(url: str, fetch: Callable[[str], Awaitable[HttpAnswer]]) -> HttpAnswer:
+async def _answered(url: str, fetch: Callable[[str], Awaitable[HttpAnswer]]) -> HttpAnswer:
     """Fetch one URL; a failure is its own answer, and does not touch the others."""
     try:
         return await fetch(url)

@@ -68,8 +68,8 @@ class Fetcher:
         Args:
             request: what to ask.
             retry: bounds of all attempts.
-            into: takes the body; without it, the response has it.
-            principal: whose permits it takes.
+            into: receives the body; without it, the response has it.
+            principal: charged for the permits.
 
         Raises:
             Refused: the URL may not be asked.
@@ -97,7 +97,7 @@ class Fetcher:
             response: has the body.
             extract: how to read it.
             span: the first character, and how many at most.
-            principal: whose turn it takes to convert a page.
+            principal: charged for the permit to convert a page.
 
         Raises:
             FetchFailed: it is not what `extract` asks for.

@@ -1,4 +1,4 @@
-"""Pool of processes that convert pages, so that HTML holds neither the event loop nor the interpreter's lock."""
+"""Pool of processes that convert pages, so that HTML blocks neither the event loop nor the GIL."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Converters:
         self._idle: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> Self:
-        """Start the first: it takes longer to load than most pages take to read."""
+        """Start the first process: it takes longer to load than most pages take to convert."""
         self._idle.append(await _begin())
         return self
 
@@ -43,7 +43,7 @@ class Converters:
             await _end(self._idle.pop())
 
     async def convert(self, html: bytes, to: Literal["markdown", "text"], *, principal: str) -> str:
-        """Convert a page in UTF-8 to its readable part; principals take turns.
+        """Convert a page in UTF-8 to its readable part; permits rotate among principals.
 
         Raises:
             FetchFailed: it takes too long, or more memory than it may.
@@ -76,7 +76,7 @@ class Converters:
 
 
 async def _begin() -> asyncio.subprocess.Process:
-    # Whatever the settings hold, such as keys, is not for a process that reads strangers' pages.
+    # Without the settings, which hold keys: this process parses untrusted pages.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return await asyncio.create_subprocess_exec(
         *die_with_parent_command((sys.executable, "-m", "offloop_server.io.http.convert")),
@@ -99,10 +99,10 @@ async def _ask(process: asyncio.subprocess.Process, request: bytes) -> str:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.stdin and not process.stdin.is_closing():
-        process.stdin.transport.abort()  # before the other end is gone: what is not written yet would fail
+        process.stdin.transport.abort()  # before the process is killed: unwritten data would fail
     if process.returncode is None:
         process.kill()
     if process.stdin:
-        with contextlib.suppress(OSError):  # where it had failed already: asyncio would report it as never looked at
+        with contextlib.suppress(OSError):  # retrieves an earlier failure, which asyncio would report as unhandled
             await process.stdin.wait_closed()
     await process.wait()

@@ -11,7 +11,7 @@ from offloop_server.runtime.fair_limiter import FairLimiter
 
 
 class RequestLimiter:
-    """Bounds the requests in flight, altogether and by host; principals take turns.
+    """Bounds the requests in flight, in total and by host; permits rotate among principals.
 
     Args:
         total: requests in flight at most.

@@ -26,7 +26,7 @@ _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16")
 _HEAD: Final = 2048
 
 Convert = Callable[[bytes, Literal["markdown", "text"]], Awaitable[str]]
-"""From a page in UTF-8 to its readable part."""
+"""Converter: a page in UTF-8 to its readable part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Page:
         form: ``json``, ``markdown``, ``text``, or ``binary`` where the body is neither.
         data: the parsed JSON, where it was parsed.
         text: this part of the text.
-        next_offset: where the next part begins; None at the end.
+        next_offset: offset of the next part; None at the end.
         length: characters of the whole text.
         notes: sentences about what was left out.
     """
@@ -83,7 +83,7 @@ async def read(response: OutboundResponse, extract: str, convert: Convert, *, sp
 
 
 def _json(response: OutboundResponse, text: str, span: tuple[int, int], *, demanded: bool) -> Page:
-    """Parse it where all of it fits into one part: parsing holds the loop, and the rest would not be shown."""
+    """Parse a JSON body if it fits into one part: parsing blocks the loop, and a larger one is answered as text."""
     if span[0] or len(text) > span[1]:
         return _part("json", text, span, "It does not fit into max_chars, so it was not parsed; it is given in parts.")
     try:
@@ -111,7 +111,7 @@ def _form(mime_type: str, body: bytes) -> str:
         return "html"
     if _TEXT.fullmatch(mime_type):
         return "text"
-    # Servers that do not know better say octet-stream; what is text all the same can be read.
+    # Servers declare octet-stream for unknown files; a body that is valid text is read as text.
     unknown = mime_type in ("application/octet-stream", "application/unknown", "binary/octet-stream")
     return "text" if unknown and body and _is_text(body[:_HEAD]) else "binary"
 
@@ -130,7 +130,7 @@ def _decoded(body: bytes, declared: str, *, html: bool) -> str:
     if not charset and html and (found := _META.search(body[:_HEAD])):
         charset = found[1].decode().lower()
     if charset != "utf-8-sig" and not _CHARSET.fullmatch(charset):
-        charset = "utf-8"  # other codecs of Python are no charsets, or take very long
+        charset = "utf-8"  # other codecs of Python are not charsets, or are very slow
     try:
         return body.decode(charset, "replace")
     except LookupError:
@@ -138,10 +138,10 @@ def _decoded(body: bytes, declared: str, *, html: bool) -> str:
 
 
 def _parsed(text: str) -> Any:
-    """The value, where an answer can carry it: one that it cannot would spoil all the others in it.
+    """Parse JSON, and refuse a value that an answer cannot encode: it would fail the whole answer.
 
     Raises:
-        ValueError: it is no JSON, too deep, or has a number or character that nothing can write again.
+        ValueError: it is no JSON, too deep, or has a number or character that cannot be encoded.
     """
 
     def refuse(name: str) -> None:
@@ -152,7 +152,7 @@ def _parsed(text: str) -> Any:
     if too_deep(value):
         message = f"it has more than {MAX_DEPTH} levels"
         raise ValueError(message)
-    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # half a character, a number beyond all bounds
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # fails for a lone surrogate, NaN or an infinity
     return value
 
 

@@ -71,7 +71,7 @@ class Attempt:
 
 
 class Attempts:
-    """Iterates over attempts until one is conclusive, none is left, or the next pause would take all time.
+    """Iterates over attempts until one is conclusive, none is left, or the next pause would exceed the deadline.
 
     It is used as ``async for attempt in attempts: with attempt: attempt.response = …``, then `outcome`.
 
@@ -95,11 +95,11 @@ class Attempts:
 
     @property
     def left(self) -> float:
-        """Seconds that remain; always a little, so that what is late fails by its own timeout."""
+        """Seconds that remain; always above 0, so that a late attempt fails by its own timeout."""
         return max(0.001, self._seconds - self.spent)
 
     def counting(self, permit: Permit) -> Permit:
-        """The same permit, with the seconds of waiting for it left out of `spent`, however the attempt ends."""
+        """The same permit, with the wait for it excluded from `spent`, however the attempt ends."""
 
         @asynccontextmanager
         async def counted(host: str) -> AsyncIterator[float]:
@@ -140,4 +140,4 @@ class Attempts:
 def _jittered(attempt: int) -> float:
     """Exponential backoff with jitter, in seconds."""
     longest: float = min(_MAX_PAUSE, _FIRST_PAUSE * 2.0**attempt)
-    return random.uniform(longest / 2, longest)  # noqa: S311 -- jitter keeps no secret
+    return random.uniform(longest / 2, longest)  # noqa: S311 -- jitter is no secret

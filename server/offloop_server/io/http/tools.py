@@ -187,9 +187,9 @@ class BulkFetch(_HttpTool[BulkFetchArguments]):
         # An argument that is wrong for all URLs is one error, not one for each.
         check_headers(OutboundRequest("", headers=value.headers))
         self._fetcher.limits(retry)
-        made = results(await bulk(value.urls, one, self._fetcher, value.deadline_seconds))
-        await asyncio.sleep(0)  # to put hundreds of answers into words takes as long as to send them
-        return made
+        answer = results(await bulk(value.urls, one, self._fetcher, value.deadline_seconds))
+        await asyncio.sleep(0)  # formatting hundreds of answers takes as long as sending them
+        return answer
 
 
 def _as_json(value: Any) -> bytes:

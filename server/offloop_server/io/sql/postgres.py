@@ -131,11 +131,11 @@ async def _fetch(session: Session, cursor: Any, into: Rows) -> None:
     count = 1
     while into.missing:
         session.meter.reset()
-        wanted = min(count, into.missing)
-        rows = await cursor.fetch(wanted)
+        limit = min(count, into.missing)
+        rows = await cursor.fetch(limit)
         size = session.meter.received
         more = await asyncio.to_thread(into.add, rows) if size > _MANY_BYTES else into.add(rows)
-        if not more or len(rows) < wanted:
+        if not more or len(rows) < limit:
             return
         count = max(1, min(_BATCH_ROWS, count * _GROWTH, _BATCH_BYTES * len(rows) // max(1, size)))
 

@@ -52,14 +52,14 @@ class ListTables(_SqlTool[ListTablesArguments]):
     async def do(self, value: ListTablesArguments, caller: Caller) -> CallToolResult:  # noqa: ARG002 -- LightTool's signature
         driver = self._databases.driver(value.connection)
         found = await driver.tables(self._databases.deadline())
-        wanted = [table for table in found if (value.contains or "").lower() in table.name.lower()]
+        matching = [table for table in found if (value.contains or "").lower() in table.name.lower()]
         answer = TablesAnswer(
             connection=value.connection or self._databases.names()[0],
-            tables=[_table(table) for table in wanted],
+            tables=[_table(table) for table in matching],
             truncated=len(found) == MAX_TABLES,
         )
-        lines = [f"{driver.dialect} connection {answer.connection}: {len(wanted)} tables."]
-        lines += [f"{table.schema}.{table.name} ({table.kind})" for table in wanted]
+        lines = [f"{driver.dialect} connection {answer.connection}: {len(matching)} tables."]
+        lines += [f"{table.schema}.{table.name} ({table.kind})" for table in matching]
         return _result("\n".join(lines), answer)
 
 
