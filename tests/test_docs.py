@@ -218,7 +218,7 @@ def vocabulary(kind: str) -> set[str]:
     return found
 
 
-def test_what_the_comparison_says_of_offloop_is_in_the_schemas() -> None:
+def test_claims_of_the_comparison_about_offloop_are_in_the_schemas() -> None:
     """Our column names a kind first, then words of its schema: ``` `edit_pdf`: `merge`, `bookmarks` ```."""
     text = (ROOT / "docs" / "comparison.md").read_text("utf-8")
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
@@ -243,7 +243,7 @@ def test_every_setting_that_a_page_names_exists() -> None:
         assert named <= known, f"{page.relative_to(ROOT)} names {sorted(named - known)}"
 
 
-def test_only_what_is_built_on_a_shipped_kind_names_it() -> None:
+def test_only_features_built_on_a_shipped_kind_name_it() -> None:
     """As docs/architecture.md says: elsewhere in the two adapters no string is the name of a kind."""
     kinds = catalogue.load()
     work = {f"workers/offloop_workers/{kind.family}" for kind in kinds.values()}

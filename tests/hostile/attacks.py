@@ -85,7 +85,7 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
         "tests/server/io/sql/test_sqlite.py::test_no_way_to_write_or_to_leave_the_file_is_open",
     ),
     "SQLite: names that swallow the mode": (
-        "tests/server/io/sql/test_sqlite.py::test_every_name_of_a_file_is_taken_as_it_is",
+        "tests/server/io/sql/test_sqlite.py::test_every_file_name_is_used_literally",
     ),
     "SQLite: queries without end": ("tests/server/io/sql/test_sqlite.py::test_bombs_end_in_time_with_a_clear_error",),
     "PostgreSQL: writing, several statements": (

@@ -229,7 +229,7 @@ async def test_a_body_that_is_no_request_is_a_clear_4xx(stack: Stack, body: byte
 
 
 @pytest.mark.parametrize("version", ["1999-01-01", "2026-07-28", "soon"])
-async def test_a_request_whose_form_is_of_another_era_than_its_header_is_refused(stack: Stack, version: str) -> None:
+async def test_a_request_whose_form_does_not_match_its_protocol_header_is_refused(stack: Stack, version: str) -> None:
     """The body is a legacy one; the error names what the other era requires."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}).encode()
     response = post(stack, body, **{"MCP-Protocol-Version": version})

@@ -165,7 +165,7 @@ async def test_a_queued_job_is_cancelled_and_never_runs(stack: Stack, gate: Gate
     assert len(gate.pids) == 2
 
 
-async def test_cancelling_what_has_ended_changes_nothing(stack: Stack) -> None:
+async def test_cancelling_an_ended_job_changes_nothing(stack: Stack) -> None:
     async with stack.client() as caller:
         job_id = (await caller.call("nap")).job_id
         answer = await caller.call("cancel_job", job_id=job_id)

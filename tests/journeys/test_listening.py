@@ -101,7 +101,7 @@ async def by_hand(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_job_reads_as_what_job_status_answers(stack: Stack, mode: Mode) -> None:
+async def test_a_job_resource_reads_like_the_answer_of_job_status(stack: Stack, mode: Mode) -> None:
     async with stack.client(mode=mode) as caller:
         note = (await caller.call("write_note", text="hello")).job_id
         batch = (await caller.call("run_batch", kind="nap", items=[{}, {}])).job_id
@@ -140,7 +140,7 @@ async def test_a_uri_that_names_no_job_is_an_error_with_the_right_form(stack: St
             await caller.client.read_resource(uri)
 
 
-async def test_only_what_happens_is_advertised(stack: Stack) -> None:
+async def test_only_supported_subscriptions_are_advertised(stack: Stack) -> None:
     """Jobs change; lists do not change while a front end runs, and the legacy era has no session for notifications."""
     async with stack.client() as modern, stack.client(mode="legacy") as legacy:
         for caller, subscribe in ((modern, True), (legacy, False)):

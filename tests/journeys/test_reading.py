@@ -147,7 +147,7 @@ async def test_lines_are_read_from_one_to_the_next(stack: Stack) -> None:
         ("grün".encode("cp1252"), "grün", "windows-1252"),
     ],
 )
-async def test_a_text_is_read_whatever_it_is_written_in(stack: Stack, content: bytes, text: str, charset: str) -> None:
+async def test_a_text_is_read_in_any_charset(stack: Stack, content: bytes, text: str, charset: str) -> None:
     async with stack.client() as caller:
         part = (await caller.call("read_artifact", artifact_id=await uploaded(caller, content))).data
         assert (part["content"], part["charset"], part["length"]) == (text, charset, len(content))

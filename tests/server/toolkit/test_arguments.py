@@ -138,7 +138,7 @@ class Flat(Model):
     best: Leaf | None = Field(None, description="The best.")
 
 
-def test_what_a_tool_answers_is_described_without_references() -> None:
+def test_output_schemas_have_no_references() -> None:
     """Clients check each answer against it, and a reference costs them more than its target."""
     described = output_schema(Flat)
     assert "$" not in json.dumps(described)
@@ -160,7 +160,7 @@ class Anything(Model):
     value: dict[str, Any]
 
 
-def test_what_is_nested_without_end_is_refused_in_a_line() -> None:
+def test_endlessly_nested_arguments_are_refused_in_one_line() -> None:
     nested: Any = []
     for _ in range(2000):
         nested = [nested]

@@ -95,7 +95,7 @@ def test_a_loopback_address_needs_no_keys(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "jobs.example.org"])  # noqa: S104 -- is refused
-def test_another_address_needs_keys_or_a_word_that_it_is_meant(host: str) -> None:
+def test_another_address_needs_keys_or_an_explicit_setting(host: str) -> None:
     with pytest.raises(SettingsError, match=r"OFFLOOP_API_KEYS=name:key.*--insecure"):
         check_binding(settings.load({"OFFLOOP_HOST": host}), _load())
     check_binding(settings.load({"OFFLOOP_HOST": host}), _load(KEYS))

@@ -55,7 +55,7 @@ async def test_a_key_is_asked_for_where_work_is_taken(http: httpx2.AsyncClient, 
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/mcp/"])
-async def test_what_the_sdk_need_not_see_is_refused_before_it(http: httpx2.AsyncClient, path: str) -> None:
+async def test_requests_are_refused_before_they_reach_the_sdk(http: httpx2.AsyncClient, path: str) -> None:
     assert (await http.get(path, headers=AUTHORIZED)).status_code == 405
     assert (await http.post(path, headers=AUTHORIZED, content=b" " * (MAX_BODY + 1))).status_code == 413
 

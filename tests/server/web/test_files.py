@@ -139,7 +139,7 @@ async def test_an_invalid_link_is_forbidden_and_the_answer_names_the_tools_that_
     assert (await client.put(good, content=b"x")).status_code == 403
 
 
-async def test_what_has_expired_or_has_not_arrived_is_not_found(
+async def test_files_that_have_expired_or_not_arrived_are_not_found(
     client: httpx2.AsyncClient, store: ArtifactStore, tmp_path: Path, redis: ArqRedis
 ) -> None:
     reserved = await store.reserve(principal="alice", name="a", mime_type="x/y")

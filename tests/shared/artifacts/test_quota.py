@@ -33,7 +33,7 @@ def quotas(redis: ArqRedis) -> Quotas:
     return Quotas(redis, Quota(artifacts=3, bytes=MIB))
 
 
-async def test_what_fits_is_counted_and_what_does_not_is_not(quotas: Quotas) -> None:
+async def test_only_files_that_fit_are_counted(quotas: Quotas) -> None:
     await quotas.charge("alice", {"a": MIB // 2}, expires=soon())
     with pytest.raises(QuotaExceeded, match=r"1 MiB may be kept .* 0\.50 MiB are, and this needs 0\.50 more"):
         await quotas.charge("alice", {"b": MIB // 2 + 1}, expires=soon())
@@ -65,7 +65,7 @@ async def test_another_principal_is_not_affected(quotas: Quotas) -> None:
     assert await quotas.ids("bob", 0, 10) == ["a"]
 
 
-async def test_what_has_expired_or_was_dropped_makes_room(quotas: Quotas, redis: ArqRedis) -> None:
+async def test_expired_and_dropped_files_make_room(quotas: Quotas, redis: ArqRedis) -> None:
     await quotas.charge("alice", {"old": MIB // 2}, expires=soon(60))
     await quotas.charge("alice", {"a": MIB // 2}, expires=soon(60))
     await redis.zadd(schema.quota_keys("alice")[0], {"old": soon(-1)})
@@ -217,9 +217,7 @@ async def test_an_upload_that_is_deleted_while_it_comes_is_refused_and_not_count
     assert not await redis.exists(schema.artifact_key(reserved.artifact_id))
 
 
-async def test_however_uploads_and_deletions_meet_what_is_counted_is_what_there_is(
-    redis: ArqRedis, tmp_path: Path
-) -> None:
+async def test_counts_stay_exact_under_concurrent_uploads_and_deletions(redis: ArqRedis, tmp_path: Path) -> None:
     store = ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=7200)
     path = tmp_path / "file"
     path.write_bytes(b"x" * 100)

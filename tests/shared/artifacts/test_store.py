@@ -51,7 +51,7 @@ def _blobs(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-async def test_what_is_put_is_found_by_its_owner(store: ArtifactStore, tmp_path: Path) -> None:
+async def test_a_stored_file_is_found_by_its_owner(store: ArtifactStore, tmp_path: Path) -> None:
     artifact = await _put(store, _file(tmp_path), "bericht ü.pdf")
     assert (artifact.name, artifact.mime_type, artifact.size) == ("bericht ü.pdf", "x/y", len(CONTENT))
     assert artifact.sha256 == hashlib.sha256(CONTENT).hexdigest()
@@ -126,7 +126,7 @@ async def test_an_upload_is_reserved_and_then_filled_once(store: ArtifactStore, 
         await store.complete("unknown-unknown-unknown", path, digest=digest_of(path))
 
 
-async def test_what_is_deleted_is_as_if_it_never_was_and_equal_bytes_of_others_stay(
+async def test_a_deleted_file_is_unknown_and_equal_bytes_of_others_stay(
     store: ArtifactStore, folder: Path, tmp_path: Path
 ) -> None:
     path = _file(tmp_path)

@@ -58,7 +58,7 @@ def test_each_form_of_reference_opens(context: JobContext) -> None:
 
 
 @pytest.mark.parametrize("reference", ["artifact:ffffffffffffffff", "root:other/file.txt", "root:docs/missing.txt"])
-def test_what_cannot_be_read_fails_with_the_reference_and_no_path(context: JobContext, reference: str) -> None:
+def test_an_unreadable_file_fails_with_the_reference_and_no_path(context: JobContext, reference: str) -> None:
     with pytest.raises(JobError, match="cannot be read") as failed:
         context.open(FileReference(reference))
     assert reference in failed.value.message

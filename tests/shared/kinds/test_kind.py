@@ -178,7 +178,7 @@ def test_models_refuse_unknown_fields_and_do_not_change() -> None:
         Text(text="a").text = "b"
 
 
-def test_only_what_waits_may_do_without_a_process() -> None:
+def test_only_kinds_that_wait_may_run_without_a_process() -> None:
     def count_words(text: Text) -> Count:
         """Count."""
         return _count(text)

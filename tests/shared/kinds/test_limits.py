@@ -31,7 +31,7 @@ def test_single_limits_of_a_kind_are_lowered() -> None:
         ("transform_image.pixels=0.5", "would mean no limit"),
     ],
 )
-def test_what_cannot_be_lowered_keeps_the_process_from_starting(text: str, words: str) -> None:
+def test_an_invalid_lowered_limit_keeps_the_process_from_starting(text: str, words: str) -> None:
     with pytest.raises(SettingsError, match=r"OFFLOOP_LIMITS|limits") as refused:
         catalogue.load(tightened=text)
     assert words in refused.value.message

@@ -153,7 +153,7 @@ def test_references_are_found_at_any_depth_in_order_and_plain_strings_are_not() 
 
 
 @pytest.mark.parametrize("text", ["root:docs/a", "https://example.org/a"])
-def test_what_may_change_behind_its_reference_is_never_taken_for_the_same_input(text: str) -> None:
+def test_a_reference_whose_content_may_change_never_counts_as_the_same_input(text: str) -> None:
     given = hash_file.input.model_validate({"file": text})
     assert Request.of(hash_file, given, "alice").key == ""
     same = hash_file.input.model_validate({"file": "data:text/plain,a"})

@@ -226,7 +226,7 @@ async def test_a_body_without_a_length_ends_with_the_connection() -> None:
         (CHUNKED + b"5;" + b"x" * 400_000, "its head has more than"),
     ],
 )
-async def test_what_is_no_answer_is_an_error_and_ends_the_connection(words: bytes, why: str) -> None:
+async def test_an_invalid_response_is_an_error_and_ends_the_connection(words: bytes, why: str) -> None:
     async with host(then_leave(words)) as (there, client):
         with pytest.raises(TransportError, match=why):
             await ask(client, there.url)
@@ -236,10 +236,10 @@ async def test_what_is_no_answer_is_an_error_and_ends_the_connection(words: byte
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("apart", [True, False])
 @pytest.mark.parametrize("smuggled", [EVIL, b"HTTP/1.1 2", b"evil", b"\0"])
-async def test_more_than_was_asked_for_is_nobodys_answer(method: str, smuggled: bytes, *, apart: bool) -> None:
-    """Else the next caller could be answered with a response that the host has made up beforehand.
+async def test_surplus_bytes_never_answer_another_request(method: str, smuggled: bytes, *, apart: bool) -> None:
+    """Else the next caller could be answered with a response that the host prepared beforehand.
 
-    What is no HTTP and comes in one piece with an answer spoils that answer, too.
+    Bytes that are not HTTP and arrive in one piece with a response spoil that response, too.
     """
     answer = HELLO if method == "GET" else HELLO.removesuffix(b"hello")
 

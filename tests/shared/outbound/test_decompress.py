@@ -13,7 +13,7 @@ from offloop.outbound.decompress import PIECE, Decompressor
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 1 << 20])
 @pytest.mark.parametrize("step", [1 << 20, 1000])
-def test_what_was_packed_is_unpacked_in_small_pieces(size: int, step: int) -> None:
+def test_a_body_is_unpacked_in_small_pieces(size: int, step: int) -> None:
     content = bytes(range(256)) * (size // 256) + bytes(size % 256)
     bare = zlib.compressobj(wbits=-15)
     whole = zlib.compressobj(wbits=31)
@@ -44,7 +44,7 @@ def test_packed_parts_without_content_are_not_unpacked_for_ever() -> None:
     assert sum(map(len, decompressor.feed(full * 200))) == 200 * PIECE
 
 
-def test_what_is_packed_badly_or_ends_early_is_an_error() -> None:
+def test_a_damaged_or_truncated_body_is_an_error() -> None:
     decompressor = Decompressor("gzip")
     with pytest.raises(FetchFailed, match="not packed as gzip"):
         list(decompressor.feed(b"hello, this is plain"))

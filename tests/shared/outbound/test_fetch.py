@@ -59,7 +59,7 @@ async def test_a_name_server_that_changes_its_answer_is_asked_once_and_its_first
     assert len(asked) == 2
 
 
-async def test_the_client_itself_refuses_what_no_policy_has_checked_and_follows_nothing() -> None:
+async def test_the_client_itself_refuses_unchecked_addresses_and_follows_no_redirect() -> None:
     """Both checks of the guard hold without `fetch_to`."""
 
     async def resolve(_host: str, _port: int) -> Sequence[str]:
@@ -148,7 +148,7 @@ async def test_credentials_and_bodies_do_not_leave_their_origin() -> None:
 
 
 @pytest.mark.parametrize("status", [302, 307, 308])
-async def test_only_what_changes_nothing_is_asked_of_another_origin(status: int) -> None:
+async def test_only_safe_methods_follow_a_redirect_to_another_origin(status: int) -> None:
     """Else a host could have its callers delete at a neighbour of theirs, without a body or credentials."""
 
     async def resolve(_host: str, _port: int) -> Sequence[str]:

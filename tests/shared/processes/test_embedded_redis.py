@@ -41,7 +41,7 @@ def test_it_answers_on_a_private_socket_and_cleans_up(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_data_survives_a_restart(tmp_path: Path) -> None:
     """The append-only file restores the data; an instance without persistence has none."""
 
     async def visit(value: str | None, *, persistent: bool) -> bytes | None:

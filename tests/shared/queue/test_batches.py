@@ -149,7 +149,7 @@ async def test_a_batch_without_room_for_all_is_refused_and_leaves_nothing(
     await begin(redis, texts("a", "b"), bounds=Bounds(60, 5, 5))
 
 
-async def test_what_could_never_wait_is_refused_with_the_number_that_could(redis: ArqRedis) -> None:
+async def test_a_batch_larger_than_the_queue_is_refused_with_the_number_that_fits(redis: ArqRedis) -> None:
     for bounds, most in ((BOUNDS, MAX_ITEMS), (Bounds(60, 2, 99), 2), (Bounds(60, 99, 3), 3)):
         with pytest.raises(BadInput, match=f"1 to {most} items"):
             await begin(redis, texts(*map(str, range(most + 1))), bounds=bounds)
@@ -189,7 +189,7 @@ async def test_equal_items_of_a_kind_that_is_not_pure_are_run_each(redis: ArqRed
     assert len(set(await ids(redis, await begin(redis, texts("a", "a"))))) == 2
 
 
-async def test_items_join_what_waits_runs_or_is_done(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
+async def test_items_join_waiting_running_and_finished_jobs(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     running = await caller.submit(pure, Text(text="running"))
     taken = await worker.claim_one(running)
     done = await caller.submit(pure, Text(text="done"))
@@ -271,9 +271,7 @@ async def test_a_cancelled_batch_whose_worker_is_lost_ends_with_the_next_claim(
     assert ((await caller.get(batch.job_id)).state, await counts(redis, batch)) == (State.CANCELLED, (0, 0, 2))
 
 
-async def test_what_others_share_goes_on_without_a_cancelled_batch(
-    redis: ArqRedis, caller: Caller, worker: Steps
-) -> None:
+async def test_shared_jobs_go_on_without_a_cancelled_batch(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     mine = await caller.submit(pure, Text(text="a"))
     batch = await begin(redis, texts("a", "b"), pure)
     other = await begin(redis, texts("b"), pure)
@@ -447,8 +445,8 @@ class Mix:
 
     Args:
         redis: where.
-        caller: who submits and cancels.
-        worker: who runs.
+        caller: submits and cancels.
+        worker: runs the items.
         seed: makes it repeatable.
     """
 

@@ -271,7 +271,7 @@ async def test_only_the_deployments_own_keys_stay_for_ever(redis: ArqRedis, call
         assert 0 < await redis.pttl(key) <= KEEP_MS
 
 
-async def test_what_holds_waiting_jobs_is_gone_with_the_last_of_them(
+async def test_keys_of_waiting_jobs_are_gone_with_the_last_of_them(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
     """However each of them ends."""

@@ -79,7 +79,7 @@ class World:
         return self.subqueues.setdefault((job.level, job.principal), [])
 
     def _waiting(self, principal: str | None = None) -> int:
-        return sum(len(subqueue) for (_, who), subqueue in self.subqueues.items() if principal in (None, who))
+        return sum(len(subqueue) for (_, owner), subqueue in self.subqueues.items() if principal in (None, owner))
 
     def _enqueue(self, job_id: str, *, front: bool) -> None:
         job = self.jobs[job_id]
@@ -293,7 +293,7 @@ class World:
             assert await worker.subqueue(principal, level) == subqueue
         principals = {principal: self._waiting(principal) for _, principal in self.subqueues}
         assert await worker.depth() == {
-            who: count for who, count in (principals | {"*": self._waiting()}).items() if count
+            owner: count for owner, count in (principals | {"*": self._waiting()}).items() if count
         }
         for level in LEVELS:
             rotation = await self.redis.zrange(f"{schema.ROTATION}default:{level}", 0, -1)

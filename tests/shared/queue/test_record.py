@@ -103,7 +103,7 @@ def test_a_record_that_stock_arq_began_is_read_too() -> None:
     assert (found.principal, found.kind, found.state) == ("", "", State.RUNNING)
 
 
-def test_what_is_not_there_is_no_record() -> None:
+def test_a_missing_record_is_none() -> None:
     assert Record.from_redis("id", _shown({}), None) is None
 
 

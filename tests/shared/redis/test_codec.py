@@ -39,7 +39,7 @@ def test_a_cancellation_comes_back_as_one() -> None:
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, print, 2**64])
-def test_what_is_not_plain_data_is_refused(value: object) -> None:
+def test_objects_that_are_not_plain_data_are_refused(value: object) -> None:
     with pytest.raises((TypeError, OverflowError)):
         codec.pack(value)
 

@@ -46,7 +46,7 @@ async def test_equal_requests_of_a_pure_kind_share_one_job(caller: Caller, worke
     assert await worker.claim() == []
 
 
-async def test_what_differs_is_not_shared(caller: Caller) -> None:
+async def test_different_requests_are_not_shared(caller: Caller) -> None:
     """Another input, another kind, another principal, a kind that is not pure: each has a job of its own."""
     jobs = [
         await caller.submit(pure, Files(text="a")),
@@ -60,7 +60,7 @@ async def test_what_differs_is_not_shared(caller: Caller) -> None:
     assert len(set(jobs)) == len(jobs)
 
 
-async def test_what_lies_under_a_root_may_have_changed_and_is_read_again(caller: Caller) -> None:
+async def test_files_under_a_root_may_have_changed_and_are_read_again(caller: Caller) -> None:
     value = Files(files=(FileReference("data:text/plain;base64,YQ=="), FileReference("root:docs/a.txt")))
     assert await caller.submit(pure, value) != await caller.submit(pure, value)
     uploaded = Files(files=(FileReference("artifact:" + "a" * 22),))
@@ -77,7 +77,7 @@ async def test_a_failure_or_a_cancelled_job_is_not_shared(caller: Caller, worker
     assert await caller.submit(pure, Files()) == third
 
 
-async def test_what_was_noted_by_input_ends_with_the_job(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
+async def test_the_same_input_key_expires_with_the_job(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     job_id = await caller.submit(pure, Files())
     (key,) = [key async for key in redis.scan_iter(schema.same_input_key(ALICE, "") + "*")]
     await worker.finish(await worker.claim_one(job_id))

@@ -241,7 +241,7 @@ async def test_abort_stops_a_running_job(client: ArqRedis, worker: Steps) -> Non
     assert await aborting is True
 
 
-async def test_abort_of_what_has_ended_or_never_was_leaves_nothing(client: ArqRedis, worker: Steps) -> None:
+async def test_abort_of_an_ended_or_unknown_job_leaves_nothing(client: ArqRedis, worker: Steps) -> None:
     job = await _enqueue(client)
     await worker.sweep()
     await worker.finish(await worker.claim_one(job.job_id))

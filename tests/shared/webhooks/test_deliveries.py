@@ -313,7 +313,7 @@ async def test_a_delivery_whose_job_goes_on_cannot_be_replayed(caller: Caller, w
         await webhooks.replay(subscription.delivery_id, principal=ALICE)
 
 
-async def test_what_is_just_being_sent_is_not_sent_beside_itself(
+async def test_a_delivery_in_flight_is_not_sent_twice(
     redis: ArqRedis, caller: Caller, worker: Steps, webhooks: Webhooks
 ) -> None:
     subscription = WebhookSubscription.to(URL, ANY)

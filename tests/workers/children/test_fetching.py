@@ -211,7 +211,7 @@ async def test_a_refusal_reaches_the_work(fetch: Callable[..., Any]) -> None:
     assert failed.value.reason == "refused"
 
 
-async def test_what_a_child_put_in_the_way_is_not_written_through(tmp_path: Path) -> None:
+async def test_a_link_that_a_child_placed_is_not_written_through(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("whole")
     (tmp_path / "fetched").mkdir()
@@ -222,7 +222,7 @@ async def test_what_a_child_put_in_the_way_is_not_written_through(tmp_path: Path
     assert victim.read_text() == "whole"
 
 
-async def test_what_a_broken_child_asks_is_answered_too(tmp_path: Path) -> None:
+async def test_an_invalid_request_of_a_child_is_answered_too(tmp_path: Path) -> None:
     answer = await FetchBudget(None, "a kind", Limits(fetches=1), str(tmp_path / "fetched")).answer({"url": 1})
     assert answer["refused"]["code"] == "bad_input"
     answer = await FetchBudget(None, "a kind", Limits(fetches=1), str(tmp_path / "fetched")).answer(

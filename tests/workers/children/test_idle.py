@@ -29,7 +29,7 @@ async def test_a_task_that_needs_one_of_its_own_gets_one_that_has_not_worked(idl
     assert [await idle.take(unused=True) for _ in range(3)] == ["unused", "first", "last"]
 
 
-async def test_who_waits_longest_gets_the_next_one() -> None:
+async def test_the_longest_waiter_gets_the_next_child() -> None:
     idle: Idle[str] = Idle()
     takers = [asyncio.create_task(idle.take()) for _ in range(2)]
     await asyncio.sleep(0)

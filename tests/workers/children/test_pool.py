@@ -218,14 +218,12 @@ async def test_reused_children_are_the_same_processes(run: Runner) -> None:
     assert max(found["number"] for found in seen) > 1
 
 
-async def test_what_a_job_prints_does_not_disturb(run: Runner) -> None:
+async def test_output_of_a_job_does_not_disturb(run: Runner) -> None:
     assert (await run(jobs.chatter, "fine"))["text"] == "fine"
     assert (await run(jobs.echo, "next"))["text"] == "next"
 
 
-async def test_what_a_job_prints_is_in_the_log_before_its_answer(
-    run: Runner, capfd: pytest.CaptureFixture[str]
-) -> None:
+async def test_output_of_a_job_is_in_the_log_before_its_answer(run: Runner, capfd: pytest.CaptureFixture[str]) -> None:
     """Also what Python still kept in a buffer when the work of a forked child was done."""
     await run(jobs.mutter, "to the log")
     assert capfd.readouterr().err == "to the log\n"

@@ -56,7 +56,7 @@ def done(**changed: Any) -> dict[str, Any]:
     return {"output": {"text": "x"}, "warnings": [], "artifacts": [], **changed}
 
 
-def test_what_the_work_returns_passes_as_it_is() -> None:
+def test_a_valid_result_passes_unchanged() -> None:
     part = Part.model_validate({"bytes": float("inf"), "where": (1, 2)})
     output = Answer(text="x", created=datetime(2026, 1, 2, tzinfo=UTC), data=b"y", parts=[part]).model_dump(mode="json")
     result = validated(KIND, done(output=output, artifacts=[FILE]))

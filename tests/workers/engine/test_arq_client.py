@@ -157,7 +157,7 @@ async def test_a_job_that_expired_before_it_began_says_so(stock: ArqRedis, begin
     assert await stock.zcard(QUEUE) == 0
 
 
-async def test_what_waits_and_what_runs_is_listed_with_its_arguments(
+async def test_waiting_and_running_jobs_are_listed_with_their_arguments(
     stock: ArqRedis, begin: Begin, tmp_path: Path
 ) -> None:
     running = await _enqueued(stock, "wait_for_file", text=str(tmp_path / "go"))
@@ -174,7 +174,7 @@ async def test_what_waits_and_what_runs_is_listed_with_its_arguments(
     assert await deferred.abort(timeout=20, poll_delay=SOON)
 
 
-async def test_what_has_ended_is_described(stock: ArqRedis, begin: Begin) -> None:
+async def test_an_ended_job_is_described(stock: ArqRedis, begin: Begin) -> None:
     job = await _enqueued(stock, "echo", text="a")
     before = await job.info()
     assert before
@@ -239,9 +239,7 @@ async def test_an_aborted_job_that_has_not_begun_does_not_run(
     assert await stock.zcard(QUEUE) == 0
 
 
-async def test_an_abort_of_what_has_ended_or_never_was_says_that_it_ended_nothing(
-    stock: ArqRedis, begin: Begin
-) -> None:
+async def test_an_abort_of_an_ended_or_unknown_job_reports_that_it_ended_nothing(stock: ArqRedis, begin: Begin) -> None:
     await begin()
     job = await _enqueued(stock, "echo")
     await job.result(timeout=20, poll_delay=SOON)

@@ -52,7 +52,7 @@ async def _submit(redis: ArqRedis, kind: Kind[Nothing, Nothing], principal: str,
 
 
 async def _order(url: str, count: int, queues: Iterable[str]) -> list[str]:
-    """Whose jobs a worker with one slot runs, until so many are done."""
+    """Principals of the jobs that a worker with one slot runs, until so many are done."""
     noting = Noting(count)
     noting.let.set()
     async with serving(Catalogue(KINDS), noting, url, queues=list(queues), slots=1), asyncio.timeout(20):

@@ -109,7 +109,7 @@ def test_hashdeep_audits_what_we_write(full: Path, make_context: MakeContext, ha
     assert done.stdout.startswith(b"hashdeep: Audit failed")
 
 
-def test_what_we_write_verifies(full: Path, make_context: MakeContext) -> None:
+def test_our_manifests_verify(full: Path, make_context: MakeContext) -> None:
     context = make_context()
     hashed(context)
     assert full.exists()

@@ -45,7 +45,7 @@ def full(root: Path) -> Path:
 
 @pytest.mark.parametrize("form", ["gnu", "bsd", "json"])
 @pytest.mark.parametrize("links", ["skip", "record"])
-def test_what_was_hashed_verifies_exactly(full: Path, make_context: MakeContext, form: str, links: str) -> None:
+def test_an_unchanged_tree_verifies_exactly(full: Path, make_context: MakeContext, form: str, links: str) -> None:
     (full / "link").symlink_to("a")
     (full / os.fsdecode(b"caf\xe9\n")).write_text("x")
     result = make_context()

@@ -77,7 +77,7 @@ def test_active_content_is_reported(run: pdfs.Run) -> None:
     assert [(one.name, one.type) for one in found.fields] == [("sig", "signature")]
 
 
-def test_encryption_and_what_it_denies(run: pdfs.Run) -> None:
+def test_encryption_and_denied_permissions(run: pdfs.Run) -> None:
     source = pdfs.locked(pdfs.written("A", 1), user="", extract=False, print_highres=False)
     found = run(source)
     assert (found.security.encrypted, found.security.method) == (True, "aesv3, 256 bits")

@@ -334,9 +334,7 @@ async def test_a_name_that_leads_inside_is_refused_when_it_is_sent_to(bench: Ben
     assert delivery.attempts == 1, "it is not tried again, so nothing can be probed"
 
 
-async def test_what_was_allowed_at_the_submit_is_checked_again_when_it_is_sent(
-    bench: Bench, receiver: Receiver
-) -> None:
+async def test_a_url_allowed_at_the_submit_is_checked_again_when_it_is_sent(bench: Bench, receiver: Receiver) -> None:
     job_id = await bench.ended(receiver.url())
     async with bench.dispatching(webhook_hosts=("*",), fetch_networks=("10.0.0.0/8",)):
         assert "not public" in (await bench.until(job_id, "failed")).error
@@ -373,7 +371,7 @@ async def test_a_retry_waits_as_long_as_the_receiver_asks_for(bench: Bench, rece
         ("1 Jan 99999999999999999999 00:00:00 GMT", 0),
     ],
 )
-def test_what_a_receiver_asks_for_is_read_with_care(asked: str, seconds: float) -> None:
+def test_retry_after_of_a_receiver_is_parsed_strictly(asked: str, seconds: float) -> None:
     assert sender._seconds(asked) == seconds
 
 

@@ -235,7 +235,7 @@ async def test_an_errors_status_is_an_error_with_a_short_excerpt(tools: Tools, s
     assert server.asked["/status/404"] == 1
 
 
-async def test_what_may_be_repeated_is_repeated_and_retry_after_is_honoured(tools: Tools, server: Outside) -> None:
+async def test_idempotent_requests_are_retried_and_retry_after_is_honoured(tools: Tools, server: Outside) -> None:
     began = time.monotonic()
     answer = await tools.get(server.url("/status/503?times=1&after=1"))
     assert (answer["status"], answer["timings"]["attempts"]) == (200, 2)
@@ -264,7 +264,7 @@ async def test_all_attempts_share_one_deadline(tools: Tools, server: Outside) ->
         await tools.get(server.url("/hang"), timeout_seconds=11)
 
 
-async def test_what_has_not_changed_is_not_sent_again(tools: Tools, server: Outside) -> None:
+async def test_an_unchanged_page_is_not_sent_again(tools: Tools, server: Outside) -> None:
     first = await tools.get(server.url("/etag"))
     result = await tools.call("http_get", url=server.url("/etag"), etag=first["headers"]["etag"])
     assert not result.is_error

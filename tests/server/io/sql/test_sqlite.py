@@ -247,7 +247,7 @@ async def test_a_locked_database_is_a_clear_error_in_time(threads: SQLiteThreads
 
 
 @pytest.mark.parametrize("name", ["a.db#x", "a.db?mode=rwc", "a%20b.db", "ü ;'\".db", "a.db?vfs=x&immutable=1"])
-async def test_every_name_of_a_file_is_taken_as_it_is(threads: SQLiteThreads, tmp_path: Path, name: str) -> None:
+async def test_every_file_name_is_used_literally(threads: SQLiteThreads, tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     connection = sqlite3.connect(f"file://{quote(str(file))}", uri=True)
     connection.execute("CREATE TABLE here (a)")

@@ -43,7 +43,7 @@ def test_truncated_pictures_fail_whatever_other_libraries_have_set(run: Run, mon
         (encoded("TGA"), "not a picture"),
     ],
 )
-def test_what_is_not_an_accepted_picture_is_named(run: Run, content: bytes, words: str) -> None:
+def test_a_file_that_is_no_accepted_picture_is_named(run: Run, content: bytes, words: str) -> None:
     with pytest.raises(JobError) as failed:
         run(content, "jpg")  # the name says JPEG, the bytes do not
     assert words in failed.value.message

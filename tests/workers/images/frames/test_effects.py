@@ -54,7 +54,7 @@ def test_blurring_does_not_darken_transparent_edges(run: Run) -> None:
 
 @pytest.mark.parametrize("method", ["fill", "pixelate", "blur"])
 @pytest.mark.parametrize("size", [None, 250])
-def test_redaction_leaves_nothing_of_what_was_there(run: Run, method: str, size: int | None) -> None:
+def test_redaction_leaves_nothing_of_the_original(run: Run, method: str, size: int | None) -> None:
     """Two secrets of the same average become the same pixels; and outside the box nothing changes."""
     results = []
     for phase in (0, 1):

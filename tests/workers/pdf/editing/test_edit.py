@@ -324,7 +324,7 @@ def test_a_missing_or_wrong_password_is_reported(run: EditAll, password: str | N
     assert failed.value.reason == "wrong_password"
 
 
-def test_what_the_owner_forbids_needs_the_owner_password(run: EditAll) -> None:
+def test_forbidden_operations_need_the_owner_password(run: EditAll) -> None:
     source = pdfs.locked(A, user="", modify_other=False, extract=False)
     with pytest.raises(JobError, match="does not permit to copy, modify: send the owner password") as failed:
         run([source], {"op": "decrypt"})
