@@ -32,7 +32,8 @@ def _decode(code: int, data: bytes) -> object:
         case 1:
             return asyncio.CancelledError()
         case 2:
-            failure = unpack(data)
+            # Plain data: decoded with this hook, values within values would recurse until the process crashes.
+            failure = msgpack.unpackb(data, strict_map_key=False)
             return JobError(failure["message"], code=failure["code"], retryable=failure["retryable"])
     return msgpack.ExtType(code, data)
 

@@ -38,9 +38,9 @@ _REFUSED: Final = {
     command: instead
     for instead, commands in {
         _BLOCKING: "BLPOP,BRPOP,BRPOPLPUSH,BLMOVE,BLMPOP,BZPOPMIN,BZPOPMAX,BZMPOP,WAIT,WAITAOF",
-        _SUBSCRIBING: "SUBSCRIBE,PSUBSCRIBE,SSUBSCRIBE,UNSUBSCRIBE,PUNSUBSCRIBE,SUNSUBSCRIBE,MONITOR",
+        _SUBSCRIBING: "SUBSCRIBE,PSUBSCRIBE,SSUBSCRIBE,UNSUBSCRIBE,PUNSUBSCRIBE,SUNSUBSCRIBE,MONITOR,SYNC,PSYNC",
         _TRANSACTION: "MULTI,EXEC,DISCARD,WATCH,UNWATCH",
-        _STATE: "SELECT,AUTH,HELLO,RESET,QUIT,CLIENT REPLY",
+        _STATE: "SELECT,AUTH,HELLO,RESET,QUIT,CLIENT REPLY,CLIENT TRACKING",
     }.items()
     for command in commands.split(",")
 }
@@ -69,10 +69,11 @@ class MultiplexedRedis(ArqRedis):
             RedisError: the server refuses it, or does not answer.
             ValueError: it would hold up, or change, the connection that all tasks share.
         """
-        name, *rest = command
-        _check(name, rest)
-        # redis-py writes subcommands with their command, as in "SCRIPT LOAD".
-        reply = await self.multiplexer.call((*name.split(), *rest) if " " in name else command)
+        name = str_if_bytes(command[0])
+        if " " in name:  # redis-py writes subcommands with their command, as in "SCRIPT LOAD"
+            command = (*name.split(), *command[1:])
+        _check(command)
+        reply = await self.multiplexer.call(command)
         options.pop("keys", None)
         in_form = self.response_callbacks.get(name)
         return in_form(reply, **options) if in_form else reply
@@ -83,12 +84,14 @@ class MultiplexedRedis(ArqRedis):
         await super().aclose(close_connection_pool)
 
 
-def _check(name: str, rest: list[Any]) -> None:
+def _check(command: tuple[Any, ...]) -> None:
     """Refuse a command that needs a connection of its own."""
-    name = name.upper()
+    name = str_if_bytes(command[0]).upper()
+    if name == "CLIENT" and len(command) > 1:
+        name += f" {str_if_bytes(command[1])}".upper()
     instead = _REFUSED.get(name)
     if name in ("XREAD", "XREADGROUP"):
-        options = takewhile(lambda part: part != "STREAMS", (str(str_if_bytes(part)).upper() for part in rest))
+        options = takewhile(lambda part: part != "STREAMS", (str(str_if_bytes(part)).upper() for part in command[1:]))
         instead = _BLOCKING if "BLOCK" in options else None
     if instead:
         message = f"{name} is refused on the connection that all tasks share: {instead}."

@@ -48,6 +48,19 @@ def test_an_unknown_extension_is_data_and_runs_nothing() -> None:
     assert codec.unpack(msgpack.packb(msgpack.ExtType(99, b"x"))) == msgpack.ExtType(99, b"x")
 
 
+def test_failures_within_failures_are_data_however_deep() -> None:
+    """They come from arq's clients and from children; a decoder that followed them would crash the worker."""
+    data = msgpack.packb(JobError("why").to_wire())
+    for _ in range(100_000 // len(data)):
+        data = msgpack.packb(msgpack.ExtType(2, data))
+    nested = msgpack.packb({"message": "why", "code": "own", "retryable": False, "more": msgpack.ExtType(2, data)})
+    found = codec.unpack(msgpack.packb(msgpack.ExtType(2, nested)))
+    assert isinstance(found, JobError)
+    assert found.message == "why"
+    with pytest.raises((KeyError, TypeError)):
+        codec.unpack(msgpack.packb(msgpack.ExtType(2, data)))
+
+
 def test_the_text_of_an_idempotency_key_never_reaches_the_name_of_a_key() -> None:
     key = schema.idempotency_key("alice", "a:b\n*")
     assert key != schema.idempotency_key("alice", "a:b\n**")

@@ -161,6 +161,27 @@ async def test_a_command_that_would_stall_or_change_the_shared_connection_is_ref
     assert await _echo(redis, "a") == b"a"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("BLPOP a 1",),
+        (b"BLPOP", b"a", 1),
+        ("CLIENT", "REPLY", "OFF"),
+        (b"client", b"reply", b"off"),
+        ("CLIENT  REPLY", "OFF"),
+        ("CLIENT", "TRACKING", "ON"),
+        ("XREAD BLOCK 0 STREAMS a 0",),
+        ("SYNC",),
+        ("PSYNC", "?", "-1"),
+    ],
+    ids=str,
+)
+async def test_a_command_is_refused_however_it_is_written(redis: ArqRedis, command: tuple[Any, ...]) -> None:
+    with pytest.raises(ValueError, match="is refused"):
+        await _say(redis, *command)
+    assert await _say(redis, b"ECHO", b"a") == b"a"
+
+
 async def test_redis_pys_own_methods_are_refused_as_well(redis: ArqRedis) -> None:
     with pytest.raises(ValueError, match="BLPOP"):
         await redis.blpop(["a"], 1)  # type: ignore[misc]

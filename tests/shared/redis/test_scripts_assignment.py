@@ -294,6 +294,23 @@ async def test_a_claim_carries_the_artifacts_and_urls_that_the_input_names(
     assert codec.unpack(taken.references or b"") == [names[0], names[3]]
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_the_references_of_a_job_end_with_it(
+    redis: ArqRedis, caller: Caller, one: Steps, *, cancelled: bool
+) -> None:
+    """A URL may hold a secret; the payload, which has it as well, is deleted then."""
+    files = Files.model_validate({"files": ["https://h.example/x?signature=secret"]})
+    job_id = await caller.submit(reads_files, files)
+    assert await redis.hexists(schema.RECORD + job_id, "references")  # type: ignore[misc]
+    if cancelled:
+        await caller.queue.cancel(job_id, principal=ALICE)
+    else:
+        await one.finish(await one.claim_one(job_id))
+    assert (await caller.get(job_id)).state.terminal
+    assert not await redis.hexists(schema.RECORD + job_id, "references")  # type: ignore[misc]
+    assert not await redis.exists(schema.PAYLOAD + job_id)
+
+
 async def test_a_claim_of_an_input_without_files_says_that_there_are_none(caller: Caller, one: Steps) -> None:
     await caller.submit(kind, Text())
     assert codec.unpack((await one.claim())[0].references or b"") == []

@@ -190,6 +190,26 @@ async def test_an_expired_job_fails_and_says_so(client: ArqRedis, worker: Steps)
     assert (await job.status(), await _queued(client)) == (JobStatus.complete, [])
 
 
+@pytest.mark.parametrize(
+    ("job_id", "found"),
+    [
+        *(("jäb".encode(), 1), ("\u0800\ud7ff\ue000\uffff".encode(), 1), ("\U00010000\U0010ffff\0".encode(), 1)),
+        *((b"\xff", 0), (b"a\x80", 0), (b"\xc3", 0), (b"\xc0\x80", 0), (b"\xe0\xc2\x80\x80\x80", 0)),
+        *((b"\xed\xa0\x80", 0), (b"\xf0\x80\x80\x80", 0), (b"\xf4\x90\x80\x80", 0)),
+    ],
+)
+async def test_an_id_that_is_no_text_reaches_no_worker(
+    redis: ArqRedis, worker: Steps, job_id: bytes, found: int
+) -> None:
+    """Arq's own clients write text; a worker that cannot name a job would end with it, and the next one as well."""
+    await redis.set(schema.PAYLOAD.encode() + job_id, b"x", px=60_000)
+    await redis.zadd(QUEUE, {job_id: 1})
+    assert await worker.sweep() == found
+    assert [claim.job_id.encode() for claim in await worker.claim()] == [job_id] * found
+    assert await redis.zcard(QUEUE) == found
+    await redis.flushall()
+
+
 async def test_a_job_that_expires_in_its_subqueue_is_claimed_without_a_payload(client: ArqRedis, worker: Steps) -> None:
     """The worker ends it as expired; an execution does not extend the client's expiry either."""
     job = await _enqueue(client, "a", defer=PAST - 1, expires=0.3)

@@ -17,9 +17,11 @@ from arq.jobs import Job, JobStatus, ResultNotFound
 import offloop.arq
 from offloop.errors import JobError
 from offloop.redis import codec, schema
-from offloop_workers.engine import dispatch
+from offloop_workers.children import payload
+from offloop_workers.engine import dispatch, execution
 from support.processes import alive
 from support.serving import Begin
+from support.steps import Steps
 from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -268,6 +270,32 @@ async def test_a_pickled_job_is_refused(valkey: str, redis: ArqRedis, begin: Beg
 def _ready(redis: ArqRedis) -> ArqRedis:
     redis.default_queue_name = QUEUE
     return redis
+
+
+async def test_a_payload_that_was_lost_with_its_worker_is_not_read_again(
+    stock: ArqRedis, redis: ArqRedis, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be what ended the worker: each of them would read it, and end."""
+    job = await _enqueued(stock, "echo")
+    dead = Steps(redis, "dead")
+    await eventually(dead.sweep)
+    await dead.claim_one(job.job_id)
+    await dead.lose(job.job_id)
+    read: list[bytes] = []
+    for module in (execution, payload):
+        monkeypatch.setattr(module, "kind_of", read.append)
+    await begin()
+    with pytest.raises(JobError, match=r"^The job was lost with its worker 1 time\(s\)"):
+        await job.result(timeout=20, poll_delay=SOON)
+    assert read == []
+
+
+async def test_the_name_of_an_unknown_kind_is_repeated_in_part(stock: ArqRedis, redis: ArqRedis, begin: Begin) -> None:
+    await begin()
+    job = await _enqueued(stock, "x" * 1_000_000)
+    with pytest.raises(JobError, match="does not know 'xxx"):
+        await job.result(timeout=20, poll_delay=SOON)
+    assert await redis.strlen(schema.RESULT + job.job_id) < 1000
 
 
 async def test_the_pool_of_offloop_is_arqs_ready_made(valkey: str, redis: ArqRedis, begin: Begin) -> None:

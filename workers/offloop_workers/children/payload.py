@@ -1,11 +1,11 @@
 """The payload of a job: arq's envelope with the kind's name and the arguments, which make the kind's input.
 
-It is read where it is needed, as a rule only in the child. `arq.jobs` could read it too, but a zygote does without arq.
+It is read where it is needed, as a rule only in the child.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from offloop.errors import JobError
 from offloop.kinds import contract
@@ -14,14 +14,16 @@ from offloop.redis.codec import unpack
 if TYPE_CHECKING:
     from offloop.kinds.kind import Kind, Model
 
+_MAX_NAME: Final = 200
+
 
 def kind_of(payload: bytes) -> str:
-    """The name of the kind.
+    """The name of the kind, cut to `_MAX_NAME` characters: it is repeated in logs and outcomes.
 
     Raises:
         JobError: ``bad_input``: this is not a job in msgpack.
     """
-    return _unpacked(payload)[0]
+    return _unpacked(payload)[0][:_MAX_NAME]
 
 
 def input_of(payload: bytes, kind: Kind[Any, Any]) -> Model:

@@ -133,16 +133,21 @@ class Performer:
         """
         if not claim.payload:
             raise EXPIRED.with_traceback(None)
+        if claim.tries > claim.allowed:  # before its payload is read, which may be what ended the workers before
+            lost = (
+                f"{claim.kind or 'The job'} was lost with its worker {claim.tries - 1} time(s); it is not run again, "
+            )
+            message = lost + (
+                "because it seems to end every worker that runs it."
+                if claim.allowed > 1
+                else "because its kind allows no retries."
+            )
+            raise JobError(message, code="crashed", retryable=claim.allowed == 1)
         name = claim.kind or payload.kind_of(claim.payload)
         kind = self._kinds.get(name)
         if kind is None:
             message = f"this worker does not know {name!r}: set OFFLOOP_JOB_MODULES for it as for the front end"
             raise JobError(message, code="unknown_kind")
-        if claim.tries > claim.allowed:
-            message = f"{name} was lost with its worker {claim.tries - 1} time(s); it is not run again, because " + (
-                "it seems to end every worker that runs it." if claim.allowed > 1 else "its kind allows no retries."
-            )
-            raise JobError(message, code="crashed", retryable=claim.allowed == 1)
         if claim.references is None:
             return kind, [str(reference) for reference in references(payload.input_of(claim.payload, kind))]
         return kind, claim.references

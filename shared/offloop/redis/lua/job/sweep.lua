@@ -15,6 +15,7 @@
 --- @include "lib/queue/requeue"
 --- @include "lib/record/read"
 --- @include "lib/stock/adopt"
+--- @include "lib/stock/is_text"
 --- @include "lib/stock/unknown_due"
 --- @include "lib/worker/wake_worker"
 --- @const ABORTED DAY_MS LEASES PAYLOAD QUEUE RECORD RESULT
@@ -63,10 +64,11 @@ local function abort(id)
   return true
 end
 
--- Enqueue an id of arq's queue that has no record, or that of an earlier job.
+-- Enqueue an id of arq's queue that has no record, or that of an earlier job. One that is not text, which no worker
+-- could name, is ended.
 local function enqueue_stock(id)
   local state, principal = unpack(redis.call('HMGET', RECORD .. id, 'state', 'principal'))
-  if redis.call('EXISTS', PAYLOAD .. id) == 1 and (not state or principal == '') then
+  if is_text(id) and redis.call('EXISTS', PAYLOAD .. id) == 1 and (not state or principal == '') then
     adopt(id, queue, time, keep)
     enqueue(id, queue, 'batch', '', 'RPUSH')
     found = found + 1

@@ -37,6 +37,8 @@ local function conclude(id, record, state, result, keep)
   redis.call('SET', RESULT .. id, result, 'PX', stay)
   redis.call('HSET', RECORD .. id, 'state', state, 'finished', time, 'expires', time + keep)
   redis.call('PEXPIRE', RECORD .. id, stay)
+  -- As the payload, they end with the job: a URL may hold a secret. One byte is the empty list.
+  if record.references and #record.references > 1 then redis.call('HDEL', RECORD .. id, 'references') end
   if key and redis.call('GET', key) == id then redis.call('PEXPIRE', key, keep) end
   redis.call('DEL', PAYLOAD .. id, LEASE .. id, JOINED .. id, GONE .. id)
   if record.token then
