@@ -6,21 +6,27 @@ import asyncio
 import resource
 import threading
 import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from offloop_server.runtime.loop_monitor import BOUNDS, INTERVAL_SECONDS, LATE_SECONDS, STALL_SECONDS, Watchdog
 
-pytestmark = pytest.mark.anyio
 STALL = 3 * STALL_SECONDS
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Both event loops that a front end may run on."""
-    return "asyncio", {"use_uvloop": request.param}
+def on_both_loops(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on asyncio's loop and on uvloop, each made for it: fixtures of other tests may hold a shared one."""
+
+    @pytest.mark.parametrize("make", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+    def run(make: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        with asyncio.Runner(loop_factory=make) as runner:
+            runner.run(test())
+
+    return run
 
 
 def block_the_loop(seconds: float) -> None:
@@ -41,11 +47,7 @@ async def let_the_timer_run() -> None:
     await asyncio.sleep(INTERVAL_SECONDS / 2)
 
 
-async def test_the_loop_is_the_one_that_the_test_is_named_after(anyio_backend: tuple[str, dict[str, Any]]) -> None:
-    module = type(asyncio.get_running_loop()).__module__
-    assert module.startswith("uvloop") == anyio_backend[1]["use_uvloop"]
-
-
+@on_both_loops
 async def test_a_stall_is_logged_once_with_the_blocking_stack_and_its_length_at_the_end() -> None:
     with capture_logs() as logged:
         async with Watchdog() as watchdog:
@@ -63,6 +65,7 @@ async def test_a_stall_is_logged_once_with_the_blocking_stack_and_its_length_at_
     assert watchdog.lag.peak >= STALL - INTERVAL_SECONDS
 
 
+@on_both_loops
 async def test_two_stalls_are_two_reports() -> None:
     with capture_logs() as logged:
         async with Watchdog() as watchdog:
@@ -74,6 +77,7 @@ async def test_two_stalls_are_two_reports() -> None:
     assert [line["event"] for line in logged].count("event loop stall ended") == 2
 
 
+@on_both_loops
 async def test_the_shortest_stall_is_seen_wherever_the_timer_falls_due() -> None:
     with capture_logs():
         async with Watchdog() as watchdog:
@@ -84,6 +88,7 @@ async def test_the_shortest_stall_is_seen_wherever_the_timer_falls_due() -> None
     assert watchdog.lag.stalls == 5
 
 
+@on_both_loops
 async def test_lateness_is_counted_in_a_histogram() -> None:
     async with Watchdog() as watchdog:
         await asyncio.sleep(3 * INTERVAL_SECONDS)
@@ -99,6 +104,7 @@ async def test_lateness_is_counted_in_a_histogram() -> None:
         assert sum(lag.buckets[4:]) >= 1
 
 
+@on_both_loops
 async def test_a_loop_that_waits_is_measured_and_is_not_stalled() -> None:
     with capture_logs() as logged:
         async with Watchdog() as watchdog:
@@ -107,6 +113,7 @@ async def test_a_loop_that_waits_is_measured_and_is_not_stalled() -> None:
     assert 1 <= watchdog.lag.count == sum(watchdog.lag.buckets)
 
 
+@on_both_loops
 async def test_the_end_leaves_neither_thread_nor_timer() -> None:
     async with Watchdog() as watchdog:
         assert "watchdog" in [thread.name for thread in threading.enumerate()]
@@ -117,6 +124,7 @@ async def test_the_end_leaves_neither_thread_nor_timer() -> None:
     await watchdog.__aexit__(None, None, None)
 
 
+@on_both_loops
 async def test_an_idle_monitor_costs_next_to_nothing() -> None:
     """0.1 % of a core is the aim, which a shared machine blurs; ten times as much would be a mistake in the code."""
     async with Watchdog():
