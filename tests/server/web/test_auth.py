@@ -80,9 +80,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         _load(f"@{tmp_path / 'missing'}")
 
 
-@pytest.mark.parametrize("text", ["", "# nobody yet\n"])
+@pytest.mark.parametrize("text", ["", "# no keys yet\n"])
 def test_a_file_without_keys_does_not_open_the_door(tmp_path: Path, text: str) -> None:
-    """Whoever names a file of keys wants keys to be asked for."""
+    """A configured file of keys means that keys are required."""
     path = tmp_path / "keys"
     path.write_text(text)
     with pytest.raises(SettingsError, match=r"^OFFLOOP_API_KEYS: "):

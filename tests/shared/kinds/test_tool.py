@@ -139,7 +139,7 @@ def test_the_options_are_the_fields_of_a_tool_with_the_same_types() -> None:
 
 def test_a_tool_may_not_have_the_name_of_another_or_of_a_job() -> None:
     def same(value: Nothing) -> Nothing:
-        """Whatever."""
+        """A function."""
         return value
 
     one, other, kind = tool()(same), tool()(same), job()(same)

@@ -355,7 +355,7 @@ async def test_an_item_that_waited_too_long_has_failed(
 
 
 async def test_ended_items_are_kept_as_long_as_their_batch(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
-    """However long it takes; and no longer once the last batch that they belong to has ended."""
+    """For as long as it takes, until the last batch that they belong to has ended."""
     batch = await begin(redis, texts("a", "b"), pure)
     other = await begin(redis, texts("a", "c"), pure)
     jobs = {taken.job_id: taken for taken in await worker.claim(9)}

@@ -274,7 +274,7 @@ async def test_only_the_deployments_own_keys_stay_for_ever(redis: ArqRedis, call
 async def test_keys_of_waiting_jobs_are_gone_with_the_last_of_them(
     redis: ArqRedis, caller: Caller, worker: Steps
 ) -> None:
-    """However each of them ends."""
+    """For each way that they end."""
     for job_id in ("finished", "running", "lost", "queued"):
         await caller.submit(kind, Text(), job_id=job_id)
     await caller.submit(kind, Text(), job_id="batch", wait_seconds=0)

@@ -73,7 +73,7 @@ def test_a_push_may_hold_bytes_that_are_no_text() -> None:
 
 
 def test_the_names_of_keys_do_not_meet() -> None:
-    """Whatever queue, level, principal or fingerprint they are made of."""
+    """For any queue, level, principal or fingerprint."""
     names = [
         *(name for queue in ("a", "b") for name in schema.sweep_keys(queue)),
         *(schema.same_input_key(principal, print_) for principal in ("a", "b") for print_ in ("a", "b")),

@@ -39,7 +39,7 @@ async def _served(worker: Steps, most: int = 1000) -> list[str]:
 
 @pytest.mark.parametrize("late", ["aaron", "zoe"])
 async def test_a_principal_after_a_flood_is_served_second(queue: JobQueue, worker: Steps, late: str) -> None:
-    """However the names sort."""
+    """Independent of the sort order of the names."""
     await _submit(queue, "mallory", *(f"m{number}" for number in range(300)))
     await _submit(queue, late, "first", "second")
     order = await _served(worker)

@@ -65,7 +65,7 @@ class Receiver:
 
     def __init__(self, host: str = LOCAL) -> None:
         self.received: list[Received] = []
-        self.most_at_once = 0
+        self.max_concurrent = 0
         self._host = host
         self._port = 0
         self._plans: dict[str, list[Reply]] = {}
@@ -112,7 +112,7 @@ class Receiver:
         with self._lock:
             self.received.append(request)
             self._inside += 1
-            self.most_at_once = max(self.most_at_once, self._inside)
+            self.max_concurrent = max(self.max_concurrent, self._inside)
             planned = self._plans.get(request.path) or [Reply()]
             reply = planned.pop(0) if len(planned) > 1 else planned[0]
         if reply.hangs:

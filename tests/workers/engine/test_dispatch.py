@@ -62,7 +62,7 @@ async def _order(url: str, count: int, queues: Iterable[str]) -> list[str]:
 
 @pytest.mark.parametrize("number", [2, 8])
 async def test_a_flood_in_one_queue_does_not_starve_the_others(redis: ArqRedis, valkey: str, number: int) -> None:
-    """Whichever it is, and however many queues there are."""
+    """For each queue, and for any number of queues."""
     used = KINDS[:number]
     for kind in used:
         for _ in range(12):
@@ -91,7 +91,7 @@ async def test_jobs_without_a_waiting_caller_go_on_while_others_pour_in(
 
 
 async def test_a_flood_by_one_delays_another_by_one_job(redis: ArqRedis, valkey: str) -> None:
-    """Whatever their names are."""
+    """For any names."""
     for late in ("aaa", "zzz"):
         await redis.flushall()
         for _ in range(30):

@@ -117,7 +117,7 @@ async def test_a_job_that_is_no_longer_the_workers_is_let_go_of(
     row |= {"attempt": 1, "principal": ALICE, "kind": kind.name, "queue": kind.queue}
     with capture_logs() as logged:
         await redis.publish(schema.CONTROL_CHANNEL + worker.owner, codec.pack(["run", codec.pack_for_lua(row)]))
-        await eventually(lambda: _said(logged, "lease lost"))
+        await eventually(lambda: _logged(logged, "lease lost"))
         await eventually(lambda: _idle(worker))
     if not kind.retries:
         assert notes.read_text() == "1\n"
@@ -129,7 +129,7 @@ async def _noted(notes: Path, runs: int) -> bool:
     return os.path.exists(notes) and os.stat(notes).st_size == 2 * runs  # noqa: ASYNC240, PTH110, PTH116 -- no time
 
 
-async def _said(logged: list[Any], what: str) -> bool:
+async def _logged(logged: list[Any], what: str) -> bool:
     return any(what in line["event"] for line in logged)
 
 

@@ -258,7 +258,7 @@ async def test_a_slow_host_holds_up_no_other(bench: Bench, receiver: Receiver) -
         with receiving("127.0.0.2") as quick:
             for _ in range(3):
                 await bench.until(await bench.ended(quick.url()), "delivered")
-        assert len(receiver.received) == receiver.most_at_once == MAX_PER_DESTINATION
+        assert len(receiver.received) == receiver.max_concurrent == MAX_PER_DESTINATION
         receiver.release()
         for job_id in slow:
             assert (await bench.until(job_id, "delivered")).attempts == 1
