@@ -52,8 +52,8 @@ class Quotas:
     """Quotas of all principals.
 
     Args:
-        redis: where the counts are.
-        quota: of each principal.
+        redis: holds the counts.
+        quota: quota of each principal.
     """
 
     def __init__(self, redis: RedisClient, quota: Quota) -> None:

@@ -40,7 +40,7 @@ class Artifact:
         size: bytes; -1 for an upload that has not arrived.
         sha256: lower-case hexadecimal, ``""`` for an upload that has not arrived.
         expires: until when it can be read, in ms since 1970.
-        blob: where the bytes lie in the store.
+        blob: name of the blob that holds the bytes.
     """
 
     artifact_id: str
@@ -77,7 +77,7 @@ class ArtifactStore:
 
     Args:
         url: ``file:///folder``, ``s3://…``, ``gs://…`` or ``az://…``; credentials come from the environment.
-        redis: where the records are.
+        redis: holds the records.
         retention_seconds: how long an artifact can be read.
         quota: what one principal may keep.
     """

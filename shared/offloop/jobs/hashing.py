@@ -230,7 +230,7 @@ class ToVerify(Files):
 
 
 class Moved(Model):
-    """A file that is not where the manifest says, while an unlisted one has its digest."""
+    """A file missing from its listed path, while an unlisted file has its digest."""
 
     listed: str
     found: str

@@ -39,7 +39,7 @@ class DeclaredTool(Generic[InputT, OutputT]):
         input: its arguments.
         output: its answer.
         function: ``input -> output``, or ``async input -> output``.
-        seconds: time limit of a call; a ``def`` that takes longer goes on in its thread, and its result is dropped.
+        seconds: time limit of a call; a ``def`` that takes longer continues in its thread, and its result is dropped.
         read_only: it changes nothing.
         destructive: it may change or remove what was there.
         idempotent: the same call again changes nothing more.

@@ -40,7 +40,7 @@ PAGE_BYTES: Final = 262_144
 """Bytes of all outcomes in one answer; a client may refuse a megabyte, and a model cannot use so much."""
 
 MAX_FAILURES: Final = 20
-"""Failed items that are named in every answer, whichever page it shows."""
+"""Failed items named in every answer, whatever its page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Item:
         index: position in the batch, from 0.
         job_id: the job that does it; equal items may share one.
         state: of that job.
-        outcome: how it ended, if it has and is not `omitted`.
+        outcome: its outcome, if it has ended and is not `omitted`.
         omitted: its outcome is too large for this answer.
     """
 
@@ -67,13 +67,13 @@ class BatchPage:
     """A batch as it is now, with some of its items.
 
     Attributes:
-        total: items in all.
-        succeeded: of them, so far.
-        failed: of them, so far.
-        cancelled: of them, so far; also those that it gave up and others go on with.
-        items: a page of them, in their order.
-        failures: the first that failed, whether or not they are on the page.
-        after: the index of the next page's first item; None at the end.
+        total: number of items.
+        succeeded: items that succeeded so far.
+        failed: items that failed so far.
+        cancelled: items cancelled so far, including detached items that other requests share.
+        items: a page of items, in their order.
+        failures: the first failed items, on this page or not.
+        after: index of the first item of the next page; None at the end.
     """
 
     total: int
@@ -121,7 +121,7 @@ class Batches:
             key: the caller's idempotency key.
             wait: the batch's changes are pushed to this process.
             subscription: a URL that gets a delivery of the batch's end.
-            stop_on_error: the first item that fails ends those that have not ended.
+            stop_on_error: the first failed item cancels the remaining ones.
 
         Raises:
             BadInput: more items than may ever wait; or the subscription's URL has answered 410 Gone.
@@ -189,7 +189,7 @@ class Batches:
         return {"retention": self._bounds.retention_seconds * 1000, **packed}
 
     def _items(self, kind: Kind[Any, Any], requests: Sequence[Request]) -> bytes:
-        """The jobs and their indices; equal items of a pure kind have one job, since they are read at one time."""
+        """The jobs and the indices they stand for; equal items of a pure kind share one job."""
         numbers: dict[object, int] = {}
         jobs: list[list[Any]] = []
         indices: list[int] = []
@@ -203,7 +203,7 @@ class Batches:
 
 
 async def read(redis: RedisClient, job_id: str, *, start: int = 0) -> BatchPage | None:
-    """A batch that the caller may see, with a page of its items; None where it has expired meanwhile.
+    """A batch with a page of its items, without a check of its owner; None if it has expired.
 
     Raises:
         Unavailable: Redis does not answer.
@@ -224,7 +224,7 @@ async def read(redis: RedisClient, job_id: str, *, start: int = 0) -> BatchPage 
 
 
 async def _items(redis: RedisClient, numbered: list[tuple[int, str]], budget: int) -> list[Item]:
-    """Items with their outcomes, as many of these as the budget has bytes for."""
+    """Items with their outcomes; an outcome beyond the budget of bytes is omitted."""
     async with redis.pipeline(transaction=False) as pipe:
         for _, job_id in numbered:
             pipe.hmget(schema.RECORD + job_id, SNAPSHOT_FIELDS)

@@ -1,8 +1,8 @@
 """Schema: names of keys, channels and fields, and the bounds that scripts hold.
 
-arq's own keys stay the truth for arq's own data (queue, payload, lease, result, abort), so that its tools and an
-unmodified client of arq go on working; everything that is ours starts with ``offloop:``. arq's queue holds the jobs of
-principals while they wait, and those that a client of arq enqueued until they end.
+arq's data (queue, payload, lease, result, abort) stays under arq's own keys, so that its tools and an unmodified client
+of arq keep working; all other keys start with ``offloop:``. arq's queue holds the jobs of principals while they wait,
+and those that a client of arq enqueued until they end.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def rotation_key(queue: str, level: str) -> str:
 
 
 def sweep_keys(queue: str) -> list[str]:
-    """The lock of a queue's sweep, the time of the last one, and where its search for stock jobs goes on."""
+    """The lock of a queue's sweep, the time of the last one, and the offset of its scan for stock jobs."""
     return [f"offloop:sweep:{queue}", f"offloop:swept:{queue}", f"offloop:scan:{queue}"]
 
 

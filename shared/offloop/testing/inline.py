@@ -46,7 +46,7 @@ class InlineJob:
         output: the output model as plain data; None where the job failed.
         artifacts: plain data of each file that it made, as in an answer of the front end.
         warnings: warnings of the work.
-        error: why it failed; None where it did not.
+        error: reason of the failure; None if it succeeded.
     """
 
     job_id: str

@@ -49,9 +49,9 @@ class Delivery:
             the last retry) or ``disabled`` (the URL has answered 410).
         attempts: how often it was sent.
         status: the last HTTP status, if there was an answer.
-        error: what went wrong the last time, ``""`` where nothing did.
+        error: error of the last attempt, ``""`` if there was none.
         created: when the job was submitted, in ms.
-        next_attempt: when it is sent next, in ms, while it is pending.
+        next_attempt: time of the next attempt, in ms, while it is pending.
     """
 
     delivery_id: str
