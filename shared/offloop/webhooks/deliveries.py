@@ -12,7 +12,7 @@ from offloop.errors import Conflict, NotFound
 from offloop.redis import schema, scripts
 from offloop.redis.outage import answering
 from offloop.redis.paging import Index, decode_cursor
-from offloop.webhooks.events import new_secret
+from offloop.webhooks.signature import new_secret
 
 if TYPE_CHECKING:
     from offloop.redis import RedisClient

@@ -1,4 +1,4 @@
-"""Event of a delivery, and its signature: Standard Webhooks 1.0, https://www.standardwebhooks.com.
+"""Event of a delivery: the JSON that a destination receives.
 
 The event is created at the first attempt and stored with the delivery: a retry sends the same event, even if the job's
 record has expired meanwhile. Only the links to files are created for each attempt, since they expire after minutes.
@@ -6,12 +6,7 @@ record has expired meanwhile. Only the links to files are created for each attem
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
-import secrets
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from offloop.artifacts.store import Artifact
@@ -24,35 +19,11 @@ if TYPE_CHECKING:
 MAX_BODY: Final = 20_000 - 1
 """Bytes of a body; receivers may refuse larger ones."""
 
-_PREFIX: Final = "whsec_"
 _EXPIRED: Final = {
     "code": "expired",
     "message": "The job waited longer than jobs are kept, or its record expired before this could be sent.",
     "retryable": True,
 }
-
-
-def new_secret() -> str:
-    """A signing secret: 256 random bits in base64, behind ``whsec_``."""
-    return _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-
-
-def headers(delivery_id: str, seconds: int, signers: Sequence[str], body: bytes) -> dict[str, str]:
-    """The headers of one attempt.
-
-    Args:
-        delivery_id: the same at every attempt.
-        seconds: the time of this attempt, since 1970.
-        signers: the secrets that sign, newest first.
-        body: as it is sent.
-    """
-    signed = f"{delivery_id}.{seconds}.".encode() + body
-    return {
-        "content-type": "application/json",
-        "webhook-id": delivery_id,
-        "webhook-timestamp": str(seconds),
-        "webhook-signature": " ".join(f"v1,{_signature(secret, signed)}" for secret in signers),
-    }
 
 
 def event(record: Record) -> dict[str, Any]:
@@ -89,11 +60,6 @@ def body(content: dict[str, Any], links: Links | None) -> bytes:
     """
     artifacts = [_linked(artifact, links) for artifact in content["data"]["artifacts"]]
     return _json(_bounded({**content, "data": {**content["data"], "artifacts": artifacts}}))
-
-
-def _signature(secret: str, signed: bytes) -> str:
-    key = base64.b64decode(secret.removeprefix(_PREFIX))
-    return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
 
 
 def _event(job_id: str, kind: str, state: str, *, finished: int, **more: Any) -> dict[str, Any]:

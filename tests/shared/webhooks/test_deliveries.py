@@ -18,7 +18,8 @@ from offloop.queue.subscription import WebhookSubscription, webhook_policy
 from offloop.redis import codec, schema, scripts
 from offloop.settings import load
 from offloop.webhooks.deliveries import Delivery, DeliveryState, Webhooks
-from offloop.webhooks.events import MAX_BODY, body, event, headers, late_event, new_secret
+from offloop.webhooks.events import MAX_BODY, body, event, late_event
+from offloop.webhooks.signature import headers, new_secret
 from support.caller import ALICE, Caller
 from support.steps import KEEP_MS, Steps
 

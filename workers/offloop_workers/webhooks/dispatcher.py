@@ -24,7 +24,8 @@ from offloop.queue.subscription import webhook_policy
 from offloop.redis import codec, schema, scripts
 from offloop.redis.outage import AWAY, forever
 from offloop.webhooks.deliveries import SECRET_MS
-from offloop.webhooks.events import body, event, headers, late_event, new_secret
+from offloop.webhooks.events import body, event, late_event
+from offloop.webhooks.signature import headers, new_secret
 from offloop_workers.webhooks.sender import CUT_SHORT, SECONDS, DeliveryResult, WebhookSender
 
 if TYPE_CHECKING:
