@@ -289,6 +289,22 @@ async def test_an_abort_in_another_queue_is_left_to_its_own_sweep(
         await Job("a", client, _queue_name=schema.queue_key("other"), _deserializer=codec.unpack).result(timeout=5)
 
 
+async def test_aborts_for_a_queue_without_a_worker_hold_up_no_other(client: ArqRedis, worker: Steps) -> None:
+    for number in range(600):
+        await client.enqueue_job("do_nothing", _job_id=f"{number}", _queue_name=schema.queue_key("other"))
+    await client.zadd("arq:abort", {f"{number}": 1e12 * 2 for number in range(600)})
+    job = await _enqueue(client)
+    await client.zadd("arq:abort", {job.job_id: 1e12 * 3})
+
+    async def aborted() -> bool:
+        await worker.sweep()
+        return await job.status() is JobStatus.complete
+
+    await eventually(aborted)
+    assert await client.zcard("arq:abort") == 600
+    await client.flushall()
+
+
 async def test_a_job_of_a_principal_is_not_aborted_behind_its_back(
     redis: ArqRedis, client: ArqRedis, worker: Steps
 ) -> None:

@@ -100,7 +100,8 @@ end
 extend_leases()
 requeue_lapsed()
 redis.call('ZREMRANGEBYSCORE', ABORTED, '-inf', time - DAY_MS)
-for _, id in ipairs(redis.call('ZRANGE', ABORTED, 0, 499)) do
+-- Any of them: those of a queue without a worker stay for a day.
+for _, id in ipairs(redis.call('ZRANDMEMBER', ABORTED, 500)) do
   if abort(id) then redis.call('ZREM', ABORTED, id) end
 end
 adopt_due()
