@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -59,22 +59,25 @@ def pack_for_lua(value: dict[str, Any]) -> bytes:
     return packed
 
 
-def unpack_row(row: bytes, *, binary: Container[str]) -> dict[str, Any]:
+def unpack_row(row: bytes, *, binary: Iterable[str]) -> dict[str, Any]:
     """Decode one row of a script's answer as values by field.
 
     Args:
         row: a map from Lua's cmsgpack, which knows only byte strings.
-        binary: fields that stay as they are; in all others byte strings, and lists of them, become text.
+        binary: fields of byte strings, or of lists of them; all others are text.
     """
-    fields: dict[bytes, Any] = msgpack.unpackb(row, raw=True)
-    named = ((name.decode(), value) for name, value in fields.items())
-    return {name: value if name in binary else _text(value) for name, value in named}
+    # Decoded in C, there and back: one by one in Python, a claim's fields would take twice as long.
+    fields: dict[str, Any] = msgpack.unpackb(row, raw=False, unicode_errors="surrogateescape")
+    for name in binary:
+        if name in fields:
+            fields[name] = _bytes(fields[name])
+    return fields
 
 
-def _text(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode()
-    return [_text(each) for each in value] if isinstance(value, list) else value
+def _bytes(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    return [_bytes(each) for each in value] if isinstance(value, list) else value
 
 
 def unpack_order(message: bytes) -> list[Any]:

@@ -62,7 +62,7 @@ class Claim:
         fields = codec.unpack_row(row, binary=("payload", "references"))
         if packed := fields.pop("references", None):
             fields["references"] = codec.unpack(packed)
-        return cls(payload=fields.pop("payload", None), **fields, assigned=assigned)
+        return cls(payload=fields.pop("payload", None), assigned=assigned, **fields)
 
 
 class Claimer:
