@@ -1,17 +1,10 @@
-"""HTTP, SQL and gather tools, with the connections they share: the HTTP client and the database pools."""
+"""Tools for outside sources, loaded only where a host or a database is configured."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
-
-from offloop_server.io.gather import gather_tools
-from offloop_server.io.http.client import Fetcher
-from offloop_server.io.http.tools import http_tools
-from offloop_server.io.sql.databases import Databases
-from offloop_server.io.sql.queries import Queries
-from offloop_server.io.sql.tools import sql_tools
 
 if TYPE_CHECKING:
     from offloop.artifacts.store import ArtifactStore
@@ -21,15 +14,15 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def io_tools(settings: Settings, store: ArtifactStore) -> AsyncIterator[ToolFactory]:
-    """Open the connections, close them with the block; yields the factory of the tools that are configured."""
-    async with Fetcher(settings) as fetcher, Databases(settings) as databases:
-        queries = Queries(databases, store)
+    """Open the configured sources, close them with the block; yields the factory of their tools."""
+    if not (settings.fetch_hosts or settings.sql):
+        yield _no_tools
+        return
+    from offloop_server.io.sources import open_sources  # noqa: PLC0415 -- its libraries take a quarter of a front end
 
-        def tools(services: Services) -> list[AnyTool]:
-            return [
-                *http_tools(services, fetcher),
-                *sql_tools(services, queries),
-                *gather_tools(services, fetcher, queries),
-            ]
-
+    async with open_sources(settings, store) as tools:
         yield tools
+
+
+def _no_tools(_services: Services) -> list[AnyTool]:
+    return []

@@ -1,0 +1,35 @@
+"""HTTP, SQL and gather tools, with the connections they share: the HTTP client and the database pools."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from offloop_server.io.gather import gather_tools
+from offloop_server.io.http.client import Fetcher
+from offloop_server.io.http.tools import http_tools
+from offloop_server.io.sql.databases import Databases
+from offloop_server.io.sql.queries import Queries
+from offloop_server.io.sql.tools import sql_tools
+
+if TYPE_CHECKING:
+    from offloop.artifacts.store import ArtifactStore
+    from offloop.settings import Settings
+    from offloop_server.toolkit.services import AnyTool, Services, ToolFactory
+
+
+@asynccontextmanager
+async def open_sources(settings: Settings, store: ArtifactStore) -> AsyncIterator[ToolFactory]:
+    """Open the connections, close them with the block; yields the factory of the tools that are configured."""
+    async with Fetcher(settings) as fetcher, Databases(settings) as databases:
+        queries = Queries(databases, store)
+
+        def tools(services: Services) -> list[AnyTool]:
+            return [
+                *http_tools(services, fetcher),
+                *sql_tools(services, queries),
+                *gather_tools(services, fetcher, queries),
+            ]
+
+        yield tools
