@@ -131,7 +131,7 @@ _FREE_AT_ZERO = frozenset({"pages", "pixels"})
 
 
 def parse(text: str) -> dict[str, dict[str, float]]:
-    """Parse ``kind.limit=value``, by comma, into values by kind and limit.
+    """Parse comma-separated ``kind.limit=value`` pairs into values by kind and limit.
 
     Raises:
         ValueError: an entry has another form; the message names it.
