@@ -1,6 +1,6 @@
 """Generated parts of the documentation: the settings page, the tables of kinds, the tree of modules.
 
-``./run docs`` writes them anew from the code; ``tests/test_docs.py`` compares them with the code.
+``./run docs`` writes them anew from the code; ``./run check`` and ``tests/test_docs.py`` compare them with the code.
 """
 
 from __future__ import annotations
@@ -58,11 +58,15 @@ def pages() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write the pages that differ, and name them."""
-    for page, text in pages().items():
-        if page.read_text("utf-8") != text:
+    """Write the pages that differ, and name them; with ``--check``, only name them, and exit with 1."""
+    differing = {page: text for page, text in pages().items() if page.read_text("utf-8") != text}
+    check = sys.argv[1:] == ["--check"]
+    for page, text in differing.items():
+        if not check:
             page.write_text(text, "utf-8")
-            sys.stdout.write(f"{page.relative_to(ROOT)}\n")
+        sys.stdout.write(f"{page.relative_to(ROOT)}{' is out of date: ./run docs writes it' if check else ''}\n")
+    if check and differing:
+        sys.exit(1)
 
 
 def settings_rows() -> Iterator[Iterable[object]]:
