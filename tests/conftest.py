@@ -26,7 +26,10 @@ from support.stack import stack as stacks
 from support.stack.stack import Stack
 from support.waiting import until
 
-pytest_plugins = ["hostile.summary", "support.caller", "support.postgres", "support.redis", "support.selection"]
+pytest_plugins = [
+    *("hostile.summary", "support.caller", "support.failures", "support.postgres", "support.redis"),
+    "support.selection",
+]
 """Modules with fixtures and hooks for all tests; a server starts with the first test that uses it."""
 
 _numbers = itertools.count(1)

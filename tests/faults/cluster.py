@@ -26,6 +26,7 @@ from offloop.queue.client import Bounds, JobQueue, new_id
 from offloop.queue.record import Record
 from offloop.redis import schema
 from offloop.redis.connection import connect
+from support.folders import FOLDERS
 from support.processes import Process
 from support.waiting import eventually, poll
 
@@ -84,7 +85,8 @@ class Cluster:
         for name in ("modules", "tmp"):
             (self.folder / name).mkdir()
         shutil.copy(str(fault_jobs.__file__), self.folder / "modules" / "fault_jobs.py")
-        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        FOLDERS.opened(self.folder)
+        self._stack.callback(FOLDERS.discard, self.folder)
         self._stack.callback(self._end_all)
         self._stack.push_async_callback(self.redis.aclose, close_connection_pool=True)
         await self._stack.enter_async_context(self.proxy)

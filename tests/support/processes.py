@@ -12,6 +12,9 @@ from pathlib import Path
 
 from offloop.processes.parent_death import die_with_parent_command
 
+STARTED: list[Process] = []
+"""Processes in the order of their start; `support.failures` reports their logs and forgets the ended ones."""
+
 SESSION = "TESTS_SESSION"
 """Environment variable that marks every process started by one test run."""
 STACK = "TESTS_STACK"
@@ -41,6 +44,9 @@ class Process:
                 start_new_session=True,
             )
         self.pid = self._popen.pid
+        # The descriptor outlives the folder of the log: a report may come after its removal.
+        self._reader = os.open(log, os.O_RDONLY)
+        STARTED.append(self)
 
     @property
     def running(self) -> bool:
@@ -51,6 +57,22 @@ class Process:
     def output(self) -> str:
         """Standard output and error so far."""
         return self.log.read_text(errors="replace")
+
+    @property
+    def written(self) -> int:
+        """Bytes of output so far."""
+        return os.fstat(self._reader).st_size
+
+    def tail(self, size: int, begin: int = 0) -> str:
+        """The whole lines among the last `size` bytes of the output, without the first `begin` bytes of it."""
+        end = self.written
+        start = max(begin, end - size)
+        text = os.pread(self._reader, end - start, start).decode(errors="replace")
+        return text if start == begin else text.partition("\n")[2]
+
+    def forget(self) -> None:
+        """Close the log; its output cannot be read any more."""
+        os.close(self._reader)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; no error if the process has ended."""

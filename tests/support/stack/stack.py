@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 
 from offloop.redis import schema
+from support.folders import FOLDERS
 from support.jobs import stack_jobs
 from support.processes import STACK, Process, listening_ports, wait_gone
 from support.stack.client import Caller, Mode, connected
@@ -87,6 +88,7 @@ class Stack:
             **({"api_keys": f"@{self._key_file()}"} if keys else {}),
             **settings,
         }
+        FOLDERS.opened(folder)
         self.valkey.start()
         OPEN.append(self)
 
@@ -185,7 +187,7 @@ class Stack:
                 if process.running:
                     process.kill()
             self.valkey.stop()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            FOLDERS.discard(self.folder)
 
     def _key_file(self) -> Path:
         file = self.folder / "keys"
