@@ -8,18 +8,19 @@ import importlib
 import itertools
 import json
 import os
+import pkgutil
 import re
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 from docs import generate
 
+import offloop_server
 from offloop import Context, JobError, Limits, Model, declare
 from offloop.kinds import catalogue
 from offloop.kinds.options import OPTIONS
@@ -27,14 +28,7 @@ from offloop.settings import Settings, load
 from offloop.testing import context
 from offloop_server.cli.stack import Stack
 from offloop_server.client import Offloop
-from offloop_server.io import gather
-from offloop_server.io.http import tools as http_tools
-from offloop_server.io.sql import tools as sql_tools
 from offloop_server.toolkit.light_tool import LightTool
-from offloop_server.tools import artifacts as artifact_tools
-from offloop_server.tools import batch as batch_tool
-from offloop_server.tools import jobs as job_tools
-from offloop_server.tools import webhooks as webhook_tools
 from offloop_workers.children import registry
 
 ROOT = Path(__file__).parents[1]
@@ -259,27 +253,17 @@ def test_only_features_built_on_a_shipped_kind_name_it() -> None:
 
 def light_tools() -> set[str]:
     """The names of the tools that the front end answers itself."""
-
-    def of(module: ModuleType) -> set[str]:
-        classes = [value for value in vars(module).values() if isinstance(value, type)]
-        return {str(one.name) for one in classes if issubclass(one, LightTool) and "name" in vars(one)}
-
-    return (
-        of(job_tools)
-        | of(batch_tool)
-        | of(artifact_tools)
-        | of(webhook_tools)
-        | of(gather)
-        | of(sql_tools)
-        | of(http_tools)
-    )
+    found = pkgutil.walk_packages(offloop_server.__path__, "offloop_server.")
+    modules = [importlib.import_module(module.name) for module in found]
+    classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    return {str(one.name) for one in classes if issubclass(one, LightTool) and "name" in vars(one)}
 
 
 def test_the_readme_lists_the_tools_that_there_are() -> None:
     section = (ROOT / "README.md").read_text("utf-8").split("\n## Tools\n")[1].split("\n## ")[0]
     listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert len(listed) == len(set(listed))
-    assert set(listed) == set(catalogue.load()) | light_tools()
+    assert set(listed) == set(catalogue.load()) | light_tools(), "a new tool needs a row in the README's table of tools"
 
 
 def test_the_floors_of_the_architecture_are_those_of_the_contract() -> None:

@@ -34,7 +34,7 @@ async def harness(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     root.mkdir()
     hashing.prepare(root)
     kinds = {name: _tightened(kind) for name, kind in catalogue.load().items()}
-    children = Children(2, ("pdf", "image", "hash"), folder / "temporary")
+    children = Children(2, catalogue.load().queues, folder / "temporary")
     async with AsyncExitStack() as stack:
         canary = await stack.enter_async_context(outside())
         settings = load({"OFFLOOP_FETCH_HOSTS": "*", "OFFLOOP_FETCH_PORTS": f"80,443,{canary.port}"})

@@ -405,7 +405,7 @@ async def test_every_tool_is_disconnected_from_in_some_test(env: Environment) ->
     light = {name for name, tool in tools.items() if "idempotency_key" not in tool.input_schema["properties"]}
     own = {"look_inside", "hold_thread", "hold_loop", "stall_loop", "fail_together"}
     brief = {"list_tables", "describe_table"}  # the same threads and connections as the queries
-    assert light - own - brief <= left
+    assert light - own - brief <= left, "a call of the new tool belongs in BRIEF, FETCHES or QUERIES"
     assert kinds <= set(tools)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx2
 
+from offloop.kinds import catalogue
 from offloop.redis import schema
 from support.folders import FOLDERS
 from support.jobs import stack_jobs
@@ -25,7 +26,7 @@ from support.stack.leaks import left_in_folders, left_in_redis
 from support.stack.valkey import Valkey
 from support.waiting import until
 
-QUEUES = ("default", "hash", "image", "pdf")
+QUEUES = ("default", *catalogue.load().queues)
 DRAIN_SECONDS = 2
 MAX_UPLOAD_MB = 2
 _PRINCIPALS = 500
