@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from offloop.errors import Refused
-from offloop.outbound.addresses import special
+from offloop.outbound.addresses import literal, special
 from offloop.outbound.policy import Policy
 from offloop.settings import load
 
@@ -200,3 +200,68 @@ def test_ports_are_a_list_and_a_network_of_the_operators_has_any_port() -> None:
     assert HERE.checked("example.org", 22, ["127.0.0.2"])
     with pytest.raises(Refused, match="private network"):
         HERE.checked("example.org", 22, ["127.0.0.2", "10.0.0.1"])
+
+
+def test_the_settings_give_hosts_networks_and_ports() -> None:
+    settings = {"HOSTS": "Example.org,*.example.net", "NETWORKS": "10.1.0.0/16,fd00::/8", "PORTS": "80,8443"}
+    policy = Policy.of(load({f"OFFLOOP_FETCH_{name}": value for name, value in settings.items()}))
+    networks = (ip_network("10.1.0.0/16"), ip_network("fd00::/8"))
+    assert policy == Policy(("example.org", "*.example.net"), networks, frozenset({80, 8443}))
+
+
+def test_a_connection_is_opened_only_to_an_allowed_host() -> None:
+    """The host of a redirect or of a pooled connection comes to `checked` without `check`."""
+    with pytest.raises(Refused, match=r"other\.example was not asked: OFFLOOP_FETCH_HOSTS allows example\.org\."):
+        Policy(hosts=("example.org",)).checked("other.example", 443, ["1.1.1.1"])
+
+
+def test_a_pattern_of_subdomains_allows_neither_its_name_nor_an_empty_label() -> None:
+    policy = Policy(hosts=("*.example.org",))
+    for host in ("example.org", ".example.org"):
+        with pytest.raises(Refused):
+            policy.checked(host, 443, ["1.1.1.1"])
+
+
+def test_a_refusal_lists_ten_hosts_and_all_ports() -> None:
+    hosts = tuple(f"h{number}.example" for number in range(11))
+    with pytest.raises(Refused) as refused:
+        Policy(hosts=hosts).check("http://example.org/")
+    assert refused.value.message == (
+        f"example.org was not asked: OFFLOOP_FETCH_HOSTS allows {', '.join(hosts[:10])}. Ask the operator to add "
+        "the host."
+    )
+    with pytest.raises(Refused, match=r"OFFLOOP_FETCH_PORTS allows 80, 443\.$"):
+        ANY.check("http://example.org:22/")
+
+
+def test_a_refused_address_is_logged_for_the_operator(capsys: pytest.CaptureFixture[str]) -> None:
+    """The caller is told only what the address is for."""
+    with pytest.raises(Refused) as refused:
+        ANY.checked("example.org", 443, ["10.1.2.3"])
+    assert refused.value.message == (
+        "example.org was not asked: it leads to an address that is not public (a private network). Ask a public host; "
+        "only the operator can allow a network, in OFFLOOP_FETCH_NETWORKS."
+    )
+    logged = "".join(capsys.readouterr())
+    assert "refused an address that is not public" in logged
+    assert "10.1.2.3" in logged
+    assert "example.org" in logged
+
+
+def test_an_ipv6_address_outside_the_allocated_part_says_so() -> None:
+    assert special(ip_address("4000::1")) == "not allocated"
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("fe80::1%eth0", "an address with a zone"),
+        ("127.0.0.1.", "Expected 4 octets"),
+        ("127.1", "Expected 4 octets"),
+        ("0x7f.1", "Expected 4 octets"),
+        ("1.2.3.400", "400"),
+    ],
+)
+def test_a_number_in_an_unusual_form_is_no_literal(host: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        literal(host)
