@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import httpx2
 from redis.exceptions import RedisError
 
 from faults import fault_jobs
@@ -27,7 +26,8 @@ from offloop.queue.record import Record
 from offloop.redis import schema
 from offloop.redis.connection import connect
 from support.folders import FOLDERS
-from support.processes import Process
+from support.processes import Process, inherited
+from support.stack.health import healthy
 from support.waiting import eventually, poll
 
 PRINCIPAL = "anonymous"
@@ -236,7 +236,7 @@ class Cluster:
             **settings,
         }
         environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")},
+            **inherited(),
             **{f"OFFLOOP_{name.upper()}": str(value) for name, value in given.items()},
             "PYTHONPATH": os.pathsep.join([*path, *filter(None, [os.environ.get("PYTHONPATH")])]),
             "TMPDIR": str(self.folder / "tmp"),
@@ -280,10 +280,7 @@ class Cluster:
 
 def _answers(process: ClusterProcess) -> bool:
     assert process.running, f"{process.name} has ended:\n{process.output[-3000:]}"
-    try:
-        return httpx2.get(f"{process.address}/healthz", trust_env=False, timeout=2).status_code == 200
-    except httpx2.HTTPError:
-        return False
+    return healthy(process.address)
 
 
 def _free_port() -> int:

@@ -111,6 +111,28 @@ class Process:
         return descendants_of(self.pid)
 
 
+def inherited() -> dict[str, str]:
+    """Environment of this process for one of an offloop under test: no settings, and bytecode is kept.
+
+    Containers often set ``PYTHONDONTWRITEBYTECODE``. Then each start of a worker or front end compiles all its modules
+    again: half of its CPU time.
+    """
+    left_out = ("OFFLOOP_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+
+
+def stop_all(processes: Iterable[Process], seconds: float = 10.0) -> dict[Process, int]:
+    """Send SIGTERM to the running ones among these processes, then wait for all; returns their exit codes.
+
+    Raises:
+        AssertionError: a process did not end in time; it is then killed.
+    """
+    running = [process for process in processes if process.running]
+    for process in running:
+        process.signal(signal.SIGTERM)
+    return {process: process.wait(seconds) for process in running}
+
+
 def descendants_of(pid: int) -> list[int]:
     """Process ids of all living descendants, depth first."""
     found: list[int] = []

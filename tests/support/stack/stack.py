@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
 import secrets
 import shutil
 import signal
@@ -12,22 +12,25 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import httpx2
+from redis import Redis
 
 from offloop.kinds import catalogue
 from offloop.redis import schema
 from support.folders import FOLDERS
 from support.jobs import stack_jobs
-from support.processes import STACK, Process, listening_ports, wait_gone
+from support.processes import STACK, Process, inherited, stop_all, wait_gone
 from support.stack.client import Caller, Mode, connected
+from support.stack.health import healthy
 from support.stack.leaks import left_in_folders, left_in_redis
 from support.stack.valkey import Valkey
 from support.waiting import until
 
 QUEUES = ("default", *catalogue.load().queues)
 DRAIN_SECONDS = 2
+START_SECONDS = 50
+"""Time limit of the start of a front end or worker: it takes 1 to 3 s of CPU time, and the machine may be busy."""
 MAX_UPLOAD_MB = 2
 _PRINCIPALS = 500
 
@@ -38,13 +41,18 @@ OPEN: list[Stack] = []
 class FrontEnd(Process):
     """An ``offloop serve``."""
 
-    port = 0
+    _port = 0
+
+    @property
+    def port(self) -> int:
+        """Port on which it listens; 0 while it starts."""
+        if not self._port:  # read from the log: a scan of the system's sockets takes milliseconds
+            self._port = next((line["port"] for line in log_lines(self) if line["event"] == "listening"), 0)
+        return self._port
 
     @property
     def base(self) -> str:
         """URL of the front end."""
-        if not self.port:
-            [self.port] = listening_ports(self.pid)
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -108,7 +116,7 @@ class Stack:
 
     def await_front_end(self, process: FrontEnd) -> None:
         """Wait until a front end answers."""
-        until(lambda: self._healthy(process), f"{process.name} answers", 30)
+        until(lambda: self._healthy(process), f"{process.name} answers", START_SECONDS)
 
     def worker(self, **settings: object) -> Process:
         """Start a worker and wait for its first heartbeat."""
@@ -125,7 +133,8 @@ class Stack:
 
     def await_worker(self, process: Process) -> None:
         """Wait for a worker's first heartbeat."""
-        until(lambda: self._sends_heartbeats(process), f"{process.name} sends heartbeats", 30)
+        with self.valkey.redis() as redis:
+            until(lambda: self._sends_heartbeats(process, redis), f"{process.name} sends heartbeats", START_SECONDS)
 
     def new_key(self) -> str | None:
         """The API key of an unused principal; ``None`` without keys."""
@@ -148,9 +157,8 @@ class Stack:
     def environment(self, settings: dict[str, Any] | None = None) -> dict[str, str]:
         """Environment variables of a process of this stack."""
         given = {**self._settings, **(settings or {})}
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")}
         return {
-            **inherited,
+            **inherited(),
             **{f"OFFLOOP_{name.upper()}": str(value) for name, value in given.items()},
             "PYTHONPATH": str(self.folder / "modules"),
             "TMPDIR": str(self.folder / "tmp"),
@@ -173,12 +181,10 @@ class Stack:
             AssertionError: a process did not end in order or in time, or left something behind.
         """
         try:
-            for process in (*self.front_ends, *self.workers):
-                if process.running:
-                    ending = process.stop()
-                    # After its shutdown, uvicorn raises the signal again.
-                    output = process.output[-3000:]
-                    assert ending in (0, -signal.SIGTERM), f"{process.name} ended with {ending}:\n{output}"
+            for process, ending in stop_all([*self.front_ends, *self.workers]).items():
+                # After its shutdown, uvicorn raises the signal again.
+                output = process.output[-3000:]
+                assert ending in (0, -signal.SIGTERM), f"{process.name} ended with {ending}:\n{output}"
             self.valkey.stop()
             assert not (left := wait_gone(STACK, self.mark)), f"processes are left: {left}"
             assert not (files := left_in_folders(self.folder, running=False)), f"files are left: {files}"
@@ -200,14 +206,12 @@ class Stack:
 
     def _healthy(self, process: FrontEnd) -> bool:
         assert process.running, f"{process.name} has ended:\n{process.output[-3000:]}"
-        if not listening_ports(process.pid):
-            return False
-        return httpx2.get(f"{process.base}/healthz", trust_env=False).status_code == 200
+        return bool(process.port) and healthy(process.base)
 
-    def _sends_heartbeats(self, process: Process) -> bool:
+    def _sends_heartbeats(self, process: Process, redis: Redis) -> bool:
         assert process.running, f"{process.name} has ended:\n{process.output[-3000:]}"
-        with self.valkey.redis() as redis:
-            owners = [owner for queue in QUEUES for owner in redis.zrange(schema.heartbeats_key(queue), 0, -1)]
+        found = [cast("list[bytes]", redis.zrange(schema.heartbeats_key(queue), 0, -1)) for queue in QUEUES]
+        owners = itertools.chain(*found)
         return any(f".{process.pid}." in owner.decode() for owner in owners)
 
 
