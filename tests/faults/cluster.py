@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -16,11 +17,10 @@ from typing import Any, Self
 
 from redis.exceptions import RedisError
 
-from faults import fault_jobs
+from faults import fault_jobs, impatient
 from faults.history import TERMINAL
 from faults.proxy import Proxy
 from offloop.kinds.catalogue import Catalogue, kinds_in
-from offloop.processes.embedded_redis import find_binary
 from offloop.queue.client import Bounds, JobQueue, new_id
 from offloop.queue.record import Record
 from offloop.redis import schema
@@ -28,13 +28,16 @@ from offloop.redis.connection import connect
 from support.folders import FOLDERS
 from support.processes import Process, inherited
 from support.stack.health import healthy
+from support.stack.stack import START_SECONDS
+from support.stack.valkey import Valkey
 from support.waiting import eventually, poll
 
 PRINCIPAL = "anonymous"
 KINDS = Catalogue(kinds_in(fault_jobs))
 DRAIN_SECONDS = 2
 SKEW_SECONDS = 3600
-_COMMAND = {name: (sys.executable, "-P", "-m", "offloop", name) for name in ("serve", "worker")}
+_OFFLOOP = (sys.executable, "-P", "-m", "offloop")
+_IMPATIENT = (sys.executable, "-P", impatient.__file__)
 
 
 class ClusterProcess(Process):
@@ -48,7 +51,7 @@ class ClusterProcess(Process):
     via_proxy = False
     address = ""
 
-    async def ended(self, seconds: float = 20.0) -> None:
+    async def ended(self, seconds: float = 40.0) -> None:
         """Wait for the end.
 
         Raises:
@@ -62,6 +65,7 @@ class Cluster:
 
     Attributes:
         folder: folder of all files.
+        valkey: the Valkey, which can be killed and frozen.
         runs: file in which jobs record their executions.
         queue: job queue that bypasses the proxy.
         redis: connection that bypasses the proxy.
@@ -74,11 +78,10 @@ class Cluster:
         self.workers: list[ClusterProcess] = []
         self.front_ends: list[ClusterProcess] = []
         self._started = 0
-        self._socket = self.folder / "r.sock"
-        self._valkey: Process | None = None
         self._stack = AsyncExitStack()
-        self.proxy = Proxy(self._socket)
-        self.redis = connect(f"unix://{self._socket}")
+        self.valkey = Valkey(self.folder / "redis", mark="", persistent=True, fsync="everysec")
+        self.proxy = Proxy(self.valkey.socket)
+        self.redis = connect(self.valkey.url)
         self.queue = self.new_queue()
 
     async def __aenter__(self) -> Self:
@@ -106,22 +109,33 @@ class Cluster:
     # --- processes ---
 
     async def worker(
-        self, *, via_proxy: bool = False, skewed: bool = False, doomed: bool = False, **settings: object
+        self, *, via_proxy: bool = False, skewed: bool = False, impatient: bool = False, **settings: object
     ) -> ClusterProcess:
-        """Start a worker and wait for its heartbeat, unless `doomed`; the clock of a `skewed` one is an hour fast."""
-        process = self._start("worker", via_proxy=via_proxy, skewed=skewed, settings=settings)
+        """Start a worker and wait for its heartbeat.
+
+        Args:
+            via_proxy: whether its Redis connections go through the proxy.
+            skewed: whether its clock is an hour fast.
+            impatient: whether it runs with the short term of `faults.impatient`.
+            settings: its settings, named without ``OFFLOOP_``.
+        """
+        command = _IMPATIENT if impatient else _OFFLOOP
+        process = self._start((*command, "worker"), via_proxy=via_proxy, skewed=skewed, settings=settings)
         self.workers.append(process)
-        if not doomed:
-            await eventually(lambda: self._sends_heartbeats(process), f"{process.name} sends heartbeats", 30)
+        await eventually(lambda: self._sends_heartbeats(process), f"{process.name} sends heartbeats", START_SECONDS)
         return process
 
-    async def front_end(self, *, via_proxy: bool = False, **settings: object) -> ClusterProcess:
-        """Start a front end and wait until it answers."""
+    async def front_end(
+        self, *, via_proxy: bool = False, impatient: bool = False, **settings: object
+    ) -> ClusterProcess:
+        """Start a front end and wait until it answers; the arguments are those of `worker`."""
         port = _free_port()
-        process = self._start("serve", via_proxy=via_proxy, skewed=False, settings={"port": port, **settings})
+        command = _IMPATIENT if impatient else _OFFLOOP
+        given = {"port": port, **settings}
+        process = self._start((*command, "serve"), via_proxy=via_proxy, skewed=False, settings=given)
         process.address = f"http://127.0.0.1:{port}"
         self.front_ends.append(process)
-        await poll(lambda: _answers(process), f"{process.name} answers", 30)
+        await eventually(lambda: asyncio.to_thread(_answers, process), f"{process.name} answers", START_SECONDS)
         return process
 
     def new_queue(self, front_end: str = "", *, via_proxy: bool = False) -> JobQueue:
@@ -132,29 +146,10 @@ class Cluster:
             self._stack.push_async_callback(redis.aclose, close_connection_pool=True)
         return JobQueue(redis, bounds, front_end=front_end)
 
-    # --- Valkey ---
-
     async def start_valkey(self) -> None:
-        """Start or restart it on the same data, and wait until it answers."""
-        command = [
-            *(str(find_binary()), "--port", "0", "--unixsocket", str(self._socket), "--save", ""),
-            *("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"),
-            *("--dir", str(self.folder), "--loglevel", "warning"),
-        ]
-        self._valkey = Process("valkey", command, os.environ, self.folder / "valkey.log")
-        await eventually(self._valkey_answers, "the Valkey answers")
-
-    def kill_valkey(self) -> None:
-        """Send SIGKILL."""
-        self._the_valkey.kill()
-
-    def freeze_valkey(self) -> None:
-        """Stop it with SIGSTOP: connections stay open and get no answer."""
-        self._the_valkey.signal(signal.SIGSTOP)
-
-    def thaw_valkey(self) -> None:
-        """Continue after `freeze_valkey`."""
-        self._the_valkey.signal(signal.SIGCONT)
+        """Start or restart the Valkey on the same data, and wait until it answers."""
+        self.valkey.begin()
+        await poll(self.valkey.answers, "the Valkey answers", START_SECONDS)
 
     # --- jobs ---
 
@@ -163,10 +158,34 @@ class Cluster:
         if keys := [key async for key in self.redis.scan_iter(schema.FREE_SLOTS + "*")]:
             await self.redis.delete(*keys)
 
-    async def submit(self, kind: str, seconds: float = 0.0, **options: Any) -> Record:
+    async def lapse(self, *workers: Process) -> None:
+        """Let the leases and heartbeats of killed or stopped workers expire now instead of after their terms.
+
+        The next sweep finds Redis as it is 5 s after such a worker's last heartbeat.
+        """
+        for worker in workers:
+            for owner in await self.redis.zrange(schema.heartbeats_key(fault_jobs.QUEUE), 0, -1):
+                if f".{worker.pid}." in owner.decode():
+                    await self.redis.zrem(schema.heartbeats_key(fault_jobs.QUEUE), owner)
+            for job_id in await self.held_by(worker):
+                await self.redis.delete(schema.LEASE + job_id)
+                await self.redis.zadd(schema.LEASES + fault_jobs.QUEUE, {job_id: 0})
+
+    async def leases(self) -> dict[str, int]:
+        """Time left of each lease in milliseconds, by the clock of Redis; negative once it has expired."""
+        seconds, microseconds = await self.redis.time()
+        now = seconds * 1000 + microseconds // 1000
+        found = await self.redis.zrange(schema.LEASES + fault_jobs.QUEUE, 0, -1, withscores=True)
+        return {job_id.decode(): int(end) - now for job_id, end in found}
+
+    def release(self, number: int = 0, attempt: int = 1) -> None:
+        """Let an attempt of the held jobs with this number end, also one that begins later."""
+        Path(f"{self.runs}.{number}.{attempt}").touch()
+
+    async def submit(self, kind: str, seconds: float = 0.0, number: int = 0, **options: Any) -> Record:
         """Submit a job, bypassing the proxy."""
         submission = await self.queue.submit(
-            KINDS[kind], self.input_of(kind, seconds), principal=PRINCIPAL, job_id=new_id(), **options
+            KINDS[kind], self.input_of(kind, seconds, number), principal=PRINCIPAL, job_id=new_id(), **options
         )
         return submission.record
 
@@ -178,7 +197,16 @@ class Cluster:
         """Read a job, bypassing the proxy."""
         return await self.queue.get(job_id, principal=PRINCIPAL)
 
-    async def until_state(self, job_id: str, *states: str, seconds: float = 20.0) -> Record:
+    async def until_running(self, *records: Record) -> None:
+        """Wait until each of these jobs has begun at least once."""
+        await poll(lambda: {record.job_id for record in records} <= set(self.executions()), "the jobs run", 40)
+
+    async def until_attempt(self, number: int, *records: Record) -> None:
+        """Wait until that attempt of each of these jobs has begun."""
+        ids = [record.job_id for record in records]
+        await poll(lambda: all(number in self.executions()[i] for i in ids), f"attempt {number} of {ids} begins", 40)
+
+    async def until_state(self, job_id: str, *states: str, seconds: float = 40.0) -> Record:
         """Wait for one of the states of a job."""
         found: list[Record] = []
 
@@ -189,7 +217,7 @@ class Cluster:
         await eventually(there, f"{job_id} is {' or '.join(states)}, it is {found}", seconds)
         return found[0]
 
-    async def until_ended(self, records: list[Record], seconds: float = 20.0) -> list[Record]:
+    async def until_ended(self, records: list[Record], seconds: float = 40.0) -> list[Record]:
         """Wait for the end of all jobs."""
         return [await self.until_state(record.job_id, *TERMINAL, seconds=seconds) for record in records]
 
@@ -198,9 +226,14 @@ class Cluster:
         found: defaultdict[str, dict[int, list[float]]] = defaultdict(dict)
         if self.runs.exists():
             for line in self.runs.read_text().splitlines():
-                job_id, attempt, at = line.split()
+                job_id, attempt, at, _ = line.split()
                 found[job_id].setdefault(int(attempt), []).append(float(at))
         return found
+
+    def pid_of(self, job_id: str, attempt: int = 1) -> int:
+        """Process id of the first execution of an attempt."""
+        lines = [line.split() for line in self.runs.read_text().splitlines()]
+        return next(int(pid) for job, number, _, pid in lines if (job, number) == (job_id, str(attempt)))
 
     async def held_by(self, worker: Process) -> set[str]:
         """The jobs leased to the worker."""
@@ -213,17 +246,14 @@ class Cluster:
 
     # --- internals ---
 
-    @property
-    def _the_valkey(self) -> Process:
-        assert self._valkey, "start the Valkey first"
-        return self._valkey
-
-    def _start(self, command: str, *, via_proxy: bool, skewed: bool, settings: dict[str, object]) -> ClusterProcess:
+    def _start(
+        self, command: tuple[str, ...], *, via_proxy: bool, skewed: bool, settings: dict[str, object]
+    ) -> ClusterProcess:
         self._started += 1
-        name = f"{command}-{self._started}"
+        name = f"{command[-1]}-{self._started}"
         path = [str(self.folder / "modules"), *([str(Path(__file__).parent / "clock")] if skewed else [])]
         given = {
-            "redis_url": self.proxy.url if via_proxy else f"unix://{self._socket}",
+            "redis_url": self.proxy.url if via_proxy else self.valkey.url,
             "state_dir": self.folder / "state",
             "slots": 2,
             "job_modules": "fault_jobs",
@@ -232,7 +262,7 @@ class Cluster:
             "max_queued": 1_000_000,
             "max_queued_per_principal": 1_000_000,
             "log_format": "json",
-            **({"queues": fault_jobs.QUEUE} if command == "worker" else {}),
+            **({"queues": fault_jobs.QUEUE} if command[-1] == "worker" else {}),
             **settings,
         }
         environment = {
@@ -242,7 +272,7 @@ class Cluster:
             "TMPDIR": str(self.folder / "tmp"),
             **({"FAULTS_CLOCK_SKEW": str(SKEW_SECONDS)} if skewed else {}),
         }
-        process = ClusterProcess(name, _COMMAND[command], environment, self.folder / f"{name}.log")
+        process = ClusterProcess(name, command, environment, self.folder / f"{name}.log")
         process.via_proxy = via_proxy
         return process
 
@@ -253,16 +283,9 @@ class Cluster:
             return any(f".{process.pid}." in owner.decode() for owner in owners)
         return False
 
-    async def _valkey_answers(self) -> bool:
-        assert self._the_valkey.running, self._the_valkey.output[-2000:]
-        try:
-            return bool(await self.redis.ping())
-        except (OSError, RedisError):
-            return False
-
     async def _end_well(self) -> None:
         """Stop workers and front ends with SIGTERM; none of their children may stay."""
-        self.thaw_valkey()
+        self.valkey.thaw()
         living = [process for process in (*self.front_ends, *self.workers) if process.running]
         children = [pid for process in living for pid in process.descendants]
         for process in living:
@@ -270,12 +293,13 @@ class Cluster:
             process.signal(signal.SIGTERM)
         for process in living:
             await process.ended()
-        await poll(lambda: not [pid for pid in children if Path(f"/proc/{pid}").exists()], "children are gone")
+        await poll(lambda: not [pid for pid in children if Path(f"/proc/{pid}").exists()], "children are gone", 40)
 
     def _end_all(self) -> None:
-        for process in (*self.front_ends, *self.workers, *([self._valkey] if self._valkey else [])):
+        for process in (*self.front_ends, *self.workers):
             if process.running:
                 process.kill()
+        self.valkey.stop()
 
 
 def _answers(process: ClusterProcess) -> bool:

@@ -17,7 +17,7 @@ MIB = 1 << 20
 
 
 class Run(Model):
-    """File of execution records, and duration of the job."""
+    """File of execution records, duration of the job, and its number, which names the gate of a held job."""
 
     runs: str
     seconds: float = 0.0
@@ -40,7 +40,8 @@ class Text(Model):
 def _record_execution(value: Run, context: Context) -> None:
     """Append a line to the file of executions; short appends are atomic."""
     descriptor = os.open(value.runs, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.write(descriptor, f"{context.job_id} {context.attempt} {time.clock_gettime(time.CLOCK_REALTIME):.4f}\n".encode())
+    at = time.clock_gettime(time.CLOCK_REALTIME)
+    os.write(descriptor, f"{context.job_id} {context.attempt} {at:.4f} {os.getpid()}\n".encode())
     os.close(descriptor)
 
 
@@ -50,6 +51,16 @@ def _nap(value: Run, context: Context) -> Ran:
     for step in range(steps):
         time.sleep(value.seconds / steps)
         context.progress(step + 1, steps, f"step {step + 1}")
+    return Ran(attempt=context.attempt, number=value.number)
+
+
+def _hold(value: Run, context: Context) -> Ran:
+    _record_execution(value, context)
+    gate, ticks = Path(f"{value.runs}.{value.number}.{context.attempt}"), 0
+    while not gate.exists():
+        time.sleep(0.02)
+        ticks += 1
+        context.progress(ticks // 15)
     return Ran(attempt=context.attempt, number=value.number)
 
 
@@ -84,6 +95,18 @@ def nap_again(value: Run, context: Context) -> Ran:
     return _nap(value, context)
 
 
+@job(seconds=90, memory_mb=256, queue=QUEUE)
+def hold(value: Run, context: Context) -> Ran:
+    """Run until the test releases this attempt."""
+    return _hold(value, context)
+
+
+@job(seconds=90, memory_mb=256, queue=QUEUE, retries=9)
+def hold_again(value: Run, context: Context) -> Ran:
+    """Run until the test releases this attempt; may run twice."""
+    return _hold(value, context)
+
+
 @job(seconds=30, memory_mb=256, queue=QUEUE)
 def segfault(value: Run, context: Context) -> Ran:
     """Crash with SIGSEGV."""
@@ -100,11 +123,11 @@ def segfault_again(value: Run, context: Context) -> Ran:
     return Ran(attempt=0, number=0)
 
 
-@job(seconds=30, memory_mb=256, queue=QUEUE, retries=1)
+@job(seconds=90, memory_mb=256, queue=QUEUE, retries=1)
 def end_worker(value: Run, context: Context) -> Ran:
     """Run until the test kills the worker; the sandbox forbids a job to send signals."""
     _record_execution(value, context)
-    time.sleep(25)
+    time.sleep(85)
     return Ran(attempt=0, number=0)
 
 

@@ -125,16 +125,16 @@ class FaultInjector:
     async def _restart(self, chance: random.Random) -> None:
         """Kill the Valkey and restart it on its data."""
         self.faults["Valkey killed"] += 1
-        self._cluster.kill_valkey()
+        self._cluster.valkey.kill()
         await asyncio.sleep(chance.uniform(0.0, 2.0))
         await self._cluster.start_valkey()
 
     async def _freeze(self, chance: random.Random) -> None:
         """Stop the Valkey with SIGSTOP, sometimes for longer than a lease."""
         self.faults["Valkey frozen"] += 1
-        self._cluster.freeze_valkey()
+        self._cluster.valkey.freeze()
         await asyncio.sleep(chance.uniform(0.3, 6.5))
-        self._cluster.thaw_valkey()
+        self._cluster.valkey.thaw()
 
     async def _network(self, chance: random.Random) -> None:
         """Inject a network fault at the proxy."""

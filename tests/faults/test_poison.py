@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
+import asyncio
 
 import pytest
 
 from faults.cluster import Cluster
 from offloop.queue.record import Done, Failed
-from support.waiting import poll
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -46,16 +45,19 @@ async def test_poison_jobs_fail_with_their_own_error_and_affect_no_other_job(clu
 
 async def test_a_job_that_kills_every_worker_fails_after_its_retries(cluster: Cluster) -> None:
     """The message states the cause, and no third worker is affected."""
+    workers = [await cluster.worker(slots=1)]
     record = await cluster.submit("end_worker")
+    await cluster.until_running(record)
+    workers += await asyncio.gather(cluster.worker(slots=1), cluster.worker(slots=1))
     for attempt in (1, 2):
-        worker = await cluster.worker(doomed=True, slots=1)  # the queued job may end it before its first heartbeat
-        await poll(lambda: attempt in cluster.executions().get(record.job_id, {}), f"execution {attempt}")  # noqa: B023 -- awaited in this iteration
-        worker.signal(signal.SIGKILL)
-        await worker.ended()
-    third = await cluster.worker(slots=1)
+        await cluster.until_attempt(attempt, record)
+        [victim] = [worker for worker in workers if record.job_id in await cluster.held_by(worker)]
+        workers.remove(victim)
+        victim.kill()
+        await cluster.lapse(victim)
     [end] = await cluster.until_ended([record])
     assert isinstance(end.outcome, Failed), end
     assert end.outcome.error.reason == "crashed"
     assert "seems to end every worker" in end.outcome.error.message
     assert list(cluster.executions()[record.job_id]) == [1, 2]
-    assert third.running
+    assert [worker.running for worker in workers] == [True]

@@ -236,6 +236,23 @@ async def test_a_job_with_a_disclosed_id_survives_a_waiting_client_that_disconne
         assert (await finished(caller, job_id)).state == "completed"
 
 
+async def test_the_same_request_from_four_callers_on_two_front_ends_is_one_job(stack: Stack, gate: Gate) -> None:
+    """All four use one idempotency key at the same time; each gets the answer."""
+    key = stack.new_key()
+
+    async def call(number: int) -> Answer:
+        async with stack.client(stack.front_ends[number % 2], key=key) as caller:
+            return await caller.call("hold", gate=gate.argument, wait_seconds=50, idempotency_key="k")
+
+    calls = [asyncio.create_task(call(number)) for number in range(4)]
+    await gate.entered()
+    gate.open()
+    answers = await asyncio.gather(*calls)
+    assert {answer.state for answer in answers} == {"completed"}
+    assert len({answer.job_id for answer in answers}) == 1
+    assert len(gate.pids) == 1
+
+
 async def test_an_idempotency_key_joins_and_refuses_other_arguments(stack: Stack, gate: Gate) -> None:
     """A key belongs to its principal: the same key of another principal is another job."""
     async with stack.client() as caller, stack.client() as other:

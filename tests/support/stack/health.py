@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 def healthy(base: str) -> bool:
-    """Whether the front end at this URL is up and reaches its Redis."""
+    """Whether the front end at this URL is up, with or without its Redis."""
     with closing(http.client.HTTPConnection(urlsplit(base).netloc, timeout=5)) as connection:
         try:
             connection.request("GET", "/healthz")

@@ -17,24 +17,43 @@ from support.waiting import until
 class Valkey:
     """A server on a Unix socket in `folder`, whose path must be short; `persistent` keeps an append-only file."""
 
-    def __init__(self, folder: Path, *, mark: str, persistent: bool) -> None:
+    def __init__(self, folder: Path, *, mark: str, persistent: bool, fsync: str = "always") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._mark = mark
         self._persistent = persistent
+        self._fsync = fsync
         self._process: Process | None = None
-        self.url = f"unix://{folder / 'r.sock'}"
+        self.socket = folder / "r.sock"
+        self.url = f"unix://{self.socket}"
 
     def start(self) -> None:
         """Start it and wait until it has loaded its data and answers."""
+        self.begin()
+        until(self.answers, "the Valkey answers")
+
+    def begin(self) -> None:
+        """Start it without waiting."""
         command = [
-            *(str(find_binary()), "--port", "0", "--unixsocket", str(self._folder / "r.sock"), "--save", ""),
-            *("--appendonly", "yes" if self._persistent else "no", "--appendfsync", "always"),
+            *(str(find_binary()), "--port", "0", "--unixsocket", str(self.socket), "--save", ""),
+            *("--appendonly", "yes" if self._persistent else "no", "--appendfsync", self._fsync),
             *("--maxmemory-policy", "noeviction", "--dir", str(self._folder), "--loglevel", "warning"),
         ]
         environment = {**os.environ, STACK: self._mark}
         self._process = Process("valkey", command, environment, self._folder / "valkey.log")
-        until(self._answers, "the Valkey answers")
+
+    def answers(self) -> bool:
+        """Whether it answers.
+
+        Raises:
+            AssertionError: it has ended.
+        """
+        assert self._the_process.running, self._the_process.output[-2000:]
+        try:
+            with self.redis() as redis:
+                return bool(redis.ping())
+        except (OSError, RedisError):
+            return False
 
     def stop(self) -> None:
         """Stop it. Idempotent."""
@@ -64,10 +83,3 @@ class Valkey:
             message = "start the Valkey first"
             raise RuntimeError(message)
         return self._process
-
-    def _answers(self) -> bool:
-        try:
-            with self.redis() as redis:
-                return bool(redis.ping())
-        except (OSError, RedisError):
-            return False
