@@ -7,14 +7,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.processes import alive
 from support.stack.client import Answer, Caller
+from support.stack.full import MAX_QUEUED, PIXEL
 from support.stack.gates import Gate
+from support.stack.guests import guest_worker, occupied
 from support.stack.stack import Stack
 from support.waiting import eventually
 
@@ -138,16 +141,16 @@ async def test_stop_on_error_ends_the_others(stack: Stack, gate: Gate) -> None:
 
 
 async def test_a_killed_worker_in_the_middle_of_a_batch_changes_no_count(
-    new_stack: Callable[..., Stack], gate: Gate
+    full_stack: Stack, gate: Gate, tmp_path: Path
 ) -> None:
     """Its running items run again elsewhere, or fail if their kind has no retries; the others continue."""
-    stack = new_stack()
-    front_end, first = stack.front_end(), stack.worker()
-    async with stack.client(front_end) as caller:
-        again = await caller.call("run_batch", kind="hold_again", items=[{"gate": gate.argument}] * 4, wait_seconds=0)
-        await gate.entered(2)
-        first.kill()
-        stack.worker()
+    items = [{"gate": gate.argument}] * 4
+    async with occupied(full_stack, tmp_path) as others, full_stack.client() as caller:
+        with guest_worker(full_stack, queues="default") as first:
+            again = await caller.call("run_batch", kind="hold_again", items=items, wait_seconds=0)
+            await gate.entered(2)
+            first.kill()
+        others.open()
         await gate.entered(4)
         gate.open()
         last = await ended(caller, again.job_id)
@@ -195,25 +198,32 @@ async def test_the_batch_of_another_principal_is_answered_like_one_that_never_wa
 
 
 async def test_a_batch_beyond_the_queue_limit_is_refused_as_a_whole(
-    new_stack: Callable[..., Stack], gate: Gate
+    full_stack: Stack, gate: Gate, tmp_path: Path
 ) -> None:
-    stack = new_stack(max_queued_per_principal=4)
-    front_end = stack.front_end()
-    async with stack.client(front_end) as caller:
-        items = [{"gate": gate.argument}] * 5
-        never = await caller.call("run_batch", kind="hold", items=items, wait_seconds=0)
+    async with occupied(full_stack, tmp_path) as others, full_stack.client() as caller:
+        before = await full_stack.open_jobs()
+        items = [{"gate": gate.argument}] * (MAX_QUEUED + 1)
+        begin = partial(caller.call, "run_batch", kind="hold", wait_seconds=0)
+        never = await begin(items=items)
         assert never.is_error
-        assert "1 to 4 items" in never.text
-        await caller.call("run_batch", kind="hold", items=items[:3], wait_seconds=0)
-        now = await caller.call("run_batch", kind="hold", items=items[:2], wait_seconds=0)
+        assert f"1 to {MAX_QUEUED} items" in never.text
+        await begin(items=items[: MAX_QUEUED - 1])
+        now = await begin(items=items[:2])
         assert now.is_error
         assert "no room for all 2 items" in now.text
-        assert await stack.open_jobs() == 3
-        waiting = await caller.call("run_batch", kind="hold", items=items[:1], wait_seconds=0)
-        assert "No worker serves the queue 'default'" in waiting.text
-        stack.worker()
+        assert await full_stack.open_jobs() == before + MAX_QUEUED - 1
+        last = await begin(items=items[:1])
+        others.open()
         gate.open()
-        assert counted(await ended(caller, waiting.job_id)) == (1, 0, 0)
+        assert counted(await ended(caller, last.job_id)) == (1, 0, 0)
+
+
+async def test_a_batch_whose_queue_has_no_worker_says_so(full_stack: Stack) -> None:
+    async with full_stack.client() as caller:
+        waiting = await caller.call("run_batch", kind="transform_image", items=[{"image": PIXEL}], wait_seconds=0)
+        assert (waiting.is_error, waiting.state) == (False, "running")
+        assert "No worker serves the queue 'image'" in waiting.text
+        assert (await caller.call("cancel_job", job_id=waiting.job_id)).state == "cancelled"
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import shutil
 import signal
 import socket
-import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +21,10 @@ import httpx2
 import pytest
 
 from support.hosts.outside import Outside, outside
-from support.jobs import stack_tools
 from support.postgres import Postgres
 from support.stack.client import Caller, begin_call
 from support.stack.gates import Gate
+from support.stack.guests import guest_front_end
 from support.stack.stack import Stack
 from support.waiting import eventually, until
 
@@ -36,8 +34,7 @@ ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELEC
 SLEEPING = "SELECT pg_sleep(40)"
 MANY_ROWS = "SELECT repeat('x', 1000) AS x, pg_sleep(0.001) FROM generate_series(1, 1000000)"
 RUNNING = (
-    "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid() "
-    "AND datname = 'disconnects'"
+    "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid() AND datname = 'journeys'"
 )
 REQUEST = "RequestResponseCycle.run_asgi"
 """Uvicorn's task of a request."""
@@ -104,44 +101,6 @@ class Environment:
         await eventually(nothing_runs, "the queries have ended")
         await asyncio.wait_for(self.server.emptied.wait() if self.server.open else asyncio.sleep(0), 10)
         await asyncio.to_thread(self.stack.check)
-
-
-@pytest.fixture(scope="module")
-def full_stack(temporary: Path, postgres: Postgres) -> Iterator[Stack]:
-    """A front end with all features, and a worker with one slot."""
-    folder = temporary / "disconnects"
-    with sqlite3.connect(temporary / "disconnects.db") as connection:
-        connection.execute("CREATE TABLE notes (id integer PRIMARY KEY, note text)")
-    connection.close()
-    asyncio.run(_new_database(postgres))
-    stack = Stack(
-        folder,
-        job_modules="stack_jobs,stack_tools",
-        slots=1,
-        tool_threads=1,
-        fetch_hosts="*",
-        fetch_networks="127.0.0.0/8",
-        fetch_read_seconds=60,
-        webhook_hosts="*",
-        max_upload_mb=32,
-        sql_lite=f"sqlite:///{temporary}/disconnects.db",
-        sql_pg=postgres.url(database="disconnects"),
-        query_seconds=50,
-    )
-    try:
-        shutil.copy(str(stack_tools.__file__), folder / "modules" / "stack_tools.py")
-        worker, front_end = stack.begin_worker(), stack.begin_front_end()
-        stack.await_front_end(front_end)
-        stack.await_worker(worker)
-        yield stack
-    finally:
-        stack.close()
-        (temporary / "disconnects.db").unlink()
-
-
-async def _new_database(postgres: Postgres) -> None:
-    if not await postgres.fetch("SELECT FROM pg_database WHERE datname = 'disconnects'"):
-        await postgres.execute("CREATE DATABASE disconnects")
 
 
 @pytest.fixture
@@ -239,8 +198,8 @@ async def states(env: Environment, kind: str) -> list[str]:
 
 async def test_disconnecting_from_a_queued_job_removes_it_from_the_queue(env: Environment) -> None:
     before = await env.resting()
-    holder = await env.observer.call("hold", gate=env.gate.argument, wait_seconds=0)
-    await env.gate.entered()  # the only slot is in use
+    holders = [(await env.observer.call("hold", gate=env.gate.argument, wait_seconds=0)).job_id for _ in range(2)]
+    await env.gate.entered(2)  # both slots are in use
     connection = env.begin("render_pdf", {"markdown": "# Never", "wait_seconds": 40})
 
     async def queued() -> bool:
@@ -254,7 +213,8 @@ async def test_disconnecting_from_a_queued_job_removes_it_from_the_queue(env: En
 
     await eventually(cancelled, "the job is cancelled")
     env.gate.open()
-    assert (await env.observer.call("job_status", job_id=holder.job_id, wait_seconds=20)).state == "completed"
+    ended = await env.observer.call("wait_for_jobs", job_ids=holders, wait_seconds=20)
+    assert [job["state"] for job in ended.data["jobs"]] == ["completed"] * 2
     await env.quiet(before)
 
 
@@ -409,25 +369,22 @@ async def test_every_tool_is_disconnected_from_in_some_test(env: Environment) ->
     assert kinds <= set(tools)
 
 
-async def test_a_front_end_that_stops_does_not_wait_for_a_thread_that_never_ends(
-    new_stack: Callable[..., Stack], gate: Gate
-) -> None:
+async def test_a_front_end_that_stops_does_not_wait_for_a_thread_that_never_ends(full_stack: Stack, gate: Gate) -> None:
     """With and without a connected caller; the log names the cancelled call."""
-    own = new_stack(job_modules="stack_tools")
-    shutil.copy(str(stack_tools.__file__), own.folder / "modules" / "stack_tools.py")
-    front_end = own.front_end()
-    runs = Path(f"{gate.argument}.runs")
-    health = f"{front_end.base}/healthz"
-    before = _background_tasks(health)
-    connections = [
-        begin_call(front_end.endpoint, own.new_key(), "hold_thread", {"gate": gate.argument}) for _ in range(2)
-    ]
-    until(lambda: runs.exists() and runs.read_text().count("one") == 2, "both functions run")
-    connections[0].close()
-    until(lambda: _background_tasks(health) == before + 1, "one has no caller any more")
-    assert await asyncio.to_thread(front_end.stop, 15) in (0, -signal.SIGTERM)
-    assert "background task cancelled at shutdown" in front_end.output
-    connections[1].close()
+    with guest_front_end(full_stack, drain_seconds=0.5, tool_threads=2) as front_end:
+        runs = Path(f"{gate.argument}.runs")
+        health = f"{front_end.base}/healthz"
+        before = _background_tasks(health)
+        connections = [
+            begin_call(front_end.endpoint, full_stack.new_key(), "hold_thread", {"gate": gate.argument})
+            for _ in range(2)
+        ]
+        until(lambda: runs.exists() and runs.read_text().count("one") == 2, "both functions run")
+        connections[0].close()
+        until(lambda: _background_tasks(health) == before + 1, "one has no caller any more")
+        assert await asyncio.to_thread(front_end.stop, 30) in (0, -signal.SIGTERM)
+        assert "background task cancelled at shutdown" in front_end.output
+        connections[1].close()
 
 
 def _background_tasks(health: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -15,10 +14,8 @@ pytestmark = pytest.mark.anyio
 NAMES = {"http_get", "call_api", "bulk_fetch"}
 
 
-async def test_the_tools_fetch_and_refuse_through_a_front_end(new_stack: Callable[..., Stack]) -> None:
-    stack = new_stack(fetch_hosts="*", fetch_networks="127.0.0.0/8")
-    stack.front_end()
-    async with outside() as server, stack.client() as caller:
+async def test_the_tools_fetch_and_refuse_through_a_front_end(full_stack: Stack) -> None:
+    async with outside() as server, full_stack.client() as caller:
         assert set(await caller.tools()) >= NAMES
         answer = await caller.call("http_get", url=server.url("/as?type=application/json&body=[1,2]"))
         assert answer.data["data"] == [1, 2]
@@ -37,10 +34,9 @@ async def test_the_tools_fetch_and_refuse_through_a_front_end(new_stack: Callabl
         assert answer.text.startswith("HTTP 503 from 127.0.0.1")
 
 
-async def test_a_caller_that_leaves_ends_its_fetches(new_stack: Callable[..., Stack]) -> None:
+async def test_a_caller_that_leaves_ends_its_fetches(full_stack: Stack) -> None:
     """In the middle of one, of many, and of one that is being saved: the host sees its connections go."""
-    stack = new_stack(fetch_hosts="*", fetch_networks="127.0.0.0/8", fetch_read_seconds=100)
-    front_end = stack.front_end()
+    front_end = full_stack.front_ends[0]
     async with outside() as server:
         for tool, arguments in (
             ("http_get", {"url": server.url("/hang")}),
@@ -48,10 +44,10 @@ async def test_a_caller_that_leaves_ends_its_fetches(new_stack: Callable[..., St
             ("bulk_fetch", {"urls": [server.url(f"/hang?{number}") for number in range(30)]}),
         ):
             server.begun.clear()
-            connection = begin_call(front_end.endpoint, stack.new_key(), tool, arguments)
-            await asyncio.wait_for(server.begun.wait(), 10)
+            connection = begin_call(front_end.endpoint, full_stack.new_key(), tool, arguments)
+            await asyncio.wait_for(server.begun.wait(), 20)
             connection.close()
-            await asyncio.wait_for(server.emptied.wait(), 10)
+            await asyncio.wait_for(server.emptied.wait(), 20)
 
 
 async def test_without_allowed_hosts_the_tools_are_not_there(stack: Stack) -> None:

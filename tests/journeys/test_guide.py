@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import inspect
 import os
 import re
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,12 @@ from bench.measures import ALL
 
 from support.hosts.outside import outside
 from support.hosts.receiver import Receiver
-from support.jobs import stack_tools
 from support.postgres import Postgres
 from support.processes import STACK
+from support.stack.client import Caller, connected
 from support.stack.gates import Gate
-from support.stack.stack import Stack, log_lines
+from support.stack.guests import guest_front_end
+from support.stack.stack import FrontEnd, Stack, log_lines
 from support.waiting import eventually, until
 
 pytestmark = pytest.mark.anyio
@@ -77,53 +80,62 @@ class Lesson:
     """Environment of the examples.
 
     Attributes:
-        stack: a front end and a worker, without API keys.
+        stack: the stack with the worker.
+        front_end: its front end of the guide, which needs no API key.
         site: URL of the example web server.
         folder: folder of the database.
     """
 
     stack: Stack
+    front_end: FrontEnd
     site: str
     folder: Path
 
+    def client(self) -> AbstractAsyncContextManager[Caller]:
+        """Connect to the front end."""
+        return connected(self.front_end.endpoint, None, "auto")
+
 
 @pytest.fixture(scope="module")
-def lesson(temporary: Path, postgres: Postgres) -> Iterator[Lesson]:
+def lesson(temporary: Path, full_stack: Stack, postgres: Postgres) -> Iterator[Lesson]:
     """The environment, prepared as the guide says."""
     folder = temporary / "lesson"
     folder.mkdir()
-    subprocess.run([sys.executable, "-c", file_of("make_shop.py")], cwd=folder, check=True)
-    stack = Stack(
-        temporary / "guide",
-        keys=False,
-        job_modules="stack_jobs,stack_tools,guide_tools",
-        fetch_hosts="*",
-        fetch_networks="127.0.0.0/8",
-        webhook_hosts="127.0.0.1",
-        sql_shop=f"sqlite:///{folder}/shop.db",
-        sql_pg=postgres.url(),
-    )
-    site = subprocess.Popen(
+    with contextlib.chdir(folder):
+        exec(file_of("make_shop.py"), {"__name__": "__main__"})  # noqa: S102 -- code of this repository
+    (full_stack.folder / "modules" / "guide_tools.py").write_text(file_of("guide_tools.py"), "utf-8")
+    settings = {
+        "api_keys": "",
+        "job_modules": "stack_jobs,stack_tools,guide_tools",
+        "tool_threads": 8,
+        "query_threads": 4,
+        "max_queued_per_principal": 1000,
+        "sql_lite": "",
+        "sql_shop": f"sqlite:///{folder}/shop.db",
+        "sql_pg": postgres.url(),
+    }
+    try:
+        with site(full_stack) as url, guest_front_end(full_stack, **settings) as front_end:
+            yield Lesson(full_stack, front_end, url, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def site(stack: Stack) -> Iterator[str]:
+    """URL of the example web server, which runs while the block is open."""
+    process = subprocess.Popen(
         [sys.executable, "-c", file_of("site.py").replace("8000", "0")],
         env={**os.environ, STACK: stack.mark},
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        assert site.stdout is not None
-        port = int(site.stdout.readline().split()[-1])
-        modules = stack.folder / "modules"
-        (modules / "guide_tools.py").write_text(file_of("guide_tools.py"), "utf-8")
-        shutil.copy(str(stack_tools.__file__), modules / "stack_tools.py")
-        worker, front_end = stack.begin_worker(), stack.begin_front_end()
-        stack.await_front_end(front_end)
-        stack.await_worker(worker)
-        yield Lesson(stack, f"http://127.0.0.1:{port}", folder)
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline().split()[-1])}"
     finally:
-        site.kill()
-        site.communicate()
-        stack.close()
-        shutil.rmtree(folder)
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("part", PARTS, ids=TITLES)
@@ -137,7 +149,7 @@ async def test_the_examples_of_the_guide_run_as_they_are_printed(
     start = next(block for block in code(PREPARED) if "\nURL = " in block)
     names: dict[str, Any] = {}
     for example in (start, *examples):
-        here = example.replace("http://127.0.0.1:8750/mcp", lesson.stack.front_ends[0].endpoint)
+        here = example.replace("http://127.0.0.1:8750/mcp", lesson.front_end.endpoint)
         compiled = compile(
             here.replace("http://127.0.0.1:8000", lesson.site), part, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         )
@@ -172,7 +184,7 @@ def test_the_benchmarks_of_the_guide_exist() -> None:
 
 async def test_a_light_tool_is_answered_while_heavy_calls_fill_the_workers(lesson: Lesson, gate: Gate) -> None:
     """Independent of the clock: no heavy call has an answer when the light ones have theirs."""
-    async with lesson.stack.client() as heavy, lesson.stack.client() as light:
+    async with lesson.client() as heavy, lesson.client() as light:
         async with asyncio.TaskGroup() as group:
             calls = [
                 group.create_task(heavy.call("hold", gate=gate.argument, wait_seconds=40, idempotency_key=f"{gate}{n}"))
@@ -193,9 +205,9 @@ async def test_a_light_tool_is_answered_while_heavy_calls_fill_the_workers(lesso
 
 
 async def test_a_blocked_loop_is_logged_with_its_stack_and_shown_by_healthz(lesson: Lesson) -> None:
-    front_end = lesson.stack.front_ends[0]
+    front_end = lesson.front_end
     before = httpx2.get(f"{front_end.base}/healthz", trust_env=False).json()["loop_lag_ms"]["stalls"]
-    async with lesson.stack.client() as caller:
+    async with lesson.client() as caller:
         assert not (await caller.call("stall_loop", seconds=0.35)).is_error
     lag = httpx2.get(f"{front_end.base}/healthz", trust_env=False).json()["loop_lag_ms"]
     assert lag["stalls"] > before
@@ -210,7 +222,7 @@ async def test_a_blocked_loop_is_logged_with_its_stack_and_shown_by_healthz(less
 
 
 async def test_a_silent_host_is_an_error_with_the_time_limit(lesson: Lesson) -> None:
-    async with outside() as server, lesson.stack.client() as caller:
+    async with outside() as server, lesson.client() as caller:
         answer = await caller.call("http_get", url=server.url("/hang"), timeout_seconds=0.3, retries=0)
         assert answer.is_error
         assert "0.3 s" in answer.text
@@ -218,8 +230,8 @@ async def test_a_silent_host_is_an_error_with_the_time_limit(lesson: Lesson) -> 
 
 
 async def test_causes_of_a_group_reach_the_caller_one_by_one_without_tracebacks(lesson: Lesson) -> None:
-    front_end = lesson.stack.front_ends[0]
-    async with lesson.stack.client() as caller:
+    front_end = lesson.front_end
+    async with lesson.client() as caller:
         answer = await caller.call("fail_together", causes=["It is away.", "secret 4711", "It is full."])
     assert answer.is_error
     assert answer.text.splitlines() == [
@@ -233,7 +245,7 @@ async def test_causes_of_a_group_reach_the_caller_one_by_one_without_tracebacks(
 async def test_one_job_is_reached_by_wait_id_list_and_webhook(lesson: Lesson) -> None:
     receiver = Receiver()
     try:
-        async with lesson.stack.client() as caller:
+        async with lesson.client() as caller:
             answer = await caller.call("nap", wait_seconds=20, notify_url=receiver.url())
             looked = await caller.call("job_status", job_id=answer.job_id)
             waited = await caller.call("wait_for_jobs", job_ids=[answer.job_id])

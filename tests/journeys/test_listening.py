@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -18,9 +18,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import TextResourceContents
 
 from offloop_server.resources.subscriptions import MAX_OPEN, MAX_PER_PRINCIPAL, MAX_URIS
-from support.jobs import stack_tools
 from support.stack.client import Caller, Mode, begin_call
 from support.stack.gates import Gate
+from support.stack.guests import guest_front_end, occupied
 from support.stack.stack import Stack
 from support.waiting import eventually
 
@@ -54,7 +54,7 @@ async def read(caller: Caller, job_id: str) -> dict[str, Any]:
 
 async def notified(subscription: Subscription) -> str:
     """The URI of the next notification."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         event = await anext(subscription)
     assert isinstance(event, ResourceUpdated)
     return event.uri
@@ -62,7 +62,7 @@ async def notified(subscription: Subscription) -> str:
 
 async def rest(subscription: Subscription) -> list[str]:
     """The URIs of all notifications until the stream ends in order."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         return [event.uri async for event in subscription if isinstance(event, ResourceUpdated)]
 
 
@@ -180,9 +180,9 @@ async def test_a_listener_on_another_front_end_is_notified_until_the_end(stack: 
 
 async def test_every_progress_is_notified(stack: Stack) -> None:
     async with stack.client() as caller, stack.client(stack.front_ends[1], key=caller.key) as listener:
-        job_id = await started(caller, "nap", seconds=2, steps=4)
+        job_id = await started(caller, "nap", seconds=1.2, steps=4)
         seen: list[float] = []
-        async with asyncio.timeout(20), listener.client.listen(resource_subscriptions=[uri_of(job_id)]) as changes:
+        async with asyncio.timeout(40), listener.client.listen(resource_subscriptions=[uri_of(job_id)]) as changes:
             async for _ in changes:
                 found = await read(listener, job_id)
                 seen.append((found["progress"] or {"done": 0})["done"])
@@ -191,15 +191,13 @@ async def test_every_progress_is_notified(stack: Stack) -> None:
         assert seen == sorted(seen)
 
 
-async def test_the_start_of_a_job_is_notified(new_stack: Callable[..., Stack], gate: Gate) -> None:
-    stack = new_stack()
-    stack.front_end()
-    async with stack.client() as caller:
+async def test_the_start_of_a_job_is_notified(full_stack: Stack, gate: Gate, tmp_path: Path) -> None:
+    async with occupied(full_stack, tmp_path) as others, full_stack.client() as caller:
         job_id = await started(caller, "hold", gate=gate.argument)
         async with caller.client.listen(resource_subscriptions=[uri_of(job_id)]) as subscription:
             await notified(subscription)
             assert (await read(caller, job_id))["state"] == "queued"
-            await asyncio.to_thread(stack.await_worker, stack.begin_worker())  # with a time limit of its own
+            others.open()
             await gate.entered()
             assert await notified(subscription) == uri_of(job_id)
             assert (await read(caller, job_id))["state"] == "running"
@@ -250,14 +248,9 @@ async def test_the_frames_are_the_acknowledgement_then_changes_then_the_result(s
     assert [one["_meta"][SUBSCRIPTION] for one in bodies] == ["mine"] * 3
 
 
-async def test_a_disconnected_listener_leaves_nothing_and_the_job_continues(
-    new_stack: Callable[..., Stack], gate: Gate
-) -> None:
-    stack = new_stack(job_modules="stack_jobs,stack_tools")
-    shutil.copy(str(stack_tools.__file__), stack.folder / "modules" / "stack_tools.py")
-    front_end = stack.front_end()
-    stack.worker()
-    async with stack.client() as caller:
+async def test_a_disconnected_listener_leaves_nothing_and_the_job_continues(full_stack: Stack, gate: Gate) -> None:
+    front_end = full_stack.front_ends[0]
+    async with full_stack.client() as caller:
         job_id = await started(caller, "hold", gate=gate.argument)
         await gate.entered()
 
@@ -294,25 +287,21 @@ async def test_a_subscription_does_not_keep_a_job_whose_caller_disconnects(stack
         assert (await read(caller, job["job_id"]))["state"] == "cancelled"
 
 
-async def test_a_front_end_that_stops_ends_its_streams_in_good_order(
-    new_stack: Callable[..., Stack], gate: Gate
-) -> None:
-    stack = new_stack()
-    stays, stops = stack.front_end(), stack.front_end()
-    stack.worker()
-    async with stack.client(stays) as caller:
-        job_id = await started(caller, "hold", gate=gate.argument)
-        await gate.entered()
-        async with by_hand(stops.endpoint, caller.key, [uri_of(job_id)]) as (_, frames):
-            assert "acknowledged" in (await anext(frames))["method"]
-            assert "updated" in (await anext(frames))["method"]
-            stopped = asyncio.create_task(asyncio.to_thread(stops.stop, 10))
-            [last] = [frame async for frame in frames]
-            assert last["result"]["_meta"][SUBSCRIPTION] == "mine"
-            assert await stopped in (0, -signal.SIGTERM)
-        assert (await read(caller, job_id))["state"] == "running"
-        gate.open()
-        assert (await caller.call("job_status", job_id=job_id, wait_seconds=20)).state == "completed"
+async def test_a_front_end_that_stops_ends_its_streams_in_good_order(full_stack: Stack, gate: Gate) -> None:
+    with guest_front_end(full_stack, drain_seconds=20) as stops:
+        async with full_stack.client() as caller:
+            job_id = await started(caller, "hold", gate=gate.argument)
+            await gate.entered()
+            async with by_hand(stops.endpoint, caller.key, [uri_of(job_id)]) as (_, frames):
+                assert "acknowledged" in (await anext(frames))["method"]
+                assert "updated" in (await anext(frames))["method"]
+                stopped = asyncio.create_task(asyncio.to_thread(stops.stop, 30))
+                [last] = [frame async for frame in frames]
+                assert last["result"]["_meta"][SUBSCRIPTION] == "mine"
+                assert await stopped in (0, -signal.SIGTERM)
+            assert (await read(caller, job_id))["state"] == "running"
+            gate.open()
+            assert (await caller.call("job_status", job_id=job_id, wait_seconds=20)).state == "completed"
 
 
 async def test_a_request_names_no_more_jobs_than_it_may(stack: Stack) -> None:
@@ -325,13 +314,13 @@ async def test_a_request_names_no_more_jobs_than_it_may(stack: Stack) -> None:
             assert await rest(subscription) == []
 
 
-async def test_listeners_are_limited_per_principal_and_in_total(new_stack: Callable[..., Stack]) -> None:
+async def test_listeners_are_limited_per_principal_and_in_total(full_stack: Stack, tmp_path: Path) -> None:
     """All of them end with their jobs; afterwards new ones are accepted."""
-    stack = new_stack()
-    stack.front_end()
-    async with AsyncExitStack() as opened:
-        callers = [await opened.enter_async_context(stack.client()) for _ in range(MAX_OPEN // MAX_PER_PRINCIPAL + 1)]
-        jobs = [await started(caller, "nap") for caller in callers]
+    async with occupied(full_stack, tmp_path), AsyncExitStack() as opened:
+        callers = [
+            await opened.enter_async_context(full_stack.client()) for _ in range(MAX_OPEN // MAX_PER_PRINCIPAL + 1)
+        ]
+        jobs = await asyncio.gather(*(started(caller, "nap") for caller in callers))
         pairs = list(zip(callers, jobs, strict=True))
         (one, its_job), (last, last_job) = pairs[0], pairs[-1]
         streams = []
@@ -345,10 +334,9 @@ async def test_listeners_are_limited_per_principal_and_in_total(new_stack: Calla
         assert len(streams) == MAX_OPEN
         with pytest.raises(MCPError, match=f"{MAX_OPEN} clients listen to this server"):
             await opened.enter_async_context(last.client.listen(resource_subscriptions=[uri_of(last_job)]))
-        for caller, job_id in pairs:
-            assert (await caller.call("cancel_job", job_id=job_id)).state == "cancelled"
+        cancelled = await asyncio.gather(*(caller.call("cancel_job", job_id=job_id) for caller, job_id in pairs))
+        assert {answer.state for answer in cancelled} == {"cancelled"}
         for stream in streams:
             assert len(await rest(stream)) in (1, 2)
         async with last.client.listen(resource_subscriptions=[uri_of(last_job)]) as subscription:
             assert await rest(subscription) == [uri_of(last_job)]
-    stack.worker()  # claims the queued jobs

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
+from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from offloop.kinds import catalogue
+from offloop.settings import load
+from offloop_server.app import FrontEnd
 from support.jobs import stack_jobs
 from support.stack.client import Mode
+from support.stack.guests import guest_front_end
 from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 MAX_DESCRIPTION = 360
 """Characters of a description; the longest is that of a job, with the line common to all jobs."""
@@ -43,11 +50,24 @@ async def test_every_front_end_lists_the_same_tools_in_the_same_order(stack: Sta
     assert len({tool.name for tool in lists[0]}) == len(lists[0])
 
 
-async def test_all_tools_together_stay_within_the_size_limit(new_stack: Callable[..., Stack]) -> None:
-    stack = new_stack(**EVERYTHING)
-    stack.front_end()
-    async with stack.client() as caller:
-        result = await caller.client.list_tools()
+@pytest.fixture
+async def connect(valkey: str, tmp_path: Path) -> Connect:
+    """Connects to a front end with given settings, in the process of the test."""
+
+    @asynccontextmanager
+    async def connected(**given: str) -> AsyncIterator[Client]:
+        variables = {"redis_url": valkey, "state_dir": str(tmp_path), **given}
+        settings = load({f"OFFLOOP_{name.upper()}": value for name, value in variables.items()})
+        kinds = catalogue.load(["support.jobs.stack_jobs"])
+        async with Client(FrontEnd(settings, kinds).server) as client:
+            yield client
+
+    return connected
+
+
+async def test_all_tools_together_stay_within_the_size_limit(connect: Connect) -> None:
+    async with connect(**EVERYTHING) as client:
+        result = await client.list_tools()
     beds = {kind.name for kind in catalogue.kinds_in(stack_jobs)}
     tools = [tool for tool in result.tools if tool.name not in beds]
     assert {"http_get", "query_records", "query_postgres", "gather_sources"} <= {tool.name for tool in tools}
@@ -60,24 +80,21 @@ async def test_all_tools_together_stay_within_the_size_limit(new_stack: Callable
 
 
 async def test_only_the_families_that_are_switched_on_are_listed_and_can_be_called(
-    new_stack: Callable[..., Stack],
+    stack: Stack,
 ) -> None:
-    stack = new_stack(families="pdf,http", fetch_hosts="*")
-    stack.front_end()
-    async with stack.client() as caller:
-        tools = {*(await caller.tools())}
-        assert {"render_pdf", "edit_pdf", "preview_pdf", "http_get", "nap", "write_note"} | ALWAYS <= tools
-        assert not tools & {"hash_file", "transform_image", "gather_sources", "list_deliveries", "list_tables"}
-        with pytest.raises(MCPError, match="There is no tool 'hash_file'"):
-            await caller.call("hash_file", file="data:,x")
-        prompts = [prompt.name for prompt in (await caller.client.list_prompts()).prompts]
-        assert prompts == ["report_from_markdown", "invoice_from_template"]
+    with guest_front_end(stack, families="pdf,http", fetch_hosts="*") as front_end:
+        async with stack.client(front_end) as caller:
+            tools = {*(await caller.tools())}
+            assert {"render_pdf", "edit_pdf", "preview_pdf", "http_get", "nap", "write_note"} | ALWAYS <= tools
+            assert not tools & {"hash_file", "transform_image", "gather_sources", "list_deliveries", "list_tables"}
+            with pytest.raises(MCPError, match="There is no tool 'hash_file'"):
+                await caller.call("hash_file", file="data:,x")
+            prompts = [prompt.name for prompt in (await caller.client.list_prompts()).prompts]
+            assert prompts == ["report_from_markdown", "invoice_from_template"]
 
 
-async def test_the_tools_around_jobs_and_files_are_always_listed(new_stack: Callable[..., Stack]) -> None:
-    stack = new_stack(families="gather", fetch_hosts="*")
-    stack.front_end()
-    async with stack.client() as caller:
-        tools = {*(await caller.tools())}
+async def test_the_tools_around_jobs_and_files_are_always_listed(connect: Connect) -> None:
+    async with connect(families="gather", fetch_hosts="*") as client:
+        tools = {tool.name for tool in (await client.list_tools()).tools}
         assert ALWAYS | {"gather_sources"} <= tools
         assert not tools & set(catalogue.load())

@@ -6,11 +6,11 @@ failures of processes.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +18,17 @@ import httpx2
 import pytest
 
 from offloop.redis import schema
-from support.hosts.receiver import LOCAL, NETWORK, Receiver, Reply, receiving
-from support.processes import Process, listening_ports
+from support.hosts.receiver import LOCAL, Receiver, Reply
+from support.processes import Process, connected_ports, listening_ports
 from support.stack.client import Caller, assert_indistinguishable, begin_call
+from support.stack.full import PUBLIC_URL, WORKER
 from support.stack.gates import Gate
-from support.stack.stack import FrontEnd, Stack
+from support.stack.guests import guest_front_end, two_workers
+from support.stack.stack import Stack
 from support.waiting import eventually, until
 
 pytestmark = pytest.mark.anyio
-NewStack = Callable[..., Stack]
 UNKNOWN = "msg_AAAAAAAAAAAAAAAAAAAAAA"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A receiver on 127.0.0.1."""
-    with receiving() as one:
-        yield one
-
-
-def webhook_stack(new_stack: NewStack, **settings: Any) -> tuple[Stack, FrontEnd]:
-    """A stack that allows the receivers of these tests, with one front end and no worker."""
-    own = new_stack(webhook_hosts=LOCAL, fetch_networks=NETWORK, **settings)
-    return own, own.front_end()
 
 
 async def settled(caller: Caller, job_id: str, state: str = "delivered") -> dict[str, Any]:
@@ -56,13 +44,11 @@ async def settled(caller: Caller, job_id: str, state: str = "delivered") -> dict
 
 
 async def test_a_call_names_a_url_and_a_webhook_reports_the_end(
-    new_stack: NewStack, receiver: Receiver, gate: Gate
+    full_stack: Stack, receiver: Receiver, gate: Gate
 ) -> None:
     """The tool returns the secret only when it creates it; replays are signed and keep the id."""
-    own, front_end = webhook_stack(new_stack, public_url="http://127.0.0.1:1")
-    own.worker()
     receiver.plan(Reply(500), Reply())
-    async with own.client(front_end) as caller:
+    async with full_stack.client() as caller:
         secret = (await caller.call("rotate_webhook_secret")).data["secret"]
         answer = await caller.call("hold", gate=gate.argument, wait_seconds=0, notify_url=receiver.url())
         assert "127.0.0.1" in answer.text
@@ -90,7 +76,7 @@ async def test_a_call_names_a_url_and_a_webhook_reports_the_end(
     [request] = receiver.at("/note")
     [artifact] = request.verified(secret)["data"]["artifacts"]
     assert artifact["artifact_id"] == note.data["artifacts"][0]["artifact_id"]
-    assert artifact["download_url"].startswith("http://127.0.0.1:1/files/")
+    assert artifact["download_url"].startswith(f"{PUBLIC_URL}/files/")
 
 
 async def failed_once(caller: Caller) -> bool:
@@ -136,10 +122,8 @@ async def test_a_name_that_resolves_to_a_private_address_is_refused_when_sent(st
     assert delivery["attempts"] == 1
 
 
-async def test_another_principal_can_neither_list_nor_replay(new_stack: NewStack, receiver: Receiver) -> None:
-    own, front_end = webhook_stack(new_stack)
-    own.worker()
-    async with own.client(front_end) as owner, own.client(front_end) as other:
+async def test_another_principal_can_neither_list_nor_replay(full_stack: Stack, receiver: Receiver) -> None:
+    async with full_stack.client() as owner, full_stack.client() as other:
         job_id = (await owner.call("nap", notify_url=receiver.url())).job_id
         theirs = (await settled(owner, job_id))["delivery_id"]
         assert (await other.call("list_deliveries")).data["deliveries"] == []
@@ -156,54 +140,57 @@ async def test_another_principal_can_neither_list_nor_replay(new_stack: NewStack
 
 
 async def test_a_disconnected_client_does_not_end_a_job_with_a_webhook(
-    new_stack: NewStack, receiver: Receiver, gate: Gate
+    full_stack: Stack, receiver: Receiver, gate: Gate
 ) -> None:
-    own, front_end = webhook_stack(new_stack)
-    own.worker()
-    key = own.new_key()
-    arguments = {"gate": gate.argument, "wait_seconds": 30, "notify_url": receiver.url()}
-    connection = begin_call(front_end.endpoint, key, "hold", arguments)
+    key = full_stack.new_key()
+    arguments = {"gate": gate.argument, "wait_seconds": 50, "notify_url": receiver.url()}
+    connection = begin_call(full_stack.front_ends[0].endpoint, key, "hold", arguments)
     await gate.entered()
-    connection.close()
-    async with own.client(front_end, key=key) as caller:
+    async with full_stack.client(key=key) as caller:
+        connection.close()
+        await eventually(partial(_only_request, caller), "the front end has seen the disconnect, and reacted to it")
         [job] = (await caller.call("list_jobs")).data["jobs"]
-        await asyncio.sleep(0.5)  # a front end reacts to a disconnect immediately
         gate.open()
         await settled(caller, job["job_id"])
     assert json.loads(receiver.received[0].body)["type"] == "job.completed"
 
 
+async def _only_request(caller: Caller) -> bool:
+    """Whether the front end serves only this request, and abandons no job."""
+    tasks = Counter((await caller.call("look_inside")).data["tasks"])
+    return tasks["RequestResponseCycle.run_asgi"] == 1 and not tasks["Calls._abandon"]
+
+
 @pytest.mark.faults
 async def test_a_webhook_is_sent_although_the_front_end_was_killed_after_its_answer(
-    new_stack: NewStack, receiver: Receiver, gate: Gate
+    full_stack: Stack, receiver: Receiver, gate: Gate
 ) -> None:
-    own, front_end = webhook_stack(new_stack)
-    own.worker()
-    key = own.new_key()
-    async with own.client(front_end, key=key) as caller:
-        job_id = (await caller.call("hold", gate=gate.argument, wait_seconds=0, notify_url=receiver.url())).job_id
-        front_end.kill()
+    """No other front end has been asked for the job when its webhook arrives."""
+    key = full_stack.new_key()
+    with guest_front_end(full_stack) as front_end:
+        async with full_stack.client(front_end, key=key) as caller:
+            job_id = (await caller.call("hold", gate=gate.argument, wait_seconds=0, notify_url=receiver.url())).job_id
+            front_end.kill()
     await gate.entered()
     gate.open()
-    until(lambda: receiver.received, "the webhook arrives without any front end")
-    async with own.client(own.front_end(), key=key) as caller:
+    until(lambda: receiver.received, "the webhook arrives")
+    async with full_stack.client(key=key) as caller:
         delivery = await settled(caller, job_id)
     assert [request.delivery_id for request in receiver.received] == [delivery["delivery_id"]]
 
 
 @pytest.mark.faults
-async def test_another_worker_takes_over_a_delivery_of_a_killed_one(new_stack: NewStack, receiver: Receiver) -> None:
-    """Within seconds, with the same id."""
-    own, front_end = webhook_stack(new_stack)
-    first = own.worker()
+async def test_another_worker_takes_over_a_delivery_of_a_killed_one(full_stack: Stack, receiver: Receiver) -> None:
+    """Within seconds, with the same id. Either worker may send the first attempt: that one is killed."""
     receiver.plan(Reply(hangs=True), Reply())
-    async with own.client(front_end) as caller:
-        secret = (await caller.call("rotate_webhook_secret")).data["secret"]
-        job_id = (await caller.call("nap", notify_url=receiver.url())).job_id
-        until(lambda: receiver.received, "the first attempt is in the middle")
-        first.kill()
-        own.worker()
-        delivery = await settled(caller, job_id)
+    with two_workers(full_stack, **WORKER) as workers:
+        async with full_stack.client() as caller:
+            secret = (await caller.call("rotate_webhook_secret")).data["secret"]
+            job_id = (await caller.call("nap", notify_url=receiver.url())).job_id
+            until(lambda: receiver.received, "the first attempt is in the middle")
+            [sender] = [worker for worker in workers if receiver.port in connected_ports(worker.pid)]
+            sender.kill()
+            delivery = await settled(caller, job_id)
     assert delivery["attempts"] == 2
     assert len(receiver.received) == 2
     assert {request.delivery_id for request in receiver.received} == {delivery["delivery_id"]}
@@ -213,38 +200,35 @@ async def test_another_worker_takes_over_a_delivery_of_a_killed_one(new_stack: N
 
 @pytest.mark.faults
 async def test_a_webhook_survives_a_killed_redis_and_a_receiver_that_is_down(
-    new_stack: NewStack, receiver: Receiver, gate: Gate
+    full_stack: Stack, receiver: Receiver, gate: Gate
 ) -> None:
     """Accepted deliveries are persisted with their job; the first retry comes after seconds."""
-    own, front_end = webhook_stack(new_stack, persistent=True)
-    own.worker()
-    async with own.client(front_end) as caller:
+    async with full_stack.client() as caller:
         job_id = (await caller.call("hold", gate=gate.argument, wait_seconds=0, notify_url=receiver.url())).job_id
         await gate.entered()
-        own.valkey.kill()
+        [waiting] = (await caller.call("list_deliveries", job_id=job_id)).data["deliveries"]
+        full_stack.valkey.kill()
         receiver.stop()
-        own.valkey.start()
+        full_stack.valkey.start()
         gate.open()
-        with own.valkey.redis() as redis:
-            [delivery] = redis.scan_iter(schema.DELIVERY + "*")
-            until(lambda: b"no connection" in (redis.hget(delivery, "error") or b""), "it was tried in vain", 30)
+        with full_stack.valkey.redis() as redis:
+            key = schema.DELIVERY + waiting["delivery_id"]
+            until(lambda: b"no connection" in (redis.hget(key, "error") or b""), "it was tried in vain", 30)
         receiver.start()
         assert (await settled(caller, job_id))["attempts"] >= 2
     assert len(receiver.received) == 1
 
 
-async def test_the_receiver_of_the_guide_takes_what_is_sent(new_stack: NewStack, tmp_path: Path) -> None:
+async def test_the_receiver_of_the_guide_takes_what_is_sent(full_stack: Stack, tmp_path: Path) -> None:
     """As printed, except for its port: each signed request is handled once, others are rejected."""
     page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text("utf-8")
     [code] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     program = tmp_path / "receiver.py"
     program.write_text(code.replace("9000", "0"), "utf-8")
-    own, front_end = webhook_stack(new_stack)
-    own.worker()
-    async with own.client(front_end) as caller:
+    async with full_stack.client() as caller:
         secret = (await caller.call("rotate_webhook_secret")).data["secret"]
         command = [sys.executable, "-P", str(program), secret]
-        receiver = Process("receiver", command, own.environment(), tmp_path / "log")
+        receiver = Process("receiver", command, full_stack.environment(), tmp_path / "log")
         try:
             [port] = until(lambda: listening_ports(receiver.pid), "the receiver listens")
             url = f"http://{LOCAL}:{port}/"

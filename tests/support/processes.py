@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from offloop.processes.parent_death import die_with_parent_command
@@ -190,14 +190,22 @@ def wait_gone(name: str, value: str, seconds: float = 5.0) -> dict[int, str]:
 
 def listening_ports(pid: int) -> list[int]:
     """TCP ports on which a process listens, for processes that choose a free port themselves."""
+    return [local for state, local, _ in _tcp_sockets(pid) if state == "0A"]
+
+
+def connected_ports(pid: int) -> list[int]:
+    """Remote TCP ports to which a process has a connection."""
+    return [remote for state, _, remote in _tcp_sockets(pid) if state == "01"]
+
+
+def _tcp_sockets(pid: int) -> Iterator[tuple[str, int, int]]:
+    """State, local port and remote port of a process's IPv4 sockets."""
     sockets = set()
     with contextlib.suppress(OSError):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
                 sockets.add(str(descriptor.readlink()))
-    ports = []
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        _, local, _, state, *rest = line.split()
-        if state == "0A" and f"socket:[{rest[5]}]" in sockets:
-            ports.append(int(local.rpartition(":")[2], 16))
-    return ports
+        _, local, remote, state, *rest = line.split()
+        if f"socket:[{rest[5]}]" in sockets:
+            yield state, int(local.rpartition(":")[2], 16), int(remote.rpartition(":")[2], 16)

@@ -61,13 +61,18 @@ class Receiver:
 
     Args:
         host: a loopback address.
+
+    Attributes:
+        received: requests so far.
+        max_concurrent: most requests that were in progress together.
+        port: its port.
     """
 
     def __init__(self, host: str = LOCAL) -> None:
         self.received: list[Received] = []
         self.max_concurrent = 0
         self._host = host
-        self._port = 0
+        self.port = 0
         self._plans: dict[str, list[Reply]] = {}
         self._released = threading.Event()
         self._inside = 0
@@ -77,7 +82,7 @@ class Receiver:
 
     def url(self, path: str = "/hook") -> str:
         """URL of a path."""
-        return f"http://{self._host}:{self._port}{path}"
+        return f"http://{self._host}:{self.port}{path}"
 
     def plan(self, *replies: Reply, path: str = "/hook") -> None:
         """Set the replies to the next requests of a path, in order; the last one repeats."""
@@ -94,9 +99,9 @@ class Receiver:
     def start(self) -> None:
         """Start; a restart uses the same port."""
         self._released.clear()
-        self._server = _Server((self._host, self._port), _Handler)
+        self._server = _Server((self._host, self.port), _Handler)
         self._server.receiver = self
-        self._port = self._server.server_address[1]
+        self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
