@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from support.hosts.receiver import LOCAL, NETWORK
 from support.jobs import stack_tools
@@ -32,6 +33,7 @@ def full(temporary: Path, postgres: str | None) -> Iterator[Stack]:
     """A front end and a worker; `postgres` is the URL of `DATABASE`, if there is one."""
     database = temporary / "full.db"
     _write_notes(database)
+    optional: dict[str, Any] = {"sql_pg": postgres} if postgres else {}
     stack = Stack(
         temporary / "full",
         persistent=True,
@@ -46,7 +48,7 @@ def full(temporary: Path, postgres: str | None) -> Iterator[Stack]:
         sql_lite=f"sqlite:///{database}",
         query_threads=1,
         query_seconds=50,
-        **({"sql_pg": postgres} if postgres else {}),
+        **optional,
     )
     try:
         shutil.copy(str(stack_tools.__file__), stack.folder / "modules" / "stack_tools.py")
