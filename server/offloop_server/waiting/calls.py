@@ -103,8 +103,8 @@ class Calls:
                     return await self.status(shared_id, principal=principal, wait=wait, relay=relay)
                 watch.see(submission.record)
                 record = await _until_ended(watch, wait, relay)
-                if not record.state.terminal and wait > 0:
-                    await self._disclose(job_id)
+                # While Redis is away each question takes seconds, and the caller needs no more than the id.
+                if not record.state.terminal and wait > 0 and await self._disclose(job_id):
                     record = await self._latest(record)
             except asyncio.CancelledError:
                 if not reachable and not self._inbox.stopping:
@@ -172,12 +172,14 @@ class Calls:
         except Unavailable:  # the caller must learn the id; the last known state is good enough
             return record
 
-    async def _disclose(self, job_id: str) -> None:
-        """Mark the job as disclosed, so that it runs however long it waits; retried while Redis does not answer."""
+    async def _disclose(self, job_id: str) -> bool:
+        """Mark the job as disclosed, so that it runs however long it waits; without an answer of Redis, do it later."""
         try:
             await self._queue.mark_disclosed(job_id)
         except Unavailable:
             self._background.spawn(self._disclose_later(job_id), name=f"disclose {job_id}")
+            return False
+        return True
 
     async def _disclose_later(self, job_id: str) -> None:
         for _ in range(DISCLOSE_TRIES):

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
+from offloop.errors import Unavailable
 from offloop.queue.client import JobQueue
 from offloop.queue.record import Done, Progress, Record, State, pack_outcome
 from offloop.redis import schema, scripts
 from offloop.redis.connection import connect_blocking
 from offloop_server.runtime.background import Background
+from offloop_server.waiting import calls as waiting_calls
 from offloop_server.waiting import inbox as inboxes
 from offloop_server.waiting.calls import Calls
 from offloop_server.waiting.inbox import Inbox, Watch
@@ -210,6 +212,28 @@ async def test_a_stop_answers_open_calls_with_their_jobs_and_leaves_the_jobs_alo
         assert [record.state for record in await several] == [State.RUNNING]
         assert not await _has(redis, "deadline")  # its id was disclosed, so it runs however long it waits
         assert (await worker.claim_one(queued.job_id)).attempt == 1
+
+
+@pytest.mark.usefixtures("_no_checks")
+async def test_a_wait_that_ends_while_redis_is_away_asks_it_only_once(
+    valkey: str, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question may then take seconds, and the answer needs no more than the id of the job."""
+    asked: list[str] = []
+
+    async def away(job_id: str, **_: object) -> Record:
+        asked.append(job_id)
+        message = "away"
+        raise Unavailable(message)
+
+    async with _open(valkey, queue) as inbox:
+        monkeypatch.setattr(waiting_calls, "DISCLOSE_TRIES", 0)
+        monkeypatch.setattr(queue, "mark_disclosed", away)
+        monkeypatch.setattr(queue, "get", away)
+        calls = _calls(queue, inbox)
+        record = await calls.run(kind, Nothing(), principal="alice", wait=0.05, key=None, relay=_relay)
+    assert record.state is State.QUEUED
+    assert asked == [record.job_id]
 
 
 async def _waiting(inbox: Inbox, count: int) -> bool:
