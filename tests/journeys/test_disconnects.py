@@ -22,7 +22,7 @@ import pytest
 
 from support.hosts.outside import Outside, outside
 from support.postgres import Postgres
-from support.stack.client import Caller, begin_call
+from support.stack.client import PLAIN, Caller, begin_call
 from support.stack.gates import Gate
 from support.stack.guests import guest_front_end
 from support.stack.stack import Stack
@@ -71,7 +71,7 @@ class Environment:
 
     def health(self) -> dict[str, Any]:
         """The answer of ``/healthz``."""
-        answer = httpx2.get(f"{self.stack.front_ends[0].base}/healthz", trust_env=False).json()
+        answer = httpx2.get(f"{self.stack.front_ends[0].base}/healthz", trust_env=False, verify=PLAIN).json()
         assert isinstance(answer, dict)
         return answer
 
@@ -388,4 +388,4 @@ async def test_a_front_end_that_stops_does_not_wait_for_a_thread_that_never_ends
 
 
 def _background_tasks(health: str) -> int:
-    return int(httpx2.get(health, trust_env=False).json()["background_tasks"]["running"])
+    return int(httpx2.get(health, trust_env=False, verify=PLAIN).json()["background_tasks"]["running"])

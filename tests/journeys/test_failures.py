@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from support.processes import alive
-from support.stack.client import begin_call, connected
+from support.stack.client import PLAIN, begin_call, connected
 from support.stack.full import PIXEL
 from support.stack.gates import Gate
 from support.stack.guests import guest_front_end, guest_worker, occupied
@@ -88,7 +88,7 @@ async def test_killing_the_front_end_between_call_and_job_status_loses_nothing(f
 async def test_without_a_worker_a_call_reports_it_and_the_job_runs_later(full_stack: Stack) -> None:
     """/readyz reports the same; the answer is no error, because the job is not lost."""
     base = full_stack.front_ends[0].base
-    ready = httpx2.get(f"{base}/readyz", trust_env=False)
+    ready = httpx2.get(f"{base}/readyz", trust_env=False, verify=PLAIN)
     assert ready.status_code == 503
     assert "image" in ready.text
     async with full_stack.client() as caller:
@@ -98,7 +98,7 @@ async def test_without_a_worker_a_call_reports_it_and_the_job_runs_later(full_st
         assert "offloop worker" in answer.text
         with guest_worker(full_stack, queues="image"):
             assert (await caller.call("job_status", job_id=answer.job_id, wait_seconds=40)).state == "completed"
-            assert httpx2.get(f"{base}/readyz", trust_env=False).status_code == 200
+            assert httpx2.get(f"{base}/readyz", trust_env=False, verify=PLAIN).status_code == 200
 
 
 async def test_children_of_a_killed_worker_end_and_another_worker_finishes_its_job(
@@ -157,7 +157,7 @@ async def test_a_killed_valkey_is_a_clear_error_within_bounds_and_nothing_queued
             assert "Redis" in answer.text
             assert "Try again" in answer.text
         assert (accepted.is_error, accepted.state) == (False, "queued")
-        async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+        async with httpx2.AsyncClient(trust_env=False, verify=PLAIN, timeout=30) as http:
             assert (await http.get(f"{base}/healthz")).status_code == 200
             assert (await http.get(f"{base}/readyz")).status_code == 503
         full_stack.valkey.start()

@@ -28,7 +28,7 @@ from support.hosts.outside import outside
 from support.hosts.receiver import Receiver
 from support.postgres import Postgres
 from support.processes import STACK
-from support.stack.client import Caller, connected
+from support.stack.client import PLAIN, Caller, connected
 from support.stack.gates import Gate
 from support.stack.guests import guest_front_end
 from support.stack.stack import FrontEnd, Stack, log_lines
@@ -206,10 +206,10 @@ async def test_a_light_tool_is_answered_while_heavy_calls_fill_the_workers(lesso
 
 async def test_a_blocked_loop_is_logged_with_its_stack_and_shown_by_healthz(lesson: Lesson) -> None:
     front_end = lesson.front_end
-    before = httpx2.get(f"{front_end.base}/healthz", trust_env=False).json()["loop_lag_ms"]["stalls"]
+    before = httpx2.get(f"{front_end.base}/healthz", trust_env=False, verify=PLAIN).json()["loop_lag_ms"]["stalls"]
     async with lesson.client() as caller:
         assert not (await caller.call("stall_loop", seconds=0.35)).is_error
-    lag = httpx2.get(f"{front_end.base}/healthz", trust_env=False).json()["loop_lag_ms"]
+    lag = httpx2.get(f"{front_end.base}/healthz", trust_env=False, verify=PLAIN).json()["loop_lag_ms"]
     assert lag["stalls"] > before
     assert lag["peak"] >= 300  # measured at the next tick of the monitor, every 50 ms
 

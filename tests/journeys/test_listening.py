@@ -18,7 +18,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import TextResourceContents
 
 from offloop_server.resources.subscriptions import MAX_OPEN, MAX_PER_PRINCIPAL, MAX_URIS
-from support.stack.client import Caller, Mode, begin_call
+from support.stack.client import PLAIN, Caller, Mode, begin_call
 from support.stack.gates import Gate
 from support.stack.guests import guest_front_end, occupied
 from support.stack.stack import Stack
@@ -94,7 +94,7 @@ async def by_hand(
                 yield json.loads(line.removeprefix("data:"))
 
     async with (
-        httpx2.AsyncClient(trust_env=False, timeout=30) as http,
+        httpx2.AsyncClient(trust_env=False, verify=PLAIN, timeout=30) as http,
         http.stream("POST", endpoint, json=body, headers={**headers, "Authorization": f"Bearer {key}"}) as response,
     ):
         yield response, frames(response)

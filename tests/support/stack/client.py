@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import CallToolResult, ContentBlock, TextContent, Tool
 
 Mode = Literal["auto", "legacy"]
+
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""`verify` of HTTP clients that use no TLS: the default loads all CA certificates for each client, 27 ms of CPU."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,8 @@ async def connected(endpoint: str, key: str | None, mode: Mode) -> AsyncIterator
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     timeout = httpx2.Timeout(10.0, read=60.0)
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as keyed,
-        httpx2.AsyncClient(timeout=timeout, trust_env=False) as plain,
+        httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False, verify=PLAIN) as keyed,
+        httpx2.AsyncClient(timeout=timeout, trust_env=False, verify=PLAIN) as plain,
         Client(streamable_http_client(endpoint, http_client=keyed), mode=mode) as client,
     ):
         yield Caller(client, plain, key)
