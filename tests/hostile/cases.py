@@ -23,3 +23,6 @@ class Case:
     arguments: dict[str, Any] = field(repr=False)
     outcome: frozenset[str]
     forbidden: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.name}"

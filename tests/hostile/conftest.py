@@ -21,7 +21,6 @@ from offloop.settings import load
 from offloop_workers.children.fetching import Fetching
 from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
-from offloop_workers.engine.attempt import Performer
 from support.hosts.outside import outside
 from support.redis import lasting
 
@@ -47,8 +46,7 @@ async def harness(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Asyn
             patch.setenv("OFFLOOP_FILE_ROOTS", f"data={root}")
             patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
             await stack.enter_async_context(children)
-        performer = Performer(kinds, children, store, scratch, fetching)
-        yield Harness(kinds, children, Path(folder / "temporary"), store, scratch, performer, canary)
+        yield Harness(kinds, children, Path(folder / "temporary"), store, scratch, fetching, canary)
 
 
 def _tightened(kind: Kind[Any, Any]) -> Kind[Any, Any]:

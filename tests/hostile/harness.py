@@ -11,7 +11,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +23,11 @@ from hostile.reaching import PORT
 from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.errors import BadInput
 from offloop.kinds.kind import Kind
+from offloop.kinds.limits import Limits
 from offloop.queue.record import Done, Failed
 from offloop.redis.codec import pack
 from offloop_server.toolkit.arguments import validate
+from offloop_workers.children.fetching import Fetching
 from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Performer
@@ -38,8 +40,8 @@ SECRET: Final = "canary-of-the-environment-51c2"  # noqa: S105 -- a canary in th
 NEVER: Final = (SECRET, "Traceback", "site-packages", "offloop_workers", "root:x:0")
 """Texts that no answer and no file of an answer may contain."""
 
-GRACE_SECONDS: Final = 4
-"""Seconds beyond a kind's time limit for the kill, the cleanup and the storing of files, on a busy machine."""
+GRACE_SECONDS: Final = 20
+"""Seconds beyond a kind's time limit for the kill, the cleanup and the storing of files; on a quiet machine, 0.1."""
 
 BEGINNING_MB: Final = 16
 """MiB that a child may map between idling and the start of its attempt; 3 were measured."""
@@ -47,7 +49,7 @@ LIBRARIES_MB: Final = 64
 """MiB of library pages that an idle child has mapped but not read; they do not count against a job's cap."""
 
 _LOOK_SECONDS: Final = 0.02
-_TIDY_SECONDS: Final = 5
+_TIDY_SECONDS: Final = 20
 _READ_BYTES: Final = 1 << 22
 _STREAM_BYTES: Final = 1 << 16
 _STREAMS: Final = 200
@@ -85,26 +87,27 @@ class Harness:
     temporary: Path
     store: ArtifactStore
     scratch: Scratch
-    performer: Performer
+    fetching: Fetching
     outside: Outside
     _count: int = field(default=0, init=False)
 
-    async def run(self, case: Case) -> Ending:
-        """Run a case as a worker does, and measure its processes."""
+    async def run(self, case: Case, limits: Limits) -> Ending:
+        """Run a case as a worker does, within these limits, and measure its processes."""
+        kind = replace(self.kinds[case.kind], limits=limits)
         arguments = _replaced(case.arguments, OUTSIDE, self.outside.url("/canary"))
         arguments = _replaced(arguments, PORT, f":{self.outside.port}")
         try:
             json.dumps(arguments, ensure_ascii=False).encode()
-            validate(case.kind, self.kinds[case.kind].input, arguments)
+            validate(kind.name, kind.input, arguments)
         except UnicodeEncodeError:  # not valid JSON: the front end's parser rejects such a call
             return Ending("bad_input", "", 0, 0, 0, [])
         except BadInput as error:  # the front end's answer, before anything is queued
             return Ending(error.reason, error.message, 0, 0, 0, [])
-        watch = _Watch(self.children, self.kinds[case.kind].limits.memory_mb * _MIB)
+        watch = _Watch(self.children, limits.memory_mb * _MIB)
         watching = asyncio.create_task(watch())
         began = time.monotonic()
         try:
-            outcome = await self.perform(case.kind, arguments)
+            outcome = await self.perform(kind, arguments)
         finally:
             seconds = time.monotonic() - began
             watching.cancel()
@@ -116,13 +119,14 @@ class Harness:
         names = [file.name for file in files]
         return Ending(ended, "\n".join(answer), seconds, watch.mapped / _MIB, watch.resident / _MIB, names)
 
-    async def perform(self, kind: str, arguments: dict[str, Any]) -> Done | Failed:
+    async def perform(self, kind: Kind[Any, Any], arguments: dict[str, Any]) -> Done | Failed:
         """Run the last attempt of a job."""
         self._count += 1
         job_id = f"job-{self._count}"
-        payload = serialize_job(kind, (), arguments, None, 0, serializer=pack)
-        claim = Claim(job_id, kind, self.kinds[kind].queue, "1", payload, 1, 1, 1, "mallory")
-        outcome = await self.performer(claim, lambda _progress: None)
+        payload = serialize_job(kind.name, (), arguments, None, 0, serializer=pack)
+        claim = Claim(job_id, kind.name, kind.queue, "1", payload, 1, 1, 1, "mallory")
+        performer = Performer({kind.name: kind}, self.children, self.store, self.scratch, self.fetching)
+        outcome = await performer(claim, lambda _progress: None)
         assert isinstance(outcome, (Done, Failed))
         return outcome
 

@@ -12,6 +12,7 @@ from typing import Any
 import pillow_heif
 from PIL import Image
 
+from hostile.compressed import repeated
 from support.files.pictures import encoded, png_chunk, png_head, quarters
 
 pillow_heif.register_heif_opener()
@@ -39,7 +40,7 @@ def picture(form: str = "PNG", **options: Any) -> bytes:
 def png_bomb(side: int = 12_000) -> bytes:
     """A real PNG of one bit a pixel, all zeros, compressed as far as it goes."""
     head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    pixels = zlib.compress(bytes(side * ((side + 7) // 8 + 1)), 9)
+    pixels = repeated(0, side * ((side + 7) // 8 + 1))
     chunks = (png_chunk(b"IHDR", head), png_chunk(b"IDAT", pixels), png_chunk(b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
@@ -53,7 +54,7 @@ def png_with(*chunks: bytes) -> bytes:
 @cache
 def decompressing(kind: bytes, size: int = 80_000_000) -> bytes:
     """A compressed text chunk of a PNG that decompresses to this many bytes."""
-    body = zlib.compress(bytes(size), 9)
+    body = repeated(0, size)
     start = {b"zTXt": b"k\0\0", b"iTXt": b"XML:com.adobe.xmp\0\1\0\0\0", b"iCCP": b"icc\0\0"}[kind]
     return png_chunk(kind, start + body)
 

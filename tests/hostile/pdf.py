@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import base64
-import gzip
-import io
 import json
+import struct
 import zlib
 from typing import Any
 
 from hostile.cases import Case
+from hostile.compressed import deflated, repeated
 
 OUTSIDE = "http://hostile.offloop.invalid/x"
 FILE = "file:///etc/passwd"
@@ -38,7 +38,7 @@ def _png(width: int, height: int) -> bytes:
         return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
 
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([1, 0, 0, 0, 0])
-    rows = zlib.compress(bytes((width // 8 + 1) * min(height, 5_000)), 9)
+    rows = repeated(0, (width // 8 + 1) * min(height, 5_000))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
@@ -70,12 +70,15 @@ def _entities() -> str:
 
 
 def _squeezed() -> bytes:
-    out = io.BytesIO()
-    with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=9) as file:
-        file.write(b"<svg xmlns='http://www.w3.org/2000/svg'>")
-        for _ in range(200):
-            file.write(b" " * (1 << 20))
-    return out.getvalue()
+    """A packed drawing that decompresses to 200 MB."""
+    start, count = b"<svg xmlns='http://www.w3.org/2000/svg'>", 200 << 20
+    packer = zlib.compressobj(9, wbits=-15)
+    head = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum, mebibyte = zlib.crc32(start), b" " * (1 << 20)
+    for _ in range(count >> 20):
+        checksum = zlib.crc32(mebibyte, checksum)
+    end = struct.pack("<II", checksum, len(start) + count)
+    return b"\x1f\x8b\x08" + bytes(7) + head + deflated(ord(" "), count) + end
 
 
 _SVG = "<svg xmlns='http://www.w3.org/2000/svg' width=9 height=9>"

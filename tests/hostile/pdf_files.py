@@ -10,6 +10,8 @@ from collections.abc import Callable
 import pikepdf
 from pikepdf import Array, Dictionary, Name, String
 
+from hostile.compressed import repeated
+
 CANARY = "canary-7f3a91"
 HOST_FILE = "/etc/passwd"
 
@@ -21,7 +23,7 @@ def data(content: bytes) -> str:
 
 def raw(*objects: bytes, trailer: bytes = b"/Root 1 0 R") -> bytes:
     """A PDF of these objects, numbered from 1, with a cross-reference table."""
-    out, offsets = b"%PDF-1.7\n", []
+    out, offsets = bytearray(b"%PDF-1.7\n"), []
     for number, one in enumerate(objects, 1):
         offsets.append(len(out))
         out += b"%d 0 obj\n%s\nendobj\n" % (number, one)
@@ -29,7 +31,7 @@ def raw(*objects: bytes, trailer: bytes = b"/Root 1 0 R") -> bytes:
     count = len(objects) + 1
     start = len(out)
     out += b"xref\n0 %d\n0000000000 65535 f \n%s" % (count, table)
-    return out + b"trailer\n<</Size %d %s>>\nstartxref\n%d\n%%%%EOF\n" % (count, trailer, start)
+    return bytes(out + b"trailer\n<</Size %d %s>>\nstartxref\n%d\n%%%%EOF\n" % (count, trailer, start))
 
 
 def stream(content: bytes, entries: bytes = b"") -> bytes:
@@ -54,23 +56,11 @@ def changed(change: Callable[[pikepdf.Pdf], None], **save: object) -> bytes:
 
 def bombed(decompressed: int, layers: int = 1) -> bytes:
     """A page whose content decompresses to that many bytes."""
-    content = _spaces(decompressed)
+    content = repeated(ord(" "), decompressed)
     for _ in range(layers - 1):
         content = zlib.compress(content, 9)
     filters = b"/Filter[" + b"/FlateDecode " * layers + b"]"
     return raw(CATALOG, ONE_PAGE, PAGE, stream(content, filters))
-
-
-def _spaces(count: int) -> bytes:
-    """That many spaces, compressed cheaply by repeating one compressed block."""
-    chunk = b" " * (1 << 24)
-    packer = zlib.compressobj(9, wbits=-15)
-    block = packer.compress(chunk) + packer.flush(zlib.Z_FULL_FLUSH)
-    repeated = count // len(chunk)
-    checksum = 1
-    for _ in range(repeated):
-        checksum = zlib.adler32(chunk, checksum)
-    return b"\x78\xda" + block * repeated + b"\x03\x00" + checksum.to_bytes(4, "big")
 
 
 def many_pages(count: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,21 +14,21 @@ from hostile.cases import Case
 from hostile.harness import GRACE_SECONDS, LIBRARIES_MB, NEVER, Harness, private_paths
 from hostile.known_jobs import still_works
 from hostile.summary import MEASURED
-from hostile.table import CASES
+from hostile.table import BRIEF, CASES, LONG
 from offloop.kinds import catalogue
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}: {case.name}")
-async def test_a_hostile_case_ends_within_its_limits_and_without_side_effects(
-    harness: Harness, case: Case, record_property: Callable[[str, object], None]
-) -> None:
-    """It leaks nothing, and the same children run a known job right afterwards."""
-    limits = harness.kinds[case.kind].limits
-    ending = await harness.run(case)
-    record_property(MEASURED, (ending.seconds, ending.mapped_mb, ending.resident_mb, ending.outcome))
+Measure = Callable[[str, object], None]
+
+
+async def check(harness: Harness, case: Case, lower: Mapping[str, float], measure: Measure) -> None:
+    """Run a case within lowered limits: it leaks nothing, and the same children run a known job right afterwards."""
+    limits = harness.kinds[case.kind].limits.tightened(lower, kind=case.kind)
+    ending = await harness.run(case, limits)
+    measure(MEASURED, (ending.seconds, ending.mapped_mb, ending.resident_mb, ending.outcome))
     assert ending.outcome in case.outcome, ending.answer[:500]
     for text in (*case.forbidden, *NEVER, *private_paths()):
         assert text not in ending.answer
@@ -40,9 +40,25 @@ async def test_a_hostile_case_ends_within_its_limits_and_without_side_effects(
     await harness.assert_clean()
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_a_hostile_case_ends_within_its_limits_and_without_side_effects(
+    harness: Harness, case: Case, record_property: Measure
+) -> None:
+    await check(harness, case, BRIEF.get(str(case), {}), record_property)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("case", [case for case in CASES if str(case) in BRIEF], ids=str)
+async def test_a_case_that_uses_up_low_limits_ends_within_higher_ones(
+    harness: Harness, case: Case, record_property: Measure
+) -> None:
+    await check(harness, case, LONG, record_property)
+
+
 def test_names_of_cases_are_unique() -> None:
     names = [(case.kind, case.name) for case in CASES]
     assert len(names) == len(set(names)) >= 120
+    assert set(BRIEF) <= {str(case) for case in CASES}
 
 
 def test_every_kind_has_hostile_cases() -> None:
@@ -52,7 +68,7 @@ def test_every_kind_has_hostile_cases() -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_every_attack_has_existing_cases_or_tests(attack: str) -> None:
-    names = [f"{case.kind}: {case.name}" for case in CASES]
+    names = [str(case) for case in CASES]
     for trial in ATTACKS[attack]:
         file, _, test = trial.partition("::")
         if test:
