@@ -21,9 +21,10 @@ from typing import Any
 
 import pytest
 
-from support.processes import SESSION, STACK, marked, wait_gone
+from support.processes import SESSION, wait_gone
 from support.stack import stack as stacks
 from support.stack.stack import Stack
+from support.strays import Strays
 from support.waiting import until
 
 pytest_plugins = [
@@ -33,6 +34,7 @@ pytest_plugins = [
 """Modules with fixtures and hooks for all tests; a server starts with the first test that uses it."""
 
 _numbers = itertools.count(1)
+_strays = Strays()
 
 
 @pytest.fixture(scope="session")
@@ -86,15 +88,14 @@ def nothing_left_behind(temporary: Path) -> Iterator[None]:
     yield
     for stack in stacks.OPEN:
         stack.check()
-    until(lambda: not _strays(), f"processes have ended, but {_strays()}", 3)
+    until(lambda: not _found(), f"processes have ended, but {_found()}")
     folders = [path.name for path in temporary.glob("offloop-*") if not _is_scratch(path)]
     assert not folders, f"temporary folders are left: {folders}"
 
 
-def _strays() -> dict[int, str]:
+def _found() -> dict[int, str]:
     """Processes that tests started, except those of open stacks."""
-    kept = {pid for stack in stacks.OPEN for pid in marked(STACK, stack.mark)}
-    return {pid: command for pid, command in marked(SESSION, os.environ[SESSION]).items() if pid not in kept}
+    return _strays.found(os.environ[SESSION], [stack.mark for stack in stacks.OPEN])
 
 
 def _is_scratch(path: Path) -> bool:
