@@ -35,8 +35,8 @@ SAMPLE: Final = (
     "hash_tree: stars without end",
     "verify_manifest: a manifest that climbs",
 )
-_LIMITS: Final = "render_pdf.seconds=5,render_pdf.memory_mb=700,preview_pdf.memory_mb=700"
-_RESULT: Final = 25.0
+_LIMITS: Final = "render_pdf.seconds=3,render_pdf.memory_mb=700,preview_pdf.memory_mb=256"
+_RESULT: Final = 45.0
 
 
 async def _sent(caller: Caller, case: Case) -> tuple[str, str]:
@@ -58,7 +58,7 @@ async def _works(caller: Caller, done: asyncio.Event) -> int:
         for kind in ("hash_file", "transform_image", "render_pdf"):
             one = known_jobs.known(kind)
             async with asyncio.timeout(_RESULT):
-                answer = await caller.call_with(one.kind, {**one.arguments, "wait_seconds": 20})
+                answer = await caller.call_with(one.kind, {**one.arguments, "wait_seconds": 40})
             files = [await caller.download(file) for file in answer.data["artifacts"]]
             assert one.right(answer.output, b"".join(files))
         iterations += 1
@@ -71,8 +71,9 @@ async def test_hostile_calls_are_answered_and_do_not_disturb_other_principals(ne
     folder.mkdir()
     hashing.prepare(folder)
     options = {"file_roots": f"data={folder}"}
-    stack.front_end(**options)
-    worker = stack.worker(**options)
+    front_end, worker = stack.begin_front_end(**options), stack.begin_worker(**options)
+    stack.await_front_end(front_end)
+    stack.await_worker(worker)
     cases = [case for case in CASES if str(case) in SAMPLE]
     assert len(cases) == len(SAMPLE)
     done = asyncio.Event()

@@ -131,11 +131,8 @@ async def commands(valkey: Valkey, ask: Callable[[str], Awaitable[object]], one:
     return found
 
 
-async def test_a_foreign_id_costs_redis_what_an_unknown_one_costs(new_stack: Callable[..., Stack]) -> None:
+async def test_a_foreign_id_costs_redis_what_an_unknown_one_costs(stack: Stack) -> None:
     """Equal commands, so that the response time discloses nothing."""
-    stack = new_stack()
-    stack.front_end()
-    stack.worker()
     async with stack.client() as owner, stack.client() as other:
         theirs = await owning(owner)
         cases: list[tuple[str, str, Asking]] = [

@@ -1,9 +1,9 @@
-"""POST /files: uploads with the caller's API key, raw or as a form, within the principal's quota."""
+"""POST /files: uploads with the caller's API key, raw or as a form."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -11,18 +11,13 @@ import httpx2
 import pytest
 
 from support.stack.client import Caller
+from support.stack.files import in_pieces, post
 from support.stack.stack import MAX_UPLOAD_MB, Stack
 
 pytestmark = pytest.mark.anyio
 
 CONTENT = bytes(range(256)) * 100
 JPEG = {"Content-Type": "image/jpeg", "X-File-Name": quote("späte Grüße.jpg")}
-
-
-async def post(stack: Stack, caller: Caller, **request: Any) -> httpx2.Response:
-    """Send a file with the caller's key."""
-    headers = {"Authorization": f"Bearer {caller.key}", **request.pop("headers", {})}
-    return await caller.http.post(f"{stack.front_ends[0].base}/files", headers=headers, **request)
 
 
 async def described(caller: Caller, response: httpx2.Response) -> dict[str, Any]:
@@ -64,11 +59,6 @@ async def test_a_name_and_a_type_that_mean_harm_are_made_harmless(stack: Stack) 
         ):
             seen = await described(caller, await post(stack, caller, content=CONTENT, headers=headers))
             assert (seen["name"], seen["mime_type"]) == ("passwd", "application/octet-stream")
-
-
-async def in_pieces(content: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(content), 65_536):
-        yield content[start : start + 65_536]
 
 
 LARGE = b"x" * ((MAX_UPLOAD_MB << 20) + 1)
@@ -125,34 +115,3 @@ async def test_a_file_without_a_key_or_from_a_strange_page_is_refused(stack: Sta
         assert strange.status_code == 403
         rebound = await post(stack, caller, content=CONTENT, headers={"Host": "evil.example"})
         assert rebound.status_code == 421
-
-
-async def test_a_principal_at_its_quota_is_refused_everywhere_and_others_are_not(
-    new_stack: Callable[..., Stack],
-) -> None:
-    """For POST, PUT and results of jobs; the error names the limit, the usage and the remedy."""
-    stack = new_stack(max_stored_mb_per_principal=1, max_artifacts_per_principal=4)
-    stack.front_end()
-    stack.worker()
-    async with stack.client() as caller, stack.client() as other:
-        first = await post(stack, caller, content=b"x" * 700_000)
-        assert first.status_code == 201
-        pending = (await caller.call("create_upload", name="b", mime_type="text/plain")).data
-        for refused in (
-            await post(stack, caller, content=b"x" * 700_000),
-            await post(stack, caller, content=in_pieces(b"x" * 700_000)),
-            await caller.http.put(pending["upload_url"], content=b"x" * 700_000),
-            await caller.http.put(pending["upload_url"], content=in_pieces(b"x" * 700_000)),
-        ):
-            assert refused.status_code == 507
-            assert "1 MiB may be kept" in refused.json()["error"]
-            assert "0.67 MiB are" in refused.json()["error"]
-            assert "Try again when files have expired" in refused.json()["error"]
-        answer = await caller.call("write_note", text="x" * 400_000)
-        assert answer.data["error"]["code"] == "quota_exceeded"
-        assert (await caller.call("write_note", text="short")).state == "completed"
-        assert (await caller.call("write_note", text="short too")).state == "completed"
-        fifth = await caller.call("create_upload", name="c", mime_type="text/plain")
-        assert fifth.is_error
-        assert "4 files may be kept" in fifth.text
-        assert (await post(stack, other, content=b"x" * 700_000)).status_code == 201

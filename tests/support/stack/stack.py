@@ -29,6 +29,7 @@ from support.waiting import until
 
 QUEUES = ("default", *catalogue.load().queues)
 DRAIN_SECONDS = 2
+SLOTS = 2
 START_SECONDS = 50
 """Time limit of the start of a front end or worker: it takes 1 to 3 s of CPU time, and the machine may be busy."""
 MAX_UPLOAD_MB = 2
@@ -87,7 +88,7 @@ class Stack:
             "redis_url": self.valkey.url,
             "state_dir": folder / "state",
             "port": 0,
-            "slots": 2,
+            "slots": SLOTS,
             "job_modules": "stack_jobs",
             "file_roots": f"bed={self.root}",
             "drain_seconds": DRAIN_SECONDS,
