@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import httpx2
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from support.stack.client import Caller
 from support.stack.stack import Stack
 
 pytestmark = pytest.mark.anyio
@@ -112,27 +114,32 @@ BAD = [
 ]
 
 
+@pytest.fixture(scope="module")
+async def jobless(stack: Stack) -> AsyncIterator[Caller]:
+    """A principal whose calls are all refused, so that its list of jobs stays empty; shared, to connect once."""
+    async with stack.client() as caller:
+        yield caller
+
+
 @pytest.mark.parametrize("bad", BAD, ids=str)
-async def test_a_bad_argument_is_named_in_a_sentence_and_nothing_is_queued(stack: Stack, bad: Bad) -> None:
-    async with stack.client() as caller:
-        answer = await caller.call_with(bad.tool, bad.arguments)
-        assert answer.is_error, answer.text
-        for text in bad.expected:
-            assert text in answer.text
-        assert "Traceback" not in answer.text
-        assert len(answer.text) < 600
-        assert (await caller.call("list_jobs")).data["jobs"] == []
+async def test_a_bad_argument_is_named_in_a_sentence_and_nothing_is_queued(jobless: Caller, bad: Bad) -> None:
+    answer = await jobless.call_with(bad.tool, bad.arguments)
+    assert answer.is_error, answer.text
+    for text in bad.expected:
+        assert text in answer.text
+    assert "Traceback" not in answer.text
+    assert len(answer.text) < 600
+    assert (await jobless.call("list_jobs")).data["jobs"] == []
 
 
-async def test_every_tool_refuses_an_unknown_argument_by_name(stack: Stack) -> None:
+async def test_every_tool_refuses_an_unknown_argument_by_name(jobless: Caller) -> None:
     """Every listed tool, so that a new one needs no entry here; the special cases are above."""
-    async with stack.client() as caller:
-        for tool in await caller.tools():
-            answer = await caller.call_with(tool, {"no_such_argument": "x" * 1000})
-            assert answer.is_error, answer.text
-            assert "no_such_argument is not an argument" in answer.text, f"{tool}: {answer.text}"
-            assert len(answer.text) < 600, tool
-        assert (await caller.call("list_jobs")).data["jobs"] == []
+    for tool in await jobless.tools():
+        answer = await jobless.call_with(tool, {"no_such_argument": "x" * 1000})
+        assert answer.is_error, answer.text
+        assert "no_such_argument is not an argument" in answer.text, f"{tool}: {answer.text}"
+        assert len(answer.text) < 600, tool
+    assert (await jobless.call("list_jobs")).data["jobs"] == []
 
 
 async def test_a_tool_that_does_not_exist_is_a_protocol_error_that_names_it(stack: Stack) -> None:
