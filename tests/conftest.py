@@ -25,7 +25,7 @@ from support.processes import SESSION, wait_gone
 from support.stack import stack as stacks
 from support.stack.stack import Stack
 from support.strays import Strays
-from support.waiting import until
+from support.waiting import until_empty
 
 pytest_plugins = [
     *("hostile.summary", "support.caller", "support.failures", "support.postgres", "support.redis"),
@@ -88,7 +88,7 @@ def nothing_left_behind(temporary: Path) -> Iterator[None]:
     yield
     for stack in stacks.OPEN:
         stack.check()
-    until(lambda: not _found(), f"processes have ended, but {_found()}")
+    until_empty(_found, "processes of the test still run")
     folders = [path.name for path in temporary.glob("offloop-*") if not _is_scratch(path)]
     assert not folders, f"temporary folders are left: {folders}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -27,6 +27,18 @@ def until(condition: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
             raise AssertionError(message)
         time.sleep(PAUSE)
     return answer
+
+
+def until_empty(find: Callable[[], Collection[object]], what: str, seconds: float = SECONDS) -> None:
+    """Block until nothing is found.
+
+    Raises:
+        AssertionError: something was found all the time; the message names what was found last.
+    """
+    end = time.monotonic() + seconds
+    while found := find():
+        assert time.monotonic() < end, f"{what} after {seconds:g} s: {found}"
+        time.sleep(PAUSE)
 
 
 async def eventually(condition: Callable[[], Awaitable[T]], what: str = "", seconds: float = SECONDS) -> T:

@@ -25,7 +25,7 @@ from support.stack.client import Caller, Mode, connected
 from support.stack.health import healthy
 from support.stack.leaks import left_in_folders, left_in_redis
 from support.stack.valkey import Valkey
-from support.waiting import until
+from support.waiting import until, until_empty
 
 QUEUES = ("default", *catalogue.load().queues)
 DRAIN_SECONDS = 2
@@ -172,8 +172,8 @@ class Stack:
         Raises:
             AssertionError: a leak is still there after the timeout.
         """
-        until(lambda: not left_in_redis(self.valkey), f"Redis is clean, but {left_in_redis(self.valkey)}")
-        until(lambda: not left_in_folders(self.folder), f"files are gone, but {left_in_folders(self.folder)}")
+        until_empty(lambda: left_in_redis(self.valkey), "keys are left without expiry")
+        until_empty(lambda: left_in_folders(self.folder), "files are left")
 
     def close(self) -> None:
         """Stop every process with SIGTERM, check exit codes and leaks, remove the folder.
