@@ -14,26 +14,20 @@ from arq.connections import ArqRedis
 from structlog.testing import capture_logs
 
 from offloop import settings as configuration
-from offloop.artifacts.links import Links
 from offloop.artifacts.store import ArtifactStore
 from offloop.errors import BadInput, Unavailable
 from offloop_server.io.gather import GatherSources, gather, gather_tools
 from offloop_server.io.http.client import Fetcher
 from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
-from offloop_server.toolkit.services import Caller
 from support.postgres import Postgres
-from support.services import only
+from support.services import only, principal
 from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
 
-async def _relay(_progress: object) -> None:
-    """Discard progress."""
-
-
-ALICE = Caller("alice", Links(b"k" * 32, "http://test"), _relay)
+ALICE = principal("alice")
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
 
 

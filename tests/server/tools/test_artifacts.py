@@ -12,26 +12,17 @@ from mcp_types import CallToolResult, TextContent
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from offloop.artifacts.links import Links
 from offloop.artifacts.quota import Usage
 from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.errors import BadInput, NotFound
 from offloop.settings import load
-from offloop_server.toolkit.services import Caller
 from offloop_server.tools.artifacts import DeleteArtifact
 from offloop_server.web.files import Files
-from support.services import only
+from support.services import LINKS, only, principal
 
 pytestmark = pytest.mark.anyio
 
-links = Links(b"k" * 32, "http://test")
-
-
-async def _relay(_progress: object) -> None:
-    """Drop the progress."""
-
-
-ALICE, BOB = (Caller(name, links, _relay) for name in ("alice", "bob"))
+ALICE, BOB = principal("alice"), principal("bob")
 
 
 @pytest.fixture
@@ -118,10 +109,10 @@ async def test_its_links_are_answered_as_for_one_that_never_was(
     artifact = await _put(store, tmp_path)
     pending = await store.reserve(principal="alice", name="b", mime_type="x/y")
     await delete.call({"artifact_ids": [artifact.artifact_id, pending.artifact_id]}, ALICE)
-    files = Files(store, links, 1 << 20)
+    files = Files(store, LINKS, 1 << 20)
     app = Starlette(routes=[Route("/files/{artifact_id}", files.handle, methods=["GET", "PUT"])])
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app)) as client:
-        answers = [await client.get(links.download(artifact)), await client.put(links.upload(pending), content=b"late")]
+        answers = [await client.get(LINKS.download(artifact)), await client.put(LINKS.upload(pending), content=b"late")]
     for each, answer in zip((artifact, pending), answers, strict=True):
         assert (answer.status_code, answer.json()["error"]) == (404, NotFound.artifact(each.artifact_id).message)
     assert await store.quotas.usage("alice") == Usage(0, 0)

@@ -13,25 +13,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from offloop import JobError, Model, tool
-from offloop.artifacts.links import Links
 from offloop.errors import BadInput, LimitExceeded, SettingsError
 from offloop.kinds.catalogue import Catalogue
 from offloop_server.runtime.background import Background
 from offloop_server.runtime.threads import Threads
-from offloop_server.toolkit.services import Caller
 from offloop_server.toolkit.toolbox import Toolbox
 from offloop_server.tools import functions
 from offloop_server.tools.functions import LightFunction
-from support.services import only
+from support.services import only, principal
 
 pytestmark = pytest.mark.anyio
 
 
-async def _relay(_progress: object) -> None:
-    """Drop the progress."""
-
-
-ALICE = Caller("alice", Links(b"k" * 32, "http://test"), _relay)
+ALICE = principal("alice")
 
 
 class Number(Model):

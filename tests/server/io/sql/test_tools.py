@@ -17,24 +17,19 @@ from arq.connections import ArqRedis
 from mcp_types import CallToolResult, TextContent
 
 from offloop import settings as configuration
-from offloop.artifacts.links import Links
 from offloop.artifacts.store import ArtifactStore
 from offloop.errors import BadInput, LimitExceeded
 from offloop_server.io.sql.databases import Databases
 from offloop_server.io.sql.queries import Queries
 from offloop_server.io.sql.tools import sql_tools
-from offloop_server.toolkit.services import AnyTool, Caller
+from offloop_server.toolkit.services import AnyTool
 from support.postgres import Postgres
-from support.services import only
+from support.services import only, principal
 
 pytestmark = pytest.mark.anyio
 
 
-async def _relay(_progress: object) -> None:
-    """Discard progress."""
-
-
-ALICE = Caller("alice", Links(b"k" * 32, "http://test"), _relay)
+ALICE = principal("alice")
 MEANT = ["=1+1", "+cmd", "-cmd", "@x", "\tx", "\N{FULLWIDTH EQUALS SIGN}1", " =1", "plain", "-5", "a|b\n<i>", 'q"u,o']
 
 
