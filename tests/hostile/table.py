@@ -41,7 +41,7 @@ BRIEF: Final[dict[str, dict[str, float]]] = {
     "preview_pdf: forms that draw the next ten times, preview_pdf": _SMALL,
     "extract_pdf_text: a form that draws itself, extract_pdf_text": _SMALL,
     "extract_pdf_text: forms that draw the next ten times, extract_pdf_text": _SMALL,
-    "edit_pdf: content that decompresses to 300 MB, edit_pdf": _SMALL,
-    "edit_pdf: content packed twice that decompresses to 600 MB, edit_pdf": _SMALL,
+    "edit_pdf: content that decompresses to 300 MB, edit_pdf": _HALF,
+    "edit_pdf: content packed twice that decompresses to 600 MB, edit_pdf": _HALF,
 }
 """Limits of the cases that use up any limit of time or memory, or come near it; they too meet theirs soon."""
