@@ -7,7 +7,10 @@ from arq.connections import ArqRedis
 
 from offloop.queue.client import Bounds, JobQueue
 from support.caller import FRONT
+from support.command_line import offloop
 from support.steps import Steps
+
+__all__ = ["offloop"]
 
 
 @pytest.fixture

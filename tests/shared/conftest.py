@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from arq.connections import ArqRedis
 
+from support.command_line import offloop
 from support.steps import Steps
+
+__all__ = ["offloop"]
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] not in "ZX"
 
 
-def gone(pids: Iterable[int], seconds: float = 5) -> bool:
+def gone(pids: Iterable[int], seconds: float = 30) -> bool:
     """Whether all of them end within some seconds; the kernel takes a moment after SIGKILL."""
     deadline = time.monotonic() + seconds
     left = list(pids)

@@ -10,8 +10,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PAUSE = 0.02
-SECONDS = 10.0
-"""Default timeout: enough on a busy machine, and well below the time limit of a test."""
+SECONDS = 30.0
+"""Default timeout: only what is stuck takes so long, on a busy machine too; below the time limit of a test."""
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
@@ -56,7 +56,7 @@ async def eventually(condition: Callable[[], Awaitable[T]], what: str = "", seco
     return answer
 
 
-async def poll(condition: Callable[[], T], what: str, seconds: float = 15.0) -> T:
+async def poll(condition: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
     """Wait, without blocking the loop, until a synchronous condition is true; returns its value.
 
     Raises:

@@ -157,7 +157,7 @@ async def embedded(settings: Settings) -> AsyncIterator[Check]:
             async with EmbeddedRedis(Path(folder), binary=binary, persistent=False) as valkey:
                 found = f"OFFLOOP_REDIS_URL is not set and no `offloop up` runs; it would embed {binary}, which starts"
                 yield Check("redis", "ok", found)
-                async with connect(valkey.url) as connection:
+                async with _connected(valkey.url) as connection:
                     yield await artifacts(settings, connection)
     except OffloopError as error:
         yield Check("redis", "fail", error.message, "`offloop up` needs it while OFFLOOP_REDIS_URL is not set.")
@@ -165,11 +165,21 @@ async def embedded(settings: Settings) -> AsyncIterator[Check]:
     yield Check("workers", "warn", "none: offloop is not running here", "Start everything: offloop up (or ./run)")
 
 
+@contextlib.asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[RedisClient]:
+    """A connection that is retried once, so that a missing server is reported soon."""
+    connection = connect(url, retries=1)
+    try:
+        yield connection
+    finally:
+        await connection.aclose(close_connection_pool=True)
+
+
 async def reach(settings: Settings, url: str, source: str) -> AsyncIterator[Check]:
     """Check one Redis, its artifact store and its workers."""
     where = f"{_without_password(url)} ({source})"
     try:
-        async with connect(url, retries=1) as connection:
+        async with _connected(url) as connection:
             for check in await redis(connection, where):
                 yield check
             yield await artifacts(settings, connection)

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from offloop.jobs.images import Transformation
 from offloop.jobs.pdf import Page
 from offloop_server.cli.arguments import Upload, parse
 from offloop_server.runtime.tuning import THRESHOLDS
+from support.command_line import Offloop, own_environment
 from support.processes import descendants_of, gone
 
 _PDF = Page.model_json_schema()
@@ -73,26 +73,12 @@ def test_an_invalid_argument_is_named_with_the_right_form(word: str, expected: s
 
 
 def _environment(state: Path) -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")}
-    return own | {
+    return own_environment() | {
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "OFFLOOP_STATE_DIR": str(state),
         "OFFLOOP_SLOTS": "1",
         "TMPDIR": str(state),  # the test's folder, so that files of killed processes are removed
-        "NO_COLOR": "1",
-        "COLUMNS": "200",
     }
-
-
-def _offloop(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "offloop", *words],
-        env=_environment(state),
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
-    )
 
 
 @contextmanager
@@ -114,7 +100,7 @@ def _up(state: Path) -> Iterator[subprocess.Popen[str]]:
             up.kill()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.slow
 def test_the_gc_of_a_front_end_skips_the_startup_heap_and_runs_full_collections_rarely() -> None:
     """Full collections would block the loop: a tenth of a second for the loaded modules, more for open calls."""
     program = """
@@ -131,41 +117,48 @@ print(gc.get_freeze_count(), len(gc.get_objects()), *gc.get_threshold())
     assert tuple(thresholds) == THRESHOLDS
 
 
-def test_up_serves_calls_from_a_shell_until_it_is_stopped(tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_up_serves_calls_from_a_shell_until_it_is_stopped(offloop: Offloop, tmp_path: Path) -> None:
     """One process starts everything, other commands find it through the state folder, SIGTERM ends everything."""
     page = tmp_path / "page.md"
     page.write_text("# A page\n\nwith text")
+    state = {"OFFLOOP_STATE_DIR": str(tmp_path)}
     with _up(tmp_path) as up:
-        rendered = _offloop(tmp_path, "call", "render_pdf", f"markdown=@{page}", "--json")
+        shell = [sys.executable, "-m", "offloop", "call", "render_pdf", f"markdown=@{page}", "--json"]
+        rendered = subprocess.run(
+            shell, env=_environment(tmp_path), capture_output=True, text=True, timeout=120, check=False
+        )
         assert rendered.returncode == 0, rendered.stderr
         answer = json.loads(rendered.stdout)
         assert (answer["state"], answer["output"]["pages"]) == ("completed", 1)
 
-        hashed = _offloop(tmp_path, "call", "hash_file", f"file=@{page}", "--json")
+        hashed = offloop("call", "hash_file", f"file=@{page}", "--json", **state)
         assert json.loads(hashed.stdout)["output"]["size"] == page.stat().st_size
 
-        unknown = _offloop(tmp_path, "call", "render_pfd", "markdown=x")
+        unknown = offloop("call", "render_pfd", "markdown=x", **state)
         assert (unknown.returncode, unknown.stdout) == (1, "")
         assert "Did you mean 'render_pdf'?" in unknown.stderr
 
-        refused = _offloop(tmp_path, "call", "render_pdf", "markdown=x", "html=y")
+        refused = offloop("call", "render_pdf", "markdown=x", "html=y", **state)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "exactly one of html, markdown and template" in refused.stderr
 
-        second = _offloop(tmp_path, "up", "--port", "0")
+        second = offloop("up", "--port", "0", **state)
         assert second.returncode == 2
         assert "--state-dir" in second.stderr
 
         children = descendants_of(up.pid)
         assert len(children) >= 3
-        started = time.monotonic()
         up.send_signal(signal.SIGTERM)
-        assert up.wait(12) == 0
-        assert time.monotonic() - started < 10
+        assert up.wait(60) == 0
         assert gone(children)
     assert not (tmp_path / "up.json").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG of Linux")
 def test_a_killed_up_leaves_no_process(tmp_path: Path) -> None:
     """After SIGKILL the kernel ends every process, down to the workers' children."""
@@ -173,22 +166,22 @@ def test_a_killed_up_leaves_no_process(tmp_path: Path) -> None:
         children = descendants_of(up.pid)
         assert len(children) >= 3
         up.kill()
-        up.wait(5)
+        up.wait(30)
         assert gone(children)
 
 
-def test_a_taken_port_is_an_error_that_names_the_option(tmp_path: Path) -> None:
+def test_a_taken_port_is_an_error_that_names_the_option(offloop: Offloop, tmp_path: Path) -> None:
     """Nothing is started, and the message names the option."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        ended = _offloop(tmp_path, "up", "--port", str(taken.getsockname()[1]))
+        ended = offloop("up", "--port", str(taken.getsockname()[1]), OFFLOOP_STATE_DIR=str(tmp_path))
     assert ended.returncode == 2
     assert "--port" in ended.stderr
     assert not (tmp_path / "redis").exists()
 
 
-def test_a_call_without_a_front_end_is_an_error_with_the_command_to_start_one(tmp_path: Path) -> None:
+def test_a_call_without_a_front_end_is_an_error_with_the_command_to_start_one(offloop: Offloop) -> None:
     """The message names the command to start one."""
-    ended = _offloop(tmp_path, "call", "render_pdf", "markdown=x", "--url", "http://127.0.0.1:1/mcp")
+    ended = offloop("call", "render_pdf", "markdown=x", "--url", "http://127.0.0.1:1/mcp")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "Is offloop running?" in ended.stderr
     assert "Traceback" not in ended.stderr

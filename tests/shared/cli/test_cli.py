@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import os
 import subprocess
@@ -14,64 +15,53 @@ import pytest
 from offloop.cli import running, show_settings
 from offloop.processes.embedded_redis import EmbeddedRedis
 from offloop.settings import Settings, load
-
-
-def _offloop(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")}
-    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "NO_COLOR": "1", "COLUMNS": "200"}
-    return subprocess.run(
-        [sys.executable, "-m", "offloop", *words],
-        env=environment | variables,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+from support.command_line import Ended, Offloop, own_environment
 
 
 def test_help_names_every_command() -> None:
-    """Each import root registers its own commands."""
-    printed = _offloop("--help")
+    """Each import root registers its own commands; in a process of its own, as a shell starts it."""
+    command = [sys.executable, "-m", "offloop", "--help"]
+    printed = subprocess.run(command, env=own_environment(), capture_output=True, text=True, timeout=50, check=False)
     assert printed.returncode == 0
     for command in ("up", "serve", "worker", "call", "demo", "doctor", "settings"):
         assert f" {command} " in printed.stdout
 
 
-def test_an_unknown_setting_is_one_line_with_a_suggestion_and_exit_code_2() -> None:
+def test_an_unknown_setting_is_one_line_with_a_suggestion_and_exit_code_2(offloop: Offloop) -> None:
     """A typing mistake in the environment is an error."""
-    ended = _offloop("settings", OFFLOOP_PROT="1")
+    ended = offloop("settings", OFFLOOP_PROT="1")
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr == "error: OFFLOOP_PROT is not a setting. Did you mean OFFLOOP_PORT?\n"
 
 
 @pytest.mark.parametrize("command", ["serve", "worker"])
-def test_serve_and_worker_require_a_redis(command: str) -> None:
+def test_serve_and_worker_require_a_redis(offloop: Offloop, command: str) -> None:
     """Only `up` starts its own Redis."""
-    ended = _offloop(command)
+    ended = offloop(command)
     assert ended.returncode == 2
     assert "OFFLOOP_REDIS_URL" in ended.stderr
     assert "offloop up" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_a_command_with_missing_libraries_names_the_extra_to_install(tmp_path: Path) -> None:
+def test_a_command_with_missing_libraries_names_the_extra_to_install(
+    offloop: Offloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Commands of a missing extra are hidden, and their error names the extra."""
     # Hiding one library is equivalent to an environment without the extra, which would take long to create.
-    (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util as u\nfind = u.find_spec\n"
-        "u.find_spec = lambda name, package=None: None if name == 'mcp' else find(name, package)\n"
-    )
-    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
-    assert " serve " not in _offloop("--help", PYTHONPATH=path).stdout
-    ended = _offloop("serve", PYTHONPATH=path)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mcp" else find(name))
+    assert " serve " not in offloop("--help").stdout
+    ended = offloop("serve")
     assert ended.returncode == 2
     assert "pip install 'offloop[server]'" in ended.stderr
 
 
-def test_doctor_without_any_redis_tries_the_embedded_one(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_doctor_without_any_redis_tries_the_embedded_one(offloop: Offloop, tmp_path: Path) -> None:
     """No running service is needed; standard output is only the JSON."""
-    ended = _offloop("doctor", "--json", OFFLOOP_STATE_DIR=str(tmp_path))
+    ended = offloop("doctor", "--json", OFFLOOP_STATE_DIR=str(tmp_path))
     report = json.loads(ended.stdout)
     checks = {check["name"]: check for check in report["checks"]}
     assert checks["python"]["status"] == "ok"
@@ -82,13 +72,14 @@ def test_doctor_without_any_redis_tries_the_embedded_one(tmp_path: Path) -> None
     assert report["ok"] == (ended.returncode == 0)
 
 
-def test_doctor_examines_the_redis_that_is_set(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_doctor_examines_the_redis_that_is_set(offloop: Offloop, tmp_path: Path) -> None:
     """A server without persistence is a warning; queues without a worker are a failure."""
 
-    async def scenario() -> subprocess.CompletedProcess[str]:
+    async def scenario() -> Ended:
         async with EmbeddedRedis(tmp_path / "redis", persistent=False) as server:
             return await asyncio.to_thread(
-                _offloop, "doctor", "--json", OFFLOOP_REDIS_URL=server.url, OFFLOOP_STATE_DIR=str(tmp_path)
+                offloop, "doctor", "--json", OFFLOOP_REDIS_URL=server.url, OFFLOOP_STATE_DIR=str(tmp_path)
             )
 
     ended = asyncio.run(scenario())
@@ -101,19 +92,20 @@ def test_doctor_examines_the_redis_that_is_set(tmp_path: Path) -> None:
     assert ended.returncode == 1
 
 
-def test_doctor_masks_the_password_of_a_redis_that_does_not_answer(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_doctor_masks_the_password_of_a_redis_that_does_not_answer(offloop: Offloop, tmp_path: Path) -> None:
     """The failure contains the address without the password."""
-    ended = _offloop("doctor", OFFLOOP_REDIS_URL="redis://me:s3cret@127.0.0.1:1", OFFLOOP_STATE_DIR=str(tmp_path))
+    ended = offloop("doctor", OFFLOOP_REDIS_URL="redis://me:s3cret@127.0.0.1:1", OFFLOOP_STATE_DIR=str(tmp_path))
     assert ended.returncode == 1
     assert "redis://me:***@127.0.0.1:1" in ended.stdout
     assert "s3cret" not in ended.stdout + ended.stderr
 
 
-def test_settings_are_printed_without_secrets() -> None:
+def test_settings_are_printed_without_secrets(offloop: Offloop) -> None:
     """Keys and passwords are masked in every output format."""
     given = {"OFFLOOP_API_KEYS": "alice:k3y,bob:0ther", "OFFLOOP_REDIS_URL": "redis://:s3cret@h:1"}
     for words in (("settings",), ("settings", "--json")):
-        ended = _offloop(*words, **given)
+        ended = offloop(*words, **given)
         assert ended.returncode == 0
         assert not [secret for secret in ("k3y", "0ther", "s3cret") if secret in ended.stdout]
     rows = {row["name"]: row for row in show_settings.describe(load(given))}
