@@ -456,6 +456,8 @@ def test_more_pages_than_allowed_end_the_layout(run: Run, context: JobContext, m
     assert len(list(context.folder.iterdir())) == 1
 
 
+@pytest.mark.soak  # the test above does the same with twenty pages
+@pytest.mark.timeout(300)
 def test_two_thousand_and_one_pages_are_too_many(run: Run) -> None:
     with pytest.raises(LimitExceeded, match="more than 2,000 pages"):
         run(html="<p style='break-after: page'>x</p>" * 2000 + "<p>x", page_numbers=False)
@@ -512,6 +514,7 @@ def test_temporary_files_stay_in_the_folder_of_the_job(
     assert not warned(context, "x")
 
 
+@pytest.mark.slow
 def test_it_renders_on_a_machine_without_any_font(tmp_path: Path) -> None:
     """In a process of its own, because without a font WeasyPrint would end it with a segmentation fault."""
     fonts = typefaces.FOLDER
