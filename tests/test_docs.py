@@ -110,6 +110,7 @@ def test_the_tests_of_the_guide_pass(modules: Path, test: str) -> None:
     getattr(importlib.import_module(name), test)(modules)
 
 
+@pytest.mark.timeout(240)
 def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_offloop(
     modules: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,7 +128,12 @@ def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_of
         process = await asyncio.create_subprocess_exec(
             *command, cwd=modules, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        output, errors = await asyncio.wait_for(process.communicate(), 30)
+        try:
+            output, errors = await asyncio.wait_for(process.communicate(), 120)
+        finally:
+            if process.returncode is None:  # left running, it would be a warning in some later test
+                process.kill()
+                await process.wait()
         assert process.returncode == 0, errors.decode()
         return output.decode()
 
@@ -141,15 +147,18 @@ def test_the_clients_of_the_pages_and_the_job_of_the_readme_work_on_a_running_of
 
             monkeypatch.setenv("OFFLOOP_REDIS_URL", str(stack.settings.redis_url))
             monkeypatch.setenv("OFFLOOP_STATE_DIR", str(settings.state_dir))
-            printed, downloaded, enqueued, called = await asyncio.gather(
-                program(*here(simple)),
-                program(*here(ours)),
-                program(sys.executable, "-c", arqs),
-                program(
-                    *(sys.executable, "-P", "-m", "offloop", "call", "--json", "--url", stack.endpoint),
-                    *("count_words", "text=one two three"),
-                ),
-            )
+            call = (sys.executable, "-P", "-m", "offloop", "call", "--json", "--url", stack.endpoint)
+            async with asyncio.TaskGroup() as group:
+                clients = [
+                    group.create_task(program(*command))
+                    for command in (
+                        here(simple),
+                        here(ours),
+                        (sys.executable, "-c", arqs),
+                        (*call, "count_words", "text=one two three"),
+                    )
+                ]
+            printed, downloaded, enqueued, called = [client.result() for client in clients]
             async with Offloop(stack.endpoint) as offloop:  # the caller that the guide tests inline, on the real thing
                 assert await guide.longest_word(offloop, "one three two") == "three"
         assert re.match(r"document\.pdf \d+ http://\S+\n", printed)

@@ -28,9 +28,7 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
     path, key_path = folder / f"{name}.pem", folder / f"{name}.key"
     path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return path, key_path
 

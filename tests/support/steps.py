@@ -95,7 +95,7 @@ class Steps:
         """Subscribe to the worker's control channel."""
         async with self._redis.pubsub() as channel:
             await channel.subscribe(schema.CONTROL_CHANNEL + self.owner)
-            await channel.get_message(timeout=5)
+            await channel.get_message(timeout=30)
             yield Orders(channel)
 
     async def progress(self, taken: Taken, progress: Progress) -> bool:

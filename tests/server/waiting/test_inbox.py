@@ -32,7 +32,7 @@ CHANNEL = schema.REPLY_CHANNEL + FRONT
 @asynccontextmanager
 async def _open(url: str, queue: JobQueue) -> AsyncIterator[Inbox]:
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(30),
         Background(grace=1) as background,
         Inbox(connect_blocking(url), queue, FRONT, background) as inbox,
     ):

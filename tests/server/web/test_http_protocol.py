@@ -84,7 +84,7 @@ class Client:
 
     async def answer(self) -> bytes:
         """Status line and body of the next answer."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             head = await self.reader.readuntil(b"\r\n\r\n")
             lines = head.split(b"\r\n")
             length = next(int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length"))
@@ -93,7 +93,7 @@ class Client:
     async def end(self) -> bytes:
         """All bytes until the server closes or resets the connection."""
         received = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             with contextlib.suppress(ConnectionError):
                 while piece := await self.reader.read(65536):
                     received += piece
@@ -226,4 +226,4 @@ async def test_a_client_that_leaves_is_noticed_by_the_first_of_its_requests(clie
     client.writer.write(LINE + b"Content-Length: 1\r\nwait: for-end\r\n\r\nx" + b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
     await eventually(echo.was_asked)
     client.writer.close()
-    await asyncio.wait_for(echo.left.wait(), 10)
+    await asyncio.wait_for(echo.left.wait(), 30)

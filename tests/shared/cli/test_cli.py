@@ -23,8 +23,8 @@ def test_help_names_every_command() -> None:
     command = [sys.executable, "-m", "offloop", "--help"]
     printed = subprocess.run(command, env=own_environment(), capture_output=True, text=True, timeout=50, check=False)
     assert printed.returncode == 0
-    for command in ("up", "serve", "worker", "call", "demo", "doctor", "settings"):
-        assert f" {command} " in printed.stdout
+    for name in ("up", "serve", "worker", "call", "demo", "doctor", "settings"):
+        assert f" {name} " in printed.stdout
 
 
 def test_an_unknown_setting_is_one_line_with_a_suggestion_and_exit_code_2(offloop: Offloop) -> None:

@@ -99,7 +99,7 @@ async def host(*answers: bytes | Speak, keep: int = 64) -> AsyncIterator[tuple[H
         finally:
             server.close()
             if serving := set(filter(None, made.serving)):
-                assert not (await asyncio.wait(serving, timeout=10))[1], "a connection is still served"
+                assert not (await asyncio.wait(serving, timeout=30))[1], "a connection is still served"
 
 
 @asynccontextmanager
@@ -341,7 +341,7 @@ async def test_an_unconsumed_body_is_not_read() -> None:
 
     async with host(flood, HELLO) as (there, client):
         async with begin(client, there.url) as response:
-            await asyncio.wait_for(stuck.wait(), 10)
+            await asyncio.wait_for(stuck.wait(), 30)
             assert sent < size // 2, "what is on the way fits into buffers"
             read = 0
             async for piece in response.content.iter_any():

@@ -230,7 +230,7 @@ async def test_a_packing_that_was_not_asked_for_is_an_error(packed: str) -> None
     ],
 )
 async def test_a_host_that_does_not_answer_as_it_should_is_reported_in_time(path: str, code: str, words: str) -> None:
-    async with outside() as server, asyncio.timeout(5):
+    async with outside() as server, asyncio.timeout(30):
         with pytest.raises(FetchFailed, match=words) as failed:
             await fetch(HERE, server.url(path), FetchLimits(connect=2, read=0.2, total=0.5, max_bytes=1 << 20))
         assert failed.value.reason == code
@@ -268,7 +268,7 @@ async def cancelled_in(server: Outside, path: str) -> AsyncIterator[None]:
     async with OutboundClient(HERE) as client:
         server.begun.clear()
         task = asyncio.ensure_future(fetch_to(client, OutboundRequest(server.url(path)), io.BytesIO()))
-        await asyncio.wait_for(server.begun.wait(), 5)
+        await asyncio.wait_for(server.begun.wait(), 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -278,7 +278,7 @@ async def cancelled_in(server: Outside, path: str) -> AsyncIterator[None]:
 @pytest.mark.parametrize("path", ["/hang", "/endless", "/drip"])
 async def test_a_fetch_that_is_cancelled_closes_its_connection(path: str) -> None:
     async with outside() as server, cancelled_in(server, path):
-        await asyncio.wait_for(server.emptied.wait(), 5)
+        await asyncio.wait_for(server.emptied.wait(), 30)
 
 
 async def test_a_fetch_that_is_cancelled_while_tls_begins_closes_its_connection() -> None:
@@ -294,11 +294,11 @@ async def test_a_fetch_that_is_cancelled_while_tls_begins_closes_its_connection(
     port = server.sockets[0].getsockname()[1]
     async with server, OutboundClient(HERE) as client:
         task = asyncio.ensure_future(fetch_to(client, OutboundRequest(f"https://{LOCAL}:{port}/"), io.BytesIO()))
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(over.wait(), 5)
+        await asyncio.wait_for(over.wait(), 30)
 
 
 async def test_tls_is_checked_against_the_hosts_own_name() -> None:

@@ -69,7 +69,7 @@ def test_a_killed_server_comes_back_on_the_same_socket_with_its_data(tmp_path: P
             pid = server.pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while server.pid in (pid, None) or not await _pings(server.url):  # noqa: ASYNC110 -- no event
                     await asyncio.sleep(0.02)
             async with Redis.from_url(server.url) as redis:
@@ -143,7 +143,7 @@ def test_a_program_that_exits_immediately_is_an_error(tmp_path: Path) -> None:
     """An immediate exit is reported without waiting for the timeout."""
 
     async def scenario() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             with pytest.raises(SettingsError, match="did not start"):
                 await EmbeddedRedis(tmp_path, binary=Path("/bin/false")).__aenter__()
 

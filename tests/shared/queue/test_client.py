@@ -147,9 +147,9 @@ async def test_a_large_result_is_announced_without_itself(redis: ArqRedis, calle
     taken = await worker.claim_one(job_id)
     async with redis.pubsub() as raw:
         await raw.subscribe(schema.REPLY_CHANNEL + "front")
-        await raw.get_message(timeout=5)
+        await raw.get_message(timeout=30)
         await worker.finish(taken, Done({"text": "x" * 20_000}))
-        message = await raw.get_message(timeout=5)
+        message = await raw.get_message(timeout=30)
     assert len(message["data"]) < 100
     assert (await caller.pushed()).outcome == Done({"text": "x" * 20_000})
 

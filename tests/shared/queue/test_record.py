@@ -50,16 +50,16 @@ async def test_stock_arq_reads_our_results(redis: ArqRedis) -> None:
     """`Job.result()` of arq itself, with nothing of ours but the deserializer."""
     for job_id, outcome in (("done", DONE), ("failed", FAILED), ("cancelled", Cancelled())):
         await redis.set(schema.RESULT + job_id, _packed(outcome), px=60_000)
-    done = await Job("done", redis, _deserializer=codec.unpack).result(timeout=5)
+    done = await Job("done", redis, _deserializer=codec.unpack).result(timeout=30)
     assert done == {
         "output": DONE.output,
         "artifacts": [{"artifact_id": "a"}],
         "warnings": ["dropped a picture"],
     }
     with pytest.raises(JobError, match="send less"):
-        await Job("failed", redis, _deserializer=codec.unpack).result(timeout=5)
+        await Job("failed", redis, _deserializer=codec.unpack).result(timeout=30)
     with pytest.raises(asyncio.CancelledError):
-        await Job("cancelled", redis, _deserializer=codec.unpack).result(timeout=5)
+        await Job("cancelled", redis, _deserializer=codec.unpack).result(timeout=30)
     info = await Job("done", redis, _deserializer=codec.unpack).result_info()
     assert info is not None
     assert (info.function, info.success, info.job_try) == ("count_words", True, 2)

@@ -89,7 +89,7 @@ async def test_commands_are_sent_again_after_the_server_was_killed(tmp_path: Pat
         before = server.pid
         assert before
         os.kill(before, signal.SIGKILL)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             assert await asyncio.gather(*(_echo(redis, f"{n}") for n in range(20))) == [b"%d" % n for n in range(20)]
         assert server.pid != before
         await redis.aclose(close_connection_pool=True)
@@ -203,4 +203,4 @@ async def test_transactions_and_subscriptions_have_connections_of_their_own(redi
         assert await pipeline.execute() == [True]
     async with redis.pubsub() as channel:
         await channel.subscribe("a")
-        assert await channel.get_message(timeout=5)
+        assert await channel.get_message(timeout=30)

@@ -76,7 +76,7 @@ async def test_a_job_is_adopted_run_and_ended(client: ArqRedis, worker: Steps) -
     assert info is not None
     assert (info.function, info.kwargs, info.score is not None) == ("do_nothing", {"number": 1}, True)
     assert await worker.finish(taken, Done({"words": 1}))
-    assert (await job.status(), (await job.result(timeout=5))["output"]) == (JobStatus.complete, {"words": 1})
+    assert (await job.status(), (await job.result(timeout=30))["output"]) == (JobStatus.complete, {"words": 1})
     found = await job.result_info()
     assert found is not None
     assert (found.success, found.job_id) == (True, job.job_id)
@@ -125,7 +125,7 @@ async def test_an_id_whose_result_was_deleted_is_run_again(client: ArqRedis, wor
     taken = await worker.claim_one("again")
     assert (taken.tries, taken.attempt) == (1, 1)
     assert await worker.finish(taken)
-    assert await job.result(timeout=5)
+    assert await job.result(timeout=30)
 
 
 @pytest.mark.parametrize("until", [False, True])
@@ -185,7 +185,7 @@ async def test_an_expired_job_fails_and_says_so(client: ArqRedis, worker: Steps)
     await asyncio.sleep(0.06)
     assert await worker.sweep() == 0
     with pytest.raises(JobError, match="waited longer than it is kept") as raised:
-        await job.result(timeout=5)
+        await job.result(timeout=30)
     assert raised.value.reason == "expired"
     assert (await job.status(), await _queued(client)) == (JobStatus.complete, [])
 
@@ -226,19 +226,19 @@ async def test_a_job_that_expires_in_its_subqueue_is_claimed_without_a_payload(c
 async def test_abort_ends_a_queued_job(client: ArqRedis, worker: Steps) -> None:
     job = await _enqueue(client)
     await worker.sweep()
-    aborting = asyncio.create_task(job.abort(timeout=20, poll_delay=0.02))
+    aborting = asyncio.create_task(job.abort(timeout=30, poll_delay=0.02))
     await eventually(lambda: client.zcard("arq:abort"))
     await worker.sweep()
     assert await aborting is True
     assert (await worker.depth(), await worker.claim(), await _queued(client)) == ({}, [], [])
     with pytest.raises(asyncio.CancelledError):
-        await job.result(timeout=5)
+        await job.result(timeout=30)
 
 
 @pytest.mark.parametrize("defer", [PAST, 3600])
 async def test_abort_ends_a_job_that_no_sweep_has_seen(client: ArqRedis, worker: Steps, defer: float) -> None:
     job = await _enqueue(client, defer=defer)
-    aborting = asyncio.create_task(job.abort(timeout=20, poll_delay=0.02))
+    aborting = asyncio.create_task(job.abort(timeout=30, poll_delay=0.02))
     await eventually(lambda: client.zcard("arq:abort"))
     await worker.sweep()
     assert await aborting is True
@@ -250,7 +250,7 @@ async def test_abort_stops_a_running_job(client: ArqRedis, worker: Steps) -> Non
     job = await _enqueue(client)
     await worker.sweep()
     taken = await worker.claim_one(job.job_id)
-    aborting = asyncio.create_task(job.abort(timeout=20, poll_delay=0.02))
+    aborting = asyncio.create_task(job.abort(timeout=30, poll_delay=0.02))
     await eventually(lambda: client.zcard("arq:abort"))
     async with worker.listening() as orders:
         await worker.sweep()
@@ -270,9 +270,9 @@ async def test_abort_of_an_ended_or_unknown_job_leaves_nothing(client: ArqRedis,
     assert await never.abort(timeout=5) is False
     await worker.sweep()
     assert await client.exists("arq:abort") == 0
-    assert (await job.result(timeout=5))["output"]
+    assert (await job.result(timeout=30))["output"]
     with pytest.raises(ResultNotFound):
-        await never.result(timeout=5)
+        await never.result(timeout=30)
 
 
 async def test_an_abort_in_another_queue_is_left_to_its_own_sweep(
@@ -286,7 +286,7 @@ async def test_an_abort_in_another_queue_is_left_to_its_own_sweep(
     await other.sweep()
     assert await client.zcard("arq:abort") == 0
     with pytest.raises(asyncio.CancelledError):
-        await Job("a", client, _queue_name=schema.queue_key("other"), _deserializer=codec.unpack).result(timeout=5)
+        await Job("a", client, _queue_name=schema.queue_key("other"), _deserializer=codec.unpack).result(timeout=30)
 
 
 async def test_aborts_for_a_queue_without_a_worker_hold_up_no_other(client: ArqRedis, worker: Steps) -> None:

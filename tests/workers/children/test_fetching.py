@@ -92,7 +92,7 @@ def perform(hostile: Children, store: ArtifactStore, tmp_path: Path) -> Perform:
         payload = serialize_job(kind.name, (), given, None, 0, serializer=pack)
         claim = Claim("a-job", kind.name, "default", "1", payload, 1, 1, 1, "alice")
         with Scratch(tmp_path / "scratch") as scratch:
-            async with Fetching(load(settings)) as fetching, asyncio.timeout(20):
+            async with Fetching(load(settings)) as fetching, asyncio.timeout(30):
                 outcome = await Performer({kind.name: kind}, hostile, store, scratch, fetching)(claim, print)
             assert [path.name for path in Path(scratch.attempt()).parent.iterdir()] == []
         return outcome
@@ -182,7 +182,7 @@ def fetch(hostile: Children, tmp_path: Path) -> Callable[..., Any]:
     """Runs a job that asks for URLs while it runs."""
 
     async def fetch(kind: Kind[Any, Any], *urls: str) -> dict[str, str]:
-        async with Fetching(load(HERE)) as fetching, asyncio.timeout(20):
+        async with Fetching(load(HERE)) as fetching, asyncio.timeout(30):
             budget = FetchBudget(fetching, kind.name, kind.limits, str(tmp_path / "fetched"))
             task = task_of(kind, {"text": "\n".join(urls)}, tmp_path / "work", budget)
             found: dict[str, str] = (await hostile.run(task, print))["output"]["found"]

@@ -87,7 +87,7 @@ async def test_a_result_is_waited_for_while_the_job_is_queued_and_while_it_runs(
     job = await _enqueued(stock, "wait_for_file", text=str(tmp_path / "go"))
     with pytest.raises(TimeoutError):
         await job.result(timeout=3 * SOON, poll_delay=SOON)
-    waiting = asyncio.create_task(job.result(timeout=20, poll_delay=SOON))
+    waiting = asyncio.create_task(job.result(timeout=30, poll_delay=SOON))
     await begin()
     await _is(job, JobStatus.in_progress)
     with pytest.raises(TimeoutError):
@@ -126,7 +126,7 @@ async def test_a_deferred_job_does_not_run_before_its_time(
     assert info.score
     due = info.score
     assert due > await _now(redis)
-    assert (await job.result(timeout=20, poll_delay=SOON))["output"]["text"] == "later"
+    assert (await job.result(timeout=30, poll_delay=SOON))["output"]["text"] == "later"
     assert int(await redis.hget(schema.RECORD + job.job_id, "started")) >= due  # type: ignore[misc]
 
 
@@ -142,7 +142,7 @@ async def test_an_id_names_one_job_while_it_waits_runs_and_has_ended(
     await _is(job, JobStatus.in_progress)
     assert await again() is None
     (tmp_path / "go").touch()
-    await job.result(timeout=20, poll_delay=SOON)
+    await job.result(timeout=30, poll_delay=SOON)
     assert await again() is None
 
 
@@ -155,7 +155,7 @@ async def test_a_job_that_expired_before_it_began_says_so(stock: ArqRedis, begin
     await eventually(expired)
     await begin()
     with pytest.raises(JobError, match="waited longer than it is kept"):
-        await job.result(timeout=20, poll_delay=SOON)
+        await job.result(timeout=30, poll_delay=SOON)
     assert await stock.zcard(QUEUE) == 0
 
 
@@ -171,9 +171,9 @@ async def test_waiting_and_running_jobs_are_listed_with_their_arguments(
     assert set(listed) == {running.job_id, waiting.job_id, deferred.job_id}
     assert (listed[waiting.job_id].function, listed[waiting.job_id].kwargs) == ("echo", {"text": "next", "number": 2})
     (tmp_path / "go").touch()
-    await waiting.result(timeout=20, poll_delay=SOON)
+    await waiting.result(timeout=30, poll_delay=SOON)
     assert [found.job_id for found in await stock.queued_jobs()] == [deferred.job_id]
-    assert await deferred.abort(timeout=20, poll_delay=SOON)
+    assert await deferred.abort(timeout=30, poll_delay=SOON)
 
 
 async def test_an_ended_job_is_described(stock: ArqRedis, begin: Begin) -> None:
@@ -182,7 +182,7 @@ async def test_an_ended_job_is_described(stock: ArqRedis, begin: Begin) -> None:
     assert before
     assert (before.function, before.kwargs) == ("echo", {"text": "a"})
     await begin()
-    await job.result(timeout=20, poll_delay=SOON)
+    await job.result(timeout=30, poll_delay=SOON)
     info = await job.result_info()
     assert info
     assert (info.success, info.function, info.job_try, info.job_id) == (True, "echo", 1, job.job_id)
@@ -195,7 +195,7 @@ async def test_a_failure_is_raised_where_its_result_is_asked_for(stock: ArqRedis
     await begin()
     refused = await _enqueued(stock, "refuse", text="this")
     with pytest.raises(JobError, match="this is too much: send less") as failed:
-        await refused.result(timeout=20, poll_delay=SOON)
+        await refused.result(timeout=30, poll_delay=SOON)
     assert (failed.value.reason, failed.value.retryable) == ("too_much", True)
     cases: list[tuple[str, list[str], dict[str, Any], str]] = [
         ("no_such_kind", [], {}, "this worker does not know 'no_such_kind'"),
@@ -206,7 +206,7 @@ async def test_a_failure_is_raised_where_its_result_is_asked_for(stock: ArqRedis
         job = await stock.enqueue_job(kind, *positional, **named)
         assert job
         with pytest.raises(JobError, match=message):
-            await job.result(timeout=20, poll_delay=SOON)
+            await job.result(timeout=30, poll_delay=SOON)
 
 
 async def test_an_abort_ends_the_child_of_a_running_job(redis: ArqRedis, stock: ArqRedis, begin: Begin) -> None:
@@ -215,7 +215,7 @@ async def test_an_abort_ends_the_child_of_a_running_job(redis: ArqRedis, stock: 
     job = await _enqueued(stock, "spin")
     pid = await _pid(redis, job)
     assert alive(pid)
-    assert await job.abort(timeout=20, poll_delay=SOON)
+    assert await job.abort(timeout=30, poll_delay=SOON)
     assert not alive(pid)
     assert await job.status() is JobStatus.complete
     with pytest.raises(asyncio.CancelledError):
@@ -232,11 +232,11 @@ async def test_an_aborted_job_that_has_not_begun_does_not_run(
     await _is(held, JobStatus.in_progress)
     notes = tmp_path / "notes"
     job = await _enqueued(stock, "note_runs", text=str(notes), **options)
-    assert await job.abort(timeout=20, poll_delay=SOON)
+    assert await job.abort(timeout=30, poll_delay=SOON)
     (tmp_path / "go").touch()
-    await held.result(timeout=20, poll_delay=SOON)
+    await held.result(timeout=30, poll_delay=SOON)
     later = await _enqueued(stock, "echo")
-    await later.result(timeout=20, poll_delay=SOON)
+    await later.result(timeout=30, poll_delay=SOON)
     assert not os.path.exists(notes)  # noqa: ASYNC240, PTH110 -- takes no time
     assert await stock.zcard(QUEUE) == 0
 
@@ -244,10 +244,10 @@ async def test_an_aborted_job_that_has_not_begun_does_not_run(
 async def test_an_abort_of_an_ended_or_unknown_job_reports_that_it_ended_nothing(stock: ArqRedis, begin: Begin) -> None:
     await begin()
     job = await _enqueued(stock, "echo")
-    await job.result(timeout=20, poll_delay=SOON)
-    assert not await job.abort(timeout=20, poll_delay=SOON)
+    await job.result(timeout=30, poll_delay=SOON)
+    assert not await job.abort(timeout=30, poll_delay=SOON)
     never = offloop.arq.job("never", stock)
-    assert not await never.abort(timeout=20, poll_delay=SOON)
+    assert not await never.abort(timeout=30, poll_delay=SOON)
     with pytest.raises(ResultNotFound):
         await never.result()
 
@@ -263,7 +263,7 @@ async def test_a_pickled_job_is_refused(valkey: str, redis: ArqRedis, begin: Beg
     job = await _enqueued(pool, "echo", text="a")
     await begin()
     with pytest.raises(JobError, match="enqueue it with offloop's serializer"):
-        await offloop.arq.job(job.job_id, _ready(redis)).result(timeout=20, poll_delay=SOON)
+        await offloop.arq.job(job.job_id, _ready(redis)).result(timeout=30, poll_delay=SOON)
     await pool.aclose(close_connection_pool=True)
 
 
@@ -286,7 +286,7 @@ async def test_a_payload_that_was_lost_with_its_worker_is_not_read_again(
         monkeypatch.setattr(module, "kind_of", read.append)
     await begin()
     with pytest.raises(JobError, match=r"^The job was lost with its worker 1 time\(s\)"):
-        await job.result(timeout=20, poll_delay=SOON)
+        await job.result(timeout=30, poll_delay=SOON)
     assert read == []
 
 
@@ -294,7 +294,7 @@ async def test_the_name_of_an_unknown_kind_is_repeated_in_part(stock: ArqRedis, 
     await begin()
     job = await _enqueued(stock, "x" * 1_000_000)
     with pytest.raises(JobError, match="does not know 'xxx"):
-        await job.result(timeout=20, poll_delay=SOON)
+        await job.result(timeout=30, poll_delay=SOON)
     assert await redis.strlen(schema.RESULT + job.job_id) < 1000
 
 
@@ -307,7 +307,7 @@ async def test_the_pool_of_offloop_is_arqs_ready_made(valkey: str, redis: ArqRed
     elsewhere = await pool.enqueue_job("echo_elsewhere", text="b", _queue_name=offloop.arq.queue_name("other"))
     assert job
     assert elsewhere
-    assert (await job.result(timeout=20, poll_delay=SOON))["output"]["text"] == "a"
-    assert (await elsewhere.result(timeout=20, poll_delay=SOON))["output"]["text"] == "b"
+    assert (await job.result(timeout=30, poll_delay=SOON))["output"]["text"] == "a"
+    assert (await elsewhere.result(timeout=30, poll_delay=SOON))["output"]["text"] == "b"
     assert (type(pool), await offloop.arq.job(job.job_id, pool).status()) == (ArqRedis, JobStatus.complete)
     await pool.aclose()

@@ -55,7 +55,7 @@ async def _order(url: str, count: int, queues: Iterable[str]) -> list[str]:
     """Principals of the jobs that a worker with one slot runs, until so many are done."""
     noting = Noting(count)
     noting.let.set()
-    async with serving(Catalogue(KINDS), noting, url, queues=list(queues), slots=1), asyncio.timeout(20):
+    async with serving(Catalogue(KINDS), noting, url, queues=list(queues), slots=1), asyncio.timeout(30):
         await noting.ended.wait()
     return noting.done
 
@@ -97,7 +97,7 @@ async def test_a_flood_by_one_delays_another_by_one_job(redis: ArqRedis, valkey:
         for _ in range(30):
             await _submit(redis, KINDS[0], "flood")
         noting = Noting(5)
-        async with serving(Catalogue(KINDS), noting, valkey, queues=["a"], slots=1), asyncio.timeout(20):
+        async with serving(Catalogue(KINDS), noting, valkey, queues=["a"], slots=1), asyncio.timeout(30):
             await noting.begun.wait()
             await _submit(redis, KINDS[0], late)
             noting.let.set()
@@ -117,7 +117,7 @@ async def test_an_attempt_that_ends_does_not_forget_the_next_one(redis: ArqRedis
         return Done({})
 
     kind = declare("twice", Nothing, Nothing, description="d", queue="a", retries=1)
-    async with serving(Catalogue([kind]), perform, valkey, queues=["a"], slots=2) as worker, asyncio.timeout(20):
+    async with serving(Catalogue([kind]), perform, valkey, queues=["a"], slots=2) as worker, asyncio.timeout(30):
         job_id = await _submit(redis, kind, "principal")
         await second.wait()
 

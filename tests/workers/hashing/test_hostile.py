@@ -36,7 +36,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def _marked(case: Case) -> Any:
+    return pytest.param(case, id=case.name, marks=[pytest.mark.slow] if "a million lines" in case.name else [])
+
+
+@pytest.mark.parametrize("case", map(_marked, CASES))
 def test_a_hostile_case_is_answered_and_gives_nothing_away(case: Case, data: Path, tmp_path: Path) -> None:
     context = testing.context(tmp_path, roots={"data": data})
     model, work = WORKS[case.kind]

@@ -70,7 +70,7 @@ def run(hostile: Children, tmp_path: Path) -> Run:
         folder = tmp_path / f"attempt{next(_numbers)}"
         await asyncio.to_thread(folder.mkdir)
         task = task_of(kind, given, folder / "work")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             output: dict[str, Any] = (await hostile.run(task, report))["output"]
         return output
 
@@ -202,7 +202,7 @@ async def test_a_strict_job_reads_nothing_of_the_folder_offloop_was_started_in_b
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setenv("OFFLOOP_JOB_MODULES", "own_jobs")
     (kind,) = catalogue.kinds_in(catalogue.import_module("own_jobs"))
-    async with Children(1, ("default",), tmp_path / "temporary") as pool, asyncio.timeout(20):
+    async with Children(1, ("default",), tmp_path / "temporary") as pool, asyncio.timeout(30):
         task = task_of(kind, {"folder": str(started)}, tmp_path / "work")
         found = (await pool.run(task, print))["output"]["found"]
     for name in ("own_jobs", "helping"):
@@ -320,7 +320,7 @@ async def test_a_job_that_prints_forever_times_out_and_others_are_served(
     begun = asyncio.Event()
     with capture_logs() as logged:
         flooding = asyncio.create_task(run(jobs.print_for_ever, lambda _: begun.set()))
-        await asyncio.wait_for(begun.wait(), 10)
+        await asyncio.wait_for(begun.wait(), 30)
         for _ in range(10):
             await run(jobs.look)
         assert not flooding.done()
@@ -401,7 +401,7 @@ async def test_programs_of_jobs_end_with_a_killed_worker_or_zygote(
     )
     try:
         assert owner.stdout
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             pids = [int(word) for word in (await owner.stdout.readline()).split()]
         assert len(pids) == 3
         assert all(map(alive, pids))

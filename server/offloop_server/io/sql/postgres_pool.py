@@ -145,9 +145,13 @@ class ConnectionPool:
                 )
                 try:
                     await pool
-                    await self._check_role(pool)
                 except BaseException:
                     pool.terminate()
+                    raise
+                try:
+                    await self._check_role(pool)
+                except BaseException:
+                    await _discard(pool)
                     raise
                 self.opened = pool
             return self.opened
@@ -171,6 +175,17 @@ class ConnectionPool:
                 "all are the same principal, see Databases in docs/operations.md",
                 connection=self._name,
             )
+
+
+async def _discard(pool: asyncpg.Pool) -> None:
+    """Close a pool whose connection may still be on its way back: asyncpg shields that from a cancellation."""
+    try:
+        with anyio.move_on_after(_CLEANUP_SECONDS, shield=True):
+            await pool.close()
+    except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+        log.warning("database connections aborted", error=type(error).__name__)
+    finally:
+        pool.terminate()
 
 
 async def _begin(session: Session, deadline: Deadline) -> None:
