@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -15,9 +15,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from offloop.settings import Settings
+from support.programs import needs
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements.lock"
+ESSENTIAL = {"bash", "coreutils", "dash"}
+"""Packages that every Debian has."""
 
 
 def locked() -> dict[str, list[str]]:
@@ -75,11 +78,9 @@ def test_the_lock_satisfies_what_pyproject_asks_for(requirement: Requirement) ->
 
 @pytest.mark.parametrize("shell", ["sh", "dash", "busybox", "bash"])
 def test_the_script_run_is_understood_by_every_common_shell(shell: str) -> None:
-    program = shutil.which(shell)
-    if program is None:
-        pytest.skip(f"{shell} is not installed")
+    needs("bash busybox dash", shell)
     applet = ["sh"] if shell == "busybox" else ["--posix"] if shell == "bash" else []
-    outcome = run(program, *applet, "-n", ROOT / "run")
+    outcome = run(shell, *applet, "-n", ROOT / "run")
     assert (outcome.returncode, outcome.stderr) == (0, "")
 
 
@@ -102,13 +103,24 @@ def test_a_python_that_does_not_work_is_refused_by_name() -> None:
     assert "PYTHON=/no/such/python is not a working Python 3.11 or newer" in outcome.stderr
 
 
+def test_the_clean_machine_has_every_package_that_a_test_needs() -> None:
+    """Each word of a ``needs`` call is in ``.ci/run``, except what every Debian has."""
+    calls = [
+        node
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "needs"
+    ]
+    needed = {word for call in calls for word in ast.literal_eval(call.args[0]).split()}
+    assert needed > ESSENTIAL
+    assert needed - ESSENTIAL <= set(re.findall(r"[\w-]+", (ROOT / ".ci" / "run").read_text()))
+
+
 @pytest.mark.parametrize("profiles", [(), ("s3",)], ids=["default", "s3"])
 def test_the_compose_file_is_valid(profiles: tuple[str, ...]) -> None:
-    program = shutil.which("docker-compose")
-    if program is None:
-        pytest.skip("docker-compose is not installed")
+    needs("docker-compose", "docker-compose")
     chosen = [f"--profile={profile}" for profile in profiles]
-    outcome = run(program, "-f", ROOT / "compose.yaml", *chosen, "config", "-q")
+    outcome = run("docker-compose", "-f", ROOT / "compose.yaml", *chosen, "config", "-q")
     assert (outcome.returncode, outcome.stderr) == (0, "")
 
 

@@ -1,7 +1,6 @@
 """Official TypeScript client of the legacy era.
 
-It needs Node and, for its first use on a machine, the npm registry; without them the tests are skipped with a reason
-that begins with ``needs-node:`` or ``needs-npm-registry:``.
+It needs Node and, for its first use on a machine, the npm registry; without them the tests are skipped with a reason.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import pypdfium2
 import pytest
 
 from support.files.documents import documents
+from support.programs import needs
 from support.stack.client import PLAIN
 from support.stack.stack import Stack
 
@@ -26,13 +26,11 @@ CLIENTS = Path(__file__).parents[1] / "clients"
 @pytest.fixture(scope="module")
 def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The client script, with the locked packages installed into a temporary folder."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if not node or not npm:
-        pytest.skip("needs-node: node and npm are not installed, the legacy TypeScript client was not run")
+    needs("nodejs npm", "node", "npm")
     folder = tmp_path_factory.mktemp("clients")
     for name in ("package.json", "package-lock.json", ".npmrc", "legacy.mjs"):
         shutil.copy(CLIENTS / name, folder)
-    install = [npm, "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
+    install = [str(shutil.which("npm")), "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
     done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=45, check=False)
     if done.returncode:
         pytest.skip(f"needs-npm-registry: npm ci failed: {done.stderr.strip()[-300:]}")

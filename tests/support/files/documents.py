@@ -55,7 +55,9 @@ def _manual_page() -> tuple[Path, str]:
     if npm and (page := Path(npm).resolve().parents[2] / _NPM_PAGE).exists():
         return page, "selectors"
     pytest.skip(
-        "needs-manual-page: neither IDLE's help.html nor npm's manual is installed here", allow_module_level=True
+        "needs-manual-page: neither IDLE's help.html nor npm's manual is installed; "
+        "to install: sudo apt-get install npm",
+        allow_module_level=True,
     )
 
 

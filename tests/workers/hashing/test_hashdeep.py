@@ -17,6 +17,7 @@ from offloop.jobs.hashing import ToVerify, TreeDigest, TreeToHash, Verdict
 from offloop.kinds.job_context import JobContext
 from offloop_workers.hashing import manifest, tree, verify
 from offloop_workers.hashing.entries import Contents
+from support.programs import needs
 
 from .conftest import MakeContext
 
@@ -58,10 +59,8 @@ def checked(make_context: MakeContext, text: bytes) -> Verdict:
 @pytest.fixture
 def hashdeep() -> str:
     """Path of the program."""
-    found = shutil.which("hashdeep")
-    if not found:
-        pytest.skip("needs-hashdeep: hashdeep is not installed, its manifests were not tried with the program itself")
-    return found
+    needs("hashdeep", "hashdeep")
+    return str(shutil.which("hashdeep"))
 
 
 @pytest.fixture

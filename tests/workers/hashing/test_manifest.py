@@ -14,6 +14,7 @@ from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import TreeToHash
 from offloop_workers.hashing import manifest, tree
 from offloop_workers.hashing.entries import LINK, Contents, Entry
+from support.programs import needs
 
 from .conftest import MakeContext
 
@@ -57,6 +58,7 @@ def written(make_context: MakeContext, **request: Any) -> bytes:
 @pytest.mark.parametrize("algorithm", ["sha256", "blake2b", "md5"])
 def test_coreutils_checks_our_manifests(odd: Path, make_context: MakeContext, form: str, algorithm: str) -> None:
     program = {"sha256": "sha256sum", "blake2b": "b2sum", "md5": "md5sum"}[algorithm]
+    needs("coreutils", program)
     text = written(make_context, manifest=form, algorithm=algorithm)
     checked = subprocess.run(
         [program, "--check", "--strict", "-"], cwd=odd, input=text, capture_output=True, check=False
@@ -67,6 +69,7 @@ def test_coreutils_checks_our_manifests(odd: Path, make_context: MakeContext, fo
 
 @pytest.mark.parametrize("options", [["--binary"], ["--text"], ["--tag"]])
 def test_we_read_what_coreutils_writes(odd: Path, options: list[str]) -> None:
+    needs("coreutils", "sha256sum")
     text = subprocess.run(
         ["sha256sum", *options, "--", *ODD_NAMES],  # noqa: S607 -- wherever coreutils are
         cwd=odd,

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from offloop.jobs.pdf import Page, Pdf, Variant
 from offloop.kinds.job_context import JobContext
 from support.files.rendered import Document, data, picture, warned
+from support.programs import needs
 
 Run = Callable[..., tuple[Pdf, Document]]
 
@@ -89,11 +90,11 @@ def test_an_archive_has_the_structure_of_its_standard(run: Run, context: JobCont
         assert entries["CreateDate"] == "2026-11-20T00:00:00Z"
 
 
-@pytest.mark.skipif(
-    not shutil.which("java") or not all((JARS / f"{name}.jar").exists() for name in CLASSES),
-    reason="no validator: apt-get install default-jre-headless libpdfbox2-java libjaxb-api-java libactivation-java",
-)
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_a_validator_finds_no_fault_with_archives(run: Run, context: JobContext, tmp_path: Path) -> None:
+    packages = [JARS / f"{name}.jar" for name in CLASSES]
+    needs("default-jre-headless libpdfbox2-java libjaxb-api-java libactivation-java", "java", *packages)
     markdown = "# Head\n\n- [x] done\n\n> quote\n\n```python\nx = 1\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
     files = []
     for number, (variant, source) in enumerate(
@@ -104,13 +105,13 @@ def test_a_validator_finds_no_fault_with_archives(run: Run, context: JobContext,
         )
         files.append(tmp_path / f"{number}.pdf")
         files[-1].write_bytes(document.content)
-    classes = os.pathsep.join(str(JARS / f"{name}.jar") for name in CLASSES)
+    classes = os.pathsep.join(map(str, packages))
     program = Path(__file__).with_name("Preflight.java")
     done = subprocess.run(
         [shutil.which("java") or "java", "-cp", classes, str(program), *map(str, files)],
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=150,
         check=False,
     )
     assert done.stdout.splitlines() == [f"checked {len(files)}"]
