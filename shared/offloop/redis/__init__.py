@@ -1,8 +1,11 @@
 """Redis: connections, key schema, codec and scripts."""
 
-from typing import TypeAlias
+from __future__ import annotations
 
-from arq.connections import ArqRedis
+from typing import TYPE_CHECKING, TypeAlias
 
-RedisClient: TypeAlias = ArqRedis
-"""A client from `offloop.redis.connection`; arq's, so that arq's own methods work on it."""
+if TYPE_CHECKING:  # the children's zygote needs only the codec, and no client of Redis
+    from arq.connections import ArqRedis
+
+    RedisClient: TypeAlias = ArqRedis
+    """A client from `offloop.redis.connection`; arq's, so that arq's own methods work on it."""
