@@ -8,13 +8,20 @@ import contextlib
 import statistics
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from faults.cluster import KINDS, PRINCIPAL, Cluster
 from faults.history import TERMINAL, History, Violation, check
 from faults.injector import FaultInjector
 from faults.load import Load
+from offloop.errors import NotFound, Unavailable
+from offloop.queue.record import Record
 from support.waiting import eventually
+
+T = TypeVar("T")
 
 SETTLE_SECONDS = 90.0
 """Time limit of the last jobs after the last fault."""
@@ -86,7 +93,7 @@ async def _settle(cluster: Cluster, history: History) -> None:
     listed, cursor = set(), None
     requested = time.monotonic()
     while True:
-        page = await cluster.queue.jobs(principal=PRINCIPAL, limit=100, cursor=cursor)
+        page = await _answered(partial(cluster.queue.jobs, principal=PRINCIPAL, limit=100, cursor=cursor))
         for record in page.records:
             history.observe("list", requested, record)
             listed.add(record.job_id)
@@ -99,17 +106,37 @@ async def _settle(cluster: Cluster, history: History) -> None:
 async def _read(cluster: Cluster, history: History, job_ids: list[str]) -> None:
     for start in range(0, len(job_ids), 50):
         requested, some = time.monotonic(), job_ids[start : start + 50]
-        answers = await asyncio.gather(*(cluster.get(job_id) for job_id in some), return_exceptions=True)
+        answers = await asyncio.gather(*(_found(cluster, job_id) for job_id in some))
         for job_id, answer in zip(some, answers, strict=True):
-            if isinstance(answer, BaseException):
-                history.observe_missing(f"final read ({type(answer).__name__})", requested, job_id)
+            if answer is None:
+                history.observe_missing("final read", requested, job_id)
             else:
                 history.observe("final read", requested, answer)
 
 
+async def _found(cluster: Cluster, job_id: str) -> Record | None:
+    """The record, or None without one."""
+    try:
+        return await _answered(lambda: cluster.get(job_id))
+    except NotFound:
+        return None
+
+
+async def _answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """The answer of Redis, which is asked again while it does not answer in time: the machine may be busy."""
+    end = time.monotonic() + SETTLE_SECONDS
+    while True:
+        try:
+            return await ask()
+        except Unavailable:
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(0.2)
+
+
 async def _all_listed_ended(cluster: Cluster) -> bool:
     """Whether all jobs have ended, including those whose id no client received."""
-    page = await cluster.queue.jobs(principal=PRINCIPAL, limit=1000)
+    page = await _answered(partial(cluster.queue.jobs, principal=PRINCIPAL, limit=1000))
     return all(record.state.terminal for record in page.records)
 
 

@@ -16,7 +16,7 @@ from support.waiting import poll
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
 
-SLOTS_OF_FIRST = 6
+SLOTS_OF_FIRST = 8
 """Slots of the worker that gets the job: more than the other has."""
 
 RECOVERY_SECONDS = 12.0
@@ -33,7 +33,8 @@ async def _running_on(cluster: Cluster, kind: str, worker: ClusterProcess, numbe
 
 async def test_the_jobs_of_a_killed_worker_run_elsewhere_or_fail_clearly(cluster: Cluster) -> None:
     """Within seconds, though none of them would end; its children end with it, and queued jobs are not affected."""
-    first, _ = await asyncio.gather(cluster.worker(slots=SLOTS_OF_FIRST), cluster.worker())
+    # The other has a slot for each: a job also fails only when a worker claims it.
+    first, _ = await asyncio.gather(cluster.worker(slots=SLOTS_OF_FIRST), cluster.worker(slots=4))
     again = await _running_on(cluster, "hold_again", first)
     once = await _running_on(cluster, "hold", first)
     stuck = await _running_on(cluster, "spin", first)
