@@ -97,6 +97,39 @@ def test_system_packages_are_only_named_when_the_operator_opts_out(tmp_path: Pat
     assert not (tmp_path / "ran").exists()
 
 
+def test_missing_libraries_are_asked_for_at_each_start_without_a_new_set_up(tmp_path: Path) -> None:
+    """The functions of the script, after a finished set-up; the second answer of `libraries` is that all are there."""
+    functions = (ROOT / "run").read_text("utf-8").rpartition("\ncase ")[0]
+    steps = f"""{functions}
+    VENV={tmp_path}
+    is_ready() {{ return 0; }}
+    install() {{ echo installs; }}
+    libraries() {{ echo asks; [ -f {tmp_path}/there ]; }}
+    setup; echo ends $?; touch {tmp_path}/there; setup; setup"""
+    outcome = run("sh", "-c", steps, ROOT / "run")
+    assert (outcome.stdout.split(), outcome.stderr) == (["asks", "ends", "0", "asks"], "")
+
+
+def test_an_interpreter_is_the_same_under_each_of_its_names(tmp_path: Path) -> None:
+    """Debian's python3 is a link, and an environment names the file behind it."""
+    functions = (ROOT / "run").read_text("utf-8").rpartition("\ncase ")[0]
+    (tmp_path / "one").touch()
+    (tmp_path / "two").symlink_to("one")
+    (tmp_path / "three").touch()
+    steps = f"""{functions}
+    VENV={tmp_path}/venv
+    base_of() {{ case $1 in "$VENV"/*) echo {tmp_path}/one 3 13 5 ;; *) echo "$1" 3 13 5 ;; esac; }}
+    for PYTHON in {tmp_path}/one {tmp_path}/two {tmp_path}/three; do is_of_python && echo "${{PYTHON##*/}}"; done"""
+    assert run("sh", "-c", steps, ROOT / "run").stdout.split() == ["one", "two"]
+
+
+def test_the_check_of_all_pythons_names_those_it_does_not_find() -> None:
+    needs("bash", "bash")
+    outcome = run("/usr/bin/env", "PYTHONS=/no/such/python 2.6", "bash", ROOT / ".ci/pythons")
+    assert outcome.returncode == 1
+    assert outcome.stdout.startswith("not found: /no/such/python 2.6 ")
+
+
 def test_a_python_that_does_not_work_is_refused_by_name() -> None:
     outcome = run("/usr/bin/env", "PYTHON=/no/such/python", ROOT / "run", "lock")
     assert outcome.returncode == 1

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import json
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -85,8 +86,13 @@ async def pango() -> Check:
     code, output = await _ended(sys.executable, "-c", "import weasyprint; print(weasyprint.__version__)")
     if code == 0:
         return Check("pango", "ok", f"WeasyPrint {output.splitlines()[-1]} loads")
-    reason = next((line for line in reversed(output.splitlines()) if line.strip()), f"it ended with {code}")
-    return Check("pango", "fail", f"WeasyPrint does not load: {reason.strip()[:200]}", _INSTALL)
+    return Check("pango", "fail", f"WeasyPrint does not load: {_reason(output, code)}", _INSTALL)
+
+
+def _reason(output: str, code: int) -> str:
+    """Last line that names an error, because WeasyPrint also prints advice framed by dashes; else the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or [f"it ended with {code}"]
+    return next((line for line in reversed(lines) if re.match(r"\w*Error: ", line)), lines[-1])[:200]
 
 
 async def fonts() -> Check:

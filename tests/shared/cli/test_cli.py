@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from offloop.cli import running, show_settings
+from offloop.cli import checks, running, show_settings
 from offloop.processes.embedded_redis import EmbeddedRedis
 from offloop.settings import Settings, load
 from support.command_line import Ended, Offloop, own_environment
@@ -99,6 +99,16 @@ def test_doctor_masks_the_password_of_a_redis_that_does_not_answer(offloop: Offl
     assert ended.returncode == 1
     assert "redis://me:***@127.0.0.1:1" in ended.stdout
     assert "s3cret" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.anyio
+async def test_doctor_names_the_library_that_weasyprint_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WeasyPrint prints a framed advice on standard output, which ends after the traceback."""
+    lacking = "print('-----', 'Follow the steps.', '-----', sep='\\n')\nraise OSError('cannot load libpango: no file')\n"
+    (tmp_path / "weasyprint.py").write_text(lacking)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = await checks.pango()
+    assert (found.status, found.found) == ("fail", "WeasyPrint does not load: OSError: cannot load libpango: no file")
 
 
 def test_settings_are_printed_without_secrets(offloop: Offloop) -> None:
