@@ -104,7 +104,7 @@ def test_doctor_masks_the_password_of_a_redis_that_does_not_answer(offloop: Offl
 @pytest.mark.anyio
 async def test_doctor_names_the_library_that_weasyprint_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """WeasyPrint prints a framed advice on standard output, which ends after the traceback."""
-    lacking = "print('-----', 'Follow the steps.', '-----', sep='\\n')\nraise OSError('cannot load libpango: no file')\n"
+    lacking = "print('-----', 'Follow steps.', '-----', sep='\\n')\nraise OSError('cannot load libpango: no file')\n"
     (tmp_path / "weasyprint.py").write_text(lacking)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     found = await checks.pango()
