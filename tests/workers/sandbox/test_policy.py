@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -220,7 +221,8 @@ async def test_secrets_of_the_worker_are_not_in_the_environment(run: Run) -> Non
 async def test_a_job_holds_nothing_open_but_its_streams_and_its_own_socket(run: Run) -> None:
     found = (await run(jobs.list_open_files))["found"]
     del found["environ"]
-    rest = [target for number, target in found.items() if int(number) > 2 and not target.startswith("/proc/")]
+    allowed = re.compile(r"/proc/|.*/libffi\.so")  # recent versions of libffi keep their own file open, for callbacks
+    rest = [target for number, target in found.items() if int(number) > 2 and not allowed.match(target)]
     assert len(rest) == 1
     assert rest[0].startswith("socket:")
 

@@ -214,7 +214,12 @@ async def _to_its_end(copying: Coroutine[Any, Any, str]) -> str:
     """Wait for a thread even where the attempt is cancelled: it must write no file into a folder that is deleted."""
     task = asyncio.ensure_future(copying)
     try:
-        return await asyncio.shield(task)
+        await asyncio.wait(
+            [task]
+        )  # not shield(): after a cancellation, Python 3.14 reports the task's error to the loop
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # marks it as retrieved
         raise
+    return task.result()

@@ -132,7 +132,7 @@ class Driver(Protocol):
         """Close every connection. Idempotent; needs no open connection."""
 
     def placeholder(self, number: int) -> str:
-        """The placeholder of a parameter, such as ``$1`` or ``?1``; numbers start at 1."""
+        """The placeholder of a parameter, ``$1`` or ``?``; numbers start at 1 and follow the order of the statement."""
 
     async def tables(self, deadline: Deadline) -> list[Table]:
         """The readable tables, sorted by schema and name; at most `MAX_TABLES`.

@@ -127,10 +127,10 @@ async def test_a_simple_select_is_made_of_names_and_values(driver: Driver) -> No
 
 async def test_parameters_are_never_parsed_as_sql(driver: Driver) -> None:
     hostile = "'; DROP TABLE orders; --"
-    sql = f"SELECT {driver.placeholder(1)} AS text, count(*) AS n FROM orders WHERE note = {driver.placeholder(1)}"  # noqa: S608 -- a placeholder
+    sql = f"SELECT {driver.placeholder(1)} AS text, count(*) AS n FROM orders WHERE note = {driver.placeholder(2)}"  # noqa: S608 -- a placeholder
     if driver.dialect == "PostgreSQL":
         sql = sql.replace("$1", "$1::text")
-    assert (await read(driver, Query(sql, [hostile]))).objects() == [{"text": hostile, "n": 0}]
+    assert (await read(driver, Query(sql, [hostile, hostile]))).objects() == [{"text": hostile, "n": 0}]
 
 
 @pytest.mark.parametrize("parameters", [[], [1, 2], [[1]], [{"a": 1}], [2**70]])
