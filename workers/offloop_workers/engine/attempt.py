@@ -214,9 +214,8 @@ async def _to_its_end(copying: Coroutine[Any, Any, str]) -> str:
     """Wait for a thread even where the attempt is cancelled: it must write no file into a folder that is deleted."""
     task = asyncio.ensure_future(copying)
     try:
-        await asyncio.wait(
-            [task]
-        )  # not shield(): after a cancellation, Python 3.14 reports the task's error to the loop
+        # Not shield(): after a cancellation, Python 3.14 reports the task's error to the loop.
+        await asyncio.wait([task])
     except asyncio.CancelledError:
         await asyncio.wait([task])
         if not task.cancelled():
