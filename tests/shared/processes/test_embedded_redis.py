@@ -86,6 +86,7 @@ async def _pings(url: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
     """The second one gets an error with advice; the first one continues."""
 

@@ -241,6 +241,7 @@ async def test_tasks_beyond_the_slots_wait(run: Runner) -> None:
     assert len({answer["pid"] for answer in found}) <= 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("job_modules")
 async def test_a_task_that_its_child_never_read_is_done_by_another(tmp_path: Path) -> None:
     async with Children(1, ("default",), tmp_path / "temporary") as own:
@@ -258,6 +259,7 @@ async def test_a_task_that_its_child_never_read_is_done_by_another(tmp_path: Pat
         assert [line["event"] for line in logged] == ["a child left before it read its task, another does it"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("job_modules")
 async def test_children_recover_when_their_zygote_is_killed(tmp_path: Path) -> None:
     """The running task fails with a message about it; the next one runs."""
@@ -273,6 +275,7 @@ async def test_children_recover_when_their_zygote_is_killed(tmp_path: Path) -> N
         assert (await run(jobs.echo, "again"))["text"] == "again"
 
 
+@pytest.mark.slow
 async def test_a_module_that_does_not_load_is_reported_at_the_start(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -299,6 +302,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("job_modules")
 def test_nothing_outlives_an_owner_that_is_killed(tmp_path: Path) -> None:
     """SIGKILL leaves no time to tidy up; the kernel does it."""

@@ -151,6 +151,7 @@ print(warm.threads(), *heavy)
 """
 
 
+@pytest.mark.slow  # each is a new interpreter
 @pytest.mark.parametrize(
     ("queues", "heavy"), [("pdf,image,hash,default", "PIL weasyprint blake3"), ("hash", "blake3"), ("default", "")]
 )

@@ -17,7 +17,7 @@ from offloop_workers.children.task import Task
 from support.processes import gone
 from support.tasks import task_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # in a pool of its own
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def _marked(case: Case) -> Any:
     return pytest.param(case, id=case.name, marks=[pytest.mark.slow] if "a million lines" in case.name else [])
 
 
-@pytest.mark.parametrize("case", map(_marked, CASES))
+@pytest.mark.parametrize("case", [_marked(case) for case in CASES])
 def test_a_hostile_case_is_answered_and_gives_nothing_away(case: Case, data: Path, tmp_path: Path) -> None:
     context = testing.context(tmp_path, roots={"data": data})
     model, work = WORKS[case.kind]

@@ -250,6 +250,7 @@ async def test_a_program_ends_when_its_job_is_cancelled(run: Run) -> None:
     assert gone(pids)
 
 
+@pytest.mark.slow
 async def test_a_fork_bomb_ends_with_its_job(run: Run, tmp_path: Path) -> None:
     """The whole process group is killed, not one process after the other."""
     count = tmp_path / "count"
@@ -352,6 +353,7 @@ async def test_deleted_files_that_are_held_open_count(run: Run, kind: Kind[Any, 
         await run(kind)
 
 
+@pytest.mark.slow
 async def test_a_deleted_file_counts_once_however_often_it_is_open(run: Run) -> None:
     assert (await run(jobs.hold_few_deleted_files, number=2))["found"] == {"held": "20"}
 
@@ -391,6 +393,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["worker", "zygote"])
 async def test_programs_of_jobs_end_with_a_killed_worker_or_zygote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str

@@ -155,6 +155,7 @@ async def test_a_page_is_read_as_markdown_or_text_or_source(tools: Tools, server
         await tools.get(url, extract="json")
 
 
+@pytest.mark.slow
 async def test_a_page_that_is_nested_without_end_is_read_all_the_same(
     tools: Tools, server: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +239,7 @@ async def test_an_errors_status_is_an_error_with_a_short_excerpt(tools: Tools, s
     assert server.asked["/status/404"] == 1
 
 
+@pytest.mark.slow
 async def test_idempotent_requests_are_retried_and_retry_after_is_honoured(tools: Tools, server: Outside) -> None:
     began = time.monotonic()
     answer = await tools.get(server.url("/status/503?times=1&after=1"))
@@ -323,6 +325,7 @@ async def test_the_guard_is_the_tools_guard(tools: Tools) -> None:
     assert [one["error"]["code"] for one in answer["results"]] == ["refused", "refused"]
 
 
+@pytest.mark.slow
 async def test_many_urls_from_many_callers_stay_within_the_limit_and_reuse_connections(
     tools: Tools, server: Outside
 ) -> None:
@@ -354,6 +357,7 @@ async def test_each_host_has_a_limit_of_its_own(server: Outside) -> None:
     assert (server.peak["host0.test"], server.peak["host1.test"], server.peak[""]) == (3, 3, 6)
 
 
+@pytest.mark.slow
 async def test_waiting_for_a_permit_is_reported_and_does_not_count_as_time_of_the_request(server: Outside) -> None:
     async with Fetcher(allowed(concurrency="1", read_seconds="5"), resolve=server.resolve) as fetcher:
         asks = [
@@ -420,6 +424,7 @@ async def test_equal_urls_are_asked_for_once(tools: Tools, server: Outside) -> N
     assert (server.asked["/same"], server.asked["/other"]) == (1, 1)
 
 
+@pytest.mark.slow
 async def test_bad_hosts_are_reported_in_time_without_hurting_the_others(tools: Tools, server: Outside) -> None:
     """Slow, failing, redirecting, endless, packed, silent and absent hosts beside forty good ones."""
     bad = {
@@ -463,6 +468,7 @@ async def test_json_that_no_answer_can_carry_is_shown_as_text_and_spoils_no_othe
         await tools.get(strange, extract="json")
 
 
+@pytest.mark.slow
 async def test_urls_unfinished_at_the_deadline_are_reported_and_the_rest_is_answered(
     tools: Tools, server: Outside
 ) -> None:

@@ -224,6 +224,7 @@ async def test_a_cancelled_query_ends_in_time_and_the_next_one_works(driver: Dri
     assert (await read(driver, "SELECT 1")).rows == [[1]]
 
 
+@pytest.mark.slow
 async def test_a_call_cancelled_while_its_first_connection_opens_is_only_cancelled(postgres: Postgres) -> None:
     """Later and later: while it connects, asks for the rights of the role, returns the connection, and queries."""
     await _filled(postgres)

@@ -232,6 +232,7 @@ async def test_reads_go_on_while_another_process_writes(threads: SQLiteThreads, 
         writer.communicate()
 
 
+@pytest.mark.slow
 async def test_a_locked_database_is_a_clear_error_in_time(threads: SQLiteThreads, tmp_path: Path) -> None:
     file = tmp_path / "locked.db"
     writer = sqlite3.connect(file, isolation_level=None)

@@ -38,6 +38,7 @@ def test_print_safe_gives_no_warning(run: Run, context: JobContext) -> None:
     assert context.warnings == []
 
 
+@pytest.mark.slow
 def test_a_small_document_is_laid_out_as_it_is(run: Run, context: JobContext) -> None:
     html = f"{STYLE}<div class=page>{ROW * 5}</div>"
     assert run(html=html)[0].layout == "as_is"
