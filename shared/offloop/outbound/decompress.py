@@ -15,6 +15,8 @@ _MAX_EMPTY: Final = 100
 """Maximum of packed members without content: they cost time, and the bound on bytes does not count them."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _BARE: Final = -zlib.MAX_WBITS
+_HEADER: Final = 2
+"""Bytes of a deflate body that tell whether it has a header."""
 
 
 class Decompressor:
@@ -33,6 +35,7 @@ class Decompressor:
             message = f"its body is packed as {encoding[:40]!r}, and only {ACCEPTED} were asked for"
             raise FetchFailed(message, code="bad_answer", retryable=False)
         self._unpacker: zlib._Decompress | None = None
+        self._begun = b""
         self._empty = 0
         self._filled = False
 
@@ -57,17 +60,24 @@ class Decompressor:
         Raises:
             FetchFailed: it ended in the middle of its packed content.
         """
-        if self._unpacker and not self._unpacker.eof:
+        if self._begun or (self._unpacker and not self._unpacker.eof):
             message = "its packed body ended early"
             raise FetchFailed(message, code="bad_answer")
 
     def _unpacked(self, data: bytes) -> Iterator[bytes]:
+        if self._unpacker is None:
+            data = self._begun + data
+            if len(data) < _HEADER:  # too short to tell which form it has
+                self._begun = data
+                return
+            self._begun = b""
+            self._unpacker = self._new(data)
         while True:
-            if self._unpacker is None or self._unpacker.eof:
+            if self._unpacker.eof:
                 # gzip may hold several members in a row; padding, and bytes after a deflate stream, are ignored.
-                if not data.strip(b"\0") or (self._unpacker and self._encoding == "deflate"):
+                if not data.strip(b"\0") or self._encoding == "deflate":
                     return
-                self._unpacker = zlib.decompressobj(_GZIP if self._encoding == "gzip" else _window(data))
+                self._unpacker = self._new(data)
             piece = self._unpacker.decompress(data, PIECE)
             if piece:
                 self._filled = True
@@ -78,6 +88,9 @@ class Decompressor:
             # After a full piece the decompressor may hold more output, even if it has consumed all input.
             if not data and len(piece) < PIECE:
                 return
+
+    def _new(self, data: bytes) -> zlib._Decompress:
+        return zlib.decompressobj(_GZIP if self._encoding == "gzip" else _window(data))
 
     def _count(self) -> None:
         """Count a member that has ended.
@@ -94,6 +107,6 @@ class Decompressor:
 
 def _window(data: bytes) -> int:
     """Window bits of a deflate body, which servers send with a header, as they should, or bare."""
-    header = data[:2]
-    with_header = len(header) == 2 and header[0] & 0x0F == 8 and int.from_bytes(header) % 31 == 0  # noqa: PLR2004 -- RFC 1950
+    header = data[:_HEADER]
+    with_header = header[0] & 0x0F == 8 and int.from_bytes(header) % 31 == 0  # noqa: PLR2004 -- RFC 1950
     return zlib.MAX_WBITS if with_header else _BARE
