@@ -37,6 +37,9 @@ Works = Mapping[str, Work]
 MAX_OUTPUT: Final = 1 << 20
 """Bytes of packed output; more belongs into an artifact."""
 
+MAX_DETAIL: Final = 8000
+"""Characters of a traceback in the log; its end is kept."""
+
 
 def serve(sock: socket.socket, output: int, known: Works, sandbox: Sandbox, roots: Mapping[str, Path]) -> None:
     """Do tasks until the worker closes the socket, or one that is marked as the last has been done.
@@ -232,6 +235,6 @@ def _detail(error: BaseException) -> dict[str, Any]:
     """The traceback, for the worker's log only, and whether this child must be replaced."""
     if isinstance(error, OffloopError):
         return {}
-    text = "".join(traceback.format_exception(error))[-8000:]
+    text = "".join(traceback.format_exception(error))[-MAX_DETAIL:]
     # After an allocation failed somewhere in native code, the next innocent job was seen to crash: do not reuse.
     return {"traceback": text, "retire": isinstance(error, (MemoryError, SystemError))}

@@ -15,8 +15,8 @@ MAX_FRAME: Final = 64 << 20
 """Bytes; a longer frame breaks the protocol, and its child is ended."""
 
 
-class OversizedError(ValueError):
-    """A frame claims to be longer than `MAX_FRAME`."""
+class ProtocolError(ValueError):
+    """The other side does not keep to the protocol."""
 
 
 def encode(value: dict[str, Any]) -> bytes:
@@ -81,7 +81,7 @@ class FrameStream(asyncio.Protocol):
         Raises:
             EOFError: the child has left.
             ConnectionError: it has left with something unread in its socket.
-            OversizedError: it does not keep to the protocol.
+            ProtocolError: its frame is longer than `MAX_FRAME`, or is no map in msgpack.
         """
         while (frame := self._frame()) is None:
             if self.over:
@@ -134,11 +134,22 @@ class FrameStream(asyncio.Protocol):
         (length,) = _LENGTH.unpack_from(self._data)
         if length > MAX_FRAME:
             message = f"a frame of {length} bytes, the limit is {MAX_FRAME}"
-            raise OversizedError(message)
+            raise ProtocolError(message)
         self._wanted = _LENGTH.size + length
         if len(self._data) < self._wanted:
             return None
-        found: dict[str, Any] = unpack(bytes(self._data[_LENGTH.size : self._wanted]))
+        found = _unpacked(bytes(self._data[_LENGTH.size : self._wanted]))
         del self._data[: self._wanted]
         self._wanted = _LENGTH.size
         return found
+
+
+def _unpacked(body: bytes) -> dict[str, Any]:
+    try:
+        found = unpack(body)
+    except Exception:  # noqa: BLE001 -- a document may have taken the child over, and msgpack raises many types
+        found = None
+    if not isinstance(found, dict):
+        message = "a frame that is no map in msgpack"
+        raise ProtocolError(message)
+    return found

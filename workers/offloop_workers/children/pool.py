@@ -19,7 +19,9 @@ from typing import Any, Final, Self
 from offloop import logs
 from offloop.errors import JobError
 from offloop.queue.record import Progress
-from offloop_workers.children import disk_usage, frames
+from offloop_workers.children import disk_usage, result
+from offloop_workers.children.child import MAX_DETAIL
+from offloop_workers.children.frames import ProtocolError
 from offloop_workers.children.idle import Idle
 from offloop_workers.children.task import Task, crash, disk_bytes, over_disk_limit, overdue
 from offloop_workers.children.zygote_client import ChildProcess, ZygoteClient, ZygoteError
@@ -88,7 +90,7 @@ class Children:
             child.stream.close()
 
     async def run(self, task: Task, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
-        """Run a task in the next free child; answers its result, ``{output, warnings, artifacts}``.
+        """Run a task in the next free child; answers its result, which is not validated.
 
         A cancellation kills the child and is raised only when the child is gone.
 
@@ -112,7 +114,7 @@ class Children:
                 reply = await self._converse(child, task, on_progress)
         except TimeoutError:
             raise overdue(task.kind) from None
-        except (EOFError, ConnectionError, frames.OversizedError):
+        except (EOFError, ConnectionError, ProtocolError):
             code = await self._kill(child)
             if child.over_disk_limit:
                 raise over_disk_limit(task) from None
@@ -126,9 +128,9 @@ class Children:
                 self._reuse_or_retire(child, task, reply)
         if "failed" in reply:
             if "traceback" in reply:
-                log.error("job failed unexpectedly", job_id=task.job_id, traceback=reply["traceback"])
-            failed = reply["failed"]
-            raise JobError(failed["message"], code=failed["code"], retryable=failed["retryable"])
+                log.error("job failed unexpectedly", job_id=task.job_id, traceback=str(reply["traceback"])[:MAX_DETAIL])
+            failed: JobError = reply["failed"]
+            raise failed
         done: dict[str, Any] = reply["done"]
         return done
 
@@ -146,11 +148,15 @@ class Children:
         while True:
             match message:
                 case {"progress": step}:
-                    on_progress(Progress(step["done"], step["total"], step["message"]))
+                    on_progress(result.progress(step))
                 case {"fetch": url} if task.budget:
                     child.stream.write(await task.budget.answer(url))
-                case _:
+                case {"failed": failed}:
+                    return {**message, "failed": result.failure(failed)}
+                case {"done": dict()}:
                     return message
+                case _:
+                    raise ProtocolError(*message)
             message = await child.stream.read()
 
     def _reuse_or_retire(self, child: ChildProcess, task: Task, reply: dict[str, Any]) -> None:

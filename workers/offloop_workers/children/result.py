@@ -1,4 +1,4 @@
-"""Validation of a child's result. It is not trusted: a document may have taken the child over."""
+"""Validation of a child's messages. They are not trusted: a document may have taken the child over."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat, ValidationError
 from pydantic_core import from_json, to_json
 
 from offloop import logs
 from offloop.artifacts.store import digest_of
 from offloop.errors import JobError, LimitExceeded
-from offloop.kinds.job_context import MAX_WARNINGS, add_warning
+from offloop.kinds.job_context import MAX_MESSAGE_LENGTH, MAX_WARNINGS, add_warning
 from offloop.kinds.kind import Model
 from offloop.paths import open_beneath
+from offloop.queue.record import Progress
 from offloop.redis.codec import pack
 from offloop_workers.children.child import MAX_OUTPUT
+from offloop_workers.children.frames import ProtocolError
 
 if TYPE_CHECKING:
     from offloop.kinds.kind import Kind
 
+MAX_FAILURE: Final = 10_000
+"""Characters of the message of a failure."""
+_MAX_CODE: Final = 100
 _PIECE: Final = 1 << 20
 
 log = logs.get(__name__)
@@ -41,6 +46,48 @@ class ChildResult(Model):
     output: dict[str, Any]
     warnings: list[str]
     artifacts: list[ReportedFile]
+
+
+class ReportedProgress(Model):
+    """Progress that a child reports."""
+
+    done: int | FiniteFloat
+    total: int | FiniteFloat | None
+    message: str
+
+
+class ReportedFailure(Model):
+    """The failure that a child answers."""
+
+    code: Annotated[str, Field(max_length=_MAX_CODE)]
+    message: str
+    retryable: bool
+
+
+def progress(step: object) -> Progress:
+    """The progress that a child reports, with a message of bounded length.
+
+    Raises:
+        ProtocolError: it is something else.
+    """
+    try:
+        found = ReportedProgress.model_validate(step)
+    except ValidationError as error:
+        raise ProtocolError(str(error)) from None
+    return Progress(found.done, found.total, found.message[:MAX_MESSAGE_LENGTH])
+
+
+def failure(failed: object) -> JobError:
+    """The failure that a child answers, with a message of bounded length.
+
+    Raises:
+        ProtocolError: it is something else.
+    """
+    try:
+        found = ReportedFailure.model_validate(failed)
+    except ValidationError as error:
+        raise ProtocolError(str(error)) from None
+    return JobError(found.message[:MAX_FAILURE], code=found.code, retryable=found.retryable)
 
 
 def validated(kind: Kind[Any, Any], done: object) -> ChildResult:
