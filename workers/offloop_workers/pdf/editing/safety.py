@@ -29,7 +29,7 @@ ACTIVE = frozenset(
 )
 # URI schemes that a viewer runs, or reads from its own machine, in what looks like a web link.
 _ACTIVE_SCHEMES = {"javascript": "/JavaScript", "vbscript": "/JavaScript", "data": "/Launch", "file": "/Launch"}
-_SCHEME = re.compile(r"[\x00-\x20]*([A-Za-z][A-Za-z0-9+.\-\t\r\n]{0,40}):")
+_SCHEME = re.compile(r"[\x00-\x20]*([A-Za-z][A-Za-z0-9+.\-\t\r\n]*):")
 _HOLDERS = ("/A", "/PA", "/OpenAction", "/Next")
 _MULTIMEDIA = frozenset({"/RichMedia", "/Movie", "/Sound", "/Screen", "/3D"})
 
