@@ -12,7 +12,7 @@ import resource
 import sys
 from typing import BinaryIO, Final
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, ParserRejectedMarkup
 from markdownify import MarkdownConverter
 
 MEMORY: Final = 1 << 30
@@ -21,7 +21,7 @@ _UNSEEN: Final = ["script", "style", "noscript", "template", "iframe", "object",
 
 def converted(request: bytes) -> str:
     """The readable part of a page."""
-    page = BeautifulSoup(request[1:].decode("utf-8", "replace"), "html.parser")
+    page = _parsed(request[1:].decode("utf-8", "replace"))
     title = page.title.get_text(" ", strip=True)[:300] if page.title else ""
     for unseen in page(_UNSEEN):
         unseen.decompose()
@@ -34,6 +34,13 @@ def converted(request: bytes) -> str:
     text = re.sub(r"[ \t]+\n", "\n", text)
     text = re.sub(r"\n{3,}", "\n\n", text).strip()
     return f"# {title}\n\n{text}" if title and request[:1] == b"m" and title not in text[:1000] else text
+
+
+def _parsed(html: str) -> BeautifulSoup:
+    try:
+        return BeautifulSoup(html, "html.parser")
+    except ParserRejectedMarkup:  # of a marked section with an unknown keyword: it is read as text
+        return BeautifulSoup(html.replace("<![", "&lt;!["), "html.parser")
 
 
 def main() -> None:

@@ -80,6 +80,12 @@ class Filter(HTMLParser):
         """Keep a numeric character reference."""
         self._text(f"&#{name};")
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:  # noqa: FBT001, FBT002 -- html.parser's signature
+        """Drop a section up to its end, as browsers do; html.parser raises for an unknown keyword."""
+        if self.rawdata.startswith("<![CDATA[", i):
+            return super().parse_marked_section(i, report)
+        return self.rawdata.find(">", i) + 1 or -1
+
     def _text(self, text: str) -> None:
         if not self._inside:
             self._out.append(text)
