@@ -26,8 +26,8 @@ def first_key(settings: Settings) -> str | None:
     text = (settings.api_keys or "").strip()
     if text.startswith("@"):
         try:
-            text = Path(text[1:]).read_text(encoding="utf-8")
-        except OSError:
+            text = Path(text[1:]).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError):
             return None  # the front end reports the error
     entries = (entry.strip() for entry in re.split(r"[,\n]", text))
     return next((entry.partition(":")[2] for entry in entries if ":" in entry and not entry.startswith("#")), None)

@@ -26,6 +26,8 @@ ANONYMOUS: Final = "anonymous"
 SCOPE_KEY: Final = "offloop.principal"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MIN_KEY: Final = 16
+_KEY: Final = re.compile(rf"[ -~]{{{_MIN_KEY},}}")
+"""Printable ASCII: clients encode other characters of a header in different ways, so such a key would match none."""
 
 
 class Principals:
@@ -43,20 +45,17 @@ class Principals:
         """
         text = settings.api_keys or ""
         if text.startswith("@"):
-            try:
-                text = Path(text[1:]).read_text()
-            except OSError as error:
-                message = f"OFFLOOP_API_KEYS: cannot read {text[1:]}: {error.strerror}"
-                raise SettingsError(message) from None
+            text = _content(text[1:])
         keys: dict[str, str] = {}
         for entry in filter(None, (part.strip() for part in re.split(r"[,\n]", text))):
             name, _, key = entry.partition(":")
             if entry.startswith("#"):
                 continue
-            if not _NAME.fullmatch(name) or len(key) < _MIN_KEY or name in keys or key in keys.values():
+            usable = _NAME.fullmatch(name) and _KEY.fullmatch(key)
+            if not usable or name in keys or key in keys.values():
                 message = (
                     f"OFFLOOP_API_KEYS: the entry that begins with {name[:20]!r} must be name:key, with a name and key "
-                    f"of their own and a key of at least {_MIN_KEY} characters (try `openssl rand -hex 32`)."
+                    f"of their own and a key of at least {_MIN_KEY} ASCII characters (try `openssl rand -hex 32`)."
                 )
                 raise SettingsError(message)
             keys[name] = key
@@ -111,6 +110,16 @@ class RequirePrincipal:
 
 def _authorization(scope: Scope) -> str | None:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), None)
+
+
+def _content(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        message = f"OFFLOOP_API_KEYS: cannot read {path}: {error.strerror}"
+    except UnicodeDecodeError:
+        message = f"OFFLOOP_API_KEYS: {path} is not UTF-8 text"
+    raise SettingsError(message)
 
 
 def check_binding(settings: Settings, principals: Principals) -> None:
