@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -94,6 +95,17 @@ def _connections(connections: dict[str, str]) -> dict[str, str]:
     return connections
 
 
+def _public(url: str) -> str:
+    try:
+        usable = bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        message = f"{url[:100]!r} has no host, or a port that does not exist: write https://jobs.example.org"
+        raise ValueError(message)
+    return url
+
+
 def _limits(text: str) -> str:
     limits.parse(text)  # its message names the entry
     return text
@@ -111,6 +123,7 @@ Families = Annotated[Names, AfterValidator(_families)]
 Connections = Annotated[dict[str, str], AfterValidator(_connections)]
 Hosts = Annotated[Names, AfterValidator(_hosts)]
 Networks = Annotated[Names, AfterValidator(_networks)]
+PublicUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+(/[^?#\s]*)?$"), AfterValidator(_public)]
 Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], BeforeValidator(_split)]
 Roots = Annotated[dict[str, Path], BeforeValidator(_roots), AfterValidator(_absolute_roots)]
 
@@ -135,9 +148,8 @@ class Settings(BaseModel):
     # Front end.
     host: str = Field("127.0.0.1", description="Address the front end listens on.")
     port: int = Field(8750, ge=0, le=65535, description="Port the front end listens on; 0 takes a free one.")
-    public_url: str | None = Field(
+    public_url: PublicUrl | None = Field(
         None,
-        pattern=r"^https?://[^/\s]+(/[^?#\s]*)?$",
         description="URL of the front end for clients outside, such as https://jobs.example.org; needed behind a "
         "proxy. Its host is then accepted in requests and used in links.",
     )

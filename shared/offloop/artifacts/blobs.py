@@ -125,8 +125,8 @@ class Blobs:
 
 
 def _open(url: str) -> tuple[ObjectStore, Path | None]:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         if parts.scheme == "file":
             folder = Path(unquote(parts.path))
             return LocalStore(folder, mkdir=True, automatic_cleanup=True), folder
