@@ -80,7 +80,7 @@ def _value(key: str, text: str, options: list[dict[str, Any]]) -> Any:
     types = {kind for option in options for kind in _types(option)}
     if text.startswith("@"):
         if any(option.get("format") == "file-reference" for option in options):
-            return Upload(Path(text[1:]).expanduser())
+            return Upload(_path(key, text[1:]))
         text = _content(key, text[1:])
     if "string" in types or not types:
         return text
@@ -104,16 +104,26 @@ def _types(option: dict[str, Any]) -> list[str]:
 def _json(key: str, text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         message = f'{key}: {text[:60]!r} is not the JSON this argument takes, such as 3, true, ["a"] or {{"a": 1}}'
         raise BadInput(message) from None
 
 
 def _content(key: str, path: str) -> str:
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
+        return _path(key, path).read_text(encoding="utf-8")
     except OSError as error:
         message = f"{key}: cannot read {path}: {error.strerror}"
     except UnicodeDecodeError:
         message = f"{key}: {path} is not UTF-8 text"
+    raise BadInput(message)
+
+
+def _path(key: str, path: str) -> Path:
+    try:
+        if "\0" not in path:
+            return Path(path).expanduser()
+        message = f"{key}: {path!r} cannot be the name of a file: it holds a NUL"
+    except RuntimeError:
+        message = f"{key}: {path} names a user without a home folder"
     raise BadInput(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
@@ -11,6 +12,8 @@ from offloop.errors import BadInput
 from offloop.jobs.hashing import Algorithm
 from offloop.jobs.images import WebFormat
 from offloop.jobs.pdf import PAPERS, Theme, Variant
+
+_WIDTH: Final = re.compile(r"[0-9]{1,6}")
 
 INVOICE: Final = """\
 <h1>Invoice {{ number }}</h1>
@@ -86,7 +89,7 @@ def _report(given: Mapping[str, str]) -> dict[str, Any]:
 def _invoice(given: Mapping[str, str]) -> dict[str, Any]:
     try:
         data = json.loads(given["data"])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"data is not JSON ({error}): send one object with the template's values."
         raise BadInput(message) from None
     call = {"template": given.get("template", INVOICE), "data": data, "theme": "invoice", "name": "invoice.pdf"}
@@ -96,7 +99,7 @@ def _invoice(given: Mapping[str, str]) -> dict[str, Any]:
 def _photos(given: Mapping[str, str]) -> dict[str, Any]:
     widths = [part.strip() for part in given.get("widths", "480,960,1600").split(",") if part.strip()]
     formats = [part.strip() for part in given.get("formats", "webp,jpeg").split(",") if part.strip()]
-    if not all(width.isdecimal() for width in widths):
+    if not all(_WIDTH.fullmatch(width) for width in widths):
         message = "widths are pixels by comma, such as 480,960,1600."
         raise BadInput(message)
     return {

@@ -80,7 +80,11 @@ def _paper(text: str) -> str:
 
 
 def _moment(text: str) -> str:
-    datetime.fromisoformat(text)
+    try:
+        datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError:
+        message = "the date lies outside the years 1 to 9999 in UTC"
+        raise ValueError(message) from None
     return text
 
 

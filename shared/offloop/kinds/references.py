@@ -162,7 +162,11 @@ def _parse_data(rest: str) -> Parsed:
     if not comma or not _MIME.fullmatch(mime):
         message = "the data: reference has no '<type>;base64,' before its bytes: send data:<type>;base64,<bytes>"
         raise BadInput(message)
-    raw = unquote_to_bytes(body)
+    try:
+        raw = unquote_to_bytes(body)
+    except UnicodeEncodeError:
+        message = "the data: reference has half of a surrogate pair, which no text has: encode the bytes in base64"
+        raise BadInput(message) from None
     if "base64" in (parameter.strip().lower() for parameter in parameters):
         try:
             raw = base64.b64decode(b"".join(raw.split()), validate=True)

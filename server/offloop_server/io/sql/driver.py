@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -206,6 +205,6 @@ def _bytes(value: Any) -> Any:
         return value
     try:
         return base64.b64decode(value["base64"], validate=True)
-    except binascii.Error:
+    except ValueError:  # of another character than ASCII, too
         message = "A parameter {base64: …} does not decode: encode the bytes again."
         raise BadInput(message) from None
