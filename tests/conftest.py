@@ -29,7 +29,7 @@ from support.waiting import until_empty
 
 pytest_plugins = [
     *("hostile.summary", "support.caller", "support.failures", "support.postgres", "support.redis"),
-    *("support.repetition", "support.selection"),
+    *("support.fuzzing", "support.repetition", "support.selection"),
 ]
 """Modules with fixtures and hooks for all tests; a server starts with the first test that uses it."""
 

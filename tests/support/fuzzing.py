@@ -1,0 +1,135 @@
+"""Fuzzing: profiles of hypothesis for the extents of a test run, and ``--fuzz-seconds``.
+
+The default run draws few examples, the same ones each time. ``--all`` draws more, different ones each time; a failure
+prints the decorator that reproduces it. ``--fuzz-seconds 60`` runs nothing but the properties and models, each again
+and again for that long, and counts their examples. Regressions are kept as ``@example`` or as tests of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, is_hypothesis_test, settings
+
+from offloop.errors import OffloopError
+
+MARK: Final = "fuzz"
+"""The marker of properties, which have it by themselves, and of models."""
+
+EXAMPLES: Final = {"daily": 25, "all": 150, "long": 100}
+"""Examples of one property by profile; for ``long`` those of one round."""
+
+_COUNTED: Final = "examples"
+_counts: Counter[str] = Counter()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option."""
+    parser.getgroup("extent of the run").addoption(
+        "--fuzz-seconds",
+        type=float,
+        default=0,
+        metavar="N",
+        help="fuzz only: run each property and model for N seconds",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the profile of this run, unless one is named on the command line."""
+    config.addinivalue_line("markers", f"{MARK}: draws its input; --fuzz-seconds runs it for longer")
+    for name, examples in EXAMPLES.items():
+        settings.register_profile(
+            name,
+            max_examples=examples,
+            stateful_step_count=40,
+            deadline=None,  # machines are noisy
+            database=None,
+            derandomize=name == "daily",
+            print_blob=name != "daily",
+            suppress_health_check=[HealthCheck.too_slow],
+        )
+    if not config.getoption("hypothesis_profile"):
+        settings.load_profile("long" if config.option.fuzz_seconds else "all" if config.option.all else "daily")
+
+
+def check_refusal(error: OffloopError, *, most: int = 1000, reason: str | None = None) -> None:
+    """Check that a refusal can be sent: its message is short, and text."""
+    assert 0 < len(error.message) <= most
+    error.message.encode()
+    assert reason in (None, error.reason)
+
+
+def costly(share: float = 0.2) -> settings:
+    """Settings of a property whose examples cost more than a millisecond: it draws this share of them."""
+    return settings(max_examples=max(3, round(settings().max_examples * share)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark properties; with the option, leave out everything else and give each test its time."""
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(MARK)
+    if seconds := config.option.fuzz_seconds:
+        others = [item for item in items if not item.get_closest_marker(MARK)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item.get_closest_marker(MARK)]
+        for item in items:
+            item.add_marker(pytest.mark.timeout(2 * seconds + 120), append=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """With the option, repeat a property for its time, and report the number of examples."""
+    seconds = pyfuncitem.config.option.fuzz_seconds
+    if not seconds:
+        return (yield)
+    test = pyfuncitem.obj
+    _count_examples(test)
+    _counts.clear()
+
+    def repeated(**arguments: Any) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            test(**arguments)
+
+    pyfuncitem.obj = repeated
+    try:
+        return (yield)
+    finally:
+        pyfuncitem.obj = test
+        pyfuncitem.user_properties.append((_COUNTED, _counts.total()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the number of examples of each property."""
+    if not config.option.fuzz_seconds:
+        return
+    terminalreporter.section("examples")
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for count in (value for name, value in report.user_properties if name == _COUNTED):
+                terminalreporter.write_line(f"{count:>10} {outcome} {report.nodeid}")
+
+
+def count_example() -> None:
+    """Count one example; models call it, properties are counted by themselves."""
+    _counts["examples"] += 1
+
+
+def _count_examples(test: Any) -> None:
+    """Count the calls of a property's function, which hypothesis lets plugins replace."""
+    if not is_hypothesis_test(test) or hasattr(test.hypothesis.inner_test, "counted"):
+        return
+    inner = test.hypothesis.inner_test
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        count_example()
+        return inner(*arguments, **named)
+
+    counted.counted = True  # type: ignore[attr-defined]
+    test.hypothesis.inner_test = counted
