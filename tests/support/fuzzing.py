@@ -7,15 +7,22 @@ and again for that long, and counts their examples. Regressions are kept as ``@e
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Coroutine, Iterator
+from typing import Any, Final, TypeVar
 
 import pytest
+from arq.connections import ArqRedis
 from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from offloop.errors import OffloopError
+from offloop.redis.connection import connect
+from support.redis import immortal
+
+ResultT = TypeVar("ResultT")
 
 MARK: Final = "fuzz"
 """The marker of properties, which have it by themselves, and of models."""
@@ -23,6 +30,7 @@ MARK: Final = "fuzz"
 EXAMPLES: Final = {"daily": 25, "all": 150, "long": 100}
 """Examples of one property by profile; for ``long`` those of one round."""
 
+_SHRINK_SECONDS: Final = 400
 _COUNTED: Final = "examples"
 _counts: Counter[str] = Counter()
 
@@ -56,6 +64,63 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("long" if config.option.fuzz_seconds else "all" if config.option.all else "daily")
 
 
+class Looped:
+    """A connection to the Valkey of this process, on a loop of its own: hypothesis calls functions, not coroutines.
+
+    Args:
+        url: of the server.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._runner = asyncio.Runner()
+        self.redis: ArqRedis = self.run(self._connected(url))
+
+    def run(self, steps: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Run coroutines to their end."""
+        return self._runner.run(steps)
+
+    def close(self) -> None:
+        """Close the connection and the loop."""
+        self.run(self.redis.aclose(close_connection_pool=True))
+        self._runner.close()
+
+    @staticmethod
+    async def _connected(url: str) -> ArqRedis:
+        return connect(url)
+
+
+@pytest.fixture(scope="module")
+def looped(valkey: str) -> Iterator[Looped]:
+    """A connection for examples without a loop."""
+    made = Looped(valkey)
+    yield made
+    made.close()
+
+
+class RedisModel(RuleBasedStateMachine):
+    """A model beside the real scripts: each rule changes both, and invariants compare them.
+
+    Args:
+        looped: the connection; the server is flushed for each example.
+    """
+
+    def __init__(self, looped: Looped) -> None:
+        super().__init__()
+        self.run = looped.run
+        self.redis = looped.redis
+        self.run(self.redis.flushall())
+        count_example()
+
+    def teardown(self) -> None:
+        """Check that every key expires that should."""
+        assert self.run(immortal(self.redis)) == set()
+
+
+def explore(model: type[RedisModel], looped: Looped, share: float = 0.2) -> None:
+    """Run a model with this share of the profile's examples."""
+    run_state_machine_as_test(lambda: model(looped), settings=costly(share))  # type: ignore[no-untyped-call]
+
+
 def check_refusal(error: OffloopError, *, most: int = 1000, reason: str | None = None) -> None:
     """Check that a refusal can be sent: its message is short, and text."""
     assert 0 < len(error.message) <= most
@@ -74,12 +139,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(MARK)
-    if seconds := config.option.fuzz_seconds:
+        if item.get_closest_marker(MARK):  # a failure is shrunk, which takes a while
+            item.add_marker(pytest.mark.timeout(_SHRINK_SECONDS + 2 * config.option.fuzz_seconds), append=False)
+    if config.option.fuzz_seconds:
         others = [item for item in items if not item.get_closest_marker(MARK)]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item.get_closest_marker(MARK)]
-        for item in items:
-            item.add_marker(pytest.mark.timeout(2 * seconds + 120), append=False)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,28 +1,29 @@
-"""Random interleavings of everything that can happen to jobs, against a model small enough to be seen to be right.
-
-Each run is a seed; a failure names the seed and the steps that led to it.
-"""
+"""Interleavings of everything that can happen to jobs and to requests that share them, against a small model."""
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-from arq.connections import ArqRedis
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule
 
-from offloop.errors import Busy, JobError
-from offloop.queue.client import Bounds, JobQueue, new_id
+from offloop.errors import Busy, Conflict, JobError, NotFound
+from offloop.kinds.kind import declare
+from offloop.queue.client import Bounds, JobQueue
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Progress, State
 from offloop.redis import schema
 from support.caller import Nothing, kind
+from support.fuzzing import Looped, RedisModel, explore
 from support.steps import LEASE_MS, LEVELS, Steps, Taken
 
 JOBS = "abcdefghijkl"
-STEPS = 240
+REQUESTS = "xyz"
 MAX_JOBS = 4
 MAX_OF_ONE = 3
+NUMBERS = st.integers(0, 11)
+another = declare("do_something_else", Nothing, Nothing, description="d", retries=2)
 
 
 @dataclass(slots=True)
@@ -35,7 +36,8 @@ class Expected:
     state: State = State.QUEUED
     attempt: int = 0
     tries: int = 0
-    holders: int = 1
+    joined: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
     token: str | None = None
     leased: bool = False
     marked: bool = False
@@ -59,19 +61,19 @@ class Expected:
         return cls(("alice", "bob")[number % 5 > 2], level, key, timed=timed)
 
 
-@dataclass(slots=True)
-class World:
-    """The real queue beside the model; each step changes both and compares the answers."""
+class JobModel(RedisModel):
+    """Two workers and two principals whose steps come in any order."""
 
-    redis: ArqRedis
-    queue: JobQueue
-    workers: tuple[Steps, Steps]
-    chance: random.Random
-    jobs: dict[str, Expected] = field(default_factory=dict)
-    subqueues: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    rotations: dict[str, list[str]] = field(default_factory=lambda: {level: [] for level in LEVELS})
-    held: list[tuple[Steps, Taken]] = field(default_factory=list)
-    ended: Counter[str] = field(default_factory=Counter)
+    def __init__(self, looped: Looped) -> None:
+        super().__init__(looped)
+        bounds = Bounds(retention_seconds=60, max_queued=MAX_JOBS, max_queued_per_principal=MAX_OF_ONE)
+        self.queue = JobQueue(self.redis, bounds)
+        self.workers = (Steps(self.redis, "one"), Steps(self.redis, "two"))
+        self.jobs: dict[str, Expected] = {}
+        self.subqueues: dict[tuple[str, str], list[str]] = {}
+        self.rotations: dict[str, list[str]] = {level: [] for level in LEVELS}
+        self.held: list[tuple[Steps, Taken]] = []
+        self.ended: Counter[str] = Counter()
 
     # --- the model ---
 
@@ -113,12 +115,15 @@ class World:
         job.state, job.token, job.leased = State.QUEUED, None, False
         self._enqueue(job_id, front=True)
 
-    def _detach(self, job_id: str) -> int:
-        """Detach one request; returns the number of requests that still share the job."""
+    def _detach(self, job_id: str, request: str) -> int:
+        """Detach one request, which counts once; returns the number of requests that still share the job."""
         job = self.jobs[job_id]
-        job.holders -= not job.over
-        if job.over or job.holders > 0:
-            return 0 if job.over else job.holders
+        if job.over:
+            return 0
+        job.gone.add(request)
+        left = 1 + len(job.joined) - len(job.gone)
+        if left > 0:
+            return left
         if job.state is State.RUNNING:
             job.marked = True
             return 0
@@ -129,32 +134,35 @@ class World:
         self._end(job_id, Cancelled())
         return 0
 
-    def _pick(self) -> tuple[Steps, Taken, Expected, bool] | None:
-        """One of all tokens ever issued, its job, and whether it is the job's own now."""
-        if not self.held:
-            return None
-        worker, taken = self.chance.choice(self.held[-8:])
+    def _pick(self, number: int) -> tuple[Steps, Taken, Expected, bool]:
+        """One of the last tokens issued, its job, and whether it is the job's own now."""
+        worker, taken = self.held[-1 - number % min(8, len(self.held))]
         job = self.jobs[taken.job_id]
         return worker, taken, job, job.token == taken.token and job.state is State.RUNNING
 
-    def _pick_job(self) -> tuple[str, Expected] | None:
-        known = [(job_id, job) for job_id, job in self.jobs.items() if not job.expired]
-        return self.chance.choice(known) if known else None
+    @property
+    def known(self) -> dict[str, Expected]:
+        """Jobs whose records are kept."""
+        return {job_id: job for job_id, job in self.jobs.items() if not job.expired}
+
+    def _pick_job(self, number: int) -> tuple[str, Expected]:
+        return list(self.known.items())[number % len(self.known)]
 
     # --- what can happen ---
 
-    async def submit(self) -> None:
+    @rule(job_id=st.sampled_from(JOBS))
+    def submit(self, job_id: str) -> None:
         """A new job, or a request that is sent a second time; or there are too many."""
-        job_id = self.chance.choice(JOBS)
         job = self.jobs.get(job_id) or Expected.named(job_id)
         if job.expired:
             return
         full = self._waiting() >= MAX_JOBS or self._waiting(job.principal) >= MAX_OF_ONE
         wait_seconds = 5 if job.level == "interactive" else 0
+        submit = self.queue.submit(
+            kind, Nothing(), principal=job.principal, job_id=job_id, key=job.key, wait_seconds=wait_seconds
+        )
         try:
-            sent = await self.queue.submit(
-                kind, Nothing(), principal=job.principal, job_id=job_id, key=job.key, wait_seconds=wait_seconds
-            )
+            sent = self.run(submit)
         except Busy:
             assert full
             assert job_id not in self.jobs
@@ -165,22 +173,36 @@ class World:
             self._enqueue(job_id, front=False)
         assert (sent.record.state, sent.joined) == (job.state, False)
 
-    async def join(self) -> None:
-        """Another request with the key of a job."""
-        for job_id, job in self.jobs.items():
-            if job.key and not (job.marked or job.expired or job.state in (State.FAILED, State.CANCELLED)):
-                sent = await self.queue.submit(
-                    kind, Nothing(), principal=job.principal, job_id=new_id(), key=job.key, wait_seconds=5
-                )
-                assert (sent.record.job_id, sent.record.state, sent.joined) == (job_id, job.state, True)
-                job.holders += 1
-                return
+    @precondition(lambda self: any(job.key for job in self.known.values()))
+    @rule(number=NUMBERS, request=st.sampled_from(REQUESTS), other=st.booleans())
+    def join(self, number: int, request: str, other: bool) -> None:  # noqa: FBT001 -- drawn
+        """A request with the key of a job, sent once or twice; with another kind it is a conflict."""
+        keyed = [(job_id, job) for job_id, job in self.known.items() if job.key]
+        job_id, job = keyed[number % len(keyed)]
+        if job.marked or job.state in (State.FAILED, State.CANCELLED):
+            return
+        submit = self.queue.submit(
+            another if other else kind,
+            Nothing(),
+            principal=job.principal,
+            job_id=f"{job_id}-{request}",
+            key=job.key,
+            wait_seconds=5,
+        )
+        if other:
+            with pytest.raises(Conflict):
+                self.run(submit)
+            return
+        sent = self.run(submit)
+        assert (sent.record.job_id, sent.record.state, sent.joined) == (job_id, job.state, True)
+        job.joined.add(f"{job_id}-{request}")
 
-    async def claim(self) -> None:
+    @rule(number=st.integers(0, 1), level=st.sampled_from(LEVELS))
+    def claim(self, number: int, level: str) -> None:
         """A worker has a free slot, and looks at a level."""
-        worker, level = self.chance.choice(self.workers), self.chance.choice(LEVELS)
+        worker = self.workers[number]
         job_id = self._next(level)
-        found = await worker.claim(level=level)
+        found = self.run(worker.claim(level=level))
         assert [taken.job_id for taken in found] == ([job_id] if job_id else [])
         if job_id:
             job = self.jobs[job_id]
@@ -190,102 +212,123 @@ class World:
             assert (found[0].attempt, found[0].tries) == (job.attempt, job.tries)
             self.held.append((worker, found[0]))
 
-    async def renew(self) -> None:
+    @precondition(lambda self: self.held)
+    @rule(number=NUMBERS)
+    def renew(self, number: int) -> None:
         """A heartbeat for one job."""
-        if picked := self._pick():
-            worker, taken, job, holds = picked
-            lost, cancelled = await worker.renew(taken)
-            assert (lost, cancelled) == ([] if holds else [taken.job_id], [taken.job_id] * (holds and job.marked))
-            job.leased = job.leased or holds
+        worker, taken, job, holds = self._pick(number)
+        lost, cancelled = self.run(worker.renew(taken))
+        assert (lost, cancelled) == ([] if holds else [taken.job_id], [taken.job_id] * (holds and job.marked))
+        job.leased = job.leased or holds
 
-    async def progress(self) -> None:
+    @precondition(lambda self: self.held)
+    @rule(number=NUMBERS)
+    def progress(self, number: int) -> None:
         """Progress is reported."""
-        if picked := self._pick():
-            worker, taken, _, holds = picked
-            assert await worker.progress(taken, Progress(1, 2, taken.token)) is holds
+        worker, taken, _, holds = self._pick(number)
+        assert self.run(worker.progress(taken, Progress(1, 2, taken.token))) is holds
 
-    async def finish(self) -> None:
+    @precondition(lambda self: self.held)
+    @rule(number=NUMBERS, state=st.sampled_from([State.COMPLETED, State.FAILED, State.CANCELLED]))
+    def finish(self, number: int, state: State) -> None:
         """An outcome arrives, perhaps much too late."""
-        if picked := self._pick():
-            worker, taken, _, holds = picked
-            outcomes: tuple[Outcome, ...] = (Done({"by": taken.token}), Failed(JobError(taken.token)), Cancelled())
-            outcome = self.chance.choice(outcomes)
-            assert await worker.finish(taken, outcome) is holds
-            if holds:
-                self._end(taken.job_id, outcome)
+        worker, taken, _, holds = self._pick(number)
+        outcomes: dict[State, Outcome] = {
+            State.COMPLETED: Done({"by": taken.token}),
+            State.FAILED: Failed(JobError(taken.token)),
+            State.CANCELLED: Cancelled(),
+        }
+        assert self.run(worker.finish(taken, outcomes[state])) is holds
+        if holds:
+            self._end(taken.job_id, outcomes[state])
 
-    async def release(self) -> None:
+    @precondition(lambda self: self.held)
+    @rule(number=NUMBERS, counted=st.booleans())
+    def release(self, number: int, counted: bool) -> None:  # noqa: FBT001 -- drawn
         """A worker drains, or a child has crashed."""
-        if picked := self._pick():
-            worker, taken, job, holds = picked
-            counted = self.chance.random() < 0.5
-            assert await worker.release(taken, counted=counted) is holds
-            if holds:
-                self._requeue(taken.job_id)
-                job.tries -= not counted
+        worker, taken, job, holds = self._pick(number)
+        assert self.run(worker.release(taken, counted=counted)) is holds
+        if holds:
+            self._requeue(taken.job_id)
+            job.tries -= not counted
 
-    async def cancel(self) -> None:
-        """Cancel a random job."""
-        if picked := self._pick_job():
-            job_id, job = picked
-            left = self._detach(job_id)
-            record, shared = await self.queue.cancel(job_id, principal=job.principal)
-            assert (record.state, shared) == (job.state, left)
+    @precondition(lambda self: self.known)
+    @rule(number=NUMBERS)
+    def cancel(self, number: int) -> None:
+        """Cancel a job; for another principal there is none."""
+        job_id, job = self._pick_job(number)
+        with pytest.raises(NotFound):
+            self.run(self.queue.cancel(job_id, principal=_other(job.principal)))
+        left = self._detach(job_id, f"cancel {len(job.gone)}")
+        record, shared = self.run(self.queue.cancel(job_id, principal=job.principal))
+        assert (record.state, shared) == (job.state, left)
 
-    async def leave(self) -> None:
-        """A caller without the id disconnects."""
-        if picked := self._pick_job():
-            job_id, job = picked
-            ends = not job.over and self._detach(job_id) == 0
-            assert await self.queue.abandon(job_id, new_id()) is ends
+    @precondition(lambda self: self.known)
+    @rule(number=NUMBERS, request=st.sampled_from(REQUESTS))
+    def leave(self, number: int, request: str) -> None:
+        """A caller without the id disconnects, and is counted once however often that is said."""
+        job_id, job = self._pick_job(number)
+        ends = not job.over and self._detach(job_id, f"{job_id}-{request}") == 0
+        assert self.run(self.queue.abandon(job_id, f"{job_id}-{request}")) is ends
 
-    async def disclose(self) -> None:
+    @precondition(lambda self: self.known)
+    @rule(number=NUMBERS)
+    def disclose(self, number: int) -> None:
         """The caller gets the id."""
-        if picked := self._pick_job():
-            job_id, job = picked
-            job.timed = job.overdue = False
-            await self.queue.mark_disclosed(job_id)
+        job_id, job = self._pick_job(number)
+        job.timed = job.overdue = False
+        self.run(self.queue.mark_disclosed(job_id))
 
-    async def outlast(self) -> None:
+    @precondition(lambda self: self.known)
+    @rule(number=NUMBERS)
+    def outlast(self, number: int) -> None:
         """The time ends for which a job waits that was not disclosed."""
-        if picked := self._pick_job():
-            job_id, job = picked
-            if job.timed:
-                job.overdue = True
-                await self.redis.hset(schema.RECORD + job_id, "deadline", "1")  # type: ignore[misc]
+        job_id, job = self._pick_job(number)
+        if job.timed:
+            job.overdue = True
+            self.run(self.redis.hset(schema.RECORD + job_id, "deadline", "1"))  # type: ignore[arg-type]
 
-    async def expire(self) -> None:
+    @precondition(lambda self: self.known)
+    @rule(number=NUMBERS)
+    def expire(self, number: int) -> None:
         """A job that waits, or has ended, is older than its record is kept."""
-        if (picked := self._pick_job()) and picked[1].state is not State.RUNNING:
-            job_id, job = picked
+        job_id, job = self._pick_job(number)
+        if job.state is not State.RUNNING:
             job.expired = True
             names = [schema.RECORD + job_id, schema.PAYLOAD + job_id, schema.RESULT + job_id]
-            await self.redis.delete(*names, schema.idempotency_key(job.principal, job.key or ""))
+            self.run(self.redis.delete(*names, schema.idempotency_key(job.principal, job.key or "")))  # type: ignore[arg-type]
 
-    async def lapse(self) -> None:
+    @precondition(lambda self: self.known)
+    @rule(number=NUMBERS)
+    def lapse(self, number: int) -> None:
         """A worker does not renew in time."""
-        if picked := self._pick_job():
-            job_id, job = picked
-            await self.workers[0].lapse(job_id)
-            job.leased = False
+        job_id, job = self._pick_job(number)
+        self.run(self.workers[0].lapse(job_id))
+        job.leased = False
 
-    async def sweep(self) -> None:
+    @rule()
+    def sweep(self) -> None:
         """The jobs of lost workers go back to the front."""
         lapsed = sorted(job_id for job_id, job in self.jobs.items() if job.state is State.RUNNING and not job.leased)
         for job_id in lapsed:
             self._requeue(job_id)
-        assert await self.workers[0].sweep() == len(lapsed)
+        assert self.run(self.workers[0].sweep()) == len(lapsed)
 
-    async def sweep_late(self) -> None:
+    @rule()
+    def sweep_late(self) -> None:
         """After a pause of all sweeps, every lease gets half a term."""
         for job in self.jobs.values():
             job.leased = job.state is State.RUNNING
-        assert await self.workers[0].sweep(idle_ms=LEASE_MS) == 0
+        assert self.run(self.workers[0].sweep(idle_ms=LEASE_MS)) == 0
 
     # --- the comparison ---
 
-    async def check(self) -> None:
-        """Records, subqueues, counts and leases are the model's."""
+    @invariant()
+    def all_is_the_models(self) -> None:
+        """Records, subqueues, counts and leases."""
+        self.run(self._check())
+
+    async def _check(self) -> None:
         worker = self.workers[0]
         leases, now = await worker.leased(), await worker.now()
         assert leases.keys() == {job_id for job_id, job in self.jobs.items() if job.state is State.RUNNING}
@@ -307,6 +350,8 @@ class World:
 
     async def _check_record(self, job_id: str, job: Expected) -> None:
         record = await self.queue.get(job_id, principal=job.principal)
+        with pytest.raises(NotFound):
+            await self.queue.get(job_id, principal=_other(job.principal))
         assert (record.state, record.attempt) == (job.state, job.attempt)
         queued = await self.redis.zscore(schema.queue_key("default"), job_id)
         assert (queued is None) == (job.state is not State.QUEUED)
@@ -317,29 +362,15 @@ class World:
             assert record.outcome == job.outcome
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("seed", range(8))
-async def test_no_interleaving_breaks_the_life_of_a_job(redis: ArqRedis, seed: int) -> None:
+def _other(principal: str) -> str:
+    return {"alice": "bob", "bob": "alice"}[principal]
+
+
+@pytest.mark.fuzz
+def test_no_interleaving_breaks_the_life_of_a_job(looped: Looped) -> None:
     """An end is final, attempts only grow, a stale token changes nothing, and each job has exactly one outcome.
 
-    Subqueues and rotations keep their order, and counts are exact.
+    Subqueues and rotations keep their order, and counts are exact. A shared job ends with its last request, and other
+    principals never see it.
     """
-    world = World(
-        redis,
-        JobQueue(redis, Bounds(retention_seconds=60, max_queued=MAX_JOBS, max_queued_per_principal=MAX_OF_ONE)),
-        (Steps(redis, "one"), Steps(redis, "two")),
-        random.Random(seed),  # noqa: S311 -- the same steps each time
-    )
-    moves = {world.submit: 6, world.claim: 6, world.renew: 4, world.lapse: 4, world.sweep: 3, world.release: 3}
-    moves |= dict.fromkeys((world.join, world.progress, world.finish, world.cancel, world.leave), 1)
-    moves |= dict.fromkeys((world.disclose, world.outlast, world.expire, world.sweep_late), 1)
-    steps: list[str] = []
-    try:
-        for _ in range(STEPS):
-            (move,) = world.chance.choices(list(moves), list(moves.values()))
-            steps.append(move.__name__)
-            await move()
-            await world.check()
-    except AssertionError as error:
-        error.add_note(f"seed {seed}: {' '.join(steps)}")
-        raise
+    explore(JobModel, looped)
