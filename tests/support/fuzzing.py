@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.register_profile(
             name,
             max_examples=examples,
-            stateful_step_count=40,
+            stateful_step_count=50,
             deadline=None,  # machines are noisy
             database=None,
             derandomize=name == "daily",
@@ -116,7 +116,7 @@ class RedisModel(RuleBasedStateMachine):
         assert self.run(immortal(self.redis)) == set()
 
 
-def explore(model: type[RedisModel], looped: Looped, share: float = 0.2) -> None:
+def explore(model: type[RedisModel], looped: Looped, share: float = 0.3) -> None:
     """Run a model with this share of the profile's examples."""
     run_state_machine_as_test(lambda: model(looped), settings=costly(share))  # type: ignore[no-untyped-call]
 
