@@ -238,7 +238,7 @@ class BatchModel(RedisModel):
         job_id = self.waiting[number % len(self.waiting)]
         self.items[job_id].expired = True
         keys = [prefix + job_id for prefix in (schema.RECORD, schema.PAYLOAD, schema.RESULT)]
-        self.run(self.redis.delete(*keys))  # type: ignore[arg-type]
+        self.run(self.redis.delete(*keys))
 
     # --- the comparison ---
 

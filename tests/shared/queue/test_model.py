@@ -296,7 +296,7 @@ class JobModel(RedisModel):
         if job.state is not State.RUNNING:
             job.expired = True
             names = [schema.RECORD + job_id, schema.PAYLOAD + job_id, schema.RESULT + job_id]
-            self.run(self.redis.delete(*names, schema.idempotency_key(job.principal, job.key or "")))  # type: ignore[arg-type]
+            self.run(self.redis.delete(*names, schema.idempotency_key(job.principal, job.key or "")))
 
     @precondition(lambda self: self.known)
     @rule(number=NUMBERS)

@@ -91,7 +91,7 @@ class DeliveryModel(RedisModel):
     async def _pass_time(self, delivery_id: str, delivery: Expected) -> None:
         """Make a delivery due, as if its lease or its pause were over."""
         if not delivery.expired:
-            await self.redis.hset(schema.DELIVERY + delivery_id, "leased", 1)  # type: ignore[misc]
+            await self.redis.hset(schema.DELIVERY + delivery_id, "leased", "1")  # type: ignore[misc]
         await self.redis.zadd(schema.DESTINATION + delivery.destination, {delivery_id: 1}, xx=True)
         await self.redis.zadd(schema.DESTINATIONS, {delivery.destination: 1}, xx=True)
 
@@ -118,7 +118,7 @@ class DeliveryModel(RedisModel):
         found = self.run(self.worker.claim())
         if found:
             if expired:
-                self.run(self.redis.delete(schema.RECORD + found[0].job_id))  # type: ignore[arg-type]
+                self.run(self.redis.delete(schema.RECORD + found[0].job_id))
                 self.run(self.worker.lapse(found[0].job_id))
                 self.run(self.worker.sweep())
             else:
@@ -231,7 +231,7 @@ class DeliveryModel(RedisModel):
         delivery_id, delivery = self._pick(number)
         if delivery.state != "waiting":
             delivery.expired = True
-            self.run(self.redis.delete(schema.DELIVERY + delivery_id))  # type: ignore[arg-type]
+            self.run(self.redis.delete(schema.DELIVERY + delivery_id))
 
     # --- the comparison ---
 
