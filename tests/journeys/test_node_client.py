@@ -31,7 +31,10 @@ def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("package.json", "package-lock.json", ".npmrc", "legacy.mjs"):
         shutil.copy(CLIENTS / name, folder)
     install = [str(shutil.which("npm")), "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
-    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=45, check=False)
+    try:
+        done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=45, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip("needs-npm-registry: npm ci did not end within 45 s; it needs the registry or a filled cache")
     if done.returncode:
         pytest.skip(f"needs-npm-registry: npm ci failed: {done.stderr.strip()[-300:]}")
     return folder / "legacy.mjs"
