@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from coverage import Coverage, CoverageData
+
 from support.coverage import hook
 
 ROOT: Final = Path(__file__).parents[3]

@@ -11,6 +11,7 @@ coverage measures each process that starts with its variables, and saves at the 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import itertools
 import marshal
 import mmap
@@ -38,6 +39,10 @@ _REGION_BYTES: Final = 1 << 20
 _LENGTH: Final = struct.Struct("=Q")
 _SAVE_SECONDS: Final = 0.2
 
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_LIBC.mmap.restype = ctypes.c_void_p
+_LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *3 * [ctypes.c_int], ctypes.c_ssize_t]
+
 
 class Log:
     """Mapped file of arcs, in place of coverage's database; written without a system call."""
@@ -46,7 +51,7 @@ class Log:
         descriptor = os.open(folder / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             os.ftruncate(descriptor, _REGIONS * _REGION_BYTES)
-            self._memory = mmap.mmap(descriptor, _REGIONS * _REGION_BYTES)
+            self._memory = _mapped(descriptor, _REGIONS * _REGION_BYTES)
         finally:
             os.close(descriptor)
         self._region = 0
@@ -82,6 +87,14 @@ class Log:
 
     def add_file_tracers(self, tracers: Mapping[str, str]) -> None:
         """Do nothing: no plugin of coverage is in use."""
+
+
+def _mapped(descriptor: int, size: int) -> memoryview:
+    """The file as shared memory; Python's own `mmap` would keep a descriptor open, which tests of children count."""
+    address = _LIBC.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, descriptor, 0)
+    if address == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), "the file for coverage cannot be mapped")
+    return memoryview((ctypes.c_char * size).from_address(address)).cast("B")
 
 
 def read_arcs(path: Path) -> Iterator[dict[str, list[Arc]]]:
@@ -146,9 +159,10 @@ def _save_often(coverage: Coverage) -> NoReturn:
 
 def _install() -> None:
     coverage = Coverage.current()
-    if coverage is None or coverage._collector is None:
+    if coverage is None or coverage._collector is None or hasattr(coverage, "forks"):
         return
     forks = _Forks(coverage, coverage._collector, Path(os.environ["COVERAGE_FILE"]).parent)
+    coverage.forks = forks  # type: ignore[attr-defined]  # once a process, though a folder may be listed twice
     os.register_at_fork(before=forks.before, after_in_child=forks.after)
     if "offloop_server.io.http.convert" in sys.orig_argv:
         threading.Thread(target=_save_often, args=[coverage], daemon=True).start()
