@@ -20,7 +20,7 @@ from support.coverage import hook
 ROOT: Final = Path(__file__).parents[3]
 DATA: Final = ROOT / ".coverage-data"
 REPORT: Final = DATA / "report.txt"
-_WHOLE: Final = ([], ["--all"])
+_WHOLE: Final[tuple[list[str], ...]] = ([], ["--all"])
 _TEST_SECONDS: Final = 180
 _START: Final = (
     'import os; path = os.environ.get("TESTS_COVERAGE_HOOK"); '
@@ -67,7 +67,9 @@ def _run(arguments: list[str]) -> int:
 
 def _combine(coverage: Coverage) -> None:
     forked: dict[str, set[hook.Arc]] = {}
-    for path in DATA.glob(f"*{hook.SUFFIX}"):
+    logs = list(DATA.glob(f"*{hook.SUFFIX}"))
+    sys.stdout.write(f"{len(logs)} forked processes have recorded what they executed.\n")
+    for path in logs:
         for record in hook.read_arcs(path):
             for name, arcs in record.items():
                 forked.setdefault(name, set()).update(arcs)
