@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,10 +59,15 @@ def test_the_endpoint_is_an_address_of_this_machine(host: str, base: str) -> Non
     assert _stack(host=host, insecure="1").endpoint == f"{base}/mcp"
 
 
-def test_an_address_of_another_machine_is_an_error_that_names_the_option() -> None:
-    for host in ("192.0.2.1", "no-such-host.invalid"):
-        with pytest.raises(SettingsError, match="--host"):
-            stack._free_port(host, 0)
+def test_an_address_of_another_machine_is_an_error_that_names_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with pytest.raises(SettingsError, match="--host"):
+        stack._free_port("192.0.2.1", 0)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(SettingsError, match=r"Name or service not known.*--host"):
+        stack._free_port("no-such-host", 0)
 
 
 @pytest.mark.parametrize(
