@@ -147,7 +147,7 @@ import sys
 from offloop_workers.children import warm
 warm.warm(sys.argv[1].split(","))
 heavy = [name for name in ("PIL", "weasyprint", "blake3") if name in sys.modules]
-print(warm.threads(), *heavy)
+print(warm.lasting_threads(), *heavy)
 """
 
 
@@ -161,6 +161,26 @@ def test_warming_up_loads_what_the_queues_need_and_leaves_one_thread(queues: str
     command = [sys.executable, "-W", "error", "-c", WARM, queues]
     done = subprocess.run(command, env=environment, timeout=50, capture_output=True, text=True, check=False)
     assert (done.stderr, done.stdout.split()) == ("", ["1", *heavy.split()])
+
+
+ENDING = """
+import threading
+from offloop_workers.children import warm
+kept, ending = threading.Event(), threading.Timer(0.2, lambda: None)
+ending.start()
+print(warm.lasting_threads(30), ending.is_alive())
+threading.Thread(target=kept.wait).start()
+print(warm.lasting_threads(0.05))
+kept.set()
+"""
+
+
+@pytest.mark.slow  # a new interpreter
+def test_a_thread_that_ends_is_awaited_and_one_that_lasts_is_counted() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", ENDING]
+    done = subprocess.run(command, env=environment, timeout=50, capture_output=True, text=True, check=False)
+    assert (done.stderr, done.stdout.split()) == ("", ["1", "False", "2"])
 
 
 def test_a_family_that_fails_to_warm_up_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,8 +32,19 @@ def warm(queues: Iterable[str]) -> None:
     gc.freeze()
 
 
-def threads() -> int:
-    """Number of threads of this process, those of C libraries included; 1 if the system does not report it."""
+def lasting_threads(seconds: float = 5.0) -> int:
+    """Number of threads of this process, those of C libraries included; 1 if the system does not report it.
+
+    Args:
+        seconds: time for threads to end: that of Pango ends a moment after its last font map was collected.
+    """
+    end = time.monotonic() + seconds
+    while (count := _threads()) > 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    return count
+
+
+def _threads() -> int:
     if not _STATUS.exists():
         return 1
     lines = _STATUS.read_text().splitlines()

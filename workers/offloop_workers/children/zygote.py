@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
     kernel.bound_processes()
     known = registry.load(configured.job_modules, queues=queues.split(","))
     warm.warm(queues.split(","))
-    if (count := warm.threads()) > 1:
+    if (count := warm.lasting_threads()) > 1:
         sys.exit(f"a job module or library started {count - 1} thread(s) on import; children cannot be forked safely")
     abilities = policy.probe()
     if abilities.missing:
