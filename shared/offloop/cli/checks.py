@@ -12,7 +12,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -179,7 +178,7 @@ async def _connected(url: str) -> AsyncIterator[RedisClient]:
     try:
         yield connection
     finally:
-        await connection.aclose(close_connection_pool=True)
+        await connection.aclose(close_connection_pool=True)  # `async with` would leave the pool open
 
 
 async def reach(settings: Settings, url: str, source: str) -> AsyncIterator[Check]:
@@ -195,15 +194,6 @@ async def reach(settings: Settings, url: str, source: str) -> AsyncIterator[Chec
         detail = getattr(error, "message", None) or str(error) or type(error).__name__
         advice = "Start it, or correct OFFLOOP_REDIS_URL; without it, `offloop up` starts a Valkey of its own."
         yield Check("redis", "fail", f"{where}: {detail}", advice)
-
-
-@asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[RedisClient]:
-    connection = connect(url, retries=1)
-    try:
-        yield connection
-    finally:
-        await connection.aclose(close_connection_pool=True)  # `async with` would leave the pool open
 
 
 async def redis(connection: RedisClient, where: str) -> list[Check]:
