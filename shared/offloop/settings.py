@@ -25,6 +25,8 @@ from offloop.kinds.options import FAMILIES, unknown_family
 PREFIX = "OFFLOOP_"
 _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+")
 SQL_PREFIX = "OFFLOOP_SQL_"
+_EMPTY = ","
+"""A list without entries; an empty text would mean the default."""
 _CONNECTION = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -342,9 +344,9 @@ def _written(value: object) -> str:
         case bool():
             return "1" if value else "0"
         case dict():
-            return ",".join(f"{name}={item}" for name, item in value.items())
+            return ",".join(f"{name}={item}" for name, item in value.items()) or _EMPTY
         case tuple():
-            return ",".join(map(str, value))
+            return ",".join(map(str, value)) or _EMPTY
         case _:
             return str(value)
 

@@ -32,6 +32,7 @@ texts = st.one_of(
 
 
 @given(st.dictionaries(_names, texts, max_size=3), st.dictionaries(st.text(max_size=5), texts, max_size=1))
+@example({"OFFLOOP_WEBHOOK_HOSTS": ","}, {})  # no host, which is not the default
 @example({"OFFLOOP_PUBLIC_URL": "https://[::1"}, {})
 @example({"OFFLOOP_FETCH_NETWORKS": "\udcff"}, {})
 @example({"OFFLOOP_STATE_DIR": "\udcff"}, {"a": "sqlite:////\udcff"})
