@@ -119,6 +119,8 @@ def test_links_of_any_document_are_settled(target: str, base: str) -> None:
 @given(_urls, _urls, st.one_of(st.just(""), st.just("https://example.org/a/")))
 @example("x", "//[", "https://example.org/")
 @example(BASE + "//[", "a", "")
+@example("data:x", "", "")
+@example("data:image/png;base64,x", "", "")
 def test_a_document_loads_assets_only(asked: str, named: str, base: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for allow in (False, True):

@@ -86,14 +86,22 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
             Refused: any other URL; a warning names it.
         """
         if url[:5].lower() == "data:":
-            with closing(super().fetch(url, headers)) as response:
-                return self._checked(url, response.read(), dict(response.headers), url)
+            return self._decoded(url, headers)
         for key in _keys(url):
             if found := self._assets.get(key):
                 return self._serve(url, *found)
         if self._allow_fetch and (remote := self._remote(url)):
             return self._from_network(remote)
         raise self._refuse(url)
+
+    def _decoded(self, url: str, headers: Mapping[str, str] | None) -> URLFetcherResponse:
+        try:
+            with closing(super().fetch(url, headers)) as response:
+                content, found = response.read(), dict(response.headers)
+        except ValueError:
+            self._context.warn(f"{_short(url)!r} was left out: it is not a data: URL, or its base64 does not decode.")
+            raise Refused(_short(url)) from None
+        return self._checked(url, content, found, url)
 
     def _remote(self, url: str) -> str:
         """The absolute HTTP URL of a resource that is not an asset; ``""`` where it has none."""
