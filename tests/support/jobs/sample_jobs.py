@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import itertools
 import os
 import random
+import socket
 import sys
 import time
 from pathlib import Path
@@ -137,6 +139,15 @@ def count_calls_forked(given: Given) -> Report:
     """Count the calls that this process has seen; there is only one."""
     _calls.append(given.number)
     return Report(pid=os.getpid(), number=len(_calls), text=str(random.random()))  # noqa: S311 -- only to be different
+
+
+@job(seconds=20, memory_mb=256)
+def send_frame(given: Given) -> Report:
+    """Send a frame of these bytes (in hexadecimal) to the worker, as a document that has taken the child over might."""
+    body = bytes.fromhex(given.text)
+    (to_worker,) = (found for found in gc.get_objects() if type(found) is socket.socket and found.fileno() >= 0)
+    to_worker.sendall(len(body).to_bytes(4) + body)
+    return Report(pid=os.getpid())
 
 
 @job(seconds=20, memory_mb=256)
