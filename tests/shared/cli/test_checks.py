@@ -16,7 +16,6 @@ from arq.connections import ArqRedis
 
 from offloop.artifacts.store import ArtifactStore
 from offloop.cli import checks, doctor, running
-from offloop.redis import RedisClient
 from offloop.settings import load
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +47,7 @@ class _Server:
 
 
 async def _redis(**info: object) -> dict[str, checks.Check]:
-    found = await checks.redis(cast("RedisClient", _Server(**info)), "redis://here")
+    found = await checks.redis(cast("ArqRedis", _Server(**info)), "redis://here")
     return {check.name: check for check in found}
 
 
