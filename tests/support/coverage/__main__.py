@@ -23,8 +23,8 @@ REPORT: Final = DATA / "report.txt"
 _WHOLE: Final[tuple[list[str], ...]] = ([], ["--all"])
 _TEST_SECONDS: Final = 180
 _START: Final = (
-    'import os; path = os.environ.get("TESTS_COVERAGE_HOOK"); '
-    'path and exec(compile(open(path).read(), path, "exec"), {"__name__": "tests_coverage_hook"})\n'
+    'import os, pathlib; path = os.environ.get("TESTS_COVERAGE_HOOK"); '
+    'path and exec(compile(pathlib.Path(path).read_text(), path, "exec"), {"__name__": "tests_coverage_hook"})\n'
 )
 
 
