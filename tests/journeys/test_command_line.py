@@ -43,7 +43,7 @@ def test_a_refusal_of_the_front_end_is_explained(stack: Stack) -> None:
         return list(
             await asyncio.gather(
                 _first_line(front_end.endpoint, None),
-                _first_line(front_end.endpoint, "a-key-of-nobody-here"),
+                _first_line(front_end.endpoint, "an-unknown-key-of-someone"),
                 _first_line(f"{front_end.base}/nothing", key),
                 _first_line("127.0.0.1:8750/mcp", key),
             )

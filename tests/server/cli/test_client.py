@@ -40,7 +40,7 @@ async def test_a_damaged_download_is_an_error(tmp_path: Path) -> None:
         await _answering(200, b"else").download(_artifact(), tmp_path)
 
 
-async def test_a_refused_download_is_told_with_its_status(tmp_path: Path) -> None:
+async def test_a_refused_download_is_reported_with_its_status(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="answered 410 to a download"):
         await _answering(410).download(_artifact(), tmp_path)
 
