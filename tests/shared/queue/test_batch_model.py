@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -247,6 +248,14 @@ class BatchModel(RedisModel):
         """Items wait in their order, and are counted."""
         assert self.run(self.worker.subqueue(ALICE, "batch")) == self.waiting
         assert self.run(self.worker.depth()).get("*", 0) == len(self.waiting)
+
+    @invariant()
+    def items_know_their_batches(self) -> None:
+        """Each item counts once in each batch that waits for it, and in no other."""
+        for job_id, item in self.items.items():
+            reading: Any = self.redis.hgetall(schema.PARENTS + job_id)
+            found = {batch.decode(): int(indices) for batch, indices in self.run(reading).items()}
+            assert found == item.parents
 
     @invariant()
     def batches_are_the_models(self) -> None:

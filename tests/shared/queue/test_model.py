@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -353,6 +354,10 @@ class JobModel(RedisModel):
         with pytest.raises(NotFound):
             await self.queue.get(job_id, principal=_other(job.principal))
         assert (record.state, record.attempt) == (job.state, job.attempt)
+        if not job.over:
+            for prefix, requests in ((schema.JOINED, job.joined), (schema.GONE, job.gone)):
+                found: Any = self.redis.scard(prefix + job_id)
+                assert await found == len(requests)
         queued = await self.redis.zscore(schema.queue_key("default"), job_id)
         assert (queued is None) == (job.state is not State.QUEUED)
         if isinstance(job.outcome, Failed):
