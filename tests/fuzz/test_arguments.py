@@ -125,7 +125,7 @@ _words = st.one_of(
 @example(["count=" + "9" * 5000])
 @example(["text=@/nowhere/\0"])
 @example(["text=@/"])
-@example(["file=@~nobody-of-this-name/x"])
+@example(["file=@~no-such-user/x"])
 def test_words_of_a_command_line_are_arguments_or_refused(words: list[str]) -> None:
     try:
         found = command_line.parse(words, schema(Words))

@@ -267,9 +267,9 @@ class BatchModel(RedisModel):
             assert (page.total, page.after) == (len(whole.items), None)
             assert [page.succeeded, page.failed, page.cancelled] == list(whole.counts.values())
             assert [item.job_id for item in page.items] == whole.items
-            shown = [State.FAILED if self.items[each].expired else self.items[each].state for each in whole.items]
-            assert [item.state for item in page.items] == shown
-            failed = [index for index, state in enumerate(shown) if state is State.FAILED]
+            states = [State.FAILED if self.items[each].expired else self.items[each].state for each in whole.items]
+            assert [item.state for item in page.items] == states
+            failed = [index for index, state in enumerate(states) if state is State.FAILED]
             assert [item.index for item in page.failures] == (failed if page.failed else [])
             assert record.state is whole.state
             code = record.outcome.error.reason if isinstance(record.outcome, Failed) else ""

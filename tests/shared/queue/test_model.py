@@ -267,7 +267,7 @@ class JobModel(RedisModel):
     @precondition(lambda self: self.known)
     @rule(number=NUMBERS, request=st.sampled_from(REQUESTS))
     def leave(self, number: int, request: str) -> None:
-        """A caller without the id disconnects, and is counted once however often that is said."""
+        """A caller without the id disconnects, and is counted once, also when that is sent twice."""
         job_id, job = self._pick_job(number)
         ends = not job.over and self._detach(job_id, f"{job_id}-{request}") == 0
         assert self.run(self.queue.abandon(job_id, f"{job_id}-{request}")) is ends
