@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from offloop import logs
 from offloop.errors import NotFound, Unavailable
-from offloop.queue.client import JobQueue, new_id
+from offloop.queue.client import PATIENCE_SECONDS, JobQueue, new_id
 from offloop.queue.record import Record
 from offloop.queue.submission import Submission
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from offloop_server.runtime.background import Background
     from offloop_server.waiting.inbox import Inbox, Watch
 
-DISCLOSE_TRIES: Final = 60
-"""Attempts, one second apart, to mark a job as disclosed while Redis does not answer."""
+DISCLOSE_TRIES: Final = PATIENCE_SECONDS
+"""Attempts, one second apart, to mark a job as disclosed while Redis does not answer; later ones come too late."""
 
 log = logs.get(__name__)
 

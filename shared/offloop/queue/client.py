@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 PENDING_SECONDS = 24 * 3600
 """Lifetime of the record of a queued job; renewed while the job runs."""
 
-PATIENCE_SECONDS = 10
-"""Grace period after the wait budget; a job that is still queued then, and was not disclosed, is abandoned."""
+PATIENCE_SECONDS = 60
+"""Grace period after the wait budget; a job that is still queued then, and was not disclosed, is abandoned.
+
+A front end whose call ends while Redis is away answers the id and marks the job as disclosed when Redis is back. An
+outage up to this long must not cost the job: workers may claim before front ends mark.
+"""
 
 
 def new_id() -> str:
