@@ -76,7 +76,7 @@ def report(tmp_path: Path) -> str:
     options += ["--keep-stacks", str(tmp_path / "kept"), str(tmp_path / "test_inner.py")]
     command = [sys.executable, "-m", "pytest", *options]
     environment = {**os.environ, "PYTHONPATH": str(TESTS), "PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    outcome = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)
+    outcome = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert "1 failed, 2 passed, 1 error" in outcome.stdout, outcome.stdout + outcome.stderr
     return outcome.stdout
 

@@ -39,8 +39,8 @@ async def test_the_jobs_of_a_killed_worker_run_elsewhere_or_fail_clearly(cluster
     once = await _running_on(cluster, "hold", first)
     stuck = await _running_on(cluster, "spin", first)
     queued = [await cluster.submit("nap_again", 0.2) for _ in range(12)]
+    await poll(lambda: len(first.descendants) >= 1 + SLOTS_OF_FIRST, "the zygote and its children run")
     children = first.descendants
-    assert len(children) >= 1 + SLOTS_OF_FIRST  # the zygote and its children
     killed = time.time()
     first.kill()
     await poll(lambda: not [pid for pid in children if alive(pid)], "children are gone")

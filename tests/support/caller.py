@@ -19,7 +19,7 @@ from offloop.redis import schema
 FRONT = "front"
 """Name of the front end."""
 ALICE = "alice"
-BOUNDS = Bounds(retention_seconds=60, max_queued=10_000, max_queued_per_principal=10_000)
+BOUNDS = Bounds(retention_seconds=600, max_queued=10_000, max_queued_per_principal=10_000)
 
 
 class Nothing(Model):

@@ -13,9 +13,10 @@ from redis.asyncio.client import PubSub
 from offloop.queue.record import Cancelled, Done, Outcome, Progress, pack_outcome, sweep_args
 from offloop.redis import codec, schema, scripts
 
-KEEP_MS = 60_000
-ALIVE_MS = 5000
-LEASE_MS = 30_000
+# Terms that outlast a test on a busy machine; a test that needs an expiry causes it: `Steps.lapse`.
+KEEP_MS = 600_000
+ALIVE_MS = 60_000
+LEASE_MS = 60_000
 LEVELS = ("interactive", "batch")
 NO_PACES = codec.pack_for_lua({})
 
@@ -231,7 +232,7 @@ class Orders:
 
     async def next(self) -> tuple[str, Any]:
         """Next message: its name, and the assigned job, or the token of the attempt to be stopped."""
-        message = await self._channel.get_message(timeout=10)
+        message = await self._channel.get_message(timeout=30)
         assert message, "no message came"
         order, *args = codec.unpack_order(message["data"])
         match order:
@@ -244,7 +245,7 @@ class Orders:
     async def none(self) -> None:
         """Assert that no message is unread."""
         await self._channel.ping()
-        message = await self._channel.get_message(timeout=10)
+        message = await self._channel.get_message(timeout=30)
         assert message
         assert message["type"] == "pong", message
 

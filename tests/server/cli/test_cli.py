@@ -111,7 +111,7 @@ from offloop_server.runtime.tuning import tune_gc
 tune_gc()
 print(gc.get_freeze_count(), len(gc.get_objects()), *gc.get_threshold())
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=100)
     frozen, seen, *thresholds = map(int, done.stdout.split())
     assert frozen > 20 * seen
     assert tuple(thresholds) == THRESHOLDS

@@ -21,7 +21,7 @@ from support.command_line import Ended, Offloop, own_environment
 def test_help_names_every_command() -> None:
     """Each import root registers its own commands; in a process of its own, as a shell starts it."""
     command = [sys.executable, "-m", "offloop", "--help"]
-    printed = subprocess.run(command, env=own_environment(), capture_output=True, text=True, timeout=50, check=False)
+    printed = subprocess.run(command, env=own_environment(), capture_output=True, text=True, timeout=100, check=False)
     assert printed.returncode == 0
     for name in ("up", "serve", "worker", "call", "demo", "doctor", "settings"):
         assert f" {name} " in printed.stdout

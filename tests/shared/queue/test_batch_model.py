@@ -64,7 +64,7 @@ class BatchModel(RedisModel):
 
     def __init__(self, looped: Looped) -> None:
         super().__init__(looped)
-        bounds = Bounds(retention_seconds=60, max_queued=MAX_JOBS, max_queued_per_principal=MAX_JOBS)
+        bounds = Bounds(retention_seconds=600, max_queued=MAX_JOBS, max_queued_per_principal=MAX_JOBS)
         self.batches = Batches(self.redis, bounds)
         self.queue = JobQueue(self.redis, bounds)
         self.worker = Steps(self.redis, "one")

@@ -97,7 +97,7 @@ async def test_a_key_for_another_request_is_a_conflict_and_anothers_key_is_not(c
 
 
 async def test_a_full_queue_is_busy_and_nothing_is_left_of_the_refused(redis: ArqRedis) -> None:
-    queue = JobQueue(redis, Bounds(retention_seconds=60, max_queued=2, max_queued_per_principal=9))
+    queue = JobQueue(redis, Bounds(retention_seconds=600, max_queued=2, max_queued_per_principal=9))
     for job_id in ("a", "b"):
         await queue.submit(kind, Text(), principal=ALICE, job_id=job_id)
     before = await redis.dbsize()

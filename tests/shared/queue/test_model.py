@@ -67,7 +67,7 @@ class JobModel(RedisModel):
 
     def __init__(self, looped: Looped) -> None:
         super().__init__(looped)
-        bounds = Bounds(retention_seconds=60, max_queued=MAX_JOBS, max_queued_per_principal=MAX_OF_ONE)
+        bounds = Bounds(retention_seconds=600, max_queued=MAX_JOBS, max_queued_per_principal=MAX_OF_ONE)
         self.queue = JobQueue(self.redis, bounds)
         self.workers = (Steps(self.redis, "one"), Steps(self.redis, "two"))
         self.jobs: dict[str, Expected] = {}

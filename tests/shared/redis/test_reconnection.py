@@ -29,7 +29,7 @@ from support.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
-BOUNDS = Bounds(retention_seconds=60, max_queued=100, max_queued_per_principal=100)
+BOUNDS = Bounds(retention_seconds=600, max_queued=100, max_queued_per_principal=100)
 RIGHTS = "~arq:* ~offloop:* &arq:* &offloop:* +@all -@admin -@dangerous +info"
 """The grants in docs/operations.md."""
 

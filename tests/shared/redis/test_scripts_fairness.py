@@ -159,7 +159,7 @@ async def test_submitting_and_cancelling_over_and_over_piles_nothing_up(queue: J
 async def test_a_full_queue_refuses_all_principals_and_a_full_share_only_its_owner(
     redis: ArqRedis, worker: Steps
 ) -> None:
-    queue = JobQueue(redis, Bounds(retention_seconds=60, max_queued=3, max_queued_per_principal=2))
+    queue = JobQueue(redis, Bounds(retention_seconds=600, max_queued=3, max_queued_per_principal=2))
     await _submit(queue, "alice", "a0", "a1")
     with pytest.raises(Busy, match=r"'default' is full \(2 of your jobs wait in it\); nothing was queued"):
         await _submit(queue, "alice", "a2")
@@ -174,7 +174,7 @@ async def test_a_full_queue_refuses_all_principals_and_a_full_share_only_its_own
 
 async def test_busy_says_how_long_a_job_of_this_queue_takes(redis: ArqRedis, worker: Steps) -> None:
     """A second at least and a minute at most, whatever was measured."""
-    queue = JobQueue(redis, Bounds(retention_seconds=60, max_queued=1, max_queued_per_principal=1))
+    queue = JobQueue(redis, Bounds(retention_seconds=600, max_queued=1, max_queued_per_principal=1))
     await _submit(queue, "alice", "a")
 
     async def seconds() -> float:

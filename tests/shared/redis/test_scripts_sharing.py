@@ -11,7 +11,7 @@ from offloop.queue.client import PATIENCE_SECONDS, new_id
 from offloop.queue.record import Cancelled, Done, Failed, State
 from offloop.redis import schema
 from support.caller import ALICE, Caller
-from support.steps import Steps
+from support.steps import KEEP_MS, Steps
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +81,7 @@ async def test_the_same_input_key_expires_with_the_job(redis: ArqRedis, caller: 
     job_id = await caller.submit(pure, Files())
     (key,) = [key async for key in redis.scan_iter(schema.same_input_key(ALICE, "") + "*")]
     await worker.finish(await worker.claim_one(job_id))
-    assert 0 < await redis.pttl(key) <= 60_000
+    assert 0 < await redis.pttl(key) <= KEEP_MS
 
 
 @pytest.mark.parametrize("running", [False, True])

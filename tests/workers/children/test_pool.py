@@ -46,7 +46,7 @@ class Runner:
         """All that one task has done."""
         self._count += 1
         task = task_of(kind, {"text": text, "number": number}, self._folder / f"{self._count}")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):  # an interpreter starts slowly on a busy machine
             return await self._children.run(task, self._note)
 
     def _note(self, progress: Progress) -> None:
@@ -55,7 +55,7 @@ class Runner:
 
     async def pid(self) -> int:
         """The pid that a running task reports as its first progress."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):  # an interpreter starts slowly on a busy machine
             await self.begun.wait()
         return int(self.reported[-1].message)
 

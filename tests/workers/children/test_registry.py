@@ -159,7 +159,7 @@ def test_warming_up_loads_what_the_queues_need_and_leaves_one_thread(queues: str
     """In a process of its own: this one has threads of the test runner, and has loaded everything."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-W", "error", "-c", WARM, queues]
-    done = subprocess.run(command, env=environment, timeout=50, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, timeout=100, capture_output=True, text=True, check=False)
     assert (done.stderr, done.stdout.split()) == ("", ["1", *heavy.split()])
 
 
@@ -179,7 +179,7 @@ kept.set()
 def test_a_thread_that_ends_is_awaited_and_one_that_lasts_is_counted() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", ENDING]
-    done = subprocess.run(command, env=environment, timeout=50, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, timeout=100, capture_output=True, text=True, check=False)
     assert (done.stderr, done.stdout.split()) == ("", ["1", "False", "2"])
 
 

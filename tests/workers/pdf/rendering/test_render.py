@@ -525,5 +525,5 @@ def test_it_renders_on_a_machine_without_any_font(tmp_path: Path) -> None:
     environment = {**os.environ, "FONTCONFIG_FILE": str(tmp_path / "fonts.conf"), "XDG_CACHE_HOME": str(tmp_path)}
     code = "from offloop_workers.pdf.rendering.render import warm; warm()"
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
-    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=50, capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=100, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
