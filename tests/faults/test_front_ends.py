@@ -13,7 +13,7 @@ from offloop.errors import OffloopError
 from offloop_server.client import Offloop
 from support.waiting import eventually, poll
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(240)]
 
 
 async def _call(cluster: Cluster, front_end: int, kind: str, number: int, **budget: object) -> dict[str, object]:

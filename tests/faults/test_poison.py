@@ -9,7 +9,7 @@ import pytest
 from faults.cluster import Cluster
 from offloop.queue.record import Done, Failed
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(240)]
 
 EXPECTED = {
     "segfault": ("crashed", "SIGSEGV", 1),

@@ -13,7 +13,7 @@ from offloop.redis import schema
 from support.processes import alive
 from support.waiting import eventually, poll
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(240)]
 
 
 OUTAGE_SECONDS = 2.0

@@ -14,7 +14,7 @@ from offloop.queue.record import Done, Failed, Record
 from support.processes import alive, kill_pid
 from support.waiting import poll
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(240)]
 
 SLOTS_OF_FIRST = 8
 """Slots of the worker that gets the job: more than the other has."""

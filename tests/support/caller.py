@@ -51,7 +51,7 @@ class Caller:
         """The current record of a job."""
         return await self.queue.get(job_id, principal=ALICE)
 
-    async def pushed(self, seconds: float = 20) -> Record:
+    async def pushed(self, seconds: float = 60) -> Record:
         """Record of the next push; read from Redis if it was too large to push."""
         async with asyncio.timeout(seconds):
             while (message := await self._channel.get_message(ignore_subscribe_messages=True, timeout=5)) is None:

@@ -24,7 +24,7 @@ from offloop.outbound.transport import MAX_HEAD, BadResponseError, Connection
 from support.certificates import certificate
 from support.waiting import eventually
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+pytestmark = pytest.mark.anyio
 
 LOCAL = "127.0.0.1"
 HERE = Policy(("*",), (ip_network("127.0.0.0/8"),))

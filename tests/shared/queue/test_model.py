@@ -158,7 +158,7 @@ class JobModel(RedisModel):
         if job.expired:
             return
         full = self._waiting() >= MAX_JOBS or self._waiting(job.principal) >= MAX_OF_ONE
-        wait_seconds = 5 if job.level == "interactive" else 0
+        wait_seconds = 600 if job.level == "interactive" else 0
         submit = self.queue.submit(
             kind, Nothing(), principal=job.principal, job_id=job_id, key=job.key, wait_seconds=wait_seconds
         )
@@ -188,7 +188,7 @@ class JobModel(RedisModel):
             principal=job.principal,
             job_id=f"{job_id}-{request}",
             key=job.key,
-            wait_seconds=5,
+            wait_seconds=600,
         )
         if other:
             with pytest.raises(Conflict):

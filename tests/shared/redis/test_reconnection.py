@@ -27,7 +27,7 @@ from support.hosts.network import LOCAL, Node, tls_in_front_of
 from support.serving import serving
 from support.waiting import eventually
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.anyio
 
 BOUNDS = Bounds(retention_seconds=600, max_queued=100, max_queued_per_principal=100)
 RIGHTS = "~arq:* ~offloop:* &arq:* &offloop:* +@all -@admin -@dangerous +info"
