@@ -7,7 +7,6 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,15 +35,15 @@ pytestmark = pytest.mark.anyio
 
 LIMIT = 10
 PATIENCE = 50
-"""Seconds that only a request that hangs takes."""
+"""Seconds that only a request that hangs takes. One that times out closes its connection and is sent again."""
 ALLOWED = {
     "OFFLOOP_FETCH_HOSTS": "*",
     "OFFLOOP_FETCH_NETWORKS": "127.0.0.0/8",
     "OFFLOOP_FETCH_CONCURRENCY": str(LIMIT),
     "OFFLOOP_FETCH_PER_HOST": str(LIMIT),
     "OFFLOOP_FETCH_MAX_MB": "8",
-    "OFFLOOP_FETCH_READ_SECONDS": "0.5",
-    "OFFLOOP_FETCH_TOTAL_SECONDS": "10",
+    "OFFLOOP_FETCH_READ_SECONDS": str(PATIENCE),
+    "OFFLOOP_FETCH_TOTAL_SECONDS": str(PATIENCE),
 }
 
 
@@ -113,26 +112,13 @@ async def server() -> AsyncIterator[Outside]:
         yield made
 
 
-@asynccontextmanager
-async def _tools(settings: Settings, server: Outside, redis: ArqRedis, folder: Path) -> AsyncIterator[Tools]:
-    store = ArtifactStore(folder.as_uri(), redis, retention_seconds=60)
+@pytest.fixture
+async def tools(server: Outside, redis: ArqRedis, tmp_path: Path) -> AsyncIterator[Tools]:
+    settings = allowed()
+    store = ArtifactStore(tmp_path.as_uri(), redis, retention_seconds=60)
     services = only(settings=settings, redis=redis, store=store)
     async with Fetcher(settings, resolve=server.resolve) as fetcher:
         yield Tools(fetcher, store, services)
-
-
-@pytest.fixture
-async def tools(server: Outside, redis: ArqRedis, tmp_path: Path) -> AsyncIterator[Tools]:
-    async with _tools(allowed(), server, redis, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def patient(server: Outside, redis: ArqRedis, tmp_path: Path) -> AsyncIterator[Tools]:
-    """Tools whose requests never time out on a busy machine: a request that does closes its connection."""
-    settings = allowed(read_seconds=str(PATIENCE), total_seconds=str(PATIENCE))
-    async with _tools(settings, server, redis, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture
@@ -277,11 +263,13 @@ async def test_idempotent_requests_are_retried_and_retry_after_is_honoured(tools
 
 
 async def test_all_attempts_share_one_deadline(tools: Tools, server: Outside) -> None:
-    with pytest.raises(FetchFailed):
-        await tools.get(server.url("/hang"), timeout_seconds=1, retries=5)
-    assert server.asked["/hang"] < 6, "the deadline ends the attempts, of 0.5 s each, before the sixth"
-    with pytest.raises(BadInput, match=r"at most 10 .*OFFLOOP_FETCH_TOTAL_SECONDS"):
-        await tools.get(server.url("/hang"), timeout_seconds=11)
+    async with Fetcher(allowed(read_seconds="0.5", total_seconds="10"), resolve=server.resolve) as fetcher:
+        hasty = Tools(fetcher, tools.store, tools.services)
+        with pytest.raises(FetchFailed):
+            await hasty.get(server.url("/hang"), timeout_seconds=1, retries=5)
+        assert server.asked["/hang"] < 6, "the deadline ends the attempts, of 0.5 s each, before the sixth"
+        with pytest.raises(BadInput, match=r"at most 10 .*OFFLOOP_FETCH_TOTAL_SECONDS"):
+            await hasty.get(server.url("/hang"), timeout_seconds=11)
 
 
 async def test_an_unchanged_page_is_not_sent_again(tools: Tools, server: Outside) -> None:
@@ -343,11 +331,11 @@ async def test_the_guard_is_the_tools_guard(tools: Tools) -> None:
 
 @pytest.mark.slow
 async def test_many_urls_from_many_callers_stay_within_the_limit_and_reuse_connections(
-    patient: Tools, server: Outside
+    tools: Tools, server: Outside
 ) -> None:
     """200 URLs for each of 5 concurrent callers: never more than the limit in flight, all answered, in order."""
     urls = [server.url(f"/item/{number}?delay=0.01") for number in range(200)]
-    results = await asyncio.gather(*(patient.call("bulk_fetch", urls=urls, deadline_seconds=600) for _ in range(5)))
+    results = await asyncio.gather(*(tools.call("bulk_fetch", urls=urls, deadline_seconds=600) for _ in range(5)))
     for result in results:
         answer = structured(result)
         assert (answer["total"], answer["succeeded"]) == (200, 200)
@@ -359,7 +347,7 @@ async def test_many_urls_from_many_callers_stay_within_the_limit_and_reuse_conne
     assert server.accepted <= LIMIT
     waited = [one["timings"]["waited_ms"] for one in structured(results[-1])["results"]]
     assert max(waited) > 0
-    assert in_flight(patient.fetcher) == (0, 0)
+    assert in_flight(tools.fetcher) == (0, 0)
 
 
 async def test_each_host_has_a_limit_of_its_own(server: Outside) -> None:
@@ -441,7 +429,7 @@ async def test_equal_urls_are_asked_for_once(tools: Tools, server: Outside) -> N
 
 
 @pytest.mark.slow
-async def test_bad_hosts_are_reported_in_time_without_hurting_the_others(patient: Tools, server: Outside) -> None:
+async def test_bad_hosts_are_reported_in_time_without_hurting_the_others(tools: Tools, server: Outside) -> None:
     """Slow, failing, redirecting, endless, packed, silent and absent hosts beside forty good ones."""
     hung = {server.url("/hang", "hangs.test"): "timeout", server.url("/drip", "drips.test"): "timeout"}
     wrong = {
@@ -456,9 +444,9 @@ async def test_bad_hosts_are_reported_in_time_without_hurting_the_others(patient
     good = [server.url(f"/good/{number}", "good.test") for number in range(40)]
     bomb()  # is made once, which would block this loop beside the requests
     urls = [*hung, *wrong, *good]
-    call = asyncio.ensure_future(patient.call("bulk_fetch", urls=urls, retries=0, deadline_seconds=PATIENCE))
+    call = asyncio.ensure_future(tools.call("bulk_fetch", urls=urls, retries=0, deadline_seconds=PATIENCE))
     await comes(
-        lambda: len(server.order) == len(hung) + 5 + len(good) and in_flight(patient.fetcher) == (len(hung), 0),
+        lambda: len(server.order) == len(hung) + 5 + len(good) and in_flight(tools.fetcher) == (len(hung), 0),
         "all are answered but those of the hosts that hang: none waits until these time out",
     )
     assert not call.done()
@@ -467,12 +455,12 @@ async def test_bad_hosts_are_reported_in_time_without_hurting_the_others(patient
         await call
 
     slow, rest = await asyncio.gather(
-        patient.call("bulk_fetch", urls=[*hung], retries=0, timeout_seconds=1),
-        patient.call("bulk_fetch", urls=[*wrong, *good], retries=0),
+        tools.call("bulk_fetch", urls=[*hung], retries=0, timeout_seconds=1),
+        tools.call("bulk_fetch", urls=[*wrong, *good], retries=0),
     )
     assert _codes(slow) == hung
     assert _codes(rest) == wrong | dict.fromkeys(good)
-    assert in_flight(patient.fetcher) == (0, 0)
+    assert in_flight(tools.fetcher) == (0, 0)
 
 
 def _codes(bulk: CallToolResult) -> dict[str, str | None]:
