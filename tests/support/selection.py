@@ -5,6 +5,7 @@ What is left out is deselected and counted in the summary; naming a test or a fi
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.quick and config.option.all:
         message = "--quick leaves tests out and --all adds some: choose one"
         raise pytest.UsageError(message)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Processes without ``-n``: one a core for unit tests, which compute; two a core for the others, which wait too."""
+    cores = len(os.sched_getaffinity(0))
+    return cores if config.option.quick else 2 * cores
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
