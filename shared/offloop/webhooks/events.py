@@ -78,7 +78,7 @@ def _bounded(content: dict[str, Any]) -> dict[str, Any]:
             pass  # a number in the output that is none, such as NaN
         data = content["data"]
         if data[name]:
-            content = {**content, "data": {**data, name: _less(data[name]), "omitted": [*data["omitted"], name]}}
+            content = {**content, "data": {**data, name: _less(name, data[name]), "omitted": [*data["omitted"], name]}}
     return content
 
 
@@ -94,13 +94,11 @@ def _linked(artifact: dict[str, Any], links: Links | None) -> dict[str, Any]:
     return linked
 
 
-def _less(value: Any) -> Any:
-    match value:
-        case list():
-            return []
-        case {"code": code, "retryable": retryable}:
-            return {"code": code, "message": "job_status tells the reason.", "retryable": retryable}
-    return None
+def _less(name: str, value: Any) -> Any:
+    """By the field's name: an output may have the keys of an error."""
+    if name == "error":
+        return {**value, "message": "job_status tells the reason."}
+    return None if name == "output" else []
 
 
 def _json(value: dict[str, Any]) -> bytes:
