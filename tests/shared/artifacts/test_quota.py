@@ -16,6 +16,7 @@ from offloop.artifacts.quota import Quota, Quotas, Usage
 from offloop.artifacts.store import Artifact, ArtifactStore, digest_of
 from offloop.errors import Conflict, NotFound, OffloopError, QuotaExceeded, Unavailable
 from offloop.redis import schema
+from offloop.settings import load
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +45,24 @@ async def test_only_files_that_fit_are_counted(quotas: Quotas) -> None:
     ):
         await quotas.charge("alice", {"d": 0}, expires=soon())
     assert await quotas.usage("alice") == Usage(3, MIB)
+
+
+async def test_a_file_that_cannot_fit_is_refused_before_its_bytes_come(quotas: Quotas) -> None:
+    """By the caller's own usage; a file that fills the quota exactly fits."""
+    await quotas.charge("alice", {"a": MIB // 2}, expires=soon())
+    await quotas.check_room("alice", MIB // 2)
+    await quotas.check_room("bob", MIB)
+    with pytest.raises(QuotaExceeded, match=r"1 MiB may be kept .*; 0\.50 MiB are, and this needs 2 more"):
+        await quotas.check_room("alice", 2 * MIB)
+    with pytest.raises(QuotaExceeded):
+        await quotas.check_room("alice", MIB // 2 + 1)
+    assert await quotas.usage("alice") == Usage(1, MIB // 2)
+
+
+def test_the_settings_bound_files_and_mebibytes() -> None:
+    limits = {"OFFLOOP_MAX_ARTIFACTS_PER_PRINCIPAL": "7", "OFFLOOP_MAX_STORED_MB_PER_PRINCIPAL": "3"}
+    assert Quota.of(load(limits)) == Quota(artifacts=7, bytes=3 * MIB)
+    assert Quota.of(load({})) == Quota()
 
 
 async def test_many_are_counted_all_or_none(quotas: Quotas) -> None:
