@@ -1,0 +1,1 @@
+"""Mutation tests: which small changes of the code does no test notice?"""
