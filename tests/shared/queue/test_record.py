@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import pytest
 from arq.connections import ArqRedis
-from arq.jobs import Job
+from arq.jobs import Job, JobResult, deserialize_result
 
 from offloop.errors import JobError
-from offloop.queue.record import Cancelled, Done, Failed, Outcome, Progress, Record, State, pack_outcome, unpack_outcome
+from offloop.queue.record import (
+    EXPIRED,
+    Cancelled,
+    Done,
+    Failed,
+    Outcome,
+    Progress,
+    Record,
+    State,
+    pack_outcome,
+    sweep_args,
+    unpack_outcome,
+)
 from offloop.redis import codec, schema
 from offloop.redis.codec import timestamp
 from offloop.redis.schema import SNAPSHOT_FIELDS
@@ -65,6 +78,47 @@ async def test_stock_arq_reads_our_results(redis: ArqRedis) -> None:
     assert (info.function, info.success, info.job_try) == ("count_words", True, 2)
 
 
+def test_an_outcome_is_stored_as_a_whole_result_of_arq() -> None:
+    """Its times are 0: the record has them."""
+    zero = datetime.fromtimestamp(0, UTC)
+    assert deserialize_result(_packed(Done({})), deserializer=codec.unpack) == JobResult(
+        function="count_words",
+        args=[],  # type: ignore[arg-type]  # msgpack knows no tuples
+        kwargs={},
+        job_try=2,
+        enqueue_time=zero,
+        score=None,
+        success=True,
+        result={"output": {}, "artifacts": [], "warnings": []},
+        start_time=zero,
+        finish_time=zero,
+        queue_name="default",
+        job_id="id",
+    )
+    unnamed = pack_outcome(Cancelled(), job_id="", kind="", queue="default")
+    assert deserialize_result(unnamed, deserializer=codec.unpack).job_try == 0
+
+
+def test_an_outcome_that_arq_cannot_store_at_all_is_an_error_of_bounded_length() -> None:
+    with pytest.raises(TypeError, match="the outcome of count_words cannot be stored: Done") as error:
+        pack_outcome(Done({"text": "x" * 1000}), job_id="\ud800", kind="count_words", queue="default")
+    assert len(str(error.value)) == 500
+
+
+def test_the_sweep_knows_its_terms_and_the_outcomes_it_stores() -> None:
+    queue, lock, lease, keep, retention, aborted, expired = sweep_args("q", lock_ms=1, keep_ms=2, retention_ms=3)
+    assert (queue, lock, lease, keep, retention) == ("q", 1, schema.LEASE_MS, 2, 3)
+    assert isinstance(aborted, bytes)
+    assert isinstance(expired, bytes)
+    assert unpack_outcome(aborted) == Cancelled()
+    ended = unpack_outcome(expired)
+    assert isinstance(ended, Failed)
+    assert ended.error.to_wire() == EXPIRED.to_wire()
+    for packed in (aborted, expired):
+        result = deserialize_result(packed, deserializer=codec.unpack)
+        assert (result.function, result.job_id, result.queue_name) == ("", "", "q")
+
+
 def test_a_record_is_read_from_its_hash() -> None:
     fields = {
         "principal": b"alice",
@@ -101,6 +155,10 @@ def test_a_record_that_stock_arq_began_is_read_too() -> None:
     found = Record.from_redis("id", _shown({"state": b"running", "attempt": b"1"}), None)
     assert found
     assert (found.principal, found.kind, found.state) == ("", "", State.RUNNING)
+    assert (found.created, found.expires) == (0, 0)
+    queued = Record.from_redis("id", _shown({"state": b"queued"}), None)
+    assert queued
+    assert queued.attempt == 0
 
 
 def test_a_missing_record_is_none() -> None:

@@ -118,6 +118,11 @@ def test_the_event_of_a_cancelled_job_has_neither_output_nor_error() -> None:
     assert sent(Cancelled()) == ended("cancelled")
 
 
+def test_a_body_is_compact_json() -> None:
+    start = b'{"type":"job.cancelled","timestamp":"2023-11-14T22:13:20.123Z","data":{"job_id":"j","kind":"count_words",'
+    assert body(event(record(Cancelled())), None).startswith(start)
+
+
 def test_a_job_that_never_started_has_no_start() -> None:
     assert sent(Cancelled(), started=None) == ended("cancelled", started_at=None)
 
@@ -168,6 +173,7 @@ SHORTENED = error("c", "job_status tells the reason.", retryable=False)
         (Done({"text": LARGE}), {"output": None}),
         (Done({"code": "c", "retryable": True, "text": LARGE}), {"output": None}),
         (Done({"number": float("nan")}), {"output": None}),
+        (Done({"number": float("-inf")}), {"output": None}),
         (Done({}, (), ("w" * 1000,) * 50), {"warnings": []}),
         (Done({"a": 1}, (file(),), ("w" * 1000,) * 50), {"output": None, "warnings": []}),
         (Done({"a": 1}, tuple(file(n, "n" * 255) for n in range(100))), {"output": None, "artifacts": []}),
@@ -176,7 +182,17 @@ SHORTENED = error("c", "job_status tells the reason.", retryable=False)
             {"error": error("c", "job_status tells the reason.", retryable=False)},
         ),
     ],
-    ids=["short", "output", "output like an error", "not a number", "warnings", "both", "many files", "long error"],
+    ids=[
+        "short",
+        "output",
+        "output like an error",
+        "not a number",
+        "infinite",
+        "warnings",
+        "both",
+        "many files",
+        "long error",
+    ],
 )
 def test_a_large_body_leaves_out_output_then_warnings_then_artifacts_then_the_error(
     outcome: Done | Failed, less: dict[str, Any]
