@@ -34,19 +34,24 @@ class Kernel:
         self.handled = b""
         self.rules: list[int] = []
         self.restricted = False
+        self.rulesets: set[int] = set()
 
     def __call__(self, number: int, *arguments: object) -> int:
         if number == self.refuses:
             ctypes.set_errno(self.error)
             return -1
         match number, arguments:
-            case landlock._CREATE, [ctypes.Array() as attributes, ctypes.c_size_t(), _]:
+            case landlock._CREATE, [ctypes.Array() as attributes, ctypes.c_size_t() as size, 0]:
+                assert size.value == len(attributes)
                 self.handled = bytes(attributes)
-                return os.open(os.devnull, os.O_RDONLY)
-            case landlock._ADD, [_, _, bytes() as rule, _]:
+                self.rulesets.add(ruleset := os.open(os.devnull, os.O_RDONLY))
+                return ruleset
+            case landlock._ADD, [int() as ruleset, landlock._BENEATH, bytes() as rule, 0] if ruleset in self.rulesets:
                 self.rules.append(struct.unpack("=Qi", rule)[0])
-            case _:
+            case landlock._RESTRICT, [int() as ruleset, 0] if ruleset in self.rulesets:
                 self.restricted = True
+            case _:
+                pytest.fail(f"the kernel knows no such call: {number} {arguments}")
         return 0
 
 
@@ -82,6 +87,49 @@ def test_each_version_is_asked_for_what_it_knows(
     assert struct.unpack_from("=Q", kernel.handled)[0] == rights
     assert [rule & ~rights for rule in kernel.rules] == [0]
     assert kernel.restricted
+
+
+@pytest.mark.parametrize(
+    ("known", "network", "handled"),
+    [
+        (3, False, (REFER, 0, 0)),
+        (4, False, (0, 0b11, 0)),
+        (4, True, (REFER, 0, 0)),
+        (5, False, (0, 0b11, 0)),
+        (6, False, (0, 0b11, 0b11)),
+        (6, True, (0, 0, 0b11)),
+        (7, True, (0, 0, 0b11)),
+    ],
+)
+def test_tcp_is_restricted_without_network_and_signals_wherever_the_kernel_can(
+    kernel: Kernel, *, known: int, network: bool, handled: tuple[int, int, int]
+) -> None:
+    """For a job that keeps its files."""
+    landlock.restrict(known, network=network, files=None)
+    assert struct.unpack("=QQQ", kernel.handled.ljust(24, b"\0")) == handled
+    assert kernel.restricted
+
+
+@pytest.mark.parametrize(("answer", "version"), [(7, 7), (1, 1), (0, 0), (-1, 0)])
+def test_the_version_is_asked_with_an_empty_ruleset(monkeypatch: pytest.MonkeyPatch, answer: int, version: int) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    class Answering:
+        @staticmethod
+        def syscall(number: int, attributes: object, size: ctypes.c_size_t, flags: int) -> int:
+            asked.append((number, attributes, size.value, flags))
+            return answer
+
+    monkeypatch.setattr(landlock, "_LIBC", Answering)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert landlock.version() == version
+    assert asked == [(CREATE, None, 0, 1)]
+
+
+def test_a_rule_for_a_pipe_waits_for_no_writer(kernel: Kernel, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    landlock.restrict(6, network=False, files=landlock.Files([str(tmp_path / "pipe")], []))
+    assert len(kernel.rules) == 1
 
 
 def test_files_are_left_alone_by_a_domain_for_processes_only(kernel: Kernel) -> None:
