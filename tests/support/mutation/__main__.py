@@ -25,6 +25,8 @@ _TOOL: Final = Path(__file__).with_name("tool.py")
 _PACKAGES: Final = ("shared/offloop", "server/offloop_server", "workers/offloop_workers")
 _BESIDE: Final = ("docs", "bench", "run", "README.md", "compose.yaml", "requirements.lock")
 _STATES: Final = ("killed", "survived", "timeout", "no tests")
+_LENIENT: Final = ("--timeout=20", "-W", "default::pytest.PytestUnraisableExceptionWarning")
+"""A test that hangs has noticed; mutmut's trial run, in which every call fails, leaves coroutines that never ran."""
 _HUNG_SECONDS: Final = 12.0
 """A mutant that hangs ends after this time and twice that of its tests."""
 
@@ -67,7 +69,10 @@ def _configure(files: list[str], tests: list[str], extra: list[str]) -> None:
         "only_mutate": files,
         "also_copy": [*_BESIDE],
         "do_not_mutate_patterns": [r"\blog\.(debug|info|warning|error|exception)\("],
-        "pytest_add_cli_args": ["-n", "0", "-x", "-p", "no:cacheprovider", *extra],
+        # The store has threads, which a fork of the process of the first tests would lack.
+        "process_isolation": "forkserver",
+        "forkserver_warmup": "none",
+        "pytest_add_cli_args": ["-n", "0", "-x", "-p", "no:cacheprovider", *_LENIENT, *extra],
         "pytest_add_cli_args_test_selection": tests,
         "timeout_constant": _HUNG_SECONDS,
         "timeout_multiplier": 2.0,
