@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from arq.connections import ArqRedis
+from arq.jobs import deserialize_result
 
-from offloop import Model, declare
+from offloop import FileReference, Model, declare
 from offloop.errors import BadInput, Busy, Conflict, JobError, NotFound
 from offloop.queue.client import Bounds, JobQueue, live_queues, new_id
 from offloop.queue.record import Cancelled, Done, Failed, Progress, State
-from offloop.redis import schema
-from support.caller import ALICE, Caller, calling
+from offloop.redis import codec, schema
+from support.caller import ALICE, BOUNDS, Caller, calling
 from support.redis import endless, immortal
 from support.steps import KEEP_MS, Steps
 
@@ -24,6 +25,16 @@ class Text(Model):
 
 
 kind = declare("count_words", Text, Text, description="d", retries=2)
+
+
+class Files(Model):
+    """Names files."""
+
+    files: list[FileReference]
+
+
+reading = declare("read_files", Files, Text, description="d")
+pure = declare("pure_words", Text, Text, description="d", pure=True)
 other = declare("other_words", Text, Text, description="d", queue="other")
 
 
@@ -38,6 +49,59 @@ async def test_a_new_job_waits_in_its_subqueue_without_a_free_slot(
     assert record.created < record.expires
     assert await worker.subqueue(ALICE) == ["first"]
     assert await redis.zcard(schema.queue_key("default")) == 1
+
+
+@pytest.mark.parametrize(
+    ("waits", "level", "deadline"), [({}, b"batch", None), ({"wait_seconds": 0.5}, b"interactive", 60_500)]
+)
+async def test_the_record_of_a_job_has_the_terms_of_its_request(
+    redis: ArqRedis, caller: Caller, waits: dict[str, float], level: bytes, deadline: int | None
+) -> None:
+    """A minute after the wait, a job whose id nobody has is dropped."""
+    sent = await caller.queue.submit(kind, Text(), principal=ALICE, job_id="a", **waits)  # type: ignore[arg-type]
+    fields = await redis.hgetall(schema.RECORD + "a")  # type: ignore[misc]
+    assert (fields[b"level"], fields[b"allowed"]) == (level, b"3")
+    assert fields.get(b"waiters") == (b"front" if waits else None)
+    assert (int(fields[b"deadline"]) - sent.record.created if deadline else fields.get(b"deadline")) == deadline
+    assert sent.record.expires - sent.record.created == BOUNDS.pending_ms
+
+
+async def test_the_record_of_a_job_has_the_files_of_its_input(redis: ArqRedis, caller: Caller) -> None:
+    """A worker fetches them without a look at the input."""
+    names = [f"artifact:{new_id()}", "https://example.org/two"]
+    for number, (key, value) in enumerate([(None, names), ("k", names), (None, [])]):
+        job_id = await caller.submit(reading, Files.model_validate({"files": value}), job_id=f"{number}", key=key)
+        packed = await redis.hget(schema.RECORD + job_id, "references")  # type: ignore[misc]
+        assert codec.unpack(packed) == value
+
+
+async def test_a_key_joins_a_job_however_soon_that_expires_and_equal_input_does_not(
+    redis: ArqRedis, caller: Caller, worker: Steps
+) -> None:
+    for key in ("k", None):
+        job_id = await caller.submit(pure, Text(text=str(key)), key=key)
+        await worker.finish(await worker.claim_one(job_id))
+        expires = await worker.now() + BOUNDS.fresh_ms - 10_000
+        await redis.hset(schema.RECORD + job_id, "expires", str(expires))  # type: ignore[misc]
+        again = await caller.queue.submit(pure, Text(text=str(key)), principal=ALICE, job_id="again", key=key)
+        assert again.joined == bool(key)
+
+
+async def test_only_a_read_that_waits_subscribes(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
+    """To the start of the job too, if it says so."""
+
+    async def waiters() -> bytes | None:
+        found: bytes | None = await redis.hget(schema.RECORD + job_id, "waiters")  # type: ignore[misc]
+        return found
+
+    job_id = await caller.submit(kind, Text(), wait_seconds=0)
+    await caller.get(job_id)
+    assert not await waiters()
+    await caller.queue.get(job_id, principal=ALICE, wait=True)
+    assert await waiters()
+    taken = await worker.claim_one(job_id)
+    await worker.finish(taken)
+    assert (await caller.pushed()).state is State.COMPLETED, "the first push is the end, since the start was not asked"
 
 
 async def test_the_same_request_sent_twice_is_accepted_once(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
@@ -245,9 +309,32 @@ async def test_a_list_is_filtered_and_shows_no_other_principals_jobs(caller: Cal
     assert (await caller.queue.jobs(principal="carol")).records == []
 
 
+async def test_a_listed_job_has_its_outcome_and_a_page_has_twenty(caller: Caller, worker: Steps) -> None:
+    job_id = await caller.submit(kind, Text())
+    await worker.finish(await worker.claim_one(job_id), Done({"words": 3}))
+    assert (await caller.queue.jobs(principal=ALICE)).records == [await caller.get(job_id)]
+    for _ in range(20):
+        await caller.submit(other, Text())
+    page = await caller.queue.jobs(principal=ALICE)
+    assert len(page.records) == 20
+    assert page.cursor
+    rest = await caller.queue.jobs(principal=ALICE, cursor=page.cursor)
+    assert ([record.outcome for record in rest.records], rest.cursor) == ([Done({"words": 3})], None)
+
+
+async def test_the_result_of_a_cancelled_job_names_it(redis: ArqRedis, caller: Caller) -> None:
+    """Both where it is cancelled and where its last request was abandoned; stock arq reads it."""
+    cancelled, abandoned = await caller.submit(kind, Text()), await caller.submit(kind, Text())
+    await caller.queue.cancel(cancelled, principal=ALICE)
+    assert await caller.queue.abandon(abandoned, abandoned)
+    for job_id in (cancelled, abandoned):
+        result = deserialize_result(await redis.get(schema.RESULT + job_id), deserializer=codec.unpack)
+        assert (result.job_id, result.function, result.queue_name, result.success) == (job_id, "", "", False)
+
+
 @pytest.mark.parametrize("cursor", ["x", "ü", "b2E", "LTE", "!!!!", "by01", "bzk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"])
 async def test_a_foreign_cursor_is_refused(caller: Caller, cursor: str) -> None:
-    with pytest.raises(BadInput, match="begin at the newest"):
+    with pytest.raises(BadInput, match=r"list_jobs .*begin at the newest"):
         await caller.queue.jobs(principal=ALICE, cursor=cursor)
 
 
@@ -288,6 +375,17 @@ async def test_keys_of_waiting_jobs_are_gone_with_the_last_of_them(
     while taken_again := await worker.claim():
         await worker.finish(taken_again[0])
     assert await endless(redis) == set()
+
+
+async def test_a_queue_is_live_to_the_millisecond(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def time() -> tuple[int, int]:
+        return 1_800_000_000, 900_999
+
+    monkeypatch.setattr(redis, "time", time)
+    for queue, until in (("late", 1_800_000_000_899), ("live", 1_800_000_000_900)):
+        await redis.zadd(schema.heartbeats_key(queue), {"worker": until})
+        await redis.expire(schema.heartbeats_key(queue), 60)
+    assert await live_queues(redis, ["late", "live"]) == await live_queues(redis) == {"live"}
 
 
 async def test_a_queue_is_live_while_a_worker_shows_itself(redis: ArqRedis) -> None:

@@ -356,6 +356,50 @@ async def test_a_delivery_that_has_expired_is_listed_no_more(
     assert [delivery.delivery_id for delivery in found] == [subscriptions[1].delivery_id]
 
 
+async def test_a_rotation_says_until_when_the_earlier_secrets_sign(worker: Steps, webhooks: Webhooks) -> None:
+    assert (await webhooks.rotate(principal=ALICE)).until is None
+    for more, overlap in (({}, 86_400), ({"overlap_seconds": 90_000}, 90_000)):
+        before = await worker.now()
+        until = (await webhooks.rotate(principal=ALICE, **more)).until
+        assert until is not None
+        assert 0 <= until - before - overlap * 1000 < 60_000
+    assert (await webhooks.rotate(principal=ALICE, overlap_seconds=0)).until is None
+
+
+FIELDS = {"job": "j", "kind": "k", "url": "https://example.org/hook", "attempts": "3", "created": "5", "next": "9"}
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "error", "following"),
+    [
+        ({"state": "waiting"}, None, "", None),
+        ({"state": "pending"}, None, "", 9),
+        ({"state": "pending", "status": "503", "error": "status 503"}, 503, "status 503", 9),
+        ({"state": "pending", "status": "0", "error": "timeout"}, None, "timeout", 9),
+        ({"state": "delivered", "status": "204"}, 204, "", None),
+        ({"state": "failed", "error": "no such host"}, None, "no such host", None),
+        ({"state": "disabled", "status": "410", "error": "gone"}, 410, "gone", None),
+    ],
+    ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else "",
+)
+def test_a_delivery_is_read_from_its_hash(
+    more: dict[str, str], status: int | None, error: str, following: int | None
+) -> None:
+    """Only one that is to be sent has a time for it."""
+    assert Delivery.from_redis("msg_1", FIELDS | more) == Delivery(
+        delivery_id="msg_1",
+        job_id="j",
+        kind="k",
+        url="https://example.org/hook",
+        state=DeliveryState(more["state"]),
+        attempts=3,
+        status=status,
+        error=error,
+        created=5,
+        next_attempt=following,
+    )
+
+
 async def test_every_rotation_gives_another_secret_and_five_sign_at_most(redis: ArqRedis, webhooks: Webhooks) -> None:
     secrets = [(await webhooks.rotate(principal=ALICE)).secret for _ in range(7)]
     assert len(set(secrets)) == 7
