@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import struct
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
@@ -15,6 +16,8 @@ import pytest
 
 from offloop.kinds.limits import Limits
 from offloop_workers.sandbox import kernel
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
 MIB: Final = 1 << 20
 INFINITE: Final = resource.RLIM_INFINITY
