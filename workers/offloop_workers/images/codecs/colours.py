@@ -32,9 +32,8 @@ def _convert(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Im
     if alpha is not None:
         picture = picture.convert(picture.mode.removesuffix("A"))
     grey = picture.mode == "L"
-    converted = ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
-    if converted is None:  # only when converting in place
-        return picture
+    # None only when converting in place.
+    converted = cast("Image.Image", ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB"))
     if grey:
         converted = converted.convert("L")
     if alpha is not None:
