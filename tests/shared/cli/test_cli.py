@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from offloop import __version__
 from offloop.cli import checks, running, show_settings
 from offloop.processes.embedded_redis import EmbeddedRedis
 from offloop.settings import Settings, load
@@ -33,6 +34,11 @@ def test_an_unknown_setting_is_one_line_with_a_suggestion_and_exit_code_2(offloo
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr == "error: OFFLOOP_PROT is not a setting. Did you mean OFFLOOP_PORT?\n"
+
+
+def test_the_version_is_printed_before_any_command(offloop: Offloop) -> None:
+    assert offloop("--version") == Ended(0, f"{__version__}\n", "")
+    assert offloop("--version", "settings") == Ended(0, f"{__version__}\n", "")
 
 
 @pytest.mark.parametrize("command", ["serve", "worker"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from arq.connections import ArqRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoPermissionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from offloop.processes.embedded_redis import EmbeddedRedis
@@ -113,3 +114,42 @@ async def test_an_idle_subscription_is_pinged_and_a_silent_one_is_closed(
             os.kill(server.pid, signal.SIGCONT)
         for used in (listener.redis, redis):
             await used.aclose(close_connection_pool=True)
+
+
+async def test_a_refused_subscription_is_raised_and_leaves_no_connection(redis: ArqRedis, valkey: str) -> None:
+    """As by an access control list that names no channel."""
+    await redis.acl_setuser("deaf", enabled=True, nopass=True, keys=["*"], categories=["+@all"], reset_channels=True)
+    listener = Listener(valkey.replace("unix://", "unix://deaf@"))
+    try:
+        with pytest.raises(NoPermissionError):
+            await listener.channel.listen()
+        assert listener.begun == 0
+        assert "deaf" not in {client["user"] for client in await redis.client_list()}
+    finally:
+        await listener.redis.aclose(close_connection_pool=True)
+        await redis.acl_deluser("deaf")
+
+
+async def test_a_break_fails_those_who_wait_for_earlier_messages(tmp_path: Path) -> None:
+    """Also after the wait of one of them was cancelled."""
+    async with EmbeddedRedis(tmp_path, persistent=False) as server, _listening(server.url) as listener:
+        assert server.pid
+        os.kill(server.pid, signal.SIGSTOP)
+        cancelled, waiting = (asyncio.create_task(listener.channel.flush()) for _ in range(2))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        os.kill(server.pid, signal.SIGKILL)
+        with pytest.raises(RedisConnectionError):
+            await waiting
+
+
+async def test_a_cancelled_wait_leaves_the_answers_of_later_ones_in_place(redis: ArqRedis, valkey: str) -> None:
+    async with _listening(valkey) as listener:
+        for number in range(20):
+            cancelled = asyncio.create_task(listener.channel.flush())
+            await asyncio.sleep(0)
+            cancelled.cancel()
+            await redis.publish("news", b"%d" % number)
+            await listener.channel.flush()
+            assert listener.received[-1] == b"%d" % number
