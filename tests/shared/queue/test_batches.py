@@ -104,6 +104,16 @@ async def test_each_item_has_its_own_outcome_and_the_batch_ends_with_the_last(
     assert await counts(redis, batch) == (2, 1, 0)
 
 
+async def test_a_page_begins_with_the_first_item_unless_another_is_named(redis: ArqRedis) -> None:
+    batch = await begin(redis, texts("a", "b", "c"))
+    page = await batches.read(redis, batch.job_id)
+    assert page
+    assert ([item.index for item in page.items], page.after) == ([0, 1, 2], None)
+    assert [item.index for item in (await seen(redis, batch, 2)).items] == [2]
+    assert (await seen(redis, batch, 3)).items == []
+    assert await batches.read(redis, "unknown") is None
+
+
 async def test_a_batch_of_which_nothing_succeeded_has_failed(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     batch = await begin(redis, texts("a", "b"))
     for taken in await worker.claim(2):
