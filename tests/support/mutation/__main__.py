@@ -1,11 +1,12 @@
-"""Change the code in small ways, and show the changes that no test notices: ``./run mutate FILES TESTS [-- ARGS]``.
+"""Change the code in small ways, and show the changes that no test notices: ``./run mutate FILES TESTS [OPTIONS]``.
 
-FILES are modules, TESTS lie in tests/, ARGS go to pytest. mutmut expects packages beside each other and beside their
-tests, so it works in a copy.
+FILES are modules, TESTS lie in tests/. mutmut expects packages beside each other and beside their tests, so it works in
+a copy.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -33,22 +34,28 @@ _HUNG_SECONDS: Final = 12.0
 
 def main(arguments: Sequence[str]) -> int:
     """Mutate and report; returns 1 if a mutant has survived."""
-    paths, extra = _split(arguments)
-    tests = [path for path in paths if path.startswith("tests/")]
-    files = [path.split("/", 1)[1] for path in paths if path not in tests]
+    options = _options(arguments)
+    tests = [path for path in options.paths if path.startswith("tests/")]
+    files = [path.split("/", 1)[1] for path in options.paths if path not in tests]
     if not files or not tests:
-        sys.stderr.write("Name the modules and the tests that reach them: ./run mutate FILES TESTS [-- ARGS]\n")
+        sys.stderr.write("Name modules and the tests that reach them: ./run mutate FILES TESTS\n")
         return 2
     _copy()
-    _configure(files, tests, extra)
-    if status := _mutmut("run", "--max-children", "1").returncode:
+    _configure(files, tests, options)
+    if status := _mutmut("run", "--max-children", str(options.processes)).returncode:
         return status
     return _report()
 
 
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    return [*arguments[:end]], [*arguments[end + 1 :]]
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./run mutate")
+    parser.add_argument("paths", nargs="+", help="modules, and the tests that reach them")
+    parser.add_argument("--processes", type=int, default=1, help="mutants that are tested side by side")
+    parser.add_argument(
+        "--fork", action="store_true", help="fork each from one process: quicker, for tests without threads"
+    )
+    parser.add_argument("--deselect", action="append", default=[], metavar="TEST", help="leave out a test")
+    return parser.parse_args(arguments)
 
 
 def _copy() -> None:
@@ -63,16 +70,17 @@ def _copy() -> None:
             shutil.copy(source, target)
 
 
-def _configure(files: list[str], tests: list[str], extra: list[str]) -> None:
+def _configure(files: list[str], tests: list[str], options: argparse.Namespace) -> None:
+    deselected = [word for test in options.deselect for word in ("--deselect", test)]
     settings = {
         "source_paths": [Path(package).name for package in _PACKAGES],
         "only_mutate": files,
         "also_copy": [*_BESIDE],
         "do_not_mutate_patterns": [r"\blog\.(debug|info|warning|error|exception)\("],
         # The store has threads, which a fork of the process of the first tests would lack.
-        "process_isolation": "forkserver",
+        "process_isolation": "fork" if options.fork else "forkserver",
         "forkserver_warmup": "none",
-        "pytest_add_cli_args": ["-n", "0", "-x", "-p", "no:cacheprovider", *_LENIENT, *extra],
+        "pytest_add_cli_args": ["-n", "0", "-x", "-p", "no:cacheprovider", *_LENIENT, *deselected],
         "pytest_add_cli_args_test_selection": tests,
         "timeout_constant": _HUNG_SECONDS,
         "timeout_multiplier": 2.0,
