@@ -111,3 +111,12 @@ def test_frames_times_pixels_are_bounded_and_the_operator_may_lower_it(run: Run,
         run(animation("GIF", 6), "gif")
     with pytest.raises(LimitExceeded, match=r"10,000 = .* more than the 12,000"):
         run(Image.new("L", (2, 10_000)), "png")
+
+
+def test_frames_of_a_result_are_bounded_with_its_own_size(run: Run, context: JobContext) -> None:
+    """A small animation may be enlarged."""
+    context.limits = dataclasses.replace(Limits(), pixels=60 * 40 * 10)
+    assert run(animation("GIF", 5), "gif", width=84, enlarge=True)[0].frames == 5
+    with pytest.raises(LimitExceeded, match=r"5 frames of 120 x 80, 48,000 pixels together.*or max_frames=2\."):
+        run(animation("GIF", 5), "gif", width=120, enlarge=True)
+    assert run(animation("GIF", 5), "gif", width=120, enlarge=True, max_frames=2)[0].frames == 2

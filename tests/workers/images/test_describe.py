@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from typing import Any
 
 import pytest
 from PIL import Image, ImageEnhance
+from PIL.TiffImagePlugin import IFDRational
 
 from offloop.errors import JobError
 from offloop.jobs.images import Description, ImageToDescribe
 from offloop.kinds.job_context import JobContext
+from offloop.kinds.limits import Limits
 from offloop_workers.images.describe import describe
 from offloop_workers.images.fingerprints import blurhash, fingerprint
 from support.files.pictures import PHOTO, Keep, animation, encoded, quarters
@@ -83,6 +86,38 @@ def test_an_animation_has_frames_and_a_duration(description_of: Any) -> None:
     for form in ("GIF", "WEBP", "PNG", "AVIF"):
         found = description_of(animation(form, 4, duration=[100, 200, 300, 400]), f"a.{form.lower()}")
         assert (found.frames, found.animated, found.duration_ms) == (4, True, 1000)
+
+
+def test_an_animation_too_large_to_be_played_has_no_duration(description_of: Any, context: JobContext) -> None:
+    """All else is described; a smaller limit is that of the operator."""
+    context.limits = dataclasses.replace(Limits(), pixels=60 * 40 * 5)
+    assert description_of(animation("GIF", 5), "a.gif").duration_ms == 5 * 80
+    assert context.warnings == []
+    found = description_of(animation("GIF", 6), "a.gif")
+    assert (found.frames, found.animated, found.duration_ms) == (6, True, None)
+    assert [line for line in context.warnings if "(6 frames); its duration is not known" in line]
+
+
+def test_inks_are_described_in_their_colours(description_of: Any) -> None:
+    found = description_of(encoded("JPEG", Image.new("CMYK", (20, 10), (0, 255, 255, 0))), "a.jpg")
+    assert (found.mode, found.blank, found.palette[0].colour[:2]) == ("CMYK", True, "#f")
+
+
+@pytest.mark.parametrize(
+    ("latitude", "found"),
+    [
+        ((48.0, 30.0, 36.0), 48.51),
+        ((180.0, 0.0, 0.0), 180.0),
+        ((200.0, 0.0, 0.0), None),
+        ((48.0, 30.0), None),
+        ((IFDRational(1, 0), 0.0, 0.0), None),
+    ],
+)
+def test_a_location_that_is_none_is_left_out(description_of: Any, latitude: Any, found: float | None) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8825).update({1: "N", 2: latitude, 3: "E", 4: (9.0, 15.0, 0.0)})
+    described = description_of(encoded("JPEG", quarters(), exif=exif), "a.jpg", gps=True)
+    assert (described.has_gps, described.gps and described.gps.latitude) == (True, found)
 
 
 def test_heic_is_described(description_of: Any) -> None:

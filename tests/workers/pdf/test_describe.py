@@ -63,6 +63,52 @@ def test_form_fields_have_names_types_and_values(run: pdfs.Run) -> None:
     assert found.fields[0].value == "Ann"
 
 
+def test_values_of_fields_are_text_whatever_their_form(run: pdfs.Run) -> None:
+    """A name is inherited from a parent; a field without a name or of an unknown type is left out."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        parent = pdf.make_indirect(Dictionary(FT=Name.Ch, T=String("order")))
+        several = Dictionary(T=String("sizes"), V=Array([String("S"), Name.no_text, String("L")]), Parent=parent)
+        parent.Kids = Array([pdf.make_indirect(several)])
+        fields = [
+            Dictionary(FT=Name.Btn, T=String("paid"), V=Name.Yes),
+            Dictionary(FT=Name.Tx, T=String("none")),
+            Dictionary(FT=Name.Tx, V=String("nameless")),
+            Dictionary(FT=Name.Other, T=String("unknown"), V=String("x")),
+        ]
+        pdf.Root.AcroForm = Dictionary(Fields=Array([parent, *map(pdf.make_indirect, fields)]))
+
+    found = {one.name: (one.type, one.value) for one in run(pdfs.saved(change)).fields}
+    assert found["order.sizes"] == ("choice", "S, L")
+    assert (found["paid"], found["none"]) == (("button", "Yes"), ("text", None))
+    assert not {"", "unknown"} & set(found)
+
+
+@pytest.mark.parametrize("xmp", [None, b"<not xml", b"<a/>", bytes(5 << 20)], ids=["none", "broken", "other", "huge"])
+def test_metadata_without_a_claim_claims_nothing(run: pdfs.Run, xmp: bytes | None) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        pdf.Root.Metadata = Dictionary() if xmp is None else pdf.make_stream(xmp)
+
+    assert run(pdfs.saved(change, fix_metadata_version=False)).claims == []
+
+
+def test_metadata_that_cannot_be_decoded_claims_nothing(run: pdfs.Run) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        pdf.Root.Metadata = pdf.make_stream(b"no deflated data", Filter=Name.FlateDecode)
+
+    assert run(pdfs.saved(change, fix_metadata_version=False, compress_streams=False)).claims == []
+
+
+def test_attachments_that_are_no_files_are_left_out(run: pdfs.Run) -> None:
+    """One without a stream is listed with its name alone."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        listed = Array([String("a"), String("text"), String("b"), Dictionary(F=String("b.txt"))])
+        pdf.Root.Names = Dictionary(EmbeddedFiles=Dictionary(Names=listed))
+
+    assert [(one.name, one.size) for one in run(pdfs.saved(change)).attachments] == [("b.txt", None)]
+
+
 def test_active_content_is_reported(run: pdfs.Run) -> None:
     def change(pdf: pikepdf.Pdf) -> None:
         launch = Dictionary(S=Name.Launch, F=String("x"))

@@ -18,6 +18,7 @@ from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.documents import Edit, Edited
 from offloop.kinds.job_context import JobContext
 from offloop.kinds.limits import Limits
+from offloop_workers.pdf.editing import stamping
 from offloop_workers.pdf.editing.edit import edit
 from offloop_workers.pdf.reading import claims, trees
 from support.files import pdfs
@@ -471,6 +472,29 @@ def test_flattening_draws_fields_into_the_page(run: EditAll, result: Callable[..
         assert "/AcroForm" not in pdf.Root
         assert not [note for note in pdf.pages[0].get("/Annots", []) if note.Subtype == Name.Widget]
     assert "Ann Example" in texts_of(context)[0]
+
+
+def test_flattening_draws_annotations_of_a_document_without_a_form(run: EditAll, context: JobContext) -> None:
+    def note(pdf: pikepdf.Pdf) -> None:
+        page = pdf.pages[0]
+        look = pdf.make_stream(b"1 0 0 rg 0 0 50 50 re f", Type=Name.XObject, Subtype=Name.Form, BBox=[0, 0, 50, 50])
+        square = Dictionary(Type=Name.Annot, Subtype=Name.Square, Rect=[0, 0, 50, 50], F=4, AP=Dictionary(N=look))
+        page.obj.Annots = Array([pdf.make_indirect(square)])
+
+    run([pdfs.saved(note, A)], {"op": "flatten"})
+    with pikepdf.open(context.artifacts[0].path) as pdf:
+        assert not [one for one in pdf.pages[0].obj.get("/Annots", []) if one.Subtype == Name.Square]
+    drawn = pdfs.picture(context.artifacts[0].path)
+    assert drawn.getpixel((25, drawn.height - 25)) == (255, 0, 0)
+
+
+def test_different_numbers_on_too_many_pages_are_refused(run: EditAll, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One text on as many pages is drawn once."""
+    monkeypatch.setattr(stamping, "_MAX_TEXTS", 2)
+    assert run([A], {"op": "stamp", "text": "Draft"}).documents[0].pages == 3
+    assert run([A], {"op": "stamp", "text": "{page}", "pages": "1-2"}).documents[0].pages == 3
+    with pytest.raises(LimitExceeded, match="stamped on 3 pages, more than the 2 of one step: use several"):
+        run([A], {"op": "stamp", "text": "{page}"})
 
 
 def test_claims_that_no_longer_hold_are_removed(run: EditAll, result: Callable[..., Any], context: JobContext) -> None:
