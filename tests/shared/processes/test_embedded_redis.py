@@ -7,8 +7,10 @@ import errno
 import fcntl
 import importlib.util
 import os
+import select
 import shutil
 import signal
+import socket
 import stat
 import tempfile
 from importlib.machinery import ModuleSpec
@@ -276,3 +278,22 @@ def test_the_socket_of_a_deep_temporary_folder_is_put_elsewhere(
         assert not used.parent.exists()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.anyio
+async def test_a_server_that_breaks_the_connection_has_not_answered(tmp_path: Path) -> None:
+    """As one that exits while it loads; the close of a socket with unread bytes is an error for the other side."""
+
+    def close_unread() -> None:
+        connection, _ = listener.accept()
+        select.select([connection], [], [], 30)
+        connection.close()
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "r.sock"))
+        listener.listen()
+        listener.settimeout(30)
+        closing = asyncio.create_task(asyncio.to_thread(close_unread))
+        assert not await embedded_redis._answers(tmp_path / "r.sock")
+        await closing
+    assert not await embedded_redis._answers(tmp_path / "r.sock"), "nothing listens there any more"
