@@ -8,10 +8,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from mcp.server.transport_security import TransportSecurityMiddleware
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
+from offloop.settings import load
 from offloop_server.web.auth import Principals
-from offloop_server.web.endpoint import MAX_BODY, Endpoint
+from offloop_server.web.endpoint import MAX_BODY, Endpoint, transport_security
 from support.hosts.asgi import served
 
 pytestmark = pytest.mark.anyio
@@ -68,3 +71,31 @@ async def test_an_exception_is_logged_and_answered_with_500(
     assert (answer.status_code, answer.text) == (500, "Internal Server Error")
     assert "no call is answered like this" in caplog.text
     assert (await http.post("/mcp", headers=AUTHORIZED)).text == "mcp"
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1:8000", None, None),
+        ("localhost", "http://localhost:3000", None),
+        ("[::1]:8000", "https://[::1]:8000", None),
+        ("[fd00::1]:8000", "http://[fd00::1]", None),
+        ("jobs.example.com:8443", "https://jobs.example.com:8443", None),
+        ("jobs.example.com", None, None),
+        ("jobs.example.com:9999", None, 421),
+        ("evil.example.com", None, 421),
+        ("127.0.0.1.example.com:8000", None, 421),
+        ("localhost", "http://evil.example.com", 403),
+        ("localhost", "http://jobs.example.com:8443", 403),
+    ],
+)
+async def test_only_local_names_the_bound_address_and_the_public_url_are_served(
+    host: str, origin: str | None, status: int | None
+) -> None:
+    """A page in a browser may reach the port under any name of its own."""
+    settings = load({"OFFLOOP_PUBLIC_URL": "https://jobs.example.com:8443/tools", "OFFLOOP_HOST": "fd00::1"})
+    headers = {"content-type": "application/json", "host": host} | ({"origin": origin} if origin else {})
+    packed = [(name.encode(), value.encode()) for name, value in headers.items()]
+    request = Request({"type": "http", "method": "POST", "path": "/mcp", "headers": packed})
+    refused = await TransportSecurityMiddleware(transport_security(settings)).validate_request(request, is_post=True)
+    assert (refused and refused.status_code) == status
