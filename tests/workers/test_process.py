@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,13 @@ async def test_expired_artifacts_are_deleted_from_time_to_time_and_after_an_outa
             await asyncio.wait_for(store.refused.wait(), 30)
             unreadable.unlink()
             await gone(expired("2020010204"))
+            await poll(lambda: len(_deleted(logs)) == 2, "both deletions are logged")
             assert not collecting.done()
         finally:
             collecting.cancel()
             await asyncio.wait([collecting])
-    assert [entry["blobs"] for entry in logs if entry["event"] == "expired artifacts deleted"] == [1, 1]
+    assert _deleted(logs) == [1, 1]
+
+
+def _deleted(logs: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [entry["blobs"] for entry in logs if entry["event"] == "expired artifacts deleted"]
