@@ -73,6 +73,7 @@ async def test_expired_artifacts_are_deleted_from_time_to_time_and_after_an_outa
             collecting.cancel()
             await asyncio.wait([collecting])
     assert _deleted(logs) == [1, 1]
+    assert any(entry["event"].startswith("expired artifacts not deleted") and entry["error"] for entry in logs)
 
 
 def _deleted(logs: Sequence[Mapping[str, Any]]) -> list[int]:

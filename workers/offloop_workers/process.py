@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import signal
 from typing import TYPE_CHECKING, Final
@@ -108,6 +107,8 @@ async def _collect(store: ArtifactStore) -> None:
     """Delete expired artifacts from time to time; several workers doing so do each other no harm."""
     while True:
         await asyncio.sleep(COLLECT_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 -- spreads load, guards nothing
-        with contextlib.suppress(Unavailable):
+        try:
             if count := await store.collect():
                 log.info("expired artifacts deleted", blobs=count)
+        except Unavailable as error:
+            log.warning("expired artifacts not deleted, trying again later", error=error.message)

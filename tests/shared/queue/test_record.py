@@ -101,7 +101,7 @@ def test_an_outcome_is_stored_as_a_whole_result_of_arq() -> None:
 
 def test_an_outcome_that_arq_cannot_store_at_all_is_an_error_of_bounded_length() -> None:
     with pytest.raises(TypeError, match="the outcome of count_words cannot be stored: Done") as error:
-        pack_outcome(Done({"text": "x" * 1000}), job_id="\ud800", kind="count_words", queue="default")
+        pack_outcome(Done({"text": "x" * 1000}), job_id="a", kind="count_words", queue="default", attempt=1 << 70)
     assert len(str(error.value)) == 500
 
 
