@@ -30,6 +30,7 @@ async def test_an_address_that_is_not_one_of_redis_is_refused() -> None:
         _ = await arq.create_pool("http://127.0.0.1:1")
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="does not answer"):
         _ = await arq.create_pool(f"unix://{tmp_path}/none")

@@ -88,6 +88,7 @@ async def test_two_stalls_are_two_reports() -> None:
     assert len(own_reports(logged)) == 2
 
 
+@pytest.mark.slow
 @on_both_loops
 async def test_the_shortest_stall_is_seen_wherever_the_timer_falls_due() -> None:
     with capture_logs():

@@ -456,6 +456,7 @@ async def test_a_certificate_that_is_not_trusted_is_no_connection(tmp_path: Path
             await ask(client, url)
 
 
+@pytest.mark.slow
 async def test_idle_connections_are_few_and_do_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest goes first."""
     over = asyncio.Event()

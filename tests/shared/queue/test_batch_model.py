@@ -291,6 +291,7 @@ def _ending(whole: Whole) -> tuple[State, str]:
     return State.COMPLETED, ""
 
 
+@pytest.mark.slow
 @pytest.mark.fuzz
 def test_a_batch_counts_each_item_once_and_ends_once(looped: Looped) -> None:
     explore(BatchModel, looped)

@@ -371,6 +371,7 @@ def _other(principal: str) -> str:
     return {"alice": "bob", "bob": "alice"}[principal]
 
 
+@pytest.mark.slow
 @pytest.mark.fuzz
 def test_no_interleaving_breaks_the_life_of_a_job(looped: Looped) -> None:
     """An end is final, attempts only grow, a stale token changes nothing, and each job has exactly one outcome.

@@ -260,6 +260,7 @@ class DeliveryModel(RedisModel):
             assert {each.delivery_id for each in page.deliveries} <= own
 
 
+@pytest.mark.slow
 @pytest.mark.fuzz
 def test_no_delivery_is_lost_or_sent_by_two_dispatchers(looped: Looped) -> None:
     explore(DeliveryModel, looped)

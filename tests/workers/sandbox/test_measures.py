@@ -136,6 +136,7 @@ def readable(path: Path, settings: Settings) -> bool:
     return any(path.is_relative_to(outer) for outer in libraries(settings))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("taken")
 def test_python_offloop_and_the_system_are_libraries_each_named_once(settings: Settings) -> None:
     found = libraries(settings)

@@ -309,6 +309,7 @@ async def test_artifacts_of_a_job_are_bounded_in_number_and_size(run: Run) -> No
         await run(jobs.make_files, number=4)
 
 
+@pytest.mark.slow
 async def test_output_beyond_the_cap_is_dropped_and_counted(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     with capture_logs() as logged:
         await run(jobs.flood, number=100 << 10)
@@ -317,6 +318,7 @@ async def test_output_beyond_the_cap_is_dropped_and_counted(run: Run, capfd: pyt
     assert len(capfd.readouterr().err) == LOG_BYTES
 
 
+@pytest.mark.slow
 async def test_a_job_that_prints_forever_times_out_and_others_are_served(
     run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -333,11 +335,13 @@ async def test_a_job_that_prints_forever_times_out_and_others_are_served(
     assert len(capfd.readouterr().err) <= LOG_BYTES + 1
 
 
+@pytest.mark.slow
 async def test_a_full_folder_ends_the_job(run: Run) -> None:
     with pytest.raises(LimitExceeded, match=r"4 MiB.*on disk"):
         await run(jobs.fill_the_disk)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [

@@ -245,6 +245,7 @@ async def test_a_delivery_with_a_notification_does_not_wait_for_the_next_poll(
         await bench.until(await bench.ended(receiver.url()), "delivered")
 
 
+@pytest.mark.slow
 async def test_a_delivery_without_a_notification_is_found_by_the_next_poll(bench: Bench, receiver: Receiver) -> None:
     async with bench.dispatching(announced=False):
         assert (await bench.until(await bench.ended(receiver.url()), "delivered")).attempts == 1
@@ -399,6 +400,7 @@ async def test_a_dispatcher_that_is_lost_in_the_middle_leaves_its_delivery_to_an
     assert (await bench.delivery(job_id)).state is DeliveryState.DELIVERED
 
 
+@pytest.mark.slow
 async def test_a_delivery_in_flight_stays_with_its_dispatcher_however_long_it_takes(
     bench: Bench, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -413,6 +415,7 @@ async def test_a_delivery_in_flight_stays_with_its_dispatcher_however_long_it_ta
         assert (await bench.until(job_id, "delivered")).attempts == 1
 
 
+@pytest.mark.slow
 async def test_a_dispatcher_that_stops_releases_what_it_cannot_end(bench: Bench, receiver: Receiver) -> None:
     """The next one sends it without delay; the attempt that was cut short costs none of the retries."""
     receiver.plan(Reply(hangs=True), Reply())

@@ -262,6 +262,7 @@ async def test_idempotent_requests_are_retried_and_retry_after_is_honoured(tools
     assert (await tools.call("call_api", method="PUT", url=server.url("/status/504?times=1"))).is_error is False
 
 
+@pytest.mark.slow
 async def test_all_attempts_share_one_deadline(tools: Tools, server: Outside) -> None:
     async with Fetcher(allowed(read_seconds="0.5", total_seconds="10"), resolve=server.resolve) as fetcher:
         hasty = Tools(fetcher, tools.store, tools.services)

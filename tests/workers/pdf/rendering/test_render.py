@@ -476,6 +476,7 @@ def test_elements_nested_too_deep_fail_with_a_message(run: Run) -> None:
     assert failed.value.reason == "too_complex"
 
 
+@pytest.mark.slow
 def test_deeply_nested_markdown_ends(run: Run) -> None:
     for markdown in (">" * 5000 + "x", "[" * 5000, "*a " * 5000, "- " * 3000 + "x", "`" * 5000, "<b>" * 3000):
         try:
