@@ -8,9 +8,10 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -227,6 +228,47 @@ def test_controls_are_left_out_where_the_system_has_none(monkeypatch: pytest.Mon
     kernel.give_up_privileges()
     kernel.hide()
     assert kernel._prctl(3, 0) == -1
+
+
+def refusing(error: Exception) -> Callable[..., NoReturn]:
+    """A call that the system refuses."""
+
+    def refuse(*_: object) -> NoReturn:
+        raise error
+
+    return refuse
+
+
+@pytest.mark.usefixtures("proc", "resources")
+@pytest.mark.parametrize("error", [PermissionError(), ValueError("above the hard limit")])
+def test_a_bound_of_processes_that_is_refused_is_left_out(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    monkeypatch.setattr("resource.setrlimit", refusing(error))
+    kernel.bound_processes()
+
+
+def test_priorities_that_are_refused_are_left_out(
+    resources: Resources, proc: Path, libc: Libc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The score is a file that is missing here."""
+    assert not (proc / "self").exists()
+    monkeypatch.setattr("os.nice", refusing(PermissionError()))
+    kernel.yield_to_others()
+    assert libc.controls[-1] == (4, 0, 0, 0, 0), "hidden again"
+    assert resources.set == [(resource.RLIMIT_CORE, (0, 0))]
+
+
+def test_the_address_space_is_not_bound_where_its_size_is_unknown(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "open", refusing(FileNotFoundError()), raising=False)
+    kernel.Caps().cap(LIMITS)
+    assert [which for which, _ in resources.set] == [CPU, FILE]
+
+
+def test_capabilities_that_the_system_refuses_are_left_alone(libc: Libc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libc, "capget", refusing(OSError()))
+    kernel.give_up_privileges()
+    assert not libc.rights
 
 
 def test_a_process_is_hidden_and_adopts_orphans_by_these_controls(libc: Libc) -> None:
