@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -56,8 +56,8 @@ class Channel:
         flushed: how often it was waited for.
     """
 
-    def __init__(self, _redis: object, name: str, handle: Callable[[bytes], None], ready: Callable[[], None]) -> None:
-        self.name, self.handle, self.ready = name, handle, ready
+    def __init__(self, redis: object, name: str, handle: Callable[[bytes], None], ready: Callable[[], None]) -> None:
+        self.redis, self.name, self.handle, self.ready = redis, name, handle, ready
         self.flushed = 0
         self.listening = asyncio.Event()
 
@@ -87,11 +87,14 @@ class Bench:
         self.removed: list[tuple[str, str]] = []
         self.announced = 0
         self.swept = asyncio.Event()
-        patch.setattr(scripts, "load", lambda _, script: self.beat if script is scripts.HEARTBEAT else self.sweep)
-        patch.setattr(dispatch, "Subscriber", Channel)
         redis: Any = SimpleNamespace(zrem=self.zrem)
-        self.dispatch = Dispatch(redis, redis, self.claimer, self.execution, self.announce)  # type: ignore[arg-type]
+        subscriptions: Any = SimpleNamespace()
+        loaded = {(id(redis), scripts.HEARTBEAT): self.beat, (id(redis), scripts.SWEEP): self.sweep}
+        patch.setattr(scripts, "load", lambda redis, script: loaded[id(redis), script])
+        patch.setattr(dispatch, "Subscriber", Channel)
+        self.dispatch = Dispatch(redis, subscriptions, self.claimer, self.execution, self.announce)  # type: ignore[arg-type]
         self.channel: Channel = self.dispatch._channel  # type: ignore[assignment]
+        assert self.channel.redis is subscriptions
 
     async def beat(self, _keys: list[str], args: list[Any]) -> Any:
         self.beats.append(args)
@@ -214,6 +217,18 @@ async def test_each_queue_is_swept_by_one_worker_in_half_an_interval(
     assert all(3.6 <= seconds <= 4.4 for seconds in slept)
     assert len(set(slept)) > 1
     assert [(line["queue"], line["count"]) for line in lines[:2]] == logged
+
+
+async def test_heartbeats_come_first_when_the_server_is_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep takes jobs away whose leases have lapsed: it waits longer between two tries."""
+    pauses: dict[str, float] = {}
+
+    async def forever(step: Callable[[], Awaitable[None]], *, pause: float = 2.0) -> None:
+        pauses[step.__name__] = pause
+
+    monkeypatch.setattr(dispatch, "forever", forever)
+    await bench.dispatch.serve()
+    assert pauses == {"_keep_alive": 0.5, "_listen": 2.0, "report": 2.0, "_sweep_queues": 2.0}
 
 
 async def test_all_loops_run_until_they_are_cancelled(bench: Bench) -> None:
