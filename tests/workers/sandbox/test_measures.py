@@ -132,8 +132,8 @@ def libraries(settings: Settings) -> list[Path]:
     return [Path(path) for path in sandbox(settings)._libraries]
 
 
-def readable(path: Path, settings: Settings) -> bool:
-    return any(path.is_relative_to(outer) for outer in libraries(settings))
+def readable(path: Path, found: list[Path]) -> bool:
+    return any(path.is_relative_to(outer) for outer in found)
 
 
 @pytest.mark.slow
@@ -147,7 +147,7 @@ def test_python_offloop_and_the_system_are_libraries_each_named_once(settings: S
         Path(landlock.__file__),
         Path("/usr/lib"),
     ):
-        assert readable(path, settings), path
+        assert readable(path, found), path
     assert all(path.exists() for path in found)
     assert [path for path in found if any(path != other and path.is_relative_to(other) for other in found)] == []
 
@@ -186,13 +186,13 @@ def test_a_folder_of_modules_is_a_library_unless_it_holds_private_files(
     monkeypatch.syspath_prepend(elsewhere / "plain")
     monkeypatch.setattr(sys, "path", [*sys.path, "relative"])
     (elsewhere / "cwd" / "relative").mkdir()
-    found = settings.replaced(file_roots={"a": shop / "root"})
+    found = libraries(settings.replaced(file_roots={"a": shop / "root"}))
     assert readable(elsewhere / "plain" / "any", found)
     assert readable(shop / "own_jobs.py", found)
     assert readable(shop / "helping" / "else", found)
     for path in (shop / ".env", shop / "deep" / "unrelated.py", shop / "root", elsewhere / "cwd" / "relative"):
         assert not readable(path, found), path
-    assert readable(shop / ".env", settings), "nothing private is in it"
+    assert readable(shop / ".env", libraries(settings)), "nothing private is in it"
 
 
 @pytest.mark.usefixtures("taken")
@@ -204,8 +204,8 @@ def test_private_folders_are_no_libraries_even_on_the_path_of_modules(
     folder.mkdir(exist_ok=True)
     (folder / "secret").touch()
     monkeypatch.syspath_prepend(folder)
-    store = settings.replaced(artifacts_url=(elsewhere / "artifacts of the store").as_uri())
-    assert not readable(folder / "secret", store)
+    found = libraries(settings.replaced(artifacts_url=(elsewhere / "artifacts of the store").as_uri()))
+    assert not readable(folder / "secret", found)
 
 
 @pytest.mark.parametrize(
