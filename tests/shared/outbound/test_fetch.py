@@ -253,9 +253,9 @@ async def test_a_host_that_is_not_there_is_reported_in_words() -> None:
         return []
 
     for resolve, seconds, words in ((unknown, 30, "there is no host"), (slow, 0.1, "No connection .* within 0.1 s")):
+        limits = FetchLimits(connect=seconds)
         async with OutboundClient(ANY, resolve=resolve) as client:
             with pytest.raises(FetchFailed, match=words):
-                limits = FetchLimits(connect=seconds)
                 await fetch_to(client, OutboundRequest("http://example.org/"), io.BytesIO(), limits)
     with pytest.raises(FetchFailed, match=r"No connection to 127\.0\.0\.1") as failed:
         await fetch(HERE, "http://127.0.0.1:1/")
