@@ -1,6 +1,6 @@
 """Extent of a test run: ``--quick`` (unit tests), the default, or ``--all`` (soak tests too).
 
-What is left out is deselected and counted in the summary; naming a test or a file of it on the command line runs it.
+What is left out is deselected and counted in the summary; a test named on the command line with ``::`` runs.
 """
 
 from __future__ import annotations

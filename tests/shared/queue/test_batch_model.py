@@ -279,7 +279,7 @@ class BatchModel(RedisModel):
 
 
 def _ending(whole: Whole) -> tuple[State, str]:
-    """How a batch ends, all of whose items have ended."""
+    """State and code of a batch whose items have all ended."""
     total = len(whole.items)
     if whole.counts[State.COMPLETED] != total:
         if whole.cancelled or whole.counts[State.CANCELLED] == total:

@@ -57,7 +57,7 @@ async def test_a_new_job_waits_in_its_subqueue_without_a_free_slot(
 async def test_the_record_of_a_job_has_the_terms_of_its_request(
     redis: ArqRedis, caller: Caller, waits: dict[str, float], level: bytes, deadline: int | None
 ) -> None:
-    """A minute after the wait, a job whose id nobody has is dropped."""
+    """A job whose id was not disclosed is dropped a minute after the wait."""
     sent = await caller.queue.submit(kind, Text(), principal=ALICE, job_id="a", **waits)  # type: ignore[arg-type]
     fields = await redis.hgetall(schema.RECORD + "a")  # type: ignore[misc]
     assert (fields[b"level"], fields[b"allowed"]) == (level, b"3")

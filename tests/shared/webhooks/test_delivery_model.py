@@ -155,7 +155,7 @@ class DeliveryModel(RedisModel):
         self._drop_or_explain({each: found for each, found in claimable.items() if each not in claimed}, busy, most)
 
     def _drop_or_explain(self, left: dict[str, Expected], busy: Counter[str], most: int) -> None:
-        """What was due and not claimed was dropped, or had no room."""
+        """Deliveries that were due and not claimed were dropped, or had no room."""
         for delivery_id, delivery in left.items():
             still = self.run(self.redis.zscore(schema.DESTINATION + delivery.destination, delivery_id))
             lost = delivery.expired or (delivery.principal, delivery.url) in self.gone

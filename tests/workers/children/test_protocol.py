@@ -10,6 +10,7 @@ import pytest
 
 from offloop.errors import Crashed
 from offloop.queue.record import Progress
+from offloop_workers.children import result
 from offloop_workers.children.pool import Children
 from support.jobs import sample_jobs as jobs
 from support.tasks import task_of
@@ -36,3 +37,8 @@ async def test_a_child_that_breaks_the_protocol_is_ended(children: Children, tmp
     assert noted == []
     found = await children.run(task_of(jobs.echo, {"text": "still here"}, tmp_path / "other"), noted.append)
     assert found["output"]["text"] == "still here"
+
+
+def test_a_failure_that_is_too_long_shows_that_it_was_cut() -> None:
+    error = result.failure({"code": "failed", "message": "x" * (result.MAX_FAILURE + 1), "retryable": False})
+    assert error.message == "x" * (result.MAX_FAILURE - 1) + "…"

@@ -27,7 +27,7 @@ STRICT: Final = Refusals(sockets=True, processes=True, spared=SPARED)
 
 
 def _decision(refusals: Refusals, machine: str, number: int, *arguments: int, architecture: int = 0) -> int:
-    """What the kernel would return for a call."""
+    """Action of the filter for a call, as the kernel would compute it."""
     words = [argument & 0xFFFF_FFFF_FFFF_FFFF for argument in (*arguments, *[0] * 6)][:6]
     data = struct.pack("<IIQ6Q", number, architecture or ARCHITECTURES[machine], 0, *words)
     return _run(seccomp._assemble(refusals, seccomp._ARCHITECTURES[machine][1]), data)

@@ -128,7 +128,7 @@ def test_a_strict_job_keeps_the_libraries_its_inputs_the_roots_it_names_and_its_
 
 
 def libraries(settings: Settings) -> list[Path]:
-    """What every strict job may read."""
+    """Paths that every strict job may read."""
     return [Path(path) for path in sandbox(settings)._libraries]
 
 

@@ -128,7 +128,9 @@ class Children:
                 self._reuse_or_retire(child, task, reply)
         if "failed" in reply:
             if "traceback" in reply:
-                log.error("job failed unexpectedly", job_id=task.job_id, traceback=str(reply["traceback"])[:MAX_DETAIL])
+                log.error(
+                    "job failed unexpectedly", job_id=task.job_id, traceback=str(reply["traceback"])[-MAX_DETAIL:]
+                )
             failed: JobError = reply["failed"]
             raise failed
         done: dict[str, Any] = reply["done"]
@@ -156,7 +158,8 @@ class Children:
                 case {"done": dict()}:
                     return message
                 case _:
-                    raise ProtocolError(*message)
+                    unknown = "a message of an unknown kind"
+                    raise ProtocolError(unknown)
             message = await child.stream.read()
 
     def _reuse_or_retire(self, child: ChildProcess, task: Task, reply: dict[str, Any]) -> None:

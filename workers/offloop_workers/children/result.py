@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from pydantic import Field, FiniteFloat, ValidationError
 from pydantic_core import from_json, to_json
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from offloop.kinds.kind import Kind
 
 MAX_FAILURE: Final = 10_000
-"""Characters of the message of a failure."""
+"""Characters of the message of a failure; a longer one ends with an ellipsis."""
 _MAX_CODE: Final = 100
 _PIECE: Final = 1 << 20
+
+ModelT = TypeVar("ModelT", bound=Model)
 
 log = logs.get(__name__)
 
@@ -70,10 +72,7 @@ def progress(step: object) -> Progress:
     Raises:
         ProtocolError: it is something else.
     """
-    try:
-        found = ReportedProgress.model_validate(step)
-    except ValidationError as error:
-        raise ProtocolError(str(error)) from None
+    found = _reported(ReportedProgress, step)
     return Progress(found.done, found.total, found.message[:MAX_MESSAGE_LENGTH])
 
 
@@ -83,11 +82,16 @@ def failure(failed: object) -> JobError:
     Raises:
         ProtocolError: it is something else.
     """
+    found = _reported(ReportedFailure, failed)
+    message = found.message if len(found.message) <= MAX_FAILURE else found.message[: MAX_FAILURE - 1] + "…"
+    return JobError(message, code=found.code, retryable=found.retryable)
+
+
+def _reported(model: type[ModelT], value: object) -> ModelT:
     try:
-        found = ReportedFailure.model_validate(failed)
+        return model.model_validate(value)
     except ValidationError as error:
         raise ProtocolError(str(error)) from None
-    return JobError(found.message[:MAX_FAILURE], code=found.code, retryable=found.retryable)
 
 
 def validated(kind: Kind[Any, Any], done: object) -> ChildResult:
