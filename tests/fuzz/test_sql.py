@@ -19,7 +19,7 @@ from offloop.errors import BadInput, OffloopError
 from offloop_server.io.sql.driver import Deadline, Query, quoted, with_bytes
 from offloop_server.io.sql.export import exported
 from offloop_server.io.sql.rows import Rows, rendered
-from offloop_server.io.sql.sqlite_reader import Reader, fetch
+from offloop_server.io.sql.sqlite.reader import Reader, fetch
 from support.fuzzing import check_refusal, costly
 
 

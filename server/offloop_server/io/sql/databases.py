@@ -8,8 +8,8 @@ from typing import Final, Self
 from offloop.errors import BadInput
 from offloop.settings import Settings
 from offloop_server.io.sql.driver import Deadline, Dialect, Driver
-from offloop_server.io.sql.postgres import PostgreSQL
-from offloop_server.io.sql.sqlite import SQLite, SQLiteThreads, path_of
+from offloop_server.io.sql.postgres.database import PostgreSQL
+from offloop_server.io.sql.sqlite.database import SQLite, SQLiteThreads, path_of
 
 
 class Databases:

@@ -20,7 +20,7 @@ import pytest
 from offloop.errors import BadInput, Busy, LimitExceeded, OffloopError, Unavailable
 from offloop_server.io.sql.driver import Deadline, Query
 from offloop_server.io.sql.rows import Rows
-from offloop_server.io.sql.sqlite import SQLite, SQLiteThreads, path_of
+from offloop_server.io.sql.sqlite.database import SQLite, SQLiteThreads, path_of
 from support.waiting import poll
 
 pytestmark = pytest.mark.anyio

@@ -24,7 +24,7 @@ from offloop_server.io.sql.driver import (
     quoted,
 )
 from offloop_server.io.sql.rows import Rows
-from offloop_server.io.sql.sqlite_reader import Reader, fetch
+from offloop_server.io.sql.sqlite.reader import Reader, fetch
 
 ResultT = TypeVar("ResultT")
 

@@ -11,7 +11,6 @@ import asyncpg
 
 from offloop import logs
 from offloop.errors import BadInput, LimitExceeded, OffloopError, Unavailable
-from offloop_server.io.sql import postgres_catalog as catalogue
 from offloop_server.io.sql.driver import (
     MAX_TABLES,
     Deadline,
@@ -24,8 +23,9 @@ from offloop_server.io.sql.driver import (
     no_table,
     with_bytes,
 )
-from offloop_server.io.sql.postgres_pool import ConnectionPool
-from offloop_server.io.sql.postgres_session import INVALID_STATE, MAX_FETCH, Session
+from offloop_server.io.sql.postgres import catalogue
+from offloop_server.io.sql.postgres.pool import ConnectionPool
+from offloop_server.io.sql.postgres.session import INVALID_STATE, MAX_FETCH, Session
 from offloop_server.io.sql.rows import Rows
 
 _GRACE: Final = 0.5

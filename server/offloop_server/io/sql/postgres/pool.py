@@ -16,9 +16,9 @@ import asyncpg
 
 from offloop import logs
 from offloop.errors import Busy, Unavailable
-from offloop_server.io.sql import postgres_catalog as catalogue
 from offloop_server.io.sql.driver import Deadline
-from offloop_server.io.sql.postgres_session import INVALID_STATE, Session, connect
+from offloop_server.io.sql.postgres import catalogue
+from offloop_server.io.sql.postgres.session import INVALID_STATE, Session, connect
 
 _POOL: Final = (2, 10)
 """Connections, at least and at most."""

@@ -12,7 +12,7 @@ from offloop import logs
 from offloop.errors import BadInput, LimitExceeded, OffloopError, Unavailable
 from offloop_server.io.sql.driver import Deadline, Dialect, Query, locked, no_rows, with_bytes
 from offloop_server.io.sql.rows import Rows
-from offloop_server.io.sql.sqlite_guard import MAX_VALUE, Guarded, guard
+from offloop_server.io.sql.sqlite.guard import MAX_VALUE, Guarded, guard
 
 ResultT = TypeVar("ResultT")
 

@@ -1,0 +1,1 @@
+"""PostgreSQL: driver, connection pool, session and catalogue."""

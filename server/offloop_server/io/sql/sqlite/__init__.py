@@ -1,0 +1,1 @@
+"""SQLite: driver, reader and sandbox."""
