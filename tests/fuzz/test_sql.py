@@ -16,9 +16,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from offloop.errors import BadInput, OffloopError
-from offloop_server.io.sql.driver import Deadline, Query, quoted, with_bytes
-from offloop_server.io.sql.export import exported
-from offloop_server.io.sql.rows import Rows, rendered
+from offloop_server.io.deadline import Deadline
+from offloop_server.io.results.export import exported
+from offloop_server.io.results.rows import Rows, rendered
+from offloop_server.io.sql.driver import Query, quoted, with_bytes
 from offloop_server.io.sql.sqlite.reader import Reader, fetch
 from support.fuzzing import check_refusal, costly
 

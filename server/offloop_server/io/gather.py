@@ -16,11 +16,13 @@ from offloop import logs
 from offloop.errors import FetchFailed, OffloopError
 from offloop.kinds.kind import Model
 from offloop.outbound.redirects import OutboundRequest
+from offloop_server.io.databases import Databases
 from offloop_server.io.http.client import Fetcher
 from offloop_server.io.http.request import HttpRequests, Rendering
 from offloop_server.io.http.retries import RetryPolicy
 from offloop_server.io.http.tools import Extract, Headers, Url
-from offloop_server.io.sql.answers import INLINE_ROWS, QueryArguments, Sql, Values
+from offloop_server.io.results.answers import INLINE_ROWS
+from offloop_server.io.sql.answers import QueryArguments, Sql, Values
 from offloop_server.io.sql.queries import Queries
 from offloop_server.toolkit.light_tool import LightTool
 from offloop_server.toolkit.services import AnyTool, Caller, Services
@@ -196,9 +198,9 @@ async def gather(
     return {name: data[name] for name in sources if name in data}, {n: errors[n] for n in sources if n in errors}
 
 
-def gather_tools(services: Services, fetcher: Fetcher, queries: Queries) -> list[AnyTool]:
+def gather_tools(services: Services, fetcher: Fetcher, databases: Databases, queries: Queries) -> list[AnyTool]:
     """The tool; none if neither fetching nor a database is configured."""
-    if not (fetcher.policy.enabled or queries.databases.names()):
+    if not (fetcher.policy.enabled or databases.sql.names()):
         return []
     return [GatherSources(services, fetcher, queries)]
 

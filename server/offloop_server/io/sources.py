@@ -1,4 +1,4 @@
-"""HTTP, SQL and gather tools, with the connections they share: the HTTP client and the database pools."""
+"""HTTP, database and gather tools, with the connections they share: the HTTP client and the database pools."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from offloop_server.io.catalogue_tools import catalogue_tools
+from offloop_server.io.databases import Databases
 from offloop_server.io.gather import gather_tools
 from offloop_server.io.http.client import Fetcher
 from offloop_server.io.http.tools import http_tools
-from offloop_server.io.sql.databases import Databases
+from offloop_server.io.results.reads import Reads
 from offloop_server.io.sql.queries import Queries
 from offloop_server.io.sql.tools import sql_tools
 
@@ -23,13 +25,15 @@ if TYPE_CHECKING:
 async def open_sources(settings: Settings, store: ArtifactStore) -> AsyncIterator[ToolFactory]:
     """Open the connections, close them with the block; yields the factory of the tools that are configured."""
     async with Fetcher(settings) as fetcher, Databases(settings) as databases:
-        queries = Queries(databases, store)
+        reads = Reads(store, settings.query_seconds)
+        queries = Queries(databases.sql, reads)
 
         def tools(services: Services) -> list[AnyTool]:
             return [
                 *http_tools(services, fetcher),
-                *sql_tools(services, queries),
-                *gather_tools(services, fetcher, queries),
+                *catalogue_tools(services, databases, reads),
+                *sql_tools(services, databases.sql, queries),
+                *gather_tools(services, fetcher, databases, queries),
             ]
 
         yield tools

@@ -16,9 +16,10 @@ from structlog.testing import capture_logs
 from offloop import settings as configuration
 from offloop.artifacts.store import ArtifactStore
 from offloop.errors import BadInput, Unavailable
+from offloop_server.io.databases import Databases
 from offloop_server.io.gather import GatherSources, gather, gather_tools
 from offloop_server.io.http.client import Fetcher
-from offloop_server.io.sql.databases import Databases
+from offloop_server.io.results.reads import Reads
 from offloop_server.io.sql.queries import Queries
 from support.postgres import Postgres
 from support.services import only, principal
@@ -81,7 +82,9 @@ async def tool(redis: ArqRedis, tmp_path: Path, postgres: Postgres) -> AsyncIter
     store = ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=60)
     services = only(settings=settings, redis=redis, store=store)
     async with Fetcher(settings) as fetcher, Databases(settings) as databases:
-        [made] = gather_tools(services, fetcher, Queries(databases, store))
+        [made] = gather_tools(
+            services, fetcher, databases, Queries(databases.sql, Reads(store, settings.query_seconds))
+        )
         assert isinstance(made, GatherSources)
         yield made
 

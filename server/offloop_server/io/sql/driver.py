@@ -3,44 +3,15 @@
 from __future__ import annotations
 
 import base64
-import time
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from offloop.errors import BadInput, LimitExceeded, Unavailable
-from offloop_server.io.sql.rows import Rows
+from offloop.errors import BadInput, Unavailable
+from offloop_server.io.catalogue import Dialect, Shape, Table
+from offloop_server.io.deadline import Deadline
+from offloop_server.io.results.rows import Rows
 
-Dialect = Literal["SQLite", "PostgreSQL"]
-"""The database product, as named in messages."""
 Parameters = list[Any] | dict[str, Any]
-
-MAX_TABLES = 1000
-"""Maximum tables of one listing."""
-
-
-class Deadline:
-    """A point in time.
-
-    Args:
-        seconds: from now.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds left; 0 once it has passed."""
-        return max(0.0, self._end - time.monotonic())
-
-    def exceeded(self) -> LimitExceeded:
-        """The error for a query that took too long."""
-        message = (
-            f"The query was stopped: it did not end within {self.seconds:g} s. "
-            "Filter on indexed columns, read fewer rows, or look at its plan with explain=true."
-        )
-        return LimitExceeded(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,60 +37,6 @@ class Query:
         if "\0" in self.sql:
             message = "The statement has a NUL character in it: send it without, and such a value as a parameter."
             raise BadInput(message)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table or view.
-
-    Attributes:
-        schema: schema of the table.
-        name: name of the table.
-        kind: ``table``, ``view``, ``materialized view``, ``partitioned table``, ``foreign table`` or ``virtual``.
-        rows: estimated number of rows; ``None`` if unknown.
-    """
-
-    schema: str
-    name: str
-    kind: str
-    rows: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column as it was declared."""
-
-    name: str
-    type: str
-    nullable: bool
-    default: str | None
-    primary_key: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A ``primary``, ``unique`` or ``foreign`` key, or another ``index``.
-
-    Attributes:
-        kind: one of the four.
-        name: name in the database.
-        columns: in order; an expression of an index is ``"<expression>"``.
-        references: ``table(column, …)`` of a foreign key.
-    """
-
-    kind: str
-    name: str
-    columns: list[str]
-    references: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A table with its columns and keys."""
-
-    table: Table
-    columns: list[Column]
-    keys: list[Key]
 
 
 class Driver(Protocol):
@@ -169,11 +86,6 @@ def quoted(name: str) -> str:
         message = f"{name!r} cannot be the name of a table or column: give the name as list_tables shows it."
         raise BadInput(message)
     return '"' + name.replace('"', '""') + '"'
-
-
-def no_table(name: str) -> BadInput:
-    """The error for an unknown table."""
-    return BadInput(f"There is no table {name[:100]!r} that may be read; list_tables shows the tables there are.")
 
 
 def no_rows(dialect: Dialect) -> BadInput:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from offloop.errors import BadInput, LimitExceeded
-from offloop_server.io.sql.driver import Deadline, Driver, Query, quoted
+from offloop_server.io.deadline import Deadline
+from offloop_server.io.results.rows import Rows, from_json, rendered
+from offloop_server.io.sql.driver import Driver, Query, quoted
 from offloop_server.io.sql.postgres.database import PostgreSQL
-from offloop_server.io.sql.rows import Rows, from_json, rendered
 from offloop_server.io.sql.select import select
 from offloop_server.io.sql.sqlite.database import SQLite, SQLiteThreads
 from support.postgres import Postgres

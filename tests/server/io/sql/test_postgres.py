@@ -19,10 +19,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from offloop.errors import BadInput, Busy, LimitExceeded, Unavailable
-from offloop_server.io.sql.driver import Deadline, Query
+from offloop_server.io.deadline import Deadline
+from offloop_server.io.results.rows import Rows
+from offloop_server.io.sql.driver import Query
 from offloop_server.io.sql.postgres import pool as postgres_pool
 from offloop_server.io.sql.postgres.database import PostgreSQL
-from offloop_server.io.sql.rows import Rows
 from support.postgres import OWNER, READER, Postgres
 from support.processes import gone
 from support.waiting import eventually

@@ -18,8 +18,9 @@ import anyio
 import pytest
 
 from offloop.errors import BadInput, Busy, LimitExceeded, OffloopError, Unavailable
-from offloop_server.io.sql.driver import Deadline, Query
-from offloop_server.io.sql.rows import Rows
+from offloop_server.io.deadline import Deadline
+from offloop_server.io.results.rows import Rows
+from offloop_server.io.sql.driver import Query
 from offloop_server.io.sql.sqlite.database import SQLite, SQLiteThreads, path_of
 from support.waiting import poll
 

@@ -19,7 +19,9 @@ from mcp_types import CallToolResult, TextContent
 from offloop import settings as configuration
 from offloop.artifacts.store import ArtifactStore
 from offloop.errors import BadInput, LimitExceeded
-from offloop_server.io.sql.databases import Databases
+from offloop_server.io.catalogue_tools import catalogue_tools
+from offloop_server.io.databases import Databases
+from offloop_server.io.results.reads import Reads
 from offloop_server.io.sql.queries import Queries
 from offloop_server.io.sql.tools import sql_tools
 from offloop_server.toolkit.services import AnyTool
@@ -68,7 +70,12 @@ async def make(redis: ArqRedis, tmp_path: Path) -> AsyncIterator[Make]:
             store = ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=60)
             services = only(settings=settings, redis=redis, store=store)
             databases = await stack.enter_async_context(Databases(settings))
-            return Tools({tool.name: tool for tool in sql_tools(services, Queries(databases, store))}, store)
+            reads = Reads(store, settings.query_seconds)
+            tools = [
+                *catalogue_tools(services, databases, reads),
+                *sql_tools(services, databases.sql, Queries(databases.sql, reads)),
+            ]
+            return Tools({tool.name: tool for tool in tools}, store)
 
         yield made
 

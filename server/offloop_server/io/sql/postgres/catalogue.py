@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from offloop_server.io.sql.driver import Column, Key, Shape, Table
+from offloop_server.io.catalogue import Column, Key, Shape, Table
 
 _KINDS: Final = """
 CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'

@@ -11,22 +11,13 @@ import asyncpg
 
 from offloop import logs
 from offloop.errors import BadInput, LimitExceeded, OffloopError, Unavailable
-from offloop_server.io.sql.driver import (
-    MAX_TABLES,
-    Deadline,
-    Dialect,
-    Query,
-    Shape,
-    Table,
-    locked,
-    no_rows,
-    no_table,
-    with_bytes,
-)
+from offloop_server.io.catalogue import MAX_TABLES, Dialect, Shape, Table, no_table
+from offloop_server.io.deadline import Deadline
+from offloop_server.io.results.rows import Rows
+from offloop_server.io.sql.driver import Query, locked, no_rows, with_bytes
 from offloop_server.io.sql.postgres import catalogue
 from offloop_server.io.sql.postgres.pool import ConnectionPool
 from offloop_server.io.sql.postgres.session import INVALID_STATE, MAX_FETCH, Session
-from offloop_server.io.sql.rows import Rows
 
 _GRACE: Final = 0.5
 """Seconds that the server gets to stop a statement itself, with a better message."""

@@ -16,7 +16,7 @@ import asyncpg
 
 from offloop import logs
 from offloop.errors import Busy, Unavailable
-from offloop_server.io.sql.driver import Deadline
+from offloop_server.io.deadline import Deadline
 from offloop_server.io.sql.postgres import catalogue
 from offloop_server.io.sql.postgres.session import INVALID_STATE, Session, connect
 

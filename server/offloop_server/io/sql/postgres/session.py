@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from offloop_server.io.sql.rows import from_json
+from offloop_server.io.results.rows import add_renderer, from_json, rendered, rendered_object
 
 MAX_FETCH: Final = 4 << 20
 """Bytes of one answer of the server; also the limit of one row, which arrives in one message."""
@@ -94,3 +94,14 @@ async def connect(url: str, **options: Any) -> Session:
 
 def _to_json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _range(value: asyncpg.Range, _depth: int) -> str:
+    if value.isempty:
+        return "empty"
+    low, high = ("" if end is None else str(rendered(end)) for end in (value.lower, value.upper))
+    return f"{'[' if value.lower_inc else '('}{low},{high}{']' if value.upper_inc else ')'}"
+
+
+add_renderer(asyncpg.Range, _range)
+add_renderer(asyncpg.Record, rendered_object)

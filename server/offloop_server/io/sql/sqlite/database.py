@@ -11,19 +11,10 @@ from typing import Any, Final, TypeVar
 import anyio
 
 from offloop.errors import Busy
-from offloop_server.io.sql.driver import (
-    MAX_TABLES,
-    Column,
-    Deadline,
-    Dialect,
-    Key,
-    Query,
-    Shape,
-    Table,
-    no_table,
-    quoted,
-)
-from offloop_server.io.sql.rows import Rows
+from offloop_server.io.catalogue import MAX_TABLES, Column, Dialect, Key, Shape, Table, no_table
+from offloop_server.io.deadline import Deadline
+from offloop_server.io.results.rows import Rows
+from offloop_server.io.sql.driver import Query, quoted
 from offloop_server.io.sql.sqlite.reader import Reader, fetch
 
 ResultT = TypeVar("ResultT")

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, time
 from typing import Any, Final, Literal
 
-import asyncpg
-
 from offloop_server.io.nesting import MAX_DEPTH, too_deep
 
 _EXACT = 2**53
@@ -102,6 +100,11 @@ def rendered(value: Any, depth: int = 0) -> Any:
     return render(value, depth)
 
 
+def add_renderer(kind: type, render: Callable[[Any, int], Any]) -> None:
+    """Render values of another type; a driver calls it for the types of its library."""
+    _RENDERERS[kind] = render
+
+
 def from_json(text: str) -> Any:
     """The value of a JSON column; the text itself if it is nested too deeply."""
     try:
@@ -137,7 +140,8 @@ def _items(value: Iterable[Any], depth: int) -> list[Any]:
     return [_inner(item, depth) for item in value]
 
 
-def _object(value: Any, depth: int) -> dict[str, Any]:
+def rendered_object(value: Any, depth: int) -> dict[str, Any]:
+    """A mapping as a JSON object."""
     return {_text(str(name)): _inner(item, depth) for name, item in value.items()}
 
 
@@ -145,26 +149,18 @@ def _iso(value: date | time, _depth: int) -> str:
     return value.isoformat()
 
 
-def _range(value: Any, _depth: int) -> str:
-    if value.isempty:
-        return "empty"
-    low, high = ("" if end is None else str(rendered(end)) for end in (value.lower, value.upper))
-    return f"{'[' if value.lower_inc else '('}{low},{high}{']' if value.upper_inc else ')'}"
-
-
 def _inner(value: Any, depth: int) -> Any:
     return rendered(value, depth + 1) if depth < MAX_DEPTH else "…"
 
 
-_RENDERERS: Final[dict[Any, Callable[[Any, int], Any]]] = {
+_RENDERERS: Final[dict[type, Callable[[Any, int], Any]]] = {
     **dict.fromkeys((type(None), bool), _unchanged),
     str: _text,
     int: _integer,
     float: _float,
     **dict.fromkeys((bytes, bytearray, memoryview), _base64),
     **dict.fromkeys((list, tuple, set, frozenset), _items),
-    **dict.fromkeys((dict, asyncpg.Record), _object),
-    asyncpg.Range: _range,
+    dict: rendered_object,
     **dict.fromkeys((date, time), _iso),
 }
 

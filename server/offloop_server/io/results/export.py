@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-from offloop_server.io.sql.rows import Rows
+from offloop_server.io.results.rows import Rows
 
 Format = Literal["csv", "json", "markdown"]
 
