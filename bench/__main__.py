@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from bench import venvs
 from bench.measures import ALL
 from bench.measures.plan import Plan
 from bench.peers import PEERS
-from bench.report import Figures, machine
+from bench.report import chart
+from bench.report.figures import Figures
+from bench.report.machine import machine
 
 
 def main() -> None:
@@ -24,7 +28,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how often each measure alternates through its stacks")
     parser.add_argument("--quick", action="store_true", help="few and short samples, one round: does it all work?")
     parser.add_argument("--json", type=Path, help="write figures and machine to this file as well")
+    parser.add_argument("--chart", type=Path, help="draw the first speed of the run into this SVG file as well")
+    parser.add_argument("--from", dest="result", type=Path, help="run nothing: draw the chart of a file of --json")
+    parser.add_argument("--before", type=Path, help="another checkout, set up, to compare with: the stack mcp-before")
     given = parser.parse_args()
+    if given.result:
+        if not given.chart:
+            parser.error("--from needs --chart FILE")
+        _draw(json.loads(given.result.read_text()), given.chart)
+        return
+    if given.before:
+        os.environ[venvs.BEFORE] = str(given.before.resolve())
     wanted = given.only.split(",") if given.only else list(ALL)
     stacks = frozenset(filter(None, given.stacks.split(",")))
     if unknown := [*({*wanted} - {*ALL}), *(stacks - {*PEERS, "bare", "weasyprint"})]:
@@ -34,9 +48,18 @@ def main() -> None:
     figures = asyncio.run(_run(plan, wanted))
     sys.stdout.write("".join(f"- {name}: {value}\n" for name, value in found.items()))
     sys.stdout.write(f"\nMedian of {plan.rounds} alternating rounds.\n\n{figures.table()}\n")
+    result = {"machine": found, "command": sys.argv[1:], "rounds": plan.rounds, "figures": figures.rows()}
     if given.json:
-        result = {"machine": found, "command": sys.argv[1:], "rounds": plan.rounds, "figures": figures.rows()}
         given.json.write_text(json.dumps({**result, "failures": figures.failures}, indent=1) + "\n")
+    if given.chart:
+        _draw(result, given.chart)
+
+
+def _draw(result: dict[str, Any], path: Path) -> None:
+    try:
+        path.write_text(chart.draw(result))
+    except LookupError as error:
+        sys.exit(f"{path} was not drawn: {error}")
 
 
 async def _run(plan: Plan, wanted: list[str]) -> Figures:

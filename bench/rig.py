@@ -45,6 +45,8 @@ class Rig:
         server: its server process, if callers come through MCP.
         client: takes orders.
         folder: for its logs and files.
+        slots: of each worker.
+        settings: environment of its processes, beyond what all stacks have.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Rig:
     server: Process | None = None
     client: Process | None = None
     slots: int = 1
+    settings: dict[str, str] = field(default_factory=dict)
     _count: int = 0
 
     async def order(self, do: str, **values: Any) -> dict[str, Any]:
@@ -87,12 +90,15 @@ class Rig:
     async def start(self, role: str, *arguments: str, **pipes: Any) -> Process:
         """Start a process of this stack in a role."""
         self._count += 1
+        entry = PEERS[self.name]
+        of_before = entry.before and role != "client"  # the callers are the same as those of our own stack
+        checkout = venvs.before() if of_before else None
         with (self.folder / f"{role}-{self._count}.log").open("wb") as log:
             pipes = {"stdout": log, "stderr": log, **pipes}
             return await asyncio.create_subprocess_exec(
-                str(venvs.python(PEERS[self.name].venv)),
+                str(checkout / ".venv/bin/python" if checkout else venvs.python(entry.venv)),
                 *("-m", "bench.role", role, self.name, *arguments),
-                env=_environment(self.folder, self.url),
+                env={**_environment(self.folder, self.url, checkout or venvs.ROOT), **self.settings},
                 cwd=self.folder,
                 start_new_session=True,
                 limit=1 << 24,
@@ -103,6 +109,11 @@ class Rig:
         """Requests the server has read from clients so far."""
         stats = await self.redis.info("stats")
         return int(stats["total_reads_processed"])
+
+    async def redis_pid(self) -> int:
+        """The process of its Valkey."""
+        server = await self.redis.info("server")
+        return int(server["process_id"])
 
     def _last_words(self) -> str:
         logs = sorted(self.folder.glob("*.log"), key=lambda log: log.stat().st_mtime)
@@ -133,7 +144,9 @@ async def valkey(folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def rig(name: str, *, workers: int = 1, slots: int = 1) -> AsyncIterator[Rig]:
+async def rig(
+    name: str, *, workers: int = 1, slots: int = 1, settings: dict[str, str] | None = None
+) -> AsyncIterator[Rig]:
     """A stack, running and warm."""
     async with AsyncExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="bench-"))
@@ -141,7 +154,7 @@ async def rig(name: str, *, workers: int = 1, slots: int = 1) -> AsyncIterator[R
         url = await stack.enter_async_context(valkey(folder))
         redis: Any = Redis.from_url(url)
         stack.push_async_callback(redis.aclose)
-        built = Rig(name, redis, url, folder, slots=slots)
+        built = Rig(name, redis, url, folder, slots=slots, settings=settings or {})
         stack.push_async_callback(_end_all, built)
         entry = PEERS[name]
         for _ in range(workers if entry.workers else 0):
@@ -187,12 +200,13 @@ def free_port() -> int:
         return port
 
 
-def _environment(folder: Path, url: str) -> dict[str, str]:
-    root = venvs.ROOT
+def _environment(folder: Path, url: str, checkout: Path) -> dict[str, str]:
+    """Environment of a process; `bench` is always this one, the product that of the checkout."""
+    roots = [venvs.ROOT, *(checkout / part for part in ("shared", "server", "workers"))]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOOP_")}
     return {
         **kept,
-        "PYTHONPATH": os.pathsep.join(str(root / part) for part in ("", "shared", "server", "workers")),
+        "PYTHONPATH": os.pathsep.join(map(str, roots)),
         "TMPDIR": str(folder),
         "OFFLOOP_REDIS_URL": url,
         "OFFLOOP_STATE_DIR": str(folder / "state"),

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import gc
 import importlib
+import itertools
 import json
 import signal
 import sys
@@ -88,15 +89,16 @@ async def sequence(
     return {"ms": times}
 
 
-async def crowd(
-    peer: Peer, action: str, callers: int, seconds: float, arguments: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Let `callers` call again and again for `seconds`; calls under way at the end are waited for and counted."""
-    call, times = _call(peer, action, arguments), []
-    began = time.perf_counter()
+async def crowd(peer: Peer, action: str, callers: int, seconds: float, calls: int | None = None) -> dict[str, Any]:
+    """Let `callers` call again and again for `seconds`, or until there were so many `calls`.
+
+    Calls under way at the end are waited for and counted.
+    """
+    call, times = _call(peer, action, None), []
+    began, numbers = time.perf_counter(), itertools.count()
 
     async def caller() -> None:
-        while time.perf_counter() - began < seconds:
+        while time.perf_counter() - began < seconds and (calls is None or next(numbers) < calls):
             times.append(await _timed(call))
 
     async with asyncio.timeout(seconds + BOUND):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,15 @@ from typing import Final
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parent
+
+
+BEFORE: Final = "BENCH_BEFORE"
+"""Environment variable with the folder of another checkout of offloop, which is set up: the stack ``mcp-before``."""
+
+
+def before() -> Path | None:
+    """The other checkout."""
+    return Path(folder) if (folder := os.environ.get(BEFORE)) else None
 
 
 def python(venv: str) -> Path:

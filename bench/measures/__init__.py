@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bench.measures import dispatch, faults, fetch, growth, hashing, pdf, table, web
+from bench.measures import cost, dispatch, faults, fetch, growth, hashing, pdf, table, web
 from bench.measures.plan import Plan
-from bench.report import Figures
+from bench.report.figures import Figures
 
 Measure = Callable[[Plan, Figures], Awaitable[None]]
 
@@ -16,12 +16,15 @@ ALL: Final[dict[str, Measure]] = {
     "throughput": dispatch.throughput,
     "idle": dispatch.idle,
     "invoice": pdf.invoice,
+    "pdf-throughput": pdf.throughput,
     "pdf-table": table.table,
     "two-workers": pdf.two_workers,
     "web": web.web,
     "fetch": fetch.fetch,
     "hashing": hashing.hashing,
     "web-lean": web.lean,
+    "cpu": cost.cpu,
+    "memory": cost.memory,
     "cancel": faults.cancel,
     "recover": faults.recover,
     "depth": growth.depth,

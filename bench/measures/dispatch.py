@@ -7,7 +7,7 @@ from typing import Final
 
 from bench import usage
 from bench.measures.plan import Plan, running
-from bench.report import Figures, quantile
+from bench.report.figures import Figures, quantile
 
 QUEUES: Final = ("floor", "offloop-waiting", "offloop", "docket", "saq", "taskiq", "arq-10ms", "arq")
 SLOTS: Final = 2

@@ -8,7 +8,7 @@ import signal
 import time
 
 from bench.measures.plan import Plan, running
-from bench.report import Figures, quantile
+from bench.report.figures import Figures, quantile
 from bench.rig import OrderError, Rig
 
 

@@ -17,7 +17,7 @@ from bench import venvs
 from bench.crowd import CALLERS, IN_FLIGHT
 from bench.http import Mcp
 from bench.measures.plan import Plan
-from bench.report import Figures, quantile
+from bench.report.figures import Figures, quantile
 from bench.rig import end, free_port, valkey
 from bench.usage import cpu_seconds
 from offloop.processes.parent_death import die_with_parent_command

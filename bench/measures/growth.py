@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from bench import jobs
 from bench.measures.plan import Plan, running
-from bench.report import Figures
+from bench.report.figures import Figures
 from bench.rig import valkey
 from offloop.queue.client import PENDING_SECONDS, Bounds, JobQueue, new_id
 from offloop.redis import codec, schema, scripts

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.measures.plan import Plan
-from bench.report import Figures
+from bench.report.figures import Figures
 
 _COMMANDS: Final = {
     "sha256sum": "find tree -type f -print0 | xargs -0 sha256sum",

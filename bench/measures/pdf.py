@@ -7,11 +7,21 @@ import contextlib
 import json
 import sys
 import time
-from typing import Any
+from typing import Any, Final
 
-from bench import documents, rendering
+from bench import documents, rendering, usage
 from bench.measures.plan import Plan, running
-from bench.report import Figures, quantile
+from bench.report.figures import Figures, quantile
+from bench.rig import Rig
+
+POOLS: Final = {
+    "mcp-pool-fork": "mcp-pool, fork",
+    "mcp-pool-spawn": "mcp-pool, spawn",
+    "mcp-pool-forkserver": "mcp-pool, forkserver",
+    "mcp-pool-fork-10": "mcp-pool, fork, replaced after 10 tasks",
+    "mcp-pool-forkserver-10": "mcp-pool, forkserver, replaced after 10 tasks",
+}
+"""Names in the table of the settings of the process pool."""
 
 
 async def invoice(plan: Plan, figures: Figures) -> None:
@@ -46,6 +56,38 @@ async def two_workers(plan: Plan, figures: Figures) -> None:
                         answer = await stack.order("crowd", action=action, callers=8, seconds=plan.of(8, 2))
                         rate = answer["count"] / answer["seconds"]
                         figures.add(f"{document}, {workers} workers", name, "PDFs/s", rate)
+
+
+async def throughput(plan: Plan, figures: Figures) -> None:
+    """Eight callers through MCP, two processes that render: ten-page PDFs and one-page invoices a second.
+
+    Ours as two workers of one slot and as one worker of two, in forked and in reused children; the pool of a server in
+    each start method, and with processes that are replaced after ten tasks, warmed up by its initializer. Both render
+    with the same function; ours also stores the file and answers with a link. CPU time is that of all processes but
+    the client and Redis, by the number of PDFs.
+    """
+    for _ in range(plan.rounds):
+        for workers, slots in ((2, 1), (1, 2)):
+            for name in plan.among("mcp-offloop", "mcp-before"):
+                async with running(name, figures, workers=workers, slots=slots) as stack:
+                    shape = "2 workers of 1 slot" if workers == 2 else "1 worker of 2 slots"  # noqa: PLR2004 -- or one
+                    for isolation, children in (("fork", "forked children"), ("reuse", "reused children")):
+                        await _pdfs_a_second(stack, f"{name}, {children}, {shape}", isolation, plan, figures)
+        for name in plan.among(*POOLS):
+            async with running(name, figures) as stack:
+                await _pdfs_a_second(stack, POOLS[name], "fork", plan, figures)
+
+
+async def _pdfs_a_second(stack: Rig, label: str, isolation: str, plan: Plan, figures: Figures) -> None:
+    processes = [process.pid for process in (stack.server, *stack.workers) if process]
+    for document, kind, seconds in (("ten", "ten-page PDFs", plan.of(7, 2)), ("invoice", "invoices", plan.of(3, 1))):
+        action = f"{document}-{isolation}"
+        await stack.order("crowd", action=action, callers=4, seconds=0.5)
+        before = sum(map(usage.cpu_seconds, processes))
+        answer = await stack.order("crowd", action=action, callers=8, seconds=seconds)
+        spent = sum(map(usage.cpu_seconds, processes)) - before
+        figures.add(f"{kind}, 8 callers", label, "PDFs/s", answer["count"] / answer["seconds"])
+        figures.add(f"{kind}, 8 callers", label, "CPU s each", spent / answer["count"])
 
 
 async def _bare(call: str, document: str, count: int, figures: Figures) -> None:

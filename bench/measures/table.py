@@ -16,7 +16,7 @@ from typing import NamedTuple, cast
 
 from bench import documents, rendering, usage
 from bench.measures.plan import Plan
-from bench.report import Figures
+from bench.report.figures import Figures
 
 _BARE = "weasyprint"
 _OURS = "offloop child"

@@ -8,9 +8,9 @@ from typing import Final
 from bench import usage
 from bench.http import CLIENT
 from bench.measures.plan import Plan, running
-from bench.report import Figures, quantile
+from bench.report.figures import Figures, quantile
 
-SERVERS: Final = ("mcp-offloop", "mcp-pool", "mcp-docket", "mcp-arq")
+SERVERS: Final = ("mcp-offloop", "mcp-before", "mcp-pool", "mcp-docket", "mcp-arq")
 
 
 async def lean(plan: Plan, figures: Figures) -> None:

@@ -19,6 +19,7 @@ class Entry:
         venv: the requirements file under ``bench/requirements`` it is installed from; ``""`` is the product's own.
         web: whether callers reach it through MCP over HTTP, so that it needs a server process besides.
         workers: whether it has workers at all.
+        before: whether its server and workers are those of another checkout, see `bench.venvs.before`.
     """
 
     module: str
@@ -26,6 +27,7 @@ class Entry:
     venv: str = ""
     web: bool = False
     workers: bool = True
+    before: bool = False
 
 
 PEERS: Final = {
@@ -39,7 +41,17 @@ PEERS: Final = {
     "saq": Entry("saq_stack", "saq: enqueue + Job.refresh, which listens to pub/sub", venv="saq"),
     "taskiq": Entry("taskiq_stack", "taskiq-redis: stream broker, result polled every 2 ms", venv="taskiq"),
     "mcp-offloop": Entry("offloop_web", "offloop through MCP: front end and workers", web=True),
+    "mcp-before": Entry("offloop_web", "the same, of the checkout that --before names", web=True, before=True),
     "mcp-pool": Entry("pool_web", "an MCP server with its own ProcessPoolExecutor(2)", web=True, workers=False),
+    "mcp-pool-fork": Entry("pool_web", "the same, start method fork", web=True, workers=False),
+    "mcp-pool-spawn": Entry("pool_web", "the same, spawn", web=True, workers=False),
+    "mcp-pool-forkserver": Entry(
+        "pool_web", "the same, forkserver, which has imported WeasyPrint", web=True, workers=False
+    ),
+    "mcp-pool-fork-10": Entry(
+        "pool_web", "fork, multiprocessing.Pool with maxtasksperchild=10", web=True, workers=False
+    ),
+    "mcp-pool-forkserver-10": Entry("pool_web", "forkserver, the same", web=True, workers=False),
     "mcp-arq": Entry("arq_web", "an MCP server that enqueues into stock arq and awaits Job.result()", web=True),
     "mcp-docket": Entry("docket_web", "FastMCP whose tools run in Docket workers", venv="docket", web=True),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import time
 from collections.abc import Coroutine
@@ -14,7 +13,7 @@ from typing import Any
 from bench import jobs
 from bench.documents import invoice, ten_pages
 from bench.peer import Peer
-from offloop import logs, settings
+from bench.peers.commands import become
 from offloop.jobs.pdf import Page
 from offloop.kinds.kind import Kind, Model
 from offloop.processes import event_loop
@@ -41,15 +40,10 @@ class Offloop(Peer):
         event_loop.run(main)
 
     async def work(self, redis_url: str, slots: int) -> None:
-        """Run the worker as the command does."""
-        from offloop_workers.process import run  # noqa: PLC0415 -- a caller's process does without
-
-        environment = {**os.environ, "OFFLOOP_REDIS_URL": redis_url, "OFFLOOP_SLOTS": str(slots)}
+        """Become a worker; for jobs on its loop, one of 64 slots that serves only their queue."""
         if self._waiting:
-            environment |= {"OFFLOOP_QUEUES": jobs.noop_waiting.queue, "OFFLOOP_SLOTS": "64"}
-        configured = settings.load(environment)
-        logs.configure(configured, role="worker")
-        await run(configured)
+            become("worker", "--slots", "64", "--queues", jobs.noop_waiting.queue, OFFLOOP_REDIS_URL=redis_url)
+        become("worker", "--slots", str(slots), OFFLOOP_REDIS_URL=redis_url)
 
     async def open(self, target: str) -> None:
         """Open the connections of a front end."""

@@ -1,35 +1,30 @@
-"""offloop as it is deployed: the front end of ``offloop serve``, workers of ``offloop worker``, MCP over HTTP."""
+"""offloop as it is deployed: ``offloop serve``, workers of ``offloop worker``, MCP over HTTP.
+
+Nothing here is imported from the product, so another checkout can be measured as well (`bench.venvs.before`).
+"""
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Coroutine
 from typing import Any
 
 from bench.documents import invoice, ten_pages
 from bench.http import ToolError, connect
-from bench.peers.offloop import Offloop
-from offloop import logs, settings
+from bench.peer import Peer
+from bench.peers.commands import become
+
+_WAIT = 50
 
 
-class OffloopWeb(Offloop):
-    """The worker is that of the engine's own stack; callers go through MCP."""
+class OffloopWeb(Peer):
+    """Tools of `bench.jobs` and of the product itself, through MCP."""
 
-    def run(self, role: str, main: Coroutine[Any, Any, None]) -> None:
-        """Run front end and workers on the product's own loop; the callers have the one that all peers' have."""
-        if role == "client":
-            asyncio.run(main)
-        else:
-            super().run(role, main)
+    async def work(self, redis_url: str, slots: int) -> None:
+        """Become a worker."""
+        become("worker", "--slots", str(slots), OFFLOOP_REDIS_URL=redis_url)
 
     async def serve(self, redis_url: str, port: int) -> None:
-        """Run the front end as the command does."""
-        from offloop_server.server import run  # noqa: PLC0415 -- a caller's process does without
-
-        configured = settings.load({**os.environ, "OFFLOOP_REDIS_URL": redis_url, "OFFLOOP_PORT": str(port)})
-        logs.configure(configured, role="server")
-        await run(configured)
+        """Become a front end."""
+        become("serve", "--port", str(port), OFFLOOP_REDIS_URL=redis_url)
 
     async def open(self, target: str) -> None:
         """Wait for the server."""
@@ -43,14 +38,18 @@ class OffloopWeb(Offloop):
         await self._completed("noop", {})
 
     async def act(self, action: str, arguments: dict[str, Any]) -> Any:
-        """The same PDFs as the others', or a tool that the front end answers by itself."""
+        """The same PDFs as the others', a hash, or a tool that the front end answers by itself."""
         match action:
             case "invoice" | "invoice-fork":
-                await self._completed("render_fork", {"html": invoice(), "wait_seconds": 50})
+                await self._completed("render_fork", {"html": invoice(), "wait_seconds": _WAIT})
             case "invoice-reuse":
-                await self._completed("render_reuse", {"html": invoice(), "wait_seconds": 50})
-            case "ten":
-                await self._completed("render_fork", {"html": ten_pages(), "wait_seconds": 50})
+                await self._completed("render_reuse", {"html": invoice(), "wait_seconds": _WAIT})
+            case "ten" | "ten-fork":
+                await self._completed("render_fork", {"html": ten_pages(), "wait_seconds": _WAIT})
+            case "ten-reuse":
+                await self._completed("render_reuse", {"html": ten_pages(), "wait_seconds": _WAIT})
+            case "hash":
+                await self._completed("hash_file", {"file": f"data:,{invoice()}", "wait_seconds": _WAIT})
             case "light":
                 await self._mcp.call("light", {})
             case _:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
 
 import uvicorn
 from mcp.server.lowlevel import Server
@@ -17,20 +21,74 @@ POOL = 2
 _TOOLS = [Tool(name=name, input_schema={"type": "object"}) for name in ("noop", "render", "light")]
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of a pool.
+
+    Attributes:
+        start: the start method; ``None`` is Python's default, fork before 3.14.
+        tasks: after which a process is replaced. Such a pool is a `multiprocessing.pool.Pool`, because
+            ProcessPoolExecutor hangs with ``max_tasks_per_child`` (Python 3.11), and refuses it with fork.
+    """
+
+    start: str | None = None
+    tasks: int | None = None
+
+
+SETTINGS: Final = {
+    "mcp-pool": Settings(),
+    "mcp-pool-fork": Settings("fork"),
+    "mcp-pool-spawn": Settings("spawn"),
+    "mcp-pool-forkserver": Settings("forkserver"),
+    "mcp-pool-fork-10": Settings("fork", 10),
+    "mcp-pool-forkserver-10": Settings("forkserver", 10),
+}
+"""Settings by stack."""
+
+_Run = Callable[..., Awaitable[Any]]
+
+
 class PoolWeb(WebPeer):
     """The official SDK's low-level server, stateless, as offloop's own."""
 
     async def serve(self, redis_url: str, port: int) -> None:  # noqa: ARG002 -- it has no queue
-        with ProcessPoolExecutor(POOL, initializer=rendering.warm) as pool:
-            loop = asyncio.get_running_loop()
+        with _pool(SETTINGS[self.name]) as run_in_pool:
 
             async def run(name: str, arguments: dict[str, Any]) -> Any:
                 if name == "noop":
-                    return await loop.run_in_executor(pool, rendering.noop)
-                return await loop.run_in_executor(pool, rendering.render, arguments["html"])
+                    return await run_in_pool(rendering.noop)
+                return await run_in_pool(rendering.render, arguments["html"])
 
             await asyncio.gather(*(run("noop", {}) for _ in range(POOL * 2)))
             await serve(run, port)
+
+
+@contextmanager
+def _pool(settings: Settings) -> Iterator[_Run]:
+    """A pool, as a function that calls another in one of its processes."""
+    context = multiprocessing.get_context(settings.start)
+    if settings.start == "forkserver":  # else each new process imports everything
+        context.set_forkserver_preload(["offloop.jobs.pdf", "offloop_workers.pdf.rendering.render"])
+    loop = asyncio.get_running_loop()
+    if settings.tasks is None:
+        with ProcessPoolExecutor(POOL, context, initializer=rendering.warm) as executor:
+            yield lambda call, *arguments: loop.run_in_executor(executor, call, *arguments)
+        return
+
+    with context.Pool(POOL, rendering.warm, maxtasksperchild=settings.tasks) as pool:
+
+        def run(call: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+            answer = loop.create_future()
+
+            pool.apply_async(
+                call,
+                arguments,
+                callback=lambda value: loop.call_soon_threadsafe(answer.set_result, value),
+                error_callback=lambda error: loop.call_soon_threadsafe(answer.set_exception, error),
+            )
+            return answer
+
+        yield run
 
 
 async def serve(run: Any, port: int) -> None:

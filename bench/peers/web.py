@@ -28,7 +28,7 @@ class WebPeer(Peer):
         match action:
             case "invoice" | "invoice-fork" | "invoice-reuse":
                 await self._mcp.call("render", {"html": invoice()})
-            case "ten":
+            case "ten" | "ten-fork" | "ten-reuse":
                 await self._mcp.call("render", {"html": ten_pages()})
             case "light":
                 await self._mcp.call("light", {})

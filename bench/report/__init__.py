@@ -1,0 +1,1 @@
+"""Report of a run: its figures, the machine, and a chart."""
