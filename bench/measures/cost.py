@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import Final
 
 from bench.measures.plan import Plan, running
@@ -15,6 +14,7 @@ from bench.usage import Family, cpu_seconds, memory_mib, own_cpu_seconds
 SLOTS: Final = (1, 4, 16)
 CALLS: Final = 10_000
 """Calls after which a front end counts as used."""
+_CALLS_SECONDS: Final = 240
 _START_SECONDS: Final = 60
 _SAMPLE_SECONDS: Final = 0.2
 
@@ -29,17 +29,18 @@ async def cpu(plan: Plan, figures: Figures) -> None:
         for name in plan.among("mcp-offloop", "mcp-before", "mcp-pool"):
             async with running(name, figures, workers=2) as stack:
                 await stack.order("crowd", action="noop", callers=8, seconds=1)
-                for callers, crowd, calls in (
-                    (1, "one caller", plan.of(1500, 200)),
-                    (32, "32 callers", plan.of(4000, 400)),
-                ):
-                    before = await _cpu_by_process(stack)
-                    await stack.order("crowd", action="noop", callers=callers, seconds=200, calls=calls)
-                    after = await _cpu_by_process(stack)
-                    spent = {part: (after[part] - before[part]) / calls * 1000 for part in after}
-                    spent["server side"] = sum(spent.values()) - spent["client"]
-                    for part, value in spent.items():
+                for callers, crowd, calls in ((1, "one caller", (1500, 200)), (32, "32 callers", (4000, 400))):
+                    for part, value in (await _noops(stack, callers, plan.of(*calls))).items():
                         figures.add(f"CPU per noop, {crowd}: {part}", name, "ms", value)
+
+
+async def _noops(stack: Rig, callers: int, calls: int) -> dict[str, float]:
+    """Milliseconds of CPU for a call, by process."""
+    before = await _cpu_by_process(stack)
+    await stack.order("crowd", action="noop", callers=callers, seconds=_CALLS_SECONDS, calls=calls)
+    after = await _cpu_by_process(stack)
+    spent = {part: (after[part] - before[part]) / calls * 1000 for part in after}
+    return {**spent, "server side": sum(spent.values()) - spent["client"]}
 
 
 async def _cpu_by_process(stack: Rig) -> dict[str, float]:
@@ -61,7 +62,7 @@ async def _cpu_by_process(stack: Rig) -> dict[str, float]:
 async def memory(plan: Plan, figures: Figures) -> None:
     """Proportional set size of front end, worker, zygote and a child (the mean), for a worker of 1, 4 and 16 slots.
 
-    The worker serves all queues, as by default. ``idle``: no slot had a job yet. ``hashed``: each has hashed a file.
+    The worker serves all queues, as by default. ``idle``: no slot had a job yet. ``hashed``: 20 files a slot.
     ``rendering``: each slot renders ten pages, the largest sum that was seen, five samples a second. ``rendered``:
     each child has rendered ten pages and waits for its next job, as that of a kind with ``isolation="reuse"`` does; the
     child of any other kind is replaced by an idle one. The front end is measured before and after 10,000 noops of 32
@@ -73,26 +74,23 @@ async def memory(plan: Plan, figures: Figures) -> None:
                 async with running(name, figures, slots=slots, settings={"OFFLOOP_QUEUES": ""}) as stack:
                     await _memory(stack, slots, figures)
                     if slots == SLOTS[0] and stack.server:
-                        await stack.order(
-                            "crowd", action="noop", callers=32, seconds=240, calls=plan.of(CALLS, CALLS // 50)
-                        )
-                        figures.add(f"front end, {CALLS:,} calls", name, "MiB", memory_mib(stack.server.pid))
+                        await _noops(stack, 32, plan.of(CALLS, CALLS // 50))
+                        figures.add(f"front end, after {CALLS:,} calls", name, "MiB", memory_mib(stack.server.pid))
 
 
 async def _memory(stack: Rig, slots: int, figures: Figures) -> None:
     worker = stack.workers[0].pid
     await _until_complete(worker, slots)
     if stack.server:
-        figures.add(f"front end, {_slots(slots)}", stack.name, "MiB", memory_mib(stack.server.pid))
+        figures.add("front end, fresh", stack.name, "MiB", memory_mib(stack.server.pid))
     _add_worker(stack, slots, "idle", figures)
-    each = {"callers": slots, "calls": slots, "seconds": 200}
-    await stack.order("crowd", action="hash", **each)
+    each = {"callers": slots, "seconds": _CALLS_SECONDS}
+    await stack.order("crowd", action="hash", calls=20 * slots, **each)
     _add_worker(stack, slots, "hashed", figures)
-    peak, rendering = 0.0, asyncio.create_task(stack.order("crowd", action="ten-reuse", **each))
+    peak, rendering = 0.0, asyncio.create_task(stack.order("crowd", action="ten-reuse", calls=slots, **each))
     while not rendering.done():
         peak = max(peak, memory_mib(worker, whole_family=True))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(rendering), _SAMPLE_SECONDS)
+        await asyncio.wait({rendering}, timeout=_SAMPLE_SECONDS)
     await rendering
     figures.add(f"worker and all below, {_slots(slots)}, rendering", stack.name, "MiB", peak)
     await _until_complete(worker, slots)
