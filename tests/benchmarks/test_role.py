@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from bench import role
 from bench.peer import Peer
+
+pytestmark = pytest.mark.anyio
 
 
 class Counting(Peer):

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench.usage import Family
-
 from bench import usage
+from bench.usage import Family
 
 TICK = os.sysconf("SC_CLK_TCK")
 WORKER, ZYGOTE, ONE, TWO, GRANDCHILD = 10, 11, 12, 13, 14
