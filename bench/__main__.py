@@ -48,11 +48,20 @@ def main() -> None:
     figures = asyncio.run(_run(plan, wanted))
     sys.stdout.write("".join(f"- {name}: {value}\n" for name, value in found.items()))
     sys.stdout.write(f"\nMedian of {plan.rounds} alternating rounds.\n\n{figures.table()}\n")
-    result = {"machine": found, "command": sys.argv[1:], "rounds": plan.rounds, "figures": figures.rows()}
+    result = {"machine": found, "command": _repeatable(sys.argv[1:]), "rounds": plan.rounds, "figures": figures.rows()}
     if given.json:
         given.json.write_text(json.dumps({**result, "failures": figures.failures}, indent=1) + "\n")
     if given.chart:
         _draw(result, given.chart)
+
+
+def _repeatable(arguments: list[str]) -> list[str]:
+    """The arguments that decide about the figures: without the place of the JSON."""
+    kept = [argument for argument in arguments if not argument.startswith("--json=")]
+    if "--json" in kept:
+        at = kept.index("--json")
+        del kept[at : at + 2]
+    return kept
 
 
 def _draw(result: dict[str, Any], path: Path) -> None:

@@ -80,7 +80,7 @@ async def throughput(plan: Plan, figures: Figures) -> None:
 
 async def _pdfs_a_second(stack: Rig, label: str, isolation: str, plan: Plan, figures: Figures) -> None:
     processes = [process.pid for process in (stack.server, *stack.workers) if process]
-    for document, kind, seconds in (("ten", "ten-page PDFs", plan.of(7, 2)), ("invoice", "invoices", plan.of(3, 1))):
+    for document, kind, seconds in (("ten", "ten-page PDFs", plan.of(6, 2)), ("invoice", "invoices", plan.of(2, 1))):
         action = f"{document}-{isolation}"
         await stack.order("crowd", action=action, callers=4, seconds=0.5)
         before = sum(map(usage.cpu_seconds, processes))

@@ -6,6 +6,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from bench import __main__
 from bench.report import chart
 from bench.report.figures import Figures
 
@@ -133,3 +134,8 @@ def test_a_run_without_a_speed_is_refused() -> None:
         chart.draw(result(SPEEDS, unit="ms"))
     with pytest.raises(LookupError, match="no speed"):
         chart.draw(result({}))
+
+
+@pytest.mark.parametrize("place", [["--json", "out.json"], ["--json=out.json"], []])
+def test_the_printed_command_names_no_file_of_the_machine_beside_the_chart(place: list[str]) -> None:
+    assert __main__._repeatable(["--only", "web", *place, "--chart", "a.svg"]) == ["--only", "web", "--chart", "a.svg"]
