@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from offloop import logs, settings
+from offloop.processes import data_stack
 from offloop_workers.children import child, registry, warm
 from offloop_workers.sandbox import kernel, landlock, policy
 
@@ -159,4 +160,5 @@ def _kill(pid: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    # Below all that a child ever runs: forks inherit the chunk, and it does not count against the memory of a task.
+    data_stack.with_room(lambda: main(sys.argv[1:]))
