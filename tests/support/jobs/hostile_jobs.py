@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import decimal
+import gc
 import locale
 import os
 import random
@@ -336,6 +337,9 @@ def disturb(given: Given) -> Report:
     decimal.getcontext().prec = 3
     socket.setdefaulttimeout(0.001)
     sys.setrecursionlimit(200)
+    gc.disable()
+    gc.set_threshold(7)
+    gc.callbacks.append(print)
     sys.stdout = sys.__stdout__ if sys.stdout is not sys.__stdout__ else sys.stderr
     with contextlib.suppress(locale.Error):
         locale.setlocale(locale.LC_ALL, "C.UTF-8")
@@ -362,6 +366,7 @@ def look(given: Given) -> Report:
             "depth": str(sys.getrecursionlimit()),
             "stream": type(sys.stdout).__name__ + str(sys.stdout is sys.stderr),
             "locale": locale.setlocale(locale.LC_ALL),
+            "collector": f"{gc.isenabled()} {gc.get_threshold()} {len(gc.callbacks)}",
         },
     )
 

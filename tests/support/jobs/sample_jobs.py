@@ -8,6 +8,7 @@ import gc
 import itertools
 import os
 import random
+import resource
 import socket
 import sys
 import time
@@ -289,6 +290,81 @@ def chatter(given: Given) -> Report:
     os.write(1, b"\xff" * 100)
     os.system("echo from a program")  # noqa: S605, S607 -- a program that prints to the same place
     return Report(pid=os.getpid(), text=given.text)
+
+
+def _descend(depth: int) -> None:
+    if depth:
+        _descend(depth - 1)
+
+
+def _recurse_often(loops: int) -> int:
+    """Page faults of so many loops that recurse to each of several depths, after one that touches the stack."""
+    _descend(800)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for depth in (50, 200, 400, 800):
+        for _ in range(loops):
+            _descend(depth)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@job(seconds=60, memory_mb=256)
+def recurse_often(given: Given) -> Report:
+    """Report the page faults of loops that recurse."""
+    return Report(pid=os.getpid(), number=_recurse_often(given.number))
+
+
+@job(seconds=60, memory_mb=256, isolation="fork")
+def recurse_often_forked(given: Given) -> Report:
+    """The same, in a process that ends with its answer."""
+    return Report(pid=os.getpid(), number=_recurse_often(given.number))
+
+
+@job(seconds=60, memory_mb=256)
+async def recurse_often_async(given: Given) -> Report:
+    """The same, in a coroutine."""
+    return Report(pid=os.getpid(), number=_recurse_often(given.number))
+
+
+def _endless(given: Given) -> Report:
+    return _endless(given)
+
+
+@job(seconds=60, memory_mb=256)
+def recurse_endlessly(given: Given) -> Report:
+    """Recurse until Python refuses."""
+    return _endless(given)
+
+
+class _Node:
+    """An object of a cycle, with so many bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.itself = self
+        self.content = bytes(size)
+
+
+@job(seconds=60, memory_mb=64)
+def outlive_garbage(given: Given) -> Report:
+    """Drop so many MiB in cycles that were old by then, in generations of 8 MiB."""
+    for _ in range(given.number // 8):
+        generation = [_Node(1 << 10) for _ in range(8 << 10)]
+        young: list[list[int]] = [[] for _ in range(300_000)]  # so that both younger generations are collected
+        del young, generation
+    return Report(pid=os.getpid(), number=gc.get_threshold()[2])
+
+
+@job(seconds=60, memory_mb=64)
+def count_garbage(given: Given) -> Report:
+    """Count the objects that jobs in this process have dropped in cycles, without a collection."""
+    return Report(pid=os.getpid(), number=sum(type(found) is _Node for found in gc.get_objects()) + given.number)
+
+
+@job(seconds=60, memory_mb=512)
+def count_full_collections(given: Given) -> Report:
+    """Count the full collections while so many objects are made that all live."""
+    before = gc.get_stats()[2]["collections"]
+    living: list[list[int]] = [[] for _ in range(given.number)]
+    return Report(pid=os.getpid(), text=f"{len(living)}", number=gc.get_stats()[2]["collections"] - before)
 
 
 @job(seconds=20, memory_mb=256, isolation="fork")

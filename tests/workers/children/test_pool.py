@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import signal
@@ -161,6 +162,35 @@ async def test_a_child_that_has_grown_is_not_used_again(run: Runner) -> None:
     first, second, third = [await run(jobs.leak, number=GROWN_MIB * 2 // 3) for _ in range(3)]
     assert [output["number"] for output in (first, second, third)] == [1, 2, 1]
     assert first["pid"] == second["pid"] != third["pid"]
+
+
+@pytest.mark.parametrize("kind", [jobs.recurse_often, jobs.recurse_often_forked, jobs.recurse_often_async])
+async def test_loops_that_recurse_map_no_memory(run: Runner, kind: Kind[Any, Any]) -> None:
+    """Without room on the data stack, each loop causes several page faults on every version of Python."""
+    assert (await run(kind, number=500))["number"] < 200
+
+
+async def test_endless_recursion_fails_the_job_only(run: Runner) -> None:
+    with pytest.raises(JobError, match=r"failed unexpectedly \(RecursionError\)"):
+        await run(jobs.recurse_endlessly)
+
+
+async def test_no_full_collection_visits_the_objects_of_a_task_that_has_memory_left(run: Runner) -> None:
+    """By default there would be one after 250,000 objects at the latest."""
+    assert (await run(jobs.count_full_collections, number=1_000_000))["number"] == 0
+
+
+async def test_garbage_of_a_task_is_collected_before_the_next_one(run: Runner) -> None:
+    left = await run(jobs.outlive_garbage, number=8)
+    counted = await run(jobs.count_garbage)
+    while counted["pid"] != left["pid"]:
+        counted = await run(jobs.count_garbage)
+    assert counted["number"] == 0
+
+
+async def test_garbage_of_more_than_the_memory_limit_in_sum_is_collected_in_time(run: Runner) -> None:
+    """Full collections are rare only until half of the 64 MiB are mapped."""
+    assert (await run(jobs.outlive_garbage, number=400))["number"] == gc.get_threshold()[2]
 
 
 async def test_a_file_has_a_limit(run: Runner) -> None:

@@ -284,7 +284,17 @@ async def test_process_state_that_a_job_changed_is_restored(run: Run) -> None:
         seen.append(await run(jobs.look))
     after = next(output for output in seen if output["pid"] == changed["pid"])
     differing = {name for name, value in changed["found"].items() if value != before["found"][name]}
-    assert differing >= {"environment", "folder", "mask", "handlers", "timer", "temporary", "precision", "timeout"}
+    assert differing >= {
+        "environment",
+        "folder",
+        "mask",
+        "handlers",
+        "timer",
+        "temporary",
+        "precision",
+        "timeout",
+        "collector",
+    }
     for output in (before, after):
         del output["found"]["temporary"], output["found"]["drawn"]
     assert after["found"] == before["found"]

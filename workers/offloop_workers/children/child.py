@@ -27,6 +27,7 @@ from offloop.kinds.kind import Kind, Model, Work
 from offloop.kinds.limits import Limits
 from offloop.redis.codec import pack
 from offloop_workers.children import frames
+from offloop_workers.children.garbage import FullCollections
 from offloop_workers.children.payload import input_of
 from offloop_workers.children.process_state import ProcessState, has_survivors
 from offloop_workers.sandbox import hints, kernel
@@ -73,9 +74,8 @@ def serve(sock: socket.socket, output: int, known: Works, sandbox: Sandbox, root
             answer["retire"] = True  # a survivor could write into the next task
         frames.send(sock, answer)
         # Off the caller's path; a task that has come meanwhile and is not read goes to another child.
-        if before is None or answer.get("retire") or not before.restore():
+        if before is None or answer.get("retire") or not child.make_ready(task, before):
             return
-        child.make_ready(task)
 
 
 def _print_into(pipe: int) -> None:
@@ -123,6 +123,7 @@ class _Child:
         self._temporary = temporary
         self._sandbox = sandbox
         self._caps = kernel.Caps()
+        self._collections = FullCollections()
 
     def attempt(self, work: Work, task: dict[str, Any]) -> dict[str, Any]:
         """The answer to one task."""
@@ -130,6 +131,7 @@ class _Child:
         try:
             self._sandbox.enter(kind)
             self._caps.cap(limits, last=task["last"])
+            self._collections.put_off(limits.memory_mb)
             value = input_of(task["payload"], kind)
             if kind.sandbox == "strict":
                 self._enclose(value, task, limits)
@@ -139,10 +141,14 @@ class _Child:
         except BaseException as error:  # noqa: BLE001 -- whatever the work raises becomes an outcome, never a dead protocol
             return {"failed": failure(error, kind, limits).to_wire(), **_detail(error)}
 
-    def make_ready(self, task: dict[str, Any]) -> None:
-        """Prepare for another task of the same kind, off the caller's path."""
+    def make_ready(self, task: dict[str, Any], before: ProcessState) -> bool:
+        """Prepare for another task of the same kind, off the caller's path; answers whether that was possible."""
+        self._collections.make_up()
+        if not before.restore():
+            return False
         _empty(self._temporary)
         self._caps.prepare(Limits(**task["limits"]))
+        return True
 
     def _enclose(self, value: Model, task: dict[str, Any], limits: Limits) -> None:
         folder, fetched = Path(task["folder"]), Path(task["fetched"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found] # typeshed leaves it out
 import contextlib
 import decimal
+import gc
 import locale
 import os
 import random
@@ -48,6 +49,7 @@ class ProcessState:
         self._locale = locale.setlocale(locale.LC_ALL)
         self._streams = sys.stdin, sys.stdout, sys.stderr
         self._depth = sys.getrecursionlimit()
+        self._thresholds, self._callbacks = gc.get_threshold(), list(gc.callbacks)
         self._fixed = self._irreversible()
         # Opened once: later the sandbox may not let it be opened, and to read it again is one call of the kernel.
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
@@ -71,6 +73,10 @@ class ProcessState:
         tempfile.tempdir = self._temporary
         sys.stdin, sys.stdout, sys.stderr = self._streams
         sys.setrecursionlimit(self._depth)
+        gc.enable()
+        gc.set_threshold(*self._thresholds)
+        gc.set_debug(0)
+        gc.callbacks[:] = self._callbacks
         socket.setdefaulttimeout(None)
         decimal.setcontext(decimal.Context())
         random.seed(os.urandom(16))

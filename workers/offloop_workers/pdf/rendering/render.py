@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
 import time
 import traceback
@@ -158,8 +157,8 @@ def _file_name(name: str) -> str:
 
 @contextmanager
 def _environment(log: RendererLog, context: Context) -> Iterator[None]:
-    """Process-wide state of a rendering: log handlers, Pillow's decoders, temporary folder, garbage collection."""
-    with log.attached(), pictures.guarded(), _temporary_files_in(context.folder), _few_collections():
+    """Process-wide state of a rendering: log handlers, Pillow's decoders, temporary folder."""
+    with log.attached(), pictures.guarded(), _temporary_files_in(context.folder):
         yield
 
 
@@ -190,17 +189,6 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = before
-
-
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Make garbage collections rare: boxes and styles live until the write; scanning them takes a sixth of the time."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 20)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def warm() -> None:
