@@ -27,6 +27,7 @@ _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+")
 SQL_PREFIX = "OFFLOOP_SQL_"
 _EMPTY = ","
 """A list without entries; an empty text would mean the default."""
+_DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
 _CONNECTION = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -88,8 +89,11 @@ def _connections(connections: dict[str, str]) -> dict[str, str]:
             message = f"{name[:40]!r} cannot name a connection: write at most 32 letters, digits and _, a letter first"
             raise ValueError(message)
         scheme, separator, rest = url.partition("://")
-        if not separator or scheme not in ("sqlite", "postgresql", "postgres"):
-            message = f"connection {name!r} is written sqlite:////absolute/path.db or postgresql://user@host/database"
+        if not separator or scheme not in _DATABASES:
+            message = (
+                f"connection {name!r} is written sqlite:////absolute/path.db, postgresql://user@host/database or "
+                "mysql://user@host/database"
+            )
             raise ValueError(message)
         if scheme == "sqlite" and not (rest.startswith("//") and rest.strip("/")):
             message = f"connection {name!r} needs an absolute path, with four slashes: sqlite:////absolute/path.db"
@@ -293,9 +297,10 @@ class Settings(BaseModel):
         default_factory=dict,
         repr=False,  # may hold passwords
         description="Database that the SQL tools may read, as the connection <NAME> in lower case: "
-        "sqlite:////absolute/path.db (the path follows sqlite:/// unescaped) or "
-        "postgresql://user:password@host/database. Use a PostgreSQL role that may only read: "
-        "a superuser, or a role with access to files or programs of its host, is refused.",
+        "sqlite:////absolute/path.db (the path follows sqlite:/// unescaped), postgresql://user:password@host/database "
+        "or mysql://user:password@host:port/database (MySQL and MariaDB; with ?ssl-mode=VERIFY_IDENTITY, ssl-ca, "
+        "ssl-cert, ssl-key or socket, as of MySQL's own clients). Use a role that may only read: a superuser, or a "
+        "role with access to files or programs of its host, is refused.",
     )
     query_seconds: float = Field(30, gt=0, le=3600, description="Time limit of one database query, in seconds.")
     query_threads: int = Field(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+
+from support.programs import unprivileged
+
+pytest_plugins = ["support.mariadb"]
+"""The other database server, whose fixture tests find through this module."""
 
 OWNER = "postgres"
 """The superuser; no tool connects with it."""
@@ -63,7 +67,7 @@ def postgres() -> Iterator[Postgres]:
     """The server of this process; the exit removes its folder and its processes."""
     # Outside the folder of the tests, which other users may not enter; the path of a socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-    user = _unprivileged(folder)
+    user = unprivileged(folder)
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     options: dict[str, Any] = {"cwd": folder, "env": environment, **user}
     try:
@@ -92,15 +96,6 @@ def postgres() -> Iterator[Postgres]:
                 server.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _unprivileged(folder: Path) -> dict[str, Any]:
-    """Options to run as an unprivileged user: PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
 def _binaries(folder: Path, user: dict[str, Any]) -> Path:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,15 @@ def needs(packages: str, *wanted: str | Path) -> None:
     """
     if missing := [str(one) for one in wanted if not _found(one)]:
         pytest.skip(f"not installed: {', '.join(missing)}; to install: sudo apt-get install {packages}")
+
+
+def unprivileged(folder: Path) -> dict[str, Any]:
+    """Options of a process that runs as an unprivileged user and owns the folder: database servers refuse root."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
 def _found(wanted: str | Path) -> bool:

@@ -9,7 +9,7 @@ from offloop.errors import BadInput
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.rows import Rows
 
-Dialect = Literal["SQLite", "PostgreSQL", "MongoDB", "Redis"]
+Dialect = Literal["SQLite", "PostgreSQL", "MySQL", "MongoDB", "Redis"]
 """The product, as named in messages."""
 
 MAX_TABLES = 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Self
 
+from offloop.errors import SettingsError
 from offloop.settings import Settings
 from offloop_server.io.catalogue import Catalogue
 from offloop_server.io.connections import Connections
@@ -31,6 +32,8 @@ class Databases:
             "sqlite": lambda _name, url: SQLite(path_of(url), self._threads),
             "postgresql": PostgreSQL,
             "postgres": PostgreSQL,
+            "mysql": _mysql,
+            "mariadb": _mysql,
         }
         self._drivers = {name: makers[url.partition("://")[0]](name, url) for name, url in settings.sql.items()}
         self.sql = Connections(self._drivers)
@@ -45,3 +48,14 @@ class Databases:
         for driver in self._drivers.values():
             await driver.close()
         await self._threads.close()
+
+
+def _mysql(name: str, url: str) -> Driver:
+    # Imported here: a front end without such a connection does not load its library.
+    from offloop_server.io.sql.mysql.database import MySQL  # noqa: PLC0415
+
+    try:
+        return MySQL(name, url)
+    except ValueError as error:
+        message = f"OFFLOOP_SQL_{name.upper()}: {error}; write mysql://user:password@host:port/database"
+        raise SettingsError(message) from None

@@ -49,7 +49,7 @@ class SqlSource(Model):
     connection: Annotated[str, Field(max_length=40)] | None = Field(
         None, description="May be left out where there is only one."
     )
-    parameters: Values = Field(default_factory=list, description="As for query_records and query_postgres.")
+    parameters: Values = Field(default_factory=list, description="As for query_records, query_postgres, query_mysql.")
     max_rows: Annotated[int, Field(ge=1, le=INLINE_ROWS)] = 100
 
 

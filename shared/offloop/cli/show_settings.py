@@ -54,7 +54,9 @@ def masked(name: str, value: Any) -> Any:
     if isinstance(value, str) and name.endswith("_url"):
         return re.sub(r"(?<=:)[^:/@]*(?=@)", "***", value)
     if name == "sql":
-        return {key: url if url.startswith("sqlite:") else "postgresql://***" for key, url in value.items()}
+        return {
+            key: url if url.startswith("sqlite:") else f"{url.partition('://')[0]}://***" for key, url in value.items()
+        }
     if isinstance(value, dict):
         return {key: str(item) for key, item in value.items()}
     if isinstance(value, tuple):

@@ -23,7 +23,7 @@ class QueryArguments(ResultArguments):
     parameters: Values = Field(
         default_factory=list,
         description="Values of the statement's placeholders. SQLite: a list for ?, an object for :name. PostgreSQL: "
-        'a list for $1, $2, … Bytes are written {"base64": "…"}.',
+        'a list for $1, $2, … MySQL: a list for ?. Bytes are written {"base64": "…"}.',
     )
     table: Name | None = Field(None, description="Instead of sql: read this table.")
     schema_name: Name | None = Field(None, description="With table: its schema.")

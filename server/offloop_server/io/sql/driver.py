@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from offloop.errors import BadInput, Unavailable
+from offloop.errors import BadInput, Busy, LimitExceeded, Unavailable
 from offloop_server.io.catalogue import Dialect, Shape, Table
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.rows import Rows
@@ -50,6 +50,13 @@ class Driver(Protocol):
     def placeholder(self, number: int) -> str:
         """The placeholder of a parameter, ``$1`` or ``?``; numbers start at 1 and follow the order of the statement."""
 
+    def quoted(self, name: str) -> str:
+        """A quoted identifier; no content of `name` can end it.
+
+        Raises:
+            BadInput: the name is empty or contains a NUL.
+        """
+
     async def tables(self, deadline: Deadline) -> list[Table]:
         """The readable tables, sorted by schema and name; at most `MAX_TABLES`.
 
@@ -76,8 +83,12 @@ class Driver(Protocol):
         """
 
 
-def quoted(name: str) -> str:
+def quoted(name: str, mark: str = '"') -> str:
     """A quoted SQL identifier; no content of `name` can end it.
+
+    Args:
+        name: name of a table, column or schema.
+        mark: quotation mark of the dialect.
 
     Raises:
         BadInput: the name is empty or contains a NUL.
@@ -85,7 +96,7 @@ def quoted(name: str) -> str:
     if not name or "\0" in name:
         message = f"{name!r} cannot be the name of a table or column: give the name as list_tables shows it."
         raise BadInput(message)
-    return '"' + name.replace('"', '""') + '"'
+    return mark + name.replace(mark, mark * 2) + mark
 
 
 def no_rows(dialect: Dialect) -> BadInput:
@@ -99,6 +110,26 @@ def no_rows(dialect: Dialect) -> BadInput:
 def locked(dialect: Dialect) -> Unavailable:
     """The error for a read that waited too long for a lock."""
     return Unavailable(f"The {dialect} data is locked by a writer, and stayed so. Nothing was read; try again.")
+
+
+def all_busy(deadline: Deadline) -> Busy:
+    """The error for a query that waited for a connection until its deadline."""
+    message = f"All connections to the database were busy for {deadline.seconds:g} s; nothing was read. Retry."
+    return Busy(message, retry_after=deadline.seconds)
+
+
+def no_answer(dialect: Dialect, reason: str) -> Unavailable:
+    """The error for a database that cannot be reached; `reason` is a code or the name of an error."""
+    return Unavailable(f"The {dialect} database does not answer ({reason}). Try again later.")
+
+
+def row_too_large(limit: int, part: str) -> LimitExceeded:
+    """The error for a row of more than `limit` bytes; `part` is an expression for a part of a value."""
+    message = (
+        f"A row is too large: one row may have {limit >> 20} MiB. Select fewer columns, or a part of a long one, such "
+        f"as {part}."
+    )
+    return LimitExceeded(message)
 
 
 def with_bytes(parameters: Parameters) -> Parameters:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from offloop.errors import BadInput
-from offloop_server.io.sql.driver import Driver, Query, quoted
+from offloop_server.io.sql.driver import Driver, Query
 
 _MAX_FILTERS = 200
 """Values and conditions of one statement."""
@@ -24,7 +24,7 @@ def select(  # noqa: PLR0913 -- the parts of a SELECT; all but the first two by 
     """Build the statement; every name is quoted and every value is a parameter.
 
     Args:
-        driver: decides the form of the placeholders.
+        driver: decides the form of placeholders and quoted names.
         table: name of the table.
         schema: schema of the table; the database's search path without it.
         columns: columns to read; all without it.
@@ -36,22 +36,24 @@ def select(  # noqa: PLR0913 -- the parts of a SELECT; all but the first two by 
         BadInput: a name is not valid, or there are too many values.
     """
     parameters: list[Any] = []
-    source = f"{quoted(schema)}.{quoted(table)}" if schema else quoted(table)
-    sql = f"SELECT {', '.join(_column(table, name) for name in columns or ()) or '*'} FROM {source}"  # noqa: S608 -- names are quoted
+    source = f"{driver.quoted(schema)}.{driver.quoted(table)}" if schema else driver.quoted(table)
+    sql = f"SELECT {', '.join(_column(driver, table, name) for name in columns or ()) or '*'} FROM {source}"  # noqa: S608 -- names are quoted
     if where:
-        conditions = (_condition(driver, _column(table, name), value, parameters) for name, value in where.items())
+        conditions = (
+            _condition(driver, _column(driver, table, name), value, parameters) for name, value in where.items()
+        )
         sql += f" WHERE {' AND '.join(conditions)}"
     if order_by:
-        sql += f" ORDER BY {', '.join(_sort_key(table, entry) for entry in order_by)}"
+        sql += f" ORDER BY {', '.join(_sort_key(driver, table, entry) for entry in order_by)}"
     if len(parameters) > _MAX_FILTERS:
         message = f"where has {len(parameters)} values, more than {_MAX_FILTERS}: ask in several calls, or write SQL."
         raise BadInput(message)
     return Query(sql, parameters, explain)
 
 
-def _column(table: str, name: str) -> str:
+def _column(driver: Driver, table: str, name: str) -> str:
     # Qualified: SQLite reads an unqualified "word" that is no column as a string.
-    return f"{quoted(table)}.{quoted(name)}"
+    return f"{driver.quoted(table)}.{driver.quoted(name)}"
 
 
 def _condition(driver: Driver, column: str, value: Any, parameters: list[Any]) -> str:
@@ -64,5 +66,5 @@ def _condition(driver: Driver, column: str, value: Any, parameters: list[Any]) -
     return f"{column} IN ({holders})" if isinstance(value, list) else f"{column} = {holders}"
 
 
-def _sort_key(table: str, entry: str) -> str:
-    return f"{_column(table, entry.removeprefix('-'))}{' DESC' if entry.startswith('-') else ''}"
+def _sort_key(driver: Driver, table: str, entry: str) -> str:
+    return f"{_column(driver, table, entry.removeprefix('-'))}{' DESC' if entry.startswith('-') else ''}"

@@ -1,4 +1,4 @@
-"""SQL tools: query_records and query_postgres; each is listed where such a database is configured."""
+"""SQL tools: query_records, query_postgres and query_mysql; each is listed where such a database is configured."""
 
 from __future__ import annotations
 
@@ -56,7 +56,18 @@ class QueryPostgres(_Query):
     dialect = "PostgreSQL"
 
 
-_TOOLS: tuple[type[_Query], ...] = (QueryRecords, QueryPostgres)
+class QueryMySQL(_Query):
+    """Queries of MySQL and MariaDB connections."""
+
+    name = "query_mysql"
+    description = (
+        "Read rows of a MySQL or MariaDB connection: one SELECT with ? parameters, or a table with where and order_by. "
+        "Never writes. Stops at max_rows, max_bytes and timeout_seconds; save=true makes a file of up to 100000 rows."
+    )
+    dialect = "MySQL"
+
+
+_TOOLS: tuple[type[_Query], ...] = (QueryRecords, QueryPostgres, QueryMySQL)
 
 
 def sql_tools(services: Services, connections: Connections[Driver], queries: Queries) -> list[AnyTool]:

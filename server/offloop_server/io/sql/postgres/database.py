@@ -10,11 +10,11 @@ from typing import Any, Final
 import asyncpg
 
 from offloop import logs
-from offloop.errors import BadInput, LimitExceeded, OffloopError, Unavailable
+from offloop.errors import BadInput, OffloopError
 from offloop_server.io.catalogue import MAX_TABLES, Dialect, Shape, Table, no_table
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.rows import Rows
-from offloop_server.io.sql.driver import Query, locked, no_rows, with_bytes
+from offloop_server.io.sql.driver import Query, locked, no_answer, no_rows, quoted, row_too_large, with_bytes
 from offloop_server.io.sql.postgres import catalogue
 from offloop_server.io.sql.postgres.pool import ConnectionPool
 from offloop_server.io.sql.postgres.session import INVALID_STATE, MAX_FETCH, Session
@@ -54,6 +54,9 @@ class PostgreSQL:
 
     def placeholder(self, number: int) -> str:
         return f"${number}"
+
+    def quoted(self, name: str) -> str:
+        return quoted(name)
 
     async def tables(self, deadline: Deadline) -> list[Table]:
         async with self._reading(deadline) as session:
@@ -98,11 +101,7 @@ class PostgreSQL:
     def _explained(self, error: Exception, session: Session | None, deadline: Deadline) -> OffloopError:
         """The error for the caller; it contains no address and no login."""
         if session is not None and session.meter.exceeded:
-            message = (
-                f"A row is too large: one row may have {MAX_FETCH >> 20} MiB. Select fewer columns, or a part of a "
-                "long one, such as left(text, 1000)."
-            )
-            return LimitExceeded(message)
+            return row_too_large(MAX_FETCH, "left(text, 1000)")
         state = getattr(error, "sqlstate", None) or ""
         late = isinstance(error, TimeoutError) and (session is not None or not deadline.left)
         if state == _CANCELLED or late:
@@ -112,8 +111,7 @@ class PostgreSQL:
         not_sent = session is None or isinstance(error, OSError) or state.startswith(_GONE)
         if not_sent or isinstance(error, asyncpg.PostgresConnectionError):
             log.warning("database does not answer", connection=self._name, error=type(error).__name__, state=state)
-            message = f"The PostgreSQL database does not answer ({state or type(error).__name__}). Try again later."
-            return Unavailable(message)
+            return no_answer(self.dialect, state or type(error).__name__)
         return BadInput(f"PostgreSQL refuses the statement: {_reason(error, state)}")
 
 

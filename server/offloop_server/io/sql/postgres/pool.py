@@ -15,8 +15,9 @@ import anyio
 import asyncpg
 
 from offloop import logs
-from offloop.errors import Busy, Unavailable
+from offloop.errors import Unavailable
 from offloop_server.io.deadline import Deadline
+from offloop_server.io.sql.driver import all_busy
 from offloop_server.io.sql.postgres import catalogue
 from offloop_server.io.sql.postgres.session import INVALID_STATE, Session, connect
 
@@ -106,8 +107,7 @@ class ConnectionPool:
         except TimeoutError:
             if pool.get_size() < pool.get_max_size():  # waited for the server, not for other queries
                 raise ConnectionError from None
-            message = f"All connections to the database were busy for {deadline.seconds:g} s; nothing was read. Retry."
-            raise Busy(message, retry_after=deadline.seconds) from None
+            raise all_busy(deadline) from None
         session: Session = proxy._con  # noqa: SLF001 -- the proxy hides the attributes of our subclass
         try:
             session.meter.reset()

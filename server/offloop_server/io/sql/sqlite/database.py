@@ -102,6 +102,9 @@ class SQLite:
     def placeholder(self, number: int) -> str:  # noqa: ARG002 -- `?` counts by itself; of `?1` some Pythons 3.12 warn
         return "?"
 
+    def quoted(self, name: str) -> str:
+        return quoted(name)
+
     async def tables(self, deadline: Deadline) -> list[Table]:
         return await self._read(_tables, deadline)
 

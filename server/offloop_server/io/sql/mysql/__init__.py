@@ -1,0 +1,1 @@
+"""MySQL and MariaDB: driver, connection pool, session, binary protocol and catalogue."""

@@ -1,0 +1,271 @@
+"""MySQL session: login, prepared statements, rows as they arrive; a bound on the bytes of one answer.
+
+aiomysql opens the connection and knows text commands only. Prepared statements are what the guards rest on: a server
+prepares one statement alone, says whether it gives rows before it runs, and takes parameters as values.
+"""
+
+from __future__ import annotations
+
+import ssl
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiomysql
+from pymysql.constants import CLIENT, COMMAND
+from pymysql.err import MySQLError, OperationalError, raise_mysql_exception
+
+from offloop_server.io.sql.mysql.address import Address
+from offloop_server.io.sql.mysql.binary import Field, field_of, packed
+
+MAX_FETCH: Final = 4 << 20
+"""Bytes of one row, and of one answer without its rows."""
+CONNECT_SECONDS: Final = 10.0
+
+_READ_BYTES: Final = 256 << 10
+_HEADER: Final = 4
+"""Bytes in front of each packet: three of its length, one of its number."""
+_ERROR: Final = 0xFF
+_END: Final = 0xFE
+"""First bytes of packets that are no rows."""
+_END_LENGTH: Final = 9
+"""A packet that begins like the end of the rows is the end if it is shorter."""
+_RESET_CONNECTION: Final = 0x1F
+_NO_TLS: Final = 2026
+_PLUGIN: Final = 2059
+_INSECURE: Final = 2061
+"""Error numbers of MySQL's own clients: TLS failed, a method of login is not supported, or needs TLS."""
+_NO_KEY: Final = b"none"
+"""A public key that encrypts nothing: without TLS, a key of the server proves nothing, and is not asked for."""
+
+
+class AnswerTooLargeError(Exception):
+    """A packet, or an answer without its rows, exceeds `MAX_FETCH`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A prepared statement.
+
+    Attributes:
+        number: number in the session.
+        parameters: number of its placeholders.
+        columns: number of columns; 0 if it gives no rows.
+    """
+
+    number: int
+    parameters: int
+    columns: int
+
+
+class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql ships no types
+    """One connection.
+
+    Args:
+        address: server and login.
+        tls: context of TLS; ``None`` for none.
+
+    Attributes:
+        busy: a command was sent whose answer has not been read to its end.
+    """
+
+    def __init__(self, address: Address, tls: ssl.SSLContext | None) -> None:
+        super().__init__(
+            host=address.host,
+            port=address.port,
+            user=address.user,
+            password=address.password.encode().decode("latin-1"),  # aiomysql sends latin-1, servers expect UTF-8
+            db=address.database or None,
+            unix_socket=address.socket,
+            charset="utf8mb4",
+            ssl=tls,
+            connect_timeout=CONNECT_SECONDS,
+            autocommit=None,
+            program_name="offloop",
+            server_public_key=_NO_KEY,
+        )
+        self.client_flag &= ~(CLIENT.MULTI_STATEMENTS | CLIENT.LOCAL_FILES)
+        self.busy = False
+        self._requires_tls = address.requires_tls
+        self._received = 0
+        self._rest = b""
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Whether the server is a MariaDB."""
+        return "MariaDB" in self.server_version
+
+    async def open(self) -> None:
+        """Connect and log in.
+
+        Raises:
+            MySQLError: the server does not answer or refuses the login.
+        """
+        try:
+            await self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def abandon(self) -> None:
+        """Close the connection; the server has nothing of a caller's on it."""
+        self.busy = False
+        self.close()
+
+    def quit(self) -> None:
+        """Take leave of the server and close the connection, without waiting."""
+        if not self.closed:
+            self._write_bytes(b"\x01\x00\x00\x00" + bytes([COMMAND.COM_QUIT]))
+        self.abandon()
+
+    async def command(self, sql: str) -> None:
+        """Run a statement of ours that gives no rows.
+
+        Raises:
+            MySQLError: the server refuses it, or the connection is lost.
+        """
+        with self._exchange():
+            await self._execute_command(COMMAND.COM_QUERY, sql.encode())
+            await self._read_ok_packet()
+
+    async def reset(self) -> None:
+        """Give the session the state of a new one: no transaction, lock, variable, statement or temporary table.
+
+        Raises:
+            MySQLError: as for `command`.
+        """
+        with self._exchange():
+            await self._execute_command(_RESET_CONNECTION, b"")
+            await self._read_ok_packet()
+
+    async def prepare(self, sql: str) -> Statement:
+        """Have the server parse one statement.
+
+        Raises:
+            MySQLError: as for `command`.
+            UnicodeEncodeError: the statement has half of a surrogate pair in it.
+        """
+        with self._exchange():
+            await self._execute_command(COMMAND.COM_STMT_PREPARE, sql.encode())
+            answer = await self._read_packet()
+            _, number, columns, parameters = struct.unpack_from("<BIHH", answer.get_all_data())
+            for count in (parameters, columns):  # the definitions of the columns come again with the rows
+                for _ in range(count + 1 if count else 0):
+                    await self._read_packet()
+        return Statement(number, parameters, columns)
+
+    async def execute(self, statement: Statement, parameters: Sequence[Any]) -> list[Field]:
+        """Run a prepared statement; its rows follow with `packets`.
+
+        Raises:
+            BadInput: a parameter cannot be sent.
+            MySQLError: as for `command`.
+        """
+        values = packed(parameters)
+        with self._exchange(answered=False):
+            await self._execute_command(COMMAND.COM_STMT_EXECUTE, struct.pack("<IBI", statement.number, 0, 1) + values)
+            count = (await self._read_packet()).read_length_encoded_integer()
+            if not count:  # no rows after all, or a request for a file of ours
+                self.close()
+                raise OperationalError(0, "the statement gave no rows")
+            fields = [field_of((await self._read_packet()).get_all_data()) for _ in range(count)]
+            await self._read_packet()
+        self._rest = b""
+        return fields
+
+    async def packets(self) -> list[bytes]:
+        """The next rows, in the server's form; fewer than arrived if the end is among them, none after it.
+
+        Raises:
+            AnswerTooLargeError: a row is longer than `MAX_FETCH`.
+            MySQLError: the server ended the statement, or the connection is lost.
+        """
+        rows: list[bytes] = []
+        while self.busy and not rows:
+            data = await self._reader.read(_READ_BYTES)
+            if not data:
+                self.close()
+                raise OperationalError(2013, "Lost connection to MySQL server during query")
+            rows = self._split(self._rest + data)
+        return rows
+
+    def _split(self, data: bytes) -> list[bytes]:
+        """Cut data into packets, up to the end of the rows; keeps the beginning of an incomplete one."""
+        rows: list[bytes] = []
+        at = 0
+        while len(data) - at >= _HEADER:
+            length = int.from_bytes(data[at : at + 3], "little")
+            if length > MAX_FETCH:
+                raise AnswerTooLargeError
+            begin, at_next = at + _HEADER, at + _HEADER + length
+            if at_next > len(data):
+                break
+            packet, at = data[begin:at_next], at_next
+            if packet[0] == _ERROR:
+                self.busy = False
+                raise_mysql_exception(packet)
+            if packet[0] == _END and length < _END_LENGTH:
+                self.busy = False
+                break
+            rows.append(packet)
+        self._rest = data[at:]
+        return rows
+
+    @contextmanager
+    def _exchange(self, *, answered: bool = True) -> Iterator[None]:
+        """Count the answer's bytes, and note whether it has been read to its end."""
+        self.busy, self._received = True, 0
+        try:
+            yield
+        except MySQLError:  # a refusal is a whole answer; aiomysql has closed a connection that is lost
+            self.busy = False
+            raise
+        if answered:
+            self.busy = False
+
+    async def _read_bytes(self, num_bytes: int) -> bytes:
+        # aiomysql buffers an answer of any size until it is complete, and one value may have a gigabyte.
+        self._received += num_bytes
+        if self._received > MAX_FETCH:
+            self.close()
+            raise AnswerTooLargeError
+        data: bytes = await super()._read_bytes(num_bytes)
+        return data
+
+    async def _request_authentication(self) -> None:
+        # Both before anything is sent: the second would get the password as it is.
+        if self._requires_tls and not self.server_capabilities & CLIENT.SSL:
+            raise OperationalError(_NO_TLS, "TLS is required, but the server does not offer it")
+        if self._server_auth_plugin == "mysql_clear_password":
+            raise OperationalError(_PLUGIN, "passwords are never sent in clear")
+        await super()._request_authentication()
+
+    async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
+        if plugin_name in (b"mysql_clear_password", b"mysql_old_password"):
+            raise OperationalError(_PLUGIN, "passwords are never sent in clear")
+        return await super()._process_auth(plugin_name, auth_packet)
+
+    async def sha256_password_auth(self, pkt: Any) -> Any:
+        if not self._secure:
+            raise OperationalError(_INSECURE, "sha256_password needs TLS or a Unix socket")
+        return await super().sha256_password_auth(pkt)
+
+    async def caching_sha2_password_auth(self, pkt: Any) -> Any:
+        try:
+            return await super().caching_sha2_password_auth(pkt)
+        except ValueError:  # of the public key
+            raise OperationalError(_INSECURE, "caching_sha2_password needs TLS or a Unix socket") from None
+
+
+async def connect(address: Address) -> Session:
+    """Open a session.
+
+    Raises:
+        MySQLError: as for `Session.open`.
+        OSError: a file of certificates cannot be read.
+    """
+    session = Session(address, address.tls())
+    await session.open()
+    return session
