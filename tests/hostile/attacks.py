@@ -99,6 +99,23 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
     "PostgreSQL: what a session remembers": (
         "tests/server/io/sql/test_postgres.py::test_a_connection_keeps_no_state_of_the_query_before",
     ),
+    "MySQL: writing, several statements, files": (
+        "tests/server/io/sql/mysql/test_guards.py::test_no_way_to_write_or_to_leave_the_database_is_open",
+        "tests/server/io/sql/mysql/test_guards.py::test_files_of_the_host_are_not_read",
+        "tests/server/io/sql/mysql/test_types.py::test_parameters_are_values_in_every_mode_of_the_server",
+    ),
+    "MySQL: queries and rows without end": (
+        "tests/server/io/sql/mysql/test_guards.py::test_bombs_end_in_time_with_a_clear_error",
+        "tests/server/io/sql/mysql/test_guards.py::test_endless_rows_are_read_up_to_the_cap",
+    ),
+    "MySQL: what a session remembers": (
+        "tests/server/io/sql/mysql/test_pool.py::test_a_connection_keeps_no_state_of_the_query_before",
+    ),
+    "MySQL: servers that ask for the password or for files": (
+        "tests/server/io/sql/mysql/test_rogue.py::test_no_server_gets_the_password_in_clear",
+        "tests/server/io/sql/mysql/test_rogue.py::test_no_server_gets_a_file",
+        "tests/server/io/sql/mysql/test_rogue.py::test_a_packet_without_end_takes_no_memory",
+    ),
     "templates that reach out of their sandbox": ("render_pdf: a template that evaluates*",),
     "templates that never end": ("render_pdf: a loop*", "render_pdf: a macro that calls itself"),
     "raw HTML in Markdown": (

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.hosts.receiver import Receiver, receiving
+from support.mariadb import MariaDB
 from support.postgres import Postgres
 from support.stack.full import DATABASE, full
 from support.stack.gates import Gate
@@ -35,9 +36,9 @@ def receiver() -> Iterator[Receiver]:
 def full_stack(temporary: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A front end with all features and a worker, shared: a test breaks only guests, which it adds itself.
 
-    Without PostgreSQL the stack has one database less, and only the tests that ask for it are skipped.
+    Without PostgreSQL or MariaDB the stack has one database less, and only the tests that ask for it are skipped.
     """
-    with full(temporary, _database(request)) as stack:
+    with full(temporary, {**_postgres(request), **_mariadb(request)}) as stack:
         yield stack
 
 
@@ -48,10 +49,19 @@ def keyless(stack: Stack) -> Iterator[FrontEnd]:
         yield front_end
 
 
-def _database(request: pytest.FixtureRequest) -> str | None:
+def _postgres(request: pytest.FixtureRequest) -> dict[str, str]:
     try:
         postgres: Postgres = request.getfixturevalue("postgres")
     except pytest.skip.Exception:
-        return None
+        return {}
     asyncio.run(postgres.execute(f"CREATE DATABASE {DATABASE}"))
-    return postgres.url(database=DATABASE)
+    return {"pg": postgres.url(database=DATABASE)}
+
+
+def _mariadb(request: pytest.FixtureRequest) -> dict[str, str]:
+    try:
+        mariadb: MariaDB = request.getfixturevalue("mariadb")
+    except pytest.skip.Exception:
+        return {}
+    asyncio.run(mariadb.execute(f"CREATE DATABASE {DATABASE}"))
+    return {"my": mariadb.url(database=DATABASE)}

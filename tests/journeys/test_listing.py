@@ -37,6 +37,7 @@ EVERYTHING = {
     "fetch_hosts": "*",
     "sql_notes": "sqlite:////nowhere/notes.db",
     "sql_more": "postgresql://nobody@localhost/x",
+    "sql_most": "mysql://nobody@localhost/x",
 }
 
 
@@ -70,7 +71,9 @@ async def test_all_tools_together_stay_within_the_size_limit(connect: Connect) -
         result = await client.list_tools()
     beds = {kind.name for kind in catalogue.kinds_in(stack_jobs)}
     tools = [tool for tool in result.tools if tool.name not in beds]
-    assert {"http_get", "query_records", "query_postgres", "gather_sources"} <= {tool.name for tool in tools}
+    assert {"http_get", "query_records", "query_postgres", "query_mysql", "gather_sources"} <= {
+        tool.name for tool in tools
+    }
     assert sum(len(tool.model_dump_json(by_alias=True, exclude_none=True)) for tool in tools) <= MAX_BYTES
     parts = [(tool.name, tool.description, tool.input_schema) for tool in tools]
     assert len(json.dumps(parts)) <= MAX_FOR_MODELS

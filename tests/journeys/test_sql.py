@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from support.mariadb import MariaDB
 from support.postgres import Postgres
 from support.stack.client import begin_call
 from support.stack.guests import guest_front_end
@@ -49,6 +50,50 @@ async def test_databases_are_listed_described_read_and_saved(full_stack: Stack, 
             },
         )
         assert [both.data["data"][name]["rows"] for name in "ab"] == [[{"a": 1}], [{"b": 2}]]
+
+
+async def test_mysql_is_listed_described_read_and_saved(full_stack: Stack, mariadb: MariaDB) -> None:
+    await mariadb.execute("CREATE TABLE notes (id integer PRIMARY KEY, note text)", database="journeys")
+    await mariadb.execute("INSERT INTO notes VALUES (1, 'first')", database="journeys")
+    async with full_stack.client() as caller:
+        assert {"list_tables", "describe_table", "query_mysql"} <= set(await caller.tools())
+        tables = (await caller.call("list_tables", connection="my")).data["tables"]
+        assert ["journeys", "notes"] in [[table["schema_name"], table["name"]] for table in tables]
+        shape = (await caller.call("describe_table", connection="my", table="notes", sample_rows=1)).data
+        assert (shape["columns"][0]["type"], shape["sample"]) == ("int(11)", [{"id": 1, "note": "first"}])
+        answer = await caller.call("query_mysql", sql="SELECT note FROM notes WHERE id = ?", parameters=[1])
+        assert answer.data["rows"] == [{"note": "first"}]
+        saved = await caller.call("query_mysql", table="notes", save=True)
+        assert await caller.download(saved.data["artifact"]) == b"id,note\r\n1,first\r\n"
+        for sql in (
+            "DELETE FROM notes",
+            "SELECT 1; SELECT 2",
+            "SELECT 1 INTO OUTFILE '/tmp/x'",
+            "OPTIMIZE TABLE notes",
+        ):
+            assert (await caller.call("query_mysql", sql=sql)).is_error
+        slow = await caller.call("query_mysql", sql="SELECT SLEEP(40)", timeout_seconds=0.5)
+        assert slow.is_error
+        gathered = await caller.call("gather_sources", sources={"a": {"query": "SELECT 1 AS a", "connection": "my"}})
+        assert gathered.data["data"]["a"]["rows"] == [{"a": 1}]
+
+
+async def test_a_disconnected_client_leaves_no_statement_in_mysql(full_stack: Stack, mariadb: MariaDB) -> None:
+    endpoint = full_stack.front_ends[0].endpoint
+    sql = "SELECT SLEEP(40) FROM information_schema.tables"
+    sleeping = "SELECT count(*) FROM information_schema.processlist WHERE db = 'journeys' AND command <> 'Sleep'"
+    arguments = {"sql": sql, "timeout_seconds": 40}
+    connection = await asyncio.to_thread(begin_call, endpoint, full_stack.new_key(), "query_mysql", arguments)
+
+    async def runs() -> bool:
+        return await mariadb.fetch(sleeping) == [(1,)]
+
+    async def ended() -> bool:
+        return await mariadb.fetch(sleeping) == [(0,)]
+
+    await eventually(runs, "the query runs")
+    connection.close()
+    await eventually(ended, "the query has ended")
 
 
 async def test_a_disconnected_client_leaves_no_query(full_stack: Stack, postgres: Postgres) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from offloop import settings
-from offloop.cli.show_settings import describe
+from offloop.cli.show_settings import describe, masked
 from offloop.errors import SettingsError
 from offloop.settings import Settings
 
@@ -131,7 +131,7 @@ def test_every_variable_of_that_prefix_is_a_connection_of_that_name() -> None:
         ("1ST", "sqlite:////a.db"),
         ("A-B", "sqlite:////a.db"),
         ("X" * 33, "sqlite:////a.db"),
-        ("SHOP", "mysql://reader:very-secret@host/shop"),
+        ("SHOP", "oracle://reader:very-secret@host/shop"),
         ("SHOP", "very-secret"),
         ("SHOP", "sqlite:///very-secret.db"),
         ("SHOP", "sqlite:////"),
@@ -148,6 +148,7 @@ def test_the_address_of_a_database_is_masked() -> None:
     assert "very-secret" not in repr(loaded)
     [row] = [row for row in describe(loaded) if row["name"] == "OFFLOOP_SQL_<NAME>"]
     assert row["value"] == {"shop": "postgresql://***"}
+    assert masked("sql", {"shop": "mysql://reader:very-secret@host/shop"}) == {"shop": "mysql://***"}
 
 
 def test_families_are_checked_and_a_misspelt_one_is_suggested() -> None:

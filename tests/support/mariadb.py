@@ -15,13 +15,25 @@ from typing import Any
 import aiomysql
 import pytest
 
+from offloop_server.io.deadline import Deadline
+from offloop_server.io.results.rows import Rows
+from offloop_server.io.sql.driver import Query
+from offloop_server.io.sql.mysql.database import MySQL
 from support.certificates import certificate
 from support.programs import needs, unprivileged
+from support.waiting import eventually
 
 ROOT = "root"
 """The administrator; no tool connects with it."""
 READER = "reader"
 """A user that may log in and read everything."""
+WRITER = "writer"
+"""A user that may write to `ATTACKED`."""
+ATTACKED = "attacked"
+"""The database that the tests of the driver attack."""
+OPEN = "SELECT id FROM information_schema.processlist WHERE db = %s"
+"""Connections to a database."""
+_RUNNING = "SELECT count(*) FROM information_schema.processlist WHERE db = %s AND command <> 'Sleep'"
 PASSWORD = "a very:secret/pass@word"  # noqa: S105 -- of a temporary server
 HOST = "localhost"
 """The name in the server's certificate."""
@@ -127,6 +139,22 @@ def mariadb() -> Iterator[MariaDB]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def read(database: MySQL, sql: str, *parameters: Any, seconds: float = 30, **caps: int) -> Rows:
+    """The rows of a query."""
+    rows = Rows(**{"max_rows": 100, "max_bytes": 1 << 20, **caps})
+    await database.run(Query(sql, list(parameters)), rows, Deadline(seconds))
+    return rows
+
+
+async def running(server: MariaDB, count: int) -> None:
+    """Wait until that many statements run in `ATTACKED`."""
+
+    async def as_many() -> bool:
+        return await server.fetch(_RUNNING, ATTACKED) == [(count,)]
+
+    await eventually(as_many, f"{count} statements run")
 
 
 def _answers(port: int) -> bool:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-LIBRARIES = ("aiohttp", "asyncpg", "markdownify")
+LIBRARIES = ("aiohttp", "aiomysql", "asyncpg", "markdownify", "pymysql")
 
 
 PROGRAM = f"""
@@ -27,9 +27,15 @@ print(json.dumps([asyncio.run(loaded_after(variables)) for variables in json.loa
 
 @pytest.mark.slow
 def test_a_front_end_loads_libraries_of_outside_sources_only_where_one_is_configured() -> None:
-    """Without a source, then with one, in one new interpreter: this one has loaded everything."""
-    variables: list[dict[str, str]] = [{}, {"OFFLOOP_FETCH_HOSTS": "example.org"}]
+    """Without a source, then with one, then with MySQL, in one new interpreter: this one has loaded everything."""
+    variables: list[dict[str, str]] = [
+        {},
+        {"OFFLOOP_FETCH_HOSTS": "example.org"},
+        {"OFFLOOP_SQL_A": "mysql://reader@localhost/a"},
+    ]
     answer = subprocess.check_output([sys.executable, "-c", PROGRAM, json.dumps(variables)], text=True)
-    without, with_a_source = json.loads(answer)
+    without, with_a_source, with_mysql = json.loads(answer)
     assert without == []
     assert "aiohttp" in with_a_source
+    assert "aiomysql" not in with_a_source
+    assert "aiomysql" in with_mysql

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from support.jobs import stack_tools
 from support.stack.stack import Stack
 
 DATABASE = "journeys"
-"""The PostgreSQL database of the connection ``pg``; the SQLite database ``lite`` has a table of notes."""
+"""The database of the connections ``pg`` and ``my``; the SQLite database ``lite`` has a table of notes."""
 MAX_QUEUED = 4
 """Jobs that a principal may have in a queue."""
 PUBLIC_URL = "http://127.0.0.1:1"
@@ -29,11 +29,10 @@ PIXEL = (
 
 
 @contextmanager
-def full(temporary: Path, postgres: str | None) -> Iterator[Stack]:
-    """A front end and a worker; `postgres` is the URL of `DATABASE`, if there is one."""
+def full(temporary: Path, databases: Mapping[str, Any]) -> Iterator[Stack]:
+    """A front end and a worker; `databases` has the URLs of `DATABASE` by connection."""
     database = temporary / "full.db"
     _write_notes(database)
-    optional: dict[str, Any] = {"sql_pg": postgres} if postgres else {}
     stack = Stack(
         temporary / "full",
         persistent=True,
@@ -48,7 +47,7 @@ def full(temporary: Path, postgres: str | None) -> Iterator[Stack]:
         sql_lite=f"sqlite:///{database}",
         query_threads=1,
         query_seconds=50,
-        **optional,
+        **{f"sql_{name}": url for name, url in databases.items()},
     )
     try:
         shutil.copy(str(stack_tools.__file__), stack.folder / "modules" / "stack_tools.py")

@@ -25,6 +25,7 @@ from offloop_server.io.results.reads import Reads
 from offloop_server.io.sql.queries import Queries
 from offloop_server.io.sql.tools import sql_tools
 from offloop_server.toolkit.services import AnyTool
+from support.mariadb import MariaDB
 from support.postgres import Postgres
 from support.services import only, principal
 
@@ -135,6 +136,21 @@ async def test_postgres_answers_in_the_same_shape(make: Make, postgres: Postgres
     assert (await tools.call("describe_table", table="shaped"))["table"]["schema_name"] == "public"
     plan = await tools.call("query_postgres", sql="SELECT * FROM shaped", explain=True)
     assert "Scan" in plan["rows"][0]["QUERY PLAN"]
+
+
+async def test_mysql_answers_in_the_same_shape(make: Make, mariadb: MariaDB) -> None:
+    await mariadb.execute(
+        "CREATE DATABASE IF NOT EXISTS shaped", "CREATE OR REPLACE TABLE shaped.t (a integer PRIMARY KEY, `b``c` text)"
+    )
+    tools = await make(sql_my=mariadb.url(database="shaped").replace("mysql:", "mariadb:"))
+    answer = await tools.call("query_mysql", sql="SELECT ? AS a, 1.50 AS b", parameters=[7])
+    assert answer["rows"] == [{"a": 7, "b": "1.50"}]
+    assert answer["columns"] == [{"name": "a", "type": "bigint"}, {"name": "b", "type": "decimal"}]
+    parts = {"columns": ["b`c"], "where": {"a": [1, 2]}, "order_by": ["-b`c"]}
+    assert (await tools.call("query_mysql", table="t", schema_name="shaped", **parts))["row_count"] == 0
+    assert (await tools.call("describe_table", table="t"))["table"]["schema_name"] == "shaped"
+    assert "shaped" in {table["schema_name"] for table in (await tools.call("list_tables"))["tables"]}
+    assert (await tools.call("query_mysql", table="t", explain=True))["rows"][0]["table"] == "t"
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ _NOT_READING: Final = (
 _LOGIN: Final = re.compile(r"(?:user )?'[^']*'@'[^']*'")
 _FILE: Final = re.compile(r"'?[^\s']*/[^\s']*#[^\s']*'?")
 """Path of a temporary table."""
-_PROTOCOL: Final = (struct.error, IndexError, AssertionError, AttributeError)
+PROTOCOL: Final = (struct.error, IndexError, AssertionError, AttributeError)
 """Errors of decoding what no server sends."""
 
 log = logs.get(__name__)
@@ -135,7 +135,7 @@ class MySQL:
             async with asyncio.timeout(deadline.left + _GRACE), AsyncExitStack() as borrowed:
                 held = await self.pool.begin(borrowed, deadline, max_rows)
                 yield held
-        except (MySQLError, AnswerTooLargeError, OSError, ValueError, *_PROTOCOL) as error:
+        except (MySQLError, AnswerTooLargeError, OSError, ValueError, *PROTOCOL) as error:
             raise self._explained(error, held, deadline) from None
 
     def _explained(self, error: Exception, session: Session | None, deadline: Deadline) -> OffloopError:

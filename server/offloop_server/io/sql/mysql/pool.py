@@ -195,7 +195,8 @@ class ConnectionPool:
 
 async def _begin(session: Session, deadline: Deadline, max_rows: int) -> None:
     lock_seconds = max(1, min(_LOCK_SECONDS, int(deadline.seconds)))
-    milliseconds = max(1, int(deadline.left * 1000))
+    # A little later than the deadline: a function that the server stops, such as SLEEP, ends with a value.
+    milliseconds = int(deadline.left * 1000) + 20
     limit = (
         f"max_statement_time = {milliseconds / 1000}" if session.is_mariadb else f"max_execution_time = {milliseconds}"
     )

@@ -33,10 +33,12 @@ _END: Final = 0xFE
 _END_LENGTH: Final = 9
 """A packet that begins like the end of the rows is the end if it is shorter."""
 _RESET_CONNECTION: Final = 0x1F
+_LOST: Final = 2013
 _NO_TLS: Final = 2026
+_MALFORMED: Final = 2027
 _PLUGIN: Final = 2059
 _INSECURE: Final = 2061
-"""Error numbers of MySQL's own clients: TLS failed, a method of login is not supported, or needs TLS."""
+"""Error numbers of MySQL's own clients; the last two: a method of login is not supported, or needs TLS."""
 _NO_KEY: Final = b"none"
 """A public key that encrypts nothing: without TLS, a key of the server proves nothing, and is not asked for."""
 
@@ -128,7 +130,7 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql ships no t
         """
         with self._exchange():
             await self._execute_command(COMMAND.COM_QUERY, sql.encode())
-            await self._read_ok_packet()
+            await self._read_done()
 
     async def reset(self) -> None:
         """Give the session the state of a new one: no transaction, lock, variable, statement or temporary table.
@@ -138,7 +140,7 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql ships no t
         """
         with self._exchange():
             await self._execute_command(_RESET_CONNECTION, b"")
-            await self._read_ok_packet()
+            await self._read_done()
 
     async def prepare(self, sql: str) -> Statement:
         """Have the server parse one statement.
@@ -149,8 +151,10 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql ships no t
         """
         with self._exchange():
             await self._execute_command(COMMAND.COM_STMT_PREPARE, sql.encode())
-            answer = await self._read_packet()
-            _, number, columns, parameters = struct.unpack_from("<BIHH", answer.get_all_data())
+            answer = (await self._read_packet()).get_all_data()
+            if answer[:1] != b"\0":
+                raise self._malformed()
+            _, number, columns, parameters = struct.unpack_from("<BIHH", answer)
             for count in (parameters, columns):  # the definitions of the columns come again with the rows
                 for _ in range(count + 1 if count else 0):
                     await self._read_packet()
@@ -168,8 +172,7 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql ships no t
             await self._execute_command(COMMAND.COM_STMT_EXECUTE, struct.pack("<IBI", statement.number, 0, 1) + values)
             count = (await self._read_packet()).read_length_encoded_integer()
             if not count:  # no rows after all, or a request for a file of ours
-                self.close()
-                raise OperationalError(0, "the statement gave no rows")
+                raise self._malformed()
             fields = [field_of((await self._read_packet()).get_all_data()) for _ in range(count)]
             await self._read_packet()
         self._rest = b""
@@ -187,7 +190,7 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql ships no t
             data = await self._reader.read(_READ_BYTES)
             if not data:
                 self.close()
-                raise OperationalError(2013, "Lost connection to MySQL server during query")
+                raise OperationalError(_LOST, "Lost connection to MySQL server during query")
             rows = self._split(self._rest + data)
         return rows
 
@@ -212,6 +215,16 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql ships no t
             rows.append(packet)
         self._rest = data[at:]
         return rows
+
+    async def _read_done(self) -> None:
+        """Read the answer to a command without rows."""
+        if not (await self._read_packet()).is_ok_packet():
+            raise self._malformed()
+
+    def _malformed(self) -> OperationalError:
+        """The error for an answer that no server gives; closes the connection."""
+        self.close()
+        return OperationalError(_MALFORMED, "Malformed packet")
 
     @contextmanager
     def _exchange(self, *, answered: bool = True) -> Iterator[None]:
