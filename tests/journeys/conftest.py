@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.hosts.receiver import Receiver, receiving
-from support.mariadb import MariaDB
+from support.mariadb import mariadb_or_none
 from support.postgres import Postgres
 from support.stack.full import DATABASE, full
 from support.stack.gates import Gate
@@ -59,9 +59,7 @@ def _postgres(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def _mariadb(request: pytest.FixtureRequest) -> dict[str, str]:
-    try:
-        mariadb: MariaDB = request.getfixturevalue("mariadb")
-    except pytest.skip.Exception:
+    if (mariadb := mariadb_or_none(request)) is None:
         return {}
     asyncio.run(mariadb.execute(f"CREATE DATABASE {DATABASE}"))
     return {"my": mariadb.url(database=DATABASE)}

@@ -21,6 +21,7 @@ import httpx2
 import pytest
 
 from support.hosts.outside import Outside, outside
+from support.mariadb import MariaDB, mariadb_or_none
 from support.postgres import Postgres
 from support.stack.client import PLAIN, Caller, begin_call
 from support.stack.gates import Gate
@@ -33,9 +34,11 @@ pytestmark = pytest.mark.anyio
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
 SLEEPING = "SELECT pg_sleep(40)"
 MANY_ROWS = "SELECT repeat('x', 1000) AS x, pg_sleep(0.001) FROM generate_series(1, 1000000)"
+MYSQL_ROWS = "SELECT REPEAT('x', 1000) AS x, SLEEP(0.5) FROM seq_1_to_1000000"
 RUNNING = (
     "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid() AND datname = 'journeys'"
 )
+RUNNING_IN_MYSQL = "SELECT count(*) FROM information_schema.processlist WHERE command <> 'Sleep' AND db = 'journeys'"
 REQUEST = "RequestResponseCycle.run_asgi"
 """Uvicorn's task of a request."""
 
@@ -50,6 +53,7 @@ class Environment:
     observer: Caller
     server: Outside
     postgres: Postgres
+    mariadb: MariaDB | None
     gate: Gate
 
     def begin(self, tool: str, arguments: dict[str, Any]) -> http.client.HTTPConnection:
@@ -76,9 +80,10 @@ class Environment:
         return answer
 
     async def queries(self) -> int:
-        """Number of running queries in PostgreSQL."""
+        """Number of running queries in PostgreSQL and MariaDB."""
         [[count]] = await self.postgres.fetch(RUNNING)
-        return int(count)
+        [[more]] = await self.mariadb.fetch(RUNNING_IN_MYSQL) if self.mariadb else [(0,)]
+        return int(count) + int(more)
 
     async def quiet(self, before: Counter[str]) -> None:
         """Wait until nothing is left: as many tasks as before, no connection, no query, no job."""
@@ -104,10 +109,13 @@ class Environment:
 
 
 @pytest.fixture
-async def env(full_stack: Stack, postgres: Postgres, gate: Gate) -> AsyncIterator[Environment]:
+async def env(
+    full_stack: Stack, postgres: Postgres, gate: Gate, request: pytest.FixtureRequest
+) -> AsyncIterator[Environment]:
     """The environment, with a web server for this test."""
+    mariadb = mariadb_or_none(request)
     async with outside() as server, full_stack.client(key=full_stack.new_key()) as observer:
-        here = Environment(full_stack, observer, server, postgres, gate)
+        here = Environment(full_stack, observer, server, postgres, mariadb, gate)
         # The first streamed answer of a process starts a permanent task of the SDK.
         connection = here.begin("list_jobs", {})
         assert await asyncio.to_thread(lambda: connection.getresponse().read())
@@ -153,6 +161,9 @@ QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
     "query_postgres in a slow query": ("query_postgres", {"sql": SLEEPING, "timeout_seconds": 40}),
     "query_postgres while rows come": ("query_postgres", {"sql": MANY_ROWS, "timeout_seconds": 40}),
     "query_postgres while it is saved": ("query_postgres", {"sql": MANY_ROWS, "timeout_seconds": 40, "save": True}),
+    "query_mysql in a slow query": ("query_mysql", {"sql": "SELECT BENCHMARK(1e12, 1)", "timeout_seconds": 40}),
+    "query_mysql while rows come": ("query_mysql", {"sql": MYSQL_ROWS, "timeout_seconds": 40}),
+    "query_mysql while it is saved": ("query_mysql", {"sql": MYSQL_ROWS, "timeout_seconds": 40, "save": True}),
     "gather_sources": (
         "gather_sources",
         {"sources": {"a": {"query": SLEEPING, "connection": "pg"}, "b": {"query": ENDLESS, "connection": "lite"}}},
@@ -161,8 +172,12 @@ QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("phase", QUERIES)
-async def test_disconnecting_during_a_query_ends_it_in_the_database(env: Environment, phase: str) -> None:
+async def test_disconnecting_during_a_query_ends_it_in_the_database(
+    env: Environment, phase: str, request: pytest.FixtureRequest
+) -> None:
     tool, arguments = QUERIES[phase]
+    if tool == "query_mysql":
+        request.getfixturevalue("mariadb")  # skips without MariaDB
     before = await env.resting()
     connection = env.begin(tool, arguments)
     await eventually(env.queries, "the query runs")

@@ -26,6 +26,7 @@ from bench.measures import ALL
 
 from support.hosts.outside import outside
 from support.hosts.receiver import Receiver
+from support.mariadb import mariadb_or_none
 from support.postgres import Postgres
 from support.processes import STACK
 from support.stack.client import PLAIN, Caller, connected
@@ -53,6 +54,7 @@ ROWS = {
     "JSON by type, HTTP errors": "Answers by their type, errors in words",
     "async database access": "Databases without blocking",
     "SQLite concurrency": "SQLite beside a writer",
+    "databases of MySQL's kind": "MySQL and MariaDB",
     "CPU work off the loop": "Work for the processor, off the loop",
     "background work": "Work in the background",
     "notifications": "Notification when a job ends",
@@ -97,8 +99,11 @@ class Lesson:
 
 
 @pytest.fixture(scope="module")
-def lesson(temporary: Path, full_stack: Stack, postgres: Postgres) -> Iterator[Lesson]:
+def lesson(
+    temporary: Path, full_stack: Stack, postgres: Postgres, request: pytest.FixtureRequest
+) -> Iterator[Lesson]:
     """The environment, prepared as the guide says."""
+    mariadb = mariadb_or_none(request)
     folder = temporary / "lesson"
     folder.mkdir()
     with contextlib.chdir(folder):
@@ -113,6 +118,7 @@ def lesson(temporary: Path, full_stack: Stack, postgres: Postgres) -> Iterator[L
         "sql_lite": "",
         "sql_shop": f"sqlite:///{folder}/shop.db",
         "sql_pg": postgres.url(),
+        "sql_my": mariadb.url(database="journeys") if mariadb else "",
     }
     try:
         with site(full_stack) as url, guest_front_end(full_stack, **settings) as front_end:
@@ -140,9 +146,11 @@ def site(stack: Stack) -> Iterator[str]:
 
 @pytest.mark.parametrize("part", PARTS, ids=TITLES)
 async def test_the_examples_of_the_guide_run_as_they_are_printed(
-    lesson: Lesson, part: str, monkeypatch: pytest.MonkeyPatch
+    lesson: Lesson, part: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """Executed in order, as in a prompt with top-level await, with other ports."""
+    if "query_mysql" in part:
+        request.getfixturevalue("mariadb")  # skips without MariaDB
     examples = code(part)
     assert examples, "every part has an example"
     monkeypatch.chdir(lesson.folder)

@@ -157,6 +157,15 @@ async def running(server: MariaDB, count: int) -> None:
     await eventually(as_many, f"{count} statements run")
 
 
+def mariadb_or_none(request: pytest.FixtureRequest) -> MariaDB | None:
+    """The server of this process; ``None`` where MariaDB is not installed."""
+    try:
+        server: MariaDB = request.getfixturevalue("mariadb")
+    except pytest.skip.Exception:
+        return None
+    return server
+
+
 def _answers(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
