@@ -99,9 +99,7 @@ class Lesson:
 
 
 @pytest.fixture(scope="module")
-def lesson(
-    temporary: Path, full_stack: Stack, postgres: Postgres, request: pytest.FixtureRequest
-) -> Iterator[Lesson]:
+def lesson(temporary: Path, full_stack: Stack, postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[Lesson]:
     """The environment, prepared as the guide says."""
     mariadb = mariadb_or_none(request)
     folder = temporary / "lesson"

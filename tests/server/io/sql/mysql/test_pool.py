@@ -15,7 +15,7 @@ from offloop.errors import Busy, LimitExceeded, Unavailable
 from offloop_server.io.sql.mysql import pool as mysql_pool
 from offloop_server.io.sql.mysql.database import MySQL
 from support.mariadb import ATTACKED as DATABASE
-from support.mariadb import OPEN, ROOT, MariaDB, read, running
+from support.mariadb import OPEN, READER, ROOT, MariaDB, read, running
 from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -178,3 +178,18 @@ async def test_idle_connections_without_an_answer_are_replaced(
         session._reader.feed_data = id  # the answers of these connections get lost
     ones = await asyncio.gather(*(read(database, "SELECT 1", seconds=50) for _ in range(2)))
     assert [one.rows for one in ones] == [[[1]], [[1]]]
+
+
+@pytest.mark.slow
+async def test_a_call_cancelled_while_its_first_connection_opens_is_only_cancelled(server: MariaDB) -> None:
+    """Later and later: while it connects, logs in over TLS, asks for the rights of the user, and queries."""
+    for number in range(60):
+        database = MySQL("shop", server.url(READER, DATABASE, tcp="ssl-mode=REQUIRED"))
+        tasks = [asyncio.ensure_future(read(database, "SELECT SLEEP(60)", seconds=60)) for _ in range(2)]
+        await asyncio.wait(tasks, timeout=number / 1500)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=30)
+        assert all(task.cancelled() for task in tasks)
+        await database.close()
+    await running(server, 0)
