@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from offloop.connections import check_distinct, check_name, sources
 from offloop.errors import SettingsError
 from offloop.kinds import limits
 from offloop.kinds.options import FAMILIES, unknown_family
@@ -25,10 +26,12 @@ from offloop.kinds.options import FAMILIES, unknown_family
 PREFIX = "OFFLOOP_"
 _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+")
 SQL_PREFIX = "OFFLOOP_SQL_"
+SOURCE_PREFIX = "OFFLOOP_SOURCE_"
+_NAMED = {"sql": SQL_PREFIX, "source": SOURCE_PREFIX}
+"""Settings of named connections: each has one variable a connection, with this in front of the name."""
 _EMPTY = ","
 """A list without entries; an empty text would mean the default."""
 _DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
-_CONNECTION = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 def _split(value: object) -> object:
@@ -85,9 +88,7 @@ def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
 def _connections(connections: dict[str, str]) -> dict[str, str]:
     # The messages contain neither host nor password: they are logged.
     for name, url in connections.items():
-        if not _CONNECTION.fullmatch(name):
-            message = f"{name[:40]!r} cannot name a connection: write at most 32 letters, digits and _, a letter first"
-            raise ValueError(message)
+        check_name(name)
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in _DATABASES:
             message = (
@@ -127,6 +128,7 @@ def _families(names: tuple[str, ...]) -> tuple[str, ...]:
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Families = Annotated[Names, AfterValidator(_families)]
 Connections = Annotated[dict[str, str], AfterValidator(_connections)]
+Sources = Annotated[dict[str, str], AfterValidator(sources)]
 Hosts = Annotated[Names, AfterValidator(_hosts)]
 Networks = Annotated[Names, AfterValidator(_networks)]
 PublicUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+(/[^?#\s]*)?$"), AfterValidator(_public)]
@@ -302,7 +304,15 @@ class Settings(BaseModel):
         "ssl-cert, ssl-key or socket, as of MySQL's own clients). Use a role that may only read: a superuser, or a "
         "role with access to files or programs of its host, is refused.",
     )
-    query_seconds: float = Field(30, gt=0, le=3600, description="Time limit of one database query, in seconds.")
+    source: Sources = Field(
+        default_factory=dict,
+        repr=False,
+        description="MongoDB or Redis that query_mongodb or query_redis may read, as the connection <NAME> in lower "
+        "case: mongodb://user:password@host/database (or mongodb+srv://), or "
+        "redis://user:password@host:6379/0?prefix=shop:&prefix=cart: (or rediss://, unix://) with what readable keys "
+        "begin with, percent-encoded; prefix=* allows every key. Give it a user that may only read.",
+    )
+    query_seconds: float = Field(30, gt=0, le=3600, description="Time limit of one query of a source, in seconds.")
     query_threads: int = Field(
         4, ge=1, le=64, description="Concurrent SQLite queries of one front end, each in a thread."
     )
@@ -319,7 +329,12 @@ class Settings(BaseModel):
     @classmethod
     def variable(cls, name: str) -> str:
         """Environment variable of a field: ``redis_url`` → ``OFFLOOP_REDIS_URL``; ``sql`` has one a connection."""
-        return f"{SQL_PREFIX}<NAME>" if name == "sql" else PREFIX + name.upper()
+        return f"{_NAMED[name]}<NAME>" if name in _NAMED else PREFIX + name.upper()
+
+    @model_validator(mode="after")
+    def _distinct_connections(self) -> Settings:
+        check_distinct(self.sql, self.source)
+        return self
 
     @property
     def artifacts_location(self) -> str:
@@ -337,10 +352,14 @@ class Settings(BaseModel):
 
     def environment(self) -> dict[str, str]:
         """Environment variables from which another process reads the same settings."""
-        single = sorted(self.model_fields_set - {"sql"})
+        single = sorted(self.model_fields_set - set(_NAMED))
         return {
             **{self.variable(name): _written(getattr(self, name)) for name in single},
-            **{SQL_PREFIX + name.upper(): url for name, url in self.sql.items()},
+            **{
+                prefix + name.upper(): url
+                for field, prefix in _NAMED.items()
+                for name, url in getattr(self, field).items()
+            },
         }
 
 
@@ -365,13 +384,13 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     environment = os.environ if environment is None else environment
     known = {Settings.variable(name): name for name in Settings.model_fields}
     values: dict[str, object] = {}
-    connections: dict[str, str] = {}
+    connections: dict[str, dict[str, str]] = {}
     for variable, text in environment.items():
         if not variable.startswith(PREFIX):
             continue
-        if variable.startswith(SQL_PREFIX):
+        if named := next((field for field, prefix in _NAMED.items() if variable.startswith(prefix)), None):
             if text.strip():
-                connections[variable.removeprefix(SQL_PREFIX).lower()] = text.strip()
+                connections.setdefault(named, {})[variable.removeprefix(_NAMED[named]).lower()] = text.strip()
             continue
         if variable not in known:
             close = difflib.get_close_matches(variable, known, n=1)
@@ -380,7 +399,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             raise SettingsError(message)
         if text.strip():
             values[known[variable]] = text.strip()
-    return _validated({**values, **({"sql": connections} if connections else {})})
+    return _validated({**values, **connections})
 
 
 def _validated(values: Mapping[str, object]) -> Settings:
@@ -388,6 +407,6 @@ def _validated(values: Mapping[str, object]) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = first["loc"][0] if first["loc"] else "settings"
-        message = f"{Settings.variable(str(where))}: {first['msg'].removeprefix('Value error, ')}."
+        where = f"{Settings.variable(str(first['loc'][0]))}: " if first["loc"] else ""
+        message = f"{where}{first['msg'].removeprefix('Value error, ')}."
         raise SettingsError(message) from None

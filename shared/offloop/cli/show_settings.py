@@ -53,7 +53,7 @@ def masked(name: str, value: Any) -> Any:
         return ",".join(f"{pair.partition(':')[0].strip()}:***" for pair in value.split(","))
     if isinstance(value, str) and name.endswith("_url"):
         return re.sub(r"(?<=:)[^:/@]*(?=@)", "***", value)
-    if name == "sql":
+    if name in ("sql", "source"):
         return {
             key: url if url.startswith("sqlite:") else f"{url.partition('://')[0]}://***" for key, url in value.items()
         }
