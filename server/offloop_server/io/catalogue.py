@@ -14,6 +14,8 @@ Dialect = Literal["SQLite", "PostgreSQL", "MySQL", "MongoDB", "Redis"]
 
 MAX_TABLES = 1000
 """Maximum tables of one listing."""
+SAMPLE_BYTES = 32_768
+SAMPLE_CELL = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,8 @@ class Catalogue(Protocol):
             OffloopError: as for `tables`.
         """
 
-    async def sample(self, table: Table, into: Rows, deadline: Deadline) -> None:
-        """Add some rows of a table to `into`, up to its caps.
+    async def sample(self, table: Table, count: int, deadline: Deadline) -> Rows:
+        """Some rows of a table, at most `count`, with `SAMPLE_BYTES` and `SAMPLE_CELL` as caps.
 
         Raises:
             OffloopError: as for `tables`.

@@ -13,12 +13,10 @@ from offloop_server.io.catalogue import MAX_TABLES, Table
 from offloop_server.io.databases import Databases
 from offloop_server.io.results.answers import MAX_NAME, ConnectionArguments, Name
 from offloop_server.io.results.export import exported
-from offloop_server.io.results.reads import MAX_CELL, Reads
+from offloop_server.io.results.reads import Reads
 from offloop_server.io.results.rows import Rows
 from offloop_server.toolkit.light_tool import LightTool, ModelT
 from offloop_server.toolkit.services import AnyTool, Caller, Services
-
-_SAMPLE_BYTES = 32_768
 
 
 class ListTablesArguments(ConnectionArguments):
@@ -131,9 +129,7 @@ class DescribeTable(_CatalogueTool[DescribeTableArguments]):
         connection, catalogue = self._catalogues.get(value.connection)
         deadline = self._reads.deadline()
         shape = await catalogue.shape(value.table, value.schema_name, deadline)
-        rows = Rows(value.sample_rows, _SAMPLE_BYTES, MAX_CELL // 16)
-        if value.sample_rows:
-            await catalogue.sample(shape.table, rows, deadline)
+        rows = await catalogue.sample(shape.table, value.sample_rows, deadline) if value.sample_rows else Rows(0, 0)
         answer = ShapeAnswer(
             connection=connection,
             table=_table(shape.table),

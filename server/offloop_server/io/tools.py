@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def io_tools(settings: Settings, store: ArtifactStore) -> AsyncIterator[ToolFactory]:
     """Open the configured sources, close them with the block; yields the factory of their tools."""
-    if not (settings.fetch_hosts or settings.sql):
+    if not (settings.fetch_hosts or settings.sql or settings.source):
         yield _no_tools
         return
     from offloop_server.io.sources import open_sources  # noqa: PLC0415 -- its libraries take a quarter of a front end

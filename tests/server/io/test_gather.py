@@ -17,15 +17,21 @@ from offloop import settings as configuration
 from offloop.artifacts.store import ArtifactStore
 from offloop.errors import BadInput, Unavailable
 from offloop_server.io.databases import Databases
-from offloop_server.io.gather import GatherSources, gather, gather_tools
+from offloop_server.io.gather.tools import GatherSources, Readers, gather, gather_tools
 from offloop_server.io.http.client import Fetcher
+from offloop_server.io.mongodb.tools import DocumentReads
+from offloop_server.io.redis.tools import KeyReads
 from offloop_server.io.results.reads import Reads
 from offloop_server.io.sql.queries import Queries
+from support.mongodb import Mongo, mongo
 from support.postgres import Postgres
 from support.services import only, principal
+from support.sources import source_tools
 from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
+
+__all__ = ["mongo"]
 
 
 ALICE = principal("alice")
@@ -82,9 +88,11 @@ async def tool(redis: ArqRedis, tmp_path: Path, postgres: Postgres) -> AsyncIter
     store = ArtifactStore((tmp_path / "artifacts").as_uri(), redis, retention_seconds=60)
     services = only(settings=settings, redis=redis, store=store)
     async with Fetcher(settings) as fetcher, Databases(settings) as databases:
-        [made] = gather_tools(
-            services, fetcher, databases, Queries(databases.sql, Reads(store, settings.query_seconds))
+        reads = Reads(store, settings.query_seconds)
+        readers = Readers(
+            Queries(databases.sql, reads), DocumentReads(databases.mongodb, reads), KeyReads(databases.redis, reads)
         )
+        [made] = gather_tools(services, fetcher, databases, readers)
         assert isinstance(made, GatherSources)
         yield made
 
@@ -256,3 +264,39 @@ async def test_a_cancelled_call_cancels_every_source() -> None:
     await asyncio.wait([task], timeout=30)
     assert task.cancelled()
     assert all(event.is_set() for event in ended)
+
+
+@pytest.mark.slow
+async def test_documents_and_keys_are_gathered_beside_rows(
+    redis: ArqRedis, valkey: str, tmp_path: Path, mongo: Mongo
+) -> None:
+    sqlite3.connect(tmp_path / "a.db").close()
+    await redis.set("shop:a", "1", ex=60)
+    async with mongo.writer() as client:
+        await client.gathered.orders.insert_many([{"n": 1}, {"n": 2}])
+    sources = {
+        "rows": {"query": "SELECT 1 AS a", "connection": "lite"},
+        "found": {"collection": "orders", "filter": {"n": {"$gt": 1}}, "projection": {"_id": 0}},
+        "counted": {"collection": "orders", "pipeline": [{"$count": "n"}], "connection": "docs"},
+        "key": {"command": "GET", "arguments": ["shop:a"]},
+        "refused": {"collection": "orders", "pipeline": [{"$out": "x"}]},
+        "foreign": {"command": "GET", "arguments": ["other"]},
+    }
+    settings = {
+        "sql_lite": f"sqlite:///{tmp_path}/a.db",
+        "source_docs": mongo.url("gathered"),
+        "source_keys": f"{valkey}?prefix=shop:",
+    }
+    async with source_tools(redis, tmp_path, **settings) as tools:
+        answer = await tools.call("gather_sources", sources=sources)
+    rows = {name: found["rows"] for name, found in answer["data"].items()}
+    assert rows == {"rows": [{"a": 1}], "found": [{"n": 2}], "counted": [{"n": 2}], "key": [{"value": "1"}]}
+    assert list(answer["errors"]) == ["refused", "foreign"]
+
+
+async def test_a_source_of_no_known_form_is_refused_with_the_forms(
+    redis: ArqRedis, valkey: str, tmp_path: Path
+) -> None:
+    async with source_tools(redis, tmp_path, source_keys=f"{valkey}?prefix=shop:") as tools:
+        with pytest.raises(BadInput, match=r'write \{"get": url\}.*"collection".*"command"'):
+            await tools.call("gather_sources", sources={"a": {"sql": "SELECT 1"}})

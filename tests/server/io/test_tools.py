@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-LIBRARIES = ("aiohttp", "aiomysql", "asyncpg", "markdownify", "pymysql")
+STORES = ("offloop_server.io.redis.store", "pymongo", "aiomysql", "asyncpg")
+LIBRARIES = ("aiohttp", "markdownify", "pymysql", *STORES)
 
 
 PROGRAM = f"""
@@ -27,15 +28,18 @@ print(json.dumps([asyncio.run(loaded_after(variables)) for variables in json.loa
 
 @pytest.mark.slow
 def test_a_front_end_loads_libraries_of_outside_sources_only_where_one_is_configured() -> None:
-    """Without a source, then with one, then with MySQL, in one new interpreter: this one has loaded everything."""
+    """Without a source, then with one after another, in one new interpreter: this one has loaded everything."""
     variables: list[dict[str, str]] = [
         {},
         {"OFFLOOP_FETCH_HOSTS": "example.org"},
+        {"OFFLOOP_SOURCE_KEYS": "redis://host?prefix=a"},
+        {"OFFLOOP_SOURCE_DOCS": "mongodb://host/shop"},
         {"OFFLOOP_SQL_A": "mysql://reader@localhost/a"},
+        {"OFFLOOP_SQL_PG": "postgresql://host/shop"},
     ]
     answer = subprocess.check_output([sys.executable, "-c", PROGRAM, json.dumps(variables)], text=True)
-    without, with_a_source, with_mysql = json.loads(answer)
+    without, fetching, *others = json.loads(answer)
     assert without == []
-    assert "aiohttp" in with_a_source
-    assert "aiomysql" not in with_a_source
-    assert "aiomysql" in with_mysql
+    assert "aiohttp" in fetching
+    loaded = [{*STORES} & {*names} for names in (fetching, *others)]
+    assert loaded == [{*STORES[:count]} for count in range(len(STORES) + 1)]

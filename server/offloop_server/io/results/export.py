@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
+from offloop.errors import LimitExceeded
 from offloop_server.io.results.rows import Rows
 
 Format = Literal["csv", "json", "markdown"]
@@ -17,6 +18,8 @@ SUFFIX: Final[dict[Format, str]] = {"csv": ".csv", "json": ".json", "markdown": 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """First characters that make a spreadsheet run a text as a formula, with the full-width forms it treats alike."""
+
+_MAX_CELLS: Final = 20_000_000
 
 
 def exported(rows: Rows, form: Format) -> str:
@@ -28,7 +31,9 @@ def _csv(rows: Rows) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([_harmless(name) for name in rows.columns])
-    writer.writerows([_harmless(_plain(value)) if not _number(value) else value for value in row] for row in rows.rows)
+    writer.writerows(
+        [_harmless(_plain(value)) if not _number(value) else value for value in row] for row in _padded(rows)
+    )
     return text.getvalue()
 
 
@@ -37,8 +42,21 @@ def _json(rows: Rows) -> str:
 
 
 def _markdown(rows: Rows) -> str:
-    lines = [rows.columns, ["---"] * len(rows.columns), *rows.rows]
+    lines = [rows.columns, ["---"] * len(rows.columns), *_padded(rows)]
     return "".join(f"| {' | '.join(_cell(value) for value in line)} |\n" for line in lines)
+
+
+def _padded(rows: Rows) -> Iterator[list[Any]]:
+    """The rows, all as long as the columns: a document lacks the fields that later ones have.
+
+    Raises:
+        LimitExceeded: the table would be mostly empty.
+    """
+    width = len(rows.columns)
+    if width * len(rows.rows) > _MAX_CELLS:
+        message = f"As a table, {len(rows.rows)} rows of {width} columns are too large. Use format=json, or project."
+        raise LimitExceeded(message)
+    return (row + [None] * (width - len(row)) for row in rows.rows)
 
 
 def _number(value: Any) -> bool:

@@ -62,13 +62,10 @@ class Rows:
     def add(self, rows: Iterable[Sequence[Any]]) -> bool:
         """Add rows; returns whether more can be added."""
         for row in rows:
-            if len(self.rows) >= self.max_rows:
-                self.truncated_by = "rows"
+            if self._full():
                 return False
             cells = [self._rendered(value) for value in row]
-            self._bytes += sum(_weight(value) for value in cells)
-            if self._bytes > self.max_bytes:
-                self.truncated_by = "bytes"
+            if not self._fits(sum(map(weight, cells))):
                 return False
             self.rows.append(cells)
         return True
@@ -77,13 +74,33 @@ class Rows:
         """The rows as objects, column name to value."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
+    def _full(self) -> bool:
+        """Whether there is no room for another row."""
+        if len(self.rows) < self.max_rows:
+            return False
+        self.truncated_by = "rows"
+        return True
+
+    def _fits(self, size: int) -> bool:
+        """Count a row of that weight; returns whether there is room for it."""
+        self._bytes += size
+        if self._bytes > self.max_bytes:
+            self.truncated_by = "bytes"
+            return False
+        return True
+
+    def _cut_text(self, text: str) -> str:
+        if self._max_cell is None or len(text) <= self._max_cell:
+            return text
+        self.cut += 1
+        return f"{text[: self._max_cell]}… ({len(text) - self._max_cell} more characters)"
+
     def _rendered(self, value: Any) -> Any:
         cell = rendered(value)
         if self._max_cell is None:
             return cell
-        if isinstance(cell, str) and len(cell) > self._max_cell:
-            self.cut += 1
-            return f"{cell[: self._max_cell]}… ({len(cell) - self._max_cell} more characters)"
+        if isinstance(cell, str):
+            return self._cut_text(cell)
         if isinstance(value, (bytes, bytearray, memoryview)) and len(value) > self._max_cell:
             self.cut += 1
             return {"base64": base64.b64encode(bytes(value[: self._max_cell])).decode(), "bytes": len(value)}
@@ -170,11 +187,12 @@ def _inherited_renderer(kind: type) -> Callable[[Any, int], Any]:
     return next((_RENDERERS[base] for base in kind.__mro__ if base in _RENDERERS), _text)
 
 
-def _weight(value: Any) -> int:
+def weight(value: Any) -> int:
+    """Bytes that are counted for a rendered value."""
     if isinstance(value, str):
         return len(value) + _OVERHEAD
     if isinstance(value, dict):
-        return sum(len(name) + _weight(item) for name, item in value.items()) + _OVERHEAD
+        return sum(len(name) + weight(item) for name, item in value.items()) + _OVERHEAD
     if isinstance(value, list):
-        return sum(map(_weight, value)) + _OVERHEAD
+        return sum(map(weight, value)) + _OVERHEAD
     return _OVERHEAD

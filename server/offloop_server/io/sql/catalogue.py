@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offloop_server.io.catalogue import Shape, Table
+from offloop_server.io.catalogue import SAMPLE_BYTES, SAMPLE_CELL, Shape, Table
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.rows import Rows
 from offloop_server.io.sql.driver import Driver
@@ -26,5 +26,7 @@ class SqlCatalogue:
     async def shape(self, name: str, schema: str | None, deadline: Deadline) -> Shape:
         return await self._driver.shape(name, schema, deadline)
 
-    async def sample(self, table: Table, into: Rows, deadline: Deadline) -> None:
-        await self._driver.run(select(self._driver, table.name, schema=table.schema), into, deadline)
+    async def sample(self, table: Table, count: int, deadline: Deadline) -> Rows:
+        rows = Rows(count, SAMPLE_BYTES, SAMPLE_CELL)
+        await self._driver.run(select(self._driver, table.name, schema=table.schema), rows, deadline)
+        return rows

@@ -5,24 +5,34 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
 from mcp_types import CallToolResult, TextContent
-from pydantic import BaseModel, Discriminator, Field, Tag
 
 from offloop import logs
 from offloop.errors import FetchFailed, OffloopError
-from offloop.kinds.kind import Model
 from offloop.outbound.redirects import OutboundRequest
 from offloop_server.io.databases import Databases
+from offloop_server.io.gather.answers import (
+    AnySource,
+    DocumentSource,
+    FetchSource,
+    GatherAnswer,
+    GatherArguments,
+    KeySource,
+    SqlSource,
+)
 from offloop_server.io.http.client import Fetcher
 from offloop_server.io.http.request import HttpRequests, Rendering
 from offloop_server.io.http.retries import RetryPolicy
-from offloop_server.io.http.tools import Extract, Headers, Url
-from offloop_server.io.results.answers import INLINE_ROWS
-from offloop_server.io.sql.answers import QueryArguments, Sql, Values
+from offloop_server.io.mongodb.answers import DocumentsArguments
+from offloop_server.io.mongodb.tools import DocumentReads
+from offloop_server.io.redis.tools import KeyReads
+from offloop_server.io.results.answers import QueryAnswer, ResultArguments
+from offloop_server.io.sql.answers import QueryArguments
 from offloop_server.io.sql.queries import Queries
 from offloop_server.toolkit.light_tool import LightTool
 from offloop_server.toolkit.services import AnyTool, Caller, Services
@@ -33,64 +43,13 @@ _MAX_TEXT = 8000
 log = logs.get(__name__)
 
 
-class FetchSource(Model):
-    """A URL to fetch."""
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Readers of the configured sources."""
 
-    get: Url
-    headers: Headers = Field(default_factory=dict)
-    extract: Extract = Field("auto", description="As for http_get.")
-    max_chars: Annotated[int, Field(ge=1, le=50_000)] = Field(10_000, description="Most characters of a text.")
-
-
-class SqlSource(Model):
-    """A query to run."""
-
-    query: Sql
-    connection: Annotated[str, Field(max_length=40)] | None = Field(
-        None, description="May be left out where there is only one."
-    )
-    parameters: Values = Field(default_factory=list, description="As for query_records, query_postgres, query_mysql.")
-    max_rows: Annotated[int, Field(ge=1, le=INLINE_ROWS)] = 100
-
-
-def _sort(source: Any) -> str | None:
-    if isinstance(source, BaseModel):
-        return "get" if isinstance(source, FetchSource) else "query"
-    return next((name for name in ("get", "query") if isinstance(source, dict) and name in source), None)
-
-
-Source = Annotated[
-    Annotated[FetchSource, Tag("get")] | Annotated[SqlSource, Tag("query")],
-    Discriminator(
-        _sort,
-        custom_error_type="source",
-        custom_error_message='write {"get": url} or {"query": sql, "connection": name}',
-    ),
-]
-
-
-class GatherArguments(Model):
-    """The sources, the deadline, and the policy on failures."""
-
-    sources: Annotated[
-        dict[Annotated[str, Field(min_length=1, max_length=64)], Source], Field(min_length=1, max_length=20)
-    ] = Field(description='1 to 20 sources by a name of yours: {"get": url} or {"query": sql, "connection": name}.')
-    deadline_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
-        30, description="For all; a source that is not done by then has failed."
-    )
-    all_or_nothing: bool = Field(default=False, description="Stop the others, and answer no data, once one has failed.")
-
-
-class GatherAnswer(Model):
-    """Results of the sources by name, in the order of the request."""
-
-    data: dict[str, Any] = Field(
-        description="Of those that succeeded: {status, url, content} of a fetch, {columns, rows, truncated} of a query."
-    )
-    errors: dict[str, str] = Field(description="Of those that did not: why.")
-    total: int
-    succeeded: int
-    elapsed_ms: int
+    queries: Queries
+    documents: DocumentReads
+    keys: KeyReads
 
 
 class _SourceFailed(Exception):  # noqa: N818 -- named like the errors of offloop.errors
@@ -102,7 +61,7 @@ class GatherSources(LightTool[GatherArguments]):
 
     name = "gather_sources"
     description = (
-        "Fetch several URLs and run several database queries concurrently, under names of yours; answers the data of "
+        "Fetch several URLs and query several databases or stores concurrently, under names of yours; answers data of "
         "those that succeeded and why others did not. Takes as long as the slowest."
     )
     arguments = GatherArguments
@@ -110,18 +69,19 @@ class GatherSources(LightTool[GatherArguments]):
     family = "gather"
     open_world = True
 
-    def __init__(self, services: Services, fetcher: Fetcher, queries: Queries) -> None:
+    def __init__(self, services: Services, fetcher: Fetcher, readers: Readers) -> None:
         super().__init__(services)
         self._requests = HttpRequests(fetcher, services.store)
-        self._queries = queries
+        self._readers = readers
 
     async def do(self, value: GatherArguments, caller: Caller) -> CallToolResult:
         begun = time.monotonic()
 
-        async def one(source: FetchSource | SqlSource) -> Any:
+        async def one(source: AnySource) -> Any:
             if isinstance(source, FetchSource):
                 return await self._fetched(source, caller)
-            return await self._queried(source, value.deadline_seconds, caller)
+            answer = await self._read(source, value.deadline_seconds, caller)
+            return answer.model_dump(mode="json", include={"columns", "rows", "truncated"})
 
         data, errors = await gather(
             {name: partial(one, source) for name, source in value.sources.items()},
@@ -150,16 +110,18 @@ class GatherSources(LightTool[GatherArguments]):
         content = answer.content if answer.data is None else answer.data
         return {"status": answer.status, "url": answer.final_url, "content": content}
 
-    async def _queried(self, source: SqlSource, seconds: float, caller: Caller) -> Any:
-        arguments = {
-            "sql": source.query,
-            "connection": source.connection,
-            "parameters": source.parameters,
-            "max_rows": source.max_rows,
-            "timeout_seconds": seconds,
-        }
-        answer = await self._queries.answer(QueryArguments.model_validate(arguments), caller)
-        return answer.model_dump(mode="json", include={"columns", "rows", "truncated"})
+    async def _read(
+        self, source: SqlSource | DocumentSource | KeySource, seconds: float, caller: Caller
+    ) -> QueryAnswer:
+        caps = {"connection": source.connection, "max_rows": source.max_rows, "timeout_seconds": seconds}
+        if isinstance(source, SqlSource):
+            given = {"sql": source.query, "parameters": source.parameters, **caps}
+            return await self._readers.queries.answer(QueryArguments.model_validate(given), caller)
+        if isinstance(source, DocumentSource):
+            parts = source.model_dump(include={"collection", "filter", "projection", "sort", "pipeline"})
+            return await self._readers.documents.answer(DocumentsArguments.model_validate(parts | caps), caller)
+        options = ResultArguments.model_validate(caps)
+        return await self._readers.keys.answer(source.command, source.arguments, options, caller)
 
 
 async def gather(
@@ -198,11 +160,11 @@ async def gather(
     return {name: data[name] for name in sources if name in data}, {n: errors[n] for n in sources if n in errors}
 
 
-def gather_tools(services: Services, fetcher: Fetcher, databases: Databases, queries: Queries) -> list[AnyTool]:
+def gather_tools(services: Services, fetcher: Fetcher, databases: Databases, readers: Readers) -> list[AnyTool]:
     """The tool; none if neither fetching nor a database is configured."""
-    if not (fetcher.policy.enabled or databases.sql.names()):
+    if not (fetcher.policy.enabled or databases.configured):
         return []
-    return [GatherSources(services, fetcher, queries)]
+    return [GatherSources(services, fetcher, readers)]
 
 
 def _message(name: str, error: Exception, seconds: float) -> str:

@@ -1,0 +1,1 @@
+"""Read-only MongoDB tool: find, and aggregations of stages that read."""

@@ -1,0 +1,115 @@
+"""MongoDB Extended JSON (v2): values of a caller as BSON types, and documents as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp, json_util
+from bson.errors import BSONError
+
+from offloop.errors import BadInput
+from offloop_server.io.nesting import MAX_DEPTH
+
+Mode = Literal["relaxed", "canonical"]
+
+_EXACT: Final = 2**53
+_OPTIONS: Final = {"relaxed": json_util.RELAXED_JSON_OPTIONS, "canonical": json_util.CANONICAL_JSON_OPTIONS}
+_WRAPPERS: Final = frozenset(
+    {
+        *("$oid", "$date", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal", "$binary", "$uuid"),
+        *("$regularExpression", "$timestamp", "$minKey", "$maxKey"),
+    }
+)
+"""Keys that make an object with nothing else in it a value: {"$oid": "…"}."""
+_TYPES: Final[dict[type, str]] = {
+    ObjectId: "objectId",
+    str: "string",
+    bool: "bool",
+    int: "int",
+    Int64: "long",
+    float: "double",
+    Decimal128: "decimal",
+    datetime: "date",
+    DatetimeMS: "date",
+    bytes: "binData",
+    Binary: "binData",
+    Regex: "regex",
+    Timestamp: "timestamp",
+    Code: "javascript",
+    MinKey: "minKey",
+    MaxKey: "maxKey",
+    dict: "object",
+    list: "array",
+}
+
+
+def is_value(fields: Mapping[str, Any]) -> bool:
+    """Whether an object of JSON is a wrapped value such as {"$oid": "…"}."""
+    return len(fields) == 1 and next(iter(fields)) in _WRAPPERS
+
+
+def from_json(fields: Mapping[str, Any]) -> Any:
+    """The BSON value of a wrapped one.
+
+    Raises:
+        BadInput: it is not written as Extended JSON has it.
+    """
+    [(name, content)] = fields.items()
+    if name == "$date" and isinstance(content, dict) and list(content) == ["$numberLong"]:
+        content = from_json(content)
+    try:
+        found = json_util.object_hook({name: content}, json_util.CANONICAL_JSON_OPTIONS)
+    except (ValueError, TypeError, KeyError, ArithmeticError, BSONError):
+        found = None
+    if found is None or isinstance(found, (dict, list)):  # no value: nothing unchecked may pass
+        message = f"A value {{{name}: …}} is not written as Extended JSON has it, such as {_EXAMPLES[name]}."
+        raise BadInput(message)
+    return found
+
+
+def to_json(value: Any, mode: Mode, depth: int = 0) -> Any:
+    """A BSON value as Extended JSON.
+
+    Relaxed keeps numbers as JSON numbers, except integers beyond 2**53, which JSON readers would round.
+    """
+    if depth > MAX_DEPTH:
+        return "…"
+    if isinstance(value, dict):
+        return {name: to_json(item, mode, depth + 1) for name, item in value.items()}
+    if isinstance(value, list):
+        return [to_json(item, mode, depth + 1) for item in value]
+    if isinstance(value, str) and not isinstance(value, Code):
+        return value
+    if isinstance(value, int) and mode == "relaxed" and not -_EXACT <= value <= _EXACT:
+        return {"$numberLong": str(int(value))}
+    return _scalar(value, mode)
+
+
+def type_name(value: Any) -> str | None:
+    """The type as $type calls it; None for null."""
+    if value is None:
+        return None
+    return next((_TYPES[base] for base in type(value).__mro__ if base in _TYPES), type(value).__name__)
+
+
+def _scalar(value: Any, mode: Mode) -> Any:
+    found = json_util.default(value, _OPTIONS[mode])
+    return dict(found) if isinstance(found, Mapping) else found
+
+
+_EXAMPLES: Final = {
+    "$oid": '{"$oid": "65f0c0ffee0123456789abcd"}',
+    "$date": '{"$date": "2026-01-31T12:00:00Z"}',
+    "$numberLong": '{"$numberLong": "9007199254740993"}',
+    "$numberInt": '{"$numberInt": "1"}',
+    "$numberDouble": '{"$numberDouble": "NaN"}',
+    "$numberDecimal": '{"$numberDecimal": "1.50"}',
+    "$binary": '{"$binary": {"base64": "AP8=", "subType": "00"}}',
+    "$uuid": '{"$uuid": "3f2b…"}',
+    "$regularExpression": '{"$regularExpression": {"pattern": "^a", "options": "i"}}',
+    "$timestamp": '{"$timestamp": {"t": 1, "i": 2}}',
+    "$minKey": '{"$minKey": 1}',
+    "$maxKey": '{"$maxKey": 1}',
+}

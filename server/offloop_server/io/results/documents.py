@@ -1,0 +1,61 @@
+"""Result rows whose fields differ, such as documents: the columns are the fields in the order of their appearance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from offloop.errors import LimitExceeded
+from offloop_server.io.results.rows import Rows, weight
+
+_MAX_COLUMNS: Final = 1000
+_MIXED: Final = "mixed"
+
+
+class Documents(Rows):
+    """Collects documents up to a cap; the arguments are those of `Rows`."""
+
+    def __init__(self, max_rows: int, max_bytes: int, max_cell: int | None = None) -> None:
+        super().__init__(max_rows, max_bytes, max_cell)
+        self._documents: list[dict[str, Any]] = []
+        self._positions: dict[str, int] = {}
+
+    def add_document(self, document: Mapping[str, Any], types: Mapping[str, str | None]) -> bool:
+        """Add one rendered document with the types of its fields; returns whether more can be added.
+
+        Raises:
+            LimitExceeded: the documents have too many different fields.
+        """
+        if self._full():
+            return False
+        cut = {name: self._shortened(value) for name, value in document.items()}
+        if not self._fits(weight(cut)):
+            return False
+        for name, kind in types.items():
+            self._learn(name, kind)
+        self._documents.append(cut)
+        self.rows.append([cut.get(name) for name in self.columns])
+        return True
+
+    def objects(self) -> list[dict[str, Any]]:
+        """The documents, each with its own fields."""
+        return self._documents
+
+    def _learn(self, name: str, kind: str | None) -> None:
+        position = self._positions.setdefault(name, len(self.columns))
+        if position == len(self.columns):
+            if position == _MAX_COLUMNS:
+                message = f"The documents have more than {_MAX_COLUMNS} different fields. Project those you need."
+                raise LimitExceeded(message)
+            self.columns.append(name)
+            self.types.append(kind)
+        elif kind is not None:
+            self.types[position] = kind if self.types[position] in (None, kind) else _MIXED
+
+    def _shortened(self, value: Any) -> Any:
+        """The value with long texts cut, at any depth."""
+        if isinstance(value, dict):
+            return {name: self._shortened(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._shortened(item) for item in value]
+        return self._cut_text(value) if isinstance(value, str) else value

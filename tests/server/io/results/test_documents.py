@@ -1,0 +1,60 @@
+"""Documents as rows: columns by appearance, caps, tables of documents with different fields."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from offloop.errors import LimitExceeded
+from offloop_server.io.results import export
+from offloop_server.io.results.documents import Documents
+from offloop_server.io.results.export import exported
+
+
+def collected(*documents: Mapping[str, object], **caps: int) -> Documents:
+    """A collector with these documents."""
+    rows = Documents(**{"max_rows": 100, "max_bytes": 10_000, **caps})
+    for document in documents:
+        types = {name: None if value is None else type(value).__name__ for name, value in document.items()}
+        if not rows.add_document(document, types):
+            break
+    return rows
+
+
+def test_columns_are_the_fields_in_the_order_of_their_appearance() -> None:
+    rows = collected({"a": 1}, {"b": None, "a": 2}, {"b": "x", "c": 1}, {"c": "y"})
+    assert (rows.columns, rows.types) == (["a", "b", "c"], ["int", "str", "mixed"])
+    assert rows.objects() == [{"a": 1}, {"b": None, "a": 2}, {"b": "x", "c": 1}, {"c": "y"}]
+    assert exported(rows, "csv") == "a,b,c\r\n1,,\r\n2,,\r\n,x,1\r\n,,y\r\n"
+    assert exported(rows, "markdown").splitlines()[2] == "| 1 | NULL | NULL |"
+    assert json.loads(exported(rows, "json")) == rows.objects()
+
+
+def test_documents_stop_at_the_caps() -> None:
+    assert collected({"a": 1}, {"a": 2}, max_rows=1).truncated_by == "rows"
+    rows = collected(*({"a": "x" * 100} for _ in range(50)), max_bytes=1000)
+    assert (rows.truncated_by, len(rows.rows)) == ("bytes", 8)
+
+
+def test_long_texts_are_cut_at_any_depth_and_counted_only_in_rows_that_are_kept() -> None:
+    rows = collected({"a": {"b": ["x" * 50, "y"]}, "c": "z" * 50}, {"c": "z" * 50}, max_cell=10, max_rows=1)
+    assert rows.objects() == [
+        {"a": {"b": ["xxxxxxxxxx… (40 more characters)", "y"]}, "c": "zzzzzzzzzz… (40 more characters)"}
+    ]
+    assert rows.cut == 2
+
+
+def test_too_many_different_fields_are_refused() -> None:
+    with pytest.raises(LimitExceeded, match="more than 1000 different fields"):
+        collected({f"f{number}": 1 for number in range(1001)}, max_bytes=100_000)
+
+
+def test_a_table_that_would_be_mostly_empty_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "_MAX_CELLS", 8)
+    rows = collected({"a": 1}, {"b": 1}, {"c": 1})
+    for form in ("csv", "markdown"):
+        with pytest.raises(LimitExceeded, match=r"3 rows of 3 columns are too large\. Use format=json"):
+            exported(rows, form)
+    assert len(json.loads(exported(rows, "json"))) == 3
