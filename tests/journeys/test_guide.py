@@ -23,10 +23,13 @@ from typing import Any
 import httpx2
 import pytest
 from bench.measures import ALL
+from pymongo import MongoClient
+from redis import Redis
 
 from support.hosts.outside import outside
 from support.hosts.receiver import Receiver
 from support.mariadb import mariadb_or_none
+from support.mongodb import Mongo, mongo, mongo_or_none
 from support.postgres import Postgres
 from support.processes import STACK
 from support.stack.client import PLAIN, Caller, connected
@@ -36,6 +39,8 @@ from support.stack.stack import FrontEnd, Stack, log_lines
 from support.waiting import eventually, until
 
 pytestmark = pytest.mark.anyio
+
+__all__ = ["mongo"]
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guide.md").read_text("utf-8")
@@ -53,6 +58,7 @@ ROWS = {
     "one shared HTTP session": "One HTTP client for the life of the server",
     "JSON by type, HTTP errors": "Answers by their type, errors in words",
     "async database access": "Databases without blocking",
+    "document and key stores": "Documents and keys without blocking",
     "SQLite concurrency": "SQLite beside a writer",
     "databases of MySQL's kind": "MySQL and MariaDB",
     "CPU work off the loop": "Work for the processor, off the loop",
@@ -107,6 +113,8 @@ def lesson(temporary: Path, full_stack: Stack, postgres: Postgres, request: pyte
     with contextlib.chdir(folder):
         exec(file_of("make_shop.py"), {"__name__": "__main__"})  # noqa: S102 -- code of this repository
     (full_stack.folder / "modules" / "guide_tools.py").write_text(file_of("guide_tools.py"), "utf-8")
+    documents = mongo_or_none(request)
+    _fill_stores(full_stack, documents)
     settings = {
         "api_keys": "",
         "job_modules": "stack_jobs,stack_tools,guide_tools",
@@ -117,12 +125,25 @@ def lesson(temporary: Path, full_stack: Stack, postgres: Postgres, request: pyte
         "sql_shop": f"sqlite:///{folder}/shop.db",
         "sql_pg": postgres.url(),
         "sql_my": mariadb.url(database="journeys") if mariadb else "",
+        "source_docs": documents.url("shop") if documents else "",
+        "source_keys": f"{full_stack.valkey.url}?db=2&prefix=shop:",
     }
     try:
         with site(full_stack) as url, guest_front_end(full_stack, **settings) as front_end:
             yield Lesson(full_stack, front_end, url, folder)
     finally:
         shutil.rmtree(folder)
+        with Redis.from_url(f"{full_stack.valkey.url}?db=2") as redis:
+            redis.flushdb()
+
+
+def _fill_stores(stack: Stack, documents: Mongo | None) -> None:
+    """Store the document and the key of the preparation."""
+    if documents is not None:
+        with MongoClient[dict[str, Any]](documents.url("")) as client:
+            client.shop.sales.insert_one({"article": "tea", "euros": 3.5})
+    with Redis.from_url(f"{stack.valkey.url}?db=2") as redis:
+        redis.set("shop:tea", "3.5")
 
 
 @contextmanager
@@ -149,6 +170,8 @@ async def test_the_examples_of_the_guide_run_as_they_are_printed(
     """Executed in order, as in a prompt with top-level await, with other ports."""
     if "query_mysql" in part:
         request.getfixturevalue("mariadb")  # skips without MariaDB
+    if "query_mongodb" in part:
+        request.getfixturevalue("mongo")  # skips without a server
     examples = code(part)
     assert examples, "every part has an example"
     monkeypatch.chdir(lesson.folder)
