@@ -72,7 +72,7 @@ def _mapped() -> int:
 
 def test_the_limits_of_an_attempt_are_relative_to_what_the_process_has_used(resources: Resources) -> None:
     """Soft ones only: the next attempt gets its own."""
-    kernel.Caps().cap(LIMITS)
+    kernel.Caps(kernel.Memory()).cap(LIMITS)
     cpu, size, (which, (space, most)) = resources.set
     assert cpu == (CPU, (7, INFINITE))  # 3.5 used, 2.2 allowed, the next whole second, and one more
     assert size == (FILE, (3 * MIB, INFINITE))
@@ -82,7 +82,7 @@ def test_the_limits_of_an_attempt_are_relative_to_what_the_process_has_used(reso
 
 def test_the_last_attempt_of_a_process_cannot_lift_its_limits(resources: Resources) -> None:
     """Five seconds after the signal that names the cause, the kernel kills it."""
-    kernel.Caps().cap(LIMITS, last=True)
+    kernel.Caps(kernel.Memory()).cap(LIMITS, last=True)
     cpu, size, (_, (space, most)) = resources.set
     assert cpu == (CPU, (7, 12))
     assert size == (FILE, (3 * MIB, 3 * MIB))
@@ -92,13 +92,13 @@ def test_the_last_attempt_of_a_process_cannot_lift_its_limits(resources: Resourc
 @pytest.mark.parametrize("last", [False, True])
 def test_limits_never_exceed_the_hard_ones_of_the_operator(resources: Resources, *, last: bool) -> None:
     resources.hard = {CPU: 6, FILE: 2 * MIB, SPACE: 1000 * MIB}
-    kernel.Caps().cap(LIMITS, last=last)
+    kernel.Caps(kernel.Memory()).cap(LIMITS, last=last)
     assert resources.set == [(which, (most, most)) for which, most in resources.hard.items()]
 
 
 def test_a_hard_limit_above_the_wanted_one_stays_unless_the_attempt_is_the_last(resources: Resources) -> None:
     resources.hard = {CPU: 100, FILE: 20 * MIB}
-    caps = kernel.Caps()
+    caps = kernel.Caps(kernel.Memory())
     caps.cap(LIMITS)
     caps.cap(LIMITS, last=True)
     assert [limits for which, limits in resources.set if which == CPU] == [(7, 100), (7, 12)]
@@ -107,23 +107,23 @@ def test_a_hard_limit_above_the_wanted_one_stays_unless_the_attempt_is_the_last(
 
 def test_limits_that_were_set_in_advance_are_not_set_again_for_one_attempt(resources: Resources) -> None:
     """The attempt may have changed them, so the next one sets them."""
-    caps = kernel.Caps()
+    caps = kernel.Caps(kernel.Memory())
 
     def calls() -> int:
         before, resources.set = len(resources.set), []
         return before
 
-    caps.prepare(LIMITS)
+    caps.prepare(LIMITS, MIB)
     assert resources.set[0] == (CPU, (7, INFINITE))
     assert calls() == 3
     caps.cap(LIMITS)
     assert calls() == 0
     caps.cap(LIMITS)
     assert calls() == 3
-    caps.prepare(LIMITS)
+    caps.prepare(LIMITS, MIB)
     caps.cap(Limits())
     assert calls() == 6
-    caps.prepare(LIMITS)
+    caps.prepare(LIMITS, MIB)
     caps.cap(LIMITS, last=True)
     assert calls() == 6
 
@@ -260,8 +260,8 @@ def test_priorities_that_are_refused_are_left_out(
 def test_the_address_space_is_not_bound_where_its_size_is_unknown(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "open", refusing(FileNotFoundError()), raising=False)
-    kernel.Caps().cap(LIMITS)
+    monkeypatch.setattr("os.open", refusing(FileNotFoundError()))
+    kernel.Caps(kernel.Memory()).cap(LIMITS)
     assert [which for which, _ in resources.set] == [CPU, FILE]
 
 

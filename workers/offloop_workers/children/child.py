@@ -57,14 +57,15 @@ def serve(sock: socket.socket, output: int, known: Works, sandbox: Sandbox, root
     kernel.yield_to_others()
     _print_into(output)
     random.seed()  # else every fork would draw the zygote's numbers
-    child = _Child(sock, roots, _temporary_folder(), sandbox)
+    memory = kernel.Memory()
+    child = _Child(sock, roots, _temporary_folder(), sandbox, kernel.Caps(memory))
     before: ProcessState | None = None
     while True:
         try:
             task = frames.receive(sock)
         except (EOFError, ConnectionError):
             return
-        before = None if task["last"] else before or ProcessState()
+        before = None if task["last"] else before or ProcessState(memory)
         if work := known.get(task["kind"]):
             answer = child.attempt(work, task)
         else:
@@ -74,7 +75,7 @@ def serve(sock: socket.socket, output: int, known: Works, sandbox: Sandbox, root
             answer["retire"] = True  # a survivor could write into the next task
         frames.send(sock, answer)
         # Off the caller's path; a task that has come meanwhile and is not read goes to another child.
-        if before is None or answer.get("retire") or not child.make_ready(task, before):
+        if before is None or answer.get("retire") or not child.make_ready(before):
             return
 
 
@@ -117,17 +118,21 @@ def _without_work(kind: str) -> JobError:
 class _Child:
     """One task after the other, with the caps and the sandbox of each."""
 
-    def __init__(self, sock: socket.socket, roots: Mapping[str, Path], temporary: Path, sandbox: Sandbox) -> None:
+    def __init__(
+        self, sock: socket.socket, roots: Mapping[str, Path], temporary: Path, sandbox: Sandbox, caps: kernel.Caps
+    ) -> None:
         self._sock = sock
         self._roots = roots
         self._temporary = temporary
         self._sandbox = sandbox
-        self._caps = kernel.Caps()
+        self._caps = caps
+        self._limits = Limits()
         self._collections = FullCollections()
 
     def attempt(self, work: Work, task: dict[str, Any]) -> dict[str, Any]:
         """The answer to one task."""
-        kind, limits = work.kind, Limits(**task["limits"])
+        kind = work.kind
+        limits = self._limits = Limits(**task["limits"])
         try:
             self._sandbox.enter(kind)
             self._caps.cap(limits, last=task["last"])
@@ -141,13 +146,13 @@ class _Child:
         except BaseException as error:  # noqa: BLE001 -- whatever the work raises becomes an outcome, never a dead protocol
             return {"failed": failure(error, kind, limits).to_wire(), **_detail(error)}
 
-    def make_ready(self, task: dict[str, Any], before: ProcessState) -> bool:
+    def make_ready(self, before: ProcessState) -> bool:
         """Prepare for another task of the same kind, off the caller's path; answers whether that was possible."""
         self._collections.make_up()
         if not before.restore():
             return False
         _empty(self._temporary)
-        self._caps.prepare(Limits(**task["limits"]))
+        self._caps.prepare(self._limits, before.space)
         return True
 
     def _enclose(self, value: Model, task: dict[str, Any], limits: Limits) -> None:

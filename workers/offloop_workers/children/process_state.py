@@ -19,8 +19,9 @@ import socket
 import sys
 import tempfile
 import threading
-from pathlib import Path
 from typing import Any, Final
+
+from offloop_workers.sandbox import kernel
 
 _SIGNALS: Final = [
     getattr(signal, f"SIG{name}")
@@ -33,17 +34,23 @@ _CAPPED: Final = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE
 GROWN_MIB: Final = 128
 """Memory growth since before its first job, up to which a process is used again."""
 
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-
 
 class ProcessState:
-    """A snapshot of this process, taken before its first job."""
+    """A snapshot of this process, taken before its first job.
 
-    def __init__(self) -> None:
+    Args:
+        memory: of this process.
+
+    Attributes:
+        space: bytes of address space at the snapshot or the last `restore`.
+    """
+
+    def __init__(self, memory: kernel.Memory) -> None:
         self._environment = dict(os.environ)
         self._encoded = dict(_encoded())
-        self._handlers = self._signals()
-        self._folder = Path.cwd()
+        # Of the module below: `signal` looks for an enum's member to wrap each answer in, a microsecond each.
+        self._handlers = [(number, _signal.getsignal(number)) for number in _SIGNALS]
+        self._folder = os.getcwd()  # noqa: PTH109 -- a Path is converted to text again at each `chdir`
         self._mask = _umask()
         self._temporary = tempfile.tempdir
         self._locale = locale.setlocale(locale.LC_ALL)
@@ -51,9 +58,9 @@ class ProcessState:
         self._depth = sys.getrecursionlimit()
         self._thresholds, self._callbacks = gc.get_threshold(), list(gc.callbacks)
         self._fixed = self._irreversible()
-        # Opened once: later the sandbox may not let it be opened, and to read it again is one call of the kernel.
-        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._most = self._resident() + (GROWN_MIB << 20)
+        self._memory = memory
+        self.space, resident = memory.used()
+        self._most = resident + (GROWN_MIB << 20)
 
     def restore(self) -> bool:
         """Restore what was changed; answers whether all is as before. If not, the next job needs another process.
@@ -65,10 +72,10 @@ class ProcessState:
             os.environ.update(self._environment)
         for timer in _TIMERS:
             signal.setitimer(timer, 0)
-        for number, handler in self._signals().items():
-            if handler is not self._handlers[number]:
-                signal.signal(number, self._handlers[number])
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        for number, handler in self._handlers:
+            if _signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+        _signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.umask(self._mask)
         tempfile.tempdir = self._temporary
         sys.stdin, sys.stdout, sys.stderr = self._streams
@@ -79,23 +86,15 @@ class ProcessState:
         gc.callbacks[:] = self._callbacks
         socket.setdefaulttimeout(None)
         decimal.setcontext(decimal.Context())
-        random.seed(os.urandom(16))
+        random.seed(int.from_bytes(os.urandom(16)))  # bytes would be hashed first
         try:
             if locale.setlocale(locale.LC_ALL) != self._locale:
                 locale.setlocale(locale.LC_ALL, self._locale)
             os.chdir(self._folder)
-            grown = self._resident() > self._most
+            self.space, resident = self._memory.used()
         except (OSError, ValueError, IndexError, locale.Error):  # a job may have closed or replaced anything
             return False
-        return not grown and self._irreversible() == self._fixed
-
-    def _resident(self) -> int:
-        """Bytes of memory that this process holds."""
-        return int(os.pread(self._statm, 100, 0).split()[1]) * _PAGE
-
-    def _signals(self) -> dict[int, Any]:
-        # Of the module below: `signal` looks for an enum's member to wrap each answer in, a microsecond each.
-        return {number: _signal.getsignal(number) for number in _SIGNALS}
+        return resident <= self._most and self._irreversible() == self._fixed
 
     def _irreversible(self) -> list[Any]:
         hard = [resource.getrlimit(which)[1] for which in _CAPPED]

@@ -33,6 +33,7 @@ _SPARE_PROCESSES: Final = 2048
 _CPU_GRACE: Final = 5
 """Seconds of CPU time between the soft limit (SIGXCPU) and the hard limit (SIGKILL)."""
 _MIB: Final = 1 << 20
+_PAGE: Final = resource.getpagesize()
 
 
 def die_with_parent(parent: int, signal_number: int = signal.SIGKILL) -> None:
@@ -114,23 +115,54 @@ def yield_to_others() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+class Memory:
+    """The memory that this process uses.
+
+    Its file is opened once: later the sandbox may not let it be opened, and to read it again is one system call.
+    """
+
+    def __init__(self) -> None:
+        self._statm = -1
+        with contextlib.suppress(OSError):
+            self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+    def used(self) -> tuple[int, int]:
+        """Bytes of address space and of resident memory.
+
+        Raises:
+            OSError: the system does not tell, or a job has closed the file.
+            ValueError: a job has replaced the file.
+        """
+        space, resident, _ = os.pread(self._statm, 128, 0).split(maxsplit=2)
+        return int(space) * _PAGE, int(resident) * _PAGE
+
+
 class Caps:
     """Resource limits of this process, set anew for each attempt: address space, CPU time and file size.
 
     The limits are relative to the present use of the process. Setting them takes longer than a short job, and the next
     job is mostly of the same kind as the last one, so they can be set before it arrives.
+
+    Args:
+        memory: of this process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
         self._most = {
             which: resource.getrlimit(which)[1]
             for which in (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_AS)
         }
         self._ready: Limits | None = None
 
-    def prepare(self, limits: Limits) -> None:
-        """Set the limits in advance, for an attempt that is expected."""
-        self._set(limits, last=False)
+    def prepare(self, limits: Limits, space: int) -> None:
+        """Set the limits in advance, for an attempt that is expected.
+
+        Args:
+            limits: of the attempt.
+            space: bytes of address space that this process uses now.
+        """
+        self._set(limits, space, last=False)
         self._ready = limits
 
     def cap(self, limits: Limits, *, last: bool = False) -> None:
@@ -142,20 +174,21 @@ class Caps:
                 Without it only the soft ones are, so that the next attempt can get its own.
         """
         if last or limits != self._ready:
-            self._set(limits, last=last)
+            space = None
+            with contextlib.suppress(OSError):
+                space, _ = self._memory.used()
+            self._set(limits, space, last=last)
         self._ready = None  # the attempt may change its soft limits
 
-    def _set(self, limits: Limits, *, last: bool) -> None:
+    def _set(self, limits: Limits, space: int | None, *, last: bool) -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         seconds = math.ceil(used.ru_utime + used.ru_stime + limits.seconds) + 1
         # The hard limit of CPU time kills without a cause; the soft one sends SIGXCPU, which names it.
         self._limit(resource.RLIMIT_CPU, seconds, seconds + _CPU_GRACE if last else None)
         size = limits.output_mb * _MIB
         self._limit(resource.RLIMIT_FSIZE, size, size if last else None)
-        with contextlib.suppress(OSError):
-            with open("/proc/self/statm", "rb", 0) as statm:  # noqa: PTH123 -- for every attempt; pathlib takes four times as long
-                pages = int(statm.read(64).split()[0])
-            space = pages * resource.getpagesize() + limits.memory_mb * _MIB
+        if space is not None:
+            space += limits.memory_mb * _MIB
             self._limit(resource.RLIMIT_AS, space, space if last else None)
 
     def _limit(self, which: int, soft: int, hard: int | None) -> None:
