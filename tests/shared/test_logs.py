@@ -17,6 +17,7 @@ logs.configure(settings.load(), role="worker")
 log = logs.get("a.module")
 log.debug("below the level")
 log.info("→ job", job_id="abc", path=b"bytes")
+log.info("not text", data=b"\\xff", half="\\ud83d", none=object)
 logging.getLogger("library").warning("a warning %s", 5)
 logging.getLogger("arq").info("routine output of a library")
 try:
@@ -36,11 +37,12 @@ def _logged(**variables: str) -> list[str]:
 
 def test_json_lines_are_each_one_object_with_the_same_fields() -> None:
     lines: list[dict[str, Any]] = [json.loads(line) for line in _logged(OFFLOOP_LOG_FORMAT="json")]
-    assert [line["event"] for line in lines] == ["→ job", "a warning 5", "it broke"]
-    assert [line["level"] for line in lines] == ["info", "warning", "error"]
+    assert [line["event"] for line in lines] == ["→ job", "not text", "a warning 5", "it broke"]
+    assert [line["level"] for line in lines] == ["info", "info", "warning", "error"]
     assert all(line["role"] == "worker" and line["at"].endswith("Z") for line in lines)
     assert lines[0]["job_id"] == "abc"
-    assert "ZeroDivisionError" in lines[2]["exception"]
+    assert lines[1]["half"] == "\ud83d"
+    assert "ZeroDivisionError" in lines[3]["exception"]
 
 
 def test_without_a_terminal_auto_is_json() -> None:
