@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecurityMiddleware
 from mcp_types import (
     CallToolRequestParams,
@@ -48,7 +50,9 @@ from offloop_server.toolkit.toolbox import Toolbox
 from offloop_server.tools import artifacts, batch, functions, jobs, webhooks
 from offloop_server.waiting.calls import Calls
 from offloop_server.waiting.inbox import Inbox
+from offloop_server.web import direct
 from offloop_server.web.auth import SCOPE_KEY, Principals, check_binding
+from offloop_server.web.direct import Direct
 from offloop_server.web.endpoint import MAX_BODY, Endpoint, transport_security
 from offloop_server.web.files import Files
 from offloop_server.web.health import Health, Metrics
@@ -120,9 +124,16 @@ class FrontEnd:
         self._families = Families(settings.families)
         self._offered = {name: kind for name, kind in kinds.items() if self._families.offers(kind)}
         self._running: _Running | None = None
-        self.server = self._mcp_server()
+        self.server = self._mcp_server(self._lifespan)
+        self._direct = StreamableHTTPSessionManager(
+            self._mcp_server(_no_lifespan),
+            json_response=True,
+            stateless=True,
+            security_settings=transport_security(settings),
+            max_request_body_size=MAX_BODY,
+        )
 
-    def _mcp_server(self) -> ListeningServer:
+    def _mcp_server(self, lifespan: Callable[[Any], AbstractAsyncContextManager[None]]) -> ListeningServer:
         jobs = JobResources(JobQueue(self._redis, self._bounds), self._redis)
         resources = Resources(self._store, jobs, self._links)
         prompts = Prompts(self._offered, resources.ids)
@@ -131,7 +142,7 @@ class FrontEnd:
             version=offloop.__version__,
             title="offloop",
             instructions=INSTRUCTIONS,
-            lifespan=self._lifespan,
+            lifespan=lifespan,
             get_tool_input_schema=self._routed_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
@@ -159,7 +170,8 @@ class FrontEnd:
                 Route("/readyz", health.ready),
             ],
         )
-        return Endpoint(self.server.session_manager.handle_request, others, self._principals)
+        calls = Direct(self._direct.handle_request, self.server.session_manager.handle_request, self._spawn_stream)
+        return Endpoint(calls, others, self._principals)
 
     @asynccontextmanager
     async def _lifespan(self, _server: object) -> AsyncIterator[None]:
@@ -168,7 +180,8 @@ class FrontEnd:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._redis.aclose, close_connection_pool=True)
             await asyncio.to_thread(sweep)
-            drop_unseen_traces(self.server)
+            for server in (self.server, self._direct.app):
+                drop_unseen_traces(server)
             io = await stack.enter_async_context(io_tools(self._settings, self._store))
             background = await stack.enter_async_context(Background(self._settings.drain_seconds))
             inbox = await stack.enter_async_context(Inbox(self._blocking, queue, front_end, background))
@@ -190,6 +203,7 @@ class FrontEnd:
             watchdog = await stack.enter_async_context(Watchdog())  # last: start-up may block, no call waits for it
             metrics = Metrics(watchdog.lag, background, threads)
             self._running = _Running(toolbox, key, inbox, Listening(queue, inbox), metrics)
+            await stack.enter_async_context(self._direct.run())
             log.info("front end ready", kinds=list(self._kinds), keys=self._principals.required)
             yield
 
@@ -232,7 +246,8 @@ class FrontEnd:
             await context.session.report_progress(progress.done, progress.total, progress.message or None)
 
         caller = Caller(request.scope[SCOPE_KEY], self._links(request), relay)
-        return await self._serving().toolbox.call(params.name, params.arguments or {}, caller)
+        tool = partial(self._serving().toolbox.call, params.name, params.arguments or {}, caller)
+        return await direct.run(request.scope, tool)
 
     async def _listen(
         self, context: ServerRequestContext[Any], params: SubscriptionsListenRequestParams
@@ -247,8 +262,17 @@ class FrontEnd:
         refused = await TransportSecurityMiddleware(transport_security(self._settings)).validate_request(request)
         return refused or await self._routes(request).add(request, request.scope[SCOPE_KEY])
 
+    def _spawn_stream(self, stream: Coroutine[Any, Any, None]) -> None:
+        self._serving().metrics.background.spawn(stream, name="stream of a call")
+
     def _routes(self, request: Request) -> Files:
         return Files(self._store, self._links(request), self._settings.max_upload_mb << 20)
 
     def _links(self, request: Request) -> Links:
         return Links(self._serving().links_key, self._settings.public_url or (lambda: str(request.base_url)))
+
+
+@asynccontextmanager
+async def _no_lifespan(_server: object) -> AsyncIterator[None]:
+    """The lifespan of the server that answers directly: the other one's is for both."""
+    yield

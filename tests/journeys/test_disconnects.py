@@ -56,9 +56,9 @@ class Environment:
     mariadb: MariaDB | None
     gate: Gate
 
-    def begin(self, tool: str, arguments: dict[str, Any]) -> http.client.HTTPConnection:
+    def begin(self, tool: str, arguments: dict[str, Any], *, legacy: bool = False) -> http.client.HTTPConnection:
         """Begin a call of the observer's principal on a new connection."""
-        return begin_call(self.stack.front_ends[0].endpoint, self.observer.key, tool, arguments)
+        return begin_call(self.stack.front_ends[0].endpoint, self.observer.key, tool, arguments, legacy=legacy)
 
     async def tasks(self) -> Counter[str]:
         """The tasks of the front end, except those of this request."""
@@ -117,7 +117,7 @@ async def env(
     async with outside() as server, full_stack.client(key=full_stack.new_key()) as observer:
         here = Environment(full_stack, observer, server, postgres, mariadb, gate)
         # The first streamed answer of a process starts a permanent task of the SDK.
-        connection = here.begin("list_jobs", {})
+        connection = here.begin("list_jobs", {}, legacy=True)
         assert await asyncio.to_thread(lambda: connection.getresponse().read())
         connection.close()
         yield here
@@ -333,9 +333,10 @@ async def test_disconnecting_from_a_def_tool_counts_its_thread_until_it_ends(env
     await env.quiet(before)
 
 
-async def test_disconnecting_from_an_async_def_tool_cancels_it(env: Environment) -> None:
+@pytest.mark.parametrize("legacy", [False, True], ids=["modern", "legacy"])
+async def test_disconnecting_from_an_async_def_tool_cancels_it(env: Environment, *, legacy: bool) -> None:
     before = await env.resting()
-    connection = env.begin("hold_loop", {"gate": env.gate.argument})
+    connection = env.begin("hold_loop", {"gate": env.gate.argument}, legacy=legacy)
     until(Path(f"{env.gate.argument}.runs").exists, "the function runs")
     connection.close()
     until(Path(f"{env.gate.argument}.ended").exists, "the function has cleaned up")

@@ -15,7 +15,15 @@ import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.dispatcher import ProgressFnT
-from mcp_types import CallToolResult, ContentBlock, TextContent, Tool
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    PROTOCOL_VERSION_META_KEY,
+    CallToolResult,
+    ContentBlock,
+    TextContent,
+    Tool,
+)
+from mcp_types.version import LATEST_MODERN_VERSION
 
 Mode = Literal["auto", "legacy"]
 
@@ -122,17 +130,24 @@ def assert_indistinguishable(foreign: Answer, foreign_id: str, unknown: Answer, 
     assert structured[0].replace(foreign_id, "?") == structured[1].replace(unknown_id, "?")
 
 
-def begin_call(endpoint: str, key: str | None, tool: str, arguments: dict[str, Any]) -> http.client.HTTPConnection:
-    """Send one legacy ``tools/call`` and return the connection without reading the answer; closing it disconnects."""
+def begin_call(
+    endpoint: str, key: str | None, tool: str, arguments: dict[str, Any], *, legacy: bool = False
+) -> http.client.HTTPConnection:
+    """Send one ``tools/call`` and return the connection without reading the answer; closing it disconnects."""
     parts = urlsplit(endpoint)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
-    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    params: dict[str, Any] = {"name": tool, "arguments": arguments}
+    version = "2025-11-25" if legacy else LATEST_MODERN_VERSION
     headers = {
         "Accept": "application/json, text/event-stream",
         "Content-Type": "application/json",
-        "MCP-Protocol-Version": "2025-11-25",
+        "MCP-Protocol-Version": version,
     }
+    if not legacy:
+        headers |= {"Mcp-Method": "tools/call", "Mcp-Name": tool}
+        params["_meta"] = {PROTOCOL_VERSION_META_KEY: version, CLIENT_CAPABILITIES_META_KEY: {}}
     if key:
         headers["Authorization"] = f"Bearer {key}"
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     connection.request("POST", parts.path, json.dumps(body), headers)
     return connection
