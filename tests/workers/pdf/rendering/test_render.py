@@ -485,14 +485,6 @@ def test_deeply_nested_markdown_ends(run: Run) -> None:
             assert error.reason == "too_complex"  # noqa: PT017 -- it may also succeed
 
 
-def test_progress_counts_pages_and_ends_complete(context: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps: list[tuple[float, float | None, str]] = []
-    monkeypatch.setattr(context, "progress", lambda done, total=None, message="": steps.append((done, total, message)))
-    module.render(Page.model_validate({"html": "<p style='break-after: page'>x</p>" * 3 + "x"}), context)
-    pages = [(number, None, f"laying out page {number + 1}") for number in range(4)]
-    assert steps == [*pages, (4, 5, "writing the file"), (5, 5, "done")]
-
-
 def test_the_file_is_named_as_asked_and_always_a_pdf(run: Run, context: JobContext) -> None:
     for name, expected in (("report.pdf", "report.pdf"), ("report", "report.pdf"), ("a/b.html", "b.html.pdf")):
         run(html="x", name=name)

@@ -22,8 +22,9 @@ from offloop.kinds.context import Context
 from offloop.kinds.job_context import JobContext
 from offloop.kinds.kind import performs
 from offloop_workers.pdf.rendering import links, pictures, strict, styles, templates
-from offloop_workers.pdf.rendering.box_flattening import Html
 from offloop_workers.pdf.rendering.fetcher import BASE, JobFetcher
+from offloop_workers.pdf.rendering.layout.document import Html
+from offloop_workers.pdf.rendering.layout.progress import Progress
 from offloop_workers.pdf.rendering.markdown import to_html
 from offloop_workers.pdf.rendering.renderer_log import RendererLog
 from offloop_workers.pdf.rendering.standard import Standard
@@ -45,18 +46,19 @@ def render(page: Page, context: Context) -> Pdf:
     for reference in (*page.assets.values(), *(attachment.file for attachment in page.attachments)):
         context.open(reference).close()
     fetcher = JobFetcher(page.assets, context, allow_fetch=page.allow_fetch)
-    log = RendererLog(lambda number: _begin_page(number, page, context))
+    progress = Progress(context)
+    log = RendererLog(lambda number: _begin_page(number, page, progress, context), progress.again)
     try:
-        with _environment(log, context), ExitStack() as files:
+        with progress.reported(), _environment(log, context), ExitStack() as files:
             clock = [time.perf_counter()]
             html = _parse(page, fetcher, context)
             standard = Standard(page, html.etree_element, context)
             clock.append(time.perf_counter())
-            document = _lay_out(html, page, standard, context)
+            document = _lay_out(html, page, standard, progress)
+            _check_pages(len(document.pages), page, context)
             standard.after_layout(document)
             clock.append(time.perf_counter())
             standard.before_write(document, files)
-            context.progress(len(document.pages), len(document.pages) + 1, "writing the file")
             with context.create(_file_name(page.name), "application/pdf") as file:
                 _write(document, standard, file)
                 size = file.tell()
@@ -68,7 +70,6 @@ def render(page: Page, context: Context) -> Pdf:
     except RecursionError:
         message = "The document's elements are nested too deep to lay out: flatten them."
         raise JobError(message, code="too_complex") from None
-    context.progress(len(document.pages) + 1, len(document.pages) + 1, "done")
     return _result(document, html, page, size, clock)
 
 
@@ -94,15 +95,13 @@ def _source(source: Source, fetcher: JobFetcher, context: Context) -> str:
     )
 
 
-def _lay_out(html: Html, page: Page, standard: Standard, context: Context) -> Any:
+def _lay_out(html: Html, page: Page, standard: Standard, progress: Progress) -> Any:
     root = html.etree_element
     sheets = styles.user_sheets(page.theme, own=page.markdown is None and styles.has_own(root, html.url_fetcher.serves))
     styles.add_last(root, styles.overrides(page, standard.title or "") + (page.css or ""))
     # Isolation between jobs: fonts and the image cache are new for each, only the parsed theme is shared.
     with _failures():
-        document = html.render(font_config=FontConfiguration(), stylesheets=sheets, cache={}, **standard.options)
-    _check_pages(len(document.pages), page, context)
-    return document
+        return html.lay_out(progress, FontConfiguration(), stylesheets=sheets, cache={}, **standard.options)
 
 
 def _write(document: Any, standard: Standard, file: BinaryIO) -> None:
@@ -138,9 +137,9 @@ def _result(document: Any, html: Html, page: Page, size: int, clock: list[float]
     )
 
 
-def _begin_page(number: int, page: Page, context: Context) -> None:
+def _begin_page(number: int, page: Page, progress: Progress, context: Context) -> None:
     _check_pages(number, page, context)
-    context.progress(number - 1, None, f"laying out page {number}")
+    progress.page(number)
 
 
 def _check_pages(pages: int, page: Page, context: Context) -> None:

@@ -15,6 +15,7 @@ from offloop_workers.pdf.rendering.fetcher import BASE, Refused
 _PROPERTY = re.compile(r"(?:Ignored|Deprecated) `\s*([\w-]+)\s*:")
 _GLYPH = re.compile(r"\.notdef glyph .*\(U\+([0-9A-F]+)\)", re.DOTALL)
 _PAGE = re.compile(r"Creating layout - Page (\d+)")
+_RUN = "Repagination"
 _POSITION = re.compile(r" at \d+:\d+")
 # Messages about WeasyPrint's own internals, which a caller cannot act on.
 _INTERNAL = ("Unable to subset", "Too many glyphs", "Unknown bitmap", "Unable to save emoji", "Error when closing")
@@ -28,11 +29,13 @@ class RendererLog(logging.Handler):
 
     Args:
         on_page: called with the number of each page whose layout begins.
+        on_run: called where the pages are looked at again.
     """
 
-    def __init__(self, on_page: Callable[[int], None]) -> None:
+    def __init__(self, on_page: Callable[[int], None], on_run: Callable[[], None]) -> None:
         super().__init__(logging.INFO)
         self._on_page = on_page
+        self._on_run = on_run
         self._properties: Counter[str] = Counter()
         self._glyphs: dict[int, None] = {}
         self._others: dict[str, None] = {}
@@ -43,6 +46,8 @@ class RendererLog(logging.Handler):
         if record.levelno < logging.WARNING:
             if page := _PAGE.search(text):
                 self._on_page(int(page[1]))
+            elif _RUN in text:
+                self._on_run()
         elif found := _GLYPH.match(text):
             if len(self._glyphs) < _MAX_GLYPHS:
                 self._glyphs[int(found[1], 16)] = None

@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import weasyprint
-
 from offloop.jobs.pdf import Layout
 
 if TYPE_CHECKING:
@@ -42,36 +40,16 @@ class _Weight:
         return once * float(_PER_LEVEL) ** (min(self.levels, 30) - 1)
 
 
-class Html(weasyprint.HTML):  # type: ignore[misc]  # WeasyPrint ships no types
-    """A document whose boxes are flattened between the computation of styles and the layout.
+def flatten(root: Element, style_for: Any, layout: Layout) -> int:
+    """Turn the boxes that `layout` says into blocks; answers how many.
 
-    Attributes:
-        layout: which boxes to flatten.
-        flattened: number of boxes that became blocks.
+    Args:
+        root: the document.
+        style_for: WeasyPrint's computed styles, which are changed.
+        layout: the caller's choice.
     """
-
-    layout: Layout = "as_is"
-    flattened: int = 0
-
-    def render(
-        self, font_config: Any = None, counter_style: Any = None, color_profiles: Any = None, **options: Any
-    ) -> Any:
-        """Lay the document out, with the arguments of `weasyprint.HTML.render`."""
-        return _Document._render(  # noqa: SLF001 -- the only place between styles and layout; a test holds it
-            self, font_config, counter_style, color_profiles, {**weasyprint.DEFAULT_OPTIONS, **options}
-        )
-
-
-class _Document(weasyprint.Document):  # type: ignore[misc]  # WeasyPrint ships no types
-    @classmethod
-    def _build_layout_context(cls, html: Html, *arguments: Any) -> Any:
-        context = super()._build_layout_context(html, *arguments)
-        if html.layout != "as_is":
-            html.flattened = _flatten(html.etree_element, context.style_for, html.layout)
-        return context
-
-
-def _flatten(root: Element, style_for: Any, layout: Layout) -> int:
+    if layout == "as_is":
+        return 0
     styles = style_for.get_computed_styles()
     boxes = {key[0] for key, style in styles.items() if key[1] is None and _is_flexible(style)}
     if not boxes:
