@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from weasyprint.text.fonts import FontConfiguration
 from weasyprint.urls import URLFetchingError
 
 from offloop import logs
@@ -23,7 +22,9 @@ from offloop.kinds.job_context import JobContext
 from offloop.kinds.kind import performs
 from offloop_workers.pdf.rendering import links, pictures, strict, styles, templates
 from offloop_workers.pdf.rendering.fetcher import BASE, JobFetcher
+from offloop_workers.pdf.rendering.layout import fonts
 from offloop_workers.pdf.rendering.layout.document import Html
+from offloop_workers.pdf.rendering.layout.fonts import Fonts
 from offloop_workers.pdf.rendering.layout.progress import Progress
 from offloop_workers.pdf.rendering.markdown import to_html
 from offloop_workers.pdf.rendering.renderer_log import RendererLog
@@ -99,9 +100,9 @@ def _lay_out(html: Html, page: Page, standard: Standard, progress: Progress) -> 
     root = html.etree_element
     sheets = styles.user_sheets(page.theme, own=page.markdown is None and styles.has_own(root, html.url_fetcher.serves))
     styles.add_last(root, styles.overrides(page, standard.title or "") + (page.css or ""))
-    # Isolation between jobs: fonts and the image cache are new for each, only the parsed theme is shared.
+    # Isolation between jobs: fonts and the image cache are new for each, only the parsed themes are shared.
     with _failures():
-        return html.lay_out(progress, FontConfiguration(), stylesheets=sheets, cache={}, **standard.options)
+        return html.lay_out(progress, Fonts(), stylesheets=sheets, cache={}, **standard.options)
 
 
 def _write(document: Any, standard: Standard, file: BinaryIO) -> None:
@@ -191,9 +192,14 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
 
 
 def warm() -> None:
-    """Render one small page, so that parsers, fonts, lexers and the theme are loaded before the first job."""
+    """Render small pages, and load all that no data changes: parsers, lexers, fonts, and the styles of every theme.
+
+    Children that are forked afterwards share it and keep nothing for each other, as each renders one document.
+    """
     pages = [{"markdown": _WARM}, {"template": "{% for x in xs %}<p>{{ x|number }}{% endfor %}", "data": {"xs": [1]}}]
     with tempfile.TemporaryDirectory() as folder:
         context = JobContext(job_id="warm", folder=Path(folder))
         for page in pages:
             render(Page.model_validate(page), context)
+    styles.load()
+    fonts.load()

@@ -119,6 +119,12 @@ def add_last(root: Element, css: str) -> None:
         SubElement(root, "style").text = css
 
 
+def load() -> None:
+    """Parse the style sheets of every theme; the library does not change them."""
+    for theme in _THEMES:
+        user_sheets(theme, own=True)
+
+
 @cache
 def _shipped(name: str) -> weasyprint.CSS:
     return weasyprint.CSS(string=(_FOLDER / name).read_text("utf-8"))

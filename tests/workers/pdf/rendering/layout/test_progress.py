@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from offloop_workers.children.pool import Children
 from offloop_workers.pdf.rendering import render as module
 from offloop_workers.pdf.rendering.layout import progress
 from offloop_workers.pdf.rendering.layout.progress import Progress
-from support.redis import lasting
 from support.tasks import task_of
 
 TEXT = "Words that fill a line or two of the page. " * 12
@@ -138,19 +137,6 @@ def test_a_document_that_cannot_fit_is_ended_early(rendered: Callable[..., list[
     taken = iter(range(0, 1 << 40, 16 << 20))
     with pytest.raises(LimitExceeded, match=r"was ended early, since the document does not fit memory_mb, 64 MiB"):
         rendered(html, 0.4, Limits(memory_mb=64), lambda: next(taken))
-
-
-@pytest.fixture(scope="module")
-async def pdf_children(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Children]:
-    """One real child for PDFs, sandboxed and capped."""
-    folder = tmp_path_factory.mktemp("pdf")
-    pool = Children(1, ("pdf",), folder / "temporary")
-    with lasting(folder):
-        await pool.__aenter__()
-    try:
-        yield pool
-    finally:
-        await pool.__aexit__()
 
 
 async def in_child(
