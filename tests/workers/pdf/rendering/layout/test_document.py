@@ -1,4 +1,4 @@
-"""The watched layout gives the very file of WeasyPrint's own `render`, and tells its steps in order."""
+"""The watched layout gives the very file of WeasyPrint's own `render`, and reports its steps in order."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ DOCUMENTS = {
 
 
 class Steps:
-    """A `Watch` that lists what it is told."""
+    """A `Watch` that lists its steps."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.seen: list[Any] = []
         self.breaks: Any = None
 
     def styles(self) -> None:
-        self.told.append("styles")
+        self.seen.append("styles")
 
     def boxes(self) -> None:
-        self.told.append("boxes")
+        self.seen.append("boxes")
 
     def begin(self, root: Any, breaks: Any) -> None:
         self.breaks = breaks
-        self.told.append(f"begin {root.element_tag}")
+        self.seen.append(f"begin {root.element_tag}")
 
     def finished(self, page: int, pages: int) -> None:
-        self.told.append((page, pages))
+        self.seen.append((page, pages))
 
     def painted(self) -> None:
-        self.told.append("painted")
+        self.seen.append("painted")
 
 
 @pytest.mark.parametrize("variant", [None, "pdf/ua-1"])
@@ -59,14 +59,14 @@ def test_the_standard_implies_options(variant: str | None, intent: str | None) -
     assert laid_out.output_intent == weasyprint.HTML(string="<p>x").render(pdf_variant=variant).output_intent == intent
 
 
-def test_the_steps_are_told_in_order() -> None:
+def test_the_steps_are_reported_in_order() -> None:
     steps = Steps()
     document = Html(string=DOCUMENTS["text"]).lay_out(steps, FontConfiguration())
     count = len(document.pages)
     assert count > 1
-    assert steps.told == ["styles", "boxes", "begin html", *((page, count) for page in range(1, count + 1))]
+    assert steps.seen == ["styles", "boxes", "begin html", *((page, count) for page in range(1, count + 1))]
     document.write_pdf()
-    assert steps.told[-count:] == ["painted"] * count
+    assert steps.seen[-count:] == ["painted"] * count
 
 
 def test_page_breaks_are_positions_in_the_tree_of_boxes() -> None:

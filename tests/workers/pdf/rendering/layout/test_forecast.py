@@ -97,6 +97,16 @@ def test_the_boxes_alone_can_be_too_much() -> None:
     assert "at least" in found
 
 
+def test_memory_is_looked_at_in_the_first_half_of_the_content() -> None:
+    """Later, garbage in the memory that is taken could be mistaken for need."""
+    forecast = Forecast("render_pdf", Limits(memory_mb=100), 100 * PAGE)
+    forecast.add(Point(51, 51 * PAGE, 1, 99 * MIB))
+    forecast.add(Point(61, 61 * PAGE, 1, 99 * MIB))
+    forecast = Forecast("render_pdf", Limits(memory_mb=100), 100 * PAGE)
+    with pytest.raises(LimitExceeded):
+        forecast.add(Point(49, 49 * PAGE, 1, 99 * MIB))
+
+
 def test_nothing_is_ended_before_a_tenth_of_a_limit_is_used() -> None:
     forecast = Forecast("render_pdf", Limits(seconds=100, memory_mb=1000), 1e12)
     forecast.add(Point(0, 0, 9.9, 0))

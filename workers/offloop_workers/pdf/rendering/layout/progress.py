@@ -159,7 +159,7 @@ class Progress:
             done, room, began, message = self._step
             self._reported = self._clock()
             lasted = self._reported - began
-            self._context.progress(done + room * lasted / (lasted + 1), self._total, message())
+            self._context.progress(round(done + room * lasted / (lasted + 1), 6), self._total, message())
             self._has_reported = True
         finally:
             self._reporting = False

@@ -14,7 +14,7 @@ def every(seconds: float, call: Callable[[], None]) -> Iterator[bool]:
     """Call again and again until the block ends, between two instructions of the main thread.
 
     The timer of the process is used, since a thread would cost address space that counts as memory of the job. An alarm
-    that somebody else had set rings afterwards. Yields whether there are ticks: in another thread there are none.
+    that was set before rings afterwards. Yields whether there are ticks: in another thread there are none.
     """
     if threading.current_thread() is not threading.main_thread():
         yield False
