@@ -42,7 +42,7 @@ from offloop_server.resources.subscriptions import Listening, ListeningServer
 from offloop_server.runtime.background import Background
 from offloop_server.runtime.loop_monitor import Watchdog
 from offloop_server.runtime.threads import Threads
-from offloop_server.runtime.tuning import drop_unseen_traces
+from offloop_server.runtime.tuning import collect_when_quiet, drop_unseen_traces
 from offloop_server.toolkit import job_tool
 from offloop_server.toolkit.families import Families
 from offloop_server.toolkit.services import Caller, Services, ToolFactory
@@ -185,6 +185,7 @@ class FrontEnd:
             io = await stack.enter_async_context(io_tools(self._settings, self._store))
             background = await stack.enter_async_context(Background(self._settings.drain_seconds))
             inbox = await stack.enter_async_context(Inbox(self._blocking, queue, front_end, background))
+            _ = background.start(collect_when_quiet(), name="collect-garbage")
             threads = Threads(self._settings.tool_threads, background)
             services = Services(
                 settings=self._settings,

@@ -46,6 +46,9 @@ _REFUSED: Final = {
 }
 """Commands that would stall or change the shared connection, and what to use instead."""
 
+_SCRIPTS: Final = frozenset({"EVALSHA", "EVAL"})
+"""Commands that are never refused, and whose replies have no form of redis-py's: almost all that are sent."""
+
 SILENT_SECONDS = 5.0
 """Longest wait for a reply; the connection counts as dead after it."""
 
@@ -69,6 +72,8 @@ class MultiplexedRedis(ArqRedis):
             RedisError: the server refuses it, or does not answer.
             ValueError: it would hold up, or change, the connection that all tasks share.
         """
+        if command[0] in _SCRIPTS:
+            return await self.multiplexer.call(command)
         name = str_if_bytes(command[0])
         if " " in name:  # redis-py writes subcommands with their command, as in "SCRIPT LOAD"
             command = (*name.split(), *command[1:])
