@@ -88,6 +88,7 @@ class _Running:
     inbox: Inbox
     listening: Listening
     metrics: Metrics
+    streams: Background
 
 
 class FrontEnd:
@@ -201,10 +202,11 @@ class FrontEnd:
             toolbox = self._toolbox(services, io)
             async with answering():
                 key = await shared_key(self._redis)
+            streams = await stack.enter_async_context(Background(self._settings.drain_seconds))
+            await stack.enter_async_context(self._direct.run())
             watchdog = await stack.enter_async_context(Watchdog())  # last: start-up may block, no call waits for it
             metrics = Metrics(watchdog.lag, background, threads)
-            self._running = _Running(toolbox, key, inbox, Listening(queue, inbox), metrics)
-            await stack.enter_async_context(self._direct.run())
+            self._running = _Running(toolbox, key, inbox, Listening(queue, inbox), metrics, streams)
             log.info("front end ready", kinds=list(self._kinds), keys=self._principals.required)
             yield
 
@@ -264,7 +266,7 @@ class FrontEnd:
         return refused or await self._routes(request).add(request, request.scope[SCOPE_KEY])
 
     def _spawn_stream(self, stream: Coroutine[Any, Any, None]) -> None:
-        self._serving().metrics.background.spawn(stream, name="stream of a call")
+        self._serving().streams.spawn(stream, name="stream of a call")
 
     def _routes(self, request: Request) -> Files:
         return Files(self._store, self._links(request), self._settings.max_upload_mb << 20)
