@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from offloop.errors import JobError
 from offloop.jobs.hashing import DIGITS, HASHDEEP, Format
+from offloop_workers.files.globs import Glob
 from offloop_workers.hashing import manifest
 from offloop_workers.hashing.entries import LINK, Contents, Entry
-from offloop_workers.hashing.globs import Glob
 from support.fuzzing import check_refusal, costly
 
 _ALGORITHMS = sorted(DIGITS)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from offloop.jobs.files import Links, Selection, Trouble
 from offloop.kinds.kind import Model, declare
-from offloop.kinds.references import FileReference, FolderReference
+from offloop.kinds.references import FileReference
 
 Algorithm = Literal[
     "md5",
@@ -55,12 +56,6 @@ HASHDEEP: Final = ("md5", "sha1", "sha256")
 
 MAX_GIB: Final = 256
 """GiB that one job reads at most: about the throughput of a fast disk in a kind's ``seconds``."""
-
-MAX_FILES: Final = 500_000
-"""Files of one job, and lines of a manifest."""
-
-MAX_NAMED: Final = 1_000
-"""Files that a call may name one by one."""
 
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 
@@ -127,45 +122,16 @@ class Digests(Model):
     not_for_security: list[str] = Field([], description="Those of the algorithms that attackers can fool.")
 
 
-def _named(name: str) -> str:
-    if not name or "\0" in name or not name.isprintable():
-        message = f"the name {name[:60]!r} is empty or has control characters: use a plain file name or path"
-        raise ValueError(message)
-    if any(part in {"", ".", ".."} for part in name.split("/")):
-        message = (
-            f"the name {name[:60]!r} is no path inside a folder: leave out a slash at its beginning or end, and parts "
-            "that are empty, . or .., as in docs/a.txt"
-        )
-        raise ValueError(message)
-    return name
-
-
-Name = Annotated[str, Field(max_length=1024), AfterValidator(_named)]
-Pattern = Annotated[str, Field(min_length=1, max_length=500)]
-Patterns = Annotated[list[Pattern], Field(max_length=50)]
-Links = Literal["skip", "record", "error"]
 Format = Literal["gnu", "bsd", "json", "hashdeep"]
 
 
-class Files(Model):
-    """A folder with a selection of what is in it, or a few files by name."""
+class Files(Selection):
+    """A selection of files, and the treatment of symbolic links among them."""
 
-    folder: FolderReference | None = Field(None, description="The folder: root:<name> or root:<name>/<path>.")
-    files: Annotated[dict[Name, FileReference], Field(max_length=MAX_NAMED)] | None = Field(
-        None, description='Instead of a folder, files by the name they shall have: {"a.txt": "artifact:…"}.'
-    )
-    include: Patterns = Field(
-        [], description="Only files that one of these matches: *.txt (at any depth), docs/**, src/*.py. Default: all."
-    )
-    exclude: Patterns = Field([], description="Not the files and folders that one of these matches, such as .git.")
-    hidden: bool = Field(default=True, description="Whether names that begin with a dot count.")
     links: Links = Field(
         "skip",
         description="Symbolic links are never followed. skip: left out, counted; record: where a link points is part "
         "of the digest; error: a link fails the job.",
-    )
-    max_files: Annotated[int, Field(ge=1, le=MAX_FILES)] = Field(
-        100_000, description=f"The job fails if there are more files; at most {MAX_FILES}."
     )
 
     @model_validator(mode="after")
@@ -174,13 +140,6 @@ class Files(Model):
             message = "send either folder (root:<name>/<path>) or files ({name: reference}), and not both"
             raise ValueError(message)
         return self
-
-
-class Trouble(Model):
-    """A file that could not be hashed."""
-
-    path: str
-    reason: str
 
 
 class TreeToHash(Files):

@@ -13,10 +13,10 @@ import pytest
 from offloop.errors import Crashed
 from offloop.jobs.hashing import TreeToHash
 from offloop.kinds.job_context import JobContext
+from offloop_workers.files.progress import ByteProgress
+from offloop_workers.files.sources import source
 from offloop_workers.hashing import readers
-from offloop_workers.hashing.progress import ByteProgress
 from offloop_workers.hashing.readers import ReadTask, results
-from offloop_workers.hashing.sources import source
 
 EVERYTHING = TreeToHash.model_validate({"folder": "root:in"})
 

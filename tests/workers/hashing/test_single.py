@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import Algorithm, Digests, FileToHash
 from offloop.kinds.job_context import JobContext
-from offloop_workers.hashing import digest, progress, single
+from offloop_workers.files import progress
+from offloop_workers.hashing import digest, single
 
 EMPTY = {
     "md5": "d41d8cd98f00b204e9800998ecf8427e",
@@ -166,7 +167,7 @@ def test_the_rest_is_estimated_once_the_speed_is_known(
     context: JobContext, reports: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("offloop_workers.hashing.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("offloop_workers.files.progress.time.monotonic", lambda: clock[0])
     counter = progress.ByteProgress(context, 4_000_000_000)
     for seconds in (0.5, 40.0):
         clock[0] += seconds

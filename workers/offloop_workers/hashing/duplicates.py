@@ -8,15 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import BinaryIO, Final, NamedTuple
 
-from offloop.jobs.hashing import Duplicates, DuplicatesFound, DuplicatesToFind, Trouble, find_duplicates
+from offloop.jobs.files import Trouble
+from offloop.jobs.hashing import Duplicates, DuplicatesFound, DuplicatesToFind, find_duplicates
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
+from offloop_workers.files.progress import ByteProgress
+from offloop_workers.files.sources import Openable, source
+from offloop_workers.files.walk import Found, printable
 from offloop_workers.hashing import manifest
-from offloop_workers.hashing.progress import ByteProgress
 from offloop_workers.hashing.readers import ReadTask, results
-from offloop_workers.hashing.sources import Openable, source
 from offloop_workers.hashing.tree import MAX_LISTED, listed, troubles
-from offloop_workers.hashing.walk import Found, printable
 
 END: Final = 16 * 1024
 """Bytes at either end that are compared before a file is read as a whole."""
@@ -46,7 +47,7 @@ class _Group(NamedTuple):
 @performs(find_duplicates)
 def find(request: DuplicatesToFind, context: Context) -> DuplicatesFound:
     """Find duplicates in three passes; each reads only the files that the previous one could not tell apart."""
-    with source(request, context) as files:
+    with source(request, context, request.links) as files:
         listing = listed(files.list(), context)
         problems = troubles(listing, [], [])
         chosen = [found for found in listing.files if found.size >= request.min_size]

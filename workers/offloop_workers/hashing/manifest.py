@@ -19,7 +19,8 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, ValidationError
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.jobs.hashing import DIGITS, MAX_FILES, Format
+from offloop.jobs.files import MAX_FILES
+from offloop.jobs.hashing import DIGITS, Format
 from offloop_workers.hashing import hashdeep
 from offloop_workers.hashing.entries import LINK, Contents, Entry
 

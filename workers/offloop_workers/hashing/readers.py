@@ -20,11 +20,11 @@ from typing import Any, Final, NamedTuple
 from offloop.errors import Crashed, JobError
 from offloop.jobs.hashing import MAX_GIB
 from offloop.redis.codec import pack, unpack
+from offloop_workers.files.progress import ByteProgress
+from offloop_workers.files.sources import Openable
+from offloop_workers.files.walk import reason
 from offloop_workers.hashing.digest import digest
-from offloop_workers.hashing.progress import ByteProgress
 from offloop_workers.hashing.read import BLOCK, ChangedError, TooLargeError, read
-from offloop_workers.hashing.sources import Openable
-from offloop_workers.hashing.walk import reason
 from offloop_workers.sandbox import kernel
 
 MAX_READERS: Final = 16

@@ -9,8 +9,8 @@ from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import MAX_GIB, NOT_FOR_SECURITY, Digests, FileToHash, hash_file
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
+from offloop_workers.files.progress import ByteProgress
 from offloop_workers.hashing.digest import Digest, digest, keyed
-from offloop_workers.hashing.progress import ByteProgress
 from offloop_workers.hashing.read import BLOCK, ChangedError, TooLargeError, read
 
 _MAX_KEY = 64 * 1024

@@ -8,17 +8,18 @@ from collections.abc import Iterable
 from typing import Final
 
 from offloop.errors import LimitExceeded
-from offloop.jobs.hashing import MAX_GIB, NOT_FOR_SECURITY, TreeDigest, TreeToHash, Trouble, hash_tree
+from offloop.jobs.files import Trouble
+from offloop.jobs.hashing import MAX_GIB, NOT_FOR_SECURITY, TreeDigest, TreeToHash, hash_tree
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
+from offloop_workers.files.progress import ByteProgress
+from offloop_workers.files.sources import source
+from offloop_workers.files.walk import Listing, printable
 from offloop_workers.hashing import hashdeep, manifest
 from offloop_workers.hashing.digest import digest
 from offloop_workers.hashing.entries import LINK, Entry
-from offloop_workers.hashing.progress import ByteProgress
 from offloop_workers.hashing.read import MAX_BYTES
 from offloop_workers.hashing.readers import ReadTask, Result, results
-from offloop_workers.hashing.sources import source
-from offloop_workers.hashing.walk import Listing, printable
 
 MAX_LISTED: Final = 50
 """Entries of a list in an answer, which a model has to read."""
@@ -29,7 +30,7 @@ _LENGTH: Final = struct.Struct(">Q")
 @performs(hash_tree)
 def hash_files(request: TreeToHash, context: Context) -> TreeDigest:
     """List the files, hash them in parallel, and write the manifest in the order of the paths."""
-    with source(request, context) as files:
+    with source(request, context, request.links) as files:
         listing = listed(files.list(), context)
         tasks = [ReadTask(found.path, found.size, (request.algorithm,)) for found in listing.files]
         progress = ByteProgress(context, total(listing))

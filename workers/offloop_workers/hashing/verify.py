@@ -16,13 +16,13 @@ from offloop.jobs.hashing import DIGITS, NOT_FOR_SECURITY, Moved, ToVerify, Verd
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference, parse
+from offloop_workers.files.progress import ByteProgress
+from offloop_workers.files.sources import Source, source
+from offloop_workers.files.walk import Found, Listing, printable
 from offloop_workers.hashing import manifest
 from offloop_workers.hashing.entries import LINK, Contents, Entry
-from offloop_workers.hashing.progress import ByteProgress
 from offloop_workers.hashing.readers import ReadTask, Result, results
-from offloop_workers.hashing.sources import Source, source
 from offloop_workers.hashing.tree import MAX_LISTED, link_digest, listed
-from offloop_workers.hashing.walk import Found, Listing, printable
 
 Expected = dict[str, list[Entry]]
 """The manifest's entries for one path, by algorithm."""
@@ -46,7 +46,7 @@ def verify(request: ToVerify, context: Context) -> Verdict:
     """Compare a manifest with a folder; missing files are searched among the unlisted ones."""
     with context.open(request.manifest) as file:
         contents = manifest.read(file, request.algorithm)
-    with source(request, context) as files:
+    with source(request, context, request.links) as files:
         listing = listed(files.list(), context)
         found = _compare(contents.entries, files, listing, context, _own_path(request))
     _warn(contents, listing, context)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
 from offloop.errors import JobError
-from offloop.jobs.hashing import Files
+from offloop.jobs.files import Links, Selection
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
 from offloop.paths import enter, open_regular
-from offloop_workers.hashing.globs import Globs
-from offloop_workers.hashing.walk import Found, Listing, Walk
+from offloop_workers.files.globs import Globs
+from offloop_workers.files.walk import Found, Listing, Walk
 
 
 class Openable(Protocol):
@@ -46,17 +46,19 @@ class Folder:
     Args:
         descriptor: the folder; the caller closes it.
         wanted: the selection of files.
+        links: treatment of symbolic links.
     """
 
-    def __init__(self, descriptor: int, wanted: Files) -> None:
+    def __init__(self, descriptor: int, wanted: Selection, links: Links = "skip") -> None:
         self._descriptor = descriptor
         self._wanted = wanted
+        self._links = links
         self._current_path = ""
         self._current = descriptor
 
     def list(self) -> Listing:
         """Walk the whole folder."""
-        return Walk(self._wanted).through(self._descriptor)
+        return Walk(self._wanted, self._links).through(self._descriptor)
 
     def open(self, path: str) -> BinaryIO:
         """Open a file, name by name from the folder; its own folder stays open, since the next file is mostly there."""
@@ -99,7 +101,7 @@ class Named:
     """
 
     files: dict[str, FileReference]
-    wanted: Files
+    wanted: Selection
     context: Context
 
     def list(self) -> Listing:
@@ -128,7 +130,7 @@ class Named:
 
 
 @contextmanager
-def source(wanted: Files, context: Context) -> Iterator[Source]:
+def source(wanted: Selection, context: Context, links: Links = "skip") -> Iterator[Source]:
     """The source that a request names; an opened folder is closed on exit.
 
     Raises:
@@ -138,7 +140,7 @@ def source(wanted: Files, context: Context) -> Iterator[Source]:
         yield Named(wanted.files or {}, wanted, context)
         return
     with context.open_folder(wanted.folder) as descriptor:
-        folder = Folder(descriptor, wanted)
+        folder = Folder(descriptor, wanted, links)
         try:
             yield folder
         finally:

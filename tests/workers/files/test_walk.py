@@ -12,15 +12,16 @@ import pytest
 from offloop import paths as paths_of_callers
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import TreeToHash
-from offloop_workers.hashing import walk
-from offloop_workers.hashing.walk import Listing, Walk, printable
+from offloop_workers.files import walk
+from offloop_workers.files.walk import Listing, Walk, printable
 
 
 def listing(root: Path, **wanted: Any) -> Listing:
     """Walk a folder."""
     folder = os.open(root, os.O_RDONLY)
     try:
-        return Walk(TreeToHash.model_validate({"folder": "root:in", **wanted})).through(folder)
+        request = TreeToHash.model_validate({"folder": "root:in", **wanted})
+        return Walk(request, request.links).through(folder)
     finally:
         os.close(folder)
 
@@ -102,7 +103,7 @@ def test_a_folder_swapped_for_a_link_after_it_was_listed_leads_nowhere(
             (full / "docs").symlink_to(outside)
         return enter(folder, name)
 
-    monkeypatch.setattr("offloop_workers.hashing.walk.enter", swapped)
+    monkeypatch.setattr("offloop_workers.files.walk.enter", swapped)
     found = listing(full, include=["docs"])
     assert found.files == []
     assert [path for path, _ in found.troubles] == ["docs"]

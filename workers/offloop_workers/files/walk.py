@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from offloop.errors import JobError, LimitExceeded
-from offloop.jobs.hashing import Files
+from offloop.jobs.files import Links, Selection
 from offloop.paths import enter
-from offloop_workers.hashing.globs import Globs, Positions
+from offloop_workers.files.globs import Globs, Positions
 
 MAX_DEPTH: Final = 100
 """Nested folders; each level holds one open descriptor."""
@@ -64,11 +64,13 @@ class Walk:
     """One walk through a folder.
 
     Args:
-        wanted: the selection of files, and the policy for symbolic links.
+        wanted: the selection of files.
+        links: treatment of symbolic links: left out, recorded, or an error.
     """
 
-    def __init__(self, wanted: Files) -> None:
+    def __init__(self, wanted: Selection, links: Links = "skip") -> None:
         self._wanted = wanted
+        self._links = links
         self._include = Globs(wanted.include)
         self._exclude = Globs(wanted.exclude)
         self._max_files = wanted.max_files
@@ -162,7 +164,7 @@ class Walk:
             self._listing.troubles.append((path, reason(error)))
 
     def _add_link(self, folder: int, name: str, path: str) -> None:
-        match self._wanted.links:
+        match self._links:
             case "error":
                 message = f"{printable(path)!r} is a symbolic link: send links=skip or links=record, or exclude it."
                 raise JobError(message, code="link_found")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from offloop.errors import JobError
-from offloop_workers.hashing.globs import Glob, Globs
+from offloop_workers.files.globs import Glob, Globs
 
 
 def matches(pattern: str, path: str) -> bool:
