@@ -12,7 +12,7 @@ from pydantic import Field
 
 from offloop import FileReference, Model
 from offloop.errors import BadInput, JobError, OffloopError
-from offloop.jobs import documents, hashing, images, pdf
+from offloop.jobs import documents, hashing, images, pdf, search
 from offloop.kinds import contract
 from offloop.kinds.kind import Kind
 from offloop_server.cli import arguments as command_line
@@ -67,7 +67,10 @@ def test_arguments_are_an_input_or_a_sentence_without_secrets(arguments: dict[st
 
 
 _KINDS: list[Kind[Any, Any]] = [
-    kind for module in (documents, hashing, images, pdf) for kind in vars(module).values() if isinstance(kind, Kind)
+    kind
+    for module in (documents, hashing, images, pdf, search)
+    for kind in vars(module).values()
+    if isinstance(kind, Kind)
 ]
 
 

@@ -127,6 +127,21 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
         "edit_pdf: a file named like a path*",
         "tests/server/web/test_files.py::test_a_download_is_whole_and_cannot_do_harm_in_a_browser",
     ),
+    "regular expressions that backtrack": (
+        "search_text: repetitions in*",
+        "search_text: a repetition of what may be empty*",
+        "tests/workers/search/test_children.py::test_a_catastrophic_pattern_ends_before_its_child_is_killed",
+    ),
+    "regular expressions that grow or nest": (
+        "search_text: counted repetitions*",
+        "search_text: parentheses five thousand deep",
+        "search_text: a pattern of ten megabytes",
+    ),
+    "texts without end, and matches in every line": (
+        "search_text: a line of a terabyte",
+        "search_text: every line*",
+        "tests/workers/search/test_children.py::test_a_line_of_a_gigabyte_stays_within_the_memory_of_the_kind",
+    ),
     "patterns and manifests that take long": ("hash_tree: stars without end", "verify_manifest: a JSON manifest*"),
     "a disk that is filled": (
         "tests/workers/sandbox/test_policy.py::test_a_full_folder_ends_the_job",

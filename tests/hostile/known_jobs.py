@@ -67,7 +67,12 @@ _DOCUMENT = KnownJob("extract_pdf_text", {"file": _data(_written())}, lambda out
 _PAGE = KnownJob("render_pdf", {"html": f"<p>{_TEXT}", "page_numbers": False}, _page_is_right)
 
 
-_JOBS: Final = {"pdf": _DOCUMENT, "image": _IMAGE, "hash": _HASH}
+_SEARCH = KnownJob(
+    "search_text",
+    {"patterns": [r"(?P<word>\w+)!", r"(o)\1"], "text": "hello\nbye, moon!"},
+    lambda output, _: [line["line"] for line in output["matches"]] == [2] and output["matches_total"] == 2,
+)
+_JOBS: Final = {"pdf": _DOCUMENT, "image": _IMAGE, "hash": _HASH, "search": _SEARCH}
 
 
 def known(kind: str) -> KnownJob:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from hostile import documents, hashing, images, pdf, reaching
+from hostile import documents, hashing, images, pdf, reaching, search
 from hostile.cases import Case
 
-CASES: Final[list[Case]] = [*documents.CASES, *hashing.CASES, *images.CASES, *pdf.CASES, *reaching.CASES]
+CASES: Final[list[Case]] = [*documents.CASES, *hashing.CASES, *images.CASES, *pdf.CASES, *reaching.CASES, *search.CASES]
 
 LIMITS: Final[dict[str, dict[str, float]]] = {"": {"seconds": 20}, "render_pdf": {"seconds": 20, "memory_mb": 700}}
 """Lower limits by kind (``""``: all others), as in `OFFLOOP_LIMITS`; a case that ends by itself takes 3 s at most."""
@@ -43,5 +43,13 @@ BRIEF: Final[dict[str, dict[str, float]]] = {
     "extract_pdf_text: forms that draw the next ten times, extract_pdf_text": _SMALL,
     "edit_pdf: content that decompresses to 300 MB, edit_pdf": _HALF,
     "edit_pdf: content packed twice that decompresses to 600 MB, edit_pdf": _HALF,
+    "search_text: repetitions in repetitions before a backreference": _HALF,
+    "search_text: alternatives of the same letter before a backreference": _HALF,
+    "search_text: repetitions in a look-ahead": _HALF,
+    "search_text: a repetition of what may be empty": _HALF,
+    "search_text: a repetition of what may be empty, three deep": _HALF,
+    "search_text: counted repetitions three deep": _HALF,
+    "search_text: groups of a long text": _HALF,
+    "search_text: a line of a terabyte": _HALF,
 }
 """Limits of the cases that use up any limit of time or memory, or come near it; they too meet theirs soon."""

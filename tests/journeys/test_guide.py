@@ -62,6 +62,7 @@ ROWS = {
     "SQLite concurrency": "SQLite beside a writer",
     "databases of MySQL's kind": "MySQL and MariaDB",
     "CPU work off the loop": "Work for the processor, off the loop",
+    "heavy regular expressions": "Regular expressions of unknown origin",
     "background work": "Work in the background",
     "notifications": "Notification when a job ends",
     "anyio": "anyio beside asyncio",

@@ -61,6 +61,7 @@ ARTIFACTS: dict[str, tuple[str, Asking]] = {
     "delete_artifact": ("delete_artifact", lambda one: {"artifact_ids": [one]}),
     "hash_file": ("hash_file", lambda one: {"file": f"artifact:{one}"}),
     "hash_file as a key": ("hash_file", lambda one: {"file": "data:,x", "hmac_key": f"artifact:{one}"}),
+    "search_text": ("search_text", lambda one: {"file": f"artifact:{one}", "patterns": ["."]}),
     "render_pdf": ("render_pdf", lambda one: {"markdown": "x", "assets": {"a.png": f"artifact:{one}"}}),
     "edit_pdf": ("edit_pdf", lambda one: {"sources": [{"file": f"artifact:{one}"}]}),
     "contact_sheet": ("contact_sheet", lambda one: {"images": [f"artifact:{one}"]}),

@@ -14,7 +14,7 @@ from offloop.kinds.limits import Limits
 
 Isolation = Literal["fork", "reuse", "none"]
 Sandbox = Literal["standard", "strict"]
-Family = Literal["pdf", "images", "hashing", "http", "sql", "mongodb", "redis", "gather", "webhooks"]
+Family = Literal["pdf", "images", "hashing", "search", "http", "sql", "mongodb", "redis", "gather", "webhooks"]
 
 FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
 """Names of the families; which kinds and tools belong to one is declared on the kinds and tools."""

@@ -19,7 +19,7 @@ MAX_QUEUED = 4
 """Jobs that a principal may have in a queue."""
 PUBLIC_URL = "http://127.0.0.1:1"
 """Base of the links in webhooks."""
-WORKER = {"queues": "default,hash,pdf", "public_url": PUBLIC_URL}
+WORKER = {"queues": "default,hash,pdf,search", "public_url": PUBLIC_URL}
 """Settings of its worker, which has two slots; no worker serves the queue ``image``."""
 PIXEL = (
     "data:image/png;base64,"

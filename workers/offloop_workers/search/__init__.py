@@ -1,0 +1,1 @@
+"""Work of the kinds in ``offloop.jobs.search``."""

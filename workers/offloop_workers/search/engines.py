@@ -1,0 +1,224 @@
+"""Engines: RE2 for the patterns it can run, Python's ``re`` for the others, behind one interface."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final, Protocol
+
+from offloop.errors import LimitExceeded
+from offloop.jobs.search import Engine
+from offloop_workers.search.dialect import Pattern, broken, nested
+from offloop_workers.search.pieces import Piece
+from offloop_workers.search.writer import NotInRe2Error
+
+try:
+    import re2
+except ImportError:  # no wheel for this Python or C library
+    re2 = None
+
+Span = tuple[int, int]
+"""Begin and end of a match or group, in bytes of a piece's data; (-1, -1) for a group that took no part."""
+
+MAX_MEMORY: Final = 64 << 20
+"""Bytes of RE2 for one pattern: program and caches. With full caches it is slower, and still linear."""
+
+RE_SECONDS: Final = 10.0
+"""CPU seconds that ``re`` may take for one MiB, and for one piece at least."""
+
+_SOON: Final = 0.001
+
+
+class Program(Protocol):
+    """A compiled pattern."""
+
+    @property
+    def pattern(self) -> Pattern:
+        """The pattern."""
+
+    @property
+    def engine(self) -> Engine:
+        """Its engine."""
+
+    @property
+    def reason(self) -> str | None:
+        """The part of the pattern for which the engine is not RE2."""
+
+    def spans(self, piece: Piece) -> Iterator[Span]:
+        """Leftmost matches that do not overlap; after an empty one, the search goes on one character further."""
+
+    def groups(self, piece: Piece, begin: int) -> list[Span]:
+        """Groups of the match that begins there."""
+
+
+def compiled(pattern: Pattern) -> Program:
+    """Compile a pattern for the best engine that can run it.
+
+    Raises:
+        JobError: ``bad_input``: it does not compile.
+    """
+    try:
+        return _Re2(pattern, pattern.written(re2=True))
+    except NotInRe2Error as error:
+        reason = str(error)
+    try:
+        return _Re(pattern, re.compile(pattern.written(re2=False)), reason)
+    except re.error as error:  # a look-behind without a fixed width: the parser does not see that
+        error.pos = None
+        raise broken(pattern, error) from None
+    except (RecursionError, OverflowError, MemoryError):
+        raise nested(pattern) from None
+
+
+class _Re2:
+    """A pattern in RE2, over the bytes of the text."""
+
+    engine: Engine = "re2"
+    reason: str | None = None
+
+    def __init__(self, pattern: Pattern, written: str) -> None:
+        self.pattern = pattern
+        self._written = written
+        self._plain = _re2(written, captures=False)  # finds matches faster than a program with groups
+        self._capturing: Any = None
+
+    def spans(self, piece: Piece) -> Iterator[Span]:
+        data = piece.data
+        if not self.pattern.may_be_empty:
+            for match in self._plain.finditer(data):
+                yield match.span()
+            return
+        search, position = self._plain.search, 0
+        while position <= len(data) and (match := search(data, position)):
+            begin, end = match.span()
+            yield begin, end
+            position = end if end > begin else piece.after(end)
+
+    def groups(self, piece: Piece, begin: int) -> list[Span]:
+        if not self.pattern.groups:
+            return []
+        self._capturing = self._capturing or _re2(self._written, captures=True)
+        match = self._capturing.search(piece.data, begin)
+        return [match.span(number) for number in range(1, len(self.pattern.groups) + 1)]
+
+
+def _re2(written: str, *, captures: bool) -> Any:
+    if re2 is None:
+        message = "google-re2 is not installed on this worker"
+        raise NotInRe2Error(message)
+    options = re2.Options()
+    options.max_mem, options.never_capture, options.log_errors = MAX_MEMORY, not captures, False
+    try:
+        return re2.compile(written.encode(), options)
+    except re2.error as error:
+        reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+        message = f"RE2 refuses it ({reason.partition(':')[0]})"
+        raise NotInRe2Error(message) from None
+
+
+class _Re:
+    """A pattern in Python's ``re``, over the decoded text."""
+
+    engine: Engine = "re"
+
+    def __init__(self, pattern: Pattern, program: re.Pattern[str], reason: str) -> None:
+        self.pattern = pattern
+        self.reason: str | None = reason
+        self._program = program
+
+    def spans(self, piece: Piece) -> Iterator[Span]:
+        to_byte = piece.byte_counter()
+        text, position = piece.text, 0
+        while position <= len(text):
+            match = self._search(text, position)
+            if match is None:
+                return
+            begin, end = match.span()
+            yield to_byte(begin), to_byte(end)
+            position = max(end, begin + 1)
+
+    def groups(self, piece: Piece, begin: int) -> list[Span]:
+        if not self.pattern.groups:
+            return []
+        match = self._search(piece.text, len(piece.data[:begin].decode()))
+        if match is None:
+            return []
+        spans = [match.span(number) for number in range(1, len(self.pattern.groups) + 1)]
+        return [span if span[0] < 0 else _bytes_of(piece, span) for span in spans]
+
+    def _search(self, text: str, position: int) -> re.Match[str] | None:
+        try:
+            return self._program.search(text, position)
+        except OverdueError as error:
+            error.program = self
+            raise
+
+
+def _bytes_of(piece: Piece, span: Span) -> Span:
+    begin = len(piece.text[: span[0]].encode())
+    return begin, begin + len(piece.text[slice(*span)].encode())
+
+
+class OverdueError(Exception):
+    """The time is used up.
+
+    Attributes:
+        spent: the limit that was met, in words.
+        program: the pattern that was searched for then, if one was.
+    """
+
+    def __init__(self, spent: str) -> None:
+        super().__init__(spent)
+        self.spent = spent
+        self.program: Program | None = None
+
+
+def overdue(program: Program, piece: Piece, spent: str) -> LimitExceeded:
+    """The failure of a search whose pattern used up its time."""
+    message = (
+        f"Pattern {program.pattern.number}, {program.pattern.short}, was stopped {spent}, within lines "
+        f"{piece.first_line} to {piece.first_line + piece.lines - 1}. It runs in Python's re, which backtracks, "
+        f"because of {program.reason}. Without that, RE2 runs it in linear time. Or repeat only what cannot match in "
+        "two ways, such as a+ instead of (a+)+."
+    )
+    return LimitExceeded(message)
+
+
+@contextmanager
+def limited(cpu_seconds: float, seconds: float) -> Iterator[None]:
+    """Interrupt the block after some time, also in the middle of a match.
+
+    ``re`` looks for signals while it backtracks. Only the main thread can set a handler, and it is the one that works
+    in a child; elsewhere there is no limit.
+
+    Args:
+        cpu_seconds: CPU time; on a busy machine much less than the time that passes.
+        seconds: time that passes, for a job that must end before it is killed.
+
+    Raises:
+        OverdueError: one of them is used up.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        cpu = number == signal.SIGVTALRM
+        raise OverdueError(
+            f"after {round(cpu_seconds, 1):g} s of CPU time" if cpu else "shortly before the job's limit of time"
+        )
+
+    timers = ((signal.SIGVTALRM, signal.ITIMER_VIRTUAL, cpu_seconds), (signal.SIGALRM, signal.ITIMER_REAL, seconds))
+    before: list[Any] = [signal.signal(number, interrupt) for number, _, _ in timers]
+    try:
+        for _, timer, after in timers:
+            signal.setitimer(timer, max(after, _SOON))
+        yield
+    finally:
+        for (number, timer, _), handler in zip(timers, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
