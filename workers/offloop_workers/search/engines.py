@@ -27,7 +27,7 @@ Span = tuple[int, int]
 MAX_MEMORY: Final = 64 << 20
 """Bytes of RE2 for one pattern: program and caches. With full caches it is slower, and still linear."""
 
-RE_SECONDS: Final = 10.0
+RE_SECONDS: Final = 5.0
 """CPU seconds that ``re`` may take for one MiB, and for one piece at least."""
 
 _SOON: Final = 0.001
