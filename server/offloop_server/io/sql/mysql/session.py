@@ -32,6 +32,8 @@ _END: Final = 0xFE
 """First bytes of packets that are no rows."""
 _END_LENGTH: Final = 9
 """A packet that begins like the end of the rows is the end if it is shorter."""
+_PREPARED_LENGTH: Final = 12
+"""Bytes of the answer that a statement was prepared."""
 _RESET_CONNECTION: Final = 0x1F
 _LOST: Final = 2013
 _NO_TLS: Final = 2026
@@ -154,6 +156,8 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql ships no t
             answer = (await self._read_packet()).get_all_data()
             if answer[:1] != b"\0":
                 raise self._malformed()
+            if len(answer) < _PREPARED_LENGTH:  # MySQL's answer to SET GLOBAL without the right to it
+                return Statement(0, 0, 0)
             _, number, columns, parameters = struct.unpack_from("<BIHH", answer)
             for count in (parameters, columns):  # the definitions of the columns come again with the rows
                 for _ in range(count + 1 if count else 0):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pymysql.constants import CLIENT
 
-from offloop.errors import LimitExceeded, OffloopError, Unavailable
+from offloop.errors import BadInput, LimitExceeded, OffloopError, Unavailable
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.rows import Rows
 from offloop_server.io.sql.driver import Query
@@ -80,6 +80,9 @@ class Conversation:
             else:
                 await self.send(OK)
         await self.send(then)
+        while then == OK:
+            await self.receive()
+            await self.send(OK)
         await self._reader.read()
 
     async def rest(self) -> None:
@@ -91,6 +94,7 @@ COLUMN = b"\3def\0\0\0\1a\0\x0c" + struct.pack("<HIBHBxx", 45, 100, 253, 0, 0)
 EXECUTE = b"\x17"
 SELECT = b"\x16SELECT 1"
 SET = b"\x03SET"
+RESET = b"\x1f"
 
 
 async def outcome(
@@ -217,3 +221,10 @@ async def test_garbage_is_no_answer(command: bytes | None, payload: bytes) -> No
     error, _ = await outcome(act, seconds=0.5)
     assert error is not None, "at the latest, its time is over"
     assert PASSWORD not in error.message
+
+
+async def test_a_statement_that_the_server_does_not_prepare_is_not_run() -> None:
+    """MySQL 9.7 answers so to SET GLOBAL of a user without the right to it."""
+    error, received = await outcome(lambda peer: peer.answer_logins_and_commands(SELECT, OK), seconds=1)
+    assert isinstance(error, BadInput)
+    assert received.endswith(SELECT + b"\1\0\0\0" + RESET)
