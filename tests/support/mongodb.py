@@ -41,9 +41,9 @@ class Mongo:
     port: int
     process: subprocess.Popen[bytes]
 
-    def url(self, database: str) -> str:
-        """URL of a database, without a login."""
-        return f"mongodb://127.0.0.1:{self.port}/{database}"
+    def url(self, database: str, login: str = "") -> str:
+        """URL of a database; `login` is empty, or ``user:password@``."""
+        return f"mongodb://{login}127.0.0.1:{self.port}/{database}"
 
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
@@ -53,14 +53,20 @@ class Mongo:
 
 
 @contextmanager
-def serve_mongo() -> Iterator[Mongo]:
-    """A server that runs while the block is open; the exit removes its folder and its process."""
+def serve_mongo(folder: Path | None = None, *, logins: bool = False) -> Iterator[Mongo]:
+    """A server that runs while the block is open; the exit ends its process, and removes its folder.
+
+    Args:
+        folder: keeps the data, and stays.
+        logins: whether users need a login.
+    """
     program = Path(sys.executable).with_name("secantusd-py")
     if not program.exists():
         pytest.skip("needs-mongodb: secantusdb is not installed (it has wheels only, for Python 3.11 to 3.13)")
     # Outside the folder of the tests, and without their mark: it may outlive a test.
-    folder = Path(tempfile.mkdtemp(prefix="mongo-", dir="/tmp"))
+    own, folder = folder is None, folder or Path(tempfile.mkdtemp(prefix="mongo-", dir="/tmp"))
     command = [str(program), "--host", "127.0.0.1", "--port", "0", "--standalone", "--cache-size", "64M"]
+    command += ["--auth"] if logins else []
     try:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen[bytes](
@@ -75,10 +81,15 @@ def serve_mongo() -> Iterator[Mongo]:
             yield Mongo(_await_port(folder / "log", process), process)
         finally:
             process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait()
+            process.terminate()  # it writes its data
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if own:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -35,8 +35,8 @@ _SELECT_MS: Final = 3000
 _CLOSE_SECONDS: Final = 5.0
 _BATCH: Final = 100
 """Documents of one reply, which has at most 16 MiB, and so at most one document over that."""
-_MANY_BYTES: Final = 512 << 10
-"""Batches above this size are decoded in a thread."""
+_MANY_BYTES: Final = 64 << 10
+"""Batches above this size, of which the decoding takes several milliseconds, are decoded in a thread."""
 _CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
     document_class=dict,
     unicode_decode_error_handler="replace",

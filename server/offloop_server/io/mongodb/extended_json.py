@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -80,11 +81,9 @@ def to_json(value: Any, mode: Mode, depth: int = 0) -> Any:
         return {name: to_json(item, mode, depth + 1) for name, item in value.items()}
     if isinstance(value, list):
         return [to_json(item, mode, depth + 1) for item in value]
-    if isinstance(value, str) and not isinstance(value, Code):
+    if value is None or type(value) in (str, bool):
         return value
-    if isinstance(value, int) and mode == "relaxed" and not -_EXACT <= value <= _EXACT:
-        return {"$numberLong": str(int(value))}
-    return _scalar(value, mode)
+    return _number(value) if mode == "relaxed" and isinstance(value, (int, float)) else _scalar(value, mode)
 
 
 def type_name(value: Any) -> str | None:
@@ -92,6 +91,13 @@ def type_name(value: Any) -> str | None:
     if value is None:
         return None
     return next((_TYPES[base] for base in type(value).__mro__ if base in _TYPES), type(value).__name__)
+
+
+def _number(value: Any) -> Any:
+    """A number in the relaxed form, where JSON can hold it without loss."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _scalar(value, "relaxed")
+    return int(value) if -_EXACT <= value <= _EXACT else {"$numberLong": str(int(value))}
 
 
 def _scalar(value: Any, mode: Mode) -> Any:

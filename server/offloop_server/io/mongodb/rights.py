@@ -11,6 +11,9 @@ from offloop import logs
 
 _WRITES: Final = frozenset({"insert", "update", "remove", "createCollection", "dropCollection", "anyAction"})
 
+_READ: Final = frozenset({"read", "readAnyDatabase"})
+"""Roles that only read; they count where the server does not list rights."""
+
 log = logs.get(__name__)
 
 
@@ -28,9 +31,10 @@ async def check_rights(client: AsyncMongoClient[dict[str, Any]], connection: str
         return  # a compatible server without that command
     login = status.get("authInfo", {})
     rights = {action for right in login.get("authenticatedUserPrivileges", []) for action in right.get("actions", [])}
+    roles = {role["role"] for role in login.get("authenticatedUserRoles", [])}
     if not login.get("authenticatedUsers"):
         log.warning("a MongoDB connection has no login; give it a user with the role read", connection=connection)
-    elif rights & _WRITES:
+    elif rights & _WRITES or (not rights and roles - _READ):
         log.warning(
             "the user of a MongoDB connection may write; only reading stages are sent, but give it one with the role "
             "read",

@@ -14,6 +14,8 @@ from offloop_server.io.results.rows import Rows
 
 _FRAME: Final = 1 << 10
 """Bytes of a reply beside its value."""
+_MAX_PATTERN: Final = 500
+_MAX_STARS: Final = 20
 _OVERHEAD: Final = 64
 """Bytes that an answer has beside the value."""
 
@@ -85,6 +87,7 @@ async def scan(session: Session, keyspace: Keyspace, _name: str, arguments: list
     """The allowed keys, all or those that match a pattern."""
     into.begin(["key"], ["string"])
     options = _options(arguments, {b"MATCH", b"TYPE"})
+    _check_pattern(options.get(b"MATCH", b""))
     kind = (b"TYPE", options[b"TYPE"]) if b"TYPE" in options else ()
     patterns = [options[b"MATCH"]] if b"MATCH" in options else keyspace.patterns()
     seen: set[bytes] = set()  # a scan may return a key more than once, and prefixes may overlap
@@ -202,7 +205,19 @@ async def _expect(session: Session, key: bytes, kind: bytes) -> None:
 def _matching(arguments: list[bytes]) -> list[bytes]:
     """Key and options of a scan within a key."""
     options = _options(arguments[1:], {b"MATCH"})
+    _check_pattern(options.get(b"MATCH", b""))
     return [arguments[0], *(part for pair in options.items() for part in pair)]
+
+
+def _check_pattern(pattern: bytes) -> None:
+    """Bound the time that one comparison takes: Redis serves nobody else meanwhile.
+
+    Raises:
+        BadInput: the pattern is too long.
+    """
+    if len(pattern) > _MAX_PATTERN or pattern.count(b"*") > _MAX_STARS:
+        message = f"A pattern has at most {_MAX_PATTERN} bytes, and {_MAX_STARS} stars."
+        raise BadInput(message)
 
 
 def _options(words: list[bytes], known: set[bytes], values: int = 1) -> dict[bytes, Any]:

@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 __all__ = ["mongo"]
 
+PASSWORD = "very-secret"  # noqa: S105 -- of a server of this test
 OID = ObjectId("65f0c0ffee0123456789abcd")
 ORDERS: list[dict[str, Any]] = [
     {"_id": 1, "customer": "Ada", "total": Decimal128("1.50"), "items": [{"sku": "tea", "n": 2}], "open": True},
@@ -318,6 +319,34 @@ async def test_a_connection_without_a_login_is_named_in_the_log(redis: ArqRedis,
             await find(tools)
             await find(tools)
     assert [line["event"] for line in logs] == ["a MongoDB connection has no login; give it a user with the role read"]
+
+
+async def test_a_login_is_used_its_rights_hold_and_a_writer_is_named_in_the_log(
+    redis: ArqRedis, tmp_path: Path
+) -> None:
+    with serve_mongo(tmp_path) as open_server:
+        async with open_server.writer() as client:
+            await client.shop.orders.insert_one({"_id": 1})
+            for role in ("read", "readWrite"):
+                await client.shop.command("createUser", role, pwd=PASSWORD, roles=[{"role": role, "db": "shop"}])
+    with serve_mongo(tmp_path, logins=True) as server:
+
+        async def logged(database: str, login: str) -> list[str]:
+            async with source_tools(redis, tmp_path, source_shop=server.url(database, login)) as tools:
+                with capture_logs() as logs:
+                    assert await find(tools) == [{"_id": 1}]
+                return [line["event"] for line in logs]
+
+        assert await logged("shop", "read:very-secret@") == []
+        [warning] = await logged("shop", "readWrite:very-secret@")
+        assert warning.startswith("the user of a MongoDB connection may write")
+        source = server.url("other", "read:very-secret@") + "?authSource=shop"
+        async with source_tools(redis, tmp_path, source_shop=source) as tools:
+            with pytest.raises(BadInput, match="user may not read that"):
+                await find(tools)
+        with pytest.raises(Unavailable, match=r"does not answer \(18\)") as refused:
+            await logged("shop", "read:wrong-secret@")
+        assert "secret" not in refused.value.message
 
 
 async def test_a_server_that_does_not_answer_is_a_clear_error_in_time(redis: ArqRedis, tmp_path: Path) -> None:

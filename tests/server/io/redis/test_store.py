@@ -184,6 +184,8 @@ async def test_a_scan_returns_each_allowed_key_once(redis: ArqRedis, valkey: str
             assert {row["key"] for row in rows} <= {*keys, "s*p:1"}
         assert await send(tools, "SCAN", "MATCH", "other:*") == []
         assert await send(tools, "SCAN", "TYPE", "hash") == []
+        with pytest.raises(BadInput, match="at most 500 bytes, and 20 stars"):
+            await send(tools, "SCAN", "MATCH", "*a" * 21)
         for options in (("MATCH",), (0, "MATCH", "*"), ("COUNT", 5)):
             with pytest.raises(BadInput, match="no option here"):
                 await send(tools, "SCAN", *options)
