@@ -25,6 +25,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from offloop.processes.parent_death import die_with_parent_command
+from support.waiting import until
 
 _START_SECONDS = 60
 
@@ -44,6 +45,16 @@ class Mongo:
     def url(self, database: str, login: str = "") -> str:
         """URL of a database; `login` is empty, or ``user:password@``."""
         return f"mongodb://{login}127.0.0.1:{self.port}/{database}"
+
+    def freeze(self) -> None:
+        """Stop it, and wait until every thread of it has stopped: connections stay open and get no answer."""
+        self.process.send_signal(signal.SIGSTOP)
+        ended = os.WSTOPPED | os.WNOWAIT | os.WNOHANG
+        until(lambda: os.waitid(os.P_PID, self.process.pid, ended), "the server has stopped")
+
+    def thaw(self) -> None:
+        """Continue after `freeze`."""
+        self.process.send_signal(signal.SIGCONT)
 
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:

@@ -6,7 +6,6 @@ import asyncio
 import csv
 import io
 import json
-import signal
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -367,10 +366,10 @@ async def test_a_frozen_server_ends_a_query_at_its_limit_and_is_used_again(redis
     with serve_mongo() as server:
         async with source_tools(redis, tmp_path, source_shop=server.url("shop")) as tools:
             assert await find(tools) == []
-            server.process.send_signal(signal.SIGSTOP)
+            server.freeze()
             with pytest.raises((LimitExceeded, Unavailable)):
                 await find(tools, timeout_seconds=0.5)
-            server.process.send_signal(signal.SIGCONT)
+            server.thaw()
 
             async def answers() -> bool:
                 try:
