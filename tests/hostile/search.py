@@ -81,7 +81,7 @@ CASES: list[Case] = [
     _source("bytes that never decode", _DONE, file=_data(b"\xff" * 900_000), before=20),
     _source("a file of holes", _BINARY, file="root:data/hashing/sparse/tera"),
     _source("a line of a terabyte", _LIMIT, file="root:data/hashing/sparse/tera", binary="text"),
-    _source("a terabyte at once", _LIMIT, file="root:data/hashing/sparse/tera", binary="text", multiline=True),
+    _source("a terabyte in one piece", _LIMIT, file="root:data/hashing/sparse/tera", binary="text", multiline=True),
     # Files.
     _source("up and out", _REFUSED, file="root:data/../outside-of-hashing/secret.txt"),
     _source("a link out of the root", _REFUSED, file="root:data/hashing/links/secret.txt"),

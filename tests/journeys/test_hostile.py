@@ -34,8 +34,10 @@ SAMPLE: Final = (
     "describe_pdf: the metadata of a cloud, named",
     "hash_tree: stars without end",
     "verify_manifest: a manifest that climbs",
+    "search_text: repetitions in repetitions before a backreference",
+    "search_text: every line, with context",
 )
-_LIMITS: Final = "render_pdf.seconds=3,render_pdf.memory_mb=700,preview_pdf.memory_mb=256"
+_LIMITS: Final = "render_pdf.seconds=3,render_pdf.memory_mb=700,preview_pdf.memory_mb=256,search_text.seconds=10"
 _RESULT: Final = 45.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import importlib.util
 import json
 import platform
 import re
@@ -64,7 +65,7 @@ async def everything(settings: Settings) -> list[Check]:
     """All checks, dependencies first."""
     checks = [python()]
     if installed("workers"):
-        checks += [await pango(), await fonts(), subset(), await sandbox()]
+        checks += [await pango(), await fonts(), subset(), re2(), await sandbox()]
     else:
         checks.append(Check("rendering", "warn", "the worker libraries are not installed here", _WORKERS))
     return checks + [check async for check in services(settings)]
@@ -113,6 +114,14 @@ def subset() -> Check:
     if ctypes_loads(*_SUBSET):
         return Check("harfbuzz-subset", "ok", "fonts are embedded as subsets")
     return Check("harfbuzz-subset", "warn", "not found: PDFs take longer to make and are larger", _INSTALL)
+
+
+def re2() -> Check:
+    """Check for RE2, which searches in linear time."""
+    if importlib.util.find_spec("re2"):
+        return Check("re2", "ok", "search_text runs most patterns in linear time")
+    advice = "pip install 'offloop[re2]', where there is a wheel: not for musl, nor for free-threaded Pythons."
+    return Check("re2", "warn", "not found: search_text runs every pattern in Python's re, which backtracks", advice)
 
 
 async def sandbox() -> Check:

@@ -100,6 +100,12 @@ async def test_fonts_cannot_be_counted_without_fc_list(
     assert checks.subset().status == status
 
 
+def test_a_worker_without_re2_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.re2().status == "ok"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert (checks.re2().status, "offloop[re2]" in checks.re2().advice) == ("warn", True)
+
+
 def test_a_library_is_found_under_any_of_its_names() -> None:
     assert checks.ctypes_loads("no-such-library.so", "libc.so.6" if sys.platform == "linux" else "libc.dylib")
     assert not checks.ctypes_loads("no-such-library.so")

@@ -100,8 +100,8 @@ def broken(pattern: Pattern, error: re.error) -> JobError:
     where = ""
     if error.pos is not None:
         part = pattern.source[max(0, error.pos - 20) : error.pos + 20]
-        shown = part if part.isprintable() else part.encode("unicode_escape").decode()
-        where = f" at position {error.pos}, in {shown}"
+        excerpt = part if part.isprintable() else part.encode("unicode_escape").decode()
+        where = f" at position {error.pos}, in {excerpt}"
     advice = next((text for key, text in _REMEDIES.items() if key in error.msg), "correct it")
     message = (
         f"Pattern {pattern.number} is no regular expression ({error.msg}{where}): {advice}. To search for plain text, "

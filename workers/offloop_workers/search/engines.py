@@ -20,6 +20,8 @@ try:
     import re2
 except ImportError:  # no wheel for this Python or C library
     re2 = None
+if not hasattr(re2, "Options"):  # other bindings have the same name, and another interface
+    re2 = None
 
 Span = tuple[int, int]
 """Begin and end of a match or group, in bytes of a piece's data; (-1, -1) for a group that took no part."""
