@@ -72,7 +72,8 @@ class QueryAnswer(Model):
     connection: str
     columns: list[ColumnAnswer]
     rows: list[dict[str, Any]] | None = Field(
-        description="Numbers beyond 2^53, decimals and dates are text; bytes are {base64}; null with format or save."
+        description="Numbers beyond 2^53, decimals and dates are text, bytes are {base64}; of MongoDB, Extended JSON. "
+        "null with format or save."
     )
     row_count: int
     truncated: bool = Field(description="Whether there are more rows than these.")
