@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import venvs
-from bench.measures import ALL
+from bench.measures import ALL, OF_PEERS
 from bench.measures.plan import Plan
 from bench.peers import PEERS
 from bench.report import chart
@@ -72,7 +72,8 @@ def _draw(result: dict[str, Any], path: Path) -> None:
 
 
 async def _run(plan: Plan, wanted: list[str]) -> Figures:
-    for venv in {entry.venv for name, entry in PEERS.items() if not plan.stacks or name in plan.stacks}:
+    peers = [entry for name, entry in PEERS.items() if not plan.stacks or name in plan.stacks]
+    for venv in {entry.venv for entry in peers if OF_PEERS.intersection(wanted)}:
         await asyncio.to_thread(venvs.python, venv)  # not while something is timed
     figures = Figures()
     for name in wanted:

@@ -30,3 +30,5 @@ ALL: Final[dict[str, Measure]] = {
     "depth": growth.depth,
     "fleet": growth.fleet,
 }
+OF_PEERS: Final = frozenset({"latency", "throughput", "idle", "web", "web-lean"})
+"""Measures with peers whose packages lie in virtualenvs of their own."""
