@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 from xml.etree import ElementTree as ET
 
-from bench.report.figures import is_ours, shown
+from bench.report.figures import is_ours, three_digits
 
 WIDTH: Final = 480
 MARGIN: Final = 16
@@ -113,7 +113,7 @@ def _draw_bar(svg: ET.Element, top: float, bar: Bar, scale: float, best: float) 
 
 
 def _value(bar: Bar, best: float) -> str:
-    return f"{shown(bar.median)} ({bar.median / best:.2f}x)" if best else shown(bar.median)
+    return f"{three_digits(bar.median)} ({bar.median / best:.2f}x)" if best else three_digits(bar.median)
 
 
 def _sentences(bars: Sequence[Bar], best: float) -> Iterator[str]:

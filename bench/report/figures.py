@@ -50,7 +50,7 @@ class Figures:
         lines = ["| measure | stack | median | min | max | unit | to ours |", "|---|---|--:|--:|--:|---|--:|"]
         for row in self.rows():
             ratio = f"{row['to_ours']:.2f}" if row["to_ours"] is not None else ""
-            numbers = " | ".join(shown(row[name]) for name in ("median", "min", "max"))
+            numbers = " | ".join(three_digits(row[name]) for name in ("median", "min", "max"))
             lines.append(f"| {row['measure']} | {row['stack']} | {numbers} | {row['unit']} | {ratio} |")
         return "\n".join([*lines, *(f"\nfailed: {failure}" for failure in self.failures)])
 
@@ -66,6 +66,6 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
 
 
-def shown(value: float) -> str:
-    """Three digits, which is as much as a measurement says."""
+def three_digits(value: float) -> str:
+    """As much of a value as a measurement can say."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 -- three digits
