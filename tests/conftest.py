@@ -28,7 +28,8 @@ from support.strays import Strays
 from support.waiting import until_empty
 
 pytest_plugins = [
-    *("hostile.summary", "support.caller", "support.failures", "support.postgres", "support.redis"),
+    *("hostile.summary", "support.caller", "support.failures", "support.redis"),
+    *("support.mariadb", "support.mongodb", "support.postgres"),
     *("support.fuzzing", "support.repetition", "support.selection"),
 ]
 """Modules with fixtures and hooks for all tests; a server starts with the first test that uses it."""

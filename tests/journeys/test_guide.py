@@ -29,7 +29,7 @@ from redis import Redis
 from support.hosts.outside import outside
 from support.hosts.receiver import Receiver
 from support.mariadb import mariadb_or_none
-from support.mongodb import Mongo, mongo, mongo_or_none
+from support.mongodb import Mongo, mongo_or_none
 from support.postgres import Postgres
 from support.processes import STACK
 from support.stack.client import PLAIN, Caller, connected
@@ -40,7 +40,6 @@ from support.waiting import eventually, until
 
 pytestmark = pytest.mark.anyio
 
-__all__ = ["mongo"]
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guide.md").read_text("utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.mongodb import Mongo, mongo, relay
+from support.mongodb import Mongo, relay
 from support.stack.client import begin_call
 from support.stack.guests import guest_front_end
 from support.stack.stack import FrontEnd, Stack
@@ -18,7 +18,6 @@ from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
-__all__ = ["mongo"]
 
 CODE = {"body": "function() { while (true) {} }", "args": [], "lang": "js"}
 ENDLESS = [

@@ -20,9 +20,6 @@ import pytest
 
 from support.programs import unprivileged
 
-pytest_plugins = ["support.mariadb"]
-"""The other database server, whose fixture tests find through this module."""
-
 OWNER = "postgres"
 """The superuser; no tool connects with it."""
 READER = "reader"

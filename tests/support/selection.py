@@ -14,7 +14,7 @@ import pytest
 UNITS = ("shared", "server", "workers")
 """Folders of unit tests, which mirror the import roots."""
 
-PROCESSES = frozenset({"begin", "children", "cluster", "harness", "new_stack", "postgres", "stack"})
+PROCESSES = frozenset({"begin", "children", "cluster", "harness", "mariadb", "mongo", "new_stack", "postgres", "stack"})
 """Fixtures that start processes beyond a Valkey."""
 
 _OUTPUT = "left_out"

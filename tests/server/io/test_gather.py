@@ -23,15 +23,13 @@ from offloop_server.io.mongodb.tools import DocumentReads
 from offloop_server.io.redis.tools import KeyReads
 from offloop_server.io.results.reads import Reads
 from offloop_server.io.sql.queries import Queries
-from support.mongodb import Mongo, mongo
+from support.mongodb import Mongo
 from support.postgres import Postgres
 from support.services import only, principal
 from support.sources import source_tools
 from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
-
-__all__ = ["mongo"]
 
 
 ALICE = principal("alice")

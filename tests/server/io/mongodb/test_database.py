@@ -23,13 +23,12 @@ from offloop.errors import BadInput, Busy, LimitExceeded, Unavailable
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.mongodb import database as module
 from offloop_server.io.mongodb.operators import STAGES
-from support.mongodb import Mongo, mongo, relay, serve_mongo
+from support.mongodb import Mongo, relay, serve_mongo
 from support.sources import SourceTools, source_tools
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-__all__ = ["mongo"]
 
 PASSWORD = "very-secret"  # noqa: S105 -- of a server of this test
 OID = ObjectId("65f0c0ffee0123456789abcd")

@@ -20,7 +20,7 @@ from offloop_server.io.deadline import Deadline
 from offloop_server.io.sql.driver import all_busy
 from offloop_server.io.sql.mysql import catalogue
 from offloop_server.io.sql.mysql.address import Address
-from offloop_server.io.sql.mysql.session import AnswerTooLargeError, Session, connect
+from offloop_server.io.sql.mysql.session import MAX_FETCH, AnswerTooLargeError, Session, connect
 
 MAX_CONNECTIONS: Final = 10
 _LOCK_SECONDS: Final = 2
@@ -203,6 +203,8 @@ async def _begin(session: Session, deadline: Deadline, max_rows: int) -> None:
     await session.command(
         f"SET NAMES utf8mb4, {limit}, sql_select_limit = {max_rows}, lock_wait_timeout = {lock_seconds}, "
         # The server ends a session that asks for nothing; here, one of a front end that hangs in a transaction.
-        f"innodb_lock_wait_timeout = {lock_seconds}, wait_timeout = {int(deadline.left + _CLEANUP_SECONDS) + 1}"
+        f"innodb_lock_wait_timeout = {lock_seconds}, wait_timeout = {int(deadline.left + _CLEANUP_SECONDS) + 1}, "
+        # GROUP_CONCAT cuts its result here, with a warning that no client reads; by default MySQL's after 1 KiB.
+        f"group_concat_max_len = {2 * MAX_FETCH}"
     )
     await session.command("START TRANSACTION READ ONLY")

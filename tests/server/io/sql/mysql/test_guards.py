@@ -152,6 +152,16 @@ async def test_bombs_end_in_time_with_a_clear_error(database: MySQL, server: Mar
     assert (await read(database, "SELECT 1")).rows == [[1]]
 
 
+async def test_concatenated_values_are_whole_or_refused(database: MySQL, server: MariaDB) -> None:
+    await server.execute("SET GLOBAL group_concat_max_len = 1024")
+    whole = "SELECT GROUP_CONCAT(REPEAT('a', 1000) SEPARATOR '') FROM seq_1_to_{}"
+    ((text,),) = (await read(database, whole.format(2000), max_bytes=4 << 20)).rows
+    assert len(text) == 2_000_000
+    for too_long in (whole.format(20_000), "SELECT JSON_ARRAYAGG(REPEAT('a', 1000)) FROM seq_1_to_20000"):
+        with pytest.raises(LimitExceeded, match="too large"):
+            await read(database, too_long)
+
+
 async def test_a_statement_that_lifts_the_limit_of_the_server_is_killed(database: MySQL, server: MariaDB) -> None:
     """As a hint of MySQL does; on MariaDB, a function of the operator's can."""
     await server.execute(
