@@ -1,7 +1,7 @@
-"""MySQL session: login, prepared statements, rows as they arrive; a bound on the bytes of one answer.
+"""MySQL session: prepared statements, rows as they arrive; a bound on the bytes of one answer.
 
-aiomysql opens the connection and knows text commands only. Prepared statements are what the guards rest on: a server
-prepares one statement alone, says whether it gives rows before it runs, and takes parameters as values.
+aiomysql knows text commands only. Prepared statements are what the guards rest on: a server prepares one statement
+alone, says whether it gives rows before it runs, and takes parameters as values.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import aiomysql
-from pymysql.constants import CLIENT, COMMAND
+from pymysql.constants import COMMAND
 from pymysql.err import MySQLError, OperationalError, raise_mysql_exception
 
 from offloop_server.io.sql.mysql.address import Address
 from offloop_server.io.sql.mysql.binary import Field, field_of, packed
+from offloop_server.io.sql.mysql.connection import Connection
 
 MAX_FETCH: Final = 4 << 20
 """Bytes of one row, and of one answer without its rows."""
-CONNECT_SECONDS: Final = 10.0
 
 _READ_BYTES: Final = 256 << 10
 _HEADER: Final = 4
@@ -36,13 +35,8 @@ _PREPARED_LENGTH: Final = 12
 """Bytes of the answer that a statement was prepared."""
 _RESET_CONNECTION: Final = 0x1F
 _LOST: Final = 2013
-_NO_TLS: Final = 2026
 _MALFORMED: Final = 2027
-_PLUGIN: Final = 2059
-_INSECURE: Final = 2061
-"""Error numbers of MySQL's own clients; the last two: a method of login is not supported, or needs TLS."""
-_NO_KEY: Final = b"none"
-"""A public key that encrypts nothing: without TLS, a key of the server proves nothing, and is not asked for."""
+"""Error numbers of MySQL's own clients."""
 
 
 class AnswerTooLargeError(Exception):
@@ -64,8 +58,8 @@ class Statement:
     columns: int
 
 
-class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql ships no types
-    """One connection.
+class Session(Connection):
+    """One connection, with its commands.
 
     Args:
         address: server and login.
@@ -76,42 +70,10 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql ships no t
     """
 
     def __init__(self, address: Address, tls: ssl.SSLContext | None) -> None:
-        super().__init__(
-            host=address.host,
-            port=address.port,
-            user=address.user,
-            password=address.password.encode().decode("latin-1"),  # aiomysql sends latin-1, servers expect UTF-8
-            db=address.database or None,
-            unix_socket=address.socket,
-            charset="utf8mb4",
-            ssl=tls,
-            connect_timeout=CONNECT_SECONDS,
-            autocommit=None,
-            program_name="offloop",
-            server_public_key=_NO_KEY,
-        )
-        self.client_flag &= ~(CLIENT.MULTI_STATEMENTS | CLIENT.LOCAL_FILES)
+        super().__init__(address, tls)
         self.busy = False
-        self._requires_tls = address.requires_tls
         self._received = 0
         self._rest = b""
-
-    @property
-    def is_mariadb(self) -> bool:
-        """Whether the server is a MariaDB."""
-        return "MariaDB" in self.server_version
-
-    async def open(self) -> None:
-        """Connect and log in.
-
-        Raises:
-            MySQLError: the server does not answer or refuses the login.
-        """
-        try:
-            await self._connect()
-        except BaseException:
-            self.close()
-            raise
 
     def abandon(self) -> None:
         """Close the connection; the server has nothing of a caller's on it."""
@@ -251,36 +213,12 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql ships no t
         data: bytes = await super()._read_bytes(num_bytes)
         return data
 
-    async def _request_authentication(self) -> None:
-        # Both before anything is sent: the second would get the password as it is.
-        if self._requires_tls and not self.server_capabilities & CLIENT.SSL:
-            raise OperationalError(_NO_TLS, "TLS is required, but the server does not offer it")
-        if self._server_auth_plugin == "mysql_clear_password":
-            raise OperationalError(_PLUGIN, "passwords are never sent in clear")
-        await super()._request_authentication()
-
-    async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
-        if plugin_name in (b"mysql_clear_password", b"mysql_old_password"):
-            raise OperationalError(_PLUGIN, "passwords are never sent in clear")
-        return await super()._process_auth(plugin_name, auth_packet)
-
-    async def sha256_password_auth(self, pkt: Any) -> Any:
-        if not self._secure:
-            raise OperationalError(_INSECURE, "sha256_password needs TLS or a Unix socket")
-        return await super().sha256_password_auth(pkt)
-
-    async def caching_sha2_password_auth(self, pkt: Any) -> Any:
-        try:
-            return await super().caching_sha2_password_auth(pkt)
-        except ValueError:  # of the public key
-            raise OperationalError(_INSECURE, "caching_sha2_password needs TLS or a Unix socket") from None
-
 
 async def connect(address: Address) -> Session:
     """Open a session.
 
     Raises:
-        MySQLError: as for `Session.open`.
+        MySQLError: as for `Connection.open`.
         OSError: a file of certificates cannot be read.
     """
     session = Session(address, address.tls())
