@@ -169,11 +169,25 @@ def test_a_child_is_killed_first_and_leaves_no_core(
     (proc / "self").mkdir()
     monkeypatch.setattr(kernel, "_prctl", prctl)
     monkeypatch.setattr("os.nice", niced.append)
+    monkeypatch.setattr("os.getsid", lambda _: os.getpid())
     kernel.yield_to_others()
     assert calls == made
     assert niced == [10]
+    assert (proc / "self" / "autogroup").read_text() == "10"
     assert (proc / "self" / "oom_score_adj").read_text() == "800"
     assert resources.set == [(resource.RLIMIT_CORE, (0, 0))]
+
+
+def test_the_priority_of_a_session_is_left_to_its_leader(
+    resources: Resources,  # noqa: ARG001 -- no limit of this process changes
+    proc: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (proc / "self").mkdir()
+    monkeypatch.setattr("os.nice", lambda _: None)
+    monkeypatch.setattr("os.getsid", lambda _: os.getppid())
+    kernel.yield_to_others()
+    assert not (proc / "self" / "autogroup").exists()
 
 
 class Libc:

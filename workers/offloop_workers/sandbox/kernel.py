@@ -34,6 +34,7 @@ _CPU_GRACE: Final = 5
 """Seconds of CPU time between the soft limit (SIGXCPU) and the hard limit (SIGKILL)."""
 _MIB: Final = 1 << 20
 _PAGE: Final = resource.getpagesize()
+_NICE: Final = 10
 
 
 def die_with_parent(parent: int, signal_number: int = signal.SIGKILL) -> None:
@@ -102,9 +103,16 @@ def bound_processes() -> None:
 
 
 def yield_to_others() -> None:
-    """Lower the CPU priority below that of front ends, and raise the OOM score so that this process is killed first."""
+    """Lower the CPU priority below that of front ends, and raise the OOM score so that this process is killed first.
+
+    Where sessions are scheduled as groups (sched_autogroup, see sched(7)), the niceness of a process has no effect on
+    other sessions; that of the group has. Without rights, the system grants one such change in a tenth of a second.
+    """
     with contextlib.suppress(OSError):
-        os.nice(10)
+        os.nice(_NICE)
+    if os.getsid(0) == os.getpid():  # else the group is that of others, too
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(_NICE))
     hidden = _prctl(_PR_GET_DUMPABLE, 0) == 0
     if hidden:
         _prctl(_PR_SET_DUMPABLE, 1)  # a non-dumpable process cannot write its own oom_score_adj
