@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -11,6 +12,7 @@ _PORT: Final = 3306
 _MODES: Final = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
 """The values of MySQL's own option --ssl-mode."""
 _OPTIONS: Final = ("ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket")
+_WORD: Final = re.compile(r"[a-z-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +50,31 @@ class Address:
         Raises:
             ValueError: the URL is not written like this; the message contains neither host nor password.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            user = parts.username
+            port = (parts.port or _PORT) if user else _PORT
+        except ValueError:  # its message contains the host, and the password with it
+            message = "the URL has a host or port that cannot be read"
+            raise ValueError(message) from None
+        if not user:
+            message = "the URL names no user, or has a login with characters that are not escaped, such as ? as %3F"
+            raise ValueError(message)
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         if unknown := sorted(set(options) - set(_OPTIONS)):
-            message = f"unknown option {unknown[0][:40]!r}; the options are {', '.join(_OPTIONS)}"
+            # Anything else may be the rest of a password that has a question mark.
+            name = f"unknown option {unknown[0]!r}" if _WORD.fullmatch(unknown[0]) else "an option is unknown"
+            message = f"{name}; the options are {', '.join(_OPTIONS)}"
             raise ValueError(message)
         # As of MySQL's own clients, a given authority means that certificates are verified.
         mode = options.get("ssl-mode", "VERIFY_IDENTITY" if options.get("ssl-ca") else "PREFERRED").upper()
         if mode not in _MODES:
             message = f"ssl-mode is one of {', '.join(_MODES)}"
             raise ValueError(message)
-        if not parts.username:
-            message = "the URL names no user"
-            raise ValueError(message)
         return cls(
             host=parts.hostname or "localhost",
-            port=parts.port or _PORT,
-            user=unquote(parts.username),
+            port=port,
+            user=unquote(user),
             password=unquote(parts.password or ""),
             database=unquote(parts.path.removeprefix("/")),
             socket=options.get("socket") or None,
