@@ -181,6 +181,7 @@ async def _end(session: Session) -> None:
 
 def _reason(error: Exception) -> str:
     number, *texts = error.args if isinstance(error, MySQLError) else (None, "the statement has half a character in it")
-    text = _LOGIN.sub("the user", str(texts[0] if texts else "").splitlines()[0] if texts else "")
+    lines = str(texts[0]).splitlines() if texts else []
+    text = _LOGIN.sub("the user", lines[0] if lines else "it gives no reason")
     text = _FILE.sub("a temporary table", text)[:300].rstrip(".")
     return f"{text} ({number})." if number else f"{text}."

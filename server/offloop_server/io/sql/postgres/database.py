@@ -130,7 +130,8 @@ async def _fetch(session: Session, cursor: Any, into: Rows) -> None:
 
 
 def _reason(error: Exception, state: str) -> str:
-    first_line = str(getattr(error, "message", None) or error).splitlines()[0][:300].rstrip(".")
+    lines = str(getattr(error, "message", None) or error).splitlines() or ["it gives no reason"]
+    first_line = lines[0][:300].rstrip(".")
     hints = [str(getattr(error, name, None) or "")[:200].rstrip(".") for name in ("detail", "hint")]
     text = ". ".join(filter(None, [first_line, *hints]))
     return f"{text} ({state})." if state else f"{text}."

@@ -223,6 +223,13 @@ async def test_garbage_is_no_answer(command: bytes | None, payload: bytes) -> No
     assert PASSWORD not in error.message
 
 
+async def test_a_refusal_without_a_text_is_a_refusal() -> None:
+    refusal = b"\xff" + struct.pack("<H", 1146) + b"#42S02"
+    error, _ = await outcome(lambda peer: peer.answer_logins_and_commands(SELECT, refusal))
+    assert isinstance(error, BadInput)
+    assert error.message == "MySQL refuses the statement: it gives no reason (1146)."
+
+
 async def test_a_statement_that_the_server_does_not_prepare_is_not_run() -> None:
     """MySQL 9.7 answers so to SET GLOBAL of a user without the right to it."""
     error, received = await outcome(lambda peer: peer.answer_logins_and_commands(SELECT, OK), seconds=1)
