@@ -113,8 +113,9 @@ class Session(Connection):
             MySQLError: as for `command`.
             UnicodeEncodeError: the statement has half of a surrogate pair in it.
         """
+        statement = sql.encode()  # before the exchange: a failure leaves the connection usable
         with self._exchange():
-            await self._execute_command(COMMAND.COM_STMT_PREPARE, sql.encode())
+            await self._execute_command(COMMAND.COM_STMT_PREPARE, statement)
             answer = (await self._read_packet()).get_all_data()
             if answer[:1] != b"\0":
                 raise self._malformed()

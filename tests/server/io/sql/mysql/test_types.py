@@ -155,7 +155,9 @@ async def test_parameters_are_taken_as_json_has_them(database: MySQL) -> None:
             await read(database, "SELECT ?", value)
     with pytest.raises(BadInput, match="expects 1 parameters"):
         await read(database, "SELECT ?")
+    connection = (await read(database, "SELECT connection_id()")).rows
     with pytest.raises(BadInput, match="half a character"):
         await read(database, "SELECT '\ud800'")
+    assert (await read(database, "SELECT connection_id()")).rows == connection, "it is used again"
     with pytest.raises(BadInput, match="send a list"):
         await database.run(Query("SELECT 1", {"a": 1}), Rows(1, 100), Deadline(30))
