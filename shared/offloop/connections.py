@@ -62,7 +62,7 @@ def sources(connections: dict[str, str]) -> dict[str, str]:
             message = f"connection {name!r} is written {_FORMS}"
             raise ValueError(message)
         try:
-            problem = _document_problem(url) if scheme in MONGODB else _key_problem(url)
+            problem = _document_problem(url) if scheme in MONGODB else _key_problem(url) or _prefix_problem(url)
         except ValueError:  # a port that is no number, or a bracket that is not closed
             problem = "has a host or port that cannot be read"
         if problem:
@@ -115,7 +115,14 @@ def _key_problem(url: str) -> str | None:
         return "has no host: write redis://user:password@host:6379/0?prefix=shop:"
     elif not re.fullmatch(r"/?\d*", parts.path):
         return "has a database that is not a number: write redis://user:password@host:6379/0?prefix=shop:"
-    prefixes = [text for name, text in parse_qsl(parts.query, keep_blank_values=True) if name == "prefix"]
+    return None
+
+
+def _prefix_problem(url: str) -> str | None:
+    if "#" in url:  # what follows it would be no part of a prefix, which then allows more keys
+        return "has a #: write %23 for it"
+    options = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    prefixes = [text for name, text in options if name == "prefix"]
     if not prefixes:
         return f"allows no key: add what readable keys begin with, ?prefix=shop:&prefix=cart:, or {EVERY_KEY} for all"
     if "" in prefixes:

@@ -50,6 +50,8 @@ def test_urls_of_stores_are_read_and_passed_on(url: str) -> None:
         ("redis://u:very-secret@host:port/0?prefix=a", "cannot be read"),
         ("redis://u:very-secret@host:99999/0?prefix=a", "cannot be read"),
         ("redis://[very-secret/0?prefix=a", "cannot be read"),
+        ("redis://u:very-secret@host/0?prefix=user#private:", "write %23"),
+        ("redis://u:very-secret@host/0?prefix=user#", "write %23"),
         ("unix://u:very-secret@host/run/redis.sock?prefix=a", "absolute path"),
         ("unix://?prefix=a", "absolute path"),
     ],
