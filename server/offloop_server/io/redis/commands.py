@@ -66,6 +66,7 @@ _INSTEAD: Final = {
     "XREAD": "send XRANGE, which never blocks",
     "HKEYS": "send HGETALL",
     "HVALS": "send HGETALL",
+    "PFCOUNT": "it writes its count into the key",
     "EVAL": "scripts are not run",
     "EVAL_RO": "scripts are not run",
     "EVALSHA": "scripts are not run",
@@ -90,7 +91,6 @@ COMMANDS: Final[dict[str, Command]] = {
     "GETBIT": Command("key offset", (2, 2), "first", _value),
     "BITCOUNT": Command("key [start end [BYTE|BIT]]", (1, 4), "first", _value),
     "BITPOS": Command("key bit [start [end [BYTE|BIT]]]", (2, 5), "first", _value),
-    "PFCOUNT": Command("key …", (1, _MANY), "all", _value),
     # Hashes.
     "HGET": Command("key field", (2, 2), "first", _value),
     "HMGET": Command("key field …", (2, _MANY), "first", readers.hmget),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
-from offloop.errors import BadInput
+from offloop.errors import BadInput, LimitExceeded
 from offloop_server.io.redis.guard import Keyspace
 from offloop_server.io.redis.session import Session
 from offloop_server.io.redis.values import decoded, pairs
@@ -27,7 +27,11 @@ async def value(session: Session, _keys: Keyspace, name: str, arguments: list[by
 
 
 async def get(session: Session, _keys: Keyspace, _name: str, arguments: list[bytes], into: Rows) -> None:
-    """The beginning of a string, up to the cap of bytes: it may have half a gigabyte."""
+    """The beginning of a string, up to the cap of bytes: it may have half a gigabyte.
+
+    Raises:
+        LimitExceeded: the value does not fit into a file.
+    """
     [key] = arguments
     into.begin(["value"], ["string"])
     length = await session.call("STRLEN", key)
@@ -35,13 +39,21 @@ async def get(session: Session, _keys: Keyspace, _name: str, arguments: list[byt
         into.add([[decoded(await session.call("GET", key))]])
         return
     most = into.max_bytes - _OVERHEAD
+    if length > most and not into.cuts:
+        raise _does_not_fit(length, most)
     found = await session.call("GETRANGE", key, 0, most - 1, limit=most + _FRAME)
+    length = len(found) if len(found) < most else max(length, len(found))  # it may have changed since
     shown = decoded(_whole_text(found) if length > most else found)
-    if isinstance(shown, bytes):
-        shown = shown[: most * 3 // 4]  # base64 takes four characters for three bytes
-    partial = length > len(shown.encode() if isinstance(shown, str) else shown)
-    into.add([[shown]])
-    into.cut = max(into.cut, int(partial))
+    if isinstance(shown, bytes) and length > (fitting := most * 3 // 4):  # base64: four characters for three bytes
+        if not into.cuts:
+            raise _does_not_fit(length, fitting)
+        shown = shown[:fitting]
+    into.add_beginning(shown, length)
+
+
+def _does_not_fit(length: int, most: int) -> LimitExceeded:
+    message = f"The value has {length} bytes, and {most} fit. Read parts of it with GETRANGE, of at most 8 MiB each."
+    return LimitExceeded(message)
 
 
 async def mget(session: Session, _keys: Keyspace, _name: str, arguments: list[bytes], into: Rows) -> None:
@@ -60,8 +72,8 @@ async def hscan(session: Session, _keys: Keyspace, _name: str, arguments: list[b
     """The fields of a hash."""
     into.begin(["field", "value"], ["string", "string"])
     await _expect(session, arguments[0], b"hash")
-    async for elements in scanned(session, "HSCAN", *_matching(arguments)):
-        if not into.add([decoded(name), decoded(found)] for name, found in pairs(elements)):
+    async for elements in _once(scanned(session, "HSCAN", *_matching(arguments)), 2):
+        if not into.add([decoded(name), decoded(found)] for name, found in elements):
             return
 
 
@@ -69,8 +81,8 @@ async def sscan(session: Session, _keys: Keyspace, _name: str, arguments: list[b
     """The members of a set."""
     into.begin(["member"], ["string"])
     await _expect(session, arguments[0], b"set")
-    async for elements in scanned(session, "SSCAN", *_matching(arguments)):
-        if not into.add([decoded(member)] for member in elements):
+    async for elements in _once(scanned(session, "SSCAN", *_matching(arguments)), 1):
+        if not into.add([decoded(member)] for [member] in elements):
             return
 
 
@@ -78,8 +90,8 @@ async def zscan(session: Session, _keys: Keyspace, _name: str, arguments: list[b
     """The members of a sorted set, in no order."""
     into.begin(["member", "score"], ["string", "double"])
     await _expect(session, arguments[0], b"zset")
-    async for elements in scanned(session, "ZSCAN", *_matching(arguments)):
-        if not into.add([decoded(member), float(score)] for member, score in pairs(elements)):
+    async for elements in _once(scanned(session, "ZSCAN", *_matching(arguments)), 2):
+        if not into.add([decoded(member), float(score)] for member, score in elements):
             return
 
 
@@ -143,19 +155,28 @@ async def zrange(session: Session, _keys: Keyspace, _name: str, arguments: list[
 
 
 async def xrange(session: Session, _keys: Keyspace, name: str, arguments: list[bytes], into: Rows) -> None:
-    """Entries of a stream."""
+    """Entries of a stream; their fields as an object, or as pairs where an object would lose some."""
     key, start, end = arguments
     into.begin(["id", "fields"], ["string", "object"])
     window = Window(session)
     while True:
         count = min(window.count, into.missing)
         entries = await session.call(name, key, start, end, "COUNT", count)
-        if not into.add([decoded(number), dict(pairs(decoded(fields)))] for number, fields in entries):
+        if not into.add([decoded(number), _fields(fields)] for number, fields in entries):
             return
         if len(entries) < count:
             return
         start = b"(" + entries[-1][0]
         window.grow(count)
+
+
+def _fields(flat: list[bytes]) -> dict[str, Any] | list[list[Any]]:
+    """The fields of an entry, where a name may repeat, and need not be text."""
+    found = [[decoded(name), decoded(content)] for name, content in pairs(flat)]
+    names = {name for name, _ in found}
+    if len(names) < len(found) or any(isinstance(name, bytes) for name in names):
+        return found
+    return dict(found)
 
 
 async def geopos(session: Session, _keys: Keyspace, name: str, arguments: list[bytes], into: Rows) -> None:
@@ -188,6 +209,21 @@ async def _named(session: Session, head: list[bytes | str], names: list[bytes], 
     await by_position(
         session, into, range(len(names)), fetch, lambda position, found: [decoded(names[position]), decoded(found)]
     )
+
+
+async def _once(replies: AsyncIterator[list[bytes]], width: int) -> AsyncIterator[list[list[bytes]]]:
+    """The elements of a scan, each once: a scan may repeat them while the server resizes the table.
+
+    Args:
+        replies: of the scan.
+        width: values of an element; the first one identifies it.
+    """
+    seen: set[bytes] = set()
+    async for flat in replies:
+        elements = {flat[at]: flat[at : at + width] for at in range(0, len(flat), width)}
+        new = [element for name, element in elements.items() if name not in seen]
+        seen.update(elements)
+        yield new
 
 
 async def _expect(session: Session, key: bytes, kind: bytes) -> None:

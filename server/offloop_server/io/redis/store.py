@@ -9,13 +9,7 @@ from typing import Any, Final
 
 import anyio
 from redis.asyncio.connection import Connection, ConnectionPool, parse_url
-from redis.exceptions import (
-    AuthenticationError,
-    NoPermissionError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from offloop import logs
 from offloop.connections import key_store
@@ -107,7 +101,8 @@ class RedisStore:
         text = str(error)
         if isinstance(error, NoPermissionError):
             return BadInput("The connection's user may not send this command, or read this key. Send another.")
-        gone = isinstance(error, (RedisConnectionError, AuthenticationError, OSError)) or not connected
+        # Only refusals of the server concern the command; texts of the library, as of a timeout, contain the address.
+        gone = not isinstance(error, ResponseError) or not connected
         if gone or text.startswith(_GONE):
             cause = type(error.__context__ or error).__name__  # such as a wrong password, on the second attempt
             log.warning("source does not answer", connection=self._name, error=type(error).__name__, cause=cause)

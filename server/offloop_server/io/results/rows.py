@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, time
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 from offloop_server.io.nesting import MAX_DEPTH, too_deep
@@ -70,6 +71,29 @@ class Rows:
             self.rows.append(cells)
         return True
 
+    def add_beginning(self, value: str | bytes, size: int) -> bool:
+        """Add a row of one value, of which perhaps only the beginning was read.
+
+        Args:
+            value: the beginning.
+            size: bytes of the whole.
+        """
+        if size <= _size(value):
+            return self.add([[value]])
+        kept = value[: self._max_cell]
+        missing = size - _size(kept)
+        cell = f"{kept}… ({missing} more bytes)" if isinstance(kept, str) else {**rendered(kept), "bytes": size}
+        if self._full() or not self._fits(weight(cell)):
+            return False
+        self.rows.append([cell])
+        self.cut += 1
+        return True
+
+    @property
+    def cuts(self) -> bool:
+        """Whether long values are cut, rather than kept whole."""
+        return self._max_cell is not None
+
     def objects(self) -> list[dict[str, Any]]:
         """The rows as objects, column name to value."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
@@ -123,12 +147,25 @@ def add_renderer(kind: type, render: Callable[[Any, int], Any]) -> None:
 
 
 def from_json(text: str) -> Any:
-    """The value of a JSON column; the text itself if it is nested too deeply."""
+    """The value of a JSON column; the text itself if it is nested too deeply.
+
+    Like a decimal, a number that no float has becomes text.
+    """
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=_number)
     except (ValueError, RecursionError):
         return text
     return text if too_deep(value) else value
+
+
+def _number(text: str) -> float | str:
+    value = float(text)
+    if repr(value) == text:
+        return value
+    try:
+        return value if Decimal(repr(value)) == Decimal(text) else text
+    except ArithmeticError:  # an exponent beyond those of decimals
+        return text
 
 
 def _unchanged(value: Any, _depth: int) -> Any:
@@ -185,6 +222,10 @@ _RENDERERS: Final[dict[type, Callable[[Any, int], Any]]] = {
 def _inherited_renderer(kind: type) -> Callable[[Any, int], Any]:
     """The renderer of the nearest base class; other types become text."""
     return next((_RENDERERS[base] for base in kind.__mro__ if base in _RENDERERS), _text)
+
+
+def _size(value: str | bytes) -> int:
+    return len(value.encode() if isinstance(value, str) else value)
 
 
 def weight(value: Any) -> int:
