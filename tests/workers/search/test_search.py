@@ -260,6 +260,24 @@ def test_a_catastrophic_pattern_ends_with_its_name_and_the_remedy(tmp_path: Path
     assert "because of a backreference. Without that, RE2 runs it in linear time" in failed.value.message
 
 
+def test_groups_of_many_matches_between_other_letters_take_linear_time(tmp_path: Path) -> None:
+    context = testing.context(tmp_path, limits=Limits(seconds=20))
+    arguments = {"patterns": [r"(\w+)=(\w+)"], "unicode": True, "save": True}
+    arguments["text"] = "2026-11-30 12:00:01 größe=12 für job=17 ok\n" * 22_000
+    found = search(TextToSearch.model_validate(arguments), context)
+    assert found.matches_total == 44_000
+    last = json.loads(context.artifacts[0].path.read_bytes().splitlines()[-1])
+    assert [match["groups"] for match in last["matches"]] == [{"1": "größe", "2": "12"}, {"1": "job", "2": "17"}]
+
+
+def test_groups_in_a_look_behind_and_a_look_ahead_are_found(run: Any) -> None:
+    found = run([r"(?<=(ä)(ö))ü(?=(é))", r"(ß)(?=(x))"], text="äöüéßx\näöüé")
+    assert [[match.groups for match in line.matches] for line in found.matches] == [
+        [{"1": "ä", "2": "ö", "3": "é"}, {"1": "ß", "2": "x"}],
+        [{"1": "ä", "2": "ö", "3": "é"}],
+    ]
+
+
 def test_the_same_pattern_without_the_backreference_is_linear(run: Any) -> None:
     found = run("(a+)+$", text="a" * 500_000 + "!")
     assert (found.patterns[0].engine, found.patterns[0].reason, found.lines_total) == ("re2", None, 0)

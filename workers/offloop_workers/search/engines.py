@@ -54,7 +54,7 @@ class Program(Protocol):
         """Leftmost matches that do not overlap; after an empty one, the search goes on one character further."""
 
     def groups(self, piece: Piece, begin: int) -> list[Span]:
-        """Groups of the match that begins there."""
+        """Groups of the match that begins there; quick for one match after the other."""
 
 
 def compiled(pattern: Pattern) -> Program:
@@ -131,6 +131,8 @@ class _Re:
         self.pattern = pattern
         self.reason: str | None = reason
         self._program = program
+        self._piece: Piece | None = None
+        self._at = (0, 0)  # a position in its data, and the same one in its text
 
     def spans(self, piece: Piece) -> Iterator[Span]:
         to_byte = piece.byte_counter()
@@ -146,11 +148,24 @@ class _Re:
     def groups(self, piece: Piece, begin: int) -> list[Span]:
         if not self.pattern.groups:
             return []
-        match = self._search(piece.text, len(piece.data[:begin].decode()))
+        position = self._position(piece, begin)
+        match = self._search(piece.text, position)
         if match is None:
             return []
         spans = [match.span(number) for number in range(1, len(self.pattern.groups) + 1)]
-        return [span if span[0] < 0 else _bytes_of(piece, span) for span in spans]
+        return [
+            span if span[0] < 0 else (_byte(piece, position, begin, span[0]), _byte(piece, position, begin, span[1]))
+            for span in spans
+        ]
+
+    def _position(self, piece: Piece, begin: int) -> int:
+        """The position in the text; only what lies behind the last one is decoded, else many matches take very long."""
+        byte, position = self._at
+        if piece is not self._piece or begin < byte:
+            byte, position = 0, 0
+        position += len(piece.data[byte:begin].decode())
+        self._piece, self._at = piece, (begin, position)
+        return position
 
     def _search(self, text: str, position: int) -> re.Match[str] | None:
         try:
@@ -160,9 +175,11 @@ class _Re:
             raise
 
 
-def _bytes_of(piece: Piece, span: Span) -> Span:
-    begin = len(piece.text[: span[0]].encode())
-    return begin, begin + len(piece.text[slice(*span)].encode())
+def _byte(piece: Piece, known: int, byte: int, position: int) -> int:
+    """The byte of a position in the text, from a near one whose byte is known."""
+    if position < known:  # in a look-behind
+        return byte - len(piece.text[position:known].encode())
+    return byte + len(piece.text[known:position].encode())
 
 
 class OverdueError(Exception):
