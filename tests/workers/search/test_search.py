@@ -158,6 +158,8 @@ def test_all_are_counted_and_some_are_listed(run: Any, context: RecordingContext
     assert any("save=true" in warning for warning in context.warnings)
     found = run("x", text="xx\n" * 5000, max_matches=3, stop_early=True)
     assert (len(found.matches), found.lines_total, found.stopped) == (3, 3, True)
+    found = run("x", text="xx\n" * 5000, max_matches=3, stop_early=True, count_only=True)
+    assert (found.matches, found.lines_total, found.stopped) == ([], 3, True)
     found = run("x", text="xx\n" * 50, count_only=True)
     assert (found.matches, found.lines_total, found.matches_total, found.truncated) == ([], 50, 100, True)
 
@@ -169,6 +171,9 @@ def test_an_answer_stays_within_its_size_whatever_matches(run: Any) -> None:
     assert found.lines_total == 1000
     assert len(found.model_dump_json().encode()) < 1 << 20
     assert len(found.matches) > 3
+    found = run("(.)" * 90, text=text, max_matches=900, before=20, after=20, stop_early=True)
+    assert (found.lines_total, found.stopped) == (900, True)
+    assert 3 < len(found.matches) < 900
 
 
 def test_a_saved_search_has_every_line(run: Any, context: RecordingContext) -> None:

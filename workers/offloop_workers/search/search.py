@@ -200,7 +200,7 @@ class _Run:
 
     def _lines(self, piece: Piece) -> None:
         self.listing.begin_piece(piece)
-        if self.listing.full:
+        if self.listing.full and not self.request.stop_early:
             lines = number(piece, self.programs, self.counts)
             self.lines += piece.lines - lines if self.request.invert else lines
             return
