@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import threading
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from offloop import testing
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.search import MAX_LISTED, TextToSearch, search_text
+from offloop.kinds import job_context
 from offloop.kinds.limits import Limits
 from offloop.testing.context import RecordingContext
 from offloop_workers.search import listing, pieces
@@ -184,6 +186,21 @@ def test_a_saved_search_has_every_line(run: Any, context: RecordingContext) -> N
     assert len(written) == found.lines_total == 1000
     assert written[0] == found.matches[0].model_dump()
     assert all(len(line["after"]) == 1 for line in written)
+
+
+@pytest.mark.parametrize("source", ["file", "folder"])
+def test_a_full_disk_fails_a_saved_search_and_is_no_trouble_of_a_file(
+    run: Any, context: RecordingContext, root: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(job_context._CappedFile, "write", full)
+    (root / "a").write_text(LOG * 5000)
+    with pytest.raises(JobError, match="disk is full") as failed:
+        run("ERROR", save=True, **{source: "root:in/a" if source == "file" else "root:in"})
+    assert (failed.value.reason, failed.value.retryable) == ("no_space", True)
+    assert context.artifacts == []
 
 
 def test_a_folder_is_searched_file_by_file(run: Any, context: RecordingContext, root: Path) -> None:

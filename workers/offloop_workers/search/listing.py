@@ -22,6 +22,20 @@ _CONTEXT: Final = 300
 _TEXT: Final = 200
 
 
+class UnsavedError(Exception):
+    """The file of all lines could not be written.
+
+    It is no OSError, so that it is not taken for one of the file that is searched.
+
+    Attributes:
+        error: the system's.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 @dataclass(slots=True)
 class _Open:
     """A line whose context is not complete yet."""
@@ -95,8 +109,7 @@ class Listing:
         while self._open and (complete or not self._open[0].missing):
             line = self._open.popleft().line
             text = line.model_dump_json().encode()
-            if self._file:
-                self._file.write(text + b"\n")
+            self._save(text + b"\n")
             if self._request.count_only:
                 continue
             if len(self.lines) >= self._request.max_matches or self._size + len(text) > MAX_BYTES:
@@ -105,6 +118,13 @@ class Listing:
             if not self.truncated:
                 self._size += len(text)
                 self.lines.append(line)
+
+    def _save(self, text: bytes) -> None:
+        if self._file:
+            try:
+                self._file.write(text)
+            except OSError as error:
+                raise UnsavedError(error) from error
 
     def _described(self, piece: Piece, hit: Hit, after: list[str]) -> MatchingLine:
         data = piece.data

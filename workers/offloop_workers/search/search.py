@@ -30,7 +30,7 @@ from offloop_workers.files.walk import printable, reason
 from offloop_workers.search import characters, dialect, engines
 from offloop_workers.search.engines import RE_SECONDS, OverdueError, Program, limited, overdue
 from offloop_workers.search.lines import matching, number, others
-from offloop_workers.search.listing import Listing
+from offloop_workers.search.listing import Listing, UnsavedError
 from offloop_workers.search.pieces import BinaryError, Piece, TooLargeError, pieces, whole
 from offloop_workers.search.writer import Reading
 
@@ -55,17 +55,25 @@ def search(request: TextToSearch, context: Context) -> TextFound:
     saved = context.create("matches.jsonl", "application/x-ndjson") if request.save else nullcontext(None)
     with saved as file:
         run = _Run(request, context, programs, Listing(request, programs, file))
-        if request.text is not None:
-            run.one(io.BytesIO(request.text.encode()), len(request.text.encode()))
-        elif request.file is not None:
-            with context.open(request.file) as opened:
-                size = opened.seek(0, os.SEEK_END)
-                opened.seek(0)
-                run.one(opened, size)
-        else:
-            run.several()
+        try:
+            _search(run)
+        except UnsavedError as unsaved:
+            raise unsaved.error from None
     run.warn()
     return run.found()
+
+
+def _search(run: _Run) -> None:
+    request = run.request
+    if request.text is not None:
+        run.one(io.BytesIO(request.text.encode()), len(request.text.encode()))
+    elif request.file is not None:
+        with run.context.open(request.file) as opened:
+            size = opened.seek(0, os.SEEK_END)
+            opened.seek(0)
+            run.one(opened, size)
+    else:
+        run.several()
 
 
 def _programs(request: TextToSearch, context: Context) -> list[Program]:
