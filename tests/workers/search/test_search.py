@@ -236,6 +236,11 @@ def test_encodings_are_detected_or_declared(run: Any, root: Path, encoding: str)
     assert content[line.byte :].decode(encoding if "sig" not in encoding else "utf-8").startswith("Ärger")
 
 
+def test_the_encoding_is_that_of_files_and_not_of_a_text(run: Any) -> None:
+    [line] = run("ü", text="für", encoding="latin-1").matches
+    assert line.text == "für"
+
+
 def test_bytes_that_do_not_decode_are_replaced_and_reported(run: Any, root: Path, context: RecordingContext) -> None:
     (root / "a").write_bytes(b"caf\xe9\nb\xffr ERROR\nERROR\n")
     found = run("ERROR", file="root:in/a")

@@ -172,8 +172,9 @@ class _Run:
     def _file(self, file: BinaryIO, name: str | None, progress: ByteProgress) -> None:
         lines, matches = self.lines, sum(self.counts)
         read = pieces if not self.request.multiline else whole
+        encoding = self.request.encoding if self.request.text is None else "utf-8"
         self.listing.begin(name)
-        for piece in read(file, self.request.encoding, self._counted(progress), binary=self.request.binary == "text"):
+        for piece in read(file, encoding, self._counted(progress), binary=self.request.binary == "text"):
             self.replaced += piece.replaced
             self.long_lines += piece.continued
             self._piece(piece)
