@@ -6,6 +6,7 @@ import errno
 import json
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,25 @@ def test_named_files_are_searched_and_unreadable_ones_listed(run: Any, root: Pat
     found = run("ERROR", files={"one": "data:,ERROR", "two": "root:in/a", "three": "root:in/gone"})
     assert [line.file for line in found.matches] == ["one", "two"]
     assert [(one.path, one.reason.partition(":")[0]) for one in found.troubles] == [("three", "'root")]
+
+
+def test_a_file_that_breaks_off_keeps_its_lines_and_takes_no_context_from_the_next(
+    run: Any, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: Any, **options: Any) -> Iterator[pieces.Piece]:
+        for piece in pieces.pieces(*arguments, **options):
+            yield piece
+            if piece.data.startswith(b"bad"):
+                raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("offloop_workers.search.search.pieces", broken)
+    (root / "a").write_text("bad\nERROR\n")
+    (root / "b").write_text("good\nERROR\n")
+    found = run("ERROR", folder="root:in", after=2)
+    assert [(line.file, line.after) for line in found.matches] == [("a", []), ("b", [])]
+    assert [(one.file, one.lines) for one in found.files] == [("a", 1), ("b", 1)]
+    assert [one.path for one in found.troubles] == ["a"]
+    assert found.files_searched == 1
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "windows-1252"])

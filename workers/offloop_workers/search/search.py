@@ -171,21 +171,29 @@ class _Run:
 
     def _file(self, file: BinaryIO, name: str | None, progress: ByteProgress) -> None:
         lines, matches = self.lines, sum(self.counts)
+        self.listing.begin(name)
+        try:
+            self._pieces(file, progress)
+            self.searched += 1
+        finally:  # also of a file that cannot be read to its end
+            self.listing.end()
+            if self.lines > lines:
+                self._matched(name, self.lines - lines, sum(self.counts) - matches)
+
+    def _pieces(self, file: BinaryIO, progress: ByteProgress) -> None:
         read = pieces if not self.request.multiline else whole
         encoding = self.request.encoding if self.request.text is None else "utf-8"
-        self.listing.begin(name)
         for piece in read(file, encoding, self._counted(progress), binary=self.request.binary == "text"):
             self.replaced += piece.replaced
             self.long_lines += piece.continued
             self._piece(piece)
             if self.stopped:
-                break
-        self.listing.end()
-        self.searched += 1
-        if self.lines > lines:
-            self.files_matched += 1
-            if name is not None and len(self.files) < MAX_FILES:
-                self.files.append(FileMatches(file=name, lines=self.lines - lines, matches=sum(self.counts) - matches))
+                return
+
+    def _matched(self, name: str | None, lines: int, matches: int) -> None:
+        self.files_matched += 1
+        if name is not None and len(self.files) < MAX_FILES:
+            self.files.append(FileMatches(file=name, lines=lines, matches=matches))
 
     def _counted(self, progress: ByteProgress) -> Callable[[int], None]:
         def count(read: int) -> None:
