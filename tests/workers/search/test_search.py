@@ -137,6 +137,14 @@ def test_matches_span_lines_with_multiline_only(run: Any) -> None:
     assert lines(run(r"end\n\Z", text=text, multiline=True)) == [5]
 
 
+@pytest.mark.parametrize("look", ["", "(?=)"])
+@pytest.mark.parametrize(("text", "expected"), [("a\n", 0), ("ä\n\n", 1), ("", 0), ("\n", 1)])
+def test_there_is_no_line_behind_the_last_line_end(run: Any, look: str, text: str, expected: int) -> None:
+    for multiline in (False, True):
+        found = run("^$" + look, text=text, multiline=multiline)
+        assert (found.lines_total, found.matches_total, len(found.matches)) == (expected,) * 3
+
+
 def test_a_long_line_is_cut_around_its_first_match(run: Any) -> None:
     [line] = run("needle", text="é" * 3000 + "needle" + "x" * 3000).matches
     assert line.cut
@@ -286,8 +294,11 @@ def test_a_file_too_large_for_multiline_is_refused_or_listed(
     assert "32 MiB" in run("x", folder="root:in", multiline=True).troubles[0].reason
 
 
-def test_a_pattern_that_matches_everything_is_warned_of(run: Any, context: RecordingContext) -> None:
-    run(["x*", "^$", "a"], text="a")
+@pytest.mark.parametrize("multiline", [False, True])
+def test_a_pattern_that_matches_everything_is_warned_of(
+    run: Any, context: RecordingContext, *, multiline: bool
+) -> None:
+    run(["x*", "^$", "a"], text="a", multiline=multiline)
     assert context.warnings == [
         "Pattern 1 matches every line, since it may match nothing at all: write x+ instead of x*."
     ]

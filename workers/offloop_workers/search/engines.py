@@ -94,9 +94,11 @@ class _Re2:
             for match in self._plain.finditer(data):
                 yield match.span()
             return
-        search, position = self._plain.search, 0
-        while position <= len(data) and (match := search(data, position)):
+        search, position, stop = self._plain.search, 0, _stop(self.pattern, piece)
+        while position <= stop and (match := search(data, position)):
             begin, end = match.span()
+            if begin > stop:
+                return
             yield begin, end
             position = end if end > begin else piece.after(end)
 
@@ -137,11 +139,14 @@ class _Re:
     def spans(self, piece: Piece) -> Iterator[Span]:
         to_byte = piece.byte_counter()
         text, position = piece.text, 0
-        while position <= len(text):
+        stop = len(text) - len(piece.data) + _stop(self.pattern, piece)
+        while position <= stop:
             match = self._search(text, position)
             if match is None:
                 return
             begin, end = match.span()
+            if begin > stop:
+                return
             yield to_byte(begin), to_byte(end)
             position = max(end, begin + 1)
 
@@ -173,6 +178,12 @@ class _Re:
         except OverdueError as error:
             error.program = self
             raise
+
+
+def _stop(pattern: Pattern, piece: Piece) -> int:
+    """The last position at which a match may begin: behind the last line end of a file there is no line."""
+    total = len(piece.data)
+    return total - 1 if pattern.reading.multiline and piece.data[-1:] in {b"", b"\n"} else total
 
 
 def _byte(piece: Piece, known: int, byte: int, position: int) -> int:

@@ -37,7 +37,7 @@ from offloop_workers.search.writer import Reading
 MAX_TROUBLES: Final = 50
 MAX_FILES: Final = 100
 _TOO_LARGE: Final = f"more than {MAX_MULTILINE_MIB} MiB, the most in which matches may span lines"
-_ANY_LINE: Final = (Piece(b"", 0, "utf-8", 1), Piece(b"\x01", 0, "utf-8", 1))
+_ANY_LINE: Final = (Piece(b"\n", 0, "utf-8", 1), Piece(b"\x01", 0, "utf-8", 1))
 _CPU_SHARE: Final = 0.5  # of the kind's seconds, for ``re`` in one piece
 _SHARE: Final = 0.9  # of them, after which a search in ``re`` ends with its own message, before the child is killed
 
