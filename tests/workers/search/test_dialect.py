@@ -72,6 +72,12 @@ def test_a_pattern_that_does_not_compile_is_refused_with_place_and_remedy(patter
     assert len(failed.value.message) < 400
 
 
+def test_a_set_behind_an_escaped_bracket_is_no_posix_class() -> None:
+    assert compiled(parse(1, r"\[[:x:]", Reading())).engine == "re2"
+    with pytest.raises(JobError, match=r"has \[:x:\], which is POSIX"):
+        parse(1, r"\\[[:x:]]", Reading())
+
+
 def test_groups_have_their_names_or_numbers() -> None:
     assert parse(1, "(a)(?P<b>c)(?:d)((e))", Reading()).groups == ("1", "b", "3", "4")
 

@@ -304,6 +304,22 @@ def test_a_pattern_that_matches_everything_is_warned_of(
     ]
 
 
+@pytest.mark.parametrize(
+    ("patterns", "options", "warned"),
+    [
+        (["a\nb"], {"fixed": True}, [1]),
+        (["a", r"a\nb", "(x(\n)+)", r"a[\n]"], {}, [2, 3, 4]),
+        ([r"a|\n", r"a\n?", r"[\n ]", "(?x) a\n"], {}, []),
+        ([r"a\nb"], {"multiline": True}, []),
+    ],
+)
+def test_a_line_end_in_a_pattern_for_single_lines_is_warned_of(
+    run: Any, context: RecordingContext, patterns: list[str], options: dict[str, bool], warned: list[int]
+) -> None:
+    run(patterns, text="a\nb", **options)
+    assert [int(one.split()[1]) for one in context.warnings if "send multiline=true" in one] == warned
+
+
 def test_ascii_classes_beside_other_letters_are_warned_of(run: Any, context: RecordingContext) -> None:
     run(r"\bÖl\b", text="Öl")
     assert "send unicode=true" in context.warnings[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
+from re import _constants as ops  # type: ignore[attr-defined]  # private, as the parser
 from re import _parser as parser  # type: ignore[attr-defined]  # private; tests/fuzz notices a change on any Python
 from typing import Any, Final
 
@@ -17,7 +18,8 @@ from offloop_workers.search.writer import MOST_GROUPS, Reading, Writer
 SHORT: Final = 60
 """Characters of a pattern that a message repeats."""
 
-_POSIX_CLASS: Final = re.compile(r"\[\[:\^?[a-z]+:\]")
+_POSIX_CLASS: Final = re.compile(r"(?<!\\)(?:\\\\)*\[(\[:\^?[a-z]+:\])")  # behind \[ it is a set of its own
+_REPEATS: Final = (ops.MAX_REPEAT, ops.MIN_REPEAT, ops.POSSESSIVE_REPEAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class Pattern:
         """The pattern for messages."""
         return repr(self.source if len(self.source) <= SHORT else self.source[: SHORT - 3] + "...")
 
+    @property
+    def needs_line_end(self) -> bool:
+        """Whether every match has a line end, as far as that is seen easily."""
+        return _needs_line_end(self.tree)
+
     def written(self, *, re2: bool) -> str:
         """The pattern as one of the engines takes it.
 
@@ -69,7 +76,7 @@ def parse(number: int, source: str, reading: Reading) -> Pattern:
     flags = (re.IGNORECASE if reading.ignore_case else 0) | (re.DOTALL if reading.dotall else 0)
     bare = Pattern(number, source, reading, None, (), may_be_empty=False)
     if not reading.fixed and (found := _POSIX_CLASS.search(source)):
-        message = f"Pattern {number} has {found[0][1:]}, which is POSIX and not Python: write [a-z], [0-9], \\w or \\s."
+        message = f"Pattern {number} has {found[1]}, which is POSIX and not Python: write [a-z], [0-9], \\w or \\s."
         raise JobError(message, code="bad_input")
     try:
         with warnings.catch_warnings():
@@ -82,6 +89,16 @@ def parse(number: int, source: str, reading: Reading) -> Pattern:
     names = {index: name for name, index in tree.state.groupdict.items()}
     groups = tuple(names.get(index, str(index)) for index in range(1, min(tree.state.groups, MOST_GROUPS + 1)))
     return Pattern(number, source, reading, tree, groups, may_be_empty=tree.getwidth()[0] == 0)
+
+
+def _needs_line_end(items: Any) -> bool:
+    for op, value in items:
+        if op is ops.LITERAL and value == ord("\n"):
+            return True
+        inner = value[3] if op is ops.SUBPATTERN else value[2] if op in _REPEATS and value[0] else ()
+        if _needs_line_end(inner):
+            return True
+    return False
 
 
 _REMEDIES: Final = {

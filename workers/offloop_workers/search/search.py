@@ -94,6 +94,11 @@ def _programs(request: TextToSearch, context: Context) -> list[Program]:
                 f"Pattern {program.pattern.number} matches every line, since it may match nothing at all: "
                 "write x+ instead of x*."
             )
+        if program.pattern.needs_line_end and not request.multiline:
+            context.warn(
+                f"Pattern {program.pattern.number} has a line end, and each line is searched by itself, so it matches "
+                "nothing: send multiline=true."
+            )
     if not request.unicode and any(_asks_for_more_than_ascii(one.pattern) for one in programs):
         context.warn("\\w, \\b and word know the letters of ASCII only: send unicode=true for those of all languages.")
     return programs
