@@ -19,7 +19,7 @@ from offloop.jobs.search import MAX_LISTED, TextToSearch, search_text
 from offloop.kinds import job_context
 from offloop.kinds.limits import Limits
 from offloop.testing.context import RecordingContext
-from offloop_workers.search import listing, pieces
+from offloop_workers.search import engines, listing, pieces
 from offloop_workers.search.search import search
 
 LOG = """\
@@ -332,6 +332,17 @@ def test_a_catastrophic_pattern_ends_with_its_name_and_the_remedy(tmp_path: Path
     with pytest.raises(LimitExceeded, match=stopped) as failed:
         search(TextToSearch.model_validate(arguments), context)
     assert "because of a backreference. Without that, RE2 runs it in linear time" in failed.value.message
+
+
+def test_a_stopped_search_of_a_folder_names_the_file_and_the_reason(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "re2", None)
+    (root / "slow.log").write_text("a" * 60 + "!\n")
+    context = testing.context(tmp_path, limits=Limits(seconds=0.4), roots={"in": root})
+    with pytest.raises(LimitExceeded, match=r"within lines 1 to 1 of slow\.log\. It runs in Python's re") as failed:
+        search(TextToSearch.model_validate({"patterns": ["(a+)+$"], "folder": "root:in"}), context)
+    assert "because google-re2 is not installed on this worker. Repeat only what" in failed.value.message
 
 
 def test_groups_of_many_matches_between_other_letters_take_linear_time(tmp_path: Path) -> None:

@@ -48,7 +48,11 @@ class Program(Protocol):
 
     @property
     def reason(self) -> str | None:
-        """The part of the pattern for which the engine is not RE2."""
+        """The part of the pattern for which the engine is not RE2, or why it is not."""
+
+    @property
+    def reason_is_part(self) -> bool:
+        """Whether the reason is a part of the pattern."""
 
     def spans(self, piece: Piece) -> Iterator[Span]:
         """Leftmost matches that do not overlap; after an empty one, the search goes on one character further."""
@@ -66,9 +70,9 @@ def compiled(pattern: Pattern) -> Program:
     try:
         return _Re2(pattern, pattern.written(re2=True))
     except NotInRe2Error as error:
-        reason = str(error)
+        refused = error
     try:
-        return _Re(pattern, re.compile(pattern.written(re2=False)), reason)
+        return _Re(pattern, re.compile(pattern.written(re2=False)), refused)
     except re.error as error:  # a look-behind without a fixed width: the parser does not see that
         error.pos = None
         raise broken(pattern, error) from None
@@ -81,6 +85,7 @@ class _Re2:
 
     engine: Engine = "re2"
     reason: str | None = None
+    reason_is_part = False
 
     def __init__(self, pattern: Pattern, written: str) -> None:
         self.pattern = pattern
@@ -113,7 +118,7 @@ class _Re2:
 def _re2(written: str, *, captures: bool) -> Any:
     if re2 is None:
         message = "google-re2 is not installed on this worker"
-        raise NotInRe2Error(message)
+        raise NotInRe2Error(message, part=False)
     options = re2.Options()
     options.max_mem, options.never_capture, options.log_errors = MAX_MEMORY, not captures, False
     try:
@@ -121,7 +126,7 @@ def _re2(written: str, *, captures: bool) -> Any:
     except re2.error as error:
         reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
         message = f"RE2 refuses it ({reason.partition(':')[0]})"
-        raise NotInRe2Error(message) from None
+        raise NotInRe2Error(message, part=False) from None
 
 
 class _Re:
@@ -129,9 +134,10 @@ class _Re:
 
     engine: Engine = "re"
 
-    def __init__(self, pattern: Pattern, program: re.Pattern[str], reason: str) -> None:
+    def __init__(self, pattern: Pattern, program: re.Pattern[str], refused: NotInRe2Error) -> None:
         self.pattern = pattern
-        self.reason: str | None = reason
+        self.reason: str | None = str(refused)
+        self.reason_is_part = refused.part
         self._program = program
         self._piece: Piece | None = None
         self._at = (0, 0)  # a position in its data, and the same one in its text
@@ -207,13 +213,23 @@ class OverdueError(Exception):
         self.program: Program | None = None
 
 
-def overdue(program: Program, piece: Piece, spent: str) -> LimitExceeded:
-    """The failure of a search whose pattern used up its time."""
+def overdue(program: Program, piece: Piece, spent: str, file: str | None) -> LimitExceeded:
+    """The failure of a search whose pattern used up its time.
+
+    Args:
+        program: the pattern.
+        piece: the lines that were searched then.
+        spent: the limit that was met, in words.
+        file: the name of their file, where there are several.
+    """
+    if program.reason_is_part:
+        cause = f"because of {program.reason}. Without that, RE2 runs it in linear time. Or repeat"
+    else:
+        cause = f"because {program.reason}. Repeat"
     message = (
         f"Pattern {program.pattern.number}, {program.pattern.short}, was stopped {spent}, within lines "
-        f"{piece.first_line} to {piece.first_line + piece.lines - 1}. It runs in Python's re, which backtracks, "
-        f"because of {program.reason}. Without that, RE2 runs it in linear time. Or repeat only what cannot match in "
-        "two ways, such as a+ instead of (a+)+."
+        f"{piece.first_line} to {piece.first_line + piece.lines - 1}{f' of {file}' if file else ''}. It runs in "
+        f"Python's re, which backtracks, {cause} only what cannot match in two ways, such as a+ instead of (a+)+."
     )
     return LimitExceeded(message)
 

@@ -53,6 +53,7 @@ class Listing:
         file: takes every matching line, as JSON lines.
 
     Attributes:
+        name: of the file that is searched, where there are several.
         lines: those of the answer.
         truncated: whether there were more.
     """
@@ -61,7 +62,7 @@ class Listing:
         self._request = request
         self._programs = programs
         self._file = file
-        self._name: str | None = None
+        self.name: str | None = None
         self._open: deque[_Open] = deque()
         self._tail: deque[str] = deque(maxlen=request.before)
         self._size = 0
@@ -76,7 +77,7 @@ class Listing:
 
     def begin(self, name: str | None) -> None:
         """Begin a file."""
-        self._name = name
+        self.name = name
         self._tail.clear()
 
     def add(self, piece: Piece, hit: Hit) -> None:
@@ -133,7 +134,7 @@ class Listing:
         first = len(data[hit.begin : hit.matches[0][0]].decode()) if hit.matches else 0
         start = 0 if len(text) <= _LINE else max(0, min(first - _AHEAD, len(text) - _LINE))
         return MatchingLine(
-            file=self._name,
+            file=self.name,
             line=hit.line,
             byte=piece.byte_of_line(hit.begin, hit.line),
             text=text[start : start + _LINE],

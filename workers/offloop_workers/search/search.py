@@ -218,7 +218,7 @@ class _Run:
             with limited(cpu, most * _SHARE - (time.monotonic() - self.began)):
                 self._lines(piece)
         except OverdueError as error:
-            raise overdue(error.program or slow[0], piece, error.spent) from None
+            raise overdue(error.program or slow[0], piece, error.spent, self.listing.name) from None
 
     def _lines(self, piece: Piece) -> None:
         self.listing.begin_piece(piece)

@@ -41,7 +41,15 @@ _CATEGORIES: Final[dict[Any, tuple[str, Ranges]]] = {
 
 
 class NotInRe2Error(Exception):
-    """RE2 cannot run the pattern, or not with the same matches; the message names the part."""
+    """RE2 cannot run the pattern, or not with the same matches; the message names the part, or says why.
+
+    Attributes:
+        part: whether it names a part.
+    """
+
+    def __init__(self, message: str, *, part: bool) -> None:
+        super().__init__(message)
+        self.part = part
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,4 +252,4 @@ _BEYOND_RE2: Final[dict[Any, str]] = {
 
 
 def _refuse(part: str) -> NoReturn:
-    raise NotInRe2Error(part)
+    raise NotInRe2Error(part, part=True)
