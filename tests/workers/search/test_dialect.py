@@ -39,6 +39,15 @@ def test_re2_runs_what_it_can_and_the_reason_names_the_part_it_cannot(
     assert (program.engine, program.reason) == ("re2" if reason is None else "re", reason)
 
 
+def test_patterns_share_the_memory_of_re2_and_run_in_re_where_it_does_not_suffice() -> None:
+    large = parse(1, "[^a]{1000}" * 90, Reading())
+    assert compiled(large).engine == "re2"
+    program = compiled(large, 20)
+    assert (program.engine, program.reason_is_part) == ("re", False)
+    assert (program.reason or "").startswith("RE2 refuses it (pattern too large")
+    assert compiled(parse(1, "(?:[^a]{1000}){12}", Reading()), 20).engine == "re2"
+
+
 def test_every_pattern_runs_without_re2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "re2", None)
     program = compiled(parse(1, "a+", Reading()))

@@ -29,6 +29,9 @@ Span = tuple[int, int]
 MAX_MEMORY: Final = 64 << 20
 """Bytes of RE2 for one pattern: program and caches. With full caches it is slower, and still linear."""
 
+ALL_MEMORY: Final = 256 << 20
+"""Bytes of RE2 for all patterns of a job, without the programs that find groups, which have half as much."""
+
 RE_SECONDS: Final = 5.0
 """CPU seconds that ``re`` may take for one MiB, and for one piece at least."""
 
@@ -61,14 +64,18 @@ class Program(Protocol):
         """Groups of the match that begins there; quick for one match after the other."""
 
 
-def compiled(pattern: Pattern) -> Program:
+def compiled(pattern: Pattern, patterns: int = 1) -> Program:
     """Compile a pattern for the best engine that can run it.
+
+    Args:
+        pattern: the pattern.
+        patterns: the number of those that share the memory.
 
     Raises:
         JobError: ``bad_input``: it does not compile.
     """
     try:
-        return _Re2(pattern, pattern.written(re2=True))
+        return _Re2(pattern, pattern.written(re2=True), min(MAX_MEMORY, ALL_MEMORY // patterns))
     except NotInRe2Error as error:
         refused = error
     try:
@@ -87,11 +94,11 @@ class _Re2:
     reason: str | None = None
     reason_is_part = False
 
-    def __init__(self, pattern: Pattern, written: str) -> None:
+    def __init__(self, pattern: Pattern, written: str, memory: int) -> None:
         self.pattern = pattern
-        self._written = written
-        self._plain = _re2(written, captures=False)  # finds matches faster than a program with groups
-        self._capturing: Any = None
+        # The first one finds matches faster than a program with groups.
+        self._plain = _re2(written, memory, captures=False)
+        self._capturing = _re2(written, memory // 2, captures=True) if pattern.groups else None
 
     def spans(self, piece: Piece) -> Iterator[Span]:
         data = piece.data
@@ -108,19 +115,18 @@ class _Re2:
             position = end if end > begin else piece.after(end)
 
     def groups(self, piece: Piece, begin: int) -> list[Span]:
-        if not self.pattern.groups:
+        if self._capturing is None:
             return []
-        self._capturing = self._capturing or _re2(self._written, captures=True)
         match = self._capturing.search(piece.data, begin)
         return [match.span(number) for number in range(1, len(self.pattern.groups) + 1)]
 
 
-def _re2(written: str, *, captures: bool) -> Any:
+def _re2(written: str, memory: int, *, captures: bool) -> Any:
     if re2 is None:
         message = "google-re2 is not installed on this worker"
         raise NotInRe2Error(message, part=False)
     options = re2.Options()
-    options.max_mem, options.never_capture, options.log_errors = MAX_MEMORY, not captures, False
+    options.max_mem, options.never_capture, options.log_errors = memory, not captures, False
     try:
         return re2.compile(written.encode(), options)
     except re2.error as error:

@@ -85,9 +85,8 @@ def _programs(request: TextToSearch, context: Context) -> list[Program]:
         multiline=request.multiline,
         dotall=request.dotall,
     )
-    programs = [
-        engines.compiled(dialect.parse(number, source, reading)) for number, source in enumerate(request.patterns, 1)
-    ]
+    patterns = [dialect.parse(number, source, reading) for number, source in enumerate(request.patterns, 1)]
+    programs = [engines.compiled(pattern, len(patterns)) for pattern in patterns]
     for program in programs:
         if program.pattern.may_be_empty and all(any(program.spans(one)) for one in _ANY_LINE):
             context.warn(
