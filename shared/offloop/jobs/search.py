@@ -66,7 +66,9 @@ class TextToSearch(Selection):
     )
     count_only: bool = Field(default=False, description="Counts only: no matching line is listed.")
     stop_early: bool = Field(
-        default=False, description="Stop after max_matches matching lines; the counts then cover what was searched."
+        default=False,
+        description="Stop after max_matches matching lines; the counts then cover what was searched, and the last line "
+        "may have fewer lines after it.",
     )
     encoding: Encoding = Field(
         "auto", description="auto: UTF-8, or what a byte order mark says. Bytes that do not decode become U+FFFD."
@@ -133,7 +135,7 @@ class PatternUse(Model):
 
     pattern: int
     engine: Engine = Field(description="re2: linear time, whatever the input; re: Python's, which backtracks.")
-    reason: str | None = Field(description="For re: the part of the pattern that RE2 cannot run, or why RE2 does not run it.")
+    reason: str | None = Field(description="For re: the part of the pattern that RE2 cannot run, or why it is not used.")
     matches: int
 
 
