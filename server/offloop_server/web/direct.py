@@ -87,7 +87,7 @@ class _Call:
             await direct(self._scope, _Replay(self._message, self._receive), self._answer)
         except asyncio.CancelledError:
             if self._over:
-                await self._over
+                await asyncio.shield(self._over)
             if not self._left:
                 raise
             if self._task:
@@ -95,7 +95,7 @@ class _Call:
         finally:
             self._timer.cancel()
         if self._over:
-            await self._over
+            await asyncio.shield(self._over)  # a cancellation ends the wait, and not the future
         del self._scope[_DIRECT]  # else each call would be a cycle, for the garbage collector
 
     async def run(self, tool: Callable[[], Awaitable[CallToolResult]]) -> CallToolResult:

@@ -194,6 +194,34 @@ async def test_a_server_that_stops_answers_a_continued_call_with_an_error(calls:
     assert "stopped" in request.answer["error"]["message"]
 
 
+@pytest.mark.usefixtures("continued")
+async def test_a_server_that_stops_while_a_stream_ends_lets_it_end(calls: Calls) -> None:
+    ended, release = asyncio.Event(), asyncio.Event()
+    streams: list[asyncio.Task[None]] = []
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        await calls._stream(scope, receive, send)
+        ended.set()
+        await release.wait()
+
+    def spawn(work: Any) -> None:
+        streams.append(asyncio.create_task(work))
+
+    calls.app = Direct(calls.managers[0].handle_request, stream, spawn)
+    request = Request([body()])
+    serving = asyncio.create_task(calls.serve(request))
+    await calls.streamed.wait()
+    calls.go.set()
+    await ended.wait()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    release.set()
+    [streaming] = streams
+    await streaming
+    assert request.answer["result"]["content"]
+
+
 async def test_a_server_that_stops_ends_a_direct_call(calls: Calls) -> None:
     request = Request([body()])
     serving = asyncio.create_task(calls.serve(request))
