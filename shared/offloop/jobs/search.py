@@ -135,7 +135,7 @@ class PatternUse(Model):
 
     pattern: int
     engine: Engine = Field(description="re2: linear time, whatever the input; re: Python's, which backtracks.")
-    reason: str | None = Field(description="For re: the part of the pattern that RE2 cannot run, or why it is not used.")
+    reason: str | None = Field(description="For re: the part of the pattern that RE2 cannot run, or why it is unused.")
     matches: int
 
 
