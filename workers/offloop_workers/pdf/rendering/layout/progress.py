@@ -1,7 +1,7 @@
-"""Progress of a rendering: moves twice a second whatever takes long, and tells what is left once it is known.
+"""Progress of a rendering: moves twice a second whatever is computed, and tells what is left once it is known.
 
 The unit is the layout of a page. A timer reports what was noted last, so that a page costs next to nothing, and a job
-of less than half a second sends nothing.
+of less than half a second sends nothing. Neither does a fetch: the timer's signal does not end the wait for its answer.
 """
 
 from __future__ import annotations
