@@ -78,7 +78,7 @@ def _parsed(source: str, reading: Reading) -> Pattern:
 
 def _in_re(pattern: Pattern) -> Program:
     try:
-        return engines._Re(pattern, re.compile(pattern.written(re2=False)), "the test")
+        return engines._Re(pattern, re.compile(pattern.written(re2=False)), NotInRe2Error("the test", part=False))
     except re.error:  # a look-behind of several widths
         assume(False)  # noqa: FBT003 -- the only argument
         raise
@@ -101,7 +101,7 @@ def _all(program: Program, text: str) -> Found:
 def test_both_engines_find_the_same_matches_and_groups(source: str, reading: Reading, text: str) -> None:
     pattern = _parsed(source, reading)
     try:
-        program = engines._Re2(pattern, pattern.written(re2=True))
+        program = engines._Re2(pattern, pattern.written(re2=True), engines.MAX_MEMORY)
     except NotInRe2Error:
         assume(False)  # noqa: FBT003 -- the only argument
         raise
