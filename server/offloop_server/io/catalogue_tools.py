@@ -140,7 +140,7 @@ class DescribeTable(_CatalogueTool[DescribeTableArguments]):
         lines = [f"{shape.table.schema}.{shape.table.name} ({shape.table.kind})"]
         lines += [f"{one.name} {one.type}{'' if one.nullable else ' not null'}" for one in shape.columns]
         lines += [f"{key.kind} ({', '.join(key.columns)}) {key.references or ''}".rstrip() for key in shape.keys]
-        if rows.rows:
+        if rows.count:
             lines += ["", exported(rows, "markdown")]
         return _result("\n".join(lines), answer)
 

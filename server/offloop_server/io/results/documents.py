@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from offloop.errors import LimitExceeded
@@ -34,8 +34,15 @@ class Documents(Rows):
         for name, kind in types.items():
             self._learn(name, kind)
         self._documents.append(cut)
-        self.rows.append([cut.get(name) for name in self.columns])
         return True
+
+    @property
+    def count(self) -> int:
+        return len(self._documents)
+
+    def lines(self) -> Iterator[list[Any]]:
+        """The documents as rows of all columns, made one by one: together they may be far larger than `max_bytes`."""
+        return ([document.get(name) for name in self.columns] for document in self._documents)
 
     def objects(self) -> list[dict[str, Any]]:
         """The documents, each with its own fields."""

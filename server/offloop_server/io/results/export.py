@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
@@ -20,6 +21,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 """First characters that make a spreadsheet run a text as a formula, with the full-width forms it treats alike."""
 
 _MAX_CELLS: Final = 20_000_000
+_NULL_SIZE: Final = 5
+"""Size of an empty cell in Markdown, in empty cells of CSV."""
 
 
 def exported(rows: Rows, form: Format) -> str:
@@ -32,7 +35,7 @@ def _csv(rows: Rows) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([_harmless(name) for name in rows.columns])
     writer.writerows(
-        [_harmless(_plain(value)) if not _number(value) else value for value in row] for row in _padded(rows)
+        [_harmless(_plain(value)) if not _number(value) else value for value in row] for row in _table(rows, _MAX_CELLS)
     )
     return text.getvalue()
 
@@ -42,21 +45,22 @@ def _json(rows: Rows) -> str:
 
 
 def _markdown(rows: Rows) -> str:
-    lines = [rows.columns, ["---"] * len(rows.columns), *_padded(rows)]
+    head = [rows.columns, ["---"] * len(rows.columns)]
+    lines = itertools.chain(head, _table(rows, _MAX_CELLS // _NULL_SIZE))
     return "".join(f"| {' | '.join(_cell(value) for value in line)} |\n" for line in lines)
 
 
-def _padded(rows: Rows) -> Iterator[list[Any]]:
-    """The rows, all as long as the columns: a document lacks the fields that later ones have.
+def _table(rows: Rows, max_cells: int) -> Iterator[list[Any]]:
+    """The rows, all as long as the columns: a document lacks the fields that others have.
 
     Raises:
         LimitExceeded: the table would be mostly empty.
     """
     width = len(rows.columns)
-    if width * len(rows.rows) > _MAX_CELLS:
-        message = f"As a table, {len(rows.rows)} rows of {width} columns are too large. Use format=json, or project."
+    if width * rows.count > max_cells:
+        message = f"As a table, {rows.count} rows of {width} columns are too large. Use format=json, or project."
         raise LimitExceeded(message)
-    return (row + [None] * (width - len(row)) for row in rows.rows)
+    return rows.lines()
 
 
 def _number(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,7 @@ from offloop.errors import LimitExceeded
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.answers import INLINE_BYTES, SAVED_BYTES, ColumnAnswer, QueryAnswer, ResultArguments
 from offloop_server.io.results.export import MIME, SUFFIX, Format, exported
-from offloop_server.io.results.rows import Rows
+from offloop_server.io.results.rows import CELL_BYTES, Rows
 from offloop_server.toolkit.answers import artifact_answer
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ MAX_CELL: Final = 16_384
 """Maximum characters of a value in an answer; a saved file has no such limit."""
 _DEFAULT_BYTES: Final = 65_536
 _MAX_TEXT: Final = 4 * INLINE_BYTES
+_MAX_TABLE: Final = INLINE_BYTES // CELL_BYTES
+"""Maximum cells of a table made on the event loop: only documents, which leave many cells empty, can have more."""
 
 Read = Callable[[Rows, Deadline], Awaitable[None]]
 """Adds rows until the end or a cap, within the deadline."""
@@ -83,7 +86,7 @@ class Reads:
             connection=connection,
             columns=[ColumnAnswer(name=name, type=kind) for name, kind in zip(rows.columns, rows.types, strict=True)],
             rows=rows.objects() if text is None and kept is None else None,
-            row_count=len(rows.rows),
+            row_count=rows.count,
             truncated=rows.truncated_by is not None,
             truncated_by=rows.truncated_by,
             cut_values=rows.cut,
@@ -139,7 +142,14 @@ async def _text(rows: Rows, form: Format) -> str:
 
 
 def _table_text(answer: QueryAnswer) -> str:
-    """The rows as a Markdown table: many hosts give a model only the text."""
+    """The rows as a Markdown table, or as JSON lines where it would be mostly empty: many hosts give only the text."""
+    found = answer.rows or []
+    wide = len(answer.columns) * len(found) > _MAX_TABLE
+    text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in found) if wide else _markdown(answer)
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}… ({len(text) - _MAX_TEXT} more characters)"
+
+
+def _markdown(answer: QueryAnswer) -> str:
     rows = Rows(answer.row_count, 0)
     rows.columns = [column.name for column in answer.columns]
     rows.rows = [[row.get(name) for name in rows.columns] for row in answer.rows or []]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, time
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -14,7 +14,7 @@ from offloop_server.io.nesting import MAX_DEPTH, too_deep
 
 _EXACT = 2**53
 """Largest integer that JSON readers keep exactly; larger ones are sent as text."""
-_OVERHEAD = 8
+CELL_BYTES = 8
 """Bytes counted for each cell in addition to its content."""
 
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
@@ -56,9 +56,14 @@ class Rows:
         self.types = list(types)
 
     @property
+    def count(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    @property
     def missing(self) -> int:
         """Rows still to fetch: one more than fit, which shows whether there are more."""
-        return 0 if self.truncated_by else self.max_rows - len(self.rows) + 1
+        return 0 if self.truncated_by else self.max_rows - self.count + 1
 
     def add(self, rows: Iterable[Sequence[Any]]) -> bool:
         """Add rows; returns whether more can be added."""
@@ -94,13 +99,17 @@ class Rows:
         """Whether long values are cut, rather than kept whole."""
         return self._max_cell is not None
 
+    def lines(self) -> Iterator[list[Any]]:
+        """The rows, each as long as the columns."""
+        return iter(self.rows)
+
     def objects(self) -> list[dict[str, Any]]:
         """The rows as objects, column name to value."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
     def _full(self) -> bool:
         """Whether there is no room for another row."""
-        if len(self.rows) < self.max_rows:
+        if self.count < self.max_rows:
             return False
         self.truncated_by = "rows"
         return True
@@ -231,9 +240,9 @@ def _size(value: str | bytes) -> int:
 def weight(value: Any) -> int:
     """Bytes that are counted for a rendered value."""
     if isinstance(value, str):
-        return len(value) + _OVERHEAD
+        return len(value) + CELL_BYTES
     if isinstance(value, dict):
-        return sum(len(name) + weight(item) for name, item in value.items()) + _OVERHEAD
+        return sum(len(name) + weight(item) for name, item in value.items()) + CELL_BYTES
     if isinstance(value, list):
-        return sum(map(weight, value)) + _OVERHEAD
-    return _OVERHEAD
+        return sum(map(weight, value)) + CELL_BYTES
+    return CELL_BYTES

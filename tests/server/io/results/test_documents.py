@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Mapping
 
 import pytest
@@ -35,7 +36,7 @@ def test_columns_are_the_fields_in_the_order_of_their_appearance() -> None:
 def test_documents_stop_at_the_caps() -> None:
     assert collected({"a": 1}, {"a": 2}, max_rows=1).truncated_by == "rows"
     rows = collected(*({"a": "x" * 100} for _ in range(50)), max_bytes=1000)
-    assert (rows.truncated_by, len(rows.rows)) == ("bytes", 8)
+    assert (rows.truncated_by, rows.count) == ("bytes", 8)
 
 
 def test_long_texts_are_cut_at_any_depth_and_counted_only_in_rows_that_are_kept() -> None:
@@ -58,3 +59,26 @@ def test_a_table_that_would_be_mostly_empty_is_refused(monkeypatch: pytest.Monke
         with pytest.raises(LimitExceeded, match=r"3 rows of 3 columns are too large\. Use format=json"):
             exported(rows, form)
     assert len(json.loads(exported(rows, "json"))) == 3
+
+
+def test_documents_take_memory_by_their_own_fields_not_by_all_columns() -> None:
+    wide = {f"f{number}": 1 for number in range(1000)}
+    rows = collected(wide, max_rows=5001, max_bytes=200_000)
+    tracemalloc.start()
+    try:
+        while rows.add_document({"f0": 1}, {"f0": "int"}):
+            pass
+        used, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rows.count == 5001
+    assert used < 5_000_000  # 40 MB with a list of all columns for each
+    assert [len(line) for line in rows.lines()][-1] == len(rows.columns) == 1000
+
+
+def test_an_empty_cell_of_markdown_counts_as_several_of_csv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "_MAX_CELLS", 9)
+    rows = collected({"a": 1}, {"b": 1}, {"c": 1})
+    assert exported(rows, "csv").endswith(",,1\r\n")
+    with pytest.raises(LimitExceeded, match="3 rows of 3 columns"):
+        exported(rows, "markdown")
