@@ -54,6 +54,29 @@ class Guard:
             raise BadInput(message)
         return value
 
+    def fields(self, argument: str, value: dict[str, Any]) -> dict[str, Any]:
+        """An object of fields, checked.
+
+        Args:
+            argument: its name, for the message.
+            value: the object.
+
+        Raises:
+            BadInput: as `value`, or it is one value such as {"$oid": "…"}.
+        """
+        if is_value(value):
+            message = f"{argument} is an object of fields; {next(iter(value))} makes a single value of it."
+            raise BadInput(message)
+        return {self._key(name): self.value(item, 1) for name, item in value.items()}
+
+    def sort(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Fields to sort by, checked, each with its direction.
+
+        Raises:
+            BadInput: as `fields`, or a direction is neither a number nor {"$meta": …}.
+        """
+        return {name: _direction(name, given) for name, given in self.fields("sort", value).items()}
+
     def pipeline(self, stages: Any, depth: int = 0) -> list[dict[str, Any]]:
         """The stages of an aggregation, checked.
 
@@ -131,6 +154,16 @@ def collection_name(name: str) -> str:
         message = f"{name[:100]!r} cannot be read: give a collection as list_tables shows it."
         raise BadInput(message)
     return name
+
+
+def _direction(name: str, given: Any) -> Any:
+    """The direction of a field, with 1.0 as 1: its client library takes no other number."""
+    if isinstance(given, float) and given.is_integer():
+        return int(given)
+    if (isinstance(given, int) and not isinstance(given, bool)) or isinstance(given, dict):
+        return given
+    message = f'sort: the direction of {name[:100]!r} is 1, -1 or {{"$meta": "textScore"}}.'
+    raise BadInput(message)
 
 
 def _unavailable(part: Literal["stage", "operator"], name: str) -> BadInput:

@@ -88,9 +88,9 @@ def _query(arguments: DocumentsArguments) -> Query:
     guard = Guard()
     return Query(
         collection_name(arguments.collection),
-        guard.value(arguments.filter or {}),
-        guard.value(arguments.projection) if arguments.projection else None,
-        guard.value(arguments.sort) if arguments.sort else None,
+        guard.fields("filter", arguments.filter or {}),
+        guard.fields("projection", arguments.projection) if arguments.projection else None,
+        guard.sort(arguments.sort) if arguments.sort else None,
         arguments.skip,
         guard.pipeline(arguments.pipeline) if arguments.pipeline is not None else None,
         arguments.explain,

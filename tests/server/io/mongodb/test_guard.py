@@ -129,6 +129,28 @@ def test_values_are_decoded_and_everything_else_stays() -> None:
     }
 
 
+@pytest.mark.parametrize("value", [{"$oid": "65f0c0ffee0123456789abcd"}, {"$minKey": 1}, {"$numberInt": "1"}])
+def test_a_single_value_in_place_of_fields_is_refused_with_the_argument(value: dict[str, Any]) -> None:
+    [name] = value
+    for argument in ("filter", "projection"):
+        with pytest.raises(BadInput, match=rf"{argument} is an object of fields; \{name} makes"):
+            Guard().fields(argument, value)
+    with pytest.raises(BadInput, match="sort is an object of fields"):
+        Guard().sort(value)
+
+
+def test_a_direction_is_a_whole_number_or_metadata() -> None:
+    given = {"a": -1.0, "b": 1, "c": {"$numberLong": "-1"}, "d": {"$numberDouble": "1"}, "e": {"$meta": "textScore"}}
+    checked = Guard().sort(given)
+    assert checked == {"a": -1, "b": 1, "c": -1, "d": 1, "e": {"$meta": "textScore"}}
+    assert not any(isinstance(direction, float) for direction in checked.values())
+    for direction in (None, 0.5, float("nan"), True, "asc", [1], {"$oid": "65f0c0ffee0123456789abcd"}):
+        with pytest.raises(BadInput, match="sort: the direction of 'total' is 1, -1"):
+            Guard().sort({"total": direction})
+    with pytest.raises(BadInput, match="is not available"):
+        Guard().sort({"$where": 1})
+
+
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**100])
 def test_an_integer_beyond_64_bits_is_refused(number: int) -> None:
     with pytest.raises(BadInput, match="64 bits"):
