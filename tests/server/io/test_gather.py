@@ -292,6 +292,19 @@ async def test_documents_and_keys_are_gathered_beside_rows(
     assert list(answer["errors"]) == ["refused", "foreign"]
 
 
+@pytest.mark.slow
+async def test_a_filter_beside_a_pipeline_is_refused_in_words_and_not_logged(
+    redis: ArqRedis, tmp_path: Path, mongo: Mongo
+) -> None:
+    source = {"collection": "orders", "filter": {"card": "4111"}, "pipeline": [{"$limit": 1}]}
+    async with source_tools(redis, tmp_path, source_docs=mongo.url("gathered")) as tools:
+        with capture_logs() as logs:
+            answer = await tools.call("gather_sources", sources={"a": source})
+    assert "go without pipeline" in answer["errors"]["a"]
+    assert "4111" not in str(logs) + str(answer)
+    assert "source failed" not in [line["event"] for line in logs]
+
+
 async def test_a_source_of_no_known_form_is_refused_with_the_forms(
     redis: ArqRedis, valkey: str, tmp_path: Path
 ) -> None:

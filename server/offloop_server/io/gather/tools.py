@@ -34,6 +34,7 @@ from offloop_server.io.redis.tools import KeyReads
 from offloop_server.io.results.answers import QueryAnswer, ResultArguments
 from offloop_server.io.sql.answers import QueryArguments
 from offloop_server.io.sql.queries import Queries
+from offloop_server.toolkit.arguments import validate
 from offloop_server.toolkit.light_tool import LightTool
 from offloop_server.toolkit.services import AnyTool, Caller, Services
 
@@ -116,11 +117,11 @@ class GatherSources(LightTool[GatherArguments]):
         caps = {"connection": source.connection, "max_rows": source.max_rows, "timeout_seconds": seconds}
         if isinstance(source, SqlSource):
             given = {"sql": source.query, "parameters": source.parameters, **caps}
-            return await self._readers.queries.answer(QueryArguments.model_validate(given), caller)
+            return await self._readers.queries.answer(validate("The query", QueryArguments, given), caller)
         if isinstance(source, DocumentSource):
             parts = source.model_dump(include={"collection", "filter", "projection", "sort", "pipeline"})
-            return await self._readers.documents.answer(DocumentsArguments.model_validate(parts | caps), caller)
-        options = ResultArguments.model_validate(caps)
+            return await self._readers.documents.answer(validate("The query", DocumentsArguments, parts | caps), caller)
+        options = validate("The command", ResultArguments, caps)
         return await self._readers.keys.answer(source.command, source.arguments, options, caller)
 
 
