@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
+import anyio
+import bson
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
 from offloop_server.io.catalogue import MAX_TABLES, Column, Key, Shape, Table, no_table
-from offloop_server.io.mongodb.extended_json import type_name
+from offloop_server.io.mongodb.extended_json import CODEC, type_name
 
 _SAMPLE: Final = 100
-"""Documents that are looked at."""
+"""Maximum documents that are looked at."""
+_SAMPLE_BYTES: Final = 1 << 20
+_BATCH: Final = 10
+"""Documents of one reply, which has at most 16 MiB, and so at most one document over that."""
+_CLOSE_SECONDS: Final = 5.0
 _MAX_FIELDS: Final = 300
 _MAX_DEPTH: Final = 3
 """Levels of fields within fields."""
@@ -20,10 +27,11 @@ _MAX_DEPTH: Final = 3
 Database = AsyncDatabase[dict[str, Any]]
 
 
-async def collections(database: Database, limit_ms: int) -> list[Table]:
-    """The readable collections and views, sorted."""
+async def collections(database: Database, limit_ms: int, name: str | None = None) -> list[Table]:
+    """The readable collections and views, sorted; with `name`, that one only."""
+    condition: dict[str, Any] = {"$not": {"$regex": "^system\\."}}
     found = await database.list_collections(
-        filter={"name": {"$not": {"$regex": "^system\\."}}},
+        filter={"name": condition if name is None else {"$eq": name, **condition}},
         nameOnly=True,
         authorizedCollections=True,
         maxTimeMS=limit_ms,
@@ -39,19 +47,16 @@ async def collections(database: Database, limit_ms: int) -> list[Table]:
 async def shape(database: Database, name: str, schema: str | None, limit_ms: int) -> Shape:
     """Fields and indexes of a collection.
 
+    The fields are those of up to 100 random documents; no more are read after 1 MiB.
+
     Raises:
         BadInput: there is no such collection.
     """
-    known = await collections(database, limit_ms) if schema in (None, database.name) else []
+    known = await collections(database, limit_ms, name) if schema in (None, database.name) else []
     table = next((table for table in known if table.name == name), None)
     if table is None:
         raise no_table(name)
-    cursor = await database[name].aggregate(
-        [{"$sample": {"size": _SAMPLE}}], maxTimeMS=limit_ms, allowDiskUse=False, batchSize=_SAMPLE
-    )
-    fields = _Fields()
-    async for document in cursor:
-        fields.add(document)
+    fields = await _sampled(database, name, limit_ms)
     count = await database[name].estimated_document_count(maxTimeMS=limit_ms) if table.kind == "collection" else None
     return Shape(Table(table.schema, name, table.kind, count), fields.columns(), await _indexes(database, name))
 
@@ -64,9 +69,11 @@ class _Fields:
         self._types: dict[str, set[str]] = {}
         self._present: dict[str, int] = {}
 
-    def add(self, document: Mapping[str, Any]) -> None:
-        self._documents += 1
-        self._add(document, "", 1)
+    def add(self, batch: bytes) -> None:
+        """Add a batch of raw documents."""
+        for document in bson.decode_iter(batch, CODEC):
+            self._documents += 1
+            self._add(document, "", 1)
 
     def columns(self) -> list[Column]:
         """A column for each field; nullable where a document lacks it or has null."""
@@ -94,10 +101,29 @@ class _Fields:
                 self._add(value, f"{name}.", depth + 1)
 
 
+async def _sampled(database: Database, name: str, limit_ms: int) -> _Fields:
+    cursor: Any = await database[name].aggregate_raw_batches(
+        [{"$sample": {"size": _SAMPLE}}], maxTimeMS=limit_ms, allowDiskUse=False, batchSize=_BATCH
+    )
+    fields = _Fields()
+    left = _SAMPLE_BYTES
+    try:
+        async for batch in cursor:
+            await asyncio.to_thread(fields.add, batch)  # 16 MiB take much longer than the event loop may stand still
+            left -= len(batch)
+            if left <= 0:
+                break
+    finally:
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            await cursor.close()  # ends it in the server
+    return fields
+
+
 async def _indexes(database: Database, name: str) -> list[Key]:
     try:
-        cursor = await database[name].list_indexes()
-        return [_key(index) async for index in cursor]
+        # Not list_indexes(), which decodes with other options; a collection has at most 64 indexes, one reply.
+        reply = await database.command({"listIndexes": name, "cursor": {}}, codec_options=CODEC)
+        return [_key(index) for index in reply["cursor"]["firstBatch"]]
     except OperationFailure:  # of a view, or not allowed to this user
         return []
 

@@ -9,18 +9,17 @@ from typing import Any, Final
 
 import anyio
 import bson
-from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from offloop import logs
-from offloop.errors import Unavailable
+from offloop.errors import BadInput, Unavailable
 from offloop_server.io.catalogue import SAMPLE_BYTES, SAMPLE_CELL, Dialect, Shape, Table
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.mongodb import catalogue
-from offloop_server.io.mongodb.extended_json import Mode, to_json, type_name
+from offloop_server.io.mongodb.extended_json import CODEC, Mode, to_json, type_name
 from offloop_server.io.mongodb.failures import explained
 from offloop_server.io.mongodb.query import Query
 from offloop_server.io.mongodb.rights import check_rights
@@ -37,11 +36,6 @@ _BATCH: Final = 100
 """Documents of one reply, which has at most 16 MiB, and so at most one document over that."""
 _MANY_BYTES: Final = 64 << 10
 """Batches above this size, of which the decoding takes several milliseconds, are decoded in a thread."""
-_CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
-    document_class=dict,
-    unicode_decode_error_handler="replace",
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,  # dates beyond the year 9999 as milliseconds
-)
 COMMENT: Final = "offloop query_mongodb"
 """Marks the queries in the server's log and profile."""
 
@@ -91,7 +85,12 @@ class MongoDB:
             if query.explain:
                 _add([await _plan(database, query, deadline)], mode, into)
                 return
-            cursor = await query.begin(database, min(_BATCH, into.missing), into.missing, limit_ms(deadline), COMMENT)
+            try:
+                batch_size = min(_BATCH, into.missing)
+                cursor = await query.begin(database, batch_size, into.missing, limit_ms(deadline), COMMENT)
+            except (TypeError, ValueError) as error:  # from the client library's own checks
+                message = f"MongoDB cannot take the query: {str(error)[:200].rstrip('.')}."
+                raise BadInput(message) from None
             try:
                 async for batch in cursor:
                     add = asyncio.to_thread(_decoded, batch, mode, into) if len(batch) > _MANY_BYTES else None
@@ -165,13 +164,13 @@ def limit_ms(deadline: Deadline) -> int:
 async def _plan(database: AsyncDatabase[dict[str, Any]], query: Query, deadline: Deadline) -> dict[str, Any]:
     command = {"explain": query.command(), "verbosity": "queryPlanner", "comment": COMMENT}
     plan = await database.command(
-        command, read_preference=database.read_preference, codec_options=_CODEC, maxTimeMS=limit_ms(deadline)
+        command, read_preference=database.read_preference, codec_options=CODEC, maxTimeMS=limit_ms(deadline)
     )
     return {name: plan[name] for name in ("queryPlanner", "stages") if name in plan}
 
 
 def _decoded(batch: bytes, mode: Mode, into: Documents) -> bool:
-    return _add(bson.decode_iter(batch, _CODEC), mode, into)
+    return _add(bson.decode_iter(batch, CODEC), mode, into)
 
 
 def _add(documents: Any, mode: Mode, into: Documents) -> bool:

@@ -8,12 +8,20 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp, json_util
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from offloop.errors import BadInput
 from offloop_server.io.nesting import MAX_DEPTH
 
 Mode = Literal["relaxed", "canonical"]
+
+CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
+    document_class=dict,
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,  # dates beyond the year 9999 as milliseconds
+)
+"""Decodes every document that a server may hold."""
 
 _EXACT: Final = 2**53
 _OPTIONS: Final = {"relaxed": json_util.RELAXED_JSON_OPTIONS, "canonical": json_util.CANONICAL_JSON_OPTIONS}

@@ -13,16 +13,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
 from arq.connections import ArqRedis
-from bson import Decimal128, Int64, ObjectId, Regex
+from bson import DatetimeMS, Decimal128, Int64, ObjectId, Regex
 from mcp_types import TextContent
 from structlog.testing import capture_logs
 
 from offloop.errors import BadInput, Busy, LimitExceeded, Unavailable
 from offloop_server.io.deadline import Deadline
+from offloop_server.io.mongodb import catalogue
 from offloop_server.io.mongodb import database as module
 from offloop_server.io.mongodb.operators import STAGES
+from offloop_server.io.mongodb.query import Query
+from offloop_server.io.results.documents import Documents
 from support.mongodb import Mongo, relay, serve_mongo
 from support.sources import SourceTools, source_tools
 from support.waiting import eventually
@@ -119,6 +123,7 @@ async def test_documents_are_found_projected_sorted_and_skipped(tools: SourceToo
         {"_id": 1, "total": {"$numberDecimal": "1.50"}},
     ]
     assert [row["_id"] for row in await find(tools, **arguments, skip=1)] == [1]
+    assert [row["_id"] for row in await find(tools, sort={"_id": -1.0})] == [4, 3, 2, 1]
 
 
 async def test_values_come_as_extended_json_and_columns_have_their_types(tools: SourceTools) -> None:
@@ -239,6 +244,47 @@ async def test_collections_are_listed_and_described_by_a_sample(tools: SourceToo
             await tools.call("describe_table", table=name)
 
 
+async def test_fields_are_read_of_documents_that_python_cannot_hold() -> None:
+    """The server of the tests cannot keep such documents: they are decoded here."""
+    raw = bson.encode({"_id": 1, "far": DatetimeMS(10**15), "broken": "@@"}).replace(b"@@", b"\xff\xfe")
+    fields = catalogue._Fields()
+    fields.add(raw + bson.encode({"_id": 2}))
+    columns = {column.name: (column.type, column.nullable) for column in fields.columns()}
+    assert columns == {"_id": ("int", False), "far": ("date", True), "broken": ("string", True)}
+
+
+async def test_a_sample_ends_after_a_number_of_bytes(tools: SourceTools, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    add = catalogue._Fields.add
+
+    def counted(fields: catalogue._Fields, batch: bytes) -> None:
+        read.append(len(batch))
+        add(fields, batch)
+
+    monkeypatch.setattr(catalogue._Fields, "add", counted)
+    assert (await tools.call("describe_table", table="large"))["columns"][1]["type"] == "string"
+    assert 1_000_000 < sum(read) < 12_000_000  # of 30 MB
+    read.clear()
+    await tools.call("describe_table", table="many")
+    assert len(read) >= 10
+
+
+async def test_a_collection_beyond_the_longest_listing_is_described(
+    tools: SourceTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "MAX_TABLES", 1)
+    assert len((await tools.call("list_tables"))["tables"]) == 1
+    for name in ("many", "orders", "ada"):
+        assert (await tools.call("describe_table", table=name))["table"]["name"] == name
+
+
+async def test_an_argument_that_only_the_client_library_refuses_is_bad_input(filled: Mongo) -> None:
+    database = module.MongoDB("shop", filled.url("shop"))
+    with pytest.raises(BadInput, match="MongoDB cannot take the query: "):
+        await database.run(Query("orders", sort={"a": None}), "relaxed", Documents(1, 1000), Deadline(30))
+    await database.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -249,6 +295,10 @@ async def test_collections_are_listed_and_described_by_a_sample(tools: SourceToo
         ({"filter": {"a": {"$in": 5}}}, "MongoDB refuses the query: .*array"),
         ({"filter": {"a": {"$regex": "("}}}, "MongoDB refuses the query"),
         ({"sort": {"a": 7}}, "MongoDB refuses the query"),
+        ({"sort": {"a": None}}, "sort: the direction of 'a'"),
+        ({"sort": {"$numberInt": "1"}}, "sort is an object of fields"),
+        ({"filter": {"$oid": str(OID)}}, "filter is an object of fields"),
+        ({"projection": {"$minKey": 1}}, "projection is an object of fields"),
         ({"filter": {"a": {"$numberLong": "9" * 30}}}, "cannot take the value"),
         ({"filter": {"a": 1}, "pipeline": []}, "go without pipeline"),
         ({"max_rows": 1001}, "save=true"),
