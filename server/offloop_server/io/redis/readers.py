@@ -246,7 +246,7 @@ def _matching(arguments: list[bytes]) -> list[bytes]:
 
 
 def _check_pattern(pattern: bytes) -> None:
-    """Bound the time that one comparison takes: Redis serves nobody else meanwhile.
+    """Bound the time that one comparison takes: Redis serves no other client meanwhile.
 
     Raises:
         BadInput: the pattern is too long.
