@@ -25,7 +25,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from offloop.processes.parent_death import die_with_parent_command
-from support.waiting import until
+from support.processes import freeze
 
 _START_SECONDS = 60
 
@@ -47,10 +47,8 @@ class Mongo:
         return f"mongodb://{login}127.0.0.1:{self.port}/{database}"
 
     def freeze(self) -> None:
-        """Stop it, and wait until every thread of it has stopped: connections stay open and get no answer."""
-        self.process.send_signal(signal.SIGSTOP)
-        ended = os.WSTOPPED | os.WNOWAIT | os.WNOHANG
-        until(lambda: os.waitid(os.P_PID, self.process.pid, ended), "the server has stopped")
+        """Stop it: connections stay open and get no answer."""
+        freeze(self.process.pid)
 
     def thaw(self) -> None:
         """Continue after `freeze`."""

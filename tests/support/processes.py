@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from offloop.processes.parent_death import die_with_parent_command
+from support.waiting import until
 
 STARTED: list[Process] = []
 """Processes in the order of their start; `support.failures` reports their logs and forgets the ended ones."""
@@ -19,6 +20,15 @@ SESSION = "TESTS_SESSION"
 """Environment variable that marks every process started by one test run."""
 STACK = "TESTS_STACK"
 """Environment variable that marks the processes of one stack."""
+
+
+def freeze(pid: int) -> None:
+    """Stop a process that the caller started, and wait until all its threads have stopped, which may take a while.
+
+    Its connections stay open and get no answer. `signal.SIGCONT` continues it.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT | os.WNOHANG), "the process has stopped")
 
 
 class Process:

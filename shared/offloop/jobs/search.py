@@ -163,8 +163,8 @@ search_text = declare(
     TextFound,
     description="""
         Search files, a folder or a text with regular expressions: matching lines with context, positions, named groups
-        and counts. Patterns may come from anywhere: most run in RE2, in linear time; the others in a process that is
-        stopped at its limit. Use it for logs of any size, and instead of reading files to find something in them.
+        and counts. Any pattern may be sent: most run in linear time, the others are stopped at a limit. Use it for logs
+        of any size, and instead of reading files to find something in them.
     """,
     seconds=600,
     memory_mb=512,

@@ -16,6 +16,7 @@ from offloop_server.io.sql.mysql import pool as mysql_pool
 from offloop_server.io.sql.mysql.database import MySQL
 from support.mariadb import ATTACKED as DATABASE
 from support.mariadb import OPEN, READER, ROOT, MariaDB, read, running
+from support.processes import freeze
 from support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -155,7 +156,7 @@ async def test_a_frozen_server_costs_no_more_than_the_time_of_the_query(
 ) -> None:
     monkeypatch.setattr(mysql_pool, "_CLEANUP_SECONDS", 0.5)
     await idle(database, server)
-    os.kill(server.pid, signal.SIGSTOP)
+    freeze(server.pid)
     try:
         begun = time.monotonic()
         ended = await asyncio.gather(
