@@ -1,4 +1,4 @@
-"""Named connections in the settings: their names, and the URLs of document and key stores.
+"""Named connections in the settings: their names, and the URLs of databases, document and key stores.
 
 No message contains a host or a password: messages are logged.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
+DATABASES: Final = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
 MONGODB: Final = ("mongodb", "mongodb+srv")
 REDIS: Final = ("redis", "rediss", "unix")
 EVERY_KEY: Final = "*"
@@ -47,6 +48,27 @@ def check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         message = f"{name[:40]!r} cannot name a connection: write at most 32 letters, digits and _, a letter first"
         raise ValueError(message)
+
+
+def databases(connections: dict[str, str]) -> dict[str, str]:
+    """Check connections to SQL databases; their drivers read the rest of the URL.
+
+    Raises:
+        ValueError: a name or URL does not fit; the message names the connection.
+    """
+    for name, url in connections.items():
+        check_name(name)
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme not in DATABASES:
+            message = (
+                f"connection {name!r} is written sqlite:////absolute/path.db, postgresql://user@host/database or "
+                "mysql://user@host/database"
+            )
+            raise ValueError(message)
+        if scheme == "sqlite" and not (rest.startswith("//") and rest.strip("/")):
+            message = f"connection {name!r} needs an absolute path, with four slashes: sqlite:////absolute/path.db"
+            raise ValueError(message)
+    return connections
 
 
 def sources(connections: dict[str, str]) -> dict[str, str]:

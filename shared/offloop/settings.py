@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from offloop.connections import check_distinct, check_name, sources
+from offloop.connections import check_distinct, databases, sources
 from offloop.errors import SettingsError
 from offloop.kinds import limits
 from offloop.kinds.options import FAMILIES, unknown_family
@@ -31,7 +31,6 @@ _NAMED = {"sql": SQL_PREFIX, "source": SOURCE_PREFIX}
 """Settings of named connections: each has one variable a connection, with this in front of the name."""
 _EMPTY = ","
 """A list without entries; an empty text would mean the default."""
-_DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
 
 
 def _split(value: object) -> object:
@@ -85,23 +84,6 @@ def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
     return networks
 
 
-def _connections(connections: dict[str, str]) -> dict[str, str]:
-    # The messages contain neither host nor password: they are logged.
-    for name, url in connections.items():
-        check_name(name)
-        scheme, separator, rest = url.partition("://")
-        if not separator or scheme not in _DATABASES:
-            message = (
-                f"connection {name!r} is written sqlite:////absolute/path.db, postgresql://user@host/database or "
-                "mysql://user@host/database"
-            )
-            raise ValueError(message)
-        if scheme == "sqlite" and not (rest.startswith("//") and rest.strip("/")):
-            message = f"connection {name!r} needs an absolute path, with four slashes: sqlite:////absolute/path.db"
-            raise ValueError(message)
-    return connections
-
-
 def _public(url: str) -> str:
     try:
         usable = bool(urlsplit(url).hostname) and urlsplit(url).port != 0
@@ -127,7 +109,7 @@ def _families(names: tuple[str, ...]) -> tuple[str, ...]:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Families = Annotated[Names, AfterValidator(_families)]
-Connections = Annotated[dict[str, str], AfterValidator(_connections)]
+Connections = Annotated[dict[str, str], AfterValidator(databases)]
 Sources = Annotated[dict[str, str], AfterValidator(sources)]
 Hosts = Annotated[Names, AfterValidator(_hosts)]
 Networks = Annotated[Names, AfterValidator(_networks)]

@@ -55,7 +55,7 @@ class Fuzzed:
         return rows
 
     def state(self) -> list[tuple[Any, ...]]:
-        """What no statement may change."""
+        """State of the server that no statement may change."""
         return self._runner.run(self.server.fetch(STATE))
 
     def close(self) -> None:

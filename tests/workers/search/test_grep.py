@@ -18,7 +18,7 @@ _OUTPUT = re.compile(r"(\d+)([:-])(.*)")
 
 
 def grep(*arguments: str) -> str:
-    """What grep prints; one without a match is no error."""
+    """The output of grep; exit code 1, for no match, is no error."""
     needs("grep", "grep")
     program = shutil.which("grep") or ""
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}

@@ -58,7 +58,7 @@ def serve(sock: socket.socket, output: int, known: Works, sandbox: Sandbox, root
     _print_into(output)
     random.seed()  # else every fork would draw the zygote's numbers
     memory = kernel.Memory()
-    child = _Child(sock, roots, _temporary_folder(), sandbox, kernel.Caps(memory))
+    child = _Child(sock, roots, _temporary_folder(), sandbox, memory)
     before: ProcessState | None = None
     while True:
         try:
@@ -119,15 +119,15 @@ class _Child:
     """One task after the other, with the caps and the sandbox of each."""
 
     def __init__(
-        self, sock: socket.socket, roots: Mapping[str, Path], temporary: Path, sandbox: Sandbox, caps: kernel.Caps
+        self, sock: socket.socket, roots: Mapping[str, Path], temporary: Path, sandbox: Sandbox, memory: kernel.Memory
     ) -> None:
         self._sock = sock
         self._roots = roots
         self._temporary = temporary
         self._sandbox = sandbox
-        self._caps = caps
+        self._caps = kernel.Caps(memory)
         self._limits = Limits()
-        self._collections = FullCollections()
+        self._collections = FullCollections(memory)
 
     def attempt(self, work: Work, task: dict[str, Any]) -> dict[str, Any]:
         """The answer to one task."""

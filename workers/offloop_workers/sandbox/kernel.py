@@ -144,6 +144,13 @@ class Memory:
         space, resident, _ = os.pread(self._statm, 128, 0).split(maxsplit=2)
         return int(space) * _PAGE, int(resident) * _PAGE
 
+    def space(self) -> int:
+        """Bytes of address space, which is what the limit of a task counts; 0 where they are unknown."""
+        try:
+            return self.used()[0]
+        except (OSError, ValueError):
+            return 0
+
 
 class Caps:
     """Resource limits of this process, set anew for each attempt: address space, CPU time and file size.

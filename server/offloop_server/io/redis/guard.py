@@ -7,7 +7,7 @@ from typing import Final
 from offloop.errors import BadInput
 
 OWN: Final = (b"offloop:", b"arq:")
-"""What keys of offloop's queue begin with: refused in every Redis, so that naming the queue's own is no accident."""
+"""Prefixes of the keys of offloop and arq. Keys with them are refused in every Redis, their own and others."""
 _SPECIAL: Final = frozenset(b"*?[]\\^-")
 
 

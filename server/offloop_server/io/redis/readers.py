@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from offloop.errors import BadInput, LimitExceeded
 from offloop_server.io.redis.guard import Keyspace
+from offloop_server.io.redis.options import check_pattern, integer, matching, options, picked, span_of
 from offloop_server.io.redis.session import Session
 from offloop_server.io.redis.values import decoded, pairs
 from offloop_server.io.redis.windows import Window, by_position, scanned
@@ -14,8 +15,6 @@ from offloop_server.io.results.rows import Rows
 
 _FRAME: Final = 1 << 10
 """Bytes of a reply beside its value."""
-_MAX_PATTERN: Final = 500
-_MAX_STARS: Final = 20
 _OVERHEAD: Final = 64
 """Bytes that an answer has beside the value."""
 
@@ -72,7 +71,7 @@ async def hscan(session: Session, _keys: Keyspace, _name: str, arguments: list[b
     """The fields of a hash."""
     into.begin(["field", "value"], ["string", "string"])
     await _expect(session, arguments[0], b"hash")
-    async for elements in _once(scanned(session, "HSCAN", *_matching(arguments)), 2):
+    async for elements in _once(scanned(session, "HSCAN", *matching(arguments)), 2):
         if not into.add([decoded(name), decoded(found)] for name, found in elements):
             return
 
@@ -81,7 +80,7 @@ async def sscan(session: Session, _keys: Keyspace, _name: str, arguments: list[b
     """The members of a set."""
     into.begin(["member"], ["string"])
     await _expect(session, arguments[0], b"set")
-    async for elements in _once(scanned(session, "SSCAN", *_matching(arguments)), 1):
+    async for elements in _once(scanned(session, "SSCAN", *matching(arguments)), 1):
         if not into.add([decoded(member)] for [member] in elements):
             return
 
@@ -90,7 +89,7 @@ async def zscan(session: Session, _keys: Keyspace, _name: str, arguments: list[b
     """The members of a sorted set, in no order."""
     into.begin(["member", "score"], ["string", "double"])
     await _expect(session, arguments[0], b"zset")
-    async for elements in _once(scanned(session, "ZSCAN", *_matching(arguments)), 2):
+    async for elements in _once(scanned(session, "ZSCAN", *matching(arguments)), 2):
         if not into.add([decoded(member), float(score)] for member, score in elements):
             return
 
@@ -98,10 +97,10 @@ async def zscan(session: Session, _keys: Keyspace, _name: str, arguments: list[b
 async def scan(session: Session, keyspace: Keyspace, _name: str, arguments: list[bytes], into: Rows) -> None:
     """The allowed keys, all or those that match a pattern."""
     into.begin(["key"], ["string"])
-    options = _options(arguments, {b"MATCH", b"TYPE"})
-    _check_pattern(options.get(b"MATCH", b""))
-    kind = (b"TYPE", options[b"TYPE"]) if b"TYPE" in options else ()
-    patterns = [options[b"MATCH"]] if b"MATCH" in options else keyspace.patterns()
+    given = options(arguments, {b"MATCH", b"TYPE"})
+    check_pattern(given.get(b"MATCH", b""))
+    kind = (b"TYPE", given[b"TYPE"]) if b"TYPE" in given else ()
+    patterns = [given[b"MATCH"]] if b"MATCH" in given else keyspace.patterns()
     seen: set[bytes] = set()  # a scan may return a key more than once, and prefixes may overlap
     for pattern in patterns:
         async for keys in scanned(session, "SCAN", b"MATCH", pattern, *kind):
@@ -115,7 +114,7 @@ async def lrange(session: Session, _keys: Keyspace, _name: str, arguments: list[
     """Elements of a list, with their positions."""
     key, start, stop = arguments
     into.begin(["index", "value"], ["integer", "string"])
-    span = _span(_integer(start), _integer(stop), await session.call("LLEN", key))
+    span = span_of(integer(start), integer(stop), await session.call("LLEN", key))
 
     async def fetch(position: int, count: int) -> Any:
         return await session.call("LRANGE", key, position, position + count - 1)
@@ -126,27 +125,27 @@ async def lrange(session: Session, _keys: Keyspace, _name: str, arguments: list[
 async def zrange(session: Session, _keys: Keyspace, _name: str, arguments: list[bytes], into: Rows) -> None:
     """Members of a sorted set, by position, score or name."""
     key, start, stop, *words = arguments
-    by, words = _picked([word.upper() for word in words], (b"BYSCORE", b"BYLEX"))
-    reverse, words = _picked(words, (b"REV",))
-    _, words = _picked(words, (b"WITHSCORES",))
-    limit = _options(words, {b"LIMIT"}, 2)
+    by, words = picked([word.upper() for word in words], (b"BYSCORE", b"BYLEX"))
+    reverse, words = picked(words, (b"REV",))
+    _, words = picked(words, (b"WITHSCORES",))
+    limit = options(words, {b"LIMIT"}, 2)
     scored = by != b"BYLEX"
     into.begin(["member", *(["score"] if scored else [])], ["string", *(["double"] if scored else [])])
     length = await session.call("ZCARD", key)
     if by:
-        first, most = map(_integer, limit.get(b"LIMIT", (b"0", b"-1")))
+        first, most = map(integer, limit.get(b"LIMIT", (b"0", b"-1")))
         span = range(first, length if most < 0 else min(length, first + most))
     elif limit:
         message = "ZRANGE takes LIMIT only with BYSCORE or BYLEX."
         raise BadInput(message)
     else:
-        span = _span(_integer(start), _integer(stop), length)
+        span = span_of(integer(start), integer(stop), length)
 
     async def fetch(position: int, count: int) -> Any:
         ends = (start, stop) if by else (position, position + count - 1)
         window = ("LIMIT", position, count) if by else ()
-        options = [*filter(None, (by, reverse)), *window, *(["WITHSCORES"] if scored else [])]
-        found = await session.call("ZRANGE", key, *ends, *options)
+        rest = [*filter(None, (by, reverse)), *window, *(["WITHSCORES"] if scored else [])]
+        found = await session.call("ZRANGE", key, *ends, *rest)
         return pairs(found) if scored else [(member,) for member in found]
 
     await by_position(
@@ -236,66 +235,6 @@ async def _expect(session: Session, key: bytes, kind: bytes) -> None:
     if found not in (kind, b"none"):
         message = f"The key has the type {found.decode()}, not {kind.decode()}. Send a command for that type."
         raise BadInput(message)
-
-
-def _matching(arguments: list[bytes]) -> list[bytes]:
-    """Key and options of a scan within a key."""
-    options = _options(arguments[1:], {b"MATCH"})
-    _check_pattern(options.get(b"MATCH", b""))
-    return [arguments[0], *(part for pair in options.items() for part in pair)]
-
-
-def _check_pattern(pattern: bytes) -> None:
-    """Bound the time that one comparison takes: Redis serves no other client meanwhile.
-
-    Raises:
-        BadInput: the pattern is too long.
-    """
-    if len(pattern) > _MAX_PATTERN or pattern.count(b"*") > _MAX_STARS:
-        message = f"A pattern has at most {_MAX_PATTERN} bytes, and {_MAX_STARS} stars."
-        raise BadInput(message)
-
-
-def _options(words: list[bytes], known: set[bytes], values: int = 1) -> dict[bytes, Any]:
-    """Options by name: NAME value, or NAME value value.
-
-    Raises:
-        BadInput: a word is no option, or lacks its value.
-    """
-    options: dict[bytes, Any] = {}
-    rest = list(words)
-    while rest:
-        name, *rest = rest
-        if name.upper() not in known or len(rest) < values:
-            message = f"{name[:40].decode('utf-8', 'replace')!r} is no option here, or lacks its value."
-            raise BadInput(message)
-        taken, rest = rest[:values], rest[values:]
-        options[name.upper()] = taken[0] if values == 1 else tuple(taken)
-    return options
-
-
-def _picked(words: Iterable[bytes], choices: tuple[bytes, ...]) -> tuple[bytes | None, list[bytes]]:
-    """The first of these words, and the other words."""
-    words = list(words)
-    found = next((word for word in words if word in choices), None)
-    if found is not None:
-        words.remove(found)
-    return found, words
-
-
-def _span(start: int, stop: int, length: int) -> range:
-    """Positions between two indexes, of which negative ones count from the end."""
-    first = max(0, start + length if start < 0 else start)
-    last = min(length - 1, stop + length if stop < 0 else stop)
-    return range(first, last + 1)
-
-
-def _integer(text: bytes) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        message = f"{text[:40].decode('utf-8', 'replace')!r} is no integer."
-        raise BadInput(message) from None
 
 
 def _whole_text(found: bytes) -> bytes:

@@ -96,26 +96,19 @@ async def shape(session: Session, name: str, schema: str | None) -> Shape | None
         return None
     table = Table(*found[0])
     where = (table.schema, table.name)
-    columns = [_column(session, *row) for row in await fetch(session, _COLUMNS, *where)]
+    columns = [_column(row, quoted=session.is_mariadb) for row in await fetch(session, _COLUMNS, *where)]
     indexes = _indexes(await fetch(session, _INDEXES, *where))
     return Shape(table, columns, [*indexes, *_foreign(table.schema, await fetch(session, _REFERENCES, *where))])
 
 
-def _column(  # noqa: PLR0913, PLR0917 -- the columns of the query
-    session: Session,
-    name: str,
-    kind: str,
-    nullable: int,
-    default: str | None,
-    primary: int,
-    extra: str,
-    generated: str | None,
-) -> Column:
+def _column(row: Sequence[Any], *, quoted: bool) -> Column:
+    """The column of a row of `_COLUMNS`; `quoted`: defaults are SQL, as MariaDB has them."""
+    name, kind, nullable, default, primary, extra, generated = row
     if generated is not None:
         default = f"generated: {generated}"
     elif "auto_increment" in extra:
         default = "auto_increment"
-    elif session.is_mariadb:
+    elif quoted:
         default = None if default == "NULL" else default
     elif default is not None and "DEFAULT_GENERATED" not in extra:
         default = "'" + default.replace("'", "''") + "'"  # MySQL shows literals without their quotes

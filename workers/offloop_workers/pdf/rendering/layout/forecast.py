@@ -90,7 +90,7 @@ class Forecast:
 
     @property
     def rest(self) -> Rest | None:
-        """What is left; None where it is too early to say."""
+        """Estimate of what is left; None until `MIN_PAGES` pages were laid out."""
         first, last = self._first, self._last
         if first is None or not self._is_known:
             return None
