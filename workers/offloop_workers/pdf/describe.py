@@ -26,9 +26,9 @@ from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.pdf.editing.document import denied
 from offloop_workers.pdf.editing.edit import fields, signatures
-from offloop_workers.pdf.editing.placing import view
 from offloop_workers.pdf.editing.safety import active
 from offloop_workers.pdf.reading import claims, opening, resources, trees
+from offloop_workers.pdf.reading.visible import view
 
 _MAX_BOOKMARKS = 200
 _MAX_LISTED = 100

@@ -19,7 +19,7 @@ from offloop.paths import safe_name
 from offloop_workers.pdf.editing import flattening, safety, stamping
 from offloop_workers.pdf.editing.assembly import Part, assemble, unused
 from offloop_workers.pdf.editing.document import Document, permissions
-from offloop_workers.pdf.reading import claims, ranges, trees
+from offloop_workers.pdf.reading import claims, ranges, trees, visible
 
 Documents = list[Document]
 _MAX_ATTACHMENT = 64 << 20
@@ -72,7 +72,8 @@ def rotate(step: edits.Rotate, documents: Documents, context: Context) -> Docume
     """Rotate pages."""
     for document in documents:
         for index in dict.fromkeys(ranges.pages(step.pages, len(document.pages), context)):
-            document.pages[index].rotate(step.degrees, relative=True)
+            page = document.pages[index]
+            page.obj.Rotate = (visible.rotation(page) + step.degrees) % 360
     return documents
 
 

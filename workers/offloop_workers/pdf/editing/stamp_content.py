@@ -20,8 +20,8 @@ from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.edits import Stamp
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
-from offloop_workers.pdf.editing.placing import sides
-from offloop_workers.pdf.reading import opening
+from offloop_workers.pdf.editing.placing import encoded
+from offloop_workers.pdf.reading import opening, visible
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _MAX_PIXELS = 40_000_000
@@ -90,27 +90,23 @@ def from_file(reference: FileReference, number: int, pdf: pikepdf.Pdf, context: 
 
 
 def _from_page(page: pikepdf.Page, pdf: pikepdf.Pdf) -> StampContent:
-    form = page.as_form_xobject()
+    """The visible part of a page, trimmed where it has a TrimBox, upright and in points."""
+    seen = visible.view(page)
+    trim = visible.box(visible.inherited(page, "/TrimBox"))
+    left, bottom, right, top = (trim and visible.overlap(trim, seen.box)) or seen.box
+    drawn = page.as_form_xobject(handle_transformations=False)
+    drawn.BBox = pikepdf.Array([left, bottom, right, top])
     # A transparency group is blended as a whole, so overlaps inside a translucent stamp do not show.
-    form.Group = Dictionary(S=Name.Transparency)
-    left, bottom, right, top = sides(page.trimbox)
-    width, height = right - left, top - bottom
-    if page.rotation % 180:
-        width, height = height, width
-    copy = pdf.copy_foreign(form)
-    return StampContent(_moved_to_origin(copy, pdf), max(width, 1), max(height, 1))
-
-
-def _moved_to_origin(form: Object, pdf: pikepdf.Pdf) -> Object:
-    """The form, wrapped in another one that moves its visible corner to the origin."""
-    box, matrix = sides(form.BBox), pikepdf.Matrix(form.get("/Matrix") or pikepdf.Array([1, 0, 0, 1, 0, 0]))
-    visible = matrix.transform(pikepdf.Rectangle(*box))
-    wrapper = pdf.make_stream(pikepdf.Matrix(1, 0, 0, 1, -visible.llx, -visible.lly).encode() + b" cm /Inner Do")
+    drawn.Group = Dictionary(S=Name.Transparency)
+    upright = seen.matrix.inverse()
+    shown = upright.transform(pikepdf.Rectangle(left, bottom, right, top))
+    to_origin = upright @ pikepdf.Matrix(1, 0, 0, 1, -shown.llx, -shown.lly)
+    wrapper = pdf.make_stream(encoded(to_origin) + b" cm /Inner Do")
     wrapper.Type, wrapper.Subtype = Name.XObject, Name.Form
-    wrapper.BBox = pikepdf.Array([0, 0, visible.urx - visible.llx, visible.ury - visible.lly])
+    wrapper.BBox = pikepdf.Array([0, 0, shown.width, shown.height])
     wrapper.Group = Dictionary(S=Name.Transparency)
-    wrapper.Resources = Dictionary(XObject=Dictionary(Inner=form))
-    return pdf.make_indirect(wrapper)
+    wrapper.Resources = Dictionary(XObject=Dictionary(Inner=pdf.copy_foreign(drawn)))
+    return StampContent(pdf.make_indirect(wrapper), shown.width, shown.height)
 
 
 def _from_picture(reference: FileReference, pdf: pikepdf.Pdf, context: Context) -> StampContent:

@@ -12,7 +12,8 @@ from offloop.jobs.edits import Stamp
 from offloop.kinds.context import Context
 from offloop_workers.pdf.editing import stamp_content
 from offloop_workers.pdf.editing.document import Document
-from offloop_workers.pdf.editing.placing import place, view
+from offloop_workers.pdf.editing.placing import encoded, place
+from offloop_workers.pdf.reading.visible import view
 
 _MAX_TEXTS = 1_000
 
@@ -55,7 +56,7 @@ def _contents(
 def _draw(
     stamp: Stamp, page: pikepdf.Page, content: stamp_content.StampContent, state: pikepdf.Object, names: _Names
 ) -> None:
-    matrix = place(stamp, (content.width, content.height), view(page)).encode()
+    matrix = encoded(place(stamp, (content.width, content.height), view(page)))
     form = page.add_resource(content.form, Name.XObject, names.unused(page), replace_existing=False)
     opacity = page.add_resource(state, Name.ExtGState, names.unused(page), replace_existing=False)
     # An artifact, so that screen readers do not read it on every page.

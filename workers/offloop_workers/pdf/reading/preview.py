@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import Any
 
 import pypdfium2
 from PIL import Image
 
-from offloop.errors import LimitExceeded
+from offloop.errors import LimitExceeded, OffloopError
 from offloop.jobs.documents import (
     MAX_ALL_PREVIEW_PIXELS,
     MAX_PREVIEW_PIXELS,
@@ -21,6 +22,7 @@ from offloop.jobs.documents import (
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.pdf.reading import opening, ranges
+from offloop_workers.pdf.reading.visible import View, view
 
 _MAX_SIDE = 16_383
 """Pixels a side, which every output format supports."""
@@ -46,7 +48,9 @@ def preview(request: ToPreview, context: Context) -> Previews:
                 "ask for them in parts."
             )
             raise LimitExceeded(message)
-        scales = _scales(request, document, wanted, context.limits.pixels or MAX_ALL_PREVIEW_PIXELS)
+        views = _views(data, request.password, wanted, context)
+        _show_visible_part(document, views)
+        scales = _scales(request, document, wanted, views, context.limits.pixels or MAX_ALL_PREVIEW_PIXELS)
         document.init_forms()
         previews = []
         for step, (index, scale) in enumerate(zip(wanted, scales, strict=True)):
@@ -56,12 +60,32 @@ def preview(request: ToPreview, context: Context) -> Previews:
     return Previews(previews=previews, pages=count)
 
 
-def _scales(request: ToPreview, document: pypdfium2.PdfDocument, wanted: list[int], most: int) -> list[float]:
-    """Pixels per point of each page."""
+def _views(data: bytes, password: str | None, wanted: list[int], context: Context) -> dict[int, View]:
+    """The visible part of the wanted pages; none of a file that PDFium can read and qpdf cannot."""
+    with suppress(OffloopError), opening.opened(data, password, context) as pdf:
+        return {index: view(pdf.pages[index]) for index in wanted if index < len(pdf.pages)}
+    return {}
+
+
+def _show_visible_part(document: pypdfium2.PdfDocument, views: dict[int, View]) -> None:
+    """Let PDFium draw the MediaBox of a page whose CropBox is outside of it, where it finds no visible part."""
+    for index, seen in views.items():
+        with opening.damage():
+            if min(document.get_page_size(index)) < _MIN_SIDE:
+                page = document[index]
+                page.set_cropbox(*seen.box)
+                page.close()
+
+
+def _scales(
+    request: ToPreview, document: pypdfium2.PdfDocument, wanted: list[int], views: dict[int, View], most: int
+) -> list[float]:
+    """Pixels per unit of each page."""
     scales, pixels = [], 0.0
     for index in wanted:
         with opening.damage():
-            width, height = document.get_page_size(index)
+            unit = views[index].unit if index in views else 1.0
+            width, height = (side * unit for side in document.get_page_size(index))
         if min(width, height) < _MIN_SIDE:
             reason = f"page {index + 1} has no size"
             raise opening.damaged(reason)
@@ -75,7 +99,7 @@ def _scales(request: ToPreview, document: pypdfium2.PdfDocument, wanted: list[in
                 "width or dpi."
             )
             raise LimitExceeded(message)
-        scales.append(scale)
+        scales.append(scale * unit)
     if pixels > most:
         message = (
             f"The pictures would have {pixels:,.0f} pixels together, more than {most:,}: ask for "
