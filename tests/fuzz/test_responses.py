@@ -15,11 +15,11 @@ from offloop.errors import BadInput, FetchFailed
 from offloop.outbound import fetch
 from offloop.outbound.fetch import OutboundResponse
 from offloop.paths import MAX_NAME
+from offloop_server.io.exact_json import MAX_DEPTH, too_deep
 from offloop_server.io.http import request
 from offloop_server.io.http.answers import described, failure, result
 from offloop_server.io.http.convert import converted
 from offloop_server.io.http.pages import read
-from offloop_server.io.nesting import MAX_DEPTH, too_deep
 from support.fuzzing import check_refusal, costly
 
 _header = st.one_of(

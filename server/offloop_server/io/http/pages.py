@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from typing import Any, Final, Literal
 
 from offloop.errors import BadInput, FetchFailed
 from offloop.outbound.fetch import OutboundResponse
+from offloop_server.io.exact_json import parsed
 from offloop_server.io.http.converters import MAX_HTML
-from offloop_server.io.nesting import MAX_DEPTH, too_deep
 
 _JSON: Final = re.compile(r"(application|text)/(.+\+)?json")
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
@@ -87,11 +86,11 @@ def _json(response: OutboundResponse, text: str, span: tuple[int, int], *, deman
     if span[0] or len(text) > span[1]:
         return _part("json", text, span, "It does not fit into max_chars, so it was not parsed; it is given in parts.")
     try:
-        return Page("json", _parsed(text), text, None, len(text))
-    except (ValueError, RecursionError) as error:
+        return Page("json", parsed(text), text, None, len(text))
+    except ValueError as error:
         if demanded:
             raise _no_json(response, str(error)[:200]) from None
-        why = "It is declared as JSON, and is none that can be passed on parsed."
+        why = f"It is declared as JSON, and cannot be passed on parsed: {str(error)[:200]}."
     return _part("text", text, span, why)
 
 
@@ -135,25 +134,6 @@ def _decoded(body: bytes, declared: str, *, html: bool) -> str:
         return body.decode(charset, "replace")
     except LookupError:
         return body.decode("utf-8", "replace")
-
-
-def _parsed(text: str) -> Any:
-    """Parse JSON, and refuse a value that an answer cannot encode: it would fail the whole answer.
-
-    Raises:
-        ValueError: it is no JSON, too deep, or has a number or character that cannot be encoded.
-    """
-
-    def refuse(name: str) -> None:
-        message = f"{name} is no JSON value"
-        raise ValueError(message)
-
-    value = json.loads(text, parse_constant=refuse)
-    if too_deep(value):
-        message = f"it has more than {MAX_DEPTH} levels"
-        raise ValueError(message)
-    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # fails for a lone surrogate, NaN or an infinity
-    return value
 
 
 def _no_json(response: OutboundResponse, why: str) -> FetchFailed:

@@ -12,7 +12,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from offloop.errors import BadInput
-from offloop_server.io.nesting import MAX_DEPTH
+from offloop_server.io.exact_json import MAX_DEPTH
 
 Mode = Literal["relaxed", "canonical"]
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, time
-from decimal import Decimal
 from typing import Any, Final, Literal
 
-from offloop_server.io.nesting import MAX_DEPTH, too_deep
+from offloop_server.io.exact_json import EXACT, MAX_DEPTH, parsed
 
-_EXACT = 2**53
-"""Largest integer that JSON readers keep exactly; larger ones are sent as text."""
 CELL_BYTES = 8
 """Bytes counted for each cell in addition to its content."""
 
@@ -156,24 +152,10 @@ def add_renderer(kind: type, render: Callable[[Any, int], Any]) -> None:
 
 
 def from_json(text: str) -> Any:
-    """The value of a JSON column; the text itself if it is nested too deeply.
-
-    Like a decimal, a number that no float has becomes text.
-    """
+    """The value of a JSON column; the text itself where `parsed` would lose something."""
     try:
-        value = json.loads(text, parse_float=_number)
-    except (ValueError, RecursionError):
-        return text
-    return text if too_deep(value) else value
-
-
-def _number(text: str) -> float | str:
-    value = float(text)
-    if repr(value) == text:
-        return value
-    try:
-        return value if Decimal(repr(value)) == Decimal(text) else text
-    except ArithmeticError:  # an exponent beyond those of decimals
+        return parsed(text)
+    except ValueError:
         return text
 
 
@@ -188,7 +170,7 @@ def _text(value: Any, _depth: int = 0) -> str:
 
 
 def _integer(value: int, _depth: int) -> int | str:
-    return value if -_EXACT <= value <= _EXACT else str(value)
+    return value if -EXACT <= value <= EXACT else str(value)
 
 
 def _float(value: float, _depth: int) -> float | str:

@@ -469,11 +469,11 @@ def _codes(bulk: CallToolResult) -> dict[str, str | None]:
     return {one["url"]: one["error"] and one["error"]["code"] for one in structured(bulk)["results"]}
 
 
-@pytest.mark.parametrize("body", ["[" * 300 + "]" * 300, '"\\ud800"', "[1e999]"])
+@pytest.mark.parametrize("body", ["[" * 300 + "]" * 300, '"\\ud800"', '{"a": 1, "a": 2}'])
 async def test_json_that_no_answer_can_carry_is_shown_as_text_and_spoils_no_other(
     tools: Tools, server: Outside, body: str
 ) -> None:
-    """Too deep, half a character, a number beyond all bounds."""
+    """Too deep, half a character, a name that repeats."""
     strange, good = server.url(f"/as?type=application/json&body={quote(body)}"), server.url("/ok")
     answer = structured(await tools.call("bulk_fetch", urls=[strange, good]))
     assert [one["ok"] for one in answer["results"]] == [True, True]
