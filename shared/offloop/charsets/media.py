@@ -1,0 +1,79 @@
+"""Media types of text: which files are read as text, and which declarations of a charset they may have."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from offloop.charsets.declarations import marked
+
+_JSON: Final = re.compile(r"(application|text)/(x-)?json|.+/.+\+json|application/(jsonc|json5|manifest)")
+_HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
+_XML: Final = re.compile(r"(application|text)/(xml|xml-dtd|xslt|xml-external-parsed-entity)|.+/.+\+xml")
+_TEXT: Final = re.compile(
+    r"text/.+|message/.+|.+/.+\+(yaml|json-seq)|application/(x-)?(yaml|toml|javascript|ecmascript|typescript|sh|csh|"
+    r"sql|csv|ndjson|jsonl|jsonlines|json-seq|graphql|tex|latex|perl|python|ruby|php|httpd-php|subrip|mpegurl|"
+    r"www-form-urlencoded|gettext-translation|pem-file)|application/vnd\.apple\.mpegurl|audio/(x-)?mpegurl"
+)
+"""Types whose files are text in any charset; a file of another type is text where its bytes are."""
+_BINARY: Final = re.compile(r"(image|audio|video|font)/.+|application/(pdf|zip|gzip|zstd|x-7z-compressed|wasm)")
+_UNKNOWN: Final = frozenset(
+    {"", "application/octet-stream", "application/unknown", "binary/octet-stream", "unknown/unknown"}
+)
+_TEXT_BYTES: Final = bytes({*range(0x100)} - {*range(0x20)} | {*b"\t\n\f\r\x1b"})
+"""All but the binary data bytes of the MIME Sniffing Standard (https://mimesniff.spec.whatwg.org/#binary-data-byte)."""
+
+
+def bare(mime_type: str) -> str:
+    """A media type without parameters, in lower case."""
+    return mime_type.partition(";")[0].strip().lower()
+
+
+def is_json(mime_type: str) -> bool:
+    """Whether a file of this type is one JSON text."""
+    return _JSON.fullmatch(bare(mime_type)) is not None
+
+
+def is_html(mime_type: str) -> bool:
+    """Whether a file of this type is a page."""
+    return bare(mime_type) in _HTML
+
+
+def is_xml(mime_type: str) -> bool:
+    """Whether a file of this type is XML; SVG, feeds and XHTML are."""
+    return _XML.fullmatch(bare(mime_type)) is not None
+
+
+def is_css(mime_type: str) -> bool:
+    """Whether a file of this type is a style sheet."""
+    return bare(mime_type) == "text/css"
+
+
+def is_unknown(mime_type: str) -> bool:
+    """Whether the type says nothing: servers declare it for files that they do not know."""
+    return bare(mime_type) in _UNKNOWN
+
+
+def is_text(mime_type: str) -> bool:
+    """Whether a file of this type is text, JSON and XML included."""
+    return _TEXT.fullmatch(bare(mime_type)) is not None or is_json(mime_type) or is_xml(mime_type)
+
+
+def looks_like_text(mime_type: str, head: bytes) -> bool:
+    """Whether a file of a type that is not known as text is one: by its mark, or UTF-8 without binary bytes."""
+    if marked(head)[0]:
+        return True
+    if not head or (_BINARY.fullmatch(bare(mime_type)) and not is_text(mime_type)):
+        return False
+    return is_utf8(head, whole=False) and not head.translate(None, _TEXT_BYTES)
+
+
+def is_utf8(data: bytes, *, whole: bool) -> bool:
+    """Whether the bytes are UTF-8; unless they are the whole text, the last character may be incomplete."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return not whole and error.reason == "unexpected end of data" and error.end == len(data)
+    return True

@@ -1,0 +1,143 @@
+"""Text of a foreign file: its charset by mark, declaration or content, its characters, and what was lost.
+
+The order is that of the standards. A byte order mark goes before the declaration of the transport, and that before the
+file's own: ``<meta>`` or XML declaration in HTML (HTML standard), the XML declaration (XML 1.0, appendix F),
+``@charset`` (CSS Syntax). JSON is UTF-8 (RFC 8259); UTF-16 and a mark are tolerated. Where nothing is declared, the
+text is UTF-8 if it is valid as such; else the charset is guessed, and a note names it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from offloop.charsets import declarations
+from offloop.charsets.decoders import REPLACEMENT, decode
+from offloop.charsets.detection import guessed, is_stateful
+from offloop.charsets.labels import charset_named
+from offloop.charsets.media import is_css, is_html, is_json, is_utf8, is_xml
+
+HEAD: Final = 64 << 10
+"""Bytes at the beginning of a file that decide about its charset."""
+
+_MANY: Final = 3
+"""Broken sequences from which on another charset is looked for, as a hint."""
+
+Origin = Literal["mark", "declared", "content", "valid", "guess"]
+
+
+@dataclass(frozen=True, slots=True)
+class Charset:
+    """The charset of a file.
+
+    Attributes:
+        name: in the standard, in lower case.
+        origin: byte order mark, declaration, content of JSON, valid UTF-8, or a guess.
+        mark: bytes of its byte order mark.
+        unknown: a declared label that is not known; ``""`` where there is none.
+    """
+
+    name: str
+    origin: Origin
+    mark: int = 0
+    unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A decoded file.
+
+    Attributes:
+        text: without its byte order mark.
+        charset: its charset.
+        replaced: byte sequences that did not decode, and are U+FFFD in the text.
+        likely: charset that its bytes fit better than the declared one, where some did not decode; ``""`` for none.
+    """
+
+    text: str
+    charset: Charset
+    replaced: int = 0
+    likely: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what was guessed or lost."""
+        return notes(self.charset, self.replaced, self.likely)
+
+
+def notes(charset: Charset, replaced: int, likely: str = "") -> tuple[str, ...]:
+    """Sentences about a guessed or unknown charset, and about bytes that did not decode."""
+    said: list[str] = []
+    if charset.unknown:
+        said.append(f"The declared charset {charset.unknown!r} is not known.")
+    if charset.origin == "guess":
+        said.append(f"No usable charset is declared: the text was read as {charset.name}, a guess by its content.")
+    if charset.name == "replacement":
+        said.append("Its charset is one that no browser reads (such as iso-2022-kr), so the text is left out.")
+    elif replaced:
+        better = f" The bytes look like {likely}." if likely else ""
+        said.append(f"{replaced} byte sequences are no {charset.name} and were replaced by {REPLACEMENT!r}.{better}")
+    return tuple(said)
+
+
+def charset_of(head: bytes, mime_type: str = "", declared: str = "", *, whole: bool = False) -> Charset:
+    """The charset of a file.
+
+    Args:
+        head: its beginning, `HEAD` bytes or all of it.
+        mime_type: which declarations it may have.
+        declared: the label that came with it, such as the charset of ``Content-Type``.
+        whole: whether `head` is all of it, so that its last character must be complete.
+    """
+    name, length = declarations.marked(head)
+    if name:
+        return Charset(name, "mark", length)
+    known = charset_named(declared) if declared else None
+    unknown = "" if known else declared
+    wide, valid = declarations.wide(head), is_utf8(head, whole=whole)
+    if is_json(mime_type) and (wide or valid):
+        return Charset(wide or "utf-8", "content", 0, unknown)
+    own = "" if known else _own(head, mime_type)
+    if found := known or charset_named(own):
+        return Charset(found, "declared", 0, unknown)
+    if valid and not wide and not is_stateful(head):
+        return Charset("utf-8", "valid", 0, unknown or own)
+    return Charset(wide or guessed(head), "guess", 0, unknown or own)
+
+
+def decoded(data: bytes, mime_type: str = "", declared: str = "") -> Text:
+    """Decode a whole file, in time linear in its bytes; away from the event loop, unless it is small.
+
+    Args:
+        data: its bytes.
+        mime_type: which declarations it may have.
+        declared: the label that came with it.
+    """
+    charset = charset_of(data[:HEAD], mime_type, declared, whole=len(data) <= HEAD)
+    body = data[charset.mark :]
+    # ASCII at first decides nothing. Where the beginning is UTF-8, broken bytes further on do not change that.
+    ascii_head = charset.origin == "valid" and data[:HEAD].isascii()
+    if ascii_head and (not is_utf8(data, whole=True) or is_stateful(data)):
+        charset = Charset(guessed(data), "guess", 0, charset.unknown)
+    text, replaced = decode(body, charset.name)
+    likely = ""
+    if replaced >= _MANY and charset.origin == "declared" and charset.name != "replacement":
+        likely = _better(data, charset.name)
+    return Text(text, charset, replaced, likely)
+
+
+def _own(head: bytes, mime_type: str) -> str:
+    """The label that the file itself declares."""
+    if is_html(mime_type):
+        return declarations.in_html(head[: declarations.PRESCAN]) or declarations.in_html(head)
+    if is_xml(mime_type):
+        return declarations.in_xml(head)
+    return declarations.in_css(head) if is_css(mime_type) else ""
+
+
+def _better(data: bytes, declared: str) -> str:
+    """Another charset in which the beginning decodes without loss, as a hint."""
+    if is_utf8(data[:HEAD], whole=False):
+        return "utf-8" if declared != "utf-8" else ""
+    likely = guessed(data[:HEAD])
+    return likely if likely != declared and not decode(data[:HEAD], likely)[1] else ""

@@ -1,0 +1,159 @@
+"""The charset of a file: by mark, transport, its own declaration, its content; and what is said about guesses."""
+
+from __future__ import annotations
+
+import pytest
+
+from offloop.charsets.media import is_text, looks_like_text
+from offloop.charsets.text import HEAD, decoded
+
+RUSSIAN = "Съешь ещё этих мягких французских булок, да выпей чаю."
+GUESSED = {
+    "windows-1251": RUSSIAN,
+    "koi8-u": RUSSIAN,
+    "iso-8859-5": RUSSIAN,
+    "windows-1253": "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία. Πρωτεύουσα της Ελλάδας είναι μια πόλη.",
+    "shift_jis": "日本語の文章です。今日は天気が良いので、公園へ散歩に行きます。",
+    "euc-jp": "日本語の文章です。今日は天気が良いので、公園へ散歩に行きます。",
+    "iso-2022-jp": "日本語の文章です。今日は天気が良いので、公園へ散歩に行きます。",
+    "gb18030": "今天天气很好。我们去公园散步。中华人民共和国的首都是北京。",
+    "big5": "今天天氣很好。我們去公園散步。臺北是一個大城市。",
+    "euc-kr": "오늘은 날씨가 좋아서 공원에 산책하러 갑니다.",
+    "windows-1250": "Příliš žluťoučký kůň úpěl ďábelské ódy. Dnes je hezké počasí.",
+    "windows-1254": "Kuş şehirde yağmurda güneşi gördü ve çabucak güvendi. Bugün hava güzel.",
+    "windows-1252": "Zwölf große Boxkämpfer, „schön“, 5 €",
+    "windows-1255": "דג סקרן שט בים מאוכזב ולפתע מצא לו חברה. היום מזג האוויר יפה.",
+    "windows-1256": "نص حكيم له سر قاطع وذو شأن عظيم مكتوب على ثوب أخضر.",
+    "windows-874": "เป็นมนุษย์สุดประเสริฐเลิศคุณค่า กว่าบรรดาฝูงสัตว์เดรัจฉาน",
+}  # fmt: skip
+PYTHON = {"windows-874": "cp874", "shift_jis": "cp932", "euc-kr": "cp949"}
+
+
+def read(data: bytes, mime_type: str, declared: str = "") -> tuple[str, str, str]:
+    found = decoded(data, mime_type, declared)
+    return found.text, found.charset.name, found.charset.origin
+
+
+@pytest.mark.parametrize("charset", GUESSED)
+def test_a_charset_that_nothing_declares_is_guessed_and_named(charset: str) -> None:
+    pytest.importorskip("chardetng_py", reason="chardetng has no wheel for this Python")
+    text = GUESSED[charset]
+    for whole in (text, f"<html><head><title>x</title><script>{'a' * 70_000}</script></head><body><p>{text}</p>"):
+        found = decoded(whole.encode(PYTHON.get(charset, charset)), "text/html")
+        assert found.text == whole
+        assert found.charset.origin == "guess"
+        assert any(found.charset.name in note and "guess" in note for note in found.notes)
+
+
+HTML = "<html><head>{}<title>é</title></head><body>Съешь</body></html>"
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        '<meta charset="windows-1251">',
+        "<meta charset=windows-1251>",
+        "<META CHARSET = 'Windows-1251' >",
+        '<meta name="a" content="b"><meta/charset=cp1251 />',
+        '<meta http-equiv="Content-Type" content="text/html; charset=windows-1251">',
+        "<meta content='text/html;charset=\"windows-1251\"' http-equiv=content-type>",
+        "<!-- <meta charset=utf-8> --><meta charset=windows-1251>",
+        "<!--> <meta charset=windows-1251>",
+        '<a title="<meta charset=utf-8>"></a><meta charset=windows-1251>',
+        "<meta charset=nonsense><meta charset=windows-1251>",
+        '<meta content="text/html; charset=utf-8"><meta charset=windows-1251>',
+        f"<script>{'a' * 3000}</script><meta charset=windows-1251>",
+    ],
+)
+def test_a_page_declares_its_charset_as_the_html_standard_reads_it(declaration: str) -> None:
+    page = HTML.replace("é", "x").format(declaration)
+    assert read(page.encode("cp1251"), "text/html") == (page, "windows-1251", "declared")
+
+
+def test_declarations_go_in_the_order_of_the_standards() -> None:
+    page = '<meta charset="windows-1251">é'
+    assert read(b"\xef\xbb\xbf" + page.encode(), "text/html", "shift_jis") == (page, "utf-8", "mark")
+    assert read(page.encode("cp1252"), "text/html", "iso-8859-1") == (page, "windows-1252", "declared")
+    assert read("<meta charset=utf-16>é".encode(), "text/html")[1:] == ("utf-8", "declared")
+    assert read(b"<meta charset=x-user-defined>\x80", "text/html")[1] == "windows-1252"
+
+
+@pytest.mark.parametrize(
+    "mime_type", ["text/xml", "application/xml", "image/svg+xml", "application/atom+xml", "text/html"]
+)
+def test_an_xml_declaration_counts_in_xml_and_in_pages(mime_type: str) -> None:
+    for quote in "\"'":
+        text = f"<?xml version={quote}1.0{quote} encoding={quote}KOI8-R{quote}?><a>{RUSSIAN}</a>"
+        assert read(text.encode("koi8-r"), mime_type) == (text, "koi8-r", "declared")
+    wide = f'<?xml version="1.0"?><a>{RUSSIAN}</a>'
+    for codec, name in (("utf-16-le", "utf-16le"), ("utf-16-be", "utf-16be"), ("utf-32-be", "utf-32-be")):
+        assert read(wide.encode(codec), mime_type)[:2] == (wide, name)
+
+
+def test_a_style_sheet_declares_its_charset() -> None:
+    text = '@charset "windows-1250"; p::before {content: "Łódź"}'
+    assert read(text.encode("cp1250"), "text/css") == (text, "windows-1250", "declared")
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+def test_json_is_utf_8_and_other_unicode_is_tolerated_whatever_is_declared(codec: str) -> None:
+    text = '{"name": "日本 é"}'
+    for declared in ("", "iso-8859-1", "utf-8"):
+        assert decoded(text.encode(codec), "application/json", declared).text == text
+    assert decoded('{"a": "é"}'.encode("cp1252"), "application/json", "iso-8859-1").text == '{"a": "é"}'
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_wide_text_without_a_declaration_is_found(codec: str) -> None:
+    text = "Name;Größe\nTür;12 €\n"
+    assert decoded(text.encode(codec), "text/csv").text == text
+
+
+def test_a_note_says_what_did_not_decode_and_what_it_may_be() -> None:
+    found = decoded(RUSSIAN.encode("cp1251"), "text/plain", "utf-8")
+    assert found.replaced > 10
+    (note,) = found.notes
+    assert "are no utf-8" in note
+    assert "look like windows-1251" in note
+    assert decoded(b"plain", "text/plain", "nonsense").notes == ("The declared charset 'nonsense' is not known.",)
+    assert not decoded("naïve".encode(), "text/plain").notes
+    (note,) = decoded(b"\x1b$)C", "text/plain", "iso-2022-kr").notes
+    assert "no browser reads" in note
+
+
+def test_a_long_text_that_begins_in_ascii_is_guessed_by_what_follows() -> None:
+    text = "a" * (HEAD + 10) + RUSSIAN
+    found = decoded(text.encode("cp1251"), "text/plain")
+    assert (found.text, found.charset.name) == (text, "windows-1251")
+    broken = ("é" * HEAD).encode() + b"\xff"
+    found = decoded(broken, "text/plain")
+    assert (found.charset.name, found.replaced) == ("utf-8", 1)
+
+
+@pytest.mark.parametrize(
+    "mime_type",
+    [
+        "text/plain", "TEXT/Markdown; charset=x", "image/svg+xml", "application/rss+xml", "application/xml",
+        "application/json", "application/vnd.api+json", "application/ld+json", "application/geo+json",
+        "application/javascript", "application/x-javascript", "application/ecmascript", "application/typescript",
+        "application/yaml", "application/x-yaml", "application/openapi+yaml", "application/toml", "application/sql",
+        "application/x-ndjson", "application/jsonl", "application/json-seq", "application/graphql", "application/x-sh",
+        "application/xhtml+xml", "application/mathml+xml", "application/xml-dtd", "application/x-httpd-php",
+        "application/x-tex", "application/csv", "application/x-www-form-urlencoded", "message/rfc822",
+        "model/gltf+json", "text/xml",
+        "application/vnd.apple.mpegurl", "application/x-subrip", "application/manifest+json",
+    ],
+)  # fmt: skip
+def test_types_of_text_are_known(mime_type: str) -> None:
+    assert is_text(mime_type)
+
+
+def test_a_file_of_another_type_is_text_where_its_bytes_are() -> None:
+    for mime_type in ("application/octet-stream", "application/pgp-signature", "application/x-unknown", "multipart/x"):
+        assert looks_like_text(mime_type, "größe".encode()[:3])
+        assert looks_like_text(mime_type, "größe".encode("utf-16"))
+        assert not looks_like_text(mime_type, b"PK\x03\x04")
+        assert not looks_like_text(mime_type, b"")
+    for mime_type in ("image/png", "application/pdf", "font/woff2", "audio/mpeg", "application/zip"):
+        assert not is_text(mime_type)
+        assert not looks_like_text(mime_type, b"%PDF-1.4\n")
