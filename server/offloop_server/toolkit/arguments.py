@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import json
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from offloop.errors import BadInput
+from offloop_server.toolkit import coercion
+from offloop_server.toolkit.examples import example
+from offloop_server.toolkit.places import fields
 
 _SECRETS: Final = ("password", "secret", "hmac_key")
 """Substrings of argument names whose values are redacted: refusals end up in logs and transcripts."""
 _MAX_PATH: Final = 200
 """Characters of the path to an invalid argument in a refusal."""
 _REDACTED: Final = "***"
+_MAX_EXAMPLE: Final = 160
+"""Characters of an example in a refusal."""
+_COMPOSED: Final = {
+    "list_type": "it should be a list",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "it should be an object"),
+}
+_FORMS: Final = _COMPOSED | {
+    "string_type": "it should be text",
+    "string_pattern_mismatch": "it has the wrong form",
+    **dict.fromkeys(("int_type", "int_parsing", "float_type", "float_parsing"), "it should be a number"),
+    "union_tag_not_found": "it lacks the field that says which one it is",
+}
+"""Faults about the form of a value, where an example says more than pydantic's sentence."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -77,43 +94,74 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def split(arguments: dict[str, Any], model: type[BaseModel]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split arguments into fields of the model and all others."""
-    fields = {name: value for name, value in arguments.items() if name in model.model_fields}
-    return fields, {name: value for name, value in arguments.items() if name not in fields}
+def split(
+    arguments: dict[str, Any], model: type[BaseModel], other: type[BaseModel]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split arguments into fields of the model, also in other spellings, and those of the other model."""
+    mine: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for name, value in arguments.items():
+        known = name in model.model_fields or name in other.model_fields
+        field = None if known else coercion.field_of(name, arguments, model.model_fields)
+        (mine if field or name in model.model_fields else others)[field or name] = value
+    return mine, others
 
 
 def validate(tool: str, model: type[ModelT], arguments: dict[str, Any]) -> ModelT:
-    """Validate arguments.
+    """Validate arguments; what has one meaning only in another form is taken, see `coercion`.
 
     Raises:
         BadInput: one is invalid; the message names it, its limit and what to do.
     """
     try:
-        return model.model_validate(arguments)
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-        lines = [_sentence(fault, model) for fault in faults[:5]]
+        return coercion.validated(model, arguments)
+    except coercion.InvalidArguments as error:
+        faults = error.faults
+        lines = [_sentence(fault, model, error.arguments) for fault in faults[:5]]
         more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""  # noqa: PLR2004 -- five are enough to act on
         message = f"{tool} was not run: {' '.join(lines)}{more} Correct the arguments and call it again."
         raise BadInput(message) from None
 
 
-def _sentence(fault: Any, model: type[BaseModel]) -> str:
+def _sentence(fault: Any, model: type[BaseModel], arguments: Mapping[str, Any]) -> str:
     where = ".".join(map(str, fault["loc"]))
     where = where if len(where) <= _MAX_PATH else where[:_MAX_PATH] + "…"
     match fault["type"]:
         case "missing":
             return f"{where} is missing; it is required."
         case "extra_forbidden":
-            close = difflib.get_close_matches(where, model.model_fields, n=1)
-            hint = f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(model.model_fields)}."
+            known = fields(model, fault["loc"], arguments)
+            close = difflib.get_close_matches(str(fault["loc"][-1])[:_MAX_PATH], known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(known)}."
             return f"{where} is not an argument{hint}"
-    reason = fault["msg"].removeprefix("Value error, ")
+    valid = _example(fault, model, arguments)
+    reason = _FORMS[fault["type"]] if valid else fault["msg"].removeprefix("Value error, ")
+    reason += _broken_json(fault)
     secret = any(map(_is_secret, fault["loc"]))
     sent = repr(_REDACTED if secret else _abridged(fault["input"])) if where else ""
     sent = f" (you sent {sent if len(sent) <= 60 else sent[:60] + '…'})" if sent else ""  # noqa: PLR2004 -- a line
-    return f"{where or 'the arguments'}: {reason}{sent}."
+    return f"{where or 'the arguments'}: {reason}{sent}{valid}."
+
+
+def _broken_json(fault: Any) -> str:
+    """Why text in place of a list or an object is not the JSON that it looks like."""
+    text = fault["input"]
+    if fault["type"] not in _COMPOSED or not isinstance(text, str) or text.lstrip()[:1] not in {"[", "{"}:
+        return ""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f", and the text is no valid JSON ({error.msg} at character {error.pos + 1})"
+    except (ValueError, RecursionError):
+        return ", and the text is no JSON that can be read"
+    return ""
+
+
+def _example(fault: Any, model: type[BaseModel], arguments: Mapping[str, Any]) -> str:
+    """Half a sentence with a valid value, or nothing."""
+    found = example(model, fault["loc"], arguments) if fault["type"] in _FORMS else None
+    text = json.dumps(found, ensure_ascii=False)
+    return f"; send for example {text}" if found is not None and len(text) <= _MAX_EXAMPLE else ""
 
 
 def _is_secret(name: Any) -> bool:

@@ -87,7 +87,7 @@ class JobTool:
         Raises:
             OffloopError: refused; nothing was queued.
         """
-        budgeted, own = split(arguments, Budget)
+        budgeted, own = split(arguments, Budget, self._kind.input)
         budget = validate(self.name, Budget, budgeted)
         value: Model = validate(self.name, self._kind.input, own)
         subscription = subscribed(budget, self._services)

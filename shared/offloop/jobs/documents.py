@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from offloop.jobs.edits import Operation, Password, Ranges
+from offloop.jobs.edits import Operation, Password
+from offloop.jobs.values import PageRanges
 from offloop.kinds.kind import Model, declare
 from offloop.kinds.references import FileReference
 
@@ -29,7 +30,7 @@ class Source(Model):
 
     file: FileReference = Field(description=_FILE)
     password: Password | None = Field(None, description="Where it is encrypted: the owner password, or the user's.")
-    pages: Ranges | None = Field(None, description=f"Use only these. {_PAGES}")
+    pages: PageRanges | None = Field(None, description=f"Use only these. {_PAGES}")
     title: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         None, description="Its bookmark after merge; without it, its own title or its name."
     )
@@ -91,7 +92,7 @@ class ToPreview(Model):
 
     file: FileReference = Field(description=_FILE)
     password: Password | None = Field(None, description="Where it is encrypted.")
-    pages: Ranges = Field("1", description=f"{_PAGES} At most {MAX_PREVIEWS}.")
+    pages: PageRanges = Field("1", description=f"{_PAGES} At most {MAX_PREVIEWS}.")
     width: Annotated[int, Field(ge=16, le=8_000)] | None = Field(None, description="Pixels across; replaces dpi.")
     dpi: Annotated[int, Field(ge=9, le=600)] = Field(96, description="Pixels per inch.")
     format: Literal["png", "webp", "jpeg"] = Field("png", description="Format of the pictures.")
@@ -143,7 +144,7 @@ class ToRead(Model):
 
     file: FileReference = Field(description=_FILE)
     password: Password | None = Field(None, description="Where it is encrypted.")
-    pages: Ranges = Field("all", description=_PAGES)
+    pages: PageRanges = Field("all", description=_PAGES)
     search: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         None, description="Answer only pages that hold this text; upper and lower case are the same."
     )

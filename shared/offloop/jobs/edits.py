@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from offloop.jobs.values import Colour, PageRanges
 from offloop.kinds.kind import Model
 from offloop.kinds.references import FileReference
 
 MAX_PASSWORD_BYTES = 127
 Password = Annotated[str, Field(max_length=MAX_PASSWORD_BYTES)]
-Ranges = Annotated[str, Field(min_length=1, max_length=2_000, examples=["1-3,7,-1", "odd", "5-", "all"])]
 Line = Annotated[str, Field(max_length=500)]
 
 _RANGES = "Pages, such as '1-3,7,-1' (-1: the last), '5-', 'odd', 'even', 'all'; in the order given."
@@ -28,7 +28,7 @@ class Select(Model):
     """Keep only these pages of each document; also reorders and repeats."""
 
     op: Literal["select"]
-    pages: Ranges = Field(description=_RANGES)
+    pages: PageRanges = Field(description=_RANGES)
 
 
 class Split(Model):
@@ -36,7 +36,7 @@ class Split(Model):
 
     op: Literal["split"]
     every: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="Pages of each part.")
-    ranges: Annotated[list[Ranges], Field(min_length=1, max_length=200)] | None = Field(
+    ranges: Annotated[list[PageRanges], Field(min_length=1, max_length=200)] | None = Field(
         None, description="One part for each, such as ['1-3', '4-']."
     )
 
@@ -53,7 +53,7 @@ class Rotate(Model):
 
     op: Literal["rotate"]
     degrees: Literal[90, 180, 270] = Field(description="Clockwise, in addition to how the page is turned already.")
-    pages: Ranges = Field("all", description=_RANGES)
+    pages: PageRanges = Field("all", description=_RANGES)
 
 
 Position = Literal[
@@ -70,7 +70,7 @@ class Stamp(Model):
     )
     file: FileReference | None = Field(None, description="A picture (PNG, JPEG, WebP) or a PDF. Give this or text.")
     file_page: Annotated[int, Field(ge=1, le=10_000)] = Field(1, description="Which page, where the file is a PDF.")
-    pages: Ranges = Field("all", description=_RANGES)
+    pages: PageRanges = Field("all", description=_RANGES)
     layer: Literal["over", "under"] = Field("over", description="Above or below what the page shows already.")
     position: Position = Field("center", description="Where; fill: as large as the page allows.")
     margin_mm: Annotated[float, Field(ge=0, le=500)] = Field(10, description="Distance from the edges.")
@@ -80,7 +80,7 @@ class Stamp(Model):
     rotate: Annotated[float, Field(ge=-360, le=360)] = Field(0, description="Degrees counter-clockwise.")
     opacity: Annotated[float, Field(gt=0, le=1)] = Field(1, description="1 is solid.")
     font_size: Annotated[float, Field(ge=1, le=500)] = Field(12, description="Points, for text.")
-    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Field("#000000", description="For text.")
+    color: Colour = Field("#000000", description="For text.")
     bold: bool = Field(default=False, description="For text.")
 
     @model_validator(mode="after")

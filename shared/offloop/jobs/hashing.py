@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import contextlib
+import re
 from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from offloop.jobs.files import Links, Selection, Trouble
+from offloop.kinds import spelling
 from offloop.kinds.kind import Model, declare
 from offloop.kinds.references import FileReference
 
@@ -60,9 +65,19 @@ MAX_GIB: Final = 256
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 
 
+_LABELLED: Final = re.compile(r"(?P<name>[^:=]+?)\s*[:=]\s*(?P<digits>[^:=]*)")
+_INTEGRITY: Final = re.compile(r"(?P<name>sha(?:256|384|512))-(?P<base64>[A-Za-z0-9+/]+={0,2})")
+
+
 def _split_expected(text: str) -> tuple[str, str]:
-    name, colon, digits = text.strip().rpartition(":")
-    return (name.strip().lower().replace("-", "_") if colon else ""), digits.strip().lower()
+    """Algorithm, or "", and digits: of a digest, ``<algorithm>:<digest>``, ``sha256=…``, ``sha256-<base64>`` of SRI."""
+    text = text.strip()
+    if found := _INTEGRITY.fullmatch(text):
+        with contextlib.suppress(binascii.Error):
+            return found["name"], base64.b64decode(found["base64"]).hex()
+    if found := _LABELLED.fullmatch(text):
+        return spelling.match(found["name"], DIGITS) or found["name"].lower(), found["digits"].strip().lower()
+    return "", text.lower()
 
 
 class FileToHash(Model):

@@ -14,7 +14,6 @@ from offloop.jobs.transformation import (
     MAX_MOVING_RESULT,
     MAX_PIXELS,
     MAX_SIDE,
-    Colour,
     Encoding,
     FileName,
     Format,
@@ -22,6 +21,7 @@ from offloop.jobs.transformation import (
     Side,
     Transformation,
 )
+from offloop.jobs.values import Colour
 from offloop.kinds.kind import Model, declare
 from offloop.kinds.references import FileReference
 

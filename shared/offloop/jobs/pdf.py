@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from offloop.jobs.values import Instant, Language, Length
+from offloop.kinds import spelling
 from offloop.kinds.kind import Model, declare
 from offloop.kinds.references import FileReference
 
 Text = Annotated[str, Field(max_length=2_000_000)]
 Line = Annotated[str, Field(max_length=500)]
-Length = Annotated[str, Field(pattern=r"^\d{1,4}(\.\d{1,3})?(mm|cm|in|pt|px)$", examples=["20mm", "0.75in"])]
 AssetName = Annotated[str, Field(max_length=200)]
-Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$", examples=["en-GB", "ar"])]
 Variant = Literal[
     "pdf/a-1a",
     "pdf/a-1b",
@@ -52,12 +52,16 @@ _MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4, "pt": 25.4 / 72, "px": 25.4 /
 # A PDF page has at most 14,400 points a side.
 _SHORTEST, _LONGEST = 10.0, 5080.0
 _SIDE = r"(\d{1,5}(?:\.\d{1,3})?)\s*(mm|cm|in|pt|px)"
+_SIDES = re.compile(rf"{_SIDE}\s*[x\u00d7*]\s*{_SIDE}", re.IGNORECASE)
+_ONE_UNIT = re.compile(r"([\d.]{1,9})\s*([x\u00d7*])\s*([\d.]{1,9})\s*(mm|cm|in|pt|px)", re.IGNORECASE)
+_TURNED = re.compile(r"[\s,_-]*\b(landscape|portrait)\b[\s,_-]*", re.IGNORECASE)
+_STANDARD = re.compile(r"^(us|iso|din)[\s_-]+", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)\}")
 
 
 def sides(paper: str) -> tuple[str, str] | None:
     """Width and height of a paper given as such (``100mm x 150mm``), as CSS lengths; None for one with a name."""
-    found = re.fullmatch(rf"{_SIDE}\s*[x\u00d7*]\s*{_SIDE}", paper.strip(), re.IGNORECASE)
+    found = _SIDES.fullmatch(_ONE_UNIT.sub(r"\1\4 \2 \3\4", paper.strip()))
     return (f"{found[1]}{found[2].lower()}", f"{found[3]}{found[4].lower()}") if found else None
 
 
@@ -72,9 +76,8 @@ def _paper(text: str) -> str:
             message = f"each side of a page_size has {_SHORTEST:.0f}mm to {_LONGEST:,.0f}mm"
             raise ValueError(message)
         return f"{own[0]} x {own[1]}"
-    for name in PAPERS:
-        if name.lower() == text.strip().lower():
-            return name
+    if (name := spelling.match(_STANDARD.sub("", text.strip()), PAPERS)) is not None:
+        return name
     message = "page_size is A0-A10, B0-B10, C0-C10, JIS-B0-JIS-B10, letter, legal, ledger, or like '100mm x 150mm'"
     raise ValueError(message)
 
@@ -99,11 +102,7 @@ def _placeholders(text: str) -> str:
 
 PageSize = Annotated[str, Field(max_length=40, examples=["A4", "letter", "100mm x 150mm"]), AfterValidator(_paper)]
 Slot = Annotated[str, Field(max_length=500), AfterValidator(_placeholders)]
-Moment = Annotated[
-    str,
-    Field(pattern=r"^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$", examples=["2026-11-20"]),
-    AfterValidator(_moment),
-]
+Moment = Annotated[Instant, AfterValidator(_moment)]
 
 
 class Band(Model):
@@ -176,6 +175,19 @@ class Paper(Model):
         "take seconds; print_safe: always; as_is: never.",
     )
     max_pages: int = Field(MAX_PAGES, ge=1, le=MAX_PAGES, description="Fail beyond this many pages.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _turned(cls, given: Any) -> Any:
+        """``A4 landscape``, as CSS writes it, becomes the paper and `landscape`."""
+        paper = given.get("page_size") if isinstance(given, dict) else None
+        if not isinstance(paper, str) or not (found := _TURNED.search(paper)):
+            return given
+        landscape = found[1].lower() == "landscape"
+        if given.get("landscape") not in (None, "", landscape, str(landscape).lower()):
+            message = f"page_size {paper[:40]!r} and landscape contradict each other: leave one of them out"
+            raise ValueError(message)
+        return {**given, "page_size": _TURNED.sub("", paper, count=1), "landscape": landscape}
 
 
 class Page(Paper, Source):

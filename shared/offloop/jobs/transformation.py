@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from offloop.jobs.values import Colour, Proportions
 from offloop.kinds.kind import Model
 from offloop.kinds.references import FileReference
 
@@ -21,7 +22,6 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Length = Annotated[float, Field(ge=0, le=65_535, allow_inf_nan=False)]
 Strength = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Factor = Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)]
-Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", examples=["#ffffff"])]
 FileName = Annotated[str, Field(min_length=1, max_length=120)]
 Format = Literal["jpeg", "png", "webp", "avif", "gif", "tiff", "ico", "bmp"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -131,9 +131,7 @@ class Transformation(Encoding):
         None, description="Cut borders of the colour of the top left corner; how far it may differ, 10 is usual."
     )
     crop: Box | None = Field(None, description="The part to keep, after rotation and trim.")
-    aspect_ratio: Annotated[str, Field(pattern=r"^\d{1,4}(\.\d{1,4})?:\d{1,4}(\.\d{1,4})?$")] | None = Field(
-        None, description="Crop to these proportions, such as 16:9."
-    )
+    aspect_ratio: Proportions | None = Field(None, description="Crop to these proportions, such as 16:9.")
     width: Side | None = Field(None, description="Width of the result in pixels; without it, kept in proportion.")
     height: Side | None = Field(None, description="Height of the result in pixels; without it, kept in proportion.")
     fit: Fit = Field(

@@ -28,6 +28,8 @@ from pydantic_core import CoreSchema, core_schema
 from offloop.errors import BadInput
 
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_RESOURCE = re.compile(r"^offloop://artifacts/")
+"""Start of the URI under which an artifact is listed as an MCP resource."""
 _ROOT = re.compile(r"(?P<name>[A-Za-z0-9_.-]{1,64})/(?P<path>.+)", re.DOTALL)
 _ROOT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MIME = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
@@ -68,6 +70,7 @@ class FileReference(str):
 
     @classmethod
     def _checked(cls, text: str) -> FileReference:
+        text = _RESOURCE.sub("artifact:", text.strip())
         try:
             parse(text)
         except BadInput as error:

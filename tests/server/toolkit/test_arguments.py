@@ -52,8 +52,10 @@ def test_the_fields_of_all_models_lie_side_by_side_without_titles() -> None:
 
 
 def test_arguments_are_split_by_the_fields_of_a_model() -> None:
-    mine, others = split({"text": "a", "wait_seconds": 1, "other": 2}, Budget)
+    mine, others = split({"text": "a", "wait_seconds": 1, "other": 2}, Budget, Words)
     assert (mine, others) == ({"wait_seconds": 1}, {"text": "a", "other": 2})
+    mine, others = split({"Text": "a", "waitSeconds": 1}, Budget, Words)
+    assert (mine, others) == ({"wait_seconds": 1}, {"Text": "a"})
 
 
 def test_arguments_that_fit_become_the_model() -> None:
@@ -70,6 +72,9 @@ def test_arguments_that_fit_become_the_model() -> None:
         ({"text": "a", "count": "many"}, "(you sent 'many')"),
         ({"text": "a", "inner": {}}, "inner.size is missing"),
         ({"text": "odd"}, "the arguments: odd is too odd."),
+        ({"text": "a", "inner": "b"}, "inner: it should be an object (you sent 'b'); send for example {\"size\": 1}."),
+        ({"text": "a", "inner": '{"size": 1'}, "the text is no valid JSON (Expecting ',' delimiter at character 11)"),
+        ({"text": "a", "inner": {"sise": 1, "size": 2}}, "inner.sise is not an argument; did you mean size?"),
     ],
 )
 def test_each_invalid_argument_is_named_with_its_remedy(arguments: dict[str, object], words: str) -> None:
@@ -102,7 +107,8 @@ class Locked(Model):
         ({"user_password": "hunter2"}, "user_password: String should have at most 3 characters (you sent '***')."),
         ({"inner": ["sesame", {"hmac_key": "hunter2"}]}, "(you sent ['sesame', {'hmac_key': '***'}])"),
         ({"inner": [{"a": {"Owner_Password": ["hunter2"]}}]}, "(you sent [{'a': {'Owner_Password': '***'}}])"),
-        ({"inner": '{"client_secret": "hunter2"}'}, "(you sent '***')"),
+        ({"inner": '{"client_secret": "hunter2"}'}, "inner.client_secret is not an argument; there are: size."),
+        ({"inner": '{"client_secret": "hunter2"'}, "(you sent '***')"),
         ({"sheets": [{"text": "odd", "secret": "hunter2"}]}, "sheets.0.secret"),
         ({"keys": {"X-Secret": "hunter2"}}, "keys.X-Secret: "),
         ({"keys": "the secret of it"}, "(you sent 'the secret of it')"),
