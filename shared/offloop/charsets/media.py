@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from offloop.charsets.declarations import marked
+from offloop.charsets.decoders import Decoder
 
 _JSON: Final = re.compile(r"(application|text)/(x-)?json|.+/.+\+json|application/(jsonc|json5|manifest)")
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
@@ -61,10 +62,12 @@ def is_text(mime_type: str) -> bool:
 
 def looks_like_text(mime_type: str, head: bytes) -> bool:
     """Whether a file of a type that is not known as text is one: by its mark, or UTF-8 without binary bytes."""
-    if marked(head)[0]:
-        return True
-    if not head or (_BINARY.fullmatch(bare(mime_type)) and not is_text(mime_type)):
+    if not head or _BINARY.fullmatch(bare(mime_type)):
         return False
+    charset, length = marked(head)
+    if charset.startswith(("utf-16", "utf-32")):
+        decoder = Decoder(charset)
+        return "\0" not in decoder.feed(head[length:]) and not decoder.replaced
     return is_utf8(head, whole=False) and not head.translate(None, _TEXT_BYTES)
 
 

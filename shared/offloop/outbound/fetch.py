@@ -31,6 +31,7 @@ PASSED_ON: Final = (
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _MIME: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100}")
+_CHARSET: Final = re.compile(r"(?:^|[;\s])charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 _BATCH: Final = 1 << 20
 
 
@@ -257,7 +258,7 @@ def _described(status: int, found: dict[str, str], size: int, digest: str) -> Ou
     headers: dict[str, str] = {name: found[name][:MAX_VALUE] for name in PASSED_ON if name in found}
     mime_type, _, parameters = headers.get("content-type", "").partition(";")
     mime_type = mime_type.strip().lower()
-    charset = re.search(r"charset\s*=\s*\"?([A-Za-z0-9_.:-]{1,40})", parameters, re.IGNORECASE)
+    charset = _CHARSET.search(parameters)
     return OutboundResponse(
         status=status,
         url="",

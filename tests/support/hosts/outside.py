@@ -32,6 +32,7 @@ class Outside:
         peak: maximum requests in flight, in total (``""``) and by host.
         asked: number of requests by path.
         order: paths of all requests, in order.
+        bodies: type and body of further paths, for the test to set.
         begun: set when a request begins.
         emptied: set when the last connection closes.
     """
@@ -43,6 +44,7 @@ class Outside:
         self.peak: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self.order: list[str] = []
+        self.bodies: dict[str, tuple[str, bytes]] = {}
         self.begun = asyncio.Event()
         self.emptied = asyncio.Event()
         self._in_flight: Counter[str] = Counter()
@@ -116,6 +118,9 @@ class Outside:
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the path's behaviour."""
         plain = {"content-type": "text/plain"}
+        if path in self.bodies:
+            mime_type, content = self.bodies[path]
+            return 200, {"content-type": mime_type}, content
         match path.split("/")[1]:
             case "bomb":
                 return 200, {"content-encoding": query.get("as", "gzip"), **plain}, bomb()

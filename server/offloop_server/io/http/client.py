@@ -17,6 +17,7 @@ from offloop.outbound.redirects import OutboundRequest
 from offloop.outbound.transport import Resolve
 from offloop.settings import Settings
 from offloop_server.io.http.converters import Converters
+from offloop_server.io.http.decoders import Decoders
 from offloop_server.io.http.limits import RequestLimiter
 from offloop_server.io.http.pages import Page, read
 from offloop_server.io.http.retries import IDEMPOTENT, Attempts, RetryPolicy
@@ -43,6 +44,7 @@ class Fetcher:
         )
         self._client = OutboundClient(self.policy, keep=settings.fetch_concurrency, resolve=resolve)
         self._converters = Converters()
+        self._decoders = Decoders()
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -97,13 +99,15 @@ class Fetcher:
             response: has the body.
             extract: how to read it.
             span: the first character, and how many at most.
-            principal: charged for the permit to convert a page.
+            principal: charged for the permits to decode the body and to convert a page.
 
         Raises:
             FetchFailed: it is not what `extract` asks for.
             BadInput: the offset is beyond its end.
         """
-        return await read(response, extract, partial(self._converters.convert, principal=principal), span=span)
+        decode = partial(self._decoders.decode, principal=principal)
+        convert = partial(self._converters.convert, principal=principal)
+        return await read(response, extract, decode, convert, span=span)
 
     def limits(self, retry: RetryPolicy, *, to_file: bool = False) -> FetchLimits:
         """The limits of one fetch; those of the settings bound them.

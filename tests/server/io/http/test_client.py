@@ -201,6 +201,54 @@ async def test_charsets_are_known_by_mark_header_and_page(tools: Tools, server: 
         assert (await tools.get(server.url(f"/as?type={mime.replace(' ', '%20')}&body={body}")))["content"] == expected
 
 
+QUOTED = "“quoted”, it\u2019s 5 €"
+RUSSIAN = "Съешь ещё этих мягких французских булок"
+BODIES: dict[str, tuple[str, bytes, str, str]] = {
+    "header": ("text/plain; charset=iso-8859-1", QUOTED.encode("cp1252"), QUOTED, ""),
+    "quoted label": ("text/plain;charset='Shift-JIS'", "表示 ①髙".encode("cp932"), "表示 ①髙", ""),
+    "last label": ("text/html; charset=gb2312; q=1", "镕 €".encode("gb18030"), "镕 €", ""),
+    "meta": ("text/html", '<meta charset="Shift_JIS"><p>表示 ①髙'.encode("cp932"), "表示 ①髙", ""),
+    "xml": ("text/xml", f'<?xml version="1.0" encoding="koi8-r"?><a>{RUSSIAN}</a>'.encode("koi8-r"), RUSSIAN, ""),
+    "svg": ("image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "<svg", ""),
+    "guess": ("text/html", f"<p>{RUSSIAN}".encode("cp1251"), RUSSIAN, "windows-1251, a guess"),
+    "wrong": ("text/plain; charset=utf-8", RUSSIAN.encode("cp1251"), "\ufffd", "look like windows-1251"),
+    "unknown": ("text/plain; charset=nonsense", b"plain", "plain", "'nonsense' is not known"),
+    "no type": ("application/octet-stream", "größe".encode("utf-16"), "größe", ""),
+    "form": ("application/x-www-form-urlencoded", b"a=1", "a=1", ""),
+    "key": ("application/pgp-keys", b"-----BEGIN PGP", "BEGIN PGP", ""),
+    "json": ("application/json; charset=iso-8859-1", '{"a": "é"}'.encode(), '{"a": "é"}', ""),
+    "wide json": ("application/problem+json", '{"a": "é"}'.encode("utf-16-le"), '{"a": "é"}', ""),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_a_text_of_any_charset_is_read_and_a_guess_is_noted(tools: Tools, server: Outside, name: str) -> None:
+    mime_type, body, expected, note = BODIES[name]
+    server.bodies["/text"] = (mime_type, body)
+    result = await tools.call("http_get", url=server.url("/text"))
+    assert expected in text(result)
+    notes = structured(result)["notes"]
+    assert any(note in one for one in notes) if note else notes == []
+
+
+async def test_a_large_body_of_wrong_bytes_does_not_hold_the_loop(tools: Tools, server: Outside) -> None:
+    """In pieces, in a thread: the loop turns while two million bytes that no codec of Python knows are corrected."""
+    server.bodies["/text"] = ("text/plain; charset=euc-jp", b"\xad\xa1" * 1_000_000)
+    turns = 0
+
+    async def turning() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.005)
+            turns += 1
+
+    task = asyncio.create_task(turning())
+    answer = await tools.get(server.url("/text"))
+    task.cancel()
+    assert (answer["content"][:2], answer["length"]) == ("①①", 1_000_000)
+    assert turns > 3
+
+
 async def test_a_long_text_comes_in_parts(tools: Tools, server: Outside) -> None:
     url = server.url("/big?size=25000")
     first = await tools.get(url)
