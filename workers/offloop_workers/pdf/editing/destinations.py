@@ -1,72 +1,110 @@
-"""Named destinations and bookmarks of copied pages: they lead to the copies, and clashing names are renamed."""
+"""Links, named destinations and bookmarks of copied pages: they lead to the copies, or are removed and counted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name, String
 
+from offloop_workers.pdf.editing.document import copied
 from offloop_workers.pdf.reading import trees
 
-_MAX_ANNOTATIONS = 10_000
+_MAX_CHAIN = 20
+_LONGEST_VIEW = 6
 
 
 class Destinations:
     """Destinations of a document that is assembled from others.
 
-    For each source in turn, call `rename_clashes` before its pages are copied, `add` and `items` after.
+    For each source in turn, call `add` after its pages are copied, then `mend` and `items`.
     """
 
     def __init__(self, pdf: pikepdf.Pdf) -> None:
         self._pdf = pdf
         self._strings: dict[bytes, Any] = {}
         self._names: dict[str, Any] = {}
-        self._renamed: dict[bytes | str, bytes | str] = {}
-        self._found: dict[bytes, Any] = {}
-        self._copies: dict[tuple[int, int], pikepdf.Page] = {}
 
-    def rename_clashes(self, source: pikepdf.Pdf, pages: Sequence[pikepdf.Page]) -> None:
-        """Read the names of a source, rename those already used, and update the links on these pages."""
+    def add(
+        self,
+        source: pikepdf.Pdf,
+        pages: Sequence[pikepdf.Page],
+        old: Sequence[pikepdf.Page],
+        new: Sequence[pikepdf.Page],
+    ) -> None:
+        """Copy the names that lead to copied pages; names already used get another one.
+
+        Args:
+            source: the document that the pages were copied from.
+            pages: all its pages.
+            old: the pages that were copied.
+            new: their copies.
+        """
+        self._source, self._pages = source, pages
+        self._copies: dict[tuple[int, int], pikepdf.Page] = {}
+        for before, after in zip(old, new, strict=True):
+            self._copies.setdefault(before.obj.objgen, after)
+        self._targets = {page.obj.objgen for page in new}
         self._found = trees.names(source, "/Dests")
-        old = source.Root.get("/Dests")
-        keys: list[bytes | str] = [*self._found, *(old.keys() if isinstance(old, Dictionary) else ())]
-        self._renamed = {}
+        legacy = source.Root.get("/Dests")
+        keys: list[bytes | str] = [*self._found, *(legacy.keys() if isinstance(legacy, Dictionary) else ())]
+        self._renamed: dict[bytes | str, bytes | str] = {}
         taken = {*self._strings, *self._names, *keys}
         for key in keys:
             if key in self._strings or key in self._names:
                 self._renamed[key] = _another(key, taken)
                 taken.add(self._renamed[key])
-        if self._renamed:
-            for page in pages:
-                for holder, slot in _links(page):
-                    holder[slot] = self._current(holder[slot])
+        for key in keys:
+            if array := self.to_copy(String(key) if isinstance(key, bytes) else Name(key)):
+                current = self._renamed.get(key, key)
+                if isinstance(current, bytes):
+                    self._strings[current] = array
+                else:
+                    self._names[current] = array
 
-    def add(self, source: pikepdf.Pdf, old: Sequence[pikepdf.Page], new: Sequence[pikepdf.Page]) -> None:
-        """Copy the names that lead to copied pages."""
-        self._copies = {}
-        for before, after in zip(old, new, strict=True):
-            self._copies.setdefault(before.obj.objgen, after)
-        for name in self._found:
-            if array := self._to_copy(source, String(name)):
-                self._strings[bytes(self._current(String(name)))] = array
-        legacy = source.Root.get("/Dests")
-        for key in legacy.keys() if isinstance(legacy, Dictionary) else ():
-            if array := self._to_copy(source, Name(key)):
-                self._names[str(self._current(Name(key)))] = array
-        self._source = source
+    def mend(self, page: pikepdf.Page) -> int:
+        """Let the links and actions of a copied page lead to copies; returns how many were removed instead."""
+        self._removed, self._seen = 0, set[tuple[int, int]]()
+        self._mend_actions(page.obj, ())
+        kept = []
+        for note in trees.page_annotations(page):
+            before = self._removed
+            if "/Dest" in note:
+                target = self._current_target(note["/Dest"])
+                if target is None:
+                    del note["/Dest"]
+                    self._removed += 1
+                else:
+                    note["/Dest"] = target
+            self._mend_actions(note, ("/A", "/PA"))
+            is_dead = self._removed > before and note.get("/Subtype") == Name.Link
+            if not is_dead or "/A" in note or "/Dest" in note:
+                kept.append(note)
+        if self._removed:
+            page.obj.Annots = Array(kept)
+        return self._removed
 
-    def items(self, found: Sequence[trees.Item]) -> list[pikepdf.OutlineItem]:
-        """The bookmarks that lead to copied pages or to the web, and the parents of such bookmarks."""
+    def items(self, found: Sequence[trees.Item], lost: set[tuple[int, int]]) -> list[pikepdf.OutlineItem]:
+        """The bookmarks that lead to copied pages or elsewhere, and the parents of such bookmarks.
+
+        Args:
+            found: bookmarks of the source.
+            lost: takes the numbers of those whose target is not copied.
+        """
         kept = []
         for item in found:
-            children = self.items(item.children)
-            target = self._to_copy(self._source, item.target)
-            if target is None and item.uri is None and not children:
+            children = self.items(item.children, lost)
+            target = self.to_copy(item.target)
+            action = self._action_of(item)
+            leads, led = target is not None or action is not None, "/Dest" in item.node or "/A" in item.node
+            if led and not leads:
+                lost.add(item.node.objgen)
+            if not leads and not children and (led or item.children):
                 continue
-            action = Dictionary(S=Name.URI, URI=String(item.uri)) if item.uri else None
-            own = pikepdf.OutlineItem(item.title, target, action=None if target is not None else action)
+            own = pikepdf.OutlineItem(
+                item.title, target, action=action, color=_color(item.node), flags=_flags(item.node)
+            )
             own.is_closed = item.closed
             own.children.extend(children)
             kept.append(own)
@@ -81,20 +119,124 @@ class Destinations:
         if self._names:
             self._pdf.Root.Dests = self._pdf.make_indirect(Dictionary(self._names))
 
-    def _current(self, name: Any) -> Any:
-        if isinstance(name, String):
-            changed = self._renamed.get(bytes(name))
-            return name if changed is None else String(changed)
-        changed = self._renamed.get(str(name))
-        return name if changed is None else Name(str(changed))
-
-    def _to_copy(self, source: pikepdf.Pdf, target: Any) -> Array | None:
-        explicit = trees.destination(source, target, self._found)
-        page = self._copies.get(explicit[0].objgen) if explicit is not None else None
-        if page is None or explicit is None:
+    def to_copy(self, target: Any) -> Array | None:
+        """The explicit destination in the new document for a target in the source, or None."""
+        if isinstance(target, String):
+            target = self._found.get(bytes(target))
+        elif isinstance(target, Name):
+            legacy = self._source.Root.get("/Dests")
+            target = legacy.get(str(target)) if isinstance(legacy, Dictionary) else None
+        if isinstance(target, Dictionary):
+            target = target.get("/D")
+        if not isinstance(target, Array) or not len(target):
             return None
-        view = [value for value in list(explicit)[1:6] if not isinstance(value, (Array, Dictionary))]
-        return Array([page.obj, *view])
+        first: Any = target[0]
+        if isinstance(first, int):
+            return self._numbered(first, target)
+        if isinstance(first, Dictionary) and first.objgen not in self._copies:
+            first = first.get("/Pg")  # an element of the structure tree, which names its page
+        page = self._copies.get(first.objgen) if isinstance(first, Dictionary) else None
+        return _with_view(page, target) if page is not None else None
+
+    def _numbered(self, number: int, target: Array) -> Array | None:
+        """The destination for a page given by its index, which only links to other files should use."""
+        if not 0 <= number < len(self._pages):
+            return None
+        page = self._copies.get(self._pages[number].obj.objgen)
+        return _with_view(page, target) if page is not None else None
+
+    def _current_target(self, target: Any) -> Any:
+        """A target that was copied with its page, as it is right in the new document; None where it leads nowhere."""
+        if isinstance(target, String):
+            key: bytes | str = bytes(target)
+            return None if self.to_copy(target) is None else String(self._renamed.get(key, key))
+        if isinstance(target, Name):
+            return None if self.to_copy(target) is None else Name(str(self._renamed.get(str(target), str(target))))
+        if not isinstance(target, Array) or not len(target):
+            return None
+        first: Any = target[0]
+        if isinstance(first, int):
+            return self._numbered(first, target)
+        if isinstance(first, Dictionary) and first.objgen not in self._targets:
+            first = first.get("/Pg")
+            if isinstance(first, Dictionary):
+                target[0] = first
+        return target if isinstance(first, Dictionary) and first.objgen in self._targets else None
+
+    def _mend_actions(self, holder: Any, keys: Sequence[str]) -> None:
+        extra = holder.get("/AA")
+        places = [(holder, key) for key in keys if key in holder]
+        places += [(extra, key) for key in extra.keys()] if isinstance(extra, Dictionary) else []  # noqa: SIM118 -- not a dict
+        for place, key in places:
+            mended = self.action(place[key])
+            if mended is None:
+                del place[key]
+            else:
+                place[key] = mended
+
+    def action(self, action: Any, depth: int = 0) -> Any:
+        """An action that was copied, without the parts that lead nowhere; None where nothing is left of it."""
+        if not isinstance(action, Dictionary) or depth > _MAX_CHAIN or action.objgen in self._seen:
+            return action
+        if action.is_indirect:
+            self._seen.add(action.objgen)
+        following = action.get("/Next")
+        listed = list(following) if isinstance(following, Array) else [] if following is None else [following]
+        kept = [left for one in listed if (left := self.action(one, depth + 1)) is not None]
+        if listed:
+            _set_next(action, kept)
+        match str(action.get("/S")):
+            case "/GoTo":
+                target = self._current_target(action.get("/D"))
+                if "/SD" in action:
+                    del action["/SD"]  # an element of the structure tree, which is not copied
+                if target is not None:
+                    action.D = target
+                    return action
+            case "/Thread":
+                pass
+            case _:
+                return action
+        self._removed += 1
+        if kept and len(kept) > 1:
+            _set_next(kept[0], kept[1:])
+        return kept[0] if kept else None
+
+    def _action_of(self, item: trees.Item) -> Any:
+        """The action of a bookmark that leads to no page of its document, such as a link to the web."""
+        action = item.node.get("/A")
+        if item.target is not None or not isinstance(action, Dictionary):
+            return None
+        self._removed, self._seen = 0, set()
+        return self.action(copied(self._pdf, self._source, action))
+
+
+def _set_next(action: Any, following: Sequence[Any]) -> None:
+    if following:
+        action.Next = following[0] if len(following) == 1 else Array(following)
+    elif "/Next" in action:
+        del action["/Next"]
+
+
+def _with_view(page: pikepdf.Page, target: Array) -> Array:
+    view = [value for value in list(target)[1:_LONGEST_VIEW] if not isinstance(value, (Array, Dictionary))]
+    return Array([page.obj, *view])
+
+
+def _color(node: Any) -> tuple[float, float, float] | None:
+    color = node.get("/C")
+    if not isinstance(color, Array) or len(color) != 3:  # noqa: PLR2004 -- red, green, blue
+        return None
+    try:
+        red, green, blue = (min(max(float(value), 0.0), 1.0) for value in list(color))
+    except (TypeError, ValueError):
+        return None
+    return red, green, blue
+
+
+def _flags(node: Any) -> pikepdf.OutlineItemFlag:
+    flags = node.get("/F")
+    return pikepdf.OutlineItemFlag(flags & 3 if isinstance(flags, int) else 0)
 
 
 def _another(key: bytes | str, taken: set[bytes | str]) -> bytes | str:
@@ -104,20 +246,3 @@ def _another(key: bytes | str, taken: set[bytes | str]) -> bytes | str:
         if found not in taken:
             return found
         number += 1
-
-
-def _links(page: pikepdf.Page) -> Iterator[tuple[Any, str]]:
-    """The dictionaries and keys where links of a page refer to a named destination."""
-    annotations = page.obj.get("/Annots")
-    if not isinstance(annotations, Array):
-        return
-    for index in range(min(len(annotations), _MAX_ANNOTATIONS)):
-        annotation = annotations[index]
-        if not isinstance(annotation, Dictionary):
-            continue
-        if isinstance(annotation.get("/Dest"), (String, Name)):
-            yield annotation, "/Dest"
-        action = annotation.get("/A")
-        is_go_to = isinstance(action, Dictionary) and action.get("/S") == Name.GoTo
-        if action is not None and is_go_to and isinstance(action.get("/D"), (String, Name)):
-            yield action, "/D"

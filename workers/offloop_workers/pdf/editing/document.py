@@ -76,3 +76,8 @@ def permissions(rights: list[str]) -> pikepdf.Permissions:
     """Permissions for these rights, and for assistive programs, which are never denied."""
     flags = {flag: right in rights for right, names in _RIGHTS.items() for flag in names}
     return pikepdf.Permissions(accessibility=True, **flags)
+
+
+def copied(pdf: pikepdf.Pdf, source: pikepdf.Pdf, value: Any) -> Any:
+    """A copy of an array, dictionary or stream of another document."""
+    return pdf.copy_foreign(value if value.is_indirect else source.make_indirect(value))

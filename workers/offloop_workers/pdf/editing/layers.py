@@ -7,7 +7,10 @@ from typing import Any
 import pikepdf
 from pikepdf import Array, Dictionary, Name
 
+from offloop_workers.pdf.editing.document import copied
+
 _MAX_LAYERS = 5_000
+_COPIED = ("/AS", "/RBGroups", "/Locked")
 
 
 class Layers:
@@ -17,9 +20,11 @@ class Layers:
         self._pdf = pdf
         self._all: list[Any] = []
         self._off: list[Any] = []
+        self._order: list[Any] = []
+        self._rest: dict[str, list[Any]] = {key: [] for key in _COPIED}
 
     def add(self, source: pikepdf.Pdf) -> None:
-        """Copy the layers of a source whose pages were copied."""
+        """Copy the layers of a source whose pages were copied, with their order, groups and automatic states."""
         properties = source.Root.get("/OCProperties")
         if not isinstance(properties, Dictionary):
             return
@@ -32,11 +37,19 @@ class Layers:
             self._all.append(copy)
             if number in off or (base_off and number not in on):
                 self._off.append(copy)
+        for key, found in self._rest.items():
+            if isinstance(value := default.get(key), Array):
+                found += list(copied(self._pdf, source, value))
+        listed = default.get("/Order")
+        self._order += list(copied(self._pdf, source, listed)) if isinstance(listed, Array) else []
 
     def write(self) -> None:
         """Write the layers to the new document."""
         if self._all:
-            default = Dictionary(Order=Array(self._all), OFF=Array(self._off))
+            default = Dictionary(Order=Array(self._order), OFF=Array(self._off))
+            for key, found in self._rest.items():
+                if found:
+                    default[key] = Array(found)
             self._pdf.Root.OCProperties = self._pdf.make_indirect(Dictionary(OCGs=Array(self._all), D=default))
 
 

@@ -19,6 +19,7 @@ from offloop.paths import safe_name
 from offloop_workers.pdf.editing import flattening, safety, stamping
 from offloop_workers.pdf.editing.assembly import Part, assemble, unused
 from offloop_workers.pdf.editing.document import Document, permissions
+from offloop_workers.pdf.editing.losses import Losses
 from offloop_workers.pdf.reading import claims, ranges, trees, visible
 
 Documents = list[Document]
@@ -34,8 +35,11 @@ def merge(step: edits.Merge, documents: Documents, context: Context) -> Document
         raise LimitExceeded(message)
     if len(documents) == 1 and not step.bookmarks:
         return documents
+    losses = Losses()
     parts = [Part(document, range(len(document.pages))) for document in documents]
-    return [assemble(parts, context, bookmarks=step.bookmarks)]
+    merged = assemble(parts, losses, bookmarks=step.bookmarks)
+    losses.report(context)
+    return [merged]
 
 
 def select(step: edits.Select, documents: Documents, context: Context) -> Documents:
@@ -48,12 +52,16 @@ def with_pages(document: Document, text: str, context: Context) -> Document:
     indices = ranges.pages(text, len(document.pages), context)
     if indices == list(range(len(document.pages))):
         return document
-    return assemble([Part(document, indices)], context)
+    losses = Losses()
+    selected = assemble([Part(document, indices)], losses)
+    losses.report(context)
+    return selected
 
 
 def split(step: edits.Split, documents: Documents, context: Context) -> Documents:
     """Split each document into several."""
     result: Documents = []
+    losses = Losses()
     for document in documents:
         count = len(document.pages)
         every = step.every or count
@@ -64,7 +72,8 @@ def split(step: edits.Split, documents: Documents, context: Context) -> Document
             raise LimitExceeded(message)
         if trees.names(document.pdf, "/EmbeddedFiles"):
             context.warn("The files inside the PDF are not in its parts: attach them where they belong.")
-        result += [assemble([Part(document, indices)], context, attachments=False) for indices in wanted]
+        result += [assemble([Part(document, indices)], losses, attachments=False) for indices in wanted]
+    losses.report(context)
     return result
 
 

@@ -10,7 +10,10 @@ from pikepdf import Stream
 _MAX_XMP = 4 << 20
 _UA = "{http://www.aiim.org/pdfua/ns/id/}"
 _A = "{http://www.aiim.org/pdfa/ns/id/}"
-_CLAIMS = (f"{_A}part", f"{_A}conformance", f"{_A}rev", f"{_UA}part", f"{_UA}rev")
+_CLAIMS = (
+    *(f"{_A}part", f"{_A}conformance", f"{_A}rev", f"{_UA}part", f"{_UA}rev"),
+    "{http://www.npes.org/pdfx/ns/id/}GTS_PDFXVersion",
+)
 
 
 def has_xmp(pdf: pikepdf.Pdf) -> bool:
@@ -43,4 +46,20 @@ def drop(pdf: pikepdf.Pdf) -> bool:
         for claim in _CLAIMS:
             if claim in found:
                 del found[claim]
+    return True
+
+
+def copy_metadata(source: pikepdf.Pdf, target: pikepdf.Pdf) -> bool:
+    """Copy XMP metadata without its claims; returns whether the target has all of it, which malformed XML prevents."""
+    if "/Metadata" not in source.Root:
+        return True
+    if not has_xmp(source):
+        return False
+    target.Root.Metadata = target.copy_foreign(source.Root.Metadata)
+    try:
+        target.open_metadata(strict=True)
+    except Exception:  # noqa: BLE001 -- malformed XML raises exceptions of many types
+        del target.Root.Metadata
+        return False
+    drop(target)
     return True

@@ -66,6 +66,7 @@ class Item:
         uri: a link to the web, or None.
         closed: whether its children are collapsed.
         children: the entries below.
+        node: the entry itself.
     """
 
     title: str
@@ -73,6 +74,7 @@ class Item:
     uri: str | None = None
     closed: bool = False
     children: list[Item] = field(default_factory=list)
+    node: Any = field(default=None, compare=False, repr=False)
 
 
 def outline(pdf: pikepdf.Pdf, limit: int = _MAX_NODES) -> list[Item]:
@@ -104,7 +106,16 @@ def _item(node: Object) -> Item:
         elif action.get("/S") == Name.URI:
             uri = text(action.get("/URI"))
     count: Any = node.get("/Count")
-    return Item(text(node.get("/Title")) or "", target, uri, closed=isinstance(count, int) and count < 0)
+    closed = isinstance(count, int) and count < 0
+    return Item(text(node.get("/Title")) or "", target, uri, closed=closed, node=node)
+
+
+def page_annotations(page: pikepdf.Page) -> Iterator[Any]:
+    """The annotations of a page that are dictionaries."""
+    listed: Any = page.obj.get("/Annots")
+    for index in range(min(len(listed), _MAX_ENTRIES)) if isinstance(listed, Array) else ():
+        if isinstance(one := listed[index], Dictionary):
+            yield one
 
 
 def destination(pdf: pikepdf.Pdf, target: Any, named: Mapping[bytes, Any]) -> Array | None:

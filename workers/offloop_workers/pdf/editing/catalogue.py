@@ -1,0 +1,90 @@
+"""Catalogue of a new document: metadata, viewer settings and other entries that hold for whole documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import pikepdf
+from pikepdf import Array, Dictionary, Name, String
+
+from offloop_workers.pdf.editing.document import Document, copied
+from offloop_workers.pdf.editing.losses import Losses
+from offloop_workers.pdf.reading import claims, trees
+
+_KEPT_FROM_FIRST = ("/ViewerPreferences", "/PageLayout", "/PageMode")
+_KEPT = frozenset(
+    {
+        *("/Type", "/Pages", "/Names", "/Dests", "/Outlines", "/PageLabels", "/OCProperties", "/AcroForm", "/Lang"),
+        *("/Metadata", "/StructTreeRoot", "/MarkInfo", "/Version", "/Extensions", "/AF", "/NeedsRendering"),
+        *_KEPT_FROM_FIRST,
+    }
+)
+_KEPT_NAMES = frozenset({"/Dests", "/EmbeddedFiles", "/JavaScript"})
+_LOST: Mapping[str, str] = MappingProxyType(
+    {
+        "/OpenAction": "its action at opening",
+        "/AA": "its actions at saving, printing and closing",
+        "/Threads": "its article threads",
+        "/URI": "its base address, which relative links need",
+        "/OutputIntents": "its output intents (colour profiles for print)",
+        "/Collection": "its portfolio view",
+        "/Perms": "its usage rights and certification",
+        "/DSS": "the certificates of its signatures",
+        "/PieceInfo": "private data of its program",
+        "/DPartRoot": "its document parts",
+    }
+)
+_OF_ONE = ("/URI", "/OutputIntents")
+"""Entries that are kept where all pages come from one document."""
+
+
+def copy_entries(documents: Sequence[Document], result: pikepdf.Pdf, losses: Losses) -> None:
+    """Copy what the first document, or all of them, say about the whole; note what is lost."""
+    first = documents[0].pdf
+    for key, value in first.docinfo.items():
+        if isinstance(value, String) and not key.startswith("/GTS_"):  # claims of PDF/X
+            result.docinfo[key] = value
+    if not claims.copy_metadata(first, result):
+        losses.of(documents[0].title).entries["its XMP metadata, which is damaged"] = None
+    _copy_settings(first, result)
+    for key in _OF_ONE if len(documents) == 1 else ():
+        entry: Any = first.Root.get(key)
+        if isinstance(entry, (Array, Dictionary)):
+            result.Root[key] = copied(result, first, entry)
+    languages = {trees.text(document.pdf.Root.get("/Lang")) for document in documents}
+    if len(languages) == 1 and (language := languages.pop()):
+        result.Root.Lang = String(language)
+    for document in documents:
+        _note_losses(document, result, losses, is_first=document is documents[0])
+
+
+def _copy_settings(first: pikepdf.Pdf, result: pikepdf.Pdf) -> None:
+    for key in _KEPT_FROM_FIRST:
+        entry: Any = first.Root.get(key)
+        if isinstance(entry, Name):
+            result.Root[key] = entry
+        elif isinstance(entry, Dictionary):
+            result.Root[key] = Dictionary({one: item for one, item in entry.items() if isinstance(item, (bool, Name))})
+
+
+def _note_losses(document: Document, result: pikepdf.Pdf, losses: Losses, *, is_first: bool) -> None:
+    root, loss = document.pdf.Root, losses.of(document.title)
+    kept = _KEPT | set(result.Root.keys()) if is_first else _KEPT
+    names = root.get("/Names")
+    keys = [key for key in root.keys() if key not in kept]  # noqa: SIM118 -- not a dict
+    keys += [key for key in names.keys() if key not in _KEPT_NAMES] if isinstance(names, Dictionary) else []  # noqa: SIM118 -- not a dict
+    loss.entries |= dict.fromkeys(_LOST.get(key, f"its entry {key[1:41]}") for key in keys)
+    form = root.get("/AcroForm")
+    if isinstance(form, Dictionary) and "/XFA" in form:
+        loss.entries["its XFA form, of which the plain fields stay"] = None
+    loss.described = not is_first and bool(_described(document.pdf) - _described(result))
+    loss.scripts = bool(trees.names(document.pdf, "/JavaScript"))
+    loss.tagged = "/StructTreeRoot" in root
+    loss.claims |= dict.fromkeys(claims.of(document.pdf))
+
+
+def _described(pdf: pikepdf.Pdf) -> set[tuple[str, str]]:
+    found = {(key, trees.text(pdf.docinfo.get(key))) for key in ("/Author", "/Subject", "/Keywords")}
+    return {(key, text) for key, text in found if text}
