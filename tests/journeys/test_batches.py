@@ -69,6 +69,15 @@ async def test_failed_items_do_not_stop_the_others_and_are_identified(stack: Sta
         assert [(job["kind"], job["output"]["succeeded"]) for job in listed] == [("run_batch", 2)]
 
 
+async def test_the_text_names_the_items_that_have_warnings(stack: Stack) -> None:
+    async with stack.client() as caller:
+        items = [{"markdown": f"# {number}", "css": "p { colour: red }"} for number in range(12)]
+        answer = await caller.call("run_batch", kind="render_pdf", items=items, wait_seconds=40)
+        assert counted(answer) == (12, 0, 0)
+        assert "Item 0 has warnings: " in answer.text
+        assert "So have 2 more: see warnings of the structured items." in answer.text
+
+
 async def test_files_of_items_are_in_the_answer_and_common_arguments_are_sent_once(stack: Stack) -> None:
     async with stack.client() as caller:
         items = [{"text": "one"}, {"text": "two", "name": "other.txt"}]

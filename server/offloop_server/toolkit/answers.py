@@ -21,6 +21,8 @@ POLL_MS: Final = 2000
 """Interval for clients that cannot long-poll."""
 _MAX_OUTPUT: Final = 1000
 """Characters of an output in the text: hosts cut long texts, and the structure has all of it."""
+_MAX_WARNINGS: Final = 5
+"""Warnings in the text."""
 
 
 class ProgressAnswer(Model):
@@ -173,7 +175,7 @@ def next_step(job: JobAnswer[Any]) -> str:
             if files:
                 parts.append(f"Files until {job.expires_at}: {files}.")
             if job.warnings:
-                parts.append(f"Warnings: {' '.join(job.warnings[:5])}")
+                parts.append(f"Warnings: {warnings_text(job.warnings)}")
             return " ".join(parts)
         case State.CANCELLED:
             return f"{name} was cancelled; call the tool again to start over."
@@ -193,6 +195,12 @@ def artifact_answer(artifact: Artifact, links: Links) -> ArtifactAnswer:
         download_url=links.download(artifact),
         expires_at=timestamp(artifact.expires),
     )
+
+
+def warnings_text(warnings: Sequence[str]) -> str:
+    """The first warnings, and how many more there are: the structure has all of them."""
+    more = len(warnings) - _MAX_WARNINGS
+    return " ".join([*warnings[:_MAX_WARNINGS], *([f"(and {more} more in warnings)"] if more > 0 else [])])
 
 
 def _output_text(output: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from offloop_server.toolkit.answers import (
     describe,
     next_step,
     text_result,
+    warnings_text,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from offloop.redis import RedisClient
 
 _MAX_NAMED: Final = 10
-"""Failures and files that the text names; all are in the structure."""
+"""Failures, files and warnings that the text names; all are in the structure."""
 _MAX_ERROR: Final = 500
 """Characters of one failure in the text."""
 
@@ -90,7 +91,7 @@ async def batch_answer(
     if page:
         output = _output(page, links)
         job = job.model_copy(update={"output": output.model_dump(mode="json")})
-        lines = [_summary(job, page), *_failures(output), *_files(output), *_more(job, output)]
+        lines = [_summary(job, page), *_failures(output), *_files(output), *_warnings(output), *_more(job, output)]
     return text_result("\n".join([*lines, *notes]), job, is_error=record.state is State.FAILED)
 
 
@@ -159,6 +160,13 @@ def _files(output: BatchOutput) -> list[str]:
         for index, file in files[:_MAX_NAMED]
     ]
     return [*lines, "The other files are in the structured items."] if len(files) > _MAX_NAMED else lines
+
+
+def _warnings(output: BatchOutput) -> list[str]:
+    warned = [item for item in output.items if item.warnings]
+    lines = [f"Item {item.index} has warnings: {warnings_text(item.warnings)}" for item in warned[:_MAX_NAMED]]
+    more = len(warned) - _MAX_NAMED
+    return [*lines, f"So have {more} more: see warnings of the structured items."] if more > 0 else lines
 
 
 def _more(job: JobAnswer[Any], output: BatchOutput) -> list[str]:

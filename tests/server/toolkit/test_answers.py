@@ -76,6 +76,14 @@ def test_a_completed_job_links_its_files_and_names_its_warnings() -> None:
     assert "blob" not in str(result.structured_content)
 
 
+def test_warnings_beyond_the_first_five_are_counted_in_the_text() -> None:
+    warned = replace(COMPLETED, outcome=Done({}, (), tuple(f"warning {number}." for number in range(8))))
+    result = answer(warned, links)
+    assert _text(result).endswith("warning 4. (and 3 more in warnings)")
+    assert result.structured_content is not None
+    assert len(result.structured_content["warnings"]) == 8
+
+
 def test_the_answer_of_a_failed_job_has_its_reason_and_whether_to_retry() -> None:
     assert _text(answer(FAILED, links)).endswith("failed: send less The same call may succeed later.")
     final = replace(FAILED, outcome=Failed(JobError("never")))
