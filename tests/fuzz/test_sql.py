@@ -19,7 +19,8 @@ from offloop.errors import BadInput, OffloopError
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.export import exported
 from offloop_server.io.results.rows import Rows, rendered
-from offloop_server.io.sql.driver import Query, quoted, with_bytes
+from offloop_server.io.sql.driver import Query, quoted
+from offloop_server.io.sql.parameters import with_bytes
 from offloop_server.io.sql.sqlite.reader import Reader, fetch
 from support.fuzzing import check_refusal, costly
 

@@ -33,9 +33,11 @@ class Postgres:
 
     Attributes:
         folder: where its socket is.
+        binaries: its programs.
     """
 
     folder: Path
+    binaries: Path
 
     def url(self, user: str = READER, database: str = "postgres") -> str:
         """URL of a database with a role."""
@@ -83,7 +85,7 @@ def postgres() -> Iterator[Postgres]:
             server = subprocess.Popen[bytes]([*command, "-c", "max_connections=40"], stdout=log, stderr=log, **options)
         try:
             _await_socket(folder, server)
-            yield Postgres(folder)
+            yield Postgres(folder, binaries)
         finally:
             server.send_signal(signal.SIGINT)  # fast shutdown
             try:

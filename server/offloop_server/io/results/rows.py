@@ -33,6 +33,7 @@ class Rows:
         self.rows: list[list[Any]] = []
         self.truncated_by: Limit | None = None
         self.cut = 0
+        self.notes: list[str] = []
         self.max_rows = max_rows
         self.max_bytes = max_bytes
         self._max_cell = max_cell
@@ -61,12 +62,18 @@ class Rows:
         """Rows still to fetch: one more than fit, which shows whether there are more."""
         return 0 if self.truncated_by else self.max_rows - self.count + 1
 
-    def add(self, rows: Iterable[Sequence[Any]]) -> bool:
-        """Add rows; returns whether more can be added."""
+    def add(self, rows: Iterable[Sequence[Any]], *, ready: bool = False) -> bool:
+        """Add rows; returns whether more can be added.
+
+        Args:
+            rows: their values.
+            ready: lists and objects are JSON values already, such as those of `from_json`.
+        """
+        render = self._shortened if ready else self._rendered
         for row in rows:
             if self._full():
                 return False
-            cells = [self._rendered(value) for value in row]
+            cells = [render(value) for value in row]
             if not self._fits(sum(map(weight, cells))):
                 return False
             self.rows.append(cells)
@@ -124,7 +131,12 @@ class Rows:
         self.cut += 1
         return f"{text[: self._max_cell]}… ({len(text) - self._max_cell} more characters)"
 
+    def _shortened(self, value: Any) -> Any:
+        return value if type(value) in _READY else self._rendered(value)
+
     def _rendered(self, value: Any) -> Any:
+        if type(value) is str and value.isascii() and (self._max_cell is None or len(value) <= self._max_cell):
+            return value
         cell = rendered(value)
         if self._max_cell is None:
             return cell
@@ -136,6 +148,10 @@ class Rows:
         return cell
 
 
+_SMALL: Final = frozenset({int, float, bool, type(None)})
+_READY: Final = frozenset({type(None), bool, list, dict})
+
+
 def rendered(value: Any, depth: int = 0) -> Any:
     """A database value as a JSON value, without loss.
 
@@ -144,11 +160,6 @@ def rendered(value: Any, depth: int = 0) -> Any:
     """
     render = _RENDERERS.get(type(value)) or _inherited_renderer(type(value))
     return render(value, depth)
-
-
-def add_renderer(kind: type, render: Callable[[Any, int], Any]) -> None:
-    """Render values of another type; a driver calls it for the types of its library."""
-    _RENDERERS[kind] = render
 
 
 def from_json(text: str) -> Any:
@@ -185,7 +196,7 @@ def _items(value: Iterable[Any], depth: int) -> list[Any]:
     return [_inner(item, depth) for item in value]
 
 
-def rendered_object(value: Any, depth: int) -> dict[str, Any]:
+def _object(value: Any, depth: int) -> dict[str, Any]:
     """A mapping as a JSON object."""
     return {_text(str(name)): _inner(item, depth) for name, item in value.items()}
 
@@ -205,7 +216,7 @@ _RENDERERS: Final[dict[type, Callable[[Any, int], Any]]] = {
     float: _float,
     **dict.fromkeys((bytes, bytearray, memoryview), _base64),
     **dict.fromkeys((list, tuple, set, frozenset), _items),
-    dict: rendered_object,
+    dict: _object,
     **dict.fromkeys((date, time), _iso),
 }
 
@@ -221,6 +232,8 @@ def _size(value: str | bytes) -> int:
 
 def weight(value: Any) -> int:
     """Bytes that are counted for a rendered value."""
+    if type(value) in _SMALL:
+        return CELL_BYTES
     if isinstance(value, str):
         return len(value) + CELL_BYTES
     if isinstance(value, dict):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from offloop_server.io.results.answers import Name, ResultArguments
-from offloop_server.io.sql.driver import Parameters
+from offloop_server.io.sql.parameters import Parameters
 
 MAX_SQL = 100_000
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from offloop.errors import BadInput, Busy, LimitExceeded, Unavailable
 from offloop_server.io.catalogue import Dialect, Shape, Table
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.rows import Rows
-
-Parameters = list[Any] | dict[str, Any]
+from offloop_server.io.sql.parameters import Parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,24 +128,3 @@ def row_too_large(limit: int, part: str) -> LimitExceeded:
         f"as {part}."
     )
     return LimitExceeded(message)
-
-
-def with_bytes(parameters: Parameters) -> Parameters:
-    """The parameters with ``{"base64": …}``, the JSON form of bytes, decoded.
-
-    Raises:
-        BadInput: one does not decode.
-    """
-    if isinstance(parameters, dict):
-        return {name: _bytes(value) for name, value in parameters.items()}
-    return [_bytes(value) for value in parameters]
-
-
-def _bytes(value: Any) -> Any:
-    if not (isinstance(value, dict) and set(value) == {"base64"} and isinstance(value["base64"], str)):
-        return value
-    try:
-        return base64.b64decode(value["base64"], validate=True)
-    except ValueError:  # of another character than ASCII, too
-        message = "A parameter {base64: …} does not decode: encode the bytes again."
-        raise BadInput(message) from None

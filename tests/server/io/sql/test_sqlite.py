@@ -317,11 +317,11 @@ async def test_large_rows_are_not_read_ahead(threads: SQLiteThreads, path: Path)
     made = 0
 
     class Counted(Rows):
-        def add(self, rows: Iterable[Sequence[Any]]) -> bool:
+        def add(self, rows: Iterable[Sequence[Any]], *, ready: bool = False) -> bool:
             nonlocal made
             rows = list(rows)
             made = max(made, len(rows))
-            return super().add(rows)
+            return super().add(rows, ready=ready)
 
     rows = Counted(100, 65_536, 16_384)
     await SQLite(str(path), threads).run(Query(COUNT.format("zeroblob(8000000)")), rows, Deadline(20))

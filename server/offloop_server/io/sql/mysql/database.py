@@ -16,12 +16,13 @@ from offloop.errors import BadInput, OffloopError
 from offloop_server.io.catalogue import MAX_TABLES, Dialect, Shape, Table, no_table
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.rows import Rows
-from offloop_server.io.sql.driver import Query, locked, no_answer, no_rows, quoted, row_too_large, with_bytes
+from offloop_server.io.sql.driver import Query, locked, no_answer, no_rows, quoted, row_too_large
 from offloop_server.io.sql.mysql import catalogue
 from offloop_server.io.sql.mysql.address import Address
 from offloop_server.io.sql.mysql.binary import Field, row_of
 from offloop_server.io.sql.mysql.pool import ConnectionPool
 from offloop_server.io.sql.mysql.session import MAX_FETCH, AnswerTooLargeError, Session, Statement
+from offloop_server.io.sql.parameters import with_bytes, wrong_count
 
 _GRACE: Final = 0.5
 """Seconds that the server gets to stop a statement itself, with a better message."""
@@ -98,10 +99,7 @@ class MySQL:
         async with self._reading(deadline, into.missing) as session:
             statement = await self._prepared(session, query)
             if len(parameters) != statement.parameters:
-                message = (
-                    f"The statement expects {statement.parameters} parameters (?), and {len(parameters)} were sent."
-                )
-                raise BadInput(message)
+                raise wrong_count(statement.parameters, len(parameters), "?")
             fields = await session.execute(statement, parameters)
             into.begin([one.name for one in fields], [one.type for one in fields])
             await _fetch(session, fields, into)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from offloop_server.io.catalogue import Column, Key, Shape, Table
+from offloop_server.io.sql.postgres.session import Session
+from offloop_server.io.sql.postgres.types import Types
 
 _KINDS: Final = """
 CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
@@ -77,11 +79,11 @@ The first and the third are checked for `session_user`: a statement can return t
 """
 
 
-async def shape(connection: Any, name: str, schema: str | None) -> Shape | None:
+async def shape(session: Session, types: Types, name: str, schema: str | None) -> Shape | None:
     """Describe a table; ``None`` if there is no readable table of that name."""
-    found = await connection.fetchrow(_TABLE, name, schema)
-    if found is None:
+    found = await session.read(types, _TABLE, name, schema)
+    if not found:
         return None
-    *described, number = found
-    columns = [Column(*column) for column in await connection.fetch(_COLUMNS, number)]
-    return Shape(Table(*described), columns, [Key(*key) for key in await connection.fetch(_KEYS, number)])
+    *described, number = found[0]
+    columns = [Column(*column) for column in await session.read(types, _COLUMNS, number)]
+    return Shape(Table(*described), columns, [Key(*key) for key in await session.read(types, _KEYS, number)])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -14,10 +16,12 @@ from offloop.errors import BadInput, OffloopError
 from offloop_server.io.catalogue import MAX_TABLES, Dialect, Shape, Table, no_table
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.rows import Rows
-from offloop_server.io.sql.driver import Query, locked, no_answer, no_rows, quoted, row_too_large, with_bytes
+from offloop_server.io.sql.driver import Query, locked, no_answer, no_rows, quoted, row_too_large
+from offloop_server.io.sql.parameters import check_text, unfit, wrong_count
 from offloop_server.io.sql.postgres import catalogue
 from offloop_server.io.sql.postgres.pool import ConnectionPool
-from offloop_server.io.sql.postgres.session import INVALID_STATE, MAX_FETCH, Session
+from offloop_server.io.sql.postgres.session import INVALID_STATE, MAX_FETCH, Session, decoded
+from offloop_server.io.sql.postgres.types import Type, Types, Unfit
 
 _GRACE: Final = 0.5
 """Seconds that the server gets to stop a statement itself, with a better message."""
@@ -27,7 +31,10 @@ _GROWTH: Final = 8
 _MANY_BYTES: Final = 512 << 10
 """Batches above this size are rendered in a thread."""
 
+_OF_PARAMETER: Final = re.compile(r"portal.{0,100} parameter \$(\d{1,5})")
+"""Part of an error's context, where the server could not read a parameter."""
 _LOCKED: Final = ("55P03", "40P01")
+_NO_OPERATOR: Final = "42883"
 _CANCELLED: Final = "57014"
 _GONE: Final = ("08", "53", "57P", "58", "28", "3D")
 """SQLSTATE prefixes that do not concern the statement: connection, resources, shutdown, login, unknown database."""
@@ -48,6 +55,7 @@ class PostgreSQL:
     def __init__(self, name: str, url: str) -> None:
         self._name = name
         self.pool = ConnectionPool(name, url)
+        self._types = Types()
 
     async def close(self) -> None:
         await self.pool.close()
@@ -60,18 +68,17 @@ class PostgreSQL:
 
     async def tables(self, deadline: Deadline) -> list[Table]:
         async with self._reading(deadline) as session:
-            return [Table(*row) for row in await session.fetch(catalogue.TABLES, MAX_TABLES)]
+            return [Table(*row) for row in await session.read(self._types, catalogue.TABLES, MAX_TABLES)]
 
     async def shape(self, name: str, schema: str | None, deadline: Deadline) -> Shape:
         async with self._reading(deadline) as session:
-            found = await catalogue.shape(session, name, schema)
+            found = await catalogue.shape(session, self._types, name, schema)
         if found is None:
             raise no_table(name)
         return found
 
     async def run(self, query: Query, into: Rows, deadline: Deadline) -> None:
-        parameters = with_bytes(query.parameters)
-        if isinstance(parameters, dict):
+        if isinstance(query.parameters, dict):
             message = "PostgreSQL's parameters have numbers: write $1, $2, … in the statement and send a list."
             raise BadInput(message)
         async with self._reading(deadline) as session:
@@ -79,8 +86,16 @@ class PostgreSQL:
             attributes = statement.get_attributes()
             if not attributes:  # a statement without columns writes, sets, locks or calls
                 raise no_rows(self.dialect)
-            into.begin([one.name for one in attributes], [_type_name(one.type) for one in attributes])
-            await _fetch(session, await statement.cursor(*parameters), into)
+            wanted = await session.typed([one.oid for one in statement.get_parameters()], self._types)
+            values = _texts(wanted, query.parameters)
+            columns = await session.typed([one.type.oid for one in attributes], self._types)
+            into.begin([one.name for one in attributes], [one.name for one in columns])
+            try:
+                await _fetch(session, await statement.cursor(*values), columns, into)
+            except asyncpg.DataError as error:
+                raise _explained_value(error, wanted, query.parameters) from None
+            finally:
+                into.notes += session.notices
 
     @asynccontextmanager
     async def _reading(self, deadline: Deadline) -> AsyncIterator[Session]:
@@ -115,27 +130,60 @@ class PostgreSQL:
         return BadInput(f"PostgreSQL refuses the statement: {_reason(error, state)}")
 
 
-async def _fetch(session: Session, cursor: Any, into: Rows) -> None:
+async def _fetch(session: Session, cursor: Any, columns: Sequence[Type], into: Rows) -> None:
     """Read in batches; the size of the rows decides how many are in the next batch."""
+    decoders = [column.decode for column in columns]
     count = 1
     while into.missing:
         session.meter.reset()
         limit = min(count, into.missing)
         rows = await cursor.fetch(limit)
         size = session.meter.received
-        more = await asyncio.to_thread(into.add, rows) if size > _MANY_BYTES else into.add(rows)
+        values = (decoded(decoders, row) for row in rows)  # made while they are added, perhaps in a thread
+        add = partial(into.add, values, ready=True)
+        more = await asyncio.to_thread(add) if size > _MANY_BYTES else add()
         if not more or len(rows) < limit:
             return
         count = max(1, min(_BATCH_ROWS, count * _GROWTH, _BATCH_BYTES * len(rows) // max(1, size)))
+
+
+def _texts(wanted: Sequence[Type], given: Sequence[Any]) -> list[str | None]:
+    """The parameters as the server reads them.
+
+    Raises:
+        BadInput: there are too few or too many, or one has a form that its type does not have.
+    """
+    if len(given) != len(wanted):
+        raise wrong_count(len(wanted), len(given), "$1, $2, …")
+    texts: list[str | None] = []
+    for number, (kind, value) in enumerate(zip(wanted, given, strict=True), 1):
+        try:
+            texts.append(kind.text(value))
+            check_text(number, texts[-1])
+        except Unfit as error:
+            raise unfit(number, value, _form(kind), str(error)) from None
+    return texts
+
+
+def _explained_value(error: asyncpg.DataError, wanted: Sequence[Type], given: Sequence[Any]) -> BadInput:
+    """The error with the number of the parameter that the server could not read, if it was one."""
+    found = _OF_PARAMETER.search(getattr(error, "context", None) or "")
+    if found is None or int(found[1]) > len(wanted):
+        return BadInput(f"PostgreSQL refuses the statement: {_reason(error, error.sqlstate)}")
+    number = int(found[1])
+    return unfit(number, given[number - 1], _form(wanted[number - 1]), _reason(error, ""))
+
+
+def _form(kind: Type) -> str:
+    hint = ", and in where one more list around it, since a list there means any of its values" if kind.element else ""
+    return f"{kind.name}, such as {kind.example()}{hint}"
 
 
 def _reason(error: Exception, state: str) -> str:
     lines = str(getattr(error, "message", None) or error).splitlines() or ["it gives no reason"]
     first_line = lines[0][:300].rstrip(".")
     hints = [str(getattr(error, name, None) or "")[:200].rstrip(".") for name in ("detail", "hint")]
+    if state == _NO_OPERATOR and " = unknown" in first_line:
+        hints = ["The type has no =; compare texts instead: column::text = $1"]
     text = ". ".join(filter(None, [first_line, *hints]))
     return f"{text} ({state})." if state else f"{text}."
-
-
-def _type_name(kind: Any) -> str:
-    return f"{kind.name.removesuffix('[]')}[]" if kind.kind == "array" else str(kind.name)

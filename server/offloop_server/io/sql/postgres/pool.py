@@ -111,6 +111,7 @@ class ConnectionPool:
         session: Session = proxy._con  # noqa: SLF001 -- the proxy hides the attributes of our subclass
         try:
             session.meter.reset()
+            session.notices.clear()
             yield session
         finally:
             # Shielded: a cancelled call must not leave a query running or a connection checked out.
@@ -159,7 +160,7 @@ class ConnectionPool:
     async def _check_role(self, pool: asyncpg.Pool) -> None:
         """Refuse a role that reaches the host; warn of one that can write or does not isolate callers."""
         async with pool.acquire() as session:
-            reaches, writes, shares = await session.fetchrow(catalogue.RIGHTS)
+            reaches, writes, shares = (flag == "t" for flag in await session.fetchrow(catalogue.RIGHTS))
         if reaches:  # no transaction keeps it from the host's files, and it can restore the rights it gives up
             log.warning("role of a database connection has too many rights", connection=self._name)
             raise Unavailable(_TOO_MIGHTY.format(self._name, self._name.upper()), retryable=False)
@@ -193,6 +194,8 @@ async def _begin(session: Session, deadline: Deadline) -> None:
         "BEGIN READ ONLY;"
         f"SET LOCAL statement_timeout = {max(1, int(deadline.left * 1000))};"
         f"SET LOCAL lock_timeout = {int(min(_LOCK_SECONDS, deadline.seconds) * 1000)};"
+        # Floats with all their digits, and bytes in the form that is told from text, whatever the role's settings.
+        "SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex';"
         f"SET LOCAL idle_in_transaction_session_timeout = {int((deadline.left + _CLEANUP_SECONDS) * 1000)};"
         # Takes a snapshot: afterwards the transaction cannot be changed to READ WRITE.
         "SELECT 1"

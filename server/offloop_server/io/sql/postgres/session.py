@@ -1,25 +1,29 @@
-"""PostgreSQL session: values as text where JSON has no type, and a bound on the bytes of one answer."""
+"""PostgreSQL session: values as text, messages of the server, and a bound on the bytes of one answer."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any, Final
 
 import asyncpg
+from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP
 
-from offloop_server.io.results.rows import add_renderer, from_json, rendered, rendered_object
+from offloop_server.io.sql.postgres.arrays import Decode
+from offloop_server.io.sql.postgres.types import LOOKUP, Type, Types
 
 MAX_FETCH: Final = 4 << 20
 """Bytes of one answer of the server; also the limit of one row, which arrives in one message."""
 CONNECT_SECONDS: Final = 10.0
 
-_AS_TEXT: Final = (
-    *("date", "time", "timetz", "timestamp", "timestamptz", "interval", "numeric", "money", "uuid", "xml"),
-    *("inet", "cidr", "macaddr", "macaddr8", "bit", "varbit", "tsvector", "tsquery"),
-    *("point", "line", "lseg", "box", "path", "polygon", "circle"),
-)
-"""Types read in the server's text form: no date is out of range, and no decimal loses a digit."""
+MAX_NOTICES: Final = 20
+MAX_NOTICE: Final = 300
+"""Characters of one notice."""
+_TEXT: Final = 25
+"""Number of the type text."""
+_NAMED: Final = SimpleNamespace(name="none")
+"""Stands for the statement of an introspection: one with a name has not replaced the statement being prepared."""
 
 INVALID_STATE: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 """Errors of asyncpg itself; the second when a connection's last message has been read, but not yet its end of file."""
@@ -68,40 +72,65 @@ class Meter(asyncio.Protocol):
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    """A connection that is reset completely before its next use."""
+    """A connection whose values travel as text, and which is reset completely before its next use.
+
+    Attributes:
+        meter: counts the bytes of an answer.
+        notices: messages of the server beside an answer, such as those of RAISE NOTICE; the first `MAX_NOTICES`.
+    """
 
     meter: Meter
+    notices: list[str]
 
     def get_reset_query(self) -> str:
         """Statement sent between two uses: also ends locks, temporary tables, LISTEN and sequence state."""
         return "DISCARD ALL"
 
+    async def typed(self, oids: Iterable[int], types: Types) -> list[Type]:
+        """The types of these numbers."""
+        oids = list(oids)
+        missing = types.missing(oids)
+        return types.known(oids, [tuple(row) for row in await self.fetch(LOOKUP, missing)] if missing else ())
+
+    async def read(self, types: Types, sql: str, *values: Any) -> list[list[Any]]:
+        """The rows of a query of our own."""
+        statement = await self.prepare(sql)
+        columns = await self.typed([one.type.oid for one in statement.get_attributes()], types)
+        wanted = await self.typed([one.oid for one in statement.get_parameters()], types)
+        given = [kind.text(value) for kind, value in zip(wanted, values, strict=True)]
+        decoders = [column.decode for column in columns]
+        return [decoded(decoders, row) for row in await statement.fetch(*given)]
+
+    async def _introspect_types(self, typeoids: Iterable[int], _timeout: float | None) -> tuple[list[Any], Any]:
+        """Take the values of further types as text, too; asyncpg would load their parts to read the binary form."""
+        self.take_text(typeoids)
+        return [], _NAMED
+
+    def take_text(self, oids: Iterable[int]) -> None:
+        """Have the values of these types sent as text, in both directions."""
+        settings = self._protocol.get_settings()
+        for oid in oids:
+            settings.set_builtin_type_codec(oid, f"type {oid}", "pg_catalog", "scalar", _TEXT, "text")
+
+    def _process_log_message(self, fields: dict[str, Any], _last_query: str) -> None:
+        if len(self.notices) < MAX_NOTICES:
+            text = " ".join(str(fields.get("M", "")).split())
+            self.notices.append(f"{fields.get('S', 'NOTICE')}: {text[:MAX_NOTICE]}{'…' * (len(text) > MAX_NOTICE)}")
+        elif len(self.notices) == MAX_NOTICES:
+            self.notices.append("There were more messages.")
+
+
+def decoded(decoders: Sequence[Decode | None], row: Iterable[str | None]) -> list[Any]:
+    """The values of a row."""
+    return [
+        text if text is None or decode is None else decode(text) for decode, text in zip(decoders, row, strict=True)
+    ]
+
 
 async def connect(url: str, **options: Any) -> Session:
-    """Open a connection with a `Meter` and our codecs."""
+    """Open a connection with a `Meter`."""
     session: Session = await asyncpg.connect(url, timeout=CONNECT_SECONDS, **options)
-    try:
-        session.meter = Meter(session._transport, session._protocol)  # noqa: SLF001 -- asyncpg has no hook between transport and protocol
-        for name in _AS_TEXT:
-            await session.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=str, format="text")
-        for name in ("json", "jsonb"):
-            await session.set_type_codec(name, schema="pg_catalog", encoder=_to_json, decoder=from_json, format="text")
-    except BaseException:
-        session.terminate()
-        raise
+    session.notices = []
+    session.meter = Meter(session._transport, session._protocol)  # noqa: SLF001 -- asyncpg has no hook between transport and protocol
+    session.take_text(BUILTIN_TYPE_OID_MAP)
     return session
-
-
-def _to_json(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _range(value: asyncpg.Range, _depth: int) -> str:
-    if value.isempty:
-        return "empty"
-    low, high = ("" if end is None else str(rendered(end)) for end in (value.lower, value.upper))
-    return f"{'[' if value.lower_inc else '('}{low},{high}{']' if value.upper_inc else ')'}"
-
-
-add_renderer(asyncpg.Range, _range)
-add_renderer(asyncpg.Record, rendered_object)

@@ -13,7 +13,8 @@ from offloop.errors import BadInput, LimitExceeded, OffloopError, Unavailable
 from offloop_server.io.catalogue import Dialect
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.rows import Rows
-from offloop_server.io.sql.driver import Query, locked, no_rows, with_bytes
+from offloop_server.io.sql.driver import Query, locked, no_rows
+from offloop_server.io.sql.parameters import with_bytes
 from offloop_server.io.sql.sqlite.guard import MAX_VALUE, Guarded, guard
 
 ResultT = TypeVar("ResultT")

@@ -153,7 +153,7 @@ async def test_parameters_are_taken_as_json_has_them(database: MySQL) -> None:
     for value in (2**64, -(2**63) - 1, [1], {"a": 1}, float("nan"), float("inf"), "\ud800"):
         with pytest.raises(BadInput, match="Parameter 1"):
             await read(database, "SELECT ?", value)
-    with pytest.raises(BadInput, match="expects 1 parameters"):
+    with pytest.raises(BadInput, match="expects 1 parameter "):
         await read(database, "SELECT ?")
     connection = (await read(database, "SELECT connection_id()")).rows
     with pytest.raises(BadInput, match="half a character"):

@@ -211,7 +211,7 @@ async def test_values_of_all_types_are_rendered_without_loss(database: PostgreSQ
         "ARRAY['2026-01-01'::date]": ["2026-01-01"],
         "ARRAY[1.50]::numeric[]": ["1.50"],
         "'5b0f3a2e-0000-4000-8000-000000000001'::uuid": "5b0f3a2e-0000-4000-8000-000000000001",
-        "ROW(1, 'x')": {"f1": 1, "f2": "x"},
+        "ROW(1, 'x')": "(1,x)",
         "'[1,5)'::int4range": "[1,5)",
         "'1 day 2 hours'::interval": "1 day 02:00:00",
         "true": True,
@@ -223,9 +223,7 @@ async def test_values_of_all_types_are_rendered_without_loss(database: PostgreSQ
         "'a b'::tsvector": "'a' 'b'",
     }
     rows = await read(database, "SELECT " + ", ".join(values))
-    found = [[1, "x"] if value == [1, "x"] else value for value in rows.rows[0]]
-    expected = [[1, "x"] if value == {"f1": 1, "f2": "x"} else value for value in values.values()]
-    assert found == expected
+    assert dict(zip(values, rows.rows[0], strict=True)) == values
     assert rows.types[:2] == ["date", "timestamp"]
     assert "int4[]" in rows.types
 
@@ -239,10 +237,8 @@ async def test_parameters_are_taken_as_json_has_them(database: PostgreSQL) -> No
     assert rows.rows == [["2026-02-01", "2.50", "5b0f3a2e-0000-4000-8000-000000000001", [1, 2], 1, True, None]]
     with pytest.raises(BadInput, match=r"write \$1, \$2"):
         await database.run(Query("SELECT 1", {"a": 1}), Rows(1, 100), Deadline(30))
-    with pytest.raises(BadInput, match="expects 1 argument"):
+    with pytest.raises(BadInput, match=r"expects 1 parameter \(\$1"):
         await read(database, "SELECT $1::int")
-    with pytest.raises(BadInput, match="invalid input"):
-        await read(database, "SELECT $1::int", "seven")
 
 
 async def test_a_cancelled_call_stops_the_query_on_the_server(database: PostgreSQL, server: Postgres) -> None:
@@ -360,7 +356,7 @@ async def test_connections_closed_while_idle_fail_no_query(
     ones = await asyncio.gather(*(read(database, "SELECT $1::text", str(number)) for number in range(queries)))
     assert [one.rows for one in ones] == [[[str(number)]] for number in range(queries)]
     cut_unnoticed(server, await idle(database, server))
-    with pytest.raises(BadInput, match="expects 1 argument"):
+    with pytest.raises(BadInput, match=r"expects 1 parameter \(\$1"):
         await read(database, "SELECT $1::int")
 
 
@@ -424,7 +420,7 @@ class Cut(Rows):
     server: Postgres
     session: asyncpg.Connection
 
-    def add(self, rows: Iterable[Sequence[Any]]) -> bool:
+    def add(self, rows: Iterable[Sequence[Any]], *, ready: bool = False) -> bool:
         """Close the connection, wait, then add the rows."""
 
         async def closed() -> bool:
@@ -432,7 +428,7 @@ class Cut(Rows):
 
         asyncio.run(self.server.execute(CUT.replace("$1", f"'{DATABASE}'")))
         asyncio.run(eventually(closed))
-        return super().add(rows)
+        return super().add(rows, ready=ready)
 
 
 async def test_a_connection_lost_between_two_batches_is_not_the_fault_of_the_statement(
@@ -467,7 +463,7 @@ PEEKS = (
 
 async def test_callers_of_one_role_are_isolated_by_the_documented_configuration(server: Postgres) -> None:
     """With the two lines of docs/operations.md; without them a caller can do both, and the log warns of it."""
-    page = (Path(__file__).parents[4] / "docs" / "operations.md").read_text("utf-8")
+    page = (Path(__file__).parents[5] / "docs" / "operations.md").read_text("utf-8")
     [lines] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     await server.execute("CREATE DATABASE apart", "CREATE ROLE apart LOGIN")
 
