@@ -10,9 +10,9 @@ from PIL import Image
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.images import Transformation
 from offloop.kinds.context import Context
-from offloop_workers.images.codecs import bounds
 from offloop_workers.images.codecs.encoding import Timing
-from offloop_workers.images.codecs.reading import Source, check_size
+from offloop_workers.raster import bounds
+from offloop_workers.raster.reading import Source, check_size
 
 ANIMATED_FORMATS: Final = frozenset({"gif", "webp", "avif", "png"})
 """Formats that animations are read from and written to."""

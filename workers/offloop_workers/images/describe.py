@@ -6,12 +6,15 @@ import hashlib
 from typing import Any
 
 from PIL import Image
+from PIL.ExifTags import Base
 
 from offloop.jobs.images import Description, ImageToDescribe, PaletteColour, describe_image
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import animation, fingerprints, thumbnails
-from offloop_workers.images.codecs import bounds, colours, encoding, formats, metadata, reading
+from offloop_workers.images import animation, fingerprints
+from offloop_workers.images.codecs import encoding, formats, metadata
+from offloop_workers.raster import bounds, colours, orientation, reading
+from offloop_workers.raster.upright import upright
 
 _SAMPLE = (512, 512)
 _PALETTE_SAMPLE = (128, 128)
@@ -29,10 +32,12 @@ def describe(request: ImageToDescribe, context: Context) -> Description:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     with reading.opened(request.image, context) as source, reading.decoding():
         picture = source.picture
-        exif = metadata.exif_of(picture, context)
+        exif = orientation.exif_of(picture, context)
+        found = orientation.of(picture, exif, context)
+        stated = found.value if Base.Orientation in exif else None  # the decoder of TIFF removes the tag
         info, mode, alpha = dict(picture.info), picture.mode, picture.has_transparency_data
-        width, height = thumbnails.upright_size(picture, exif)
-        small = thumbnails.thumbnail(source, exif, _SAMPLE, context)
+        width, height = found.upright_size
+        small = upright(source, found, _SAMPLE, context)
         frames, animated = animation.count(source), animation.is_animated(source)
         profile = info.get("icc_profile")
         return Description(
@@ -50,7 +55,7 @@ def describe(request: ImageToDescribe, context: Context) -> Description:
             progressive=bool(info.get("progressive") or info.get("interlace")),
             dpi=metadata.dpi_of(info),
             colour_profile=colours.profile_name(profile) if profile else None,
-            exif=metadata.camera(exif),
+            exif=metadata.camera(exif, stated),
             has_gps=metadata.has_gps(exif),
             gps=metadata.location(exif) if request.gps else None,
             **_appearance(small, request.colours),

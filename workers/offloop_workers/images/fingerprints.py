@@ -9,7 +9,7 @@ from typing import Final
 
 from PIL import Image
 
-from offloop_workers.images.codecs import colours
+from offloop_workers.raster import colours
 
 _BASE83: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~"
 _BLURHASH_SIDE: Final = 32

@@ -9,7 +9,8 @@ from offloop.errors import JobError
 from offloop.jobs.images import Failure
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
-from offloop_workers.images.codecs import formats, reading
+from offloop_workers.images.codecs import formats
+from offloop_workers.raster import reading
 
 ResultT = TypeVar("ResultT")
 

@@ -13,8 +13,9 @@ from offloop.jobs.images import Responsive, ResponsiveSet, Variant, responsive_i
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.images import animation
-from offloop_workers.images.codecs import encoding, formats, metadata, reading
-from offloop_workers.images.thumbnails import thumbnail, upright_size
+from offloop_workers.images.codecs import encoding, formats
+from offloop_workers.raster import orientation, reading
+from offloop_workers.raster.upright import upright
 
 
 @performs(responsive_images)
@@ -28,10 +29,10 @@ def make_set(request: ResponsiveSet, context: Context) -> Responsive:
     with reading.opened(request.image, context) as source, reading.decoding():
         if animation.is_animated(source):
             context.warn("The source is an animation; its first frame was used. transform_image keeps it moving.")
-        exif = metadata.exif_of(source.picture, context)
-        size = upright_size(source.picture, exif)
+        found = orientation.of(source.picture, orientation.exif_of(source.picture, context), context)
+        size = found.upright_size
         widths = _widths(request.widths, size[0], context)
-        large = thumbnail(source, exif, (widths[-1], ceil(widths[-1] * size[1] / size[0])), context)
+        large = upright(source, found, (widths[-1], ceil(widths[-1] * size[1] / size[0])), context)
     stem = request.name or formats.stem_of(request.image)
     wanted = list(dict.fromkeys(request.formats))
     variants: list[Variant] = []

@@ -12,10 +12,11 @@ from offloop.jobs.images import MAX_SIDE, Sheet, SheetOfImages, contact_sheet
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference, Scheme, parse
-from offloop_workers.images import thumbnails
-from offloop_workers.images.codecs import bounds, colours, encoding, formats, metadata, reading
+from offloop_workers.images.codecs import encoding, formats
 from offloop_workers.images.frames.lettering import shipped_font
 from offloop_workers.images.many import inspect_all
+from offloop_workers.raster import bounds, colours, orientation, reading
+from offloop_workers.raster.upright import upright
 
 _EMPTY = "#e6e6e6"
 
@@ -31,10 +32,10 @@ def make_sheet(request: SheetOfImages, context: Context) -> Sheet:
     grid = _Grid(request, bounds.picture_pixels(context))
 
     def place(index: int, source: reading.Source) -> None:
-        exif = metadata.exif_of(source.picture, context)
+        found = orientation.of(source.picture, orientation.exif_of(source.picture, context), context)
         cell = (request.cell_width, request.cell_height)
         room = tuple(2 * side for side in cell) if request.fit == "cover" else cell
-        small = thumbnails.thumbnail(source, exif, (room[0], room[1]), context)
+        small = upright(source, found, (room[0], room[1]), context)
         grid.place(index, ImageOps.fit(small, cell) if request.fit == "cover" else small)
 
     placed, failed = inspect_all(request.images, place, context)

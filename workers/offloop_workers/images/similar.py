@@ -10,9 +10,11 @@ from offloop.jobs.images import ImagesToCompare, Likeness, Similar, find_similar
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference
-from offloop_workers.images import fingerprints, thumbnails
-from offloop_workers.images.codecs import formats, metadata, reading
+from offloop_workers.images import fingerprints
+from offloop_workers.images.codecs import formats
 from offloop_workers.images.many import inspect_all
+from offloop_workers.raster import orientation, reading
+from offloop_workers.raster.upright import upright
 
 _SAMPLE = (96, 96)
 
@@ -34,12 +36,11 @@ def find_similar(request: ImagesToCompare, context: Context) -> Similar:
     """
 
     def inspect(index: int, source: reading.Source) -> _Inspected:
-        exif = metadata.exif_of(source.picture, context)
-        size = thumbnails.upright_size(source.picture, exif)
-        small = thumbnails.thumbnail(source, exif, _SAMPLE, context)
+        found = orientation.of(source.picture, orientation.exif_of(source.picture, context), context)
+        small = upright(source, found, _SAMPLE, context)
         with context.open(request.images[index]) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-        return _Inspected(fingerprints.fingerprint(small), size, source.bytes, digest)
+        return _Inspected(fingerprints.fingerprint(small), found.upright_size, source.bytes, digest)
 
     inspected, failed = inspect_all(request.images, inspect, context)
     groups = _groups(inspected, request.max_distance)

@@ -12,8 +12,9 @@ from offloop.jobs.images import FORMATS, Format, Picture, Transformation, transf
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.images import animation
-from offloop_workers.images.codecs import bounds, encoding, formats, metadata, reading
+from offloop_workers.images.codecs import encoding, formats, metadata
 from offloop_workers.images.frames.pipeline import FramePipeline
+from offloop_workers.raster import bounds, reading
 
 _STEPS: Final = 100
 
@@ -79,7 +80,7 @@ def _processed(
 
 
 def _extras(pipeline: FramePipeline, request: Transformation, form: Format, context: Context) -> dict[str, object]:
-    extras = metadata.kept(pipeline.exif, pipeline.info, request, context)
+    extras = metadata.kept(pipeline.exif, pipeline.info, pipeline.orientation, request, context)
     if "icc" in request.keep_metadata and pipeline.kept_profile:
         extras["icc_profile"] = pipeline.kept_profile
     if lost := sorted(set(extras) - formats.TRAITS[form].keeps):

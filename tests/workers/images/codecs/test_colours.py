@@ -8,7 +8,7 @@ from PIL import Image
 from offloop.jobs.images import ImageToDescribe
 from offloop.kinds.job_context import JobContext
 from offloop_workers.images import describe as description
-from offloop_workers.images.codecs import colours
+from offloop_workers.raster import colours
 from support.files import profiles
 from support.files.pictures import Keep, Run, colour_at, quarters
 

@@ -12,8 +12,8 @@ from offloop.errors import JobError
 from offloop.jobs.images import Format
 from offloop.jobs.transformation import Encoding
 from offloop.kinds.context import Context
-from offloop_workers.images.codecs import colours
 from offloop_workers.images.codecs.formats import TRAITS, Traits
+from offloop_workers.raster import colours
 
 _LOWEST_QUALITY: Final = 5
 _FEWER_COLOURS: Final = (256, 128, 64, 32, 16, 8)

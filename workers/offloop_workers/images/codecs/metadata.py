@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Final
 
 from PIL import ExifTags, Image
@@ -38,44 +37,21 @@ _MAX_TEXT: Final = 1_000
 _MAX_EXIF: Final = 60_000
 """Bytes; a JPEG has room for 65,533 in one segment."""
 
-UPRIGHT: MappingProxyType[int, Image.Transpose] = MappingProxyType(
-    {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }
-)
-"""By EXIF orientation: the transposition that makes the picture upright (1 is upright already)."""
 
+def kept(
+    exif: Image.Exif, info: Mapping[Any, Any], orientation: int, request: Transformation, context: Context
+) -> dict[str, Any]:
+    """The requested metadata of the source, as Pillow's options for saving.
 
-def exif_of(picture: Image.Image, context: Context) -> Image.Exif:
-    """The picture's EXIF; empty, with a warning, where it cannot be read."""
-    try:
-        exif = picture.getexif()
-        exif.get_ifd(_IFD.Exif)
-        exif.get_ifd(_IFD.GPSInfo)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 -- the parser raises exceptions of any type; the picture is usable without EXIF
-        context.warn("The picture's metadata is damaged and was ignored.")
-        return Image.Exif()
-    return exif
-
-
-def orientation(exif: Image.Exif) -> int:
-    """The EXIF orientation, 1 to 8; 1 where it is missing or invalid."""
-    found = exif.get(_BASE.Orientation)
-    return found if isinstance(found, int) and found in UPRIGHT else 1
-
-
-def kept(exif: Image.Exif, info: Mapping[Any, Any], request: Transformation, context: Context) -> dict[str, Any]:
-    """The requested metadata of the source, as Pillow's options for saving."""
+    Args:
+        exif: of the source.
+        info: Pillow's further metadata of it.
+        orientation: that of the result's pixels; 1 is upright.
+        request: names the metadata to keep.
+        context: takes warnings.
+    """
     options: dict[str, Any] = {}
-    result = _kept_exif(exif, set(request.keep_metadata), orient=request.orient)
+    result = _kept_exif(exif, set(request.keep_metadata), orientation)
     if len(result) or result.get_ifd(_IFD.Exif) or result.get_ifd(_IFD.GPSInfo):
         content = _encoded(result)
         if content is None or len(content) > _MAX_EXIF:
@@ -87,7 +63,7 @@ def kept(exif: Image.Exif, info: Mapping[Any, Any], request: Transformation, con
     return options
 
 
-def _kept_exif(exif: Image.Exif, wanted: set[str], *, orient: bool) -> Image.Exif:
+def _kept_exif(exif: Image.Exif, wanted: set[str], orientation: int) -> Image.Exif:
     result = Image.Exif()
     if "exif" in wanted:
         _copy(exif, result, _KEPT | _RIGHTS)
@@ -96,8 +72,8 @@ def _kept_exif(exif: Image.Exif, wanted: set[str], *, orient: bool) -> Image.Exi
         _copy(exif, result, _RIGHTS)
     if "gps" in wanted:
         _copy(exif.get_ifd(_IFD.GPSInfo), result.get_ifd(_IFD.GPSInfo), frozenset(_GPS))
-    if "exif" in wanted and not orient and orientation(exif) != 1:
-        result[_BASE.Orientation] = orientation(exif)
+    if "exif" in wanted and orientation != 1:
+        result[_BASE.Orientation] = orientation
     return result
 
 
@@ -110,8 +86,8 @@ def dpi_of(info: Mapping[Any, Any]) -> tuple[float, float] | None:
     return (across, down) if across and down and 0 < across < 1e5 and 0 < down < 1e5 else None  # noqa: PLR2004 -- sane
 
 
-def camera(exif: Image.Exif) -> Camera | None:
-    """The camera's EXIF entries, or None where there are none."""
+def camera(exif: Image.Exif, orientation: int | None) -> Camera | None:
+    """The camera's EXIF entries with the orientation, or None where there are none."""
     inner = exif.get_ifd(_IFD.Exif)
     iso = inner.get(_BASE.ISOSpeedRatings)
     found = Camera(
@@ -120,7 +96,7 @@ def camera(exif: Image.Exif) -> Camera | None:
         lens=_text(inner.get(_BASE.LensModel)),
         software=_text(exif.get(_BASE.Software)),
         taken_at=_time(inner.get(_BASE.DateTimeOriginal) or exif.get(_BASE.DateTime)),
-        orientation=orientation(exif) if _BASE.Orientation in exif else None,
+        orientation=orientation,
         exposure_seconds=_number(inner.get(_BASE.ExposureTime)),
         aperture=_number(inner.get(_BASE.FNumber)),
         iso=iso if isinstance(iso, int) else None,

@@ -6,9 +6,10 @@ from PIL import Image, ImageDraw
 
 from offloop.jobs.transformation import ImageOverlay, TextOverlay, Transformation
 from offloop.kinds.context import Context
-from offloop_workers.images.codecs import colours, reading
 from offloop_workers.images.frames import lettering
 from offloop_workers.images.frames.anchors import alignment
+from offloop_workers.raster import orientation, reading
+from offloop_workers.raster.upright import upright
 
 Layer = tuple[Image.Image, tuple[int, int]]
 """A picture, and its position."""
@@ -46,14 +47,13 @@ class Overlays:
 
 def _image_layer(overlay: ImageOverlay, size: tuple[int, int], context: Context) -> Layer:
     with reading.opened(overlay.image, context) as source, reading.decoding():
-        profile = source.picture.info.get("icc_profile")
-        factor = min(1.0, size[0] / source.picture.width * 2)
-        if source.format == "jpeg":
-            source.picture.draft("RGB", (int(source.picture.width * factor), int(source.picture.height * factor)))
-        source.picture.load()
-        picture = colours.to_srgb(source.picture, profile, context).convert("RGBA")
-    room = [max(1, side - 2 * overlay.margin) for side in size]
-    factor = min(size[0] * overlay.scale / picture.width, room[0] / picture.width, room[1] / picture.height)
+        exif = orientation.exif_of(source.picture, context)
+        found = orientation.of(source.picture, exif, context)
+        across, down = found.upright_size
+        room = (2 * size[0], max(1, 2 * size[0] * down // across))  # twice the final width is enough to scale from
+        picture = upright(source, found, room, context).convert("RGBA")
+    inner = [max(1, side - 2 * overlay.margin) for side in size]
+    factor = min(size[0] * overlay.scale / picture.width, inner[0] / picture.width, inner[1] / picture.height)
     scaled = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
     picture = _faded(picture.resize(scaled, Image.Resampling.LANCZOS), overlay.opacity)
     if overlay.tile:

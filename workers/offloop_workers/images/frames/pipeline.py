@@ -9,19 +9,16 @@ from PIL import Image
 
 from offloop.jobs.images import Transformation
 from offloop.kinds.context import Context
-from offloop_workers.images.codecs import bounds, colours, metadata
-from offloop_workers.images.codecs.reading import Source
 from offloop_workers.images.frames import effects
 from offloop_workers.images.frames.anchors import Box, anchor_of
 from offloop_workers.images.frames.overlays import Overlays
 from offloop_workers.images.frames.plan import Plan, Size, plan
 from offloop_workers.images.frames.redaction import redacted
+from offloop_workers.raster import bounds, colours, orientation
+from offloop_workers.raster.reading import Source
 
 # Clockwise; Pillow rotates counter-clockwise.
 _ROTATIONS: Final = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
-_SWAPPING: Final = frozenset(
-    {Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270}
-)
 
 
 class FramePipeline:
@@ -34,6 +31,7 @@ class FramePipeline:
 
     Attributes:
         upright: size of the source after orientation.
+        orientation: that of the result's pixels; above 1 only where the request leaves the source as it is stored.
         exif: its EXIF metadata.
         info: Pillow's further metadata of the source.
         kept_profile: the colour profile to write with the result, if any.
@@ -41,20 +39,22 @@ class FramePipeline:
 
     def __init__(self, source: Source, request: Transformation, context: Context) -> None:
         self._source, self._request, self._context = source, request, context
-        self.exif = metadata.exif_of(source.picture, context)
+        self.exif = orientation.exif_of(source.picture, context)
         self.info = dict(source.picture.info)
         self._profile: bytes | None = self.info.get("icc_profile")
         self.kept_profile: bytes | None = None
-        upright = metadata.UPRIGHT.get(metadata.orientation(self.exif)) if request.orient else None
-        self._orientation = [] if upright is None else [upright]
+        self._orientation = orientation.of(source.picture, self.exif, context)
+        self.orientation = 1 if request.orient else self._orientation.value
         requested = [
             _ROTATIONS.get(request.rotate),
             Image.Transpose.FLIP_TOP_BOTTOM if request.flip else None,
             Image.Transpose.FLIP_LEFT_RIGHT if request.mirror else None,
         ]
         self._rotation = [transposition for transposition in requested if transposition is not None]
-        self.upright = _size_after(source.picture.size, self._orientation)
-        self._rotated = _size_after(self.upright, self._rotation)
+        self.upright = self._orientation.upright_size
+        self._rotated = self.upright if request.orient else self._orientation.stored
+        for transposition in self._rotation:
+            self._rotated = self._rotated[::-1] if orientation.swaps(transposition) else self._rotated
         self._plan: Plan | None = None
         self._overlays: Overlays | None = None
 
@@ -76,9 +76,7 @@ class FramePipeline:
         # meaning only with their profile.
         convert_late = not request.redact and picture.mode not in {"CMYK", "LAB"}
         picture = colours.to_srgb(picture, None, self._context) if convert_late else self._in_srgb(picture)
-        for transposition in self._orientation:
-            picture = picture.transpose(transposition)
-        picture = redacted(picture, request.redact, self.upright)
+        picture = self._oriented(picture)
         for transposition in self._rotation:
             picture = picture.transpose(transposition)
         geometry = self._plan = self._plan or self._planned(picture)
@@ -91,6 +89,17 @@ class FramePipeline:
             picture = colours.flattened(picture, request.background)
         self._overlays = self._overlays or Overlays(request, picture.size, self._context)
         return self._overlays.on(picture)
+
+    def _oriented(self, picture: Image.Image) -> Image.Image:
+        """The picture redacted, and upright or as it is stored; redaction is measured on the upright one."""
+        turned = self._orientation.transposition()
+        if self._request.redact:
+            picture = picture if turned is None else picture.transpose(turned)
+            picture = redacted(picture, self._request.redact, self.upright)
+            turned = None
+        if not self._request.orient:
+            turned = self._orientation.undone(upright=bool(self._request.redact))
+        return picture if turned is None else picture.transpose(turned)
 
     def _planned(self, picture: Image.Image) -> Plan:
         """The geometry, which the first frame of an animation sets for all frames."""
@@ -135,9 +144,3 @@ def _scaled(picture: Image.Image, geometry: Plan, full: Size) -> Image.Image:
     ):
         return picture if geometry.scaled == picture.size else picture.crop(whole)  # type: ignore[arg-type]
     return picture.resize(geometry.scaled, Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
-
-
-def _size_after(size: Size, transpositions: list[Image.Transpose]) -> Size:
-    for transposition in transpositions:
-        size = size[::-1] if transposition in _SWAPPING else size
-    return size

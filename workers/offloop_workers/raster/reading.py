@@ -16,7 +16,7 @@ from offloop.errors import JobError, LimitExceeded, OffloopError
 from offloop.jobs.images import MAX_PIXELS
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
-from offloop_workers.images.codecs import bounds, sniffing
+from offloop_workers.raster import bounds, depth, sniffing
 
 MAX_TEXT = 4 << 20
 """Decompressed bytes of the texts in a PNG; a file with more is refused."""
@@ -34,11 +34,13 @@ class Source:
         picture: Pillow's picture.
         format: in lower case: ``jpeg``, ``heif``…
         bytes: size of the file.
+        bits: bits a channel of its first page.
     """
 
     picture: Image.Image
     format: str
     bytes: int
+    bits: int = 8
 
 
 @contextmanager
@@ -53,7 +55,9 @@ def opened(reference: FileReference, context: Context) -> Iterator[Source]:
         picture = open_picture(file, bounds.picture_pixels(context))
         form = str(picture.format).lower()
         # The picture is not closed with the file, since it may be the result.
-        yield Source(picture, "jpeg" if form == "mpo" else form, size_of(file))
+        with decoding():
+            bits = depth.bits_of(picture, file)
+        yield Source(picture, "jpeg" if form == "mpo" else form, size_of(file), bits)
 
 
 def open_picture(file: BinaryIO, most: int = MAX_PIXELS) -> Image.Image:
@@ -85,6 +89,8 @@ def open_picture(file: BinaryIO, most: int = MAX_PIXELS) -> Image.Image:
         raise _too_many_inside() from None
     except Exception as error:
         raise _damaged(error) from error
+    if decoder == "PNG":
+        depth.scale_transparency(picture, depth.bits_of(picture, file))
     Image.MAX_IMAGE_PIXELS = most  # for pictures and tiles within the picture
     check_size(picture, most)
     return picture

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import io
-import math
 from typing import cast
 
 from PIL import Image, ImageCms, ImageColor
 
 from offloop.kinds.context import Context
+from offloop_workers.raster import deep
 
-_GREY_16 = {"I;16", "I;16B", "I;16L", "I;16N", "I"}
 _SRGB = ImageCms.createProfile("sRGB")
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None, context: Context) -> Image.Image:
     """Convert to one of the modes L, LA, RGB, RGBA, and from the embedded profile, if any, to sRGB."""
-    picture = _eight_bits(picture, context)
+    picture = in_eight_bits(picture, context)
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -25,6 +24,26 @@ def to_srgb(picture: Image.Image, profile: bytes | None, context: Context) -> Im
         except (ImageCms.PyCMSError, OSError, ValueError):
             context.warn("The picture's colour profile cannot be used; its colours were taken as they are.")
     return picture if picture.mode in {"L", "LA", "RGB", "RGBA"} else picture.convert("RGB")
+
+
+def in_eight_bits(picture: Image.Image, context: Context) -> Image.Image:
+    """Convert to one of the modes L, LA, RGB, RGBA, and leave CMYK and Lab to their profile.
+
+    Expands palettes and single bits, reduces deeper grey, and applies transparency that is stored beside the pixels.
+    The picture must be the decoded one and no copy of it, since the tags of a TIFF are needed.
+    """
+    if deep.is_grey(picture):
+        return deep.reduced(picture, context)
+    if picture.mode in {"P", "PA"} or "transparency" in picture.info:
+        deep.repair_palette(picture)
+        return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    if picture.mode == "1":
+        return picture.convert("L")
+    if picture.mode in {"L", "LA", "RGB", "RGBA", "CMYK", "LAB"}:
+        return picture
+    if picture.mode == "La":
+        return picture.convert("LA")
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 
 def _convert(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
@@ -43,40 +62,6 @@ def _convert(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Im
 
 def _space(picture: Image.Image) -> str:
     return {"L": "GRAY", "LA": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}.get(picture.mode, "RGB")
-
-
-def _eight_bits(picture: Image.Image, context: Context) -> Image.Image:
-    """Expand palettes and single bits and reduce 16-bit grey, with alpha; CMYK and Lab are left to their profile."""
-    if picture.mode in _GREY_16:
-        # Pillow's own conversion clips at 255 instead of taking the upper byte.
-        return picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    if picture.mode == "F":
-        return _from_floats(picture, context)
-    if picture.mode in {"P", "PA"} or "transparency" in picture.info:
-        return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    if picture.mode == "1":
-        return picture.convert("L")
-    if picture.mode in {"L", "LA", "RGB", "RGBA", "CMYK", "LAB"}:
-        return picture
-    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-
-
-def _from_floats(picture: Image.Image, context: Context) -> Image.Image:
-    """Grey from floats of unknown range: 0 to 1 and 0 to 255 are recognised, other ranges are stretched.
-
-    A quarter more on both sides is tolerated, since resizing overshoots.
-    """
-    low, high = cast("tuple[float, float]", picture.getextrema())
-    if not (math.isfinite(low) and math.isfinite(high)):
-        context.warn("The picture's numbers are not all finite; it may come out black or white in places.")
-        return picture.convert("L")
-    if low >= -0.25 and high <= 1.25:  # noqa: PLR2004 -- a quarter more
-        return picture.point(lambda value: value * 255 + 0.5).convert("L")
-    if low >= -64 and high <= 320:  # noqa: PLR2004 -- a quarter more
-        return picture.convert("L")
-    context.warn(f"The picture's numbers, {low:g} to {high:g}, were spread from black to white.")
-    factor = 255 / (high - low) if high > low else 0.0
-    return picture.point(lambda value: value * factor + (0.5 - low * factor)).convert("L")
 
 
 def fits_profile(picture: Image.Image, profile: bytes) -> bool:

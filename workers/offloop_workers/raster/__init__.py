@@ -1,0 +1,1 @@
+"""Raster pictures: guarded opening, orientation, and colours in eight bits; for every family that opens one."""
