@@ -63,7 +63,7 @@ def test_redaction_hides_what_the_upright_picture_shows_there(run: Run, way: str
         for more in ({}, {"width": 40}, {"orient": False}, {"rotate": 270}, {"keep_metadata": ["exif"]}):
             _, result = run(content, way.split(" ", maxsplit=1)[0], format="png", redact=[box], **more)
             _, green, _ = result.convert("RGB").split()
-            assert green.getextrema()[1] < 80, (value, more)
+            assert max(green.tobytes()) < 80, (value, more)
             blue = ImageChops.subtract(result.convert("RGB").getchannel("B"), result.convert("RGB").getchannel("R"))
             assert blue.getbbox() is not None
 

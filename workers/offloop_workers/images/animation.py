@@ -12,21 +12,10 @@ from offloop.jobs.images import Transformation
 from offloop.kinds.context import Context
 from offloop_workers.images.codecs.encoding import Timing
 from offloop_workers.raster import bounds
+from offloop_workers.raster.frames import ANIMATED_FORMATS, count, first, is_animated, warn_of_others
 from offloop_workers.raster.reading import Source, check_size
 
-ANIMATED_FORMATS: Final = frozenset({"gif", "webp", "avif", "png"})
-"""Formats that animations are read from and written to."""
 _DEFAULT_MS: Final = 100
-
-
-def count(source: Source) -> int:
-    """The number of frames or pages; 1 for JPEG, where a phone's further pictures are depth maps and previews."""
-    return 1 if source.format in {"jpeg", "ico"} else int(getattr(source.picture, "n_frames", 1))
-
-
-def is_animated(source: Source) -> bool:
-    """Whether the source is an animation, not a document of pages or a collection."""
-    return source.format in ANIMATED_FORMATS and bool(getattr(source.picture, "is_animated", False))
 
 
 def frames_of_result(source: Source, request: Transformation, form: str, context: Context) -> int:
@@ -68,7 +57,7 @@ def frames(source: Source, kept: int, timing: Timing) -> Iterator[Image.Image]:
     """Each frame, composited, as a picture of its own; `timing` is filled during the iteration."""
     timing.plays = _plays(source)
     for number in range(kept):
-        source.picture.seek(number)
+        source.picture.seek(number + first(source))
         source.picture.load()
         timing.durations.append(_duration(source.picture))
         yield source.picture.copy()
@@ -82,9 +71,8 @@ def _seek_page(source: Source, request: Transformation, context: Context) -> Non
             raise JobError(message, code="no_such_page")
         source.picture.seek(request.page - 1)
         check_size(source.picture, bounds.picture_pixels(context))
-    elif source.format not in {"jpeg", "ico", "heif"} and getattr(source.picture, "is_animated", False):
-        total = count(source)
-        context.warn(f"The source has {total} frames or pages; the first was used.")
+    else:
+        warn_of_others(source, context)
 
 
 def _duration(picture: Image.Image) -> int:

@@ -14,6 +14,7 @@ from offloop.kinds.kind import performs
 from offloop_workers.images import animation, fingerprints
 from offloop_workers.images.codecs import encoding, formats, metadata
 from offloop_workers.raster import bounds, colours, orientation, reading
+from offloop_workers.raster import frames as frames_of
 from offloop_workers.raster.upright import upright
 
 _SAMPLE = (512, 512)
@@ -38,7 +39,7 @@ def describe(request: ImageToDescribe, context: Context) -> Description:
         info, mode, alpha = dict(picture.info), picture.mode, picture.has_transparency_data
         width, height = found.upright_size
         small = upright(source, found, _SAMPLE, context)
-        frames, animated = animation.count(source), animation.is_animated(source)
+        frames, animated = frames_of.count(source), frames_of.is_animated(source)
         profile = info.get("icc_profile")
         return Description(
             format=source.format,

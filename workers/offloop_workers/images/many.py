@@ -10,19 +10,20 @@ from offloop.jobs.images import Failure
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
 from offloop_workers.images.codecs import formats
-from offloop_workers.raster import reading
+from offloop_workers.raster import frames, reading
+from offloop_workers.raster.warned import Named, Warned
 
 ResultT = TypeVar("ResultT")
 
 
 def inspect_all(
-    images: Sequence[FileReference], inspect: Callable[[int, reading.Source], ResultT], context: Context
+    images: Sequence[FileReference], inspect: Callable[[int, reading.Source, Warned], ResultT], context: Context
 ) -> tuple[dict[int, ResultT], list[Failure]]:
     """Open each picture and inspect it.
 
     Args:
         images: the pictures.
-        inspect: called with the index of a picture, and the open picture.
+        inspect: called with the index of a picture, the open picture, and what takes its warnings.
         context: opens the pictures, takes progress and a warning.
 
     Returns:
@@ -37,7 +38,9 @@ def inspect_all(
         context.progress(index, len(images), f"picture {index + 1} of {len(images)}")
         try:
             with reading.opened(reference, context) as source, reading.decoding():
-                found[index] = inspect(index, source)
+                warned = Named(f"Picture {index + 1} ({formats.shortened(reference)})", context)
+                frames.warn_of_others(source, warned)
+                found[index] = inspect(index, source, warned)
         except JobError as error:
             file = formats.shortened(reference)
             failed.append(Failure(index=index, file=file, code=error.reason, message=error.message[:300]))

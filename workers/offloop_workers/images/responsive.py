@@ -12,9 +12,8 @@ from PIL import Image
 from offloop.jobs.images import Responsive, ResponsiveSet, Variant, responsive_images
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import animation
 from offloop_workers.images.codecs import encoding, formats
-from offloop_workers.raster import orientation, reading
+from offloop_workers.raster import depth, frames, orientation, reading
 from offloop_workers.raster.upright import upright
 
 
@@ -27,9 +26,9 @@ def make_set(request: ResponsiveSet, context: Context) -> Responsive:
         JobError: it is not an accepted picture, or damaged.
     """
     with reading.opened(request.image, context) as source, reading.decoding():
-        if animation.is_animated(source):
-            context.warn("The source is an animation; its first frame was used. transform_image keeps it moving.")
-        found = orientation.of(source.picture, orientation.exif_of(source.picture, context), context)
+        frames.warn_of_others(source, context)
+        depth.warn_of_lost_bits(source.bits, context)
+        found = orientation.read(source.picture, context)
         size = found.upright_size
         widths = _widths(request.widths, size[0], context)
         large = upright(source, found, (widths[-1], ceil(widths[-1] * size[1] / size[0])), context)

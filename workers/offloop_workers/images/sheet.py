@@ -17,6 +17,7 @@ from offloop_workers.images.frames.lettering import shipped_font
 from offloop_workers.images.many import inspect_all
 from offloop_workers.raster import bounds, colours, orientation, reading
 from offloop_workers.raster.upright import upright
+from offloop_workers.raster.warned import Warned
 
 _EMPTY = "#e6e6e6"
 
@@ -31,11 +32,11 @@ def make_sheet(request: SheetOfImages, context: Context) -> Sheet:
     """
     grid = _Grid(request, bounds.picture_pixels(context))
 
-    def place(index: int, source: reading.Source) -> None:
-        found = orientation.of(source.picture, orientation.exif_of(source.picture, context), context)
+    def place(index: int, source: reading.Source, warned: Warned) -> None:
+        found = orientation.read(source.picture, warned)
         cell = (request.cell_width, request.cell_height)
         room = tuple(2 * side for side in cell) if request.fit == "cover" else cell
-        small = upright(source, found, (room[0], room[1]), context)
+        small = upright(source, found, (room[0], room[1]), warned)
         grid.place(index, ImageOps.fit(small, cell) if request.fit == "cover" else small)
 
     placed, failed = inspect_all(request.images, place, context)

@@ -15,6 +15,7 @@ from offloop_workers.images.codecs import formats
 from offloop_workers.images.many import inspect_all
 from offloop_workers.raster import orientation, reading
 from offloop_workers.raster.upright import upright
+from offloop_workers.raster.warned import Warned
 
 _SAMPLE = (96, 96)
 
@@ -35,9 +36,9 @@ def find_similar(request: ImagesToCompare, context: Context) -> Similar:
         JobError: none of the pictures can be used.
     """
 
-    def inspect(index: int, source: reading.Source) -> _Inspected:
-        found = orientation.of(source.picture, orientation.exif_of(source.picture, context), context)
-        small = upright(source, found, _SAMPLE, context)
+    def inspect(index: int, source: reading.Source, warned: Warned) -> _Inspected:
+        found = orientation.read(source.picture, warned)
+        small = upright(source, found, _SAMPLE, warned)
         with context.open(request.images[index]) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         return _Inspected(fingerprints.fingerprint(small), found.upright_size, source.bytes, digest)

@@ -14,7 +14,7 @@ from offloop.kinds.kind import performs
 from offloop_workers.images import animation
 from offloop_workers.images.codecs import encoding, formats, metadata
 from offloop_workers.images.frames.pipeline import FramePipeline
-from offloop_workers.raster import bounds, reading
+from offloop_workers.raster import bounds, depth, reading
 
 _STEPS: Final = 100
 
@@ -32,6 +32,7 @@ def transform(request: Transformation, context: Context) -> Picture:
         form = formats.chosen(request.format, source.format, context)
         with reading.decoding():
             kept = animation.frames_of_result(source, request, form or "webp", context)
+            depth.warn_of_lost_bits(source.bits, context)
             pipeline = FramePipeline(source, request, context)
             timing = encoding.Timing()
             frames = _processed(pipeline, source, kept, timing, context)

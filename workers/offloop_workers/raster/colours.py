@@ -7,13 +7,13 @@ from typing import cast
 
 from PIL import Image, ImageCms, ImageColor
 
-from offloop.kinds.context import Context
-from offloop_workers.raster import deep
+from offloop_workers.raster import deep, tiff
+from offloop_workers.raster.warned import Warned
 
 _SRGB = ImageCms.createProfile("sRGB")
 
 
-def to_srgb(picture: Image.Image, profile: bytes | None, context: Context) -> Image.Image:
+def to_srgb(picture: Image.Image, profile: bytes | None, context: Warned) -> Image.Image:
     """Convert to one of the modes L, LA, RGB, RGBA, and from the embedded profile, if any, to sRGB."""
     picture = in_eight_bits(picture, context)
     if profile:
@@ -26,7 +26,7 @@ def to_srgb(picture: Image.Image, profile: bytes | None, context: Context) -> Im
     return picture if picture.mode in {"L", "LA", "RGB", "RGBA"} else picture.convert("RGB")
 
 
-def in_eight_bits(picture: Image.Image, context: Context) -> Image.Image:
+def in_eight_bits(picture: Image.Image, context: Warned) -> Image.Image:
     """Convert to one of the modes L, LA, RGB, RGBA, and leave CMYK and Lab to their profile.
 
     Expands palettes and single bits, reduces deeper grey, and applies transparency that is stored beside the pixels.
@@ -35,7 +35,7 @@ def in_eight_bits(picture: Image.Image, context: Context) -> Image.Image:
     if deep.is_grey(picture):
         return deep.reduced(picture, context)
     if picture.mode in {"P", "PA"} or "transparency" in picture.info:
-        deep.repair_palette(picture)
+        tiff.repair_palette(picture)
         return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     if picture.mode == "1":
         return picture.convert("L")

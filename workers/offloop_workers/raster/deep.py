@@ -1,18 +1,19 @@
-"""Grey pictures with more than eight bits, and tags of a TIFF that Pillow leaves to its caller."""
+"""Grey pictures with more than eight bits, reduced to eight."""
 
 from __future__ import annotations
 
 import math
 from typing import Final, cast
 
-from PIL import Image, ImageMath, ImageOps, TiffImagePlugin
+from PIL import Image, ImageMath, ImageOps
 from PIL.ExifTags import Base
 
-from offloop.kinds.context import Context
+from offloop_workers.raster import tiff
+from offloop_workers.raster.warned import Warned
 
 _GREY_16: Final = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
-_COLOUR_MAP: Final = 320
 _WHITE_IS_ZERO: Final = 0
+_SAMPLE_FORMAT: Final = 339
 
 
 def is_grey(picture: Image.Image) -> bool:
@@ -20,7 +21,7 @@ def is_grey(picture: Image.Image) -> bool:
     return picture.mode in _GREY_16 or picture.mode in {"I", "F"}
 
 
-def reduced(picture: Image.Image, context: Context) -> Image.Image:
+def reduced(picture: Image.Image, context: Warned) -> Image.Image:
     """Such a picture in eight bits, in the mode L, or LA where one of its values stands for transparent."""
     mask = _opaque(picture)
     if picture.mode in _GREY_16:
@@ -30,20 +31,11 @@ def reduced(picture: Image.Image, context: Context) -> Image.Image:
     else:
         grey = _from_whole(picture, context) if picture.mode == "I" else _from_fractions(picture, context)
     # Pillow inverts grey whose white is 0 up to eight bits only.
-    if _tag(picture, Base.PhotometricInterpretation) == _WHITE_IS_ZERO:
+    if tiff.tag(picture, Base.PhotometricInterpretation) == _WHITE_IS_ZERO:
         grey = ImageOps.invert(grey)
     if mask is not None:
         grey.putalpha(mask)
     return grey
-
-
-def repair_palette(picture: Image.Image) -> None:
-    """Read the palette of a TIFF as 8-bit values where its writer did not scale them, which Pillow would make black."""
-    values = _tag(picture, _COLOUR_MAP)
-    if picture.mode == "P" and isinstance(values, tuple) and 0 < max(values) < 256:  # noqa: PLR2004 -- a byte
-        third = len(values) // 3
-        bands = (values[:third], values[third : 2 * third], values[2 * third :])
-        picture.putpalette(bytes(value for colour in zip(*bands, strict=False) for value in colour))
 
 
 def _opaque(picture: Image.Image) -> Image.Image | None:
@@ -56,17 +48,22 @@ def _opaque(picture: Image.Image) -> Image.Image | None:
 
 
 def _bits(picture: Image.Image) -> int:
-    found = _tag(picture, Base.BitsPerSample)
+    found = tiff.tag(picture, Base.BitsPerSample)
     first = found[0] if isinstance(found, tuple) and found else 16
     return first if first in {10, 12, 14} else 16
 
 
-def _tag(picture: Image.Image, tag: int) -> object:
-    return picture.tag_v2.get(tag) if isinstance(picture, TiffImagePlugin.TiffImageFile) else None
+def _is_unsigned(picture: Image.Image) -> bool:
+    return tiff.tag(picture, Base.BitsPerSample) == (32,) and tiff.tag(picture, _SAMPLE_FORMAT) in {None, (1,)}
 
 
-def _from_whole(picture: Image.Image, context: Context) -> Image.Image:
+def _from_whole(picture: Image.Image, context: Warned) -> Image.Image:
     """Grey from whole numbers: 0 to 65,535 are taken as sixteen bits, other ranges are stretched."""
+    if _is_unsigned(picture):  # Pillow takes the highest bit as a sign
+        numbers = ImageMath.lambda_eval(
+            lambda given: given["float"](given["one"]) + given["float"](given["one"] < 0) * 2.0**32, one=picture
+        )
+        picture = cast("Image.Image", numbers)
     low, high = cast("tuple[float, float]", picture.getextrema())
     if low < 0 or high > 65_535:  # noqa: PLR2004 -- sixteen bits
         return _stretched(picture.convert("F"), low, high, context)
@@ -75,7 +72,7 @@ def _from_whole(picture: Image.Image, context: Context) -> Image.Image:
     return picture.point(lambda value: value * (255 / 65_535) + 0.5).convert("L")
 
 
-def _from_fractions(picture: Image.Image, context: Context) -> Image.Image:
+def _from_fractions(picture: Image.Image, context: Warned) -> Image.Image:
     """Grey from floats of unknown range: 0 to 1 and 0 to 255 are recognised, other ranges are stretched.
 
     A quarter more on both sides is tolerated, since resizing overshoots.
@@ -91,7 +88,7 @@ def _from_fractions(picture: Image.Image, context: Context) -> Image.Image:
     return _stretched(picture, low, high, context)
 
 
-def _stretched(picture: Image.Image, low: float, high: float, context: Context) -> Image.Image:
+def _stretched(picture: Image.Image, low: float, high: float, context: Warned) -> Image.Image:
     context.warn(f"The picture's numbers, {low:g} to {high:g}, were spread from black to white.")
     factor = 255 / (high - low) if high > low else 0.0
     return picture.point(lambda value: value * factor + (0.5 - low * factor)).convert("L")

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Final
 from PIL import Image, TiffImagePlugin
 from PIL.ExifTags import Base
 
-from offloop.kinds.context import Context
+from offloop_workers.raster.warned import Warned
 
 _PNG_DEPTH: Final = 24
 """Offset of the depth in a PNG."""
@@ -39,7 +39,7 @@ def scale_transparency(picture: Image.Image, bits: int) -> None:
         picture.info["transparency"] = tuple(value >> 8 for value in found)
 
 
-def warn_of_lost_bits(bits: int, context: Context, name: str = "The picture") -> None:
+def warn_of_lost_bits(bits: int, context: Warned, name: str = "The picture") -> None:
     """Warn where a result has fewer bits than its source."""
     if bits > 8:  # noqa: PLR2004 -- more than a byte
         context.warn(f"{name} has {bits} bits a channel; the result has 8.")

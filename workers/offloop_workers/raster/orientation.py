@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from offloop.kinds.context import Context
+from offloop_workers.raster.warned import Warned
 
 Size = tuple[int, int]
 
@@ -58,7 +58,7 @@ class Orientation:
         return _INVERSE.get(value, UPRIGHT.get(value))
 
 
-def exif_of(picture: Image.Image, context: Context) -> Image.Exif:
+def exif_of(picture: Image.Image, context: Warned) -> Image.Exif:
     """The picture's EXIF; empty, with a warning, where it cannot be read."""
     try:
         exif = picture.getexif()
@@ -72,7 +72,7 @@ def exif_of(picture: Image.Image, context: Context) -> Image.Exif:
     return exif
 
 
-def of(picture: Image.Image, exif: Image.Exif, context: Context) -> Orientation:
+def of(picture: Image.Image, exif: Image.Exif, context: Warned) -> Orientation:
     """The orientation of the current page or frame, which must not be decoded yet."""
     found = exif.get(_TAG)
     value = _valid(found)
@@ -84,6 +84,11 @@ def of(picture: Image.Image, exif: Image.Exif, context: Context) -> Orientation:
     swapped = picture.tag_v2.get(_TAG) in {5, 6, 7, 8}
     decoded = int(found) if found in UPRIGHT else 1  # type: ignore[arg-type]
     return Orientation(value or 1, decoded, picture.size[::-1] if swapped else picture.size)
+
+
+def read(picture: Image.Image, context: Warned) -> Orientation:
+    """The orientation of the current page or frame, which must not be decoded yet, where no other EXIF is needed."""
+    return of(picture, exif_of(picture, context), context)
 
 
 def swaps(transposition: Image.Transpose | None) -> bool:

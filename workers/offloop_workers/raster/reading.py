@@ -16,7 +16,7 @@ from offloop.errors import JobError, LimitExceeded, OffloopError
 from offloop.jobs.images import MAX_PIXELS
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
-from offloop_workers.raster import bounds, depth, sniffing
+from offloop_workers.raster import bounds, depth, sniffing, tiff
 
 MAX_TEXT = 4 << 20
 """Decompressed bytes of the texts in a PNG; a file with more is refused."""
@@ -82,6 +82,9 @@ def open_picture(file: BinaryIO, most: int = MAX_PIXELS) -> Image.Image:
         with _strict():
             picture = Image.open(file, formats=[decoder])
     except UnidentifiedImageError as error:
+        if decoder == "TIFF" and (layout := tiff.unknown_layout(file)):
+            message = f"This layout of a TIFF is not read ({layout}): convert it, for instance to eight bits RGB."
+            raise JobError(message, code="not_an_image") from None
         raise _damaged(error, reason="its head cannot be read") from None
     except (OffloopError, MemoryError):
         raise
@@ -94,6 +97,12 @@ def open_picture(file: BinaryIO, most: int = MAX_PIXELS) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = most  # for pictures and tiles within the picture
     check_size(picture, most)
     return picture
+
+
+def decode(picture: Image.Image) -> None:
+    """Decode the pixels of the current page or frame. Call it inside `decoding`."""
+    tiff.use_native_order(picture)
+    picture.load()
 
 
 def check_size(picture: Image.Image, most: int) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from PIL import Image
 
-from offloop.kinds.context import Context
 from offloop_workers.raster import colours, orientation
 from offloop_workers.raster.orientation import Orientation, Size
-from offloop_workers.raster.reading import Source
+from offloop_workers.raster.reading import Source, decode
+from offloop_workers.raster.warned import Warned
 
 
-def upright(source: Source, found: Orientation, room: Size | None, context: Context) -> Image.Image:
+def upright(source: Source, found: Orientation, room: Size | None, context: Warned) -> Image.Image:
     """The current page or frame, in one of the modes L, LA, RGB and RGBA.
 
     Args:
@@ -26,7 +26,7 @@ def upright(source: Source, found: Orientation, room: Size | None, context: Cont
         factor = min(1.0, room[0] / picture.width, room[1] / picture.height)
         picture.draft(picture.mode, (max(1, int(picture.width * factor)), max(1, int(picture.height * factor))))
     profile = picture.info.get("icc_profile")
-    picture.load()
+    decode(picture)
     # Profiles are applied after scaling, on fewer pixels.
     copy = colours.in_eight_bits(picture, context).copy()
     if room:

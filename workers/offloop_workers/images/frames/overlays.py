@@ -8,8 +8,9 @@ from offloop.jobs.transformation import ImageOverlay, TextOverlay, Transformatio
 from offloop.kinds.context import Context
 from offloop_workers.images.frames import lettering
 from offloop_workers.images.frames.anchors import alignment
-from offloop_workers.raster import orientation, reading
+from offloop_workers.raster import frames, orientation, reading
 from offloop_workers.raster.upright import upright
+from offloop_workers.raster.warned import Named
 
 Layer = tuple[Image.Image, tuple[int, int]]
 """A picture, and its position."""
@@ -47,11 +48,12 @@ class Overlays:
 
 def _image_layer(overlay: ImageOverlay, size: tuple[int, int], context: Context) -> Layer:
     with reading.opened(overlay.image, context) as source, reading.decoding():
-        exif = orientation.exif_of(source.picture, context)
-        found = orientation.of(source.picture, exif, context)
+        warned = Named("An image overlay", context)
+        frames.warn_of_others(source, warned)
+        found = orientation.read(source.picture, warned)
         across, down = found.upright_size
         room = (2 * size[0], max(1, 2 * size[0] * down // across))  # twice the final width is enough to scale from
-        picture = upright(source, found, room, context).convert("RGBA")
+        picture = upright(source, found, room, warned).convert("RGBA")
     inner = [max(1, side - 2 * overlay.margin) for side in size]
     factor = min(size[0] * overlay.scale / picture.width, inner[0] / picture.width, inner[1] / picture.height)
     scaled = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))

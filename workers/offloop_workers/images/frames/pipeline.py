@@ -15,7 +15,7 @@ from offloop_workers.images.frames.overlays import Overlays
 from offloop_workers.images.frames.plan import Plan, Size, plan
 from offloop_workers.images.frames.redaction import redacted
 from offloop_workers.raster import bounds, colours, orientation
-from offloop_workers.raster.reading import Source
+from offloop_workers.raster.reading import Source, decode
 
 # Clockwise; Pillow rotates counter-clockwise.
 _ROTATIONS: Final = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
@@ -66,7 +66,7 @@ class FramePipeline:
             first = plan(self._rotated, self._request, anchor_of(self._request, None, self._rotated), most=most)
             if self._source.format == "jpeg" and first.factor < 1:
                 picture.draft(picture.mode, (ceil(picture.width * first.factor), ceil(picture.height * first.factor)))
-        picture.load()
+        decode(picture)
         return self.process(picture)
 
     def process(self, picture: Image.Image) -> Image.Image:
