@@ -68,7 +68,7 @@ class Stamp(Model):
     text: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
         None, description="Text; {page} and {pages} become numbers. Give this or file."
     )
-    file: FileReference | None = Field(None, description="A picture (PNG, JPEG, WebP) or a PDF. Give this or text.")
+    file: FileReference | None = Field(None, description="A picture or a PDF. Give this or text.")
     file_page: Annotated[int, Field(ge=1, le=10_000)] = Field(1, description="Which page, where the file is a PDF.")
     pages: PageRanges = Field("all", description=_RANGES)
     layer: Literal["over", "under"] = Field("over", description="Above or below what the page shows already.")

@@ -34,7 +34,7 @@ def png(kind: str, bits: int, rows: Sequence[Sequence[Pixel]], *chunks: bytes) -
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def tiff(
+def tiff(  # noqa: PLR0913 -- the tags that decide how numbers are read
     photometric: int,
     bits: int,
     rows: Sequence[Sequence[Pixel]],

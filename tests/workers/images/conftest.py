@@ -11,15 +11,16 @@ from PIL import Image
 from offloop import testing
 from offloop.jobs.images import Transformation
 from offloop.kinds.job_context import JobContext
+from offloop.kinds.limits import Limits
 from offloop_workers.images import transform as module
 from support.files.pictures import Keep, Run
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> JobContext:
-    """A context whose root ``in`` contains the tests' pictures."""
+    """A context whose root ``in`` contains the tests' pictures, and that takes the results of a loop."""
     (tmp_path / "in").mkdir()
-    return testing.context(tmp_path, roots={"in": tmp_path / "in"})
+    return testing.context(tmp_path, limits=Limits(artifacts=10_000), roots={"in": tmp_path / "in"})
 
 
 @pytest.fixture

@@ -73,6 +73,11 @@ def fits_profile(picture: Image.Image, profile: bytes) -> bool:
     return picture.mode in {"L", "LA", "RGB", "RGBA"} and space == _space(picture)
 
 
+def is_srgb(profile: bytes) -> bool:
+    """Whether the profile says that it is sRGB."""
+    return "srgb" in (profile_name(profile) or "").lower()
+
+
 def profile_name(profile: bytes) -> str | None:
     """The description of a profile."""
     try:

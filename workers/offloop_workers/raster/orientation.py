@@ -59,7 +59,9 @@ class Orientation:
 
 
 def exif_of(picture: Image.Image, context: Warned) -> Image.Exif:
-    """The picture's EXIF; empty, with a warning, where it cannot be read."""
+    """The picture's EXIF; empty, with a warning, where it cannot be read. Call it where the pixels may be decoded."""
+    if picture.format == "PNG" and "exif" not in picture.info:
+        picture.load()  # it may be behind the pixels; a fault of these is none of the metadata
     try:
         exif = picture.getexif()
         exif.get_ifd(ExifTags.IFD.Exif)

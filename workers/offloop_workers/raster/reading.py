@@ -52,12 +52,17 @@ def opened(reference: FileReference, context: Context) -> Iterator[Source]:
         LimitExceeded: it has too many pixels.
     """
     with context.open(reference) as file:
-        picture = open_picture(file, bounds.picture_pixels(context))
-        form = str(picture.format).lower()
         # The picture is not closed with the file, since it may be the result.
-        with decoding():
-            bits = depth.bits_of(picture, file)
-        yield Source(picture, "jpeg" if form == "mpo" else form, size_of(file), bits)
+        yield source_of(file, bounds.picture_pixels(context))
+
+
+def source_of(file: BinaryIO, most: int = MAX_PIXELS) -> Source:
+    """Open a file at its start, as `open_picture` does, and say what it is."""
+    picture = open_picture(file, most)
+    form = str(picture.format).lower()
+    with decoding():
+        bits = depth.bits_of(picture, file)
+    return Source(picture, "jpeg" if form == "mpo" else form, size_of(file), bits)
 
 
 def open_picture(file: BinaryIO, most: int = MAX_PIXELS) -> Image.Image:

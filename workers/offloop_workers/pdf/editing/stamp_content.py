@@ -5,14 +5,13 @@ from __future__ import annotations
 import html
 import io
 import logging
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import pikepdf
 import weasyprint
 from pikepdf import Dictionary, Name, Object
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image
 from weasyprint.text.fonts import FontConfiguration
 from weasyprint.urls import URLFetcher
 
@@ -22,8 +21,10 @@ from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
 from offloop_workers.pdf.editing.placing import encoded
 from offloop_workers.pdf.reading import opening, visible
+from offloop_workers.raster import depth, frames, orientation, reading
+from offloop_workers.raster.upright import upright
+from offloop_workers.raster.warned import Named
 
-_FORMATS = ("JPEG", "PNG", "WEBP")
 _MAX_PIXELS = 40_000_000
 _POINTS_PER_PIXEL = 0.75
 _PAPER = 5_000
@@ -110,23 +111,12 @@ def _from_page(page: pikepdf.Page, pdf: pikepdf.Pdf) -> StampContent:
 
 
 def _from_picture(reference: FileReference, pdf: pikepdf.Pdf, context: Context) -> StampContent:
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # WeasyPrint turns it on for the whole process
-    Image.MAX_IMAGE_PIXELS = None  # the limit is checked below, with a message for the caller
-    try:
-        with context.open(reference) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # warnings about odd metadata, which is dropped anyway
-            picture: Image.Image = Image.open(file, formats=_FORMATS)
-            _check_pixels(picture)
-            picture = ImageOps.exif_transpose(picture).convert("RGBA")
-    except (JobError, MemoryError):
-        raise
-    except Exception as error:
-        message = "The stamp's file is neither a PDF nor a PNG, JPEG or WebP picture, or it is damaged: send another."
-        raise JobError(message, code="bad_stamp") from error
-    drawn = pdf.make_stream(picture.convert("RGB").tobytes(), **_pixels(picture, Name.DeviceRGB))
-    opacity = picture.getchannel("A")
-    if min(opacity.tobytes()) < 255:  # noqa: PLR2004 -- opaque
-        drawn.SMask = pdf.make_stream(opacity.tobytes(), **_pixels(picture, Name.DeviceGray))
+    picture = _upright(reference, context)
+    opacity = picture.getchannel("A") if "A" in picture.mode else None
+    opaque = picture.convert(picture.mode.removesuffix("A"))
+    drawn = pdf.make_stream(opaque.tobytes(), **_pixels(opaque))
+    if opacity is not None and min(opacity.tobytes()) < 255:  # noqa: PLR2004 -- opaque
+        drawn.SMask = pdf.make_stream(opacity.tobytes(), **_pixels(opacity))
     wrapper = pdf.make_stream(b"%d 0 0 %d 0 0 cm /Inner Do" % picture.size)
     wrapper.Type, wrapper.Subtype = Name.XObject, Name.Form
     wrapper.BBox = pikepdf.Array([0, 0, *picture.size])
@@ -136,19 +126,35 @@ def _from_picture(reference: FileReference, pdf: pikepdf.Pdf, context: Context) 
     return StampContent(pdf.make_indirect(wrapper), width, height)
 
 
+def _upright(reference: FileReference, context: Context) -> Image.Image:
+    """The picture in sRGB, in one of the modes L, LA, RGB and RGBA."""
+    warned = Named("The stamp's picture", context)
+    try:
+        with reading.opened(reference, context) as source, reading.decoding():
+            _check_pixels(source.picture)
+            frames.warn_of_others(source, warned)
+            depth.warn_of_lost_bits(source.bits, warned)
+            return upright(source, orientation.read(source.picture, warned), None, warned)
+    except LimitExceeded:
+        raise
+    except JobError as error:
+        message = f"The stamp's file is no PDF, and as a picture it cannot be used: {error.message}"
+        raise JobError(message, code="bad_stamp") from error
+
+
 def _check_pixels(picture: Image.Image) -> None:
     if picture.width * picture.height > _MAX_PIXELS:
         message = f"The stamp's picture has more than {_MAX_PIXELS:,} pixels: send a smaller one."
         raise LimitExceeded(message)
 
 
-def _pixels(picture: Image.Image, space: Object) -> dict[str, Any]:
+def _pixels(picture: Image.Image) -> dict[str, Any]:
     return {
         "Type": Name.XObject,
         "Subtype": Name.Image,
         "Width": picture.width,
         "Height": picture.height,
-        "ColorSpace": space,
+        "ColorSpace": Name.DeviceGray if picture.mode == "L" else Name.DeviceRGB,
         "BitsPerComponent": 8,
     }
 

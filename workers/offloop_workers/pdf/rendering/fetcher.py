@@ -124,9 +124,11 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
             return self._checked(url, file.read(), {"Content-Type": _mime_type(name, reference)}, name)
 
     def _checked(self, url: str, content: bytes, headers: Mapping[str, str], name: str) -> URLFetcherResponse:
-        if fault := pictures.fault(content):
+        try:
+            content = pictures.prepared(content, _short(name), self._context)
+        except pictures.Unusable as fault:
             self._context.warn(f"{_short(name)!r} was left out: {fault}.")
-            raise Refused(fault)
+            raise Refused(str(fault)) from None
         return URLFetcherResponse(url, content, headers)
 
     def _refuse(self, url: str) -> Refused:
