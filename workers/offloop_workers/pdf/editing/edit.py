@@ -36,7 +36,9 @@ def edit(request: Edit, context: Context) -> Edited:
         for number, source in enumerate(request.sources, 1):
             data = opening.content(source.file, context)
             size += len(data)
-            pdf = opened.enter_context(opening.opened(data, source.password, context))
+            name = _file_name(source, number) if len(request.sources) > 1 else "The PDF"
+            read = opening.opened(data, source.password, context, pages=source.pages, name=name)
+            pdf = opened.enter_context(read)
             documents.append(_document(pdf, source, number, context))
         for number, operation in enumerate(request.operations, 1):
             context.progress(number, steps, operation.op)

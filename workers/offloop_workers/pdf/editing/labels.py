@@ -19,6 +19,26 @@ class Label:
     number: int
 
 
+_ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"),
+          (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))  # fmt: skip
+_MAX_ROMAN = 100_000
+
+
+def text(label: Label) -> str:
+    """A label as viewers show it."""
+    number = ""
+    match label.style:
+        case "/D":
+            number = str(label.number)
+        case "/R" | "/r" if label.number <= _MAX_ROMAN:
+            rest = label.number
+            for value, letters in _ROMAN:
+                number, rest = number + letters * (rest // value), rest % value
+        case "/A" | "/a" if label.number <= _MAX_ROMAN:
+            number = chr(ord("a") + (label.number - 1) % 26) * min((label.number - 1) // 26 + 1, 50)
+    return label.prefix + (number.upper() if label.style in ("/R", "/A") else number)
+
+
 def labels(pdf: pikepdf.Pdf, pages: int) -> list[Label] | None:
     """The label of each page, or None where the document has none."""
     starts: dict[int, Label] = {}

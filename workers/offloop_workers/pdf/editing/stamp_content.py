@@ -83,11 +83,12 @@ def from_file(reference: FileReference, number: int, pdf: pikepdf.Pdf, context: 
         head = file.read(1024)
     if b"%PDF-" not in head:
         return _from_picture(reference, pdf, context)
-    with opening.opened(opening.content(reference, context), None, context) as source:
-        if number > len(source.pages):
-            message = f"stamp: there is no page {number}: the stamp's file has {len(source.pages)}."
+    with opening.inspected(opening.content(reference, context), None, context, "The stamp's file") as found:
+        if number > found.found:
+            message = f"stamp: there is no page {number}: the stamp's file has {found.found}."
             raise JobError(message, code="bad_input")
-        return _from_page(source.pages[number - 1], pdf)
+        found.check_pages([number - 1], context, refuse=True)
+        return _from_page(found.pages[number - 1], pdf)
 
 
 def _from_page(page: pikepdf.Page, pdf: pikepdf.Pdf) -> StampContent:

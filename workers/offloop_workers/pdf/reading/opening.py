@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pikepdf
@@ -15,6 +16,8 @@ from offloop.errors import JobError, LimitExceeded, OffloopError
 from offloop.jobs.documents import MAX_FILE_BYTES, MAX_PAGES
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
+from offloop_workers.pdf.reading import losses, ranges
+from offloop_workers.pdf.reading.visible import View, view
 
 _HEAD = 1024
 """Bytes in which viewers look for the header, since some programs write others before it."""
@@ -60,36 +63,130 @@ def content(reference: FileReference, context: Context) -> bytes:
 
 
 @contextmanager
-def opened(data: bytes, password: str | None, context: Context) -> Iterator[pikepdf.Pdf]:
-    """A PDF for inspection or change, with a valid page tree.
+def opened(
+    data: bytes, password: str | None, context: Context, *, pages: str | None = None, name: str = "The PDF"
+) -> Iterator[pikepdf.Pdf]:
+    """A PDF for change, with a valid page tree. Repairs and losses are warned of.
+
+    Args:
+        data: the bytes of the file.
+        password: opens it where it is encrypted.
+        context: takes warnings; its limits bound the number of pages.
+        pages: the page ranges that are used; all by default.
+        name: the document in warnings.
+
+    Raises:
+        LimitExceeded: it has more pages than the kind reads.
+        JobError: ``wrong_password`` or ``damaged_pdf``: it cannot be read, or most of what is used of it is lost.
+    """
+    with inspected(data, password, context, name) as found:
+        found.check_count(context, refuse=pages is None)
+        used = ranges.pages(pages, found.found, context) if pages else range(found.found)
+        found.check_pages(used, context, refuse=True)
+        yield found.pdf
+
+
+@contextmanager
+def inspected(
+    data: bytes, password: str | None, context: Context, name: str = "The PDF", *, report: bool = True
+) -> Iterator[losses.Losses]:
+    """A PDF with a valid page tree, and its losses; repairs are warned of at the end, unless `report` is off.
 
     Raises:
         LimitExceeded: it has more pages than the kind reads.
         JobError: ``wrong_password`` or ``damaged_pdf``.
     """
     file = io.BytesIO(data)
-    with damage(password), pikepdf.open(file, password=password or "", inherit_page_attributes=False) as pdf:
-        _check_pages(pdf, context.limits.pages or MAX_PAGES)
-        yield pdf
+    with (
+        damage(password),
+        pikepdf.open(file, password=password or "", inherit_page_attributes=False, suppress_warnings=True) as pdf,
+    ):
+        found = losses.Losses(pdf, data, name, declared=losses.declared(pdf))
+        found.missing = _check_pages(pdf, context.limits.pages or MAX_PAGES)
+        found.pages = list(pdf.pages)
+        found.note()
+        yield found
+        if report:
+            found.report(context)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A PDF in both libraries.
+
+    Attributes:
+        document: for drawing and for reading text.
+        losses: the same pages for inspection; None where only the other library can read the file.
+    """
+
+    document: pypdfium2.PdfDocument
+    losses: losses.Losses | None
+
+    def check(self, text: str, wanted: Sequence[int], context: Context) -> None:
+        """Warn of losses of the wanted pages, given as the caller wrote them and by index.
+
+        Raises:
+            JobError: ``damaged_pdf``: most of them are lost.
+        """
+        if self.losses is not None:
+            self.losses.check_count(context, refuse=text.strip().lower() == "all")
+            self.losses.check_pages(wanted, context, refuse=True)
+
+    def page(self, index: int) -> pikepdf.Page | None:
+        """A page for inspection."""
+        return None if self.losses is None else self.losses.pages[index]
+
+    def lost(self, index: int) -> bool:
+        """Whether a page has lost all of its content."""
+        return self.losses is not None and self.losses.state(self.losses.pages[index]) == losses.LOST
+
+    def view(self, index: int) -> View | None:
+        """The visible part of a page; None of a file that only PDFium can read."""
+        page = self.page(index)
+        return None if page is None else view(page)
 
 
 @contextmanager
-def drawn(data: bytes, password: str | None, context: Context) -> Iterator[pypdfium2.PdfDocument]:
+def drawn(data: bytes, password: str | None, context: Context) -> Iterator[Drawn]:
     """A PDF for drawing or for reading its text.
+
+    Its pages are those that are edited and described: where the file is damaged, or its number of pages is wrong, the
+    repaired one is drawn.
 
     Raises:
         LimitExceeded: it has more pages than the kind reads.
         JobError: ``wrong_password`` or ``damaged_pdf``.
     """
-    with damage(password):
-        document = pypdfium2.PdfDocument(data, password=password)
+    with ExitStack() as stack:
+        found, unreadable = None, None
         try:
+            found = stack.enter_context(inspected(data, password, context))
+        except JobError as error:
+            if error.reason != "damaged_pdf":
+                raise
+            unreadable = error
+        with damage(password):
+            try:
+                document = _document(data, password, found)
+            except pypdfium2.PdfiumError:
+                raise unreadable or damaged(_UNREADABLE) from None
+            stack.callback(document.close)
+            if unreadable:
+                context.warn(f"{unreadable.message} One library could read it; what is missing is unknown.")
             _limit(len(document), context.limits.pages or MAX_PAGES)
             if not len(document):
                 raise damaged(_EMPTY)
-            yield document
-        finally:
-            document.close()
+            yield Drawn(document, found)
+
+
+def _document(data: bytes, password: str | None, found: losses.Losses | None) -> pypdfium2.PdfDocument:
+    if found and not found.rebuilt and found.declared == found.found and not found.missing:
+        return pypdfium2.PdfDocument(data, password=password)
+    if found is None:
+        return pypdfium2.PdfDocument(data, password=password)
+    repaired = io.BytesIO()
+    found.pdf.save(repaired)
+    return pypdfium2.PdfDocument(repaired.getvalue())
 
 
 @contextmanager
@@ -105,6 +202,10 @@ def damage(password: str | None = None) -> Iterator[None]:
         raise
     except pikepdf.PasswordError:
         raise _locked(password) from None
+    except pikepdf.PdfError as error:
+        if "unsupported encryption" in str(error):
+            raise _unsupported() from error
+        raise damaged(_reason(error)) from error
     except pypdfium2.PdfiumError as error:
         if "password" in str(error).lower():
             raise _locked(password) from None
@@ -126,19 +227,35 @@ def _reason(error: Exception) -> str:
     return "something in it is not what it should be"
 
 
+def _unsupported() -> JobError:
+    message = (
+        "The PDF is encrypted in a way that cannot be opened here, such as for certificates (public keys) instead of a "
+        "password: send a copy without encryption, or with a password."
+    )
+    return JobError(message, code="unsupported_encryption")
+
+
 def _locked(password: str | None) -> JobError:
     what = "The password does not open the PDF" if password else "The PDF is encrypted"
     return JobError(f"{what}: send the right one in password.", code="wrong_password")
 
 
-def _check_pages(pdf: pikepdf.Pdf, most: int) -> None:
-    """Look at the page tree before the library unfolds it: it may be endless, or one page a million times."""
+def _check_pages(pdf: pikepdf.Pdf, most: int) -> int:
+    """Look at the page tree before the library unfolds it: it may be endless, or one page a million times.
+
+    Returns:
+        The number of entries that lead to no page.
+    """
+    missing = 0
     waiting: list[tuple[Any, int]] = [(pdf.Root.get("/Pages"), 0)]
     seen: set[tuple[int, int]] = set()
     entries = 0
     while waiting:
         node, depth = waiting.pop()
-        kids = node.get("/Kids") if isinstance(node, pikepdf.Dictionary) else None
+        if not isinstance(node, pikepdf.Dictionary):
+            missing += depth > 0
+            continue
+        kids = node.get("/Kids")
         if not isinstance(kids, pikepdf.Array):
             continue
         entries += len(kids)
@@ -152,6 +269,7 @@ def _check_pages(pdf: pikepdf.Pdf, most: int) -> None:
     if not len(pdf.pages):
         raise damaged(_EMPTY)
     _limit(len(pdf.pages), most)
+    return missing
 
 
 def _limit(pages: int, most: int) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-from contextlib import suppress
 from typing import Any
 
 import pypdfium2
 from PIL import Image
 
-from offloop.errors import LimitExceeded, OffloopError
+from offloop.errors import LimitExceeded
 from offloop.jobs.documents import (
     MAX_ALL_PREVIEW_PIXELS,
     MAX_PREVIEW_PIXELS,
@@ -21,8 +20,8 @@ from offloop.jobs.documents import (
 )
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.pdf.reading import opening, ranges
-from offloop_workers.pdf.reading.visible import View, view
+from offloop_workers.pdf.reading import opening, ranges, resources
+from offloop_workers.pdf.reading.visible import View
 
 _MAX_SIDE = 16_383
 """Pixels a side, which every output format supports."""
@@ -39,7 +38,8 @@ def preview(request: ToPreview, context: Context) -> Previews:
         JobError: the PDF cannot be opened, or has no such page.
     """
     data = opening.content(request.file, context)
-    with opening.drawn(data, request.password, context) as document:
+    with opening.drawn(data, request.password, context) as drawn:
+        document = drawn.document
         count = len(document)
         wanted = ranges.pages(request.pages, count, context)
         if len(wanted) > MAX_PREVIEWS:
@@ -48,7 +48,8 @@ def preview(request: ToPreview, context: Context) -> Previews:
                 "ask for them in parts."
             )
             raise LimitExceeded(message)
-        views = _views(data, request.password, wanted, context)
+        drawn.check(request.pages, wanted, context)
+        views = {index: seen for index in wanted if (seen := drawn.view(index))}
         _show_visible_part(document, views)
         scales = _scales(request, document, wanted, views, context.limits.pixels or MAX_ALL_PREVIEW_PIXELS)
         document.init_forms()
@@ -56,15 +57,10 @@ def preview(request: ToPreview, context: Context) -> Previews:
         for step, (index, scale) in enumerate(zip(wanted, scales, strict=True)):
             context.progress(step, len(wanted), f"page {index + 1}")
             previews.append(_draw(request, document, index, scale, context))
+        if drawn.losses and (hidden := resources.hidden_layers(drawn.losses.pdf)):
+            context.warn(f"Layers that are switched off are not drawn: {hidden}.")
     context.progress(len(wanted), len(wanted), "done")
     return Previews(previews=previews, pages=count)
-
-
-def _views(data: bytes, password: str | None, wanted: list[int], context: Context) -> dict[int, View]:
-    """The visible part of the wanted pages; none of a file that PDFium can read and qpdf cannot."""
-    with suppress(OffloopError), opening.opened(data, password, context) as pdf:
-        return {index: view(pdf.pages[index]) for index in wanted if index < len(pdf.pages)}
-    return {}
 
 
 def _show_visible_part(document: pypdfium2.PdfDocument, views: dict[int, View]) -> None:

@@ -1,0 +1,199 @@
+"""Damaged files: every tool says what was repaired and lost, or refuses; a whole file is told nothing."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pikepdf
+import pytest
+from pikepdf import Dictionary, Name
+from pikepdf.settings import set_qpdf_limits
+
+from offloop.errors import JobError
+from offloop.kinds.job_context import JobContext
+from offloop_workers.pdf.describe import describe
+from offloop_workers.pdf.editing.edit import edit
+from offloop_workers.pdf.reading.preview import preview
+from offloop_workers.pdf.reading.text import read
+from support.files import pdfs, small_pdfs
+
+SOURCE = small_pdfs.plain()
+Try = Callable[..., tuple[Any, list[str]]]
+STEPS: list[dict[str, Any]] = [
+    {"op": "merge"},
+    {"op": "select", "pages": "1-"},
+    {"op": "split", "every": 20},
+    {"op": "rotate", "degrees": 90},
+    {"op": "stamp", "text": "x"},
+    {"op": "encrypt", "user_password": "x"},
+    {"op": "decrypt"},
+    {"op": "optimise"},
+    {"op": "metadata", "title": "x"},
+    {"op": "sanitise"},
+    {"op": "flatten"},
+]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> JobContext:
+    """A context with its folders."""
+    return pdfs.context_in(tmp_path)
+
+
+@pytest.fixture
+def attempt(context: JobContext, tmp_path: Path) -> Try:
+    """Runs a work on a file; the result or the reason of a refusal, and its warnings."""
+
+    def run(work: Any, content: bytes, **request: Any) -> tuple[Any, list[str]]:
+        context.warnings.clear()
+        (tmp_path / "in" / "source.pdf").write_bytes(content)
+        file = {"file": "root:in/source.pdf"}
+        arguments = {"sources": [{**file, **request.pop("source", {})}], **request} if work is edit else file | request
+        try:
+            return work(work.kind.input.model_validate(arguments), context), list(context.warnings)
+        except JobError as error:
+            return error.reason, list(context.warnings)
+
+    return run
+
+
+def _empty_pages(result: Any) -> int:
+    return sum(one.text == "" for one in result.texts)
+
+
+def test_a_whole_document_is_told_nothing(attempt: Try) -> None:
+    for source in (SOURCE, b"HTTP/1.1 200 OK\r\n\r\n" + SOURCE, pdfs.written("Packed", 3)):
+        for work in (describe, read, preview, edit):
+            assert attempt(work, source)[1] == []
+
+
+def test_a_page_that_is_blank_is_not_lost(attempt: Try) -> None:
+    def blank(pdf: pikepdf.Pdf) -> None:
+        pdf.add_blank_page()
+        pdf.pages[0].obj.Contents = pdf.make_stream(b"")
+
+    assert attempt(edit, pdfs.saved(blank, SOURCE))[1] == []
+
+
+def test_faults_that_lose_nothing_are_told_once_and_in_short(attempt: Try) -> None:
+    for name, source in small_pdfs.repaired(SOURCE):
+        for work in (describe, read, edit):
+            result, warnings = attempt(work, source)
+            assert result.pages == 40, (name, work)
+            assert len(warnings) == 1, (name, work, warnings)
+            assert len(warnings[0]) < 400
+            if work is read:
+                assert _empty_pages(result) == 0, name
+
+
+def test_every_loss_is_told_or_refused_by_every_tool(attempt: Try) -> None:
+    refused = told = 0
+    for name, source in small_pdfs.damaged(SOURCE):
+        for work in (describe, read, edit):
+            result, warnings = attempt(work, source)
+            if isinstance(result, str):
+                assert result == "damaged_pdf", name
+                refused += 1
+                continue
+            told += 1
+            assert any("damaged" in line for line in warnings), (name, work)
+            assert len(warnings) < 6
+            if result.pages < 40:
+                assert any(f"{40 - result.pages} of its 40 pages are missing" in line for line in warnings), name
+            if work is read and _empty_pages(result):
+                assert any("lost all content" in line for line in warnings), name
+                assert not any("No text on" in line for line in warnings), "a lost page is not called a scan"
+            if work is edit:
+                assert 2 * result.pages >= 40, name
+    assert refused > 20
+    assert told > 20
+
+
+def test_every_step_tells_what_was_lost(attempt: Try) -> None:
+    source = SOURCE[: len(SOURCE) // 2]
+    for step in STEPS:
+        result, warnings = attempt(edit, source, operations=[step])
+        assert any("lost all content" in line for line in warnings), (step, result)
+
+
+def test_the_pages_that_are_left_can_be_asked_for(attempt: Try) -> None:
+    """The refusal names them."""
+    source = SOURCE[: len(SOURCE) * 4 // 10]
+    assert attempt(edit, source)[0] == attempt(read, source)[0] == attempt(preview, source, pages="3")[0]
+    found = attempt(describe, source)[1]
+    assert any("pages 3-9, 22-40 lost all content" in line for line in found)
+    assert attempt(edit, source, source={"pages": "1-2,10-21"})[0].pages == 14
+    assert _empty_pages(attempt(read, source, pages="1-2,10-21")[0]) == 0
+    assert attempt(preview, source, pages="1")[0].pages == 40
+    linear = small_pdfs.linearised()
+    assert attempt(edit, linear[: len(linear) * 6 // 10])[0] == "damaged_pdf"
+    assert attempt(edit, linear[: len(linear) * 6 // 10], source={"pages": "1-3"})[0].pages == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (zlib.compress(b"BT (hello) Tj ET " * 500)[:40], "page 2 lost a part of the content"),
+        (bytes(200), "page 2 lost all content"),
+    ],
+)
+def test_content_that_cannot_be_unpacked_is_told(attempt: Try, content: bytes, words: str) -> None:
+    """The table of objects is right, so only a look at the content finds it."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        pdf.pages[1].obj.Contents.write(content, filter=Name.FlateDecode)
+
+    source = pdfs.saved(change, SOURCE, compress_streams=False)
+    for work in (describe, read, edit):
+        assert any(words in line for line in attempt(work, source)[1]), work
+
+
+def test_content_that_is_not_in_the_file_is_told(attempt: Try) -> None:
+    """The library drops a reference to a missing object, so that the page looks blank."""
+    source = SOURCE.replace(b"/Contents 45 0 R /M", b"/Contents 450 0 R/M")
+    assert len(source) == len(SOURCE)
+    for work in (describe, read, edit):
+        result, warnings = attempt(work, source)
+        assert result.pages == 40
+        assert warnings == ["The PDF is damaged: page 1 lost all content: nothing is shown there."]
+    assert attempt(edit, source, operations=[{"op": "stamp", "file": "root:in/source.pdf"}])[0] == "damaged_pdf"
+
+
+def test_a_stream_too_large_to_be_looked_at_is_not_called_lost(attempt: Try) -> None:
+    """The library has a limit, lowered here."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        pdf.pages[1].obj.Contents.write(zlib.compress(bytes(2 << 20)), filter=Name.FlateDecode)
+
+    source = pdfs.saved(change, small_pdfs.plain(2), compress_streams=False)
+    set_qpdf_limits(flate_max_memory=1 << 20)
+    try:
+        assert attempt(describe, source)[1] == []
+    finally:
+        set_qpdf_limits(flate_max_memory=256 << 20)
+
+
+def test_a_file_inside_that_is_damaged_is_told(attempt: Try) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        for name in ("good.txt", "bad.txt"):
+            pdf.attachments[name] = pikepdf.AttachedFileSpec(pdf, b"12345", filename=name)  # type: ignore[call-arg]
+        bad = pdf.attachments["bad.txt"].obj.EF
+        for key in list(bad.keys()):
+            bad[key].write(bytes(20), filter=Name.FlateDecode)
+
+    result, warnings = attempt(describe, pdfs.saved(change, SOURCE, compress_streams=False))
+    assert [one.name for one in result.attachments] == ["bad.txt", "good.txt"]
+    assert warnings == ["The file 'bad.txt' inside the PDF is damaged or missing."]
+
+
+def test_a_file_attached_to_a_page_is_listed(attempt: Try) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        file = pikepdf.AttachedFileSpec(pdf, b"12345", filename="note.txt").obj  # type: ignore[call-arg]  # has defaults
+        note = Dictionary(Type=Name.Annot, Subtype=Name.FileAttachment, Rect=[0, 0, 9, 9], FS=file)
+        pdf.pages[0].obj.Annots = pikepdf.Array([pdf.make_indirect(note)])
+
+    [file] = attempt(describe, pdfs.saved(change, SOURCE))[0].attachments
+    assert (file.name, file.size) == ("note.txt", 5)

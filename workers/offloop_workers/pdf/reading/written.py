@@ -1,0 +1,88 @@
+"""Objects as they are written in a file, since the library drops references to objects that it does not find."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pikepdf
+from pikepdf import Name, Stream
+
+_DEFINITION = re.compile(rb"(?<!\d)(\d{1,9})\s+(\d{1,5})\s+obj\b")
+_ANY_REFERENCE = re.compile(rb"(?<!\d)(\d{1,9})\s+(\d{1,5})\s+R\b")
+_CONTENTS = re.compile(rb"/Contents\s*(\[[^\]]*\]|\d{1,9}\s+\d{1,5}\s+R\b)")
+_COUNT = re.compile(rb"/Count\s+(\d{1,9})\b")
+_END = re.compile(rb"\bendobj\b|\bstream\r?\n")
+_OTHER_KEYS = re.compile(
+    rb"/(?:Parent|P|Annots|B|Metadata|Thumb|PieceInfo|StructParent|OC|ToUnicode)\s*(?:\[[^\]]*\]|\d+\s+\d+\s+R)"
+)
+_MAX_OBJECT = 1 << 16
+_MAX_DEFINITIONS = 2_000_000
+_MAX_DEPTH = 5
+
+Id = tuple[int, int]
+
+
+class Written:
+    """The text of objects in a file, and the references in it."""
+
+    def __init__(self, pdf: pikepdf.Pdf, data: bytes) -> None:
+        self._pdf = pdf
+        self._data = data
+        self._starts: dict[Id, int] = {}
+        for number, found in enumerate(_DEFINITION.finditer(data)):
+            if number >= _MAX_DEFINITIONS:
+                break
+            self._starts[int(found[1]), int(found[2])] = found.end()
+        self._packed = dict(_packed(pdf))
+        self._known: dict[Id, bool] = {}
+
+    def contents(self, page: Id) -> list[Id]:
+        """The content streams that a page names."""
+        found = _CONTENTS.search(self._text(page))
+        return _references(found[1]) if found else []
+
+    def count(self, node: Id) -> int | None:
+        """The number of pages that a node of the page tree states."""
+        found = _COUNT.search(self._text(node))
+        return int(found[1]) if found else None
+
+    def lacks(self, page: Id) -> bool:
+        """Whether objects below a page are missing: of its resources, and of those that they refer to."""
+        return self._lacks(page, 0)
+
+    def _lacks(self, one: Id, depth: int) -> bool:
+        if one not in self._known:
+            self._known[one] = False
+            below = _references(_OTHER_KEYS.sub(b"", self._text(one)))
+            self._known[one] = any(
+                self._pdf.get_object(child) is None or (depth < _MAX_DEPTH and self._lacks(child, depth + 1))
+                for child in below
+            )
+        return self._known[one]
+
+    def _text(self, one: Id) -> bytes:
+        if one not in self._starts:
+            return self._packed.get(one, b"")
+        text = self._data[self._starts[one] : self._starts[one] + _MAX_OBJECT]
+        end = _END.search(text)
+        return text[: end.start()] if end else text
+
+
+def _packed(pdf: pikepdf.Pdf) -> Iterator[tuple[Id, bytes]]:
+    """The objects inside of object streams."""
+    for stream in pdf.objects:
+        if not isinstance(stream, Stream) or stream.get("/Type") != Name.ObjStm:
+            continue
+        try:
+            text, first = stream.read_bytes(), int(stream.First)
+            header = [int(word) for word in text[:first].split()]
+        except (pikepdf.PikepdfError, ValueError, AttributeError, TypeError):
+            continue
+        starts = header[1::2]
+        for number, start, end in zip(header[::2], starts, [*starts[1:], len(text)], strict=False):
+            yield (number, 0), text[first + start : min(first + end, first + start + _MAX_OBJECT)]
+
+
+def _references(text: bytes) -> list[Id]:
+    return [(int(number), int(generation)) for number, generation in _ANY_REFERENCE.findall(text)]
