@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name, Stream, String
-from pikepdf.models.metadata import decode_pdf_date
 
 from offloop.jobs.documents import (
     Bookmark,
@@ -24,16 +22,19 @@ from offloop.jobs.documents import (
 )
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
+from offloop_workers.pdf.editing import labels
 from offloop_workers.pdf.editing.document import denied
 from offloop_workers.pdf.editing.edit import fields, signatures
 from offloop_workers.pdf.editing.safety import active
-from offloop_workers.pdf.reading import claims, opening, resources, trees
+from offloop_workers.pdf.reading import claims, encryption, losses, metadata, opening, resources, trees
 from offloop_workers.pdf.reading.visible import view
 
 _MAX_BOOKMARKS = 200
 _MAX_LISTED = 100
 _MAX_SIZES = 50
+_MAX_NOTES = 10_000
 _MM_PER_POINT = 25.4 / 72
+T = TypeVar("T")
 _TYPES = {"/Tx": "text", "/Btn": "button", "/Ch": "choice", "/Sig": "signature"}
 
 
@@ -45,53 +46,73 @@ def describe(request: ToDescribe, context: Context) -> Description:
         JobError: the PDF cannot be opened.
     """
     data = opening.content(request.file, context)
-    with opening.opened(data, request.password, context) as pdf:
+    with opening.inspected(data, request.password, context) as found:
+        pdf = found.pdf
+        found.check_count(context, refuse=False)
+        found.check_pages(range(found.found), context, refuse=False)
         fonts, images = resources.used(pdf)
+        _warn(pdf, context)
         return Description(
             version=pdf.pdf_version,
             pages=len(pdf.pages),
-            sizes=_sizes(pdf),
+            sizes=_first(_sizes(found.pages), _MAX_SIZES, "page sizes", context),
             size=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
             linearised=pdf.is_linearized,
-            **_metadata(pdf),
+            **metadata.of(pdf, context),
             language=trees.text(pdf.Root.get("/Lang")),
             tagged=_tagged(pdf),
+            labels=_first(_labels(pdf, found.found), _MAX_LISTED, "runs of page labels", context),
             claims=claims.of(pdf),
             security=_security(pdf),
-            outline=_outline(pdf),
-            fonts=fonts,
+            outline=_first(_outline(pdf, found.pages), _MAX_BOOKMARKS, "bookmarks", context),
+            fonts=_first(fonts, _MAX_LISTED, "fonts", context),
             images=images,
-            fields=_fields(pdf),
-            attachments=_attachments(pdf),
+            fields=_first(_fields(pdf), _MAX_LISTED, "form fields", context),
+            attachments=_first(_attachments(found, context), _MAX_LISTED, "files inside", context),
         )
 
 
-def _sizes(pdf: pikepdf.Pdf) -> list[PaperSize]:
+def _first(items: list[T], most: int, what: str, context: Context) -> list[T]:
+    """The first items of a list; those left out are warned of."""
+    if len(items) > most:
+        context.warn(f"There are more than {most:,} {what}; the first {most:,} are listed.")
+    return items[:most]
+
+
+def _warn(pdf: pikepdf.Pdf, context: Context) -> None:
+    if hidden := resources.hidden_layers(pdf):
+        context.warn(f"Layers that are switched off: {hidden}.")
+    if resources.has_xfa(pdf):
+        context.warn("The form has data in XFA, which is not read; viewers without XFA show something else.")
+
+
+def _sizes(pages: Sequence[pikepdf.Page]) -> list[PaperSize]:
     counted: Counter[tuple[float, float]] = Counter()
-    for page in pdf.pages:
+    for page in pages:
         visible = view(page)
         counted[round(visible.width * _MM_PER_POINT, 1), round(visible.height * _MM_PER_POINT, 1)] += 1
+    return [PaperSize(width_mm=size[0], height_mm=size[1], pages=count) for size, count in counted.most_common()]
+
+
+def _labels(pdf: pikepdf.Pdf, pages: int) -> list[str]:
+    """The runs of page labels, unless they are the numbers of the pages."""
+    known = labels.labels(pdf, pages)
+    if not known or all(label == labels.Label("/D", "", number) for number, label in enumerate(known, 1)):
+        return []
+    runs: list[list[int]] = []
+    for index, label in enumerate(known):
+        before = known[index - 1] if index else None
+        if before and (label.style, label.prefix, label.number) == (before.style, before.prefix, before.number + 1):
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
     return [
-        PaperSize(width_mm=size[0], height_mm=size[1], pages=pages) for size, pages in counted.most_common(_MAX_SIZES)
+        f"{first + 1}-{last + 1}: {labels.text(known[first])}-{labels.text(known[last])}"
+        if last > first
+        else f"{first + 1}: {labels.text(known[first])}"
+        for first, last in runs
     ]
-
-
-def _metadata(pdf: pikepdf.Pdf) -> dict[str, str | None]:
-    info = pdf.trailer.get("/Info")
-    info = info if isinstance(info, Dictionary) else Dictionary()
-    plain = {
-        field: trees.text(info.get(f"/{field.capitalize()}"))
-        for field in ("title", "author", "subject", "keywords", "creator", "producer")
-    }
-    return {**plain, "created": _date(info.get("/CreationDate")), "modified": _date(info.get("/ModDate"))}
-
-
-def _date(value: object) -> str | None:
-    text = trees.text(value)
-    with suppress(ValueError):
-        return decode_pdf_date(text).isoformat() if text else None
-    return text
 
 
 def _tagged(pdf: pikepdf.Pdf) -> bool:
@@ -103,7 +124,7 @@ def _security(pdf: pikepdf.Pdf) -> Security:
     found = active(pdf)
     return Security(
         encrypted=pdf.is_encrypted,
-        method=f"{pdf.encryption.stream_method.name}, {pdf.encryption.bits} bits" if pdf.is_encrypted else None,
+        method=encryption.method(pdf),
         denied=denied(pdf),
         javascript="/JavaScript" in found,
         actions=sorted(name[1:41] for name in found - {"/JavaScript", "/GoTo"})[:_MAX_LISTED],
@@ -111,9 +132,9 @@ def _security(pdf: pikepdf.Pdf) -> Security:
     )
 
 
-def _outline(pdf: pikepdf.Pdf) -> list[Bookmark]:
+def _outline(pdf: pikepdf.Pdf, pages: Sequence[pikepdf.Page]) -> list[Bookmark]:
     named = trees.names(pdf, "/Dests")
-    numbers = {page.obj.objgen: number for number, page in enumerate(pdf.pages, 1)}
+    numbers = {page.obj.objgen: number for number, page in enumerate(pages, 1)}
 
     def flat(items: list[trees.Item], level: int) -> Iterator[Bookmark]:
         for item in items:
@@ -122,7 +143,7 @@ def _outline(pdf: pikepdf.Pdf) -> list[Bookmark]:
             yield Bookmark(title=item.title, level=level, page=page)
             yield from flat(item.children, level + 1)
 
-    return list(flat(trees.outline(pdf, _MAX_BOOKMARKS), 1))
+    return list(flat(trees.outline(pdf, _MAX_BOOKMARKS + 1), 1))
 
 
 def _fields(pdf: pikepdf.Pdf) -> list[FormField]:
@@ -137,7 +158,7 @@ def _fields(pdf: pikepdf.Pdf) -> list[FormField]:
             names.append(trees.text(node.get("/T")))
             kind = kind or node.get("/FT")
             node, depth = node.get("/Parent"), depth + 1
-        if "/T" not in field or str(kind) not in _TYPES or len(found) == _MAX_LISTED:
+        if "/T" not in field or str(kind) not in _TYPES or len(found) > _MAX_LISTED:
             continue
         name = ".".join(part for part in reversed(names) if part)[:500]
         found.append(FormField(name=name, type=_TYPES[str(kind)], value=_value(field.get("/V"))))
@@ -152,22 +173,34 @@ def _value(value: Any) -> str | None:
     return trees.text(value)
 
 
-def _attachments(pdf: pikepdf.Pdf) -> list[EmbeddedFile]:
-    found = []
-    for name, specification in list(trees.names(pdf, "/EmbeddedFiles").items())[:_MAX_LISTED]:
-        if not isinstance(specification, Dictionary):
+def _attachments(found: losses.Losses, context: Context) -> list[EmbeddedFile]:
+    """The files of the document and those attached to its pages; files that are damaged are warned of."""
+    named = [(String(name), one) for name, one in trees.names(found.pdf, "/EmbeddedFiles").items()]
+    listed: list[EmbeddedFile] = []
+    for name, specification in [*named, *_attached_to_pages(found.pages)]:
+        if not isinstance(specification, Dictionary) or len(listed) > _MAX_LISTED:
             continue
         files = specification.get("/EF")
         stream = (files.get("/UF") or files.get("/F")) if isinstance(files, Dictionary) else None
         parameters = stream.get("/Params") if isinstance(stream, Stream) else None
         size: Any = parameters.get("/Size") if isinstance(parameters, Dictionary) else None
         relation = specification.get("/AFRelationship")
-        file_name = specification.get("/UF") or specification.get("/F") or String(name)
-        found.append(
+        shown = trees.text(specification.get("/UF") or specification.get("/F") or name) or ""
+        if isinstance(files, Dictionary) and found.stream(stream):
+            context.warn(f"The file {shown[:80]!r} inside the PDF is damaged or missing.")
+        listed.append(
             EmbeddedFile(
-                name=trees.text(file_name) or "",
+                name=shown,
                 size=size if isinstance(size, int) and 0 <= size < 2**53 else None,
                 relationship=str(relation)[1:101] if isinstance(relation, Name) else None,
             )
         )
-    return found
+    return listed
+
+
+def _attached_to_pages(pages: Sequence[pikepdf.Page]) -> Iterator[tuple[String, Any]]:
+    for page in pages:
+        annotations: Any = page.obj.get("/Annots")
+        for note in list(annotations)[:_MAX_NOTES] if isinstance(annotations, Array) else ():
+            if isinstance(note, Dictionary) and note.get("/Subtype") == Name.FileAttachment:
+                yield String(""), note.get("/FS")

@@ -74,7 +74,7 @@ def test_a_page_without_text_is_warned_of(run: pdfs.Run, context: JobContext) ->
             pdf.pages[index].obj.Contents = pdf.make_stream(b"0 0 10 10 re f")
 
     assert [one.text == "" for one in run(pdfs.saved(blank, A)).texts] == [True, False, True]
-    assert any("No text on pages 1, 3: a scan" in line for line in context.warnings)
+    assert any("No text on pages 1, 3: empty, or a drawing" in line for line in context.warnings)
 
 
 def test_layout_keeps_columns_apart(run: pdfs.Run) -> None:

@@ -164,7 +164,8 @@ class Losses:
 
     def _decode(self, stream: Stream) -> int:
         self.note()
-        before, length = len(self.faults), stream.get("/Length")
+        before = len(self.faults)
+        length: Any = stream.get("/Length")
         if (isinstance(length, int) and length > _MOST_RAW) or self._decoded > _MOST_DECODED:
             return _WHOLE
         state = _WHOLE

@@ -9,15 +9,16 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name
 
 from offloop.jobs.documents import FontUse
+from offloop_workers.pdf.reading import trees
 
-_MAX_FONTS = 100
+_MAX_FONTS = 1_000
 _MAX_NODES = 50_000
 _MAX_DEPTH = 10
 _FILES = ("/FontFile", "/FontFile2", "/FontFile3")
 
 
 def used(pdf: pikepdf.Pdf) -> tuple[list[FontUse], int]:
-    """The first 100 fonts, sorted by name, and the number of distinct pictures."""
+    """The fonts, sorted by name, and the number of distinct pictures."""
     fonts: dict[tuple[int, int], FontUse] = {}
     images: set[tuple[int, int]] = set()
     for kind, node in _walk(pdf):
@@ -59,3 +60,26 @@ def _font(font: Any) -> FontUse:
     name = font.get("/BaseFont")
     plain = str(name)[1:101].split("+", 1)[-1] if isinstance(name, Name) else kind
     return FontUse(name=plain, type=kind, embedded=embedded)
+
+
+def hidden_layers(pdf: pikepdf.Pdf) -> str:
+    """The first ten names of layers that are switched off when the document is opened; empty for none."""
+    properties = pdf.Root.get("/OCProperties")
+    default = properties.get("/D") if isinstance(properties, Dictionary) else None
+    if not isinstance(properties, Dictionary) or not isinstance(default, Dictionary):
+        return ""
+    off = default.get("/OFF")
+    groups = list(off)[:_MAX_FONTS] if isinstance(off, Array) else []
+    if default.get("/BaseState") == Name.OFF:
+        listed, shown = properties.get("/OCGs"), default.get("/ON")
+        on = {one.objgen for one in shown if isinstance(one, Dictionary)} if isinstance(shown, Array) else set()
+        every = [one for one in listed if isinstance(one, Dictionary)] if isinstance(listed, Array) else []
+        groups = [one for one in every if one.objgen not in on]
+    names = [trees.text(one.get("/Name")) or "unnamed" for one in groups if isinstance(one, Dictionary)]
+    return ", ".join(repr(name[:60]) for name in names[:10]) + (f" and {len(names) - 10} more" if names[10:] else "")
+
+
+def has_xfa(pdf: pikepdf.Pdf) -> bool:
+    """Whether the form is one of XFA, which only some viewers show."""
+    form = pdf.Root.get("/AcroForm")
+    return isinstance(form, Dictionary) and "/XFA" in form

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +13,9 @@ from pikepdf import Array, Dictionary, Name, Object, String
 _MAX_NODES = 20_000
 _MAX_ENTRIES = 100_000
 _MAX_DEPTH = 30
-_MAX_TITLE = 500
+MAX_TEXT = 500
 _LEAF = 64
+_LANGUAGE = re.compile("\x1b[A-Za-z-]{2,12}\x1b")
 
 
 def entries(root: object, key: str = "/Names") -> Iterator[tuple[Any, Any]]:
@@ -131,8 +133,27 @@ def destination(pdf: pikepdf.Pdf, target: Any, named: Mapping[bytes, Any]) -> Ar
 
 
 def text(value: object) -> str | None:
-    """A string of the file as text of bounded length, without control characters; None for any other object."""
+    """A string of the file as text of bounded length, without control characters; None for any other object.
+
+    It is in UTF-16 or UTF-8 with a byte-order mark, else in PDFDocEncoding; or in UTF-8 against the standard.
+    """
     if not isinstance(value, String):
         return None
-    printable = "".join(character if character.isprintable() else " " for character in str(value)[: 2 * _MAX_TITLE])
-    return " ".join(printable.split())[:_MAX_TITLE]
+    return printable(bytes(value).decode() if is_plain_utf8(value) else str(value))
+
+
+def is_plain_utf8(value: String) -> bool:
+    """Whether a string of the file has other letters than ASCII's, in UTF-8 without a byte-order mark."""
+    raw = bytes(value)
+    if raw.isascii() or raw.startswith((b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")):
+        return False
+    try:
+        return bool(raw.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def printable(text: str) -> str:
+    """Text of bounded length on one line, without control characters and language codes."""
+    plain = _LANGUAGE.sub("", text[: 2 * MAX_TEXT])
+    return " ".join("".join(one if one.isprintable() else " " for one in plain).split())[:MAX_TEXT]
