@@ -127,7 +127,7 @@ class Refused(OffloopError):
 class FetchFailed(OffloopError):
     """An outside host did not answer, answered too slowly, or sent more than allowed.
 
-    The code may be narrower: ``timeout``, ``connect_failed``, ``too_large`` or ``bad_answer``.
+    The code may be narrower: ``timeout``, ``connect_failed``, ``too_large``, ``http_error`` or ``bad_answer``.
     """
 
     code = "fetch_failed"

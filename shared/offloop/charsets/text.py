@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from offloop.charsets import declarations
-from offloop.charsets.decoders import REPLACEMENT, decode
+from offloop.charsets.decoders import REPLACEMENT, Decoder, decode
 from offloop.charsets.detection import guessed, is_stateful
 from offloop.charsets.labels import charset_named
 from offloop.charsets.media import is_css, is_html, is_json, is_utf8, is_xml
@@ -124,6 +124,12 @@ def decoded(data: bytes, mime_type: str = "", declared: str = "") -> Text:
     if replaced >= _MANY and charset.origin == "declared" and charset.name != "replacement":
         likely = _better(data, charset.name)
     return Text(text, charset, replaced, likely)
+
+
+def excerpt(head: bytes, mime_type: str = "", declared: str = "") -> str:
+    """The text of the beginning of a file, without an incomplete last character."""
+    charset = charset_of(head, mime_type, declared)
+    return Decoder(charset.name).feed(head[charset.mark :])
 
 
 def _own(head: bytes, mime_type: str) -> str:

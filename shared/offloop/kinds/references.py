@@ -26,6 +26,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from offloop.errors import BadInput
+from offloop.urls import cleaned, trimmed
 
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _RESOURCE = re.compile(r"^offloop://artifacts/")
@@ -35,6 +36,7 @@ _ROOT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MIME = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 _FORMS = "artifact:<id>, data:<type>;base64,<bytes>, root:<name>/<path> or https://<host>/<path>"
 _MAX_URL = 8192
+_SCHEMES = ("artifact", "data", "root", "https", "http")
 
 _FOLDER_FORMS = "root:<name> or root:<name>/<path>"
 
@@ -70,12 +72,10 @@ class FileReference(str):
 
     @classmethod
     def _checked(cls, text: str) -> FileReference:
-        text = _RESOURCE.sub("artifact:", text.strip())
         try:
-            parse(text)
+            return cls(written(text))
         except BadInput as error:
             raise ValueError(error.message) from None
-        return cls(text)
 
 
 class FolderReference(FileReference):
@@ -122,6 +122,24 @@ class Parsed:
     name: str
     path: str = ""
     content: bytes = b""
+
+
+def written(text: str) -> str:
+    """A reference in the form in which it is kept: without the blanks around it, the scheme in lower case.
+
+    Raises:
+        BadInput: the text has none of the forms.
+    """
+    whole = _RESOURCE.sub("artifact:", trimmed(text))
+    scheme, _, rest = whole.partition(":")
+    scheme = scheme.lower()
+    if scheme == Scheme.ROOT:
+        rest = text.partition(":")[2]  # the name of a file may end with a blank
+    text = f"{scheme}:{rest}" if scheme in _SCHEMES else whole
+    if scheme in ("https", "http"):
+        text = cleaned(text)
+    parse(text)
+    return text
 
 
 def parse(text: str) -> Parsed:

@@ -10,6 +10,8 @@ from offloop.errors import FetchFailed
 
 ACCEPTED: Final = "gzip, deflate"
 """The value of ``Accept-Encoding``: encodings that can be unpacked up to a bound."""
+_NO_CODINGS: Final = frozenset({"", "identity", "none", "null", "binary", "7bit", "8bit", "utf-8", "utf8"})
+"""Values that servers send although nothing is packed."""
 PIECE: Final = 64 << 10
 _MAX_EMPTY: Final = 100
 """Maximum of packed members without content: they cost time, and the bound on bytes does not count them."""
@@ -30,7 +32,8 @@ class Decompressor:
     """
 
     def __init__(self, encoding: str) -> None:
-        self._encoding = encoding.strip().lower().removeprefix("x-") or "identity"
+        named = [one.strip().lower().removeprefix("x-") for one in encoding.split(",")]
+        self._encoding = ", ".join(one for one in named if one not in _NO_CODINGS) or "identity"
         if self._encoding not in ("identity", "gzip", "deflate"):
             message = f"its body is packed as {encoding[:40]!r}, and only {ACCEPTED} were asked for"
             raise FetchFailed(message, code="bad_answer", retryable=False)

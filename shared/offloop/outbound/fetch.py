@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
@@ -19,7 +19,7 @@ import aiohttp
 
 import offloop
 from offloop.errors import FetchFailed
-from offloop.outbound import decompress
+from offloop.outbound import decompress, outcome
 from offloop.outbound.client import ConnectError, ConnectTimeoutError, OutboundClient, ReadTimeoutError, TransportError
 from offloop.outbound.redirects import MAX_VALUE, OutboundRequest, checked, next_hop
 
@@ -28,10 +28,13 @@ PASSED_ON: Final = (
     "date", "etag", "expires", "last-modified", "link", "location", "retry-after", "vary", "x-request-id",
 )  # fmt: skip
 """Headers of a response that are passed on; never cookies."""
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _MIME: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100}")
 _CHARSET: Final = re.compile(r"(?:^|[;\s])charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+_GZIP_TYPES: Final = frozenset(
+    {"application/gzip", "application/x-gzip", "application/x-gtar-compressed", "application/x-tgz"}
+)
+_SINGLE: Final = frozenset({"content-type", "location"})
 _BATCH: Final = 1 << 20
 
 
@@ -48,14 +51,14 @@ class FetchLimits:
         read: seconds of silence in the middle of a response.
         total: seconds for everything but waiting for permits.
         max_bytes: of the unpacked body.
-        redirects: most redirects to follow; with 0 the redirect itself is the response.
+        redirects: most redirects to follow; one more is itself the response, and no success.
     """
 
     connect: float = 10
     read: float = 30
     total: float = 60
     max_bytes: int = 64 << 20
-    redirects: int = 5
+    redirects: int = outcome.MAX_REDIRECTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,9 @@ class OutboundResponse:
         waited: seconds spent waiting for permits.
         attempts: how often the first URL was asked.
         body: unpacked; empty if it was written to a file.
+        head: beginning of the unpacked body.
+        fault: why it is no success, ``""`` where its status says all; None for a success.
+        no_file: why the body of a success is not the file that was asked for; ``""`` where it is.
     """
 
     status: int
@@ -89,6 +95,9 @@ class OutboundResponse:
     waited: float
     attempts: int = 1
     body: bytes = b""
+    head: bytes = b""
+    fault: str | None = None
+    no_file: str = ""
 
     @property
     def host(self) -> str:
@@ -97,8 +106,13 @@ class OutboundResponse:
 
     @property
     def failed(self) -> bool:
-        """Whether the status is an error's."""
-        return self.status >= 400  # noqa: PLR2004 -- RFC 9110
+        """Whether it is no success, by the rule of `offloop.outbound.outcome`."""
+        return self.fault is not None
+
+    def refusal(self) -> FetchFailed:
+        """The error for a response that is no success, or not the file."""
+        why = self.fault or self.no_file or outcome.quoted(self.head, self.mime_type, self.charset)
+        return outcome.refusal(self.status, self.url, why, self.headers.get("retry-after", ""))
 
 
 @asynccontextmanager
@@ -146,12 +160,12 @@ async def fetch_to(
                     client.send(url, _ours(request), connect=limits.connect, read=limits.read) as response,
                 ):
                     headers = _headers(response)
-                    where = headers.get("location", "") if response.status in _REDIRECTS else ""
+                    where = headers.get("location", "") if response.status in outcome.REDIRECTS else ""
                     if not where or len(passed) == limits.redirects:
-                        size, digest = await _read(response, headers, into, limits.max_bytes)
+                        body = await _read(response, headers, into, limits.max_bytes)
                         spent += time.monotonic() - began
-                        found = _described(response.status, headers, size, digest)
-                        return replace(found, url=str(url), redirects=tuple(passed), seconds=spent, waited=waited)
+                        found = _described(response.status, headers, body, request, (*passed, str(url)))
+                        return replace(found, seconds=spent, waited=waited)
                     await _skip(response, headers)
             spent += time.monotonic() - began
         passed.append(str(url))
@@ -184,10 +198,12 @@ def _ours(request: OutboundRequest) -> OutboundRequest:
 
 
 def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    """Headers by name in lower case; equal ones are joined, as the protocol joins them."""
+    """Headers by name in lower case; equal ones are joined, as the protocol joins them, where they are lists."""
     joined: dict[str, str] = {}
     for mixed, value in response.headers.items():
         name = mixed.lower()
+        if name in _SINGLE and name in joined:
+            continue
         joined[name] = f"{joined[name]}, {_text(value)}" if name in joined else _text(value)
     return joined
 
@@ -212,20 +228,26 @@ async def _skip(response: aiohttp.ClientResponse, headers: dict[str, str]) -> No
             pass
 
 
-async def _read(
-    response: aiohttp.ClientResponse, headers: dict[str, str], into: BinaryIO, max_bytes: int
-) -> tuple[int, str]:
-    """Unpack, count, hash and write the body; returns its size and digest.
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """Size, digest and beginning of an unpacked body."""
+
+    size: int
+    sha256: str
+    head: bytes
+
+
+async def _read(response: aiohttp.ClientResponse, headers: dict[str, str], into: BinaryIO, max_bytes: int) -> _Body:
+    """Unpack, count, hash and write the body.
 
     Raises:
         FetchFailed: it is too large, or not packed as it says.
     """
-    head = response.method == "HEAD"
     declared = headers.get("content-length", "")
-    if not head and declared.isdigit() and int(declared[:20]) > max_bytes:
+    if response.method != "HEAD" and declared.isdigit() and int(declared[:20]) > max_bytes:
         raise _too_large(max_bytes)
-    decompressor = decompress.Decompressor("" if head else headers.get("content-encoding", ""))
-    digest, size, batch = hashlib.sha256(), 0, bytearray()
+    decompressor = decompress.Decompressor(_coding(response, headers))
+    digest, size, batch, head = hashlib.sha256(), 0, bytearray(), b""
     async for raw in response.content.iter_any():
         for piece in decompressor.feed(raw):
             size += len(piece)
@@ -233,12 +255,23 @@ async def _read(
                 raise _too_large(max_bytes)
             digest.update(piece)
             batch += piece
+            head = head or bytes(batch[: outcome.HEAD]) if size >= outcome.HEAD else head
             if len(batch) >= _BATCH:
                 await _write(into, batch)
                 batch = bytearray()
     decompressor.end()
+    head = head or bytes(batch[: outcome.HEAD])
     await _write(into, batch)
-    return size, digest.hexdigest()
+    return _Body(size, digest.hexdigest(), head)
+
+
+def _coding(response: aiohttp.ClientResponse, headers: dict[str, str]) -> str:
+    """How the body is packed. A gzip file that is declared as packed with gzip is the file itself, as in browsers."""
+    coding = headers.get("content-encoding", "")
+    if response.method == "HEAD":
+        return ""
+    gzip_file = headers.get("content-type", "").partition(";")[0].strip().lower() in _GZIP_TYPES
+    return "" if gzip_file and coding.strip().lower() in ("gzip", "x-gzip") else coding
 
 
 async def _write(into: BinaryIO, data: bytearray) -> None:
@@ -254,22 +287,28 @@ def _too_large(max_bytes: int) -> FetchFailed:
     return FetchFailed(f"its body is larger than {size}, unpacked", code="too_large", retryable=False)
 
 
-def _described(status: int, found: dict[str, str], size: int, digest: str) -> OutboundResponse:
+def _described(
+    status: int, found: dict[str, str], body: _Body, request: OutboundRequest, urls: Sequence[str]
+) -> OutboundResponse:
     headers: dict[str, str] = {name: found[name][:MAX_VALUE] for name in PASSED_ON if name in found}
     mime_type, _, parameters = headers.get("content-type", "").partition(";")
     mime_type = mime_type.strip().lower()
     charset = _CHARSET.search(parameters)
+    asked, passed, url = request.headers or {}, urls[:-1], urls[-1]
     return OutboundResponse(
         status=status,
-        url="",
+        url=url,
         headers=headers,
         mime_type=mime_type if _MIME.fullmatch(mime_type) else "application/octet-stream",
         charset=charset[1].lower() if charset else "",
-        size=size,
-        sha256=digest,
-        redirects=(),
+        size=body.size,
+        sha256=body.sha256,
+        redirects=tuple(passed),
         seconds=0.0,
         waited=0.0,
+        head=body.head,
+        fault=outcome.fault(status, headers, asked, passed, url),
+        no_file=outcome.no_file(status, headers, asked, request.method),
     )
 
 

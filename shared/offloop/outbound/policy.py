@@ -17,6 +17,7 @@ import httpx2
 from offloop import logs
 from offloop.errors import Refused
 from offloop.outbound.addresses import Address, Network, literal, special
+from offloop.urls import cleaned, shown
 
 if TYPE_CHECKING:
     from offloop.settings import Settings
@@ -134,8 +135,10 @@ def _parsed(url: str) -> httpx2.URL:
     if len(url) > MAX_URL:
         message = f"The URL has {len(url)} characters, {MAX_URL} are allowed."
         raise Refused(message)
-    if "\\" in url or any(character <= " " or character == "\x7f" for character in url):
-        raise _unfit(url, "it has a space, a control character or a backslash; encode them")
+    url = cleaned(url)
+    # Blanks in a path or query, and characters of other scripts, are encoded as browsers do.
+    if "\\" in url or any(character < " " or character == "\x7f" for character in url):
+        raise _unfit(url, "it has a control character or a backslash; encode them")
     try:
         parsed = httpx2.URL(url)
         host = parsed.raw_host.decode("ascii")
@@ -157,7 +160,7 @@ def _parsed(url: str) -> httpx2.URL:
 
 
 def _unfit(url: str, why: str) -> Refused:
-    return Refused(f"{short(url)!r} was not asked: {why}.")
+    return Refused(f"{shown(url)!r} was not asked: {why}.")
 
 
 def _matches(host: str, pattern: str) -> bool:

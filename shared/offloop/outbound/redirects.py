@@ -16,6 +16,7 @@ import httpx2
 
 from offloop.errors import BadInput, Refused
 from offloop.outbound.policy import CheckedUrl, Policy
+from offloop.urls import cleaned, shown
 
 _OURS: Final = frozenset({
     "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization",
@@ -81,10 +82,10 @@ def next_hop(
         Refused: the policy, or one of the rules above, does not allow it.
     """
     try:
-        target = policy.check(str(url.join(where)))
+        target = policy.check(str(url.join(cleaned(where))))
     except (Refused, httpx2.InvalidURL, ValueError) as error:
         reason = error.message if isinstance(error, Refused) else "That is not a URL."
-        message = f"{url.host} redirects to {where[:100]!r}. {reason}"
+        message = f"{url.host} redirects to {shown(where)!r}. {reason}"
         raise Refused(message) from None
     if url.scheme == "https" and target.scheme == "http":
         message = f"{url.host} redirects from https to http, to {target.host}; that is not followed."

@@ -13,6 +13,7 @@ from functools import cache
 from urllib.parse import parse_qs, urlsplit
 
 LOCAL = "127.0.0.1"
+NO_CONTENT = (204, 205, 304)
 REASONS = {200: "OK", 302: "Found", 304: "Not Modified", 503: "Service Unavailable"}
 
 
@@ -96,7 +97,7 @@ class Outside:
             status, answered, content = self._answer(
                 split.path, query, {":method": method, ":body": body.decode(), **headers}
             )
-            write(writer, status, answered, b"" if method == "HEAD" else content)
+            write(writer, status, answered, b"" if method == "HEAD" or status in NO_CONTENT else content)
             return True
         finally:
             for key in where:

@@ -48,7 +48,7 @@ async def outside() -> AsyncIterator[str]:
                 if path == b"/slow":
                     await left.wait()
                     return
-                status = b"404 Not Found" if path == b"/missing" else b"200 OK"
+                status = b"404 Not Found" if path.startswith(b"/missing") else b"200 OK"
                 sizes = {b"/large": 2 << 20, b"/full": 1 << 20, b"/half": 1 << 19}
                 body = bytes(sizes[path]) if path in sizes else b"content of " + path
                 head = b"HTTP/1.1 %b\r\ncontent-type: Text/Plain; charset=x\r\ncontent-length: %d\r\n\r\n"
@@ -109,7 +109,8 @@ async def test_a_file_named_by_url_reaches_the_job(perform: Perform) -> None:
 @pytest.mark.parametrize(
     ("path", "code", "words"),
     [
-        ("/missing", "bad_answer", "answered with status 404: check the URL"),
+        ("/missing", "http_error", "/missing was not fetched. HTTP 404 from 127.0.0.1"),
+        ("/missing?token=secret", "http_error", "/missing?… was not fetched."),
         ("/large", "too_large", "larger than 1 MiB"),
     ],
 )

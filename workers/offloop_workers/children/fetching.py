@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from offloop.errors import BadInput, FetchFailed, JobError, LimitExceeded, OffloopError, Refused, as_job_error
 from offloop.outbound.client import OutboundClient
 from offloop.outbound.fetch import FetchLimits, fetch_to
-from offloop.outbound.policy import Policy, short
+from offloop.outbound.policy import Policy
 from offloop.outbound.redirects import OutboundRequest
+from offloop.urls import shown
 
 if TYPE_CHECKING:
     from offloop.kinds.limits import Limits
@@ -71,7 +72,7 @@ class Fetching:
 
         Raises:
             Refused: the policy does not allow the URL.
-            FetchFailed: no answer, an answer with an error status, or one above the size limit.
+            FetchFailed: no answer, one that is not the file (`offloop.outbound.outcome`), or one above the size limit.
         """
         if self._client is None:
             self._client = OutboundClient(self._policy)
@@ -79,9 +80,10 @@ class Fetching:
         limits = self._limits if most is None else replace(self._limits, max_bytes=min(most, self.file_bytes))
         with os.fdopen(descriptor, "wb") as file:
             found = await fetch_to(self._client, OutboundRequest(url), file, limits)
-        if found.failed:
-            message = f"{short(url)} answered with status {found.status}: check the URL, or send the file itself."
-            raise FetchFailed(message, code="bad_answer", retryable=found.status >= 500)  # noqa: PLR2004 -- RFC 9110
+        if found.failed or found.no_file:
+            error = found.refusal()
+            message = f"{shown(url)} was not fetched. {error.message} Check the URL, or send the file itself."
+            raise FetchFailed(message, code=error.reason, retryable=error.retryable)
         return found
 
 
@@ -123,7 +125,7 @@ class FetchBudget:
 
     async def _fetch(self, url: str) -> tuple[str, OutboundResponse]:
         if self.fetching is None:
-            message = f"{short(url)} was not asked: this worker fetches nothing. Send the file itself."
+            message = f"{shown(url)} was not asked: this worker fetches nothing. Send the file itself."
             raise Refused(message)
         folder = Path(self.folder)
         await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)

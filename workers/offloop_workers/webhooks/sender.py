@@ -15,6 +15,7 @@ import offloop
 from offloop import logs
 from offloop.errors import Refused
 from offloop.outbound.client import ConnectError, ConnectTimeoutError, OutboundClient, ReadTimeoutError, TransportError
+from offloop.outbound.outcome import succeeded
 from offloop.outbound.redirects import OutboundRequest, pause_asked_for
 
 SECONDS: Final = 15.0
@@ -24,7 +25,6 @@ CONNECT_SECONDS: Final = 5.0
 _MAX_WAIT: Final = 12 * 3600
 _READ_BYTES: Final = 16_384
 _READ_SECONDS: Final = 1.0
-_SUCCESS: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
 _GONE: Final = 410
 
@@ -97,7 +97,7 @@ class WebhookSender:
             return response.status, _seconds(response.headers.get("retry-after", ""))
 
     def _judge(self, step: int, status: int, retry_after: float) -> DeliveryResult:
-        if status in _SUCCESS:
+        if succeeded(status):
             return DeliveryResult("delivered", status)
         if status == _GONE:
             return DeliveryResult("disabled", status, "HTTP 410: the URL wants no more deliveries")

@@ -10,8 +10,8 @@ from pydantic import Field
 from offloop.errors import FetchFailed, OffloopError
 from offloop.kinds.kind import Model
 from offloop.outbound.fetch import OutboundResponse
+from offloop.outbound.outcome import HEAD_ASKED
 from offloop_server.io.http.pages import Page
-from offloop_server.io.http.retries import RETRIED
 from offloop_server.toolkit.answers import ArtifactAnswer
 
 _SHOWN: Final = 2000
@@ -38,7 +38,7 @@ class HttpAnswer(Model):
     """The answer of a host; for a failure, as much of it as there was."""
 
     url: str = Field(description="As it was asked for.")
-    ok: bool = Field(description="Whether the status is below 400.")
+    ok: bool = Field(description="2xx, or a 304 that was asked for.")
     status: int | None = Field(description="null where no answer came.")
     final_url: str | None = Field(description="After redirects.")
     redirects: list[str] = Field(description="The URLs that led to another.")
@@ -66,17 +66,12 @@ class BulkAnswer(Model):
     total_ms: int
 
 
-def failure(response: OutboundResponse) -> FetchFailed:
-    """The error for an error status: ``HTTP 503 from host: …``, with the beginning of the body."""
-    excerpt = " ".join(response.body[:2000].decode("utf-8", "replace").split())[:300]
-    after = response.headers.get("retry-after", "")[:40]
-    hint = f" It asks to wait: Retry-After {after}." if after else ""
-    message = f"HTTP {response.status} from {response.host}: {excerpt or 'no text'}{hint}"
-    return FetchFailed(message, code="http_error", retryable=response.status in RETRIED)
-
-
 def described(
-    url: str, response: OutboundResponse, page: Page | None, saved: ArtifactAnswer | None = None
+    url: str,
+    response: OutboundResponse,
+    page: Page | None,
+    saved: ArtifactAnswer | None = None,
+    error: FetchFailed | None = None,
 ) -> HttpAnswer:
     """The structured shape of a response.
 
@@ -85,11 +80,12 @@ def described(
         response: the response.
         page: its body, if it was read.
         saved: its body, if it was saved as an artifact.
+        error: why it is not what was asked for, if its status alone does not say so.
     """
-    error = failure(response) if response.failed else None
+    error = response.refusal() if response.failed else error
     return HttpAnswer(
         url=url,
-        ok=not response.failed,
+        ok=error is None,
         status=response.status,
         final_url=response.url,
         redirects=list(response.redirects),
@@ -103,7 +99,7 @@ def described(
         length=page.length if page else None,
         next_offset=page.next_offset if page else None,
         artifact=saved,
-        notes=list(page.notes) if page else [],
+        notes=list(page.notes) if page else _empty(response, saved),
         timings=Timings(
             total_ms=round(response.seconds * 1000),
             waited_ms=round(response.waited * 1000),
@@ -111,6 +107,15 @@ def described(
         ),
         error=HttpError(**error.to_wire()) if error else None,
     )
+
+
+def _empty(response: OutboundResponse, saved: ArtifactAnswer | None) -> list[str]:
+    """A note about a success that has no content, or of which nothing was saved."""
+    if response.failed or (response.size and not response.no_file) or response.no_file == HEAD_ASKED:
+        return []
+    if response.no_file:
+        return [f"There is nothing to show or save: {response.no_file}."]
+    return ["The file is empty." if saved else "The body is empty."]
 
 
 def failed(url: str, error: OffloopError) -> HttpAnswer:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -28,7 +27,7 @@ _ALLOWED = frozenset({
 })  # fmt: skip
 # Proxies and metadata services take these as a sign that a request comes from inside.
 _INSIDE = re.compile(r"x-(forwarded|real-ip|original|rewrite|http-method|aws-|google-|identity-|envoy|amz-)")
-_EXCERPT = 2000
+_NOT_MODIFIED = 304
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,9 @@ class HttpRequests:
             OffloopError: refused, or no response came; the message is for the caller.
         """
         check_headers(request)
+        if rendering.save and request.method == "HEAD":
+            message = "HEAD asks for no content, so there is nothing to save: send GET, or leave out save."
+            raise BadInput(message)
         if rendering.save:
             return await self._keep(request, retry, caller), None
         response = await self._fetcher.send(request, retry, principal=caller.principal)
@@ -86,8 +88,11 @@ class HttpRequests:
             with path.open("w+b") as file:
                 response = await self._fetcher.send(request, retry, file, principal=caller.principal)
             if response.failed:
-                head = await asyncio.to_thread(_head, path)
-                return described(request.url, replace(response, body=head), None)
+                return described(request.url, response, None)
+            if response.no_file:
+                # A GET wants the file; what another method asked for was done, and nothing has changed is an answer.
+                missing = request.method == "GET" and response.status != _NOT_MODIFIED
+                return described(request.url, response, None, error=response.refusal() if missing else None)
             artifact = await self._put(path, response, caller)
             return described(request.url, response, None, artifact_answer(artifact, caller.links))
 
@@ -114,11 +119,6 @@ def check_headers(request: OutboundRequest) -> None:
                 f"The header {name[:60]!r} cannot be sent. Allowed: {', '.join(sorted(_ALLOWED))}, and X- headers."
             )
             raise BadInput(message)
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_EXCERPT)
 
 
 def _name(response: OutboundResponse) -> str:

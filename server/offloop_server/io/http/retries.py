@@ -13,11 +13,10 @@ from typing import Final, Self
 
 from offloop.errors import FetchFailed
 from offloop.outbound.fetch import OutboundResponse, Permit
+from offloop.outbound.outcome import RETRIED
 from offloop.outbound.redirects import pause_asked_for
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-RETRIED: Final = frozenset({429, 502, 503, 504})
-"""Statuses after which the same request may succeed."""
 _FIRST_PAUSE: Final = 0.25
 _MAX_PAUSE: Final = 10.0
 

@@ -279,6 +279,48 @@ async def test_a_binary_is_described_and_any_body_can_be_kept_as_a_file(tools: T
     assert structured(failed)["artifact"] is None
 
 
+@pytest.mark.parametrize("save", [False, True])
+async def test_an_answer_that_is_no_success_is_not_ok_and_keeps_no_file(
+    tools: Tools, server: Outside, *, save: bool
+) -> None:
+    for status, words in ((300, "several versions"), (302, "does not say where"), (304, "not asked"), (404, "again")):
+        result = await tools.call("http_get", url=server.url(f"/status/{status}"), save=save, retries=0)
+        answer = structured(result)
+        assert (answer["ok"], answer["artifact"], result.is_error) == (False, None, True)
+        assert words in answer["error"]["message"]
+    circle = server.url("/redirect?to=/redirect")
+    server.bodies["/none"] = ("text/plain", b"")
+    answer = structured(await tools.call("http_get", url=circle.replace("to=/", "to=%3Fto=%3F&x=/"), save=save))
+    assert not answer["ok"]
+    assert len(answer["redirects"]) == 20
+    answer = await tools.get(server.url("/none"), save=save)
+    assert answer["ok"]
+    assert answer["notes"] == ["The file is empty." if save else "The body is empty."]
+
+
+async def test_only_a_file_is_saved_and_what_there_is_instead_is_said(tools: Tools, server: Outside) -> None:
+    for status, words in ((202, "not there yet"), (204, "no content"), (206, "only a part")):
+        answer = structured(await tools.call("http_get", url=server.url(f"/status/{status}"), save=True))
+        assert (answer["ok"], answer["artifact"]) == (False, None)
+        assert words in answer["error"]["message"]
+        assert (await tools.get(server.url(f"/status/{status}")))["ok"]
+    unchanged = await tools.get(server.url("/etag"), save=True, etag='"v1"')
+    assert (unchanged["ok"], unchanged["status"], unchanged["artifact"]) == (True, 304, None)
+    assert unchanged["notes"] == ["There is nothing to show or save: nothing has changed."]
+    deleted = structured(await tools.call("call_api", method="DELETE", url=server.url("/status/204"), save=True))
+    assert (deleted["ok"], deleted["notes"]) == (True, ["There is nothing to show or save: it has no content."])
+    with pytest.raises(BadInput, match="send GET"):
+        await tools.get(server.url("/hello"), method="HEAD", save=True)
+
+
+async def test_each_of_many_urls_follows_the_same_rule(tools: Tools, server: Outside) -> None:
+    urls = [server.url(path) for path in ("/hello", "/status/302", "/status/204", "/status/404")]
+    for save, succeeded in ((True, [True, False, False, False]), (False, [True, False, True, False])):
+        answer = structured(await tools.call("bulk_fetch", urls=urls, save=save, retries=0))
+        assert [one["ok"] for one in answer["results"]] == succeeded
+        assert [one["artifact"] is not None for one in answer["results"]] == [save, False, False, False]
+
+
 async def test_an_errors_status_is_an_error_with_a_short_excerpt(tools: Tools, server: Outside) -> None:
     result = await tools.call("http_get", url=server.url("/status/503"), retries=0)
     assert result.is_error

@@ -9,8 +9,9 @@ import pytest
 
 from offloop.errors import FetchFailed, Refused
 from offloop.outbound.fetch import OutboundResponse
+from offloop.outbound.outcome import RETRIED
 from offloop_server.io.http import retries
-from offloop_server.io.http.retries import RETRIED, Attempts
+from offloop_server.io.http.retries import Attempts
 
 pytestmark = pytest.mark.anyio
 
