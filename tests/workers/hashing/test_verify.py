@@ -106,7 +106,7 @@ def test_weak_digests_are_warned_of(full: Path, context: JobContext) -> None:
     assert "accidents, not attackers" in context.warnings[0]
 
 
-@pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "sub/../a", "a//b", ".", "sub/"])
+@pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "sub/../a", "a/../../b", ".", "sub/"])
 def test_a_path_that_leaves_the_folder_is_refused_and_never_opened(full: Path, context: JobContext, path: str) -> None:
     assert full.exists()
     found = run(context, folder="root:in", manifest=data(line("a", path)))

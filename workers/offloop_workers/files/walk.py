@@ -17,6 +17,9 @@ from offloop_workers.files.globs import Globs, Positions
 MAX_DEPTH: Final = 100
 """Nested folders; each level holds one open descriptor."""
 
+MAX_LEFT_OUT: Final = 10_000
+"""Entries left out whose paths are kept."""
+
 MAX_ENTRIES: Final = 3_000_000
 """Names visited in one walk, selected or not."""
 
@@ -43,12 +46,14 @@ class Listing:
         files: the regular files, in the order of their paths' bytes.
         links: path and target of each recorded symbolic link.
         skipped: number of entries left out, by type.
+        left_out: the type of the first entries left out that are no regular files, by path.
         troubles: paths that could not be listed, with the reason.
     """
 
     files: list[Found] = field(default_factory=list)
     links: list[tuple[str, bytes]] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, str] = field(default_factory=dict)
     troubles: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -159,7 +164,7 @@ class Walk:
             elif stat.S_ISLNK(found.st_mode):
                 self._add_link(folder, entry.name, path)
             else:
-                self._listing.skipped[_file_type(found.st_mode)] += 1
+                self._leave_out(path, _file_type(found.st_mode))
         except OSError as error:
             self._listing.troubles.append((path, reason(error)))
 
@@ -172,7 +177,12 @@ class Walk:
                 self._listing.links.append((path, os.fsencode(os.readlink(name, dir_fd=folder))))
                 self._check_count()
             case _:
-                self._listing.skipped["links"] += 1
+                self._leave_out(path, "links")
+
+    def _leave_out(self, path: str, file_type: str) -> None:
+        self._listing.skipped[file_type] += 1
+        if len(self._listing.left_out) < MAX_LEFT_OUT:
+            self._listing.left_out[path] = file_type
 
     def _check_count(self) -> None:
         if len(self._listing.files) + len(self._listing.links) > self._max_files:

@@ -15,7 +15,7 @@ from offloop.kinds.kind import performs
 from offloop_workers.files.progress import ByteProgress
 from offloop_workers.files.sources import Openable, source
 from offloop_workers.files.walk import Found, printable
-from offloop_workers.hashing import manifest
+from offloop_workers.hashing.manifests import own, writing
 from offloop_workers.hashing.readers import ReadTask, results
 from offloop_workers.hashing.tree import MAX_LISTED, listed, troubles
 
@@ -59,7 +59,7 @@ def find(request: DuplicatesToFind, context: Context) -> DuplicatesFound:
         groups = small + _split(files, large, progress, problems)
     groups.sort(key=lambda group: (-group.wasted, group.copies[0].found.path))
     with context.create("duplicates.json", "application/json") as file:
-        manifest.lists(file, [("groups", map(_in_report, groups))])
+        writing.lists(file, [("groups", map(_in_report, groups))])
     if problems:
         context.warn(f"{len(problems)} files or folders could not be read and were not compared; see troubles.")
     return DuplicatesFound(
@@ -137,7 +137,7 @@ def _in_report(group: _Group) -> dict[str, object]:
         "size": group.copies[0].found.size,
         "wasted": group.wasted,
         _ALGORITHM: group.digest.hex(),
-        "copies": [[manifest.json_path(name) for name in copy.names] for copy in group.copies],
+        "copies": [[own.json_path(name) for name in copy.names] for copy in group.copies],
     }
 
 

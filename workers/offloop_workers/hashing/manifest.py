@@ -1,114 +1,39 @@
-"""Manifests of file digests: GNU, BSD, hashdeep and JSON.
+"""Manifests of file digests, in the format of whatever program wrote them.
 
-A name may contain any byte but NUL. GNU and BSD lines escape line breaks and backslashes, and mark this with a leading
-backslash; JSON has ``path_base64`` instead of ``path`` where a name is not UTF-8.
+A name may contain any byte but NUL. Which format a text has is decided by its first lines.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-import json
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from typing import BinaryIO, Final, NoReturn, NotRequired
-
-from pydantic import Base64Bytes, BaseModel, ConfigDict, ValidationError
-from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import BinaryIO, Final
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.files import MAX_FILES
-from offloop.jobs.hashing import DIGITS, Format
-from offloop_workers.hashing import hashdeep
-from offloop_workers.hashing.entries import LINK, Contents, Entry
+from offloop_workers.hashing.entries import Contents
+from offloop_workers.hashing.manifests import blocks, hashdeep, markup, mtree, own, records, text
+from offloop_workers.hashing.manifests.collector import Collector, too_many
+from offloop_workers.hashing.manifests.lines import Lines
+from offloop_workers.hashing.manifests.own import json_path
+from offloop_workers.hashing.manifests.text import Text
+from offloop_workers.hashing.manifests.writing import MIME, lists, write
+
+__all__ = ["MAX_BYTES", "MIME", "json_path", "lists", "read", "write"]
 
 MAX_BYTES: Final = 128 << 20
-MAX_LINE: Final = 32 * 1024
-"""Bytes of a line: the longest possible path with every byte escaped, and the digest."""
-
-MIME: Final[dict[Format, str]] = {
-    "gnu": "text/plain",
-    "bsd": "text/plain",
-    "json": "application/json",
-    "hashdeep": "text/plain",
-}
-_FORMAT: Final = "offloop-manifest-1"
-_MALFORMED_KEPT: Final = 1000
-
-_TAGS: Final = {name: name.upper().replace("_", "-") for name in DIGITS} | {
-    "blake2b": "BLAKE2b",
-    "blake2s": "BLAKE2s",
-    "xxh3_64": "XXH3",
-    "xxh3_128": "XXH128",
-}
-_BY_TAG: Final = {tag.upper(): name for name, tag in _TAGS.items()} | {
-    "BLAKE2B-512": "blake2b",
-    "BLAKE2S-256": "blake2s",
-    "XXH3_128": "xxh3_128",
-    "XXH3-128": "xxh3_128",
-    "XXH3-64": "xxh3_64",
-    "XXH3_64": "xxh3_64",
-    "SHA3_256": "sha3_256",
-    "SHA3_512": "sha3_512",
-}
-_BY_LENGTH: Final = {
-    DIGITS[name]: name for name in ("sha512", "sha384", "sha256", "sha224", "sha1", "md5", "xxh3_64", "crc32")
-}
-_GNU = re.compile(rb"(?P<digest>[0-9a-fA-F]{8,128}) [ *](?P<name>.+)", re.DOTALL)
-_BSD = re.compile(rb"(?P<tag>[A-Za-z0-9_-]{3,16}) \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{8,128})", re.DOTALL)
-_ESCAPED = re.compile(rb"\\(.?)", re.DOTALL)
-_PLAIN: Final = {b"\\": b"\\", b"n": b"\n", b"r": b"\r"}
+_LOOK: Final = 60
+_LOOK_BYTES: Final = 64 * 1024
+_RAW: Final = frozenset({16, 20, 28, 32, 48, 64})
 
 
-def write(file: BinaryIO, form: Format, algorithm: str, tree: str | None, entries: Iterable[Entry]) -> None:
-    """Write a manifest; only JSON can represent recorded links."""
-    if form == "json":
-        _write_json(file, algorithm, tree, entries)
-        return
-    if form == "hashdeep":
-        hashdeep.write(file, algorithm, entries)
-        return
-    for entry in entries:
-        if entry.size != LINK:
-            file.write(_line(form, entry))
-
-
-def _line(form: Format, entry: Entry) -> bytes:
-    name, digest = os.fsencode(entry.path), entry.digest.hex().encode()
-    escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
-    mark = b"\\" if escaped != name else b""
-    if form == "gnu":
-        return b"%s%s  %s\n" % (mark, digest, escaped)
-    return b"%s%s (%s) = %s\n" % (mark, _TAGS[entry.algorithm].encode(), escaped, digest)
-
-
-def _write_json(file: BinaryIO, algorithm: str, tree: str | None, entries: Iterable[Entry]) -> None:
-    head = json.dumps({"format": _FORMAT, "algorithm": algorithm, "tree_digest": tree})
-    file.write(head[:-1].encode() + b', "entries": [')
-    for number, entry in enumerate(entries):
-        size = {"link": True} if entry.size == LINK else {"size": entry.size}
-        line = json.dumps({**json_path(entry.path), **size, "digest": entry.digest.hex()}, ensure_ascii=False)
-        file.write((b",\n" if number else b"\n") + line.encode())
-    file.write(b"\n]}\n")
-
-
-def json_path(path: str) -> dict[str, str]:
-    """A path in JSON: text where it is UTF-8, else Base64."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return {"path_base64": base64.b64encode(os.fsencode(path)).decode()}
-    return {"path": path}
-
-
-def read(file: BinaryIO, algorithm: str | None) -> Contents:
+def read(file: BinaryIO, algorithm: str | None, broken: Iterable[bytes] = ()) -> Contents:
     """Parse a manifest of any of the formats.
 
     Args:
         file: the manifest.
-        algorithm: for lines without an algorithm; without it, the length of the digest decides.
+        algorithm: for digests without an algorithm; without it, their length decides.
+        broken: names with line breaks in the folder, which most programs write as they are.
 
     Raises:
         LimitExceeded: it has too many bytes or lines.
@@ -118,131 +43,66 @@ def read(file: BinaryIO, algorithm: str | None) -> Contents:
     if len(data) > MAX_BYTES:
         message = f"The manifest has more than {MAX_BYTES >> 20} MiB, the limit: send it in parts."
         raise LimitExceeded(message)
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if data.lstrip()[:1] == b"{":
-        return Contents(_read_json(data), [], 0)
-    parse = hashdeep.Lines().parse if data.startswith(hashdeep.MAGIC) else partial(_parse, algorithm=algorithm)
-    found = _read_lines(io.BytesIO(data), parse)
-    if not found.entries:
+    opened = text.unsigned(text.opened(data, broken))
+    if opened.data.lstrip()[:1] == b"{" and f'"{own.FORMAT}"'.encode() in opened.data[:4096]:
+        return Contents(own.read(opened.data, MAX_FILES), [], 0)
+    collector = Collector(opened, algorithm, MAX_FILES)
+    _parse(opened, collector)
+    found = collector.finished()
+    if not found.entries and not found.unnamed and len(data) in _RAW and not data.isascii():
+        collector.nameless(1, None, data)
+        found = collector.finished()._replace(malformed=[], malformed_total=0)
+    if not found.entries and not found.unnamed:
         why = found.malformed[0] if found.malformed else "it is empty"
         message = (
             f"The manifest has no entry ({why}): send lines as sha256sum writes them, '<digest>  <path>', BSD lines, "
-            "'SHA256 (<path>) = <digest>', the JSON of hash_tree, or hashdeep's; UTF-16 text must be converted first."
+            "'SHA256 (<path>) = <digest>', the JSON of hash_tree, or the output of another program in docs/jobs.md."
         )
         raise JobError(message, code="bad_input")
     return found
 
 
-def _read_lines(lines: Iterable[bytes], parse: Callable[[bytes], list[Entry] | str]) -> Contents:
-    entries: list[Entry] = []
-    malformed: list[str] = []
-    files = total = 0
-    for number, line in enumerate(lines, 1):
-        if number > 2 * MAX_FILES:  # empty lines and comments included
-            raise _too_many()
-        text = line.removesuffix(b"\n").removesuffix(b"\r")  # line breaks inside a name are escaped
-        if not text.strip():
-            continue
-        found = parse(text) if len(text) <= MAX_LINE else f"has more than {MAX_LINE} bytes"
-        if isinstance(found, str):
-            total += 1
-            if total <= _MALFORMED_KEPT:
-                malformed.append(f"line {number}: {found}")
-        elif found:
-            files += 1
-            entries += found
-        if files + total > MAX_FILES:
-            raise _too_many()
-    return Contents(entries, malformed, total)
-
-
-def _parse(line: bytes, algorithm: str | None) -> list[Entry] | str:
-    if line.startswith(b"#"):
-        return []
-    escaped = line.startswith(b"\\")
-    text = line[1:] if escaped else line
-    if found := _BSD.fullmatch(text):
-        named = _BY_TAG.get(found["tag"].decode().upper())
-        if named is None:
-            return f"the algorithm {found['tag'].decode()} is not known"
-    elif found := _GNU.fullmatch(text):
-        named = algorithm or _BY_LENGTH.get(len(found["digest"]))
+def _parse(opened: Text, found: Collector) -> None:
+    head = Text(opened.data[:_LOOK_BYTES], opened.end)
+    first = [line for line in islice(head.lines(), _LOOK) if line.strip()]
+    beginning = first[0].lstrip() if first else b""
+    if beginning.startswith(hashdeep.MAGIC):
+        _by_line(opened, hashdeep.Lines(found))
+    elif beginning[:1] in {b"{", b"["} and not beginning.startswith(b"[["):
+        _structured(found, records.of_json, "JSON")
+    elif any(line.startswith(b"[[package") for line in first):
+        _structured(found, records.of_toml, "TOML")
+    elif beginning[:1] == b"<":
+        _structured(found, markup.read, "XML")
+    elif mtree.is_one(first):
+        mtree.read(found)
+    elif opened.end != b"\0" and (table := blocks.table([*islice(head.lines(), _LOOK)])):
+        blocks.tabular(found, [*opened.lines()], *table)
+    elif row := records.csv_head(first):
+        records.of_csv(found, row)
+    elif blocks.is_stanza(first):
+        blocks.stanzas(found)
+    elif blocks.is_gpg(first):
+        blocks.gpg(found)
     else:
-        return "is neither '<digest>  <path>' nor '<ALGORITHM> (<path>) = <digest>'"
-    digits = found["digest"]
-    if named is None or DIGITS[named] != len(digits):
-        return f"a digest of {len(digits)} digits is not one of {named or 'any known algorithm'}"
-    name = _unescape(found["name"]) if escaped else found["name"]
-    if name is None or b"\0" in name:
-        return "the name holds a NUL byte, or a backslash that escapes nothing"
-    return [Entry(os.fsdecode(name), named, bytes.fromhex(digits.decode()))]
+        _by_line(opened, Lines(found))
 
 
-def _unescape(name: bytes) -> bytes | None:
-    if any(one not in _PLAIN for one in _ESCAPED.findall(name)):
-        return None
-    return _ESCAPED.sub(lambda found: _PLAIN[found[1]], name)
+def _by_line(opened: Text, parser: Lines | hashdeep.Lines) -> None:
+    if opened.data.startswith(hashdeep.MAGIC) and opened.end == b"\0":  # only its names end with NUL bytes
+        head, _, rest = opened.data.rpartition(b"\n## \n")
+        opened = opened._replace(data=head.replace(b"\n", b"\0") + b"\0" + rest)
+    for number, line in enumerate(opened.lines(), 1):
+        if number > 2 * MAX_FILES:  # empty lines and comments included
+            raise too_many(MAX_FILES)
+        parser.parse(number, line)
+    parser.end()
 
 
-class _JsonEntry(TypedDict):  # not a model: half a million of those would take half a gigabyte
-    digest: str
-    path: NotRequired[str]
-    path_base64: NotRequired[Base64Bytes]
-    size: NotRequired[int]
-    link: NotRequired[bool]
-
-
-class _JsonManifest(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    format: str
-    algorithm: str
-    entries: list[_JsonEntry]
-
-
-def _read_json(data: bytes) -> list[Entry]:
+def _structured(found: Collector, read_it: Callable[[Collector], None], form: str) -> None:
     try:
-        found = _JsonManifest.model_validate_json(data)
-        if found.format != _FORMAT or found.algorithm not in DIGITS:
-            _refuse_json(f"its format is not {_FORMAT!r}, or its algorithm is unknown")
-        if len(found.entries) > MAX_FILES:
-            raise _too_many()
-        return [_json_entry(entry, found.algorithm) for entry in found.entries]
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        _refuse_json(f"{where[:100] or 'the text'}: {first['msg'][:200]}")
-
-
-def _json_entry(entry: _JsonEntry, algorithm: str) -> Entry:
-    name = entry["path"].encode() if "path" in entry else entry.get("path_base64")
-    if not name or b"\0" in name or len(entry["digest"]) != DIGITS[algorithm]:
-        _refuse_json(f"an entry has no path, a NUL byte in it, or a digest that is not one of {algorithm}")
-    try:
-        digest = bytes.fromhex(entry["digest"])
-    except ValueError:
-        _refuse_json("a digest is not hexadecimal")
-    return Entry(os.fsdecode(name), algorithm, digest, LINK if entry.get("link") else max(entry.get("size", -1), -1))
-
-
-def _refuse_json(why: str) -> NoReturn:
-    message = f"The manifest is not the JSON of hash_tree ({why}): send it as it was made."
-    raise JobError(message, code="bad_input") from None
-
-
-def _too_many() -> LimitExceeded:
-    return LimitExceeded(f"The manifest has more than {MAX_FILES:,} lines, the limit: send it in parts.")
-
-
-def lists(file: BinaryIO, parts: Iterable[tuple[str, Iterable[object]]]) -> None:
-    """Write a report: one JSON object of lists, streamed element by element."""
-    for number, (name, elements) in enumerate(parts):
-        file.write((b",\n" if number else b"{\n") + json.dumps(name).encode() + b": [")
-        file.writelines(_elements(elements))
-        file.write(b"]")
-    file.write(b"\n}\n")
-
-
-def _elements(elements: Iterable[object]) -> Iterator[bytes]:
-    for number, element in enumerate(elements):
-        yield (b",\n" if number else b"\n") + json.dumps(element, ensure_ascii=False).encode()
+        read_it(found)
+    except (ValueError, RecursionError, OverflowError) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
+        message = f"The manifest is no {form} that can be read ({why}): send it as the program wrote it."
+        raise JobError(message, code="bad_input") from None

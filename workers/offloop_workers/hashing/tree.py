@@ -15,7 +15,7 @@ from offloop.kinds.kind import performs
 from offloop_workers.files.progress import ByteProgress
 from offloop_workers.files.sources import source
 from offloop_workers.files.walk import Listing, printable
-from offloop_workers.hashing import hashdeep, manifest
+from offloop_workers.hashing.manifests import hashdeep, writing
 from offloop_workers.hashing.digest import digest
 from offloop_workers.hashing.entries import LINK, Entry
 from offloop_workers.hashing.read import MAX_BYTES
@@ -38,8 +38,8 @@ def hash_files(request: TreeToHash, context: Context) -> TreeDigest:
     entries = _entries(request.algorithm, listing, read)
     problems = troubles(listing, tasks, read)
     tree = None if problems else tree_digest(request.algorithm, entries)
-    with context.create(_name(request), manifest.MIME[request.manifest]) as file:
-        manifest.write(file, request.manifest, request.algorithm, tree, entries)
+    with context.create(_name(request), writing.MIME[request.manifest]) as file:
+        writing.write(file, request.manifest, request.algorithm, tree, entries)
     _warn(request, listing, len(problems), context)
     return TreeDigest(
         algorithm=request.algorithm,

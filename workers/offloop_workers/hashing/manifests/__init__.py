@@ -1,0 +1,1 @@
+"""Manifests: the formats of many programs, read and written."""

@@ -1,0 +1,187 @@
+"""Formats whose entries span lines: Debian's control files, Format-List of PowerShell, gpg --print-md, tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from offloop_workers.hashing.manifests import labels, records
+from offloop_workers.hashing.manifests.collector import Collector
+
+_FIELD: Final = re.compile(rb"(?P<name>[A-Za-z][A-Za-z0-9-]{0,40})[ \t]*:(?:[ \t](?P<value>.*))?", re.DOTALL)
+_GROUPS: Final = rb"[0-9A-F]{2,8}(?: {1,2}[0-9A-F]{2,8}){1,31}"
+_GPG: Final = re.compile(
+    rb"(?:(?P<name>.+?):)?[ \t]*(?:(?P<label>[A-Z0-9/-]{3,12}) = )?(?P<digest>%s)" % _GROUPS, re.DOTALL
+)
+_GPG_MORE: Final = re.compile(rb"\s+(?P<digest>[0-9A-F]{4,8}(?: {1,2}[0-9A-F]{4,8}){0,15})")
+_COLONS: Final = re.compile(rb"(?P<name>[^:]*):(?P<number>[0-9]{1,3}):(?P<digest>[0-9A-F]{32,128}):")
+_OPENPGP: Final = {
+    b"1": "md5", b"2": "sha1", b"3": "ripemd160", b"8": "sha256", b"9": "sha384", b"10": "sha512", b"11": "sha224",
+    b"12": "sha3_256", b"14": "sha3_512",
+}  # fmt: skip
+_RULE: Final = re.compile(rb"-{3,}(?: +-{3,})+ *")
+_PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+def is_stanza(lines: Iterable[bytes]) -> bool:
+    """Whether these lines begin a text of ``Field: value`` that has digests."""
+    fields = [found for line in lines if (found := _FIELD.fullmatch(line.rstrip())) is not None]
+    names = {found["name"].lower() for found in fields}
+    if {b"algorithm", b"hash"} <= names:
+        return True
+    return any(_label(found["name"]) and not labels.decode(found["name"]) for found in fields) and bool(
+        names
+        & {b"filename", b"origin", b"suite", b"codename", b"format", b"source", b"package", b"files", b"date", b"size"}
+        or any(not found["value"] for found in fields)
+    )
+
+
+def _label(field: bytes) -> str | None:
+    """The algorithm of a field of a control file."""
+    text = field.decode("latin-1").lower().removeprefix("checksums-")
+    return "md5" if text == "files" else labels.algorithm(text)
+
+
+def stanzas(found: Collector) -> None:
+    """Add the files of a text of fields; an empty line ends a group of fields, and an indented one continues a field."""
+    fields: dict[str, str] = {}
+    last, label, start = "", None, 1
+    for number, line in enumerate(found.text.lines(), 1):
+        text = line.rstrip(b"\r")
+        if not text.strip():
+            _record(found, start, fields)
+            fields, last, label, start = {}, "", None, number + 1
+        elif text[:1] in b" \t":
+            if label and not fields.get(last):
+                _listed(found, number, label, text)
+            elif last:
+                fields[last] += text.strip().decode("utf-8", "surrogateescape")
+        elif match := _FIELD.fullmatch(text):
+            last = match["name"].decode("latin-1")
+            label = _label(match["name"])
+            fields[last] = (match["value"] or b"").strip().decode("utf-8", "surrogateescape")
+        elif not text.startswith(b"#"):
+            found.refuse(number, "is no 'Field: value'")
+    _record(found, start, fields)
+
+
+def _record(found: Collector, number: int, fields: dict[str, str]) -> None:
+    plain = {name: value for name, value in fields.items() if value}
+    has = any(_label(name.encode()) or name.lower() == "hash" for name in plain)
+    if has and any(name.lower() in {"path", "filename", "file", "name"} for name in plain):
+        records.record(found, number, {key: text for key, text in plain.items() if key.lower() != "package"})
+    elif has and "Hash" in plain and not {"Algorithm"} <= plain.keys():
+        return  # the head of an OpenPGP message
+    elif has:
+        found.refuse(number, "has digests, and no name of a file")
+
+
+def _listed(found: Collector, number: int, label: str, text: bytes) -> None:
+    """A line of a field that lists files: digest, size, for some fields section and priority, and name."""
+    words = text.split()
+    sized = 3 <= len(words) <= 5 and words[1].isdigit()  # noqa: PLR2004 -- as above
+    if sized or len(words) == 2:  # noqa: PLR2004 -- without the size
+        size = int(words[1][:19]) if sized else -1
+        found.labelled(number, words[-1], label, words[0], size)
+    else:
+        found.refuse(number, "is no '<digest> <size> <name>'")
+
+
+def is_gpg(lines: Iterable[bytes]) -> bool:
+    """Whether these lines begin the output of ``gpg --print-md``."""
+    for line in lines:
+        text = line.rstrip()
+        if _COLONS.fullmatch(text) or ((match := _GPG.fullmatch(text)) and _whole(match["digest"]) >= 16):  # noqa: PLR2004 -- bytes of MD5
+            return True
+    return False
+
+
+def _whole(printed: bytes) -> int:
+    return len(printed.replace(b" ", b"")) // 2
+
+
+def gpg(found: Collector) -> None:
+    """Add the files of gpg's output: upper-case groups of digits, which go on in indented lines."""
+    current: tuple[int, bytes, str, bytes] | None = None
+    name = b""
+    for number, line in enumerate(found.text.lines(), 1):
+        text = line.rstrip()
+        if not text:
+            continue
+        if current and (match := _GPG_MORE.fullmatch(text)) and _whole(current[3]) < 64:  # noqa: PLR2004 -- bytes of SHA-512
+            current = (*current[:3], current[3] + match["digest"])
+            continue
+        _finish(found, current)
+        current = None
+        if match := _COLONS.fullmatch(text):
+            label = _OPENPGP.get(match["number"], f"OpenPGP {int(match['number'])}")
+            plain = _PERCENT.sub(lambda one: bytes([int(one[1], 16)]), match["name"])
+            _finish(found, (number, plain, label, match["digest"]))
+        elif match := _GPG.fullmatch(text):
+            name = match["name"] or b""
+            current = (number, name, (match["label"] or b"").decode(), match["digest"])
+        elif text.endswith(b":"):
+            name = text[:-1]  # a long name stands alone
+        elif not text.startswith(b"gpg: "):
+            found.refuse(number, "is no line of gpg --print-md")
+    _finish(found, current)
+
+
+def _finish(found: Collector, current: tuple[int, bytes, str, bytes] | None) -> None:
+    if current is None:
+        return
+    number, name, label, printed = current
+    digits = printed.replace(b" ", b"")
+    digest = labels.decode(digits)
+    known = labels.algorithm(label) if label else None
+    if digest is None or (label and known is None):
+        found.refuse(number, f"the algorithm {label} is not known" if digest else "the digest has an odd length")
+    elif name and label:
+        found.labelled(number, name, label, digits)
+    elif name:
+        found.bare(number, name, digest)
+    else:
+        found.nameless(number, known, digest)
+
+
+def table(lines: list[bytes]) -> tuple[int, list[bytes]] | None:
+    """The number of the rule below the head of a table of digests, and the names of its columns."""
+    for number, line in enumerate(lines[1:], 1):
+        if not _RULE.fullmatch(line.rstrip()):
+            continue
+        head = lines[number - 1].decode("utf-8", "replace")
+        names = [name.strip() for name, _ in _columns(head, line)]
+        plain = {name.lower() for name in names}
+        if plain & {"hash", "crc-32"} or any(labels.algorithm(name) or labels.foreign(name) for name in names):
+            return number, [name.encode() for name in names]
+    return None
+
+
+def _columns(text: str, rule: bytes) -> list[tuple[str, int]]:
+    """The parts of a line below the runs of a rule, with the width of each; the last one goes to the end."""
+    starts = [match.start() for match in re.finditer(rb"-+", rule)]
+    stops = [*starts[1:], len(text) + 1]
+    return [(text[start:stop], stop - start) for start, stop in zip(starts, stops, strict=True)]
+
+
+def tabular(found: Collector, lines: list[bytes], rule: int, names: list[bytes]) -> None:
+    """Add the rows below the rule of a table: of 7-Zip, of PowerShell, or of cfv."""
+    for number, line in enumerate(lines[rule + 1 :], rule + 2):
+        text = line.rstrip(b"\r").decode("utf-8", "surrogateescape")
+        if _RULE.fullmatch(line.rstrip()) or (number > rule + 2 and not text.strip()):
+            break
+        fields = {name.decode(): part for name, (part, _) in zip(names, _columns(text, lines[rule]), strict=False)}
+        _row(found, number, fields)
+
+
+def _row(found: Collector, number: int, fields: dict[str, str]) -> None:
+    last = next(reversed(fields), "")
+    row = {key: value if key == last and key != "Path" else value.strip() for key, value in fields.items()}
+    row = {"crc32" if key == "CRC-32" else "size" if key == "Filesize" else key: value for key, value in row.items()}
+    if any(value.rstrip().endswith(("...", "\u2026")) for value in row.values()):
+        found.refuse(number, "is cut by PowerShell: write it with Format-List, Export-Csv or ConvertTo-Json")
+    elif not any(value for key, value in row.items() if labels.algorithm(key) or labels.foreign(key) or key == "Hash"):
+        return  # a folder in 7-Zip's table
+    else:
+        records.record(found, number, row)
