@@ -11,6 +11,7 @@ from offloop.kinds.context import Context
 from offloop_workers.files.progress import ByteProgress
 from offloop_workers.files.sources import Source
 from offloop_workers.files.walk import Found, Listing, printable
+from offloop_workers.hashing.digest import UNIVERSAL
 from offloop_workers.hashing.entries import LINK, Contents, Entry
 from offloop_workers.hashing.manifests import labels
 from offloop_workers.hashing.names import Expected, matched
@@ -202,7 +203,7 @@ def _tell_contradictions(result: Comparison, expected: dict[str, Expected]) -> N
     ]
     if twice:
         result.notes.append(
-            f"{len(twice):,} files are listed with different digests of one algorithm, such as {printable(twice[0])!r}: "
+            f"{len(twice):,} files are listed twice with different digests, such as {printable(twice[0])!r}: "
             "no file has both."
         )
 
@@ -212,7 +213,7 @@ def _wrong_guesses(contents: Contents, found: Comparison, expected: dict[str, Ex
     if not contents.guessed or not (found.mismatch or found.missing):
         return set()
     confirmed = [*found.ok, *(listed for listed, _ in found.moved)]
-    right = {algorithm for path in confirmed for algorithm in expected[path]}
+    right = {algorithm.removesuffix(UNIVERSAL) for path in confirmed for algorithm in expected[path]}
     return {*contents.guessed} - right
 
 
@@ -222,19 +223,22 @@ def _probed(wrong: set[str], found: Comparison, expected: dict[str, Expected], f
     better: dict[str, str] = {}
     for guess in sorted(wrong):
         others = labels.alternatives(guess)
-        listed = [path for path in found.mismatch if guess in expected[path]]
+        listed = [path for path in found.mismatch if {guess, guess + UNIVERSAL} & expected[path].keys()]
+        if any(guess + UNIVERSAL in expected[path] for path in listed):
+            others = tuple(one + UNIVERSAL for one in others)
         probes = sorted((path for path in listed if path in sizes), key=lambda path: sizes[path])[:_PROBES]
         lost = {entry.digest for path in found.missing for entry in expected[path].get(guess, ())}
         unlisted = sorted(found.extra, key=lambda path: sizes.get(path, 0))[:_TRIED] if lost and not probes else []
         tasks = [ReadTask(path, sizes[path], others) for path in (*probes, *unlisted) if path in sizes]
         read = results(folder.files, tasks, ByteProgress(folder.context, sum(task.size for task in tasks)))
         for task, digests in zip(tasks, read, strict=True):
-            own = {entry.digest for entry in expected.get(task.path, {}).get(guess, ())} or lost
+            by = expected.get(task.path, {})
+            own = {entry.digest for one in (guess, guess + UNIVERSAL) for entry in by.get(one, ())} or lost
             fitting = [] if isinstance(digests, str) else [
                 one for one, digest in zip(others, digests, strict=True) if digest in own
             ]  # fmt: skip
             if fitting:
-                better[guess] = fitting[0]
+                better[guess] = fitting[0].removesuffix(UNIVERSAL)
                 break
         if guess not in better and probes:
             found.notes.append(

@@ -90,8 +90,9 @@ def _parse(opened: Text, found: Collector) -> None:
 
 def _by_line(opened: Text, parser: Lines | hashdeep.Lines) -> None:
     if opened.data.startswith(hashdeep.MAGIC) and opened.end == b"\0":  # only its names end with NUL bytes
-        head, _, rest = opened.data.rpartition(b"\n## \n")
-        opened = opened._replace(data=head.replace(b"\n", b"\0") + b"\0" + rest)
+        head, _, rest = opened.data.partition(b"\n## \n")
+        signed = [line for line in head.split(b"\n") if line.startswith((b"%%%% ", b"## "))]
+        opened = opened._replace(data=b"\0".join([*signed, rest]))
     for number, line in enumerate(opened.lines(), 1):
         if number > 2 * MAX_FILES:  # empty lines and comments included
             raise too_many(MAX_FILES)

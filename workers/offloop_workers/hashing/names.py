@@ -48,7 +48,7 @@ def matched(contents: Contents, listed: Collection[str]) -> Matched:
     absent: dict[str, list[Entry]] = defaultdict(list)
     outside: dict[str, list[Entry]] = defaultdict(list)
     for entry in contents.entries:
-        path = entry.path if entry.path in listed else inside(entry.path)
+        path = entry.path if entry.path in listed else inside(entry.path) if not _WINDOWS.match(entry.path) else None
         if path is None:
             outside[entry.path].append(entry)
         elif path in listed:

@@ -15,9 +15,9 @@ from offloop.kinds.kind import performs
 from offloop_workers.files.progress import ByteProgress
 from offloop_workers.files.sources import source
 from offloop_workers.files.walk import Listing, printable
-from offloop_workers.hashing.manifests import hashdeep, writing
 from offloop_workers.hashing.digest import digest
 from offloop_workers.hashing.entries import LINK, Entry
+from offloop_workers.hashing.manifests import hashdeep, writing
 from offloop_workers.hashing.read import MAX_BYTES
 from offloop_workers.hashing.readers import ReadTask, Result, results
 

@@ -20,6 +20,9 @@ _OPENPGP: Final = {
     b"1": "md5", b"2": "sha1", b"3": "ripemd160", b"8": "sha256", b"9": "sha384", b"10": "sha512", b"11": "sha224",
     b"12": "sha3_256", b"14": "sha3_512",
 }  # fmt: skip
+_LISTED: Final = re.compile(
+    rb"(?P<digest>[0-9a-fA-F]{32,128})[ \t]+(?:(?P<size>[0-9]{1,19})[ \t]+)?(?P<name>.+)", re.DOTALL
+)
 _RULE: Final = re.compile(rb"-{3,}(?: +-{3,})+ *")
 _PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
@@ -30,7 +33,7 @@ def is_stanza(lines: Iterable[bytes]) -> bool:
     names = {found["name"].lower() for found in fields}
     if {b"algorithm", b"hash"} <= names:
         return True
-    return any(_label(found["name"]) and not labels.decode(found["name"]) for found in fields) and bool(
+    return any(_label(found["name"]) for found in fields) and bool(
         names
         & {b"filename", b"origin", b"suite", b"codename", b"format", b"source", b"package", b"files", b"date", b"size"}
         or any(not found["value"] for found in fields)
@@ -44,7 +47,7 @@ def _label(field: bytes) -> str | None:
 
 
 def stanzas(found: Collector) -> None:
-    """Add the files of a text of fields; an empty line ends a group of fields, and an indented one continues a field."""
+    """Add the files of a text of fields; an empty line ends a group of fields, and an indented one continues one."""
     fields: dict[str, str] = {}
     last, label, start = "", None, 1
     for number, line in enumerate(found.text.lines(), 1):
@@ -54,7 +57,7 @@ def stanzas(found: Collector) -> None:
             fields, last, label, start = {}, "", None, number + 1
         elif text[:1] in b" \t":
             if label and not fields.get(last):
-                _listed(found, number, label, text)
+                _listed(found, number, last, text)
             elif last:
                 fields[last] += text.strip().decode("utf-8", "surrogateescape")
         elif match := _FIELD.fullmatch(text):
@@ -77,15 +80,17 @@ def _record(found: Collector, number: int, fields: dict[str, str]) -> None:
         found.refuse(number, "has digests, and no name of a file")
 
 
-def _listed(found: Collector, number: int, label: str, text: bytes) -> None:
-    """A line of a field that lists files: digest, size, for some fields section and priority, and name."""
-    words = text.split()
-    sized = 3 <= len(words) <= 5 and words[1].isdigit()  # noqa: PLR2004 -- as above
-    if sized or len(words) == 2:  # noqa: PLR2004 -- without the size
-        size = int(words[1][:19]) if sized else -1
-        found.labelled(number, words[-1], label, words[0], size)
-    else:
+def _listed(found: Collector, number: int, field: str, text: bytes) -> None:
+    """A line of a field that lists files: digest, size and name; those of ``Files`` may have section and priority."""
+    match = _LISTED.fullmatch(text.strip())
+    if not match:
         found.refuse(number, "is no '<digest> <size> <name>'")
+        return
+    name, size = match["name"], int(match["size"] or -1)
+    words = name.split()
+    if field.lower() == "files" and len(words) == 3:  # noqa: PLR2004 -- as above
+        name = words[2]
+    found.labelled(number, name, _label(field.encode()) or "", match["digest"], size)
 
 
 def is_gpg(lines: Iterable[bytes]) -> bool:

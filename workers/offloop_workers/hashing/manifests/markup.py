@@ -17,6 +17,9 @@ _PRIVATE: Final = 0xF0000
 
 _SURROGATE: Final = re.compile("[\udc80-\udcff]")
 _STANDING: Final = re.compile("[\U000f0080-\U000f00ff]")
+_RETURN: Final = chr(_PRIVATE + 0x0D)
+"""Stands for a carriage return of a name, which XML takes for a line feed."""
+
 _MAX_DEPTH: Final = 200
 
 
@@ -49,7 +52,7 @@ class _Records:
             records.record(self._found, self._parser.CurrentLineNumber, fields)
         elif self._stack and not fields:
             text = "".join(self._text)
-            text = _STANDING.sub(lambda one: chr(ord(one[0]) - _PRIVATE + 0xDC00), text)
+            text = _STANDING.sub(lambda one: chr(ord(one[0]) - _PRIVATE + 0xDC00), text).replace(_RETURN, "\r")
             self._stack[-1].setdefault(name, text)
         self._text = []
 
@@ -61,7 +64,8 @@ def read(found: Collector) -> None:
         ValueError: it is no XML, or has entities of its own.
     """
     records.check_size(found.text.data)
-    text = found.text.data.decode("utf-8", "surrogateescape")
+    text = found.text.data.replace(b"\0", b"\n").decode("utf-8", "surrogateescape")
+    text = re.sub("\r(?!\n)", _RETURN, text)
     text = _SURROGATE.sub(lambda one: chr(ord(one[0]) - 0xDC00 + _PRIVATE), text)
     text = re.sub(r"^\s*<\?xml[^>]{0,200}\?>", "", text, count=1)  # it may name another encoding than the decoded one
     parser = expat.ParserCreate("utf-8")

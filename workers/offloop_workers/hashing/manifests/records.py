@@ -89,20 +89,21 @@ def record(found: Collector, number: int, fields: Mapping[str, Any], key: str = 
         Whether it has digests.
     """
     plain = {_SPACES.sub("", name).lower(): value for name, value in fields.items()}
-    printed = [*_digests(plain)]
-    if not printed:
+    digests = [*_digests(plain)]
+    if not digests:
         return False
     name = _name(plain, key)
     if not name:
         found.refuse(number, "has a digest, and no name of a file")
         return True
     size = next((int(plain[one]) for one in _SIZES if re.fullmatch(r"[0-9]{1,19}", str(plain.get(one, "")))), -1)
-    for label, text in printed:
-        _add(found, number, name, label, text, size)
+    for printed in digests:
+        _add(found, number, name, printed, size)
     return True
 
 
-def _add(found: Collector, number: int, name: bytes, label: str, text: str, size: int) -> None:
+def _add(found: Collector, number: int, name: bytes, printed: tuple[str, str], size: int = -1) -> None:
+    label, text = printed
     raw = text.strip().encode("utf-8", "replace")
     if parsed := labels.tagged(raw.split()[0] if raw.split() else b""):
         found.entry(number, name, *parsed, size)
@@ -164,7 +165,7 @@ def _walk(found: Collector, stack: list[tuple[str, Any]], depth: int = 0) -> Non
                     value = {name: one for name, one in value.items() if name.lower() not in _GROUPS}  # noqa: PLW2901 -- the rest
                 elif pairs := _pairs(value):
                     for name, text in pairs:
-                        _add(found, number, _bytes(name), "", text, -1)
+                        _add(found, number, _bytes(name), ("", text))
                 below += value.items()
         stack, depth = below, depth + 1
 
