@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from offloop.errors import BadInput
 from offloop_server.toolkit import coercion
 from offloop_server.toolkit.examples import example
-from offloop_server.toolkit.places import fields
+from offloop_server.toolkit.places import find
 
 _SECRETS: Final = ("password", "secret", "hmac_key")
 """Substrings of argument names whose values are redacted: refusals end up in logs and transcripts."""
@@ -130,7 +130,8 @@ def _sentence(fault: Any, model: type[BaseModel], arguments: Mapping[str, Any]) 
         case "missing":
             return f"{where} is missing; it is required."
         case "extra_forbidden":
-            known = fields(model, fault["loc"], arguments)
+            holder = find(model, fault["loc"], arguments).holder
+            known = holder.fields if holder else []
             close = difflib.get_close_matches(str(fault["loc"][-1])[:_MAX_PATH], known, n=1)
             hint = f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(known)}."
             return f"{where} is not an argument{hint}"

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from offloop.kinds import spelling
-from offloop_server.toolkit.places import Location, Place, Schema, alternatives, choices, fields, find, tags
+from offloop_server.toolkit.places import Location, Place, Schema, alternatives, choices, find, tags
 
 _ROUNDS: Final = 6
 """Validations of one input: JSON text that holds objects with enumerations in other spellings takes three."""
@@ -70,7 +70,7 @@ def validated(model: type[ModelT], arguments: Mapping[str, Any]) -> ModelT:
     raise AssertionError  # the last round returns or raises
 
 
-def field_of(name: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> str | None:
+def field_of(name: str, given: Mapping[str, Any], known: Iterable[str]) -> str | None:
     """The field that an unknown argument name is another spelling of, unless that field is given too."""
     found = spelling.match(name, known)
     return found if found is not None and found not in given else None
@@ -110,11 +110,10 @@ def _replaced(data: Any, path: Location, value: Any) -> Any:
 
 def _renamed(model: type[BaseModel], arguments: Mapping[str, Any], place: Location) -> Mapping[str, Any]:
     """The arguments with an unknown name replaced by the field it is a spelling of, if there is one."""
-    *above, name = place
-    holder = find(model, tuple(above), arguments)
-    if not isinstance(holder.value, dict) or not isinstance(name, str) or name not in holder.value:
+    holder, name = find(model, place, arguments).holder, place[-1]
+    if holder is None or not isinstance(holder.value, dict) or not isinstance(name, str):
         return arguments
-    field = field_of(name, holder.value, dict.fromkeys(fields(model, place, arguments)))
+    field = field_of(name, holder.value, holder.fields)
     if field is None:
         return arguments
     renamed = {field if one == name else one: value for one, value in holder.value.items()}

@@ -38,7 +38,8 @@ def _composed(model: type[BaseModel], schema: Schema, deeper: int) -> Any:
             item = inner(schema["items"])
             return None if item is None else [item]
         case "object":
-            properties = schema.get("properties", {"name": {"type": "string"}})
+            others = schema.get("additionalProperties")
+            properties = schema.get("properties", {"name": others if isinstance(others, dict) else {"type": "string"}})
             names = schema.get("required") or list(properties)[:1]
             parts = {name: inner(properties[name]) for name in names}
             return parts if None not in parts.values() else None

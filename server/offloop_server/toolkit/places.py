@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from pydantic import BaseModel
@@ -23,40 +24,54 @@ class Place:
         value: the value there.
         schemas: what the schema accepts there, one for each alternative.
         optional: whether the value may be left out.
+        holder: the place of the object or list that holds the value.
     """
 
     path: tuple[str | int, ...]
     value: Any
     schemas: tuple[Schema, ...]
     optional: bool = False
+    holder: Place | None = None
+
+    @property
+    def fields(self) -> list[str]:
+        """Names of the fields that an object may have here."""
+        return list(dict.fromkeys(name for schema in self.schemas for name in schema.get("properties", {})))
 
 
 def find(model: type[BaseModel], place: Location, arguments: Any) -> Place:
     """Follow a location through arguments and schema, as far as there is something."""
     root = _schema(model)
-    spot = Place((), arguments, (root if "$ref" not in root else definition(model, root["$ref"]),))
-    for step in place:
-        member = next((tags(schema)[str(step)] for schema in spot.schemas if step in tags(schema)), None)
-        if member is not None:
-            spot = Place(spot.path, spot.value, (definition(model, member),), spot.optional)
-        elif _holds(spot.value, step):
-            inner = [inner for schema in spot.schemas for inner in _inside(schema, step)]
-            spot = Place(
-                (*spot.path, step),
-                spot.value[step],
-                tuple(one for schema in inner for one in alternatives(model, schema)),
-                any(
-                    step in schema.get("properties", ()) and step not in schema.get("required", ())
-                    for schema in spot.schemas
-                ),
-            )
-    return spot
+    start = Place((), arguments, (root if "$ref" not in root else definition(model, root["$ref"]),))
+    return _followed(model, start, place)[1]
 
 
-def fields(model: type[BaseModel], place: Location, arguments: Mapping[str, Any]) -> list[str]:
-    """Names of the fields of the object in which a fault lies."""
-    holder = find(model, place[:-1], arguments)
-    return [name for schema in holder.schemas for name in schema.get("properties", {})]
+def _followed(model: type[BaseModel], spot: Place, steps: Location) -> tuple[int, Place]:
+    """How many steps led nowhere, and the place that the others lead to.
+
+    A step is a key, an index, or the name of a union's member. The name may be a key as well, so both are tried.
+    """
+    if not steps:
+        return 0, spot
+    step, rest = steps[0], steps[1:]
+    if member := next((tags(schema)[str(step)] for schema in spot.schemas if step in tags(schema)), None):
+        return _followed(model, replace(spot, schemas=(definition(model, member),)), rest)
+    ways = [_followed(model, _below(model, spot, step), rest)] if _holds(spot.value, step) else []
+    if not ways or len(spot.schemas) > 1:
+        lost, found = _followed(model, spot, rest)
+        ways.append((lost + (len(spot.schemas) == 1), found))
+    return min(ways, key=itemgetter(0))
+
+
+def _below(model: type[BaseModel], spot: Place, step: str | int) -> Place:
+    inner = [inner for schema in spot.schemas for inner in _inside(schema, step)]
+    return Place(
+        (*spot.path, step),
+        spot.value[step],
+        tuple(one for schema in inner for one in alternatives(model, schema)),
+        any(step in schema.get("properties", ()) and step not in schema.get("required", ()) for schema in spot.schemas),
+        spot,
+    )
 
 
 @lru_cache(maxsize=256)

@@ -21,6 +21,7 @@ from offloop.errors import BadInput
 from offloop.jobs import documents, hashing, images, pdf, search
 from offloop.kinds.kind import Kind
 from offloop.kinds.spelling import canonical
+from offloop_server.io.gather.answers import GatherArguments
 from offloop_server.toolkit import coercion
 from offloop_server.toolkit.arguments import validate
 from offloop_server.toolkit.examples import _example as example
@@ -181,6 +182,22 @@ def test_only_an_argument_of_the_tool_counts_as_left_out() -> None:
 def test_arguments_that_validate_are_not_touched() -> None:
     text = '[{"file": "x"}]'
     assert validate("tool", PAGE, {"markdown": text}) == PAGE.model_validate({"markdown": text})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"get": "https://example.org", "maxChars": "100"},
+        {"url": "https://example.org", "max_chars": 100},
+        '{"get": "https://example.org", "max_chars": 100}',
+    ],
+)
+def test_a_source_whose_sort_is_a_key_is_read(source: Any) -> None:
+    """The location of a fault names the member of the union, which is a key of the source as well."""
+    meant = {"sources": {"a": {"get": "https://example.org", "max_chars": 100}}}
+    found = validate("gather_sources", GatherArguments, {"sources": {"a": source}})
+    assert found == GatherArguments.model_validate(meant)
+    assert validate("gather_sources", GatherArguments, {"sources": {"a": "https://example.org"}}).sources
 
 
 def test_the_callers_arguments_stay_as_they_were() -> None:

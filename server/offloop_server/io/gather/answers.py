@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag
 
 from offloop.kinds.kind import Model
 from offloop_server.io.http.tools import Extract, Headers, Url
@@ -64,6 +64,18 @@ _FORMS: Final[dict[str, type[AnySource]]] = {
 """The key that tells the sort of a source."""
 
 
+_OTHER_NAMES: Final = {"url": "get", "sql": "query"}
+
+
+def _written(source: Any) -> Any:
+    """A source in the form that is documented: from a URL alone, or with the names of the single tools."""
+    if isinstance(source, str) and source.strip().lower().startswith(("http://", "https://")):
+        return {"get": source}
+    if isinstance(source, dict) and not _FORMS.keys() & source.keys():
+        return {_OTHER_NAMES.get(name, name): value for name, value in source.items()}
+    return source
+
+
 def _sort(source: Any) -> str | None:
     if isinstance(source, BaseModel):
         return next(name for name, form in _FORMS.items() if isinstance(source, form))
@@ -82,6 +94,7 @@ Source = Annotated[
     | Annotated[DocumentSource, Tag("collection")]
     | Annotated[KeySource, Tag("command")],
     Discriminator(_sort, custom_error_type="source", custom_error_message=f"write {WRITTEN}"),
+    BeforeValidator(_written),
 ]
 
 
