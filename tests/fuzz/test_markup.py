@@ -17,9 +17,10 @@ from weasyprint.urls import URLFetcherResponse
 from offloop.errors import JobError
 from offloop.testing.context import context
 from offloop_workers.pdf.editing import safety
-from offloop_workers.pdf.rendering import links, styles, templates
+from offloop_workers.pdf.rendering import links, styles
 from offloop_workers.pdf.rendering.fetcher import BASE, JobFetcher, Refused
-from offloop_workers.pdf.rendering.rawhtml import ATTRIBUTES, KEPT, Filter
+from offloop_workers.pdf.rendering.source import templates
+from offloop_workers.pdf.rendering.source.rawhtml import ATTRIBUTES, KEPT, Filter
 from support.fuzzing import check_refusal, costly
 
 _html = st.one_of(

@@ -20,14 +20,15 @@ from offloop.jobs.pdf import MAX_PAGES, Page, Pdf, Source, Timings, render_pdf
 from offloop.kinds.context import Context
 from offloop.kinds.job_context import JobContext
 from offloop.kinds.kind import performs
-from offloop_workers.pdf.rendering import links, pictures, strict, styles, templates
+from offloop_workers.pdf.rendering import links, pictures, strict, styles
 from offloop_workers.pdf.rendering.fetcher import BASE, JobFetcher
 from offloop_workers.pdf.rendering.layout import fonts
 from offloop_workers.pdf.rendering.layout.document import Html
 from offloop_workers.pdf.rendering.layout.fonts import Fonts
 from offloop_workers.pdf.rendering.layout.progress import Progress
-from offloop_workers.pdf.rendering.markdown import to_html
 from offloop_workers.pdf.rendering.renderer_log import RendererLog
+from offloop_workers.pdf.rendering.source import templates
+from offloop_workers.pdf.rendering.source.markdown import to_html
 from offloop_workers.pdf.rendering.standard import Standard
 
 _log = logs.get(__name__)
@@ -99,7 +100,7 @@ def _source(source: Source, fetcher: JobFetcher, context: Context) -> str:
 def _lay_out(html: Html, page: Page, standard: Standard, progress: Progress) -> Any:
     root = html.etree_element
     sheets = styles.user_sheets(page.theme, own=page.markdown is None and styles.has_own(root, html.url_fetcher.serves))
-    styles.add_last(root, styles.overrides(page, standard.title or "") + (page.css or ""))
+    styles.add_last(root, styles.overrides(page, standard.title or ""), page.css or "")
     # Isolation between jobs: fonts and the image cache are new for each, only the parsed themes are shared.
     with _failures():
         return html.lay_out(progress, Fonts(), stylesheets=sheets, cache={}, **standard.options)
@@ -115,6 +116,8 @@ def _write(document: Any, standard: Standard, file: BinaryIO) -> None:
 def _warn(html: Html, page: Page, fetcher: JobFetcher, log: RendererLog, context: Context) -> None:
     """Report the warnings that are only known at the end."""
     log.report(context)
+    for sentence in html.missing.sentences():
+        context.warn(sentence)
     if html.flattened and page.layout == "auto":
         context.warn(
             f"Flex or grid boxes around whole pages, which take very long to lay out, became plain blocks: "

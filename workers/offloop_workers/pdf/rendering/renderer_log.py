@@ -17,8 +17,15 @@ _GLYPH = re.compile(r"\.notdef glyph .*\(U\+([0-9A-F]+)\)", re.DOTALL)
 _PAGE = re.compile(r"Creating layout - Page (\d+)")
 _RUN = "Repagination"
 _POSITION = re.compile(r" at \d+:\d+")
-# Messages about WeasyPrint's own internals, which a caller cannot act on.
-_INTERNAL = ("Unable to subset", "Too many glyphs", "Unknown bitmap", "Unable to save emoji", "Error when closing")
+# Messages about WeasyPrint's own internals, which a caller cannot act on. A style sheet that is text has no charset.
+_INTERNAL = (
+    "Unknown empty rule <AtRule @charset",
+    "Unable to subset",
+    "Too many glyphs",
+    "Unknown bitmap",
+    "Unable to save emoji",
+    "Error when closing",
+)
 _MAX_NAMED = 20
 _MAX_OTHERS = 20
 _MAX_GLYPHS = 2_000

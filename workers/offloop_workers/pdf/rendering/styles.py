@@ -113,9 +113,12 @@ def has_own(root: Element, serves: Callable[[str], bool]) -> bool:
     )
 
 
-def add_last(root: Element, css: str) -> None:
-    """Add a style sheet after all others of the document."""
-    if css:
+def add_last(root: Element, *sheets: str) -> None:
+    """Add style sheets after all others of the document.
+
+    Each is an element of its own, so that its ``@import`` and ``@namespace`` stand at a beginning, where CSS has them.
+    """
+    for css in filter(None, sheets):
         SubElement(root, "style").text = css
 
 

@@ -19,6 +19,7 @@ from weasyprint.text.fonts import FontConfiguration
 
 from offloop.jobs.pdf import Layout
 from offloop_workers.pdf.rendering.layout.box_flattening import flatten
+from offloop_workers.pdf.rendering.layout.contents import Contents, Missing
 
 
 class Watch(Protocol):
@@ -51,10 +52,12 @@ class Html(weasyprint.HTML):  # type: ignore[misc]  # WeasyPrint ships no types
     Attributes:
         layout: which boxes to flatten.
         flattened: number of boxes that became blocks.
+        missing: contents that the pages do not show.
     """
 
     layout: Layout = "as_is"
     flattened: int = 0
+    missing: Missing = Missing()
 
     def lay_out(self, watch: Watch, fonts: FontConfiguration, **options: Any) -> weasyprint.Document:
         """Lay the document out.
@@ -79,11 +82,15 @@ class Html(weasyprint.HTML):  # type: ignore[misc]  # WeasyPrint ships no types
             counters,
             context.footnotes,
         )
+        contents = Contents(root)
         watch.begin(root, context)
         pages: list[_Page] = []
+        boxes: list[Any] = []
         for box in layout_document(self, root, context):
+            boxes.append(box)
             pages.append(_Page(box, watch))
             watch.finished(len(pages), len(context.page_maker) - 1)
+        self.missing = contents.missing(boxes)
         metadata = DocumentMetadata(**get_html_metadata(self))
         document = weasyprint.Document(pages, metadata, self.url_fetcher, fonts, profiles, options["output_intent"])
         document._html = self  # noqa: SLF001 -- the tags are made of it

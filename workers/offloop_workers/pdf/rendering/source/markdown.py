@@ -18,7 +18,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 from offloop.kinds.context import Context
-from offloop_workers.pdf.rendering.rawhtml import Filter
+from offloop_workers.pdf.rendering.source.rawhtml import Filter
 
 _MAX_DEPTH = 6
 

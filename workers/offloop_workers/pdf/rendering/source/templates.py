@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime
 from functools import cache
 from typing import Any, Final
 
@@ -13,6 +12,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from offloop.errors import JobError, LimitExceeded
+from offloop_workers.pdf.rendering.source import decimals, filters
+from offloop_workers.pdf.rendering.source.decimals import NoNumberError
 
 MAX_OUTPUT: Final = 20_000_000
 """Characters that a filled template may have."""
@@ -27,7 +28,7 @@ _FRAME: Final = "<filled> "
 class _Environment(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, for data that came as JSON."""
 
-    intercepted_binops = frozenset({"**", "*"})
+    intercepted_binops = frozenset({"**", "*", "+", "-", "/", "%"})
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look up keys of a dictionary before its methods, so that ``invoice.items`` is the data's."""
@@ -35,19 +36,42 @@ class _Environment(ImmutableSandboxedEnvironment):
             return obj[attribute]
         return super().getattr(obj, attribute)
 
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Let ``'{:.2f}'.format(x)`` round in decimals."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is None or getattr(value, "__name__", "") != "format":
+            return wrapped
+        call = wrapped
+
+        def formatted(*values: Any, **named: Any) -> str:
+            return call(*map(decimals.to_format, values), **{k: decimals.to_format(v) for k, v in named.items()})
+
+        return formatted
+
     def call_binop(self, context: Any, operator_: str, left: Any, right: Any) -> Any:
-        """Refuse powers and repetitions whose result is huge although the template is small."""
+        """Calculate in decimals; refuse powers and repetitions whose result is huge although the template is small."""
         del context
         if operator_ == "**":
-            if isinstance(left, int) and isinstance(right, int) and left.bit_length() * right > _MAX_BITS:
-                message = "a number of that size is not calculated"
-                raise jinja2.TemplateRuntimeError(message)
-            return left**right
-        for sequence, times in ((left, right), (right, left)):
-            if isinstance(times, int) and isinstance(sequence, (str, list)) and len(sequence) * times > _MAX_REPEATED:
-                message = f"a text or list is not repeated to more than {_MAX_REPEATED:,}"
-                raise jinja2.TemplateRuntimeError(message)
-        return left * right
+            return _power(left, right)
+        if operator_ == "%":
+            return decimals.printf(left, right) if type(left) is str else left % right
+        if operator_ == "*":
+            _check_repetition(left, right)
+        return decimals.calculate(operator_, left, right)
+
+
+def _power(left: Any, right: Any) -> Any:
+    if isinstance(left, int) and isinstance(right, int) and left.bit_length() * right > _MAX_BITS:
+        message = "a number of that size is not calculated"
+        raise jinja2.TemplateRuntimeError(message)
+    return left**right
+
+
+def _check_repetition(left: Any, right: Any) -> None:
+    for sequence, times in ((left, right), (right, left)):
+        if isinstance(times, int) and isinstance(sequence, (str, list)) and len(sequence) * times > _MAX_REPEATED:
+            message = f"a text or list is not repeated to more than {_MAX_REPEATED:,}"
+            raise jinja2.TemplateRuntimeError(message)
 
 
 def fill(
@@ -112,24 +136,8 @@ def _environment() -> _Environment:
         autoescape=True, undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"]
     )
     environment.globals.pop("lipsum", None)
-    environment.filters["number"] = _number
-    environment.filters["date"] = _date
+    environment.filters.update(filters.ALL)
     return environment
-
-
-def _number(value: float, decimals: int = 2, thousands: str = ",", point: str = ".") -> str:
-    """Format ``1234.5`` as ``1,234.50``."""
-    if not 0 <= decimals <= 20:  # noqa: PLR2004 -- more than any amount has
-        message = "number() takes 0 to 20 decimals"
-        raise jinja2.TemplateRuntimeError(message)
-    text = f"{float(value):,.{decimals}f}"
-    return text.translate({ord(","): thousands, ord("."): point})
-
-
-def _date(value: str, form: str = "%Y-%m-%d") -> str:
-    """Format an ISO date or time."""
-    moment = datetime.fromisoformat(value) if len(value) > len("2000-01-01") else date.fromisoformat(value)
-    return moment.strftime(form[:100])
 
 
 def _reason(error: Exception, data: Mapping[str, Any]) -> str:
@@ -139,7 +147,7 @@ def _reason(error: Exception, data: Mapping[str, Any]) -> str:
         return f"{error.message}; data has {known}{more}"
     if isinstance(error, jinja2.TemplateNotFound):
         return f"no asset is called {error.name!r}: pass the template in assets under the name that is included"
-    if isinstance(error, (jinja2.TemplateError, OverflowError)):
+    if isinstance(error, (jinja2.TemplateError, NoNumberError, OverflowError)):
         return str(error)
     return f"{type(error).__name__}: {error}"
 

@@ -1,0 +1,1 @@
+"""Source of a document as HTML: Markdown with filtered raw HTML, and templates filled with data."""
