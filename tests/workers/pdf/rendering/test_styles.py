@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.pdf import Page, Pdf
 from offloop.kinds.job_context import JobContext
+from offloop_workers.pdf import typefaces
 from offloop_workers.pdf.rendering import styles
 from support.files.rendered import Document, data, warned
 
@@ -127,6 +128,42 @@ def test_missing_characters_are_reported_by_writing_system(run: Run, context: Jo
     run(html="<p>\U00013000 \U0001e900\U0001e901 \U000e0fff")
     assert warned(context, "Egyptian hieroglyphs", "U+13000")
     assert warned(context, "Adlam", "U+1E900", "U+1E901", "Noto Sans Adlam")
+
+
+IMPORT = "@import 'a.css';"
+PAPERS: list[dict[str, Any]] = [
+    {},
+    {"margin": "10mm"},
+    {"margin_left": "10mm"},
+    {"landscape": True},
+    {"page_size": "A5"},
+    {"page_numbers": False},
+    {"header": {"left": "x"}},
+    {"footer": {"left": "{page}"}},
+    {"outline": False},
+    {"theme": "report"},
+]
+SHEETS = [
+    "@import url(a.css) print; p { font-size: 30pt }",
+    "@charset 'utf-8'; @import 'a.css';",
+    "@import 'b.css'; @font-face { font-family: F; src: url(f.ttf) } p { font-family: F }",
+    "@layer weak, strong; @layer strong { p { background: #f0f } } @layer weak { p { background: red } }",
+    "@font-face { font-family: F; src: url(f.ttf) } @import 'a.css'; p { font-family: F; background: #f0f }",
+]
+
+
+@pytest.mark.parametrize(
+    ("css", "paper"), [*((IMPORT, paper) for paper in PAPERS), *((css, {"margin": "10mm"}) for css in SHEETS)]
+)
+def test_css_may_import_with_every_setting_of_the_paper(
+    run: Run, context: JobContext, css: str, paper: dict[str, Any]
+) -> None:
+    font = (typefaces.FOLDER / "SourceCodePro-Regular.ttf").read_bytes()
+    assets = {"a.css": data(b"p { background: #f0f }"), "b.css": data(b"@import 'a.css';"), "f.ttf": data(font)}
+    _, document = run(html="<p>x", css=css, assets=assets, **paper)
+    assert document.has((255, 0, 255))
+    assert not [warning for warning in context.warnings if "never used" not in warning and not css.startswith("@font")]
+    assert bool(warned(context, "@import rule", "not at the beginning")) == css.startswith("@font")
 
 
 def test_right_to_left_text_stands_on_the_right(run: Run, context: JobContext) -> None:

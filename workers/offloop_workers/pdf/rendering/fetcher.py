@@ -62,6 +62,14 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
         href = href.strip()
         return href[:5].lower() == "data:" or any(key in self._assets for key in _keys(_absolute(href)))
 
+    def sheet(self, href: str) -> str:
+        """The text of a linked style sheet that is an asset, or ``""``."""
+        found = next((self._assets[key] for key in _keys(_absolute(href.strip())) if key in self._assets), None)
+        if not found:
+            return ""
+        with self._context.open(found[1]) as file:
+            return file.read(_MAX_TEXT).decode("utf-8", "replace")
+
     def text(self, name: str) -> str | None:
         """The text of an asset, such as a template; None where none has that name.
 

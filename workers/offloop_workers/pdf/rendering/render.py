@@ -22,7 +22,7 @@ from offloop.kinds.job_context import JobContext
 from offloop.kinds.kind import performs
 from offloop_workers.pdf.rendering import links, pictures, strict, styles
 from offloop_workers.pdf.rendering.fetcher import BASE, JobFetcher
-from offloop_workers.pdf.rendering.layout import fonts
+from offloop_workers.pdf.rendering.layout import drawings, fonts
 from offloop_workers.pdf.rendering.layout.document import Html
 from offloop_workers.pdf.rendering.layout.fonts import Fonts
 from offloop_workers.pdf.rendering.layout.progress import Progress
@@ -79,6 +79,7 @@ def _parse(page: Page, fetcher: JobFetcher, context: Context) -> Html:
     html = Html(string=_source(page, fetcher, context) or "<p></p>", base_url=BASE, url_fetcher=fetcher)
     html.base_url = BASE  # a <base> of the document is about links, not about assets
     html.layout = page.layout
+    html.linked = fetcher.sheet
     root = html.etree_element
     if page.language:
         root.set("lang", page.language)
@@ -115,9 +116,12 @@ def _write(document: Any, standard: Standard, file: BinaryIO) -> None:
 
 def _warn(html: Html, page: Page, fetcher: JobFetcher, log: RendererLog, context: Context) -> None:
     """Report the warnings that are only known at the end."""
-    log.report(context)
+    log.report(context, None if html.undrawn is None else drawings.SHAPES)
     for sentence in html.missing.sentences():
         context.warn(sentence)
+    if html.undrawn:
+        names = ", ".join(f"{name} ({count}x)" for name, count in list(html.undrawn.items())[:20])
+        context.warn(f"Parts of drawings (svg) that the renderer does not know or find were left out: {names}.")
     if html.flattened and page.layout == "auto":
         context.warn(
             f"Flex or grid boxes around whole pages, which take very long to lay out, became plain blocks: "

@@ -64,10 +64,17 @@ class RendererLog(logging.Handler):
         elif Refused.__name__ not in text and not text.startswith(_INTERNAL) and len(self._others) <= _MAX_OTHERS:
             self._others[_POSITION.sub("", text.replace(BASE, ""))] = None
 
-    def report(self, context: Context) -> None:
-        """Pass the collected warnings to the caller."""
+    def report(self, context: Context, applied: re.Pattern[str] | None = None) -> None:
+        """Pass the collected warnings to the caller.
+
+        Args:
+            context: takes them.
+            applied: properties that were applied although the renderer does not know them.
+        """
         for sentence in missing_glyphs.missing(self._glyphs):
             context.warn(sentence)
+        for name in [name for name in self._properties if applied and applied.fullmatch(name)]:
+            del self._properties[name]
         if self._properties:
             names = [f"{name} ({count}x)" if count > 1 else name for name, count in self._properties.most_common()]
             context.warn(f"CSS that the renderer does not know or cannot use was ignored: {_some(names)}.")

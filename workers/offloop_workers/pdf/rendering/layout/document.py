@@ -7,6 +7,7 @@ WeasyPrint's own `render`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import weasyprint
@@ -18,6 +19,7 @@ from weasyprint.pdf import VARIANTS
 from weasyprint.text.fonts import FontConfiguration
 
 from offloop.jobs.pdf import Layout
+from offloop_workers.pdf.rendering.layout import drawings
 from offloop_workers.pdf.rendering.layout.box_flattening import flatten
 from offloop_workers.pdf.rendering.layout.contents import Contents, Missing
 
@@ -53,11 +55,15 @@ class Html(weasyprint.HTML):  # type: ignore[misc]  # WeasyPrint ships no types
         layout: which boxes to flatten.
         flattened: number of boxes that became blocks.
         missing: contents that the pages do not show.
+        undrawn: parts of drawings that are left out, by name; None for a document without drawings.
+        linked: returns the text of a linked style sheet, or ``""``.
     """
 
     layout: Layout = "as_is"
     flattened: int = 0
     missing: Missing = Missing()
+    undrawn: Mapping[str, int] | None = None
+    linked: Callable[[str], str] = str
 
     def lay_out(self, watch: Watch, fonts: FontConfiguration, **options: Any) -> weasyprint.Document:
         """Lay the document out.
@@ -71,6 +77,7 @@ class Html(weasyprint.HTML):  # type: ignore[misc]  # WeasyPrint ships no types
         counters, profiles = CounterStyle(), {}  # type: tuple[CounterStyle, dict[str, Any]]
         watch.styles()
         context = weasyprint.Document._build_layout_context(self, fonts, counters, profiles, options)  # noqa: SLF001 -- see the module
+        self.undrawn = drawings.settle(self.etree_element, context.style_for, self._sheets())
         self.flattened = flatten(self.etree_element, context.style_for, self.layout)
         watch.boxes()
         root = build_formatting_structure(
@@ -95,6 +102,14 @@ class Html(weasyprint.HTML):  # type: ignore[misc]  # WeasyPrint ships no types
         document = weasyprint.Document(pages, metadata, self.url_fetcher, fonts, profiles, options["output_intent"])
         document._html = self  # noqa: SLF001 -- the tags are made of it
         return document
+
+    def _sheets(self) -> Iterator[str]:
+        """The text of the document's style sheets."""
+        for element in self.etree_element.iter():
+            if element.tag == "style":
+                yield element.text or ""
+            elif element.tag == "link" and "stylesheet" in (element.get("rel") or "").lower().split():
+                yield self.linked(element.get("href") or "")
 
 
 class _Page(weasyprint.Page):  # type: ignore[misc]  # WeasyPrint ships no types

@@ -98,31 +98,25 @@ def round_filter(value: Any, precision: int = 0, method: str = "common") -> floa
     Raises:
         NoNumberError: the value is no number, or the precision or the method does not exist.
     """
-    if method not in _ROUNDINGS or not isinstance(precision, int) or abs(precision) > 20:  # noqa: PLR2004
+    if method not in _ROUNDINGS or type(precision) is not int or abs(precision) > 20:  # noqa: PLR2004
         message = "round takes a precision of -20 to 20, and the methods common, ceil and floor"
         raise NoNumberError(message)
     found = rounded(exact(value, "round"), precision, _ROUNDINGS[method])
-    return int(found) if isinstance(value, int) and method == "common" else float(found)
+    return int(found) if type(value) is int and method == "common" else float(found)
 
 
 def printf(form: str, values: Any) -> str:
     """``form % values``, whose ``%.2f`` round in decimals too."""
-    if "%" not in form:
-        return form % values
     fields = [field for field in _PRINTF.finditer(form) if field["sort"] != "%"]
+    digits = [int(field["digits"] or 6) if field["sort"] in "fF" else None for field in fields]
     if isinstance(values, Mapping):
-        digits: dict[str, int] = {}
-        for field in fields:
-            if field["sort"] in "fF" and field["name"]:
-                digits[field["name"]] = max(digits.get(field["name"], 0), int(field["digits"] or 6))
-        return form % {name: _to_print(value, digits.get(str(name))) for name, value in values.items()}
-    given = values if isinstance(values, tuple) else (values,)
-    if len(fields) != len(given) or any(field["star"] for field in fields):
-        return form % values
-    return form % tuple(
-        _to_print(value, int(field["digits"] or 6) if field["sort"] in "fF" else None)
-        for field, value in zip(fields, given, strict=True)
-    )
+        named = {field["name"]: places for field, places in zip(fields, digits, strict=True)}
+        values = {name: _to_print(value, named.get(str(name))) for name, value in values.items()}
+    else:
+        given = values if isinstance(values, tuple) else (values,)
+        if len(fields) == len(given) and not any(field["star"] for field in fields):
+            values = tuple(map(_to_print, given, digits))
+    return str(form % values)
 
 
 class Exact(float):

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import jinja2
-from jinja2.filters import do_format, make_attrgetter, pass_environment
+from jinja2.filters import do_format, make_attrgetter
 from markupsafe import Markup
 
 from offloop_workers.pdf.rendering.source import decimals as arithmetic
@@ -72,7 +72,7 @@ def moment(value: Any, form: str = "%Y-%m-%d") -> str:
     return found.strftime(form[:100])
 
 
-@pass_environment
+@jinja2.pass_environment
 def total(environment: jinja2.Environment, values: Iterable[Any], attribute: Any = None, start: Any = 0) -> Any:
     """Jinja's ``sum``, in decimals."""
     if attribute is not None:

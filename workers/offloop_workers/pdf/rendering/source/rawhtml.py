@@ -1,19 +1,47 @@
-"""Filter for raw HTML inside Markdown: an allowlist of elements that structure text, and of their attributes."""
+"""Filter for raw HTML inside Markdown: allowlists of elements that structure text, of attributes and of CSS."""
 
 from __future__ import annotations
 
 import html
+import re
+from collections import Counter
+from collections.abc import Iterator
 from html.parser import HTMLParser
 
-_TEXT = "b br code del em hr i ins kbd mark q s samp small strong sub sup u var wbr"
-_BLOCKS = "blockquote center dd details div dl dt h1 h2 h3 h4 h5 h6 li ol p picture pre span summary ul"
-_TABLES = "caption table tbody td tfoot th thead tr"
+import tinycss2  # type: ignore[import-untyped]
+
+_TEXT = (
+    "abbr b bdi bdo big br cite code del dfn em font hr i ins kbd mark nobr q rp rt ruby s samp small strike strong "
+    "sub sup time tt u var wbr"
+)
+_BLOCKS = (
+    "address article aside blockquote center dd details div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 header li "
+    "main nav ol p picture pre section source span summary ul"
+)
+_TABLES = "caption col colgroup table tbody td tfoot th thead tr"
 KEPT = frozenset(f"{_TEXT} {_BLOCKS} {_TABLES} a img".split())
-_ATTRIBUTES = "align alt colspan height href id name open rowspan src title width"
+_ATTRIBUTES = (
+    "align alt bgcolor border cellpadding cellspacing class clear color colspan compact dir face frame height href "
+    "hspace id lang media name nowrap open reversed rowspan rules scope sizes size span src srcset start style summary "
+    "title type valign value vspace width"
+)
 ATTRIBUTES = frozenset(_ATTRIBUTES.split())
-# Elements without meaning on paper, dropped without a warning.
-_SILENT = frozenset({"source", "!--"})
+# Elements and attributes without meaning on paper, dropped without a warning.
+_SILENT = frozenset({"!--"})
+_NO_PAPER = re.compile(
+    "aria-.*|cite|crossorigin|datetime|decoding|draggable|fetchpriority|headers|itemprop|itemscope|itemtype|loading|"
+    "data-.*|markdown|on.*|referrerpolicy|rel|role|tabindex|target|translate|xmlns(:.*)?|xml:.*"
+)
 _WITH_CONTENT = frozenset({"iframe", "noembed", "noframes", "script", "style", "template", "textarea", "title", "xmp"})
+# Properties that style an element where it stands. Those that place it elsewhere, above other text, are left out.
+_PROPERTIES = re.compile(
+    "--.*|(background|border|break|column|flex|font|grid|list-style|margin|object|outline|padding|page-break|text)(-.*)?|"
+    "((max|min)-)?((block|inline)-size|height|width)|((column|row)-)?gap|(align|justify|place)-(content|items|self)|"
+    "aspect-ratio|bookmark-.*|box-(decoration-break|shadow|sizing)|caption-side|clear|color|columns|counter-.*|"
+    "direction|display|empty-cells|float|hyphens|hyphenate-.*|image-.*|letter-spacing|line-height|opacity|order|orphans|"
+    "overflow-wrap|page|quotes|tab-size|table-layout|transform(-.*)?|unicode-bidi|vertical-align|visibility|white-space|"
+    "widows|word-.*"
+)
 
 
 class Filter(HTMLParser):
@@ -23,12 +51,12 @@ class Filter(HTMLParser):
     another.
 
     Attributes:
-        dropped: names of the elements that were removed.
+        dropped: what was removed, such as ``<font>``, ``onclick=`` and ``position:``, and how often.
     """
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
-        self.dropped: set[str] = set()
+        self.dropped: Counter[str] = Counter()
         self._out: list[str] = []
         self._inside = ""  # the element whose content is dropped with it
 
@@ -47,11 +75,11 @@ class Filter(HTMLParser):
         if self._inside:
             return
         if tag in KEPT:
-            kept = "".join(f' {name}="{html.escape(value or "")}"' for name, value in attrs if name in ATTRIBUTES)
+            kept = "".join(f' {name}="{html.escape(value)}"' for name, value in self._allowed(attrs))
             self._out.append(f"<{tag}{kept}>")
             return
         if tag not in _SILENT:
-            self.dropped.add(tag)
+            self.dropped[f"<{tag}>"] += 1
         if tag in _WITH_CONTENT:
             self._inside = tag
 
@@ -85,6 +113,25 @@ class Filter(HTMLParser):
         if self.rawdata.startswith("<![CDATA[", i):
             return super().parse_marked_section(i, report)
         return self.rawdata.find(">", i) + 1 or -1
+
+    def _allowed(self, attrs: list[tuple[str, str | None]]) -> Iterator[tuple[str, str]]:
+        for name, value in attrs:
+            if name == "style":
+                yield name, self._allowed_css(value or "")
+            elif name in ATTRIBUTES:
+                yield name, value or ""
+            elif not _NO_PAPER.fullmatch(name):
+                self.dropped[f"{name}="] += 1
+
+    def _allowed_css(self, css: str) -> str:
+        kept = []
+        for item in tinycss2.parse_blocks_contents(css, skip_comments=True, skip_whitespace=True):
+            if item.type == "declaration" and _PROPERTIES.fullmatch(item.lower_name):
+                important = " !important" if item.important else ""
+                kept.append(f"{item.name}: {tinycss2.serialize(item.value).strip()}{important}")
+            else:
+                self.dropped[f"{item.lower_name}:" if item.type == "declaration" else "malformed CSS"] += 1
+        return "; ".join(kept)
 
     def _text(self, text: str) -> None:
         if not self._inside:
