@@ -310,4 +310,4 @@ async def test_a_source_of_no_known_form_is_refused_with_the_forms(
 ) -> None:
     async with source_tools(redis, tmp_path, source_keys=f"{valkey}?prefix=shop:") as tools:
         with pytest.raises(BadInput, match=r'write \{"get": url\}.*"collection".*"command"'):
-            await tools.call("gather_sources", sources={"a": {"sql": "SELECT 1"}})
+            await tools.call("gather_sources", sources={"a": {"table": "orders"}})
