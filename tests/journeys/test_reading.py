@@ -142,8 +142,8 @@ async def test_lines_are_read_from_one_to_the_next(stack: Stack) -> None:
     [
         ("grün".encode(), "grün", "utf-8"),
         ("grün".encode("utf-8-sig"), "grün", "utf-8"),
-        ("grün 😀".encode("utf-16"), "grün 😀", "utf-16-le"),
-        ("\ufeffgrün 😀".encode("utf-16-be"), "grün 😀", "utf-16-be"),
+        ("grün 😀".encode("utf-16"), "grün 😀", "utf-16le"),
+        ("\ufeffgrün 😀".encode("utf-16-be"), "grün 😀", "utf-16be"),
         ("grün".encode("cp1252"), "grün", "windows-1252"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -27,7 +28,7 @@ from offloop.redis.codec import timestamp
 from offloop.redis.paging import decode_cursor, encode_cursor
 from offloop_server.resources.jobs import JOB_TEMPLATE, JOB_URI, JobResources, id_in
 from offloop_server.toolkit.inline import URI
-from offloop_server.toolkit.parts import decoded, is_text, read
+from offloop_server.toolkit.parts import certain_text, read
 from offloop_server.tools.previews import MAX_BYTES
 from offloop_server.web.auth import SCOPE_KEY
 
@@ -97,11 +98,10 @@ class Resources:
                 )
                 raise BadInput(message)
             data = await read(self._store, artifact, 0, artifact.size)
-        text = decoded(data, data[:3], 0, at_end=True, anyway=False) if is_text(artifact.mime_type) else None
-        if text:
-            return ReadResourceResult(
-                contents=[TextResourceContents(uri=uri, mime_type=artifact.mime_type, text=text[0])]
-            )
+        # A resource has no place for a note about a guess: then its bytes are answered.
+        text = await asyncio.to_thread(certain_text, data, artifact.mime_type)
+        if text is not None:
+            return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=artifact.mime_type, text=text)])
         blob = base64.b64encode(data).decode()
         return ReadResourceResult(contents=[BlobResourceContents(uri=uri, mime_type=artifact.mime_type, blob=blob)])
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 from mcp_types import ContentBlock, EmbeddedResource, ImageContent, TextResourceContents
 
 from offloop.artifacts.store import Artifact, ArtifactStore
+from offloop.charsets.media import is_text
 from offloop.errors import NotFound, Unavailable
 from offloop.queue.record import Done
-from offloop_server.toolkit.parts import is_picture, is_text, read
+from offloop_server.toolkit.parts import certain_text, is_picture, read
 
 if TYPE_CHECKING:
     from offloop.queue.record import Record
@@ -52,11 +53,8 @@ async def inlined(record: Record, store: ArtifactStore) -> list[ContentBlock]:
 def _block(artifact: Artifact, data: bytes) -> ContentBlock | None:
     if is_picture(artifact.mime_type, data):
         return ImageContent(data=base64.b64encode(data).decode(), mime_type=artifact.mime_type)
-    if not is_text(artifact.mime_type):
-        return None
-    try:
-        content = data.decode()
-    except UnicodeDecodeError:
+    content = certain_text(data, artifact.mime_type) if is_text(artifact.mime_type) else None
+    if content is None:
         return None
     uri = URI + artifact.artifact_id
     return EmbeddedResource(resource=TextResourceContents(uri=uri, mime_type=artifact.mime_type, text=content))

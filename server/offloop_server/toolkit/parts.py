@@ -1,15 +1,19 @@
-"""Parts of files for models: bytes, lines, and decoded text that never splits a character."""
+"""Parts of files for models: bytes, lines, and text in any charset that never splits a character."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import codecs
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from offloop.artifacts.store import Artifact, ArtifactStore
+from offloop.charsets.decoders import unit
+from offloop.charsets.detection import guessed
+from offloop.charsets.media import is_text, looks_like_text
+from offloop.charsets.text import HEAD, Charset, charset_of, decoded, notes
+from offloop.charsets.windows import BEHIND, line_ends, reach, window
 from offloop.errors import BadInput
 
 Encoding = Literal["auto", "text", "base64"]
@@ -19,9 +23,6 @@ MAX_BYTES: Final = 65_536
 MAX_SEARCHED: Final = 64 << 20
 """Bytes that are searched for a line; a later part is read by its offset."""
 
-_TEXT: Final = re.compile(
-    r"text/.+|application/(.+\+)?(json|xml|yaml|toml|javascript|sql|csv|ndjson|x-sh)|.+\+(json|xml)"
-)
 _PICTURES: Final = {
     "image/png": (b"\x89PNG\r\n\x1a\n",),
     "image/jpeg": (b"\xff\xd8\xff",),
@@ -36,11 +37,12 @@ class Part:
     """A part of a file.
 
     Attributes:
-        offset: its first byte.
+        offset: its first byte; in text, the begin of a character.
         length: its bytes.
         content: its text, or base64 of its bytes.
-        charset: of the text; None for base64.
+        charset: of the text, by its name in the WHATWG Encoding Standard; None for base64.
         lines: how many lines end in it.
+        warnings: sentences about a guessed charset, and about bytes that did not decode.
     """
 
     offset: int
@@ -48,11 +50,20 @@ class Part:
     content: str
     charset: str | None
     lines: int
+    warnings: tuple[str, ...] = ()
 
 
-def is_text(mime_type: str) -> bool:
-    """Whether a file of this type is text."""
-    return _TEXT.fullmatch(mime_type.lower()) is not None
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A file that is read as text.
+
+    Attributes:
+        charset: by its beginning.
+        plain: whether its beginning is ASCII, which decides nothing about the rest.
+    """
+
+    charset: Charset
+    plain: bool
 
 
 def is_picture(mime_type: str, head: bytes) -> bool:
@@ -69,65 +80,89 @@ async def read(store: ArtifactStore, artifact: Artifact, start: int, end: int) -
     return b"".join([piece async for piece in store.stream(artifact, start, min(end, artifact.size))])
 
 
-async def part(store: ArtifactStore, artifact: Artifact, start: int, end: int, encoding: Encoding) -> Part:
+async def text_file(store: ArtifactStore, artifact: Artifact, encoding: Encoding) -> TextFile | None:
+    """How a file is read as text; None if it is not.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    if encoding == "base64":
+        return None
+    head = await read(store, artifact, 0, HEAD)
+    if (
+        head
+        and encoding == "auto"
+        and not is_text(artifact.mime_type)
+        and not looks_like_text(artifact.mime_type, head)
+    ):
+        return None
+    charset = await asyncio.to_thread(charset_of, head, artifact.mime_type, whole=artifact.size <= HEAD)
+    return TextFile(charset, charset.origin == "valid" and head.isascii())
+
+
+async def part(store: ArtifactStore, artifact: Artifact, start: int, end: int, text: TextFile | None) -> Part:
     """A part of a file: decoded if it is text, else as base64.
 
     Raises:
         Unavailable: the store does not answer.
     """
-    data = await read(store, artifact, start, end)
-    at_end = start + len(data) >= artifact.size
-    if encoding != "base64":
-        mark = data[:3] if start == 0 else await read(store, artifact, 0, 3)
-        if found := decoded(data, mark, start, at_end=at_end, anyway=encoding == "text" or is_text(artifact.mime_type)):
-            text, length, charset = found
-            return Part(start, length, text, charset, data[:length].count(b"\n"))
-    return Part(start, len(data), base64.b64encode(data).decode(), None, 0)
+    if text is None:
+        data = await read(store, artifact, start, end)
+        return Part(start, len(data), base64.b64encode(data).decode(), None, 0)
+    mark = text.charset.mark
+    begin = 0 if start < mark else start
+    before = reach(text.charset.name, max(0, begin - mark))
+    data = await read(store, artifact, begin - before, end + BEHIND)
+    return await asyncio.to_thread(_decoded, text, data, before, begin, end)
 
 
-def decoded(data: bytes, mark: bytes, start: int, *, at_end: bool, anyway: bool) -> tuple[str, int, str] | None:
-    """The text, its length in bytes and its character set; None if it is not text.
+def _decoded(text: TextFile, data: bytes, before: int, start: int, end: int) -> Part:
+    """Decode a part.
 
     Args:
-        data: the part.
-        mark: the first three bytes of the file.
-        start: offset of the part in the file.
-        at_end: whether the part ends the file; if not, its last character may be incomplete.
-        anyway: decode as windows-1252 if it is not Unicode.
+        text: how.
+        data: the part, with bytes before and behind it.
+        before: how many are before it.
+        start: its offset in the file.
+        end: the offset of its end.
     """
-    for bom, charset in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
-        if mark.startswith(bom):
-            whole = data if at_end else data[: _whole_units(data, charset)]
-            return whole.decode(charset, "replace").removeprefix("\ufeff" if start == 0 else ""), len(whole), charset
-    for cut in range(1 if at_end else 4):
-        kept = data[: len(data) - cut]
-        try:
-            text = kept.decode()
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return text.removeprefix("\ufeff" if start == 0 else ""), len(kept), "utf-8"
-    if anyway:
-        # The most frequent legacy encoding; with "replace" every byte decodes.
-        return data.decode("cp1252", "replace"), len(data), "windows-1252"
-    return None
+    charset = text.charset
+    mark = charset.mark if start == 0 else 0
+    inside = data[before + mark : before + end - start]
+    given = data[:before], inside, data[before + end - start :]
+    found = window(charset.name, *given)
+    if found.replaced and text.plain:
+        charset = Charset(guessed(inside), "guess")
+        found = window(charset.name, *given)
+    return Part(
+        start - found.earlier,
+        found.length + mark,
+        found.text,
+        charset.name,
+        found.text.count("\n"),
+        notes(charset, found.replaced),
+    )
 
 
-def _whole_units(data: bytes, charset: str) -> int:
-    length = len(data) - len(data) % 2
-    last = data[length - 2 : length]
-    high = last[1:] if charset == "utf-16-le" else last[:1]
-    return length - 2 if high and 0xD8 <= high[0] <= 0xDB else length  # noqa: PLR2004 -- high surrogates
+def certain_text(data: bytes, mime_type: str) -> str | None:
+    """The text of a whole file, where nothing has to be guessed and nothing is lost; None where it is no such text."""
+    if not is_text(mime_type) and not looks_like_text(mime_type, data):
+        return None
+    found = decoded(data, mime_type)
+    return None if found.notes else found.text
 
 
-async def span_of_lines(store: ArtifactStore, artifact: Artifact, first: int, count: int) -> tuple[int, int]:
+async def span_of_lines(
+    store: ArtifactStore, artifact: Artifact, text: TextFile | None, first: int, count: int
+) -> tuple[int, int]:
     """Byte offsets of the begin and end of `count` lines from line `first` (1-based), at most `MAX_BYTES` apart.
 
     Raises:
         BadInput: the file has fewer lines, or the line lies beyond `MAX_SEARCHED` bytes.
         Unavailable: the store does not answer.
     """
-    start = await _line_start(store.stream(artifact, 0, min(artifact.size, MAX_SEARCHED)), first - 1)
+    charset = text.charset.name if text else "utf-8"
+    start = await _line_start(store.stream(artifact, 0, min(artifact.size, MAX_SEARCHED)), first - 1, charset)
     if start is None:
         where = "has fewer lines" if artifact.size <= MAX_SEARCHED else f"is not within the first {MAX_SEARCHED} bytes"
         message = (
@@ -136,28 +171,24 @@ async def span_of_lines(store: ArtifactStore, artifact: Artifact, first: int, co
         )
         raise BadInput(message)
     data = await read(store, artifact, start, start + MAX_BYTES)
-    length = 0
-    for _ in range(count):
-        found = data.find(b"\n", length)
-        if found < 0:
-            length = len(data)
-            break
-        length = found + 1
-    return start, start + length
+    ends = line_ends(data, charset)
+    return start, start + (ends[count - 1] if count <= len(ends) else len(data))
 
 
-async def _line_start(pieces: AsyncIterator[bytes], breaks: int) -> int | None:
+async def _line_start(pieces: AsyncIterator[bytes], breaks: int, charset: str) -> int | None:
     """The offset after that many line breaks; None if there are fewer."""
-    passed = 0
+    passed, kept = 0, b""
+    size = unit(charset)
     async for piece in pieces:
-        here = piece.count(b"\n")
+        data = kept + piece
+        whole = len(data) - len(data) % size
+        data, kept = data[:whole], data[whole:]
+        here = data.count(b"\n") if size == 1 else len(line_ends(data, charset))
         if breaks > here:
-            breaks, passed = breaks - here, passed + len(piece)
+            breaks, passed = breaks - here, passed + len(data)
             continue
-        offset = 0
-        for _ in range(breaks):
-            offset = piece.index(b"\n", offset) + 1
-        if offset < len(piece):
+        offset = line_ends(data, charset)[breaks - 1] if breaks else 0
+        if offset < len(data):
             return passed + offset
-        breaks, passed = 0, passed + len(piece)
+        breaks, passed = 0, passed + len(data)
     return passed if breaks == 0 and passed == 0 else None

@@ -17,7 +17,7 @@ from offloop.redis.codec import timestamp
 from offloop_server.toolkit.answers import text_result
 from offloop_server.toolkit.job_tool import WaitSeconds, notes
 from offloop_server.toolkit.light_tool import LightTool
-from offloop_server.toolkit.parts import MAX_BYTES, Encoding, Part, is_picture, part, read, span_of_lines
+from offloop_server.toolkit.parts import MAX_BYTES, Encoding, Part, is_picture, part, read, span_of_lines, text_file
 from offloop_server.toolkit.services import AnyTool, Caller, Services
 from offloop_server.tools.previews import MAX_BYTES as MAX_PICTURE
 from offloop_server.tools.previews import Previews
@@ -112,6 +112,7 @@ class PartAnswer(Model):
     )
     charset: str | None = Field(description="Of the text in the file.")
     content: str
+    warnings: list[str] = Field(default_factory=list)
     download_url: str
 
 
@@ -149,9 +150,11 @@ class ReadArtifact(LightTool[ReadArtifactArguments]):
         if value.offset > artifact.size:
             message = f"offset {value.offset} is beyond the end: {artifact.name} has {artifact.size} bytes."
             raise BadInput(message)
+        store = self._services.store
+        text = await text_file(store, artifact, value.encoding)
         if value.line is not None:
-            start, end = await span_of_lines(self._services.store, artifact, value.line, value.lines)
-        found = await part(self._services.store, artifact, start, end, value.encoding)
+            start, end = await span_of_lines(store, artifact, text, value.line, value.lines)
+        found = await part(store, artifact, start, end, text)
         return _answer(artifact, caller, TextContent(text=found.content), found, line=value.line)
 
     async def _picture(
@@ -243,6 +246,7 @@ def _answer(  # noqa: PLR0913 -- the last two are named
     if found:
         end = found.offset + found.length
         fields |= {"offset": found.offset, "length": found.length, "content": found.content, "charset": found.charset}
+        fields["warnings"] = list(found.warnings)
         fields["encoding"] = "text" if found.charset else "base64"
         if end < artifact.size:
             fields |= {"next_offset": end, "next_line": line + found.lines if line and found.lines else None}
@@ -255,4 +259,5 @@ def _answer(  # noqa: PLR0913 -- the last two are named
         download_url=caller.links.download(artifact),
         **fields,
     )
-    return CallToolResult(content=[block], structured_content=structured.model_dump(mode="json"))
+    blocks = [block, *([TextContent(text=" ".join(structured.warnings))] if structured.warnings else [])]
+    return CallToolResult(content=blocks, structured_content=structured.model_dump(mode="json"))

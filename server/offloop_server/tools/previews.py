@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from offloop.artifacts.store import Artifact
+from offloop.charsets.media import is_text
 from offloop.errors import BadInput, JobError
 from offloop.kinds.kind import Kind, Model
 from offloop.queue.record import Done, Failed, Record
@@ -56,19 +57,24 @@ class Previews:
 
     def renders(self, artifact: Artifact) -> bool:
         """Whether a loaded kind can render it."""
-        return bool(self._page if is_pdf(artifact) else artifact.mime_type.startswith("image/") and self._picture)
+        return bool(self._page if is_pdf(artifact) else is_raster(artifact.mime_type) and self._picture)
 
     def _request(self, artifact: Artifact, page: int) -> tuple[Kind[Any, Any], Model]:
         file = f"artifact:{artifact.artifact_id}"
         if is_pdf(artifact) and self._page:
             arguments = {"file": file, "pages": str(page), "width": _PAGE_WIDTH, "format": "jpeg"}
             return self._page, self._page.input.model_validate(arguments)
-        if artifact.mime_type.startswith("image/") and self._picture:
+        if is_raster(artifact.mime_type) and self._picture:
             arguments = {"image": file, "page": page, "animated": False, "format": "webp", "max_bytes": _SMALL}
             size = {"width": _MAX_SIDE, "height": _MAX_SIDE}
             return self._picture, self._picture.input.model_validate(arguments | size)
         message = f"{artifact.name} ({artifact.mime_type}) has no pages to show: leave page out to read it as text."
         raise BadInput(message)
+
+
+def is_raster(mime_type: str) -> bool:
+    """Whether a type is that of a picture of pixels: SVG is text."""
+    return mime_type.startswith("image/") and not is_text(mime_type)
 
 
 def is_pdf(artifact: Artifact) -> bool:

@@ -53,6 +53,11 @@ class Decoder:
         self._codec = self._plan.decoder()
         self.replaced = 0
 
+    @property
+    def pending(self) -> int:
+        """Bytes of a character that is not complete yet."""
+        return len(self._codec.getstate()[0])
+
     def feed(self, data: bytes, *, final: bool = False) -> str:
         """Decode some bytes; an incomplete character waits for the next ones, unless these are the last."""
         text = self._codec.decode(data, final)

@@ -53,6 +53,10 @@ class Iso2022JpDecoder(codecs.IncrementalDecoder):
         text.append(self._run(rest, final=final or bool(self._kept)))
         return "".join(text)
 
+    def getstate(self) -> tuple[bytes, int]:
+        """The bytes that wait for more."""
+        return self._kept, 0
+
     def _run(self, data: bytes, *, final: bool) -> str:
         """Decode bytes without escape sequences, in the current mode."""
         if self._mode in (_ASCII, _ROMAN):

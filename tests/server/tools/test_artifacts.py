@@ -1,9 +1,10 @@
-"""delete_artifact: the outcome of each id, and the remains of deleted files."""
+"""delete_artifact: the outcome of each id, and the remains of deleted files; read_artifact: texts in any charset."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -16,7 +17,7 @@ from offloop.artifacts.quota import Usage
 from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.errors import BadInput, NotFound
 from offloop.settings import load
-from offloop_server.tools.artifacts import DeleteArtifact
+from offloop_server.tools.artifacts import DeleteArtifact, ReadArtifact
 from offloop_server.web.files import Files
 from support.services import LINKS, only, principal
 
@@ -127,3 +128,94 @@ async def test_it_is_annotated_as_destructive_and_idempotent(delete: DeleteArtif
         True,
         False,
     )
+
+
+@pytest.fixture
+def reader(redis: ArqRedis, store: ArtifactStore) -> ReadArtifact:
+    """The tool, without kinds that render."""
+    return ReadArtifact(only(settings=load({}), redis=redis, store=store, kinds={}))
+
+
+async def _kept(store: ArtifactStore, tmp_path: Path, data: bytes, mime_type: str) -> Artifact:
+    path = tmp_path / "source"
+    path.write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    return await store.put(path, principal="alice", name="a", mime_type=mime_type, digest=digest)
+
+
+async def _read(reader: ReadArtifact, artifact: Artifact, **arguments: object) -> dict[str, Any]:
+    result = await reader.call({"artifact_id": artifact.artifact_id, **arguments}, ALICE)
+    return cast("dict[str, Any]", result.structured_content)
+
+
+RUSSIAN = "Съешь ещё этих мягких французских булок, да выпей чаю.\n"
+TEXTS = {
+    "utf-16 with a mark": ("text/csv", RUSSIAN.encode("utf-16"), RUSSIAN, "utf-16le", ""),
+    "utf-16 without one": ("text/plain", "Größe\n".encode("utf-16-be"), "Größe\n", "utf-16be", "guess"),
+    "utf-32": ("application/octet-stream", "日本\n".encode("utf-32"), "日本\n", "utf-32-le", ""),
+    "meta": ("text/html", b"<meta charset=koi8-r>" + RUSSIAN.encode("koi8-r"), RUSSIAN, "koi8-r", ""),
+    "xml": ("a/b+xml", b"<?xml version='1.0' encoding='koi8-r'?>" + RUSSIAN.encode("koi8-r"), RUSSIAN, "koi8-r", ""),
+    "svg": ("image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "<svg", "utf-8", ""),
+    "guess": ("text/plain", RUSSIAN.encode("cp1251"), RUSSIAN, "windows-1251", "guess"),
+    "broken": ("text/plain", b"<meta charset=x>" + RUSSIAN.encode() + b"\xff", RUSSIAN, "", ""),
+    "yaml": ("application/yaml", b"a: 1", "a: 1", "utf-8", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEXTS)
+async def test_a_text_is_read_in_its_charset_and_a_guess_is_told(
+    reader: ReadArtifact, store: ArtifactStore, tmp_path: Path, name: str
+) -> None:
+    mime_type, data, text, charset, warning = TEXTS[name]
+    artifact = await _kept(store, tmp_path, data, mime_type)
+    answer = await _read(reader, artifact)
+    if name == "broken":
+        assert answer["warnings"], "what is lost is told"
+        return
+    assert text in answer["content"]
+    assert (answer["encoding"], answer["charset"], answer["next_offset"]) == ("text", charset, None)
+    assert any(warning in one for one in answer["warnings"]) if warning else answer["warnings"] == []
+
+
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-32", "cp932", "euc_jp", "iso2022_jp"])
+async def test_a_long_text_is_read_in_windows_and_in_lines(
+    reader: ReadArtifact, store: ArtifactStore, tmp_path: Path, codec: str
+) -> None:
+    lines = [f"{number} 日本語の文章です。表示\n" for number in range(1, 301)]
+    artifact = await _kept(store, tmp_path, "".join(lines).encode(codec), "text/plain")
+    read: list[str] = []
+    offset: int | None = 0
+    while offset is not None:
+        answer = await _read(reader, artifact, offset=offset, length=997)
+        assert answer["offset"] == offset
+        read.append(answer["content"])
+        offset = answer["next_offset"]
+    assert "".join(read) == "".join(lines)
+    inside = await _read(reader, artifact, offset=1501, length=80)
+    assert inside["content"] in "".join(lines)
+    answer = await _read(reader, artifact, line=100, lines=3)
+    assert (answer["content"], answer["next_line"]) == ("".join(lines[99:102]), 103)
+    with pytest.raises(BadInput, match="has fewer lines"):
+        await _read(reader, artifact, line=302)
+
+
+async def test_bytes_beyond_ascii_after_a_long_beginning_are_guessed(
+    reader: ReadArtifact, store: ArtifactStore, tmp_path: Path
+) -> None:
+    artifact = await _kept(store, tmp_path, b"plain\n" * 20_000 + RUSSIAN.encode("cp1251"), "text/plain")
+    assert (await _read(reader, artifact))["warnings"] == []
+    answer = await _read(reader, artifact, offset=120_000)
+    assert (answer["content"], answer["charset"]) == (RUSSIAN, "windows-1251")
+    assert "guess" in answer["warnings"][0]
+
+
+async def test_what_is_no_text_is_base64(reader: ReadArtifact, store: ArtifactStore, tmp_path: Path) -> None:
+    for mime_type, data in (
+        ("application/octet-stream", b"\0\1\2"),
+        ("image/x-none", b"text"),
+        ("a/b", b"\xff\xfe\0\0"),
+    ):
+        answer = await _read(reader, await _kept(store, tmp_path, data, mime_type))
+        assert (answer["encoding"], answer["charset"]) == ("base64", None)
+        forced = await _read(reader, await _kept(store, tmp_path, data, mime_type), encoding="text")
+        assert forced["encoding"] == "text"
