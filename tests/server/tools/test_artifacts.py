@@ -213,7 +213,7 @@ async def test_what_is_no_text_is_base64(reader: ReadArtifact, store: ArtifactSt
     for mime_type, data in (
         ("application/octet-stream", b"\0\1\2"),
         ("image/x-none", b"text"),
-        ("a/b", b"\xff\xfe\0\0"),
+        ("a/b", b"\xff\xfe\0\1\0\0"),
     ):
         answer = await _read(reader, await _kept(store, tmp_path, data, mime_type))
         assert (answer["encoding"], answer["charset"]) == ("base64", None)
