@@ -163,11 +163,15 @@ def test_fonts_and_default_appearances_of_a_later_form_stay_its_own(run: EditAll
         assert (defaults["ref"], defaults["ref+2"]) == ("None", "/F1.2 20 Tf 1 g")
 
 
-def test_a_widget_that_the_form_does_not_list_becomes_a_field(run: EditAll, result: Result) -> None:
+@pytest.mark.parametrize("listed", [0, 1])
+def test_a_widget_that_the_form_does_not_list_becomes_a_field(run: EditAll, result: Result, listed: int) -> None:
     out = io.BytesIO()
     with pikepdf.open(io.BytesIO(_form())) as source, warnings.catch_warnings():
         warnings.simplefilter("ignore", pikepdf.PageCopyWarning)
-        source.Root.AcroForm.Fields = Array(list(source.Root.AcroForm.Fields)[:1])
+        if listed:
+            source.Root.AcroForm.Fields = Array(list(source.Root.AcroForm.Fields)[:listed])
+        else:
+            del source.Root.AcroForm
         source.save(out)
     run([out.getvalue()], {"op": "merge"})
     with result() as pdf:

@@ -84,7 +84,7 @@ def assemble(parts: Sequence[Part], losses: Losses, *, bookmarks: bool = False, 
 
 
 def _add(part: Part, assembly: _Assembly, *, bookmarks: bool, first: bool) -> None:
-    source, loss = part.document.pdf, assembly.losses.of(part.document.title)
+    source, loss = part.document.pdf, assembly.losses.of(part.document)
     old = [part.document.pages[index] for index in part.pages]
     for page in old:
         assembly.pdf.pages.append(page)
@@ -176,3 +176,4 @@ def _inherit(result: Document, documents: list[Document]) -> None:
     result.encryption = next((document.encryption for document in documents if document.encryption), None)
     result.compact = any(document.compact for document in documents)
     result.linear = any(document.linear for document in documents)
+    result.version = max(document.version for document in documents)

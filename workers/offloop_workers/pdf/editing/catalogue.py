@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import pikepdf
-from pikepdf import Array, Dictionary, Name, String
+from pikepdf import Array, Dictionary, Name, Stream, String
 
 from offloop_workers.pdf.editing.document import Document, copied
 from offloop_workers.pdf.editing.losses import Losses
@@ -36,8 +37,9 @@ _LOST: Mapping[str, str] = MappingProxyType(
         "/DPartRoot": "its document parts",
     }
 )
-_OF_ONE = ("/URI", "/OutputIntents")
-"""Entries that are kept where all pages come from one document."""
+
+
+_MAX_INTENTS = 20
 
 
 def copy_entries(documents: Sequence[Document], result: pikepdf.Pdf, losses: Losses) -> None:
@@ -47,11 +49,12 @@ def copy_entries(documents: Sequence[Document], result: pikepdf.Pdf, losses: Los
         if isinstance(value, String) and not key.startswith("/GTS_"):  # claims of PDF/X
             result.docinfo[key] = value
     if not claims.copy_metadata(first, result):
-        losses.of(documents[0].title).entries["its XMP metadata, which is damaged"] = None
+        losses.of(documents[0]).entries["its XMP metadata, which is damaged"] = None
     _copy_settings(first, result)
-    for key in _OF_ONE if len(documents) == 1 else ():
+    alone = len(documents) == 1
+    for key, keep in (("/URI", alone), ("/OutputIntents", alone or _same_intents(documents))):
         entry: Any = first.Root.get(key)
-        if isinstance(entry, (Array, Dictionary)):
+        if keep and isinstance(entry, (Array, Dictionary)):
             result.Root[key] = copied(result, first, entry)
     languages = {trees.text(document.pdf.Root.get("/Lang")) for document in documents}
     if len(languages) == 1 and (language := languages.pop()):
@@ -70,9 +73,10 @@ def _copy_settings(first: pikepdf.Pdf, result: pikepdf.Pdf) -> None:
 
 
 def _note_losses(document: Document, result: pikepdf.Pdf, losses: Losses, *, is_first: bool) -> None:
-    root, loss = document.pdf.Root, losses.of(document.title)
-    kept = _KEPT | set(result.Root.keys()) if is_first else _KEPT
+    root, loss = document.pdf.Root, losses.of(document)
+    kept = _KEPT | (set(result.Root.keys()) if is_first else {"/OutputIntents"} & set(result.Root.keys()))
     names = root.get("/Names")
+    kept |= {"/OpenAction"} if _is_view(root.get("/OpenAction")) else set()
     keys = [key for key in root.keys() if key not in kept]  # noqa: SIM118 -- not a dict
     keys += [key for key in names.keys() if key not in _KEPT_NAMES] if isinstance(names, Dictionary) else []  # noqa: SIM118 -- not a dict
     loss.entries |= dict.fromkeys(_LOST.get(key, f"its entry {key[1:41]}") for key in keys)
@@ -83,6 +87,31 @@ def _note_losses(document: Document, result: pikepdf.Pdf, losses: Losses, *, is_
     loss.scripts = bool(trees.names(document.pdf, "/JavaScript"))
     loss.tagged = "/StructTreeRoot" in root
     loss.claims |= dict.fromkeys(claims.of(document.pdf))
+
+
+def _is_view(opening: Any) -> bool:
+    """Whether an action at opening only shows a page, which may be another one now."""
+    return isinstance(opening, Array) or (
+        isinstance(opening, Dictionary) and opening.get("/S") == Name.GoTo and "/Next" not in opening
+    )
+
+
+def _same_intents(documents: Sequence[Document]) -> bool:
+    return len({_intents(document.pdf) for document in documents}) == 1
+
+
+def _intents(pdf: pikepdf.Pdf) -> tuple[tuple[str, str, bytes], ...]:
+    listed: Any = pdf.Root.get("/OutputIntents")
+    found = [listed[index] for index in range(min(len(listed), _MAX_INTENTS))] if isinstance(listed, Array) else []
+    return tuple(
+        (str(one.get("/S")), str(one.get("/OutputConditionIdentifier")), _digest(one.get("/DestOutputProfile")))
+        for one in found
+        if isinstance(one, Dictionary)
+    )
+
+
+def _digest(profile: Any) -> bytes:
+    return hashlib.sha256(profile.read_bytes()).digest() if isinstance(profile, Stream) else b""
 
 
 def _described(pdf: pikepdf.Pdf) -> set[tuple[str, str]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import pikepdf
+from pikepdf import Name
 
 from offloop.errors import JobError
+from offloop_workers.pdf.reading import claims
 
 _RIGHTS = {
     "print": ("print_lowres", "print_highres"),
@@ -31,6 +35,7 @@ class Document:
         compact: compress all streams.
         linear: linearise the result, for page-by-page loading.
         pages: the pages of `pdf`; a step that changes them updates the list.
+        version: the least PDF version of the result.
     """
 
     pdf: pikepdf.Pdf
@@ -40,10 +45,12 @@ class Document:
     compact: bool = False
     linear: bool = False
     pages: list[pikepdf.Page] = field(init=False)
+    version: str = field(init=False)
 
     def __post_init__(self) -> None:
         """List the pages once: each access by index in the library takes linear time."""
         self.pages = list(self.pdf.pages)
+        self.version = version(self.pdf)
 
     def save(self, file: BinaryIO) -> None:
         """Write the document.
@@ -62,7 +69,18 @@ class Document:
             options = {"encryption": self.encryption}
         if self.compact:
             options |= {"object_stream_mode": pikepdf.ObjectStreamMode.generate, "recompress_flate": True}
-        self.pdf.save(file, linearize=self.linear, **options)
+        if not claims.has_xmp(self.pdf):
+            options["fix_metadata_version"] = False  # would fail on XMP metadata that cannot be read
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pikepdf.PageCopyWarning)  # such widgets were in the source
+            self.pdf.save(file, linearize=self.linear, min_version=self.version, **options)
+
+
+def version(pdf: pikepdf.Pdf) -> str:
+    """The PDF version of a document: that of its header, or the later one of its catalogue."""
+    declared: Any = pdf.Root.get("/Version")
+    found = [pdf.pdf_version, str(declared)[1:] if isinstance(declared, Name) else ""]
+    return max(one for one in found if re.fullmatch(r"[12]\.\d", one) or one == found[0])
 
 
 def denied(pdf: pikepdf.Pdf) -> list[str]:

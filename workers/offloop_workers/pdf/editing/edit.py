@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import ExitStack
 from pathlib import PurePosixPath
+from typing import Any
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name
@@ -17,9 +18,12 @@ from offloop.kinds.references import Scheme, parse
 from offloop.paths import safe_name
 from offloop_workers.pdf.editing.document import Document, denied
 from offloop_workers.pdf.editing.operations import STEPS, with_pages
-from offloop_workers.pdf.reading import opening, trees
+from offloop_workers.pdf.reading import claims, opening, trees
 
 _MAX_FIELDS = 10_000
+_UNCHECKED = frozenset({"stamp", "attach", "sanitise", "flatten", "optimise"})
+_DRAWING = frozenset({"stamp", "rotate"})
+_WITHOUT_XFA = frozenset({"sanitise", "flatten", "merge", "select", "split"})
 
 
 @performs(edit_pdf)
@@ -40,10 +44,12 @@ def edit(request: Edit, context: Context) -> Edited:
             read = opening.opened(data, source.password, context, pages=source.pages, name=name)
             pdf = opened.enter_context(read)
             documents.append(_document(pdf, source, number, context))
+            _warn_of_xfa(documents[-1], {operation.op for operation in request.operations}, context)
         for number, operation in enumerate(request.operations, 1):
             context.progress(number, steps, operation.op)
             with opening.damage():
                 documents = STEPS[type(operation)](operation, documents, context)
+                _warn_of_claims(operation.op, documents, context)
         context.progress(steps - 1, steps, "writing")
         written = [_write(document, name, context) for document, name in _named(documents, request.name)]
     context.progress(steps, steps, "done")
@@ -66,8 +72,34 @@ def _document(pdf: pikepdf.Pdf, source: Source, number: int, context: Context) -
         )
     if signatures(pdf):
         context.warn(f"{title!r} is digitally signed; the signatures do not hold for a changed file.")
+    _drop_usage_rights(pdf, title, context)
     document = Document(pdf, title, locked=pdf.is_encrypted)
     return with_pages(document, source.pages, context) if source.pages else document
+
+
+def _drop_usage_rights(pdf: pikepdf.Pdf, title: str, context: Context) -> None:
+    rights: Any = pdf.Root.get("/Perms")
+    if isinstance(rights, Dictionary) and ("/UR3" in rights or "/UR" in rights):
+        del pdf.Root.Perms
+        context.warn(f"{title!r}: rights that Adobe Reader gives to the unchanged file were removed.")
+
+
+def _warn_of_claims(step: str, documents: list[Document], context: Context) -> None:
+    for document in documents if step in _UNCHECKED else ():
+        if found := claims.of(document.pdf):
+            context.warn(
+                f"{document.title!r} still claims {', '.join(found)}, but nothing checked {step} against it: validate "
+                "the result, with veraPDF for example."
+            )
+
+
+def _warn_of_xfa(document: Document, steps: set[str], context: Context) -> None:
+    form = document.pdf.Root.get("/AcroForm")
+    if isinstance(form, Dictionary) and "/XFA" in form and steps & _DRAWING and not steps & _WITHOUT_XFA:
+        context.warn(
+            f"{document.title!r} has an XFA form, which Adobe Reader may show instead of the changed pages: "
+            "{'op': 'sanitise'} removes it."
+        )
 
 
 def signatures(pdf: pikepdf.Pdf) -> int:

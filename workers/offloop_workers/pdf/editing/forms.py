@@ -50,9 +50,8 @@ class Forms:
         Returns:
             The new names of fields that had to be renamed, by the old ones.
         """
-        form = source.Root.get("/AcroForm")
-        if not isinstance(form, Dictionary):
-            return {}
+        found: Any = source.Root.get("/AcroForm")
+        form = found if isinstance(found, Dictionary) else Dictionary()
         shown = {note.objgen: note for page in pages for note in trees.page_annotations(page) if _is_widget(note)}
         tops = [self._pdf.copy_foreign(one) for one in _indirect(source, form, "/Fields")]
         tops = _with_orphans(tops, shown.values())

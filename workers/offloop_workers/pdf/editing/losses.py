@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from offloop.kinds.context import Context
+from offloop_workers.pdf.editing.document import Document
 from offloop_workers.pdf.reading.ranges import summary
 
 _MAX_LISTED = 5
@@ -26,35 +27,35 @@ class _Loss:
 
 
 class Losses:
-    """Losses of a step by the title of the document."""
+    """Losses of a step by document; documents may have the same title."""
 
     def __init__(self) -> None:
-        self._all: dict[str, _Loss] = {}
+        self._all: dict[int, tuple[str, _Loss]] = {}
 
-    def of(self, title: str) -> _Loss:
+    def of(self, document: Document) -> _Loss:
         """The losses of a document, to be added to."""
-        return self._all.setdefault(title, _Loss())
+        return self._all.setdefault(id(document), (document.title, _Loss()))[1]
 
     def report(self, context: Context) -> None:
         """Warn of each loss, once for all documents made of the same source."""
-        for title, loss in self._all.items():
+        for title, loss in self._all.values():
             for message in (_links(loss), _bookmarks(loss), _entries(loss), _renamed(loss)):
                 context.warn(f"{title!r}: {message}" if message else "")
-        if described := [title for title, loss in self._all.items() if loss.described]:
+        if described := [title for title, loss in self._all.values() if loss.described]:
             context.warn(
                 f"Author, subject and keywords of {_listed(described)} were dropped: the result has those of the first "
                 "file. Set others with {'op': 'metadata'}."
             )
-        if tagged := [title for title, loss in self._all.items() if loss.tagged]:
+        if tagged := [title for title, loss in self._all.values() if loss.tagged]:
             context.warn(
                 f"The tags for readers with disabilities (PDF/UA) of {_listed(tagged)} were lost: they describe whole "
                 "documents, and these pages are now part of another."
             )
-        if claims := list(dict.fromkeys(claim for loss in self._all.values() for claim in loss.claims)):
+        if claims := list(dict.fromkeys(claim for _, loss in self._all.values() for claim in loss.claims)):
             context.warn(
                 f"The result no longer claims {', '.join(claims)}: it was put together anew and not validated."
             )
-        if len(scripts := [title for title, loss in self._all.items() if loss.scripts]) > 1:
+        if len(scripts := [title for title, loss in self._all.values() if loss.scripts]) > 1:
             context.warn(
                 f"{_listed(scripts)} have scripts of their own: functions of the same name replace each other. Check "
                 "calculated fields, or remove all scripts with {'op': 'sanitise'}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
@@ -134,8 +135,13 @@ def attach(step: edits.Attach, documents: Documents, context: Context) -> Docume
         if len(data) > _MAX_ATTACHMENT:
             message = f"attach: {file.name!r} has more than {_MAX_ATTACHMENT >> 20} MiB, the most for one attachment."
             raise LimitExceeded(message)
+        name = safe_name(file.name, "attachment")
+        if name != file.name:
+            context.warn(
+                f"attach: {file.name!r} is attached as {name!r}, since a name has no folders or such characters."
+            )
         for document in documents:
-            _attach(file, data, document.pdf)
+            _attach(file, name, data, document.pdf)
             if file.name.lower() in _INVOICE and not any("PDF/A-3" in claim for claim in claims.of(document.pdf)):
                 context.warn(
                     f"{file.name} is attached, but Factur-X and ZUGFeRD ask for a PDF/A-3 and this document does not "
@@ -144,8 +150,7 @@ def attach(step: edits.Attach, documents: Documents, context: Context) -> Docume
     return documents
 
 
-def _attach(file: edits.Attachment, data: bytes, pdf: pikepdf.Pdf) -> None:
-    name = safe_name(file.name, "attachment")
+def _attach(file: edits.Attachment, name: str, data: bytes, pdf: pikepdf.Pdf) -> None:
     there = trees.names(pdf, "/EmbeddedFiles")
     key = unused(bytes(String(name)), there)
     specification = AttachedFileSpec(
@@ -167,7 +172,7 @@ def _attach(file: edits.Attachment, data: bytes, pdf: pikepdf.Pdf) -> None:
     pdf.Root.AF.append(there[key])
 
 
-def metadata(step: edits.Metadata, documents: Documents, _context: Context) -> Documents:
+def metadata(step: edits.Metadata, documents: Documents, context: Context) -> Documents:
     """Change the metadata, in XMP and in the document information."""
     keywords = None if step.keywords is None else ", ".join(step.keywords)
     xmp = {
@@ -180,18 +185,29 @@ def metadata(step: edits.Metadata, documents: Documents, _context: Context) -> D
     information = {"/Title": step.title, "/Author": step.author, "/Subject": step.subject, "/Keywords": keywords}
     for document in documents:
         pdf = document.pdf
-        if step.clear:
-            del pdf.docinfo
-        for key in ("/Metadata", "/Lang"):
-            unreadable = key == "/Metadata" and not claims.has_xmp(pdf)
-            if key in pdf.Root and (step.clear or unreadable):
-                del pdf.Root[key]
+        _clear(document, context, everything=step.clear)
         with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as found:
             _update(found, xmp)
         _update(pdf.docinfo, information)
         _update(pdf.Root, {"/Lang": step.language})
         document.title = step.title or document.title
     return documents
+
+
+def _clear(document: Document, context: Context, *, everything: bool) -> None:
+    """Remove all metadata, or only XMP that cannot be read."""
+    root = document.pdf.Root
+    if everything:
+        if found := claims.of(document.pdf):
+            context.warn(f"{document.title!r} no longer claims {', '.join(found)}: claims are metadata.")
+        del document.pdf.docinfo
+        if "/Lang" in root:
+            del root.Lang
+    unreadable = "/Metadata" in root and not claims.has_xmp(document.pdf)
+    if unreadable and not everything:
+        context.warn(f"{document.title!r}: the XMP metadata was damaged or too large, and was replaced.")
+    if "/Metadata" in root and (everything or unreadable):
+        del root.Metadata
 
 
 def _as_list(value: str | None) -> list[str] | None:
@@ -209,18 +225,21 @@ def _update(holder: Any, entries: Mapping[str, Any]) -> None:
 
 def sanitise(step: edits.Sanitise, documents: Documents, context: Context) -> Documents:
     """Remove active content."""
-    removed = 0
+    removed: Counter[str] = Counter()
     for document in documents:
         removed += safety.sanitise(document.pdf, links=step.links, attachments=step.attachments)
         document.pages = list(document.pdf.pages)
-    context.warn(f"sanitise removed {removed} scripts, actions and the like." if removed else "")
+    found = ", ".join(f"{count} {name[1:]}" for name, count in removed.most_common())
+    context.warn(f"sanitise removed {removed.total()} scripts, actions and the like: {found}." if removed else "")
     return documents
 
 
-def flatten(_step: edits.Flatten, documents: Documents, _context: Context) -> Documents:
+def flatten(_step: edits.Flatten, documents: Documents, context: Context) -> Documents:
     """Draw fields and annotations into the pages."""
     for document in documents:
-        document.pdf = flattening.flatten(document.pdf)
+        document.pdf, losses = flattening.flatten(document.pdf)
+        for loss in losses:
+            context.warn(f"{document.title!r}: {loss}")
         document.pages = list(document.pdf.pages)
     return documents
 

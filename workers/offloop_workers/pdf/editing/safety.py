@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,7 +35,7 @@ _HOLDERS = ("/A", "/PA", "/OpenAction", "/Next")
 _MULTIMEDIA = frozenset({"/RichMedia", "/Movie", "/Sound", "/Screen", "/3D"})
 
 
-def sanitise(pdf: pikepdf.Pdf, *, links: bool, attachments: bool) -> int:
+def sanitise(pdf: pikepdf.Pdf, *, links: bool, attachments: bool) -> Counter[str]:
     """Remove scripts, actions, XFA forms and multimedia from every object of the file, reachable or not.
 
     Args:
@@ -43,24 +44,28 @@ def sanitise(pdf: pikepdf.Pdf, *, links: bool, attachments: bool) -> int:
         attachments: remove embedded files as well.
 
     Returns:
-        The number of removed items.
+        The removed items, counted by type.
     """
     targets = ACTIVE | {"/URI"} if links else ACTIVE
-    removed = sum(_scrub(node, targets) for one in pdf.objects for node in _inside(one))
+    removed: Counter[str] = Counter()
+    for one in pdf.objects:
+        for node in _inside(one):
+            removed.update(_scrub(node, targets))
     names = pdf.Root.get("/Names")
     if isinstance(names, Dictionary) and "/JavaScript" in names:
+        removed["/JavaScript"] += len(trees.names(pdf, "/JavaScript"))
         del names["/JavaScript"]
-        removed += 1
     form = pdf.Root.get("/AcroForm")
     if isinstance(form, Dictionary) and "/XFA" in form:
         del form["/XFA"]
-        removed += 1
-    removed += sum(_without_multimedia(page) for page in pdf.pages)
-    if attachments and (held := len(trees.names(pdf, "/EmbeddedFiles"))):
-        removed += held
+        removed["/XFA"] += 1
+    kinds = _MULTIMEDIA | {"/FileAttachment"} if attachments else _MULTIMEDIA
+    for page in pdf.pages:
+        removed.update(_without(page, kinds))
     if attachments:
+        removed["/EmbeddedFile"] += len(trees.names(pdf, "/EmbeddedFiles"))
         sanitize.remove_attachments(pdf)
-    return removed
+    return +removed
 
 
 def active(pdf: pikepdf.Pdf) -> set[str]:
@@ -90,13 +95,11 @@ def _inside(one: Any) -> Iterator[Any]:
         waiting += [value for value in values if isinstance(value, (Array, Dictionary)) and not value.is_indirect]
 
 
-def _scrub(node: Any, targets: frozenset[str]) -> int:
-    removed = 0
+def _scrub(node: Any, targets: frozenset[str]) -> Iterator[str]:
     for holder, key, actions in _slots(node):
-        if any(_type(action) in targets for action in actions):
+        if found := [kind for action in actions if (kind := _type(action)) in targets]:
             del holder[key]
-            removed += 1
-    return removed
+            yield found[0]
 
 
 def _slots(node: Any) -> list[tuple[Any, str, list[Any]]]:
@@ -123,12 +126,9 @@ def _type(action: Any) -> str:
     return _ACTIVE_SCHEMES.get(re.sub(r"[\t\r\n]", "", scheme[1]).lower(), name) if scheme else name
 
 
-def _without_multimedia(page: pikepdf.Page) -> int:
-    annotations = page.obj.get("/Annots")
-    if not isinstance(annotations, Array):
-        return 0
-    kept = [one for one in annotations if not (isinstance(one, Dictionary) and str(one.get("/Subtype")) in _MULTIMEDIA)]
-    removed = len(annotations) - len(kept)
+def _without(page: pikepdf.Page, kinds: frozenset[str]) -> list[str]:
+    notes = list(trees.page_annotations(page))
+    removed = [kind for note in notes if (kind := str(note.get("/Subtype"))) in kinds]
     if removed:
-        page.obj.Annots = Array(kept)
+        page.obj.Annots = Array([note for note in notes if str(note.get("/Subtype")) not in kinds])
     return removed

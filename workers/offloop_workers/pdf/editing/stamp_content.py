@@ -19,8 +19,9 @@ from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.edits import Stamp
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
+from offloop_workers.pdf.editing import flattening
 from offloop_workers.pdf.editing.placing import encoded
-from offloop_workers.pdf.reading import opening, visible
+from offloop_workers.pdf.reading import opening, trees, visible
 from offloop_workers.raster import depth, frames, orientation, reading
 from offloop_workers.raster.upright import upright
 from offloop_workers.raster.warned import Named
@@ -88,7 +89,14 @@ def from_file(reference: FileReference, number: int, pdf: pikepdf.Pdf, context: 
             message = f"stamp: there is no page {number}: the stamp's file has {found.found}."
             raise JobError(message, code="bad_input")
         found.check_pages([number - 1], context, refuse=True)
-        return _from_page(found.pages[number - 1], pdf)
+        page = found.pages[number - 1]
+        if _has_annotations(page):
+            page = flattening.flatten(found.pdf)[0].pages[number - 1]
+        return _from_page(page, pdf)
+
+
+def _has_annotations(page: pikepdf.Page) -> bool:
+    return any(note.get("/Subtype") not in (Name.Link, Name.Popup) for note in trees.page_annotations(page))
 
 
 def _from_page(page: pikepdf.Page, pdf: pikepdf.Pdf) -> StampContent:
