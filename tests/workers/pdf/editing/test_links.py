@@ -250,3 +250,41 @@ def test_layers_keep_their_groups_order_and_automatic_states(run: EditAll, resul
         assert [one.objgen for one in default.Order[1]] == [groups[1].objgen, groups[0].objgen]
         assert [one.objgen for one in default.RBGroups[1]] == [groups[2].objgen, groups[3].objgen]
         assert [one.OCGs[0].objgen for one in default.AS] == [groups[0].objgen, groups[2].objgen]
+
+
+def test_values_that_are_objects_of_their_own_are_copied(run: EditAll, result: Result) -> None:
+    def apart(pdf: pikepdf.Pdf) -> None:
+        pdf.Root.PageMode, pdf.Root.Lang = Name.UseOutlines, String("en")
+        pdf.Root.ViewerPreferences = Dictionary(Direction=Name.R2L, FitWindow=True)
+        pdf.Root.PageLabels = Dictionary(Nums=Array([0, Dictionary(S=Name.r, P=String("A"))]))
+        with pdf.open_outline() as outline:
+            outline.root.append(
+                pikepdf.OutlineItem("To", Array([pdf.pages[1].obj, Name.XYZ, 1, 2, 3]), color=(1, 0, 0))
+            )
+        for one in list(pdf.objects):
+            waiting = [one]
+            while waiting:
+                node = waiting.pop()
+                inner = range(len(node)) if isinstance(node, Array) else []
+                inner = list(node.keys()) if isinstance(node, Dictionary) else inner
+                for key in inner:
+                    value = node[key]
+                    if isinstance(value, (Array, Dictionary)) and not value.is_indirect:
+                        waiting.append(value)
+                    elif isinstance(value, (String, int, Name)) and not isinstance(value, bool) and key != "/Type":
+                        node[key] = pdf.make_indirect(value)
+
+    source = pdfs.saved(apart, _linked(pages=2))
+    run([source, source], {"op": "merge"})
+    run([source], {"op": "select", "pages": "2,1"})
+    with result(0) as pdf:
+        assert pdfs.outline(pdf) == [(1, "Linked", 1), (2, "To", 2), (1, "Linked", 3), (2, "To", 4)]
+        assert (pdf.Root.PageMode, pdf.Root.Lang, pdf.Root.ViewerPreferences.Direction) == (
+            "/UseOutlines",
+            "en",
+            "/R2L",
+        )
+        assert pdf.docinfo.Title == "Linked"
+    with result(1) as pdf:
+        assert pdfs.outline(pdf) == [(1, "To", 1)]
+        assert [page.label for page in pdf.pages] == ["Aii", "Ai"]

@@ -47,7 +47,7 @@ def copy_entries(documents: Sequence[Document], result: pikepdf.Pdf, losses: Los
     first = documents[0].pdf
     for key, value in first.docinfo.items():
         if isinstance(value, String) and not key.startswith("/GTS_"):  # claims of PDF/X
-            result.docinfo[key] = value
+            result.docinfo[key] = String(bytes(value))
     if not claims.copy_metadata(first, result):
         losses.of(documents[0]).entries["its XMP metadata, which is damaged"] = None
     _copy_settings(first, result)
@@ -67,9 +67,15 @@ def _copy_settings(first: pikepdf.Pdf, result: pikepdf.Pdf) -> None:
     for key in _KEPT_FROM_FIRST:
         entry: Any = first.Root.get(key)
         if isinstance(entry, Name):
-            result.Root[key] = entry
+            result.Root[key] = Name(str(entry))
         elif isinstance(entry, Dictionary):
-            result.Root[key] = Dictionary({one: item for one, item in entry.items() if isinstance(item, (bool, Name))})
+            result.Root[key] = Dictionary(
+                {
+                    one: Name(str(item)) if isinstance(item, Name) else item
+                    for one, item in entry.items()
+                    if isinstance(item, (bool, Name))
+                }
+            )
 
 
 def _note_losses(document: Document, result: pikepdf.Pdf, losses: Losses, *, is_first: bool) -> None:

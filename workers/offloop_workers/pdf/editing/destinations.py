@@ -219,7 +219,11 @@ def _set_next(action: Any, following: Sequence[Any]) -> None:
 
 
 def _with_view(page: pikepdf.Page, target: Array) -> Array:
-    view = [value for value in list(target)[1:_LONGEST_VIEW] if not isinstance(value, (Array, Dictionary))]
+    view = [
+        Name(str(value)) if isinstance(value, Name) else value
+        for value in list(target)[1:_LONGEST_VIEW]
+        if not isinstance(value, (Array, Dictionary))
+    ]
     return Array([page.obj, *view])
 
 

@@ -99,6 +99,7 @@ class Forms:
         for key in ("/DA", "/Q"):
             value: Any = form.get(key)
             if isinstance(value, (String, int)):
+                value = String(bytes(value)) if isinstance(value, String) else value
                 self._entries.setdefault(key, value)
                 for top in tops if self._tops else ():
                     if key not in top:
