@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pikepdf
 import pytest
@@ -262,17 +262,17 @@ def test_values_that_are_objects_of_their_own_are_copied(run: EditAll, result: R
                 pikepdf.OutlineItem("To", Array([pdf.pages[1].obj, Name.XYZ, 1, 2, 3]), color=(1, 0, 0))
             )
         for one in list(pdf.objects):
-            waiting = [one]
+            waiting: list[Any] = [one]
             while waiting:
                 node = waiting.pop()
-                inner = range(len(node)) if isinstance(node, Array) else []
-                inner = list(node.keys()) if isinstance(node, Dictionary) else inner
+                inner: list[Any] = list(range(len(node))) if isinstance(node, Array) else []
+                inner += list(node.keys()) if isinstance(node, Dictionary) else []
                 for key in inner:
-                    value = node[key]
+                    value: Any = node[key]
                     if isinstance(value, (Array, Dictionary)) and not value.is_indirect:
                         waiting.append(value)
                     elif isinstance(value, (String, int, Name)) and not isinstance(value, bool) and key != "/Type":
-                        node[key] = pdf.make_indirect(value)
+                        node[key] = pdf.make_indirect(cast("Any", value))
 
     source = pdfs.saved(apart, _linked(pages=2))
     run([source, source], {"op": "merge"})

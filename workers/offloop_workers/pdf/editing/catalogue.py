@@ -69,13 +69,9 @@ def _copy_settings(first: pikepdf.Pdf, result: pikepdf.Pdf) -> None:
         if isinstance(entry, Name):
             result.Root[key] = Name(str(entry))
         elif isinstance(entry, Dictionary):
-            result.Root[key] = Dictionary(
-                {
-                    one: Name(str(item)) if isinstance(item, Name) else item
-                    for one, item in entry.items()
-                    if isinstance(item, (bool, Name))
-                }
-            )
+            settings: list[tuple[str, Any]] = list(entry.items())
+            names = {one: Name(str(item)) for one, item in settings if isinstance(item, Name)}
+            result.Root[key] = Dictionary({one: item for one, item in settings if isinstance(item, bool)} | names)
 
 
 def _note_losses(document: Document, result: pikepdf.Pdf, losses: Losses, *, is_first: bool) -> None:
@@ -83,8 +79,8 @@ def _note_losses(document: Document, result: pikepdf.Pdf, losses: Losses, *, is_
     kept = _KEPT | (set(result.Root.keys()) if is_first else {"/OutputIntents"} & set(result.Root.keys()))
     names = root.get("/Names")
     kept |= {"/OpenAction"} if _is_view(root.get("/OpenAction")) else set()
-    keys = [key for key in root.keys() if key not in kept]  # noqa: SIM118 -- not a dict
-    keys += [key for key in names.keys() if key not in _KEPT_NAMES] if isinstance(names, Dictionary) else []  # noqa: SIM118 -- not a dict
+    keys = [key for key in sorted(root.keys()) if key not in kept]
+    keys += [key for key in sorted(names.keys()) if key not in _KEPT_NAMES] if isinstance(names, Dictionary) else []
     loss.entries |= dict.fromkeys(_LOST.get(key, f"its entry {key[1:41]}") for key in keys)
     form = root.get("/AcroForm")
     if isinstance(form, Dictionary) and "/XFA" in form:

@@ -48,7 +48,7 @@ class Destinations:
         self._targets = {page.obj.objgen for page in new}
         self._found = trees.names(source, "/Dests")
         legacy = source.Root.get("/Dests")
-        keys: list[bytes | str] = [*self._found, *(legacy.keys() if isinstance(legacy, Dictionary) else ())]
+        keys: list[bytes | str] = [*self._found, *(sorted(legacy.keys()) if isinstance(legacy, Dictionary) else ())]
         self._renamed: dict[bytes | str, bytes | str] = {}
         taken = {*self._strings, *self._names, *keys}
         for key in keys:

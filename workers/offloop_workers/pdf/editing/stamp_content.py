@@ -89,10 +89,10 @@ def from_file(reference: FileReference, number: int, pdf: pikepdf.Pdf, context: 
             message = f"stamp: there is no page {number}: the stamp's file has {found.found}."
             raise JobError(message, code="bad_input")
         found.check_pages([number - 1], context, refuse=True)
-        page = found.pages[number - 1]
-        if _has_annotations(page):
-            page = flattening.flatten(found.pdf)[0].pages[number - 1]
-        return _from_page(page, pdf)
+        if not _has_annotations(found.pages[number - 1]):
+            return _from_page(found.pages[number - 1], pdf)
+        drawn, _ = flattening.flatten(found.pdf)
+        return _from_page(drawn.pages[number - 1], pdf)
 
 
 def _has_annotations(page: pikepdf.Page) -> bool:

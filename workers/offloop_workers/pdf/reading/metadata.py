@@ -130,7 +130,7 @@ def _words(text: str) -> list[str]:
 def _custom(info: Any, xmp: Mapping[str, Any], context: Context) -> dict[str, str]:
     """Entries that no field has."""
     found: dict[str, str] = {}
-    for key in info.keys():  # noqa: SIM118 -- not a dict
+    for key in sorted(info.keys()):  # a set, whose order differs between processes
         value = info.get(key)
         text = str(value)[1:] if isinstance(value, Name) else trees.text(value)
         if key not in _STANDARD and text:
