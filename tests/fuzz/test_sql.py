@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from offloop.errors import BadInput, OffloopError
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.export import exported
-from offloop_server.io.results.rows import Rows, rendered
+from offloop_server.io.results.rows import Rows
+from offloop_server.io.results.values import rendered
 from offloop_server.io.sql.driver import Query, quoted
 from offloop_server.io.sql.parameters import with_bytes
 from offloop_server.io.sql.sqlite.reader import Reader, fetch

@@ -66,11 +66,16 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A table with its columns and keys."""
+    """A table with its columns and keys.
+
+    Attributes:
+        warnings: sentences about what is missing here.
+    """
 
     table: Table
     columns: list[Column]
     keys: list[Key]
+    warnings: tuple[str, ...] = ()
 
 
 class Catalogue(Protocol):

@@ -9,12 +9,13 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 
 from offloop.kinds.kind import Model
-from offloop_server.io.catalogue import MAX_TABLES, Table
+from offloop_server.io.catalogue import MAX_TABLES, SAMPLE_BYTES, Table
 from offloop_server.io.databases import Databases
 from offloop_server.io.results.answers import MAX_NAME, ConnectionArguments, Name
 from offloop_server.io.results.export import exported
 from offloop_server.io.results.reads import Reads
 from offloop_server.io.results.rows import Rows
+from offloop_server.toolkit.answers import warnings_text
 from offloop_server.toolkit.light_tool import LightTool, ModelT
 from offloop_server.toolkit.services import AnyTool, Caller, Services
 
@@ -79,6 +80,7 @@ class ShapeAnswer(Model):
     columns: list[ColumnShape]
     keys: list[KeyAnswer]
     sample: list[dict[str, Any]]
+    warnings: list[str]
 
 
 class _CatalogueTool(LightTool[ModelT]):
@@ -111,6 +113,8 @@ class ListTables(_CatalogueTool[ListTablesArguments]):
         )
         lines = [f"{catalogue.dialect} connection {connection}: {len(matching)} tables."]
         lines += [f"{table.schema}.{table.name} ({table.kind})" for table in matching]
+        if answer.truncated:
+            lines.append(f"There are more: only the first {MAX_TABLES} were looked at.")
         return _result("\n".join(lines), answer)
 
 
@@ -136,13 +140,23 @@ class DescribeTable(_CatalogueTool[DescribeTableArguments]):
             columns=[ColumnShape(**asdict(column)) for column in shape.columns],
             keys=[KeyAnswer(**asdict(key)) for key in shape.keys],
             sample=rows.objects(),
+            warnings=[*shape.warnings, *rows.warnings, *_short_sample(rows, value.sample_rows)],
         )
         lines = [f"{shape.table.schema}.{shape.table.name} ({shape.table.kind})"]
         lines += [f"{one.name} {one.type}{'' if one.nullable else ' not null'}" for one in shape.columns]
         lines += [f"{key.kind} ({', '.join(key.columns)}) {key.references or ''}".rstrip() for key in shape.keys]
         if rows.count:
             lines += ["", exported(rows, "markdown")]
+        if answer.warnings:
+            lines.append(f"Warnings: {warnings_text(answer.warnings)}")
         return _result("\n".join(lines), answer)
+
+
+def _short_sample(rows: Rows, wanted: int) -> list[str]:
+    """The warning for a sample that a cap of bytes has ended."""
+    if rows.truncated_by != "bytes":
+        return []
+    return [f"The sample has {rows.count} rows instead of {wanted}: {SAMPLE_BYTES >> 10} KiB are full."]
 
 
 def catalogue_tools(services: Services, databases: Databases, reads: Reads) -> list[AnyTool]:

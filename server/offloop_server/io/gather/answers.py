@@ -114,7 +114,8 @@ class GatherAnswer(Model):
     """Results of the sources by name, in the order of the request."""
 
     data: dict[str, Any] = Field(
-        description="Of those that succeeded: {status, url, content} of a fetch, {columns, rows, truncated} of a query."
+        description="Of those that succeeded: {status, url, content} of a fetch, {columns, rows, truncated, "
+        "warnings} of a query."
     )
     errors: dict[str, str] = Field(description="Of those that did not: why.")
     total: int

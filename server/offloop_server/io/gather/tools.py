@@ -41,6 +41,9 @@ from offloop_server.toolkit.services import AnyTool, Caller, Services
 _MAX_TEXT = 8000
 """Maximum characters of the answer's text; the structured content is complete."""
 
+_PARTS = {"columns", "rows", "truncated", "warnings"}
+"""Parts of an answer that are passed on."""
+
 log = logs.get(__name__)
 
 
@@ -82,7 +85,7 @@ class GatherSources(LightTool[GatherArguments]):
             if isinstance(source, FetchSource):
                 return await self._fetched(source, caller)
             answer = await self._read(source, value.deadline_seconds, caller)
-            return answer.model_dump(mode="json", include={"columns", "rows", "truncated"})
+            return answer.model_dump(mode="json", include=_PARTS)
 
         data, errors = await gather(
             {name: partial(one, source) for name, source in value.sources.items()},
@@ -182,4 +185,5 @@ def _text(answer: GatherAnswer) -> str:
     lines += [f"{name} failed: {message}" for name, message in answer.errors.items()]
     lines += [f"{name}: {found}" for name, found in answer.data.items()]
     text = "\n".join(lines)
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
+    more = len(text) - _MAX_TEXT
+    return text if more <= 0 else f"{text[:_MAX_TEXT]}… ({more} more characters; the structured content has all)"

@@ -18,7 +18,7 @@ Mode = Literal["relaxed", "canonical"]
 
 CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
     document_class=dict,
-    unicode_decode_error_handler="replace",
+    unicode_decode_error_handler="surrogateescape",
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,  # dates beyond the year 9999 as milliseconds
 )
 """Decodes every document that a server may hold."""

@@ -78,7 +78,8 @@ class QueryAnswer(Model):
     row_count: int
     truncated: bool = Field(description="Whether there are more rows than these.")
     truncated_by: Limit | None
-    cut_values: int = Field(description="Values that were too long for the answer and end in …; with save, none are.")
+    cut_values: int = Field(description="Values too long for the answer, which end in …; none with save.")
+    warnings: list[str] = Field(default_factory=list, description="What the rows do not show as it is, and where.")
     text: str | None = Field(description="The rows in the requested format.")
     artifact: ArtifactAnswer | None
     elapsed_ms: int

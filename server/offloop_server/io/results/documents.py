@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from offloop.errors import LimitExceeded
-from offloop_server.io.results.rows import Rows, weight
+from offloop_server.io.results.rows import Rows
+from offloop_server.io.results.values import repaired, weight
 
 _MAX_COLUMNS: Final = 1000
 _MIXED: Final = "mixed"
@@ -28,11 +29,11 @@ class Documents(Rows):
         """
         if self._full():
             return False
-        cut = {name: self._shortened(value) for name, value in document.items()}
+        cut = {repaired(name): self._kept(name, value) for name, value in document.items()}
         if not self._fits(weight(cut)):
             return False
         for name, kind in types.items():
-            self._learn(name, kind)
+            self._learn(repaired(name), kind)
         self._documents.append(cut)
         return True
 
@@ -59,10 +60,17 @@ class Documents(Rows):
         elif kind is not None:
             self.types[position] = kind if self.types[position] in (None, kind) else _MIXED
 
-    def _shortened(self, value: Any) -> Any:
+    def _kept(self, column: str, value: Any) -> Any:
         """The value with long texts cut, at any depth."""
+        kept = self._inner(value)
+        for what in dict.fromkeys(self._found):
+            self.findings.add(what, repaired(column), self.count + 1)
+        self._found.clear()
+        return kept
+
+    def _inner(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: self._shortened(item) for name, item in value.items()}
+            return {repaired(name): self._inner(item) for name, item in value.items()}
         if isinstance(value, list):
-            return [self._shortened(item) for item in value]
-        return self._cut_text(value) if isinstance(value, str) else value
+            return [self._inner(item) for item in value]
+        return self._rendered(value) if isinstance(value, str) else value

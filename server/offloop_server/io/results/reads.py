@@ -18,8 +18,9 @@ from offloop.errors import LimitExceeded
 from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.answers import INLINE_BYTES, SAVED_BYTES, ColumnAnswer, QueryAnswer, ResultArguments
 from offloop_server.io.results.export import MIME, SUFFIX, Format, exported
-from offloop_server.io.results.rows import CELL_BYTES, Rows
-from offloop_server.toolkit.answers import artifact_answer
+from offloop_server.io.results.rows import Rows
+from offloop_server.io.results.values import CELL_BYTES
+from offloop_server.toolkit.answers import artifact_answer, warnings_text
 
 if TYPE_CHECKING:
     from offloop.artifacts.store import ArtifactStore
@@ -90,6 +91,7 @@ class Reads:
             truncated=rows.truncated_by is not None,
             truncated_by=rows.truncated_by,
             cut_values=rows.cut,
+            warnings=rows.warnings,
             text=text,
             artifact=artifact_answer(kept, caller.links) if kept else None,
             elapsed_ms=round((time.monotonic() - begun) * 1000),
@@ -128,6 +130,8 @@ def summary(answer: QueryAnswer) -> str:
         parts.append(f"There are more: max_{answer.truncated_by} was reached. Filter, aggregate, or use save=true.")
     if answer.cut_values:
         parts.append(f"{answer.cut_values} long values were cut.")
+    if answer.warnings:
+        parts.append(f"Warnings: {warnings_text(answer.warnings)}")
     if file := answer.artifact:
         parts.append(f"Kept as {file.name} ({file.size} bytes): artifact:{file.artifact_id} until {file.expires_at}.")
     return " ".join(parts)

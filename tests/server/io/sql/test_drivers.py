@@ -15,7 +15,8 @@ import pytest
 
 from offloop.errors import BadInput, LimitExceeded
 from offloop_server.io.deadline import Deadline
-from offloop_server.io.results.rows import Rows, from_json, rendered
+from offloop_server.io.results.rows import Rows
+from offloop_server.io.results.values import from_json, rendered
 from offloop_server.io.sql.driver import Driver, Query, quoted
 from offloop_server.io.sql.mysql.database import MySQL
 from offloop_server.io.sql.postgres.database import PostgreSQL

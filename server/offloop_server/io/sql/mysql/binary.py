@@ -15,7 +15,7 @@ from pymysql.constants import FIELD_TYPE, FLAG
 from pymysql.protocol import FieldDescriptorPacket
 
 from offloop.errors import BadInput
-from offloop_server.io.results.rows import from_json
+from offloop_server.io.results.values import from_json
 
 _BINARY: Final = 63
 """Number of the character set ``binary``."""
@@ -147,7 +147,7 @@ def _content(data: bytes, at: int, convert: Callable[[bytes], Any]) -> tuple[Any
 
 
 def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _json(data: bytes) -> Any:
@@ -161,7 +161,7 @@ def _bits(data: bytes) -> int:
 def _float(data: bytes, at: int) -> tuple[float, int]:
     """A number of four bytes, with as few digits as identify it: 1.1 instead of 1.100000023841858."""
     (value,) = struct.unpack_from("<f", data, at)
-    for digits in range(6, 9):
+    for digits in range(6, 10):
         short = float(f"{value:.{digits}g}")
         if struct.pack("<f", short) == data[at : at + 4]:
             return short, at + 4

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from offloop_server.io.exact_json import exact_int, parsed
-from offloop_server.io.results.rows import from_json
+from offloop_server.io.results.values import JSON_NULL, from_json
 from offloop_server.io.sql.postgres import arrays
 from offloop_server.io.sql.postgres.arrays import Decode
 
@@ -152,7 +152,7 @@ def _made(oid: int, rows: Mapping[int, tuple[Any, ...]], made: dict[int, Type]) 
     _, name, kind, delimiter, base, element = rows[oid]
     if element is not None:
         inner = _made(int(element), rows, made)
-        item = _base64 if inner.oid == _BYTEA else inner.decode
+        item = _base64 if inner.oid == _BYTEA else _json_item if inner.oid in _JSON else inner.decode
         decode: Decode = partial(arrays.read, delimiter=inner.delimiter, decode=item, of_lists=inner.has_lists)
         made[oid] = Type(oid, f"{inner.name}[]", kind, delimiter, inner, decode)
     elif int(base):
@@ -185,6 +185,11 @@ def _float(text: str) -> float | str:
 def _base64(text: str) -> dict[str, str] | str:
     found = _bytes(text)
     return found if isinstance(found, str) else {"base64": base64.b64encode(found).decode()}
+
+
+def _json_item(text: str) -> Any:
+    value = from_json(text)
+    return None if value is JSON_NULL else value
 
 
 def _bytes(text: str) -> bytes | str:

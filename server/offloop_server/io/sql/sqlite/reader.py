@@ -144,5 +144,5 @@ def fetch(connection: sqlite3.Connection, query: Query, into: Rows) -> None:
 
 
 def _text(stored: bytes) -> str:
-    # SQLite does not check that stored text is valid UTF-8.
-    return stored.decode("utf-8", "replace")
+    # SQLite does not check that stored text is valid UTF-8; the rows say where it is none.
+    return stored.decode("utf-8", "surrogateescape")

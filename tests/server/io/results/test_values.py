@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from offloop_server.io.results.rows import from_json, rendered
+from offloop_server.io.results.values import from_json, rendered
 
 
 @pytest.mark.parametrize(
