@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from offloop.errors import BadInput, Busy, LimitExceeded, Unavailable
 from offloop_server.io.catalogue import Dialect, Shape, Table
@@ -54,6 +54,9 @@ class Driver(Protocol):
         Raises:
             BadInput: the name is empty or contains a NUL.
         """
+
+    def compared(self, value: Any) -> list[Any]:
+        """The parameters with which a column is compared for one value of a caller, any of which may be equal."""
 
     async def tables(self, deadline: Deadline) -> list[Table]:
         """The readable tables, sorted by schema and name; at most `MAX_TABLES`.

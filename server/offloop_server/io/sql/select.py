@@ -61,9 +61,13 @@ def _condition(driver: Driver, column: str, value: Any, parameters: list[Any]) -
     if value is None:
         return f"{column} IS NULL"
     first = len(parameters) + 1
-    parameters.extend(value if isinstance(value, list) else [value])
+    given = value if isinstance(value, list) else [value]
+    parameters.extend(parameter for one in given if one is not None for parameter in driver.compared(one))
     holders = ", ".join(driver.placeholder(number) for number in range(first, len(parameters) + 1))
-    return f"{column} IN ({holders})" if isinstance(value, list) else f"{column} = {holders}"
+    found = f"{column} = {holders}" if len(parameters) == first else f"{column} IN ({holders})"
+    if not holders:
+        return f"{column} IS NULL" if given else "1 = 0"
+    return f"({found} OR {column} IS NULL)" if None in given else found
 
 
 def _sort_key(driver: Driver, table: str, entry: str) -> str:

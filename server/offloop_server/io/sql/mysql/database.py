@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from pymysql.err import MySQLError
 
@@ -79,6 +80,13 @@ class MySQL:
     def quoted(self, name: str) -> str:
         return quoted(name, "`")
 
+    def compared(self, value: Any) -> list[Any]:
+        # Beside a column of text, a number would be compared as a double: 7 equals '007', and large ones are rounded.
+        # The text of a number is right beside columns of numbers, too.
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return [json.dumps(value)]
+        return [value]
+
     async def tables(self, deadline: Deadline) -> list[Table]:
         async with self._reading(deadline, catalogue.MAX_ROWS) as session:
             return [Table(*row) for row in await catalogue.fetch(session, catalogue.TABLES, MAX_TABLES)]
@@ -105,6 +113,7 @@ class MySQL:
             await _fetch(session, fields, into)
             if not (deadline.left or into.truncated_by):  # SLEEP and BENCHMARK end with a value when they are stopped
                 raise deadline.exceeded()
+            into.notes += await session.warnings()
 
     async def _prepared(self, session: Session, query: Query) -> Statement:
         """The statement, or its plan; the server says whether it reads.

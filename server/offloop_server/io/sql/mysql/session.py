@@ -23,6 +23,9 @@ from offloop_server.io.sql.mysql.connection import Connection
 MAX_FETCH: Final = 4 << 20
 """Bytes of one row, and of one answer without its rows."""
 
+MAX_WARNINGS: Final = 20
+_MAX_WARNING: Final = 300
+"""Characters of one warning."""
 _READ_BYTES: Final = 256 << 10
 _HEADER: Final = 4
 """Bytes in front of each packet: three of its length, one of its number."""
@@ -67,11 +70,13 @@ class Session(Connection):
 
     Attributes:
         busy: a command was sent whose answer has not been read to its end.
+        warned: the server has warnings about the last rows.
     """
 
     def __init__(self, address: Address, tls: ssl.SSLContext | None) -> None:
         super().__init__(address, tls)
         self.busy = False
+        self.warned = False
         self._received = 0
         self._rest = b""
 
@@ -142,7 +147,7 @@ class Session(Connection):
                 raise self._malformed()
             fields = [field_of((await self._read_packet()).get_all_data()) for _ in range(count)]
             await self._read_packet()
-        self._rest = b""
+        self._rest, self.warned = b"", False
         return fields
 
     async def packets(self) -> list[bytes]:
@@ -161,6 +166,25 @@ class Session(Connection):
             rows = self._split(self._rest + data)
         return rows
 
+    async def warnings(self) -> list[str]:
+        """The server's warnings about rows that were read to their end.
+
+        Raises:
+            MySQLError: as for `command`.
+        """
+        if self.busy or not self.warned:
+            return []
+        found: list[str] = []
+        with self._exchange():
+            await self._execute_command(COMMAND.COM_QUERY, b"SHOW WARNINGS LIMIT %d" % (MAX_WARNINGS + 1))
+            columns = (await self._read_packet()).read_length_encoded_integer()
+            for _ in range(columns + 1):
+                await self._read_packet()
+            while not (packet := await self._read_packet()).is_eof_packet():
+                level, number, text = (str(packet.read_length_coded_string(), "utf-8", "replace") for _ in range(3))
+                found.append(f"{level}: {' '.join(text.split())[:_MAX_WARNING]} ({number})")
+        return found if len(found) <= MAX_WARNINGS else [*found[:MAX_WARNINGS], "There were more warnings."]
+
     def _split(self, data: bytes) -> list[bytes]:
         """Cut data into packets, up to the end of the rows; keeps the beginning of an incomplete one."""
         rows: list[bytes] = []
@@ -177,7 +201,7 @@ class Session(Connection):
                 self.busy = False
                 raise_mysql_exception(packet)
             if packet[0] == _END and length < _END_LENGTH:
-                self.busy = False
+                self.busy, self.warned = False, packet[1:3] != b"\0\0"
                 break
             rows.append(packet)
         self._rest = data[at:]

@@ -66,6 +66,9 @@ class PostgreSQL:
     def quoted(self, name: str) -> str:
         return quoted(name)
 
+    def compared(self, value: Any) -> list[Any]:
+        return [value]
+
     async def tables(self, deadline: Deadline) -> list[Table]:
         async with self._reading(deadline) as session:
             return [Table(*row) for row in await session.read(self._types, catalogue.TABLES, MAX_TABLES)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,16 @@ import anyio
 from offloop.errors import Busy
 from offloop_server.io.catalogue import MAX_TABLES, Column, Dialect, Key, Shape, Table, no_table
 from offloop_server.io.deadline import Deadline
+from offloop_server.io.exact_json import EXACT
 from offloop_server.io.results.rows import Rows
 from offloop_server.io.sql.driver import Query, quoted
 from offloop_server.io.sql.sqlite.reader import Reader, fetch
 
 ResultT = TypeVar("ResultT")
 
+_LARGE: Final = re.compile(r"-?[1-9][0-9]{15,18}")
+"""An integer that an answer gives as text."""
+_INT64: Final = 2**63
 _GRACE: Final = 3.0
 """Seconds within which a stopped read ends, unless SQLite is in a long step."""
 
@@ -104,6 +109,12 @@ class SQLite:
 
     def quoted(self, name: str) -> str:
         return quoted(name)
+
+    def compared(self, value: Any) -> list[Any]:
+        # A column without a type converts neither, and may hold the number or its text.
+        if isinstance(value, str) and _LARGE.fullmatch(value) and EXACT < abs(int(value)) < _INT64:
+            return [value, int(value)]
+        return [value]
 
     async def tables(self, deadline: Deadline) -> list[Table]:
         return await self._read(_tables, deadline)
