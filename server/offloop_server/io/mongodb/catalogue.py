@@ -24,6 +24,8 @@ _MAX_FIELDS: Final = 300
 _MAX_DEPTH: Final = 3
 """Levels of fields within fields."""
 
+_NO_INDEXES: Final = "The connection's user may not see the indexes, so none are shown."
+
 Database = AsyncDatabase[dict[str, Any]]
 
 
@@ -58,16 +60,24 @@ async def shape(database: Database, name: str, schema: str | None, limit_ms: int
         raise no_table(name)
     fields = await _sampled(database, name, limit_ms)
     count = await database[name].estimated_document_count(maxTimeMS=limit_ms) if table.kind == "collection" else None
-    return Shape(Table(table.schema, name, table.kind, count), fields.columns(), await _indexes(database, name))
+    keys = await _indexes(database, name)
+    warnings = [*fields.warnings, *([] if keys is not None else [_NO_INDEXES] * (table.kind == "collection"))]
+    return Shape(Table(table.schema, name, table.kind, count), fields.columns(), keys or [], tuple(warnings))
 
 
 class _Fields:
-    """Fields of a sample, with the types and the number of documents of each."""
+    """Fields of a sample, with the types and the number of documents of each.
+
+    Attributes:
+        cut: the sample was ended by its size.
+    """
 
     def __init__(self) -> None:
         self._documents = 0
         self._types: dict[str, set[str]] = {}
         self._present: dict[str, int] = {}
+        self._dropped = self._deeper = False
+        self.cut = False
 
     def add(self, batch: bytes) -> None:
         """Add a batch of raw documents."""
@@ -88,17 +98,33 @@ class _Fields:
             for name, types in self._types.items()
         ]
 
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences about fields that are not shown."""
+        found = []
+        if self._documents >= _SAMPLE or self.cut:
+            found.append(f"The fields are those of {self._documents} random documents; others may have more.")
+        if self._dropped:
+            found.append(f"Only {_MAX_FIELDS} fields are shown, and there are more.")
+        if self._deeper:
+            found.append(f"Fields deeper than {_MAX_DEPTH} levels are not shown; read a document to see them.")
+        return found
+
     def _add(self, document: Mapping[str, Any], prefix: str, depth: int) -> None:
         for key, value in document.items():
             name = f"{prefix}{key}"
             if name not in self._types and len(self._types) == _MAX_FIELDS:
+                self._dropped = True
                 return
             types = self._types.setdefault(name, set())
             kind = type_name(value)
             self._present[name] = self._present.get(name, 0) + (kind is not None)
             types.update({kind} if kind else ())
-            if isinstance(value, dict) and depth < _MAX_DEPTH:
-                self._add(value, f"{name}.", depth + 1)
+            if isinstance(value, dict) and value:
+                if depth < _MAX_DEPTH:
+                    self._add(value, f"{name}.", depth + 1)
+                else:
+                    self._deeper = True
 
 
 async def _sampled(database: Database, name: str, limit_ms: int) -> _Fields:
@@ -112,6 +138,7 @@ async def _sampled(database: Database, name: str, limit_ms: int) -> _Fields:
             await asyncio.to_thread(fields.add, batch)  # 16 MiB take much longer than the event loop may stand still
             left -= len(batch)
             if left <= 0:
+                fields.cut = True
                 break
     finally:
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
@@ -119,13 +146,13 @@ async def _sampled(database: Database, name: str, limit_ms: int) -> _Fields:
     return fields
 
 
-async def _indexes(database: Database, name: str) -> list[Key]:
+async def _indexes(database: Database, name: str) -> list[Key] | None:
     try:
         # Not list_indexes(), which decodes with other options; a collection has at most 64 indexes, one reply.
         reply = await database.command({"listIndexes": name, "cursor": {}}, codec_options=CODEC)
         return [_key(index) for index in reply["cursor"]["firstBatch"]]
     except OperationFailure:  # of a view, or not allowed to this user
-        return []
+        return None
 
 
 def _key(index: Mapping[str, Any]) -> Key:

@@ -24,6 +24,9 @@ CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
 """Decodes every document that a server may hold."""
 
 _EXACT: Final = 2**53
+_INT64: Final = 2**63
+_DATES: Final = (-62135596800000, 253402300799999)
+"""Milliseconds of the dates that Python has: of the years 1 to 9999."""
 _OPTIONS: Final = {"relaxed": json_util.RELAXED_JSON_OPTIONS, "canonical": json_util.CANONICAL_JSON_OPTIONS}
 _WRAPPERS: Final = frozenset(
     {
@@ -68,6 +71,8 @@ def from_json(fields: Mapping[str, Any]) -> Any:
     [(name, content)] = fields.items()
     if name == "$date" and isinstance(content, dict) and list(content) == ["$numberLong"]:
         content = from_json(content)
+        if isinstance(content, int) and not _DATES[0] <= content <= _DATES[1] and abs(content) < _INT64:
+            return DatetimeMS(content + 0)  # Int64 is no plain int
     try:
         found = json_util.object_hook({name: content}, json_util.CANONICAL_JSON_OPTIONS)
     except (ValueError, TypeError, KeyError, ArithmeticError, BSONError):

@@ -60,5 +60,8 @@ _EXPRESSIONS: Final = frozenset(
 )
 """Absent: $function and $accumulator run JavaScript."""
 
-OPERATORS: Final = _FILTERS | _EXPRESSIONS
+_REFERENCES: Final = frozenset({"$ref", "$id", "$db"})
+"""Parts of a reference to a document, which is a value."""
+
+OPERATORS: Final = _FILTERS | _EXPRESSIONS | _REFERENCES
 """Names that may stand anywhere in a query but as a stage."""

@@ -14,10 +14,14 @@ def encoded(argument: Argument) -> bytes:
     """The bytes of an argument.
 
     Raises:
-        BadInput: it is an object other than {"base64": …}.
+        BadInput: it is an object other than {"base64": …}, or no text.
     """
     if not isinstance(argument, dict):
-        return str(argument).encode("utf-8", "replace")
+        try:
+            return str(argument).encode()
+        except UnicodeEncodeError:
+            message = "An argument has half of a surrogate pair in it, which is no character: send it without."
+            raise BadInput(message) from None
     try:
         if set(argument) == {"base64"}:
             return base64.b64decode(argument["base64"], validate=True)

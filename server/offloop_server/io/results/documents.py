@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from offloop.errors import LimitExceeded
-from offloop_server.io.results.rows import Rows
+from offloop_server.io.results.rows import MIXED, Rows
 from offloop_server.io.results.values import repaired, weight
 
 _MAX_COLUMNS: Final = 1000
-_MIXED: Final = "mixed"
 
 
 class Documents(Rows):
@@ -58,7 +57,7 @@ class Documents(Rows):
             self.columns.append(name)
             self.types.append(kind)
         elif kind is not None:
-            self.types[position] = kind if self.types[position] in (None, kind) else _MIXED
+            self.types[position] = kind if self.types[position] in (None, kind) else MIXED
 
     def _kept(self, column: str, value: Any) -> Any:
         """The value with long texts cut, at any depth."""

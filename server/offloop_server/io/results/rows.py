@@ -11,6 +11,8 @@ from offloop_server.io.results.values import JSON_NULL, rendered, weight
 
 Limit = Literal["rows", "bytes"]
 
+MIXED: Final = "mixed"
+"""Type of a column whose values have several."""
 _READY: Final = frozenset({type(None), bool, list, dict})
 
 

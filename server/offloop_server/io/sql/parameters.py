@@ -49,24 +49,28 @@ def wrong_count(expected: int, given: int, placeholder: str) -> BadInput:
     return BadInput(f"The statement expects {expected} parameter{plural} ({placeholder}), and {given} came with it.")
 
 
-def with_bytes(parameters: Parameters) -> Parameters:
+def with_bytes(parameters: Parameters, *, unsigned: bool = True) -> Parameters:
     """The parameters with ``{"base64": …}``, the JSON form of bytes, decoded.
+
+    Args:
+        parameters: values of a caller.
+        unsigned: integers may have 64 bits without a sign.
 
     Raises:
         BadInput: one cannot be sent.
     """
     if isinstance(parameters, dict):
-        return dict(_plain(parameters.items()))
-    return [value for _, value in _plain(enumerate(parameters, 1))]
+        return dict(_plain(parameters.items(), unsigned=unsigned))
+    return [value for _, value in _plain(enumerate(parameters, 1), unsigned=unsigned)]
 
 
-def _plain(parameters: Iterable[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]:
+def _plain(parameters: Iterable[tuple[Any, Any]], *, unsigned: bool) -> Iterable[tuple[Any, Any]]:
     for place, value in parameters:
         if is_bytes(value):
             yield place, _decoded(place, value)
         elif isinstance(value, (dict, list)):
             raise unfit(place, value, "a number, a text, true, false, null or bytes", _INSTEAD[type(value)])
-        elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+        elif isinstance(value, int) and not -(2**63) <= value < 2 ** (64 if unsigned else 63):
             raise unfit(place, value, "an integer of 64 bits, or the number as a text")
         else:
             check_text(place, value)

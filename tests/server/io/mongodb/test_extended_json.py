@@ -10,12 +10,13 @@ from uuid import UUID
 
 import bson
 import pytest
-from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import Binary, Code, DatetimeMS, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from offloop.errors import BadInput
-from offloop_server.io.mongodb.extended_json import Mode, from_json, is_value, to_json, type_name
+from offloop_server.io.mongodb.extended_json import CODEC, Mode, from_json, is_value, to_json, type_name
+from offloop_server.io.mongodb.guard import Guard
 
 OID = ObjectId("65f0c0ffee0123456789abcd")
 DATE = datetime(2026, 1, 31, 12, tzinfo=UTC).replace(tzinfo=None)
@@ -24,6 +25,7 @@ VALUES: list[tuple[Any, Any, str | None]] = [
     (OID, {"$oid": str(OID)}, "objectId"),
     (DATE, {"$date": "2026-01-31T12:00:00Z"}, "date"),
     (datetime(1960, 1, 1), {"$date": {"$numberLong": "-315619200000"}}, "date"),  # noqa: DTZ001 -- as bson has it
+    (DatetimeMS(2**50), {"$date": {"$numberLong": "1125899906842624"}}, "date"),
     (Decimal128("1.50"), {"$numberDecimal": "1.50"}, "decimal"),
     (Decimal128("NaN"), {"$numberDecimal": "NaN"}, "decimal"),
     (Int64(5), 5, "long"),
@@ -47,7 +49,7 @@ VALUES: list[tuple[Any, Any, str | None]] = [
 
 @pytest.mark.parametrize(("value", "expected", "kind"), VALUES)
 def test_a_value_is_written_as_extended_json(value: Any, expected: Any, kind: str | None) -> None:
-    stored = bson.decode(bson.encode({"v": value}))["v"]
+    stored = bson.decode(bson.encode({"v": value}), CODEC)["v"]
     assert to_json(stored, "relaxed") == expected
     assert type_name(stored) == kind
     json.dumps(to_json(stored, "relaxed"), allow_nan=False)
@@ -70,7 +72,9 @@ def test_canonical_shows_the_type_of_each_number() -> None:
 
 
 def test_a_reference_to_a_document_keeps_its_parts() -> None:
-    assert to_json(DBRef("orders", OID), "relaxed") == {"$ref": "orders", "$id": {"$oid": str(OID)}}
+    written = to_json(DBRef("orders", OID), "relaxed")
+    assert written == {"$ref": "orders", "$id": {"$oid": str(OID)}}
+    assert bson.encode({"v": Guard().value(written)}) == bson.encode({"v": DBRef("orders", OID)}), "it can be sent back"
 
 
 def test_levels_nested_too_deeply_are_omitted() -> None:

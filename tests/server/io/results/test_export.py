@@ -26,7 +26,7 @@ TEXTS = [
         "l1\nl2",
         "l1\r\nl2",
         "l1\rl2",
-        "\t",
+        "a\t",
         "é😀",
         "NULL",
         "null",

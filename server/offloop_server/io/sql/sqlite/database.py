@@ -112,9 +112,8 @@ class SQLite:
 
     def compared(self, value: Any) -> list[Any]:
         # A column without a type converts neither, and may hold the number or its text.
-        if isinstance(value, str) and _LARGE.fullmatch(value) and EXACT < abs(int(value)) < _INT64:
-            return [value, int(value)]
-        return [value]
+        number = int(value) if isinstance(value, str) and _LARGE.fullmatch(value) else 0
+        return [value, number] if abs(number) > EXACT and -_INT64 <= number < _INT64 else [value]
 
     async def tables(self, deadline: Deadline) -> list[Table]:
         return await self._read(_tables, deadline)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from offloop import logs
 from offloop.errors import BadInput, LimitExceeded, OffloopError, Unavailable
 from offloop_server.io.catalogue import Dialect
 from offloop_server.io.deadline import Deadline
-from offloop_server.io.results.rows import Rows
+from offloop_server.io.results.rows import MIXED, Rows
 from offloop_server.io.sql.driver import Query, locked, no_rows
 from offloop_server.io.sql.parameters import with_bytes
 from offloop_server.io.sql.sqlite.guard import MAX_VALUE, Guarded, guard
@@ -130,17 +130,23 @@ def fetch(connection: sqlite3.Connection, query: Query, into: Rows) -> None:
     """
     dialect: Dialect = "SQLite"
     sql = f"EXPLAIN QUERY PLAN {query.sql}" if query.explain else query.sql
-    cursor = connection.execute(sql, with_bytes(query.parameters))
+    cursor = connection.execute(sql, with_bytes(query.parameters, unsigned=False))
     try:
         if cursor.description is None:
             raise no_rows(dialect)
         into.begin([column[0] for column in cursor.description], [None] * len(cursor.description))
         for row in cursor:  # one by one: SQLite's limits do not bound what Python holds, and a row may be large
-            into.types = [known or _TYPES.get(type(value)) for known, value in zip(into.types, row, strict=True)]
+            into.types = [_type(known, value) for known, value in zip(into.types, row, strict=True)]
             if not into.add([row]):
                 return
     finally:
         cursor.close()
+
+
+def _type(known: str | None, value: Any) -> str | None:
+    """The type of a column so far: SQLite gives each value a type of its own."""
+    kind = _TYPES.get(type(value))
+    return known if kind in (None, known) else MIXED if known else kind
 
 
 def _text(stored: bytes) -> str:
