@@ -154,4 +154,4 @@ def test_damaged_metadata_that_is_replaced_is_told_of(run: EditAll, context: Job
 def test_an_attachment_that_gets_another_name_is_told_of(run: EditAll, context: JobContext) -> None:
     run([pdfs.written("", 1)], {"op": "attach", "files": [{"file": "data:,x", "name": "../../evil"}]})
     [line] = context.warnings
-    assert line.startswith("attach: '../../evil' is attached as 'evil'")
+    assert line.startswith("attach: one name was changed to 'evil'")
