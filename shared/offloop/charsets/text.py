@@ -76,7 +76,8 @@ def notes(charset: Charset, replaced: int, likely: str = "") -> tuple[str, ...]:
         said.append("Its charset is one that no browser reads (such as iso-2022-kr), so the text is left out.")
     elif replaced:
         better = f" The bytes look like {likely}." if likely else ""
-        said.append(f"{replaced} byte sequences are no {charset.name} and were replaced by {REPLACEMENT!r}.{better}")
+        sequences = "1 byte sequence is" if replaced == 1 else f"{replaced} byte sequences are"
+        said.append(f"{sequences} no {charset.name}, replaced by {REPLACEMENT!r}.{better}")
     return tuple(said)
 
 

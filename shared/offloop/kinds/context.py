@@ -19,11 +19,13 @@ class Fetched:
         path: a file in the job's own folder.
         mime_type: as the server declared it, without parameters; ``application/octet-stream`` where it did not.
         url: its URL after redirects.
+        charset: as the server declared it; ``""`` where it did not.
     """
 
     path: Path
     mime_type: str
     url: str
+    charset: str = ""
 
 
 class Context(Protocol):

@@ -189,7 +189,7 @@ class JobContext:
         if refused := answer.get("refused"):
             raise JobError(refused["message"], code=refused["code"], retryable=refused["retryable"])
         found = answer["fetched"]
-        return Fetched(Path(found["path"]), found["mime_type"], found["url"])
+        return Fetched(Path(found["path"]), found["mime_type"], found["url"], found.get("charset", ""))
 
     @contextmanager
     def create(self, name: str, mime_type: str) -> Iterator[BinaryIO]:

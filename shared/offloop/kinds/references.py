@@ -116,12 +116,14 @@ class Parsed:
         name: the artifact's id, the data's MIME type, the root's name, or the whole URL.
         path: the path under the root, ``""`` for the others.
         content: the decoded bytes of ``data:``, ``b""`` for the others.
+        charset: the one that ``data:`` declares, ``""`` for none.
     """
 
     scheme: Scheme
     name: str
     path: str = ""
     content: bytes = b""
+    charset: str = ""
 
 
 def written(text: str) -> str:
@@ -194,7 +196,9 @@ def _parse_data(rest: str) -> Parsed:
         except binascii.Error as error:
             message = f"the data: reference is not valid base64 ({error}): encode the bytes again"
             raise BadInput(message) from None
-    return Parsed(Scheme.DATA, mime, content=raw)
+    named = (parameter.partition("=") for parameter in parameters)
+    charset = next((value.strip(" \"'") for name, _, value in named if name.strip().lower() == "charset"), "")
+    return Parsed(Scheme.DATA, mime, content=raw, charset=charset)
 
 
 def references(value: object) -> Iterator[FileReference]:

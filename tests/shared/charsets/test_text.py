@@ -113,7 +113,7 @@ def test_a_note_says_what_did_not_decode_and_what_it_may_be() -> None:
     found = decoded(RUSSIAN.encode("cp1251"), "text/plain", "utf-8")
     assert found.replaced > 10
     (note,) = found.notes
-    assert "are no utf-8" in note
+    assert "byte sequences are no utf-8" in note
     assert "look like windows-1251" in note
     assert decoded(b"plain", "text/plain", "nonsense").notes == ("The declared charset 'nonsense' is not known.",)
     assert not decoded("naïve".encode(), "text/plain").notes

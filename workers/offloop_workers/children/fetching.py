@@ -166,4 +166,5 @@ class FetchBudget:
         except OSError:
             message = "The worker could not keep what it fetched: try again later."
             return {"refused": JobError(message, code="no_space", retryable=True).to_wire()}
-        return {"fetched": {"path": path, "mime_type": found.mime_type, "url": found.url}}
+        fields = {"path": path, "mime_type": found.mime_type, "url": found.url, "charset": found.charset}
+        return {"fetched": fields}

@@ -77,3 +77,42 @@ def test_an_asset_takes_precedence_over_the_network(online: Online) -> None:
     own = data(picture("#0000ff"), "image/png")
     assert rendered(online, html=f"<img src='{RED}'>", allow_fetch=True, assets={RED: own}).has((0, 0, 255))
     assert online.asked == []
+
+
+LETTERS = "Łódź, żółć"
+
+
+@pytest.mark.parametrize(
+    ("content", "warning"),
+    [
+        (f'@charset "windows-1250"; p::before {{content: "{LETTERS}"}}'.encode("cp1250"), ""),
+        (f'p::before {{content: "{LETTERS}"}}'.encode("utf-16"), ""),
+        (f'p::before {{content: "{LETTERS}"}}'.encode("utf-8-sig"), ""),
+        (f'/* Zażółć gęślą jaźń */ p::before {{content: "{LETTERS}"}}'.encode("cp1250"), "a guess"),
+        (f'@charset "utf-8"; p::before {{content: "{LETTERS}"}}'.encode() + b"/* \xff */", "1 byte sequence"),
+    ],
+    ids=["declared", "utf-16", "mark", "guess", "broken"],
+)  # fmt: skip
+def test_a_style_sheet_is_read_in_its_charset(online: Online, content: bytes, warning: str) -> None:
+    document = rendered(online, html="<link rel=stylesheet href=a.css><p>", assets={"a.css": data(content, "text/css")})
+    assert LETTERS in document.text
+    assert warned(online, warning) if warning else online.warnings == []
+
+
+def test_a_template_is_read_in_its_charset_and_a_guess_is_told(online: Online) -> None:
+    text = "<p>Привет, {{ name }}, съешь ещё этих мягких французских булок"
+    for content, mime_type, warning in (
+        (f"<meta charset=koi8-r>{text}".encode("koi8-r"), "text/html", ""),
+        (text.encode("cp1251"), "text/html", "windows-1251, a guess"),
+        (text.encode("utf-16"), "text/html", ""),
+        (text.encode("cp866"), "text/html;charset=cp866", ""),
+    ):
+        online.warnings.clear()
+        assets = {"a.html": data(content, mime_type)}
+        document = rendered(online, template="{% include 'a.html' %}", data={"name": "мир"}, assets=assets)
+        assert "Привет, мир" in document.text
+        assert warned(online, warning) if warning else online.warnings == []
+    with pytest.raises(JobError, match="is no text"):
+        rendered(
+            online, template="{% include 'a.html' %}", data={}, assets={"a.html": data(b"PK\3\4\0\0\0", "text/html")}
+        )

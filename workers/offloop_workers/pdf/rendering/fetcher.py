@@ -13,6 +13,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from weasyprint.urls import URLFetcher, URLFetcherResponse
 
+from offloop.charsets.text import decoded
 from offloop.errors import JobError
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference, Scheme, parse
@@ -23,6 +24,7 @@ BASE = "https://assets.offloop.invalid/"
 
 _MAX_NAME = 120
 _MAX_TEXT = 20_000_000
+_CSS = "text/css"
 
 
 class Refused(ValueError):  # noqa: N818 -- WeasyPrint logs the name of the class, and `renderer_log` looks for it
@@ -68,24 +70,34 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
         if not found:
             return ""
         with self._context.open(found[1]) as file:
-            return file.read(_MAX_TEXT).decode("utf-8", "replace")
+            return decoded(
+                file.read(_MAX_TEXT), _CSS, parse(found[1]).charset
+            ).text  # it is told where the sheet is served
 
     def text(self, name: str) -> str | None:
         """The text of an asset, such as a template; None where none has that name.
 
         Raises:
-            JobError: ``unreadable_file``: the asset is not UTF-8.
+            JobError: ``unreadable_file``: the asset is no text.
         """
         found = self._assets.get(_plain(name))
         if not found:
             return None
         self._used.add(found[0])
         with self._context.open(found[1]) as file:
-            try:
-                return file.read(_MAX_TEXT).decode("utf-8-sig")
-            except UnicodeDecodeError:
-                message = f"The asset {_short(name)!r} is used as a template but is not text in UTF-8: save it as such."
-                raise JobError(message, code="unreadable_file") from None
+            content = file.read(_MAX_TEXT)
+        text = self._text(content, name, _mime_type(*found), parse(found[1]).charset)
+        if "\0" in text:
+            message = f"The asset {_short(name)!r} is used as a template but is no text: save it as text in UTF-8."
+            raise JobError(message, code="unreadable_file")
+        return text
+
+    def _text(self, content: bytes, name: str, mime_type: str, charset: str = "") -> str:
+        """Decode a file, and warn of a guessed charset and of bytes that did not decode."""
+        found = decoded(content, mime_type, charset)
+        for note in found.notes:
+            self._context.warn(f"{_short(name)!r}: {note}")
+        return found.text
 
     def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> URLFetcherResponse:
         """The asset, the decoded ``data:`` URL, or, where allowed, the remote resource.
@@ -124,12 +136,21 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
         except JobError as error:
             self._context.warn(f"{_short(url)!r} was left out: {error.message}")
             raise Refused(_short(url)) from None
+        if fetched.mime_type == _CSS:
+            return self._style(url, content, url, fetched.charset)
         return self._checked(url, content, {"Content-Type": fetched.mime_type}, url)
 
     def _serve(self, url: str, name: str, reference: FileReference) -> URLFetcherResponse:
         self._used.add(name)
+        mime_type = _mime_type(name, reference)
         with self._context.open(reference) as file:
-            return self._checked(url, file.read(), {"Content-Type": _mime_type(name, reference)}, name)
+            content = file.read()
+        if mime_type == _CSS:
+            return self._style(url, content, name, parse(reference).charset)
+        return self._checked(url, content, {"Content-Type": mime_type}, name)
+
+    def _style(self, url: str, content: bytes, name: str, charset: str = "") -> URLFetcherResponse:
+        return URLFetcherResponse(url, self._text(content, name, _CSS, charset), {"Content-Type": _CSS})
 
     def _checked(self, url: str, content: bytes, headers: Mapping[str, str], name: str) -> URLFetcherResponse:
         try:
