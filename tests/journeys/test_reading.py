@@ -16,7 +16,7 @@ from mcp_types import (
     ResourceTemplateReference,
     TextResourceContents,
 )
-from PIL import Image
+from PIL import ExifTags, Image
 
 from offloop_server.resources.artifacts import PAGE
 from support.stack.client import Answer, Caller, Mode
@@ -82,6 +82,19 @@ async def test_a_picture_too_large_to_be_shown_is_made_smaller_by_a_worker(stack
         answer = await caller.call("read_artifact", artifact_id=artifact)
         assert seen(answer).size == (800, 600)
         assert (answer.data["encoding"], answer.data["name"]) == ("image", "noise.png")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+async def test_a_picture_with_an_orientation_is_shown_upright(stack: Stack, kind: str) -> None:
+    """Models see the pixels as they are stored; a camera's orientation is applied before."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    file = io.BytesIO()
+    Image.new("RGB", (64, 32), "teal").save(file, kind, exif=exif)
+    async with stack.client() as caller:
+        artifact = await uploaded(caller, file.getvalue(), f"photo.{kind.lower()}", f"image/{kind.lower()}")
+        answer = await caller.call("read_artifact", artifact_id=artifact)
+        assert seen(answer).size == (32, 64)
 
 
 async def test_a_picture_in_a_format_that_models_do_not_know_is_converted(stack: Stack) -> None:

@@ -30,6 +30,8 @@ _PICTURES: Final = {
     "image/webp": (b"RIFF",),
 }
 """Image types that models accept, with the magic bytes of each."""
+_EXIF: Final = {"image/png": b"eXIf", "image/jpeg": b"Exif\0\0", "image/webp": b"EXIF"}
+"""Marks of EXIF data in those types that can have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class TextFile:
 def is_picture(mime_type: str, head: bytes) -> bool:
     """Whether models accept it as an image, by its declared type and its first bytes."""
     return head.startswith(_PICTURES.get(mime_type, ())) if mime_type in _PICTURES else False
+
+
+def may_be_turned(mime_type: str, data: bytes) -> bool:
+    """Whether a picture has EXIF data, which may hold an orientation: models see the pixels as they are stored."""
+    return mime_type in _EXIF and _EXIF[mime_type] in data
 
 
 async def read(store: ArtifactStore, artifact: Artifact, start: int, end: int) -> bytes:

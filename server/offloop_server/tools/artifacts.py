@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
@@ -17,7 +18,17 @@ from offloop.redis.codec import timestamp
 from offloop_server.toolkit.answers import text_result
 from offloop_server.toolkit.job_tool import WaitSeconds, notes
 from offloop_server.toolkit.light_tool import LightTool
-from offloop_server.toolkit.parts import MAX_BYTES, Encoding, Part, is_picture, part, read, span_of_lines, text_file
+from offloop_server.toolkit.parts import (
+    MAX_BYTES,
+    Encoding,
+    Part,
+    is_picture,
+    may_be_turned,
+    part,
+    read,
+    span_of_lines,
+    text_file,
+)
 from offloop_server.toolkit.services import AnyTool, Caller, Services
 from offloop_server.tools.previews import MAX_BYTES as MAX_PICTURE
 from offloop_server.tools.previews import Previews
@@ -158,16 +169,17 @@ class ReadArtifact(LightTool[ReadArtifactArguments]):
         return _answer(artifact, caller, TextContent(text=found.content), found, line=value.line)
 
     async def _picture(
-        self, artifact: Artifact, caller: Caller, *, of: Artifact | None = None
+        self, artifact: Artifact, caller: Caller, *, of: Artifact | None = None, warnings: Sequence[str] = ()
     ) -> CallToolResult | None:
-        """The whole file as an image block, if models accept it unconverted."""
+        """The whole file as an image block, if models accept it and see it upright."""
         if not artifact.mime_type.startswith("image/") or artifact.size > MAX_PICTURE:
             return None
         data = await read(self._services.store, artifact, 0, artifact.size)
-        if not is_picture(artifact.mime_type, data):
+        turned = of is None and may_be_turned(artifact.mime_type, data) and self._previews.renders(artifact)
+        if turned or not is_picture(artifact.mime_type, data):
             return None
         block = ImageContent(data=base64.b64encode(data).decode(), mime_type=artifact.mime_type)
-        return _answer(of or artifact, caller, block, None)
+        return _answer(of or artifact, caller, block, None, warnings=warnings)
 
     async def _rendered(self, artifact: Artifact, page: int, wait: float, caller: Caller) -> CallToolResult:
         preview = await self._previews.render(artifact, page, wait, caller)
@@ -175,11 +187,12 @@ class ReadArtifact(LightTool[ReadArtifactArguments]):
             text = f"The image of {artifact.name} is being rendered: call read_artifact again with the same arguments."
             text = "\n".join([text, *await notes(preview, self._services)])
             return _answer(artifact, caller, TextContent(text=text), None, pending=True)
-        picture = await self._picture(preview, caller, of=artifact)
+        small = preview.artifact
+        picture = await self._picture(small, caller, of=artifact, warnings=preview.warnings)
         if picture is None:
             message = (
-                f"The image of {artifact.name} has {preview.size} bytes, too many to show: read it from "
-                f"{caller.links.download(preview)}, or make it smaller with transform_image."
+                f"The image of {artifact.name} has {small.size} bytes, too many to show: read it from "
+                f"{caller.links.download(small)}, or make it smaller with transform_image."
             )
             raise BadInput(message)
         return picture
@@ -239,6 +252,7 @@ def _answer(  # noqa: PLR0913 -- the last two are named
     *,
     line: int | None = None,
     pending: bool = False,
+    warnings: Sequence[str] = (),
 ) -> CallToolResult:
     """The answer of read_artifact; without a part, it is about the whole file as an image."""
     fields: dict[str, Any] = {"offset": 0, "length": artifact.size, "content": "", "charset": None}
@@ -246,7 +260,7 @@ def _answer(  # noqa: PLR0913 -- the last two are named
     if found:
         end = found.offset + found.length
         fields |= {"offset": found.offset, "length": found.length, "content": found.content, "charset": found.charset}
-        fields["warnings"] = list(found.warnings)
+        warnings = found.warnings
         fields["encoding"] = "text" if found.charset else "base64"
         if end < artifact.size:
             fields |= {"next_offset": end, "next_line": line + found.lines if line and found.lines else None}
@@ -257,6 +271,7 @@ def _answer(  # noqa: PLR0913 -- the last two are named
         size=artifact.size,
         sha256=artifact.sha256,
         download_url=caller.links.download(artifact),
+        warnings=list(warnings),
         **fields,
     )
     blocks = [block, *([TextContent(text=" ".join(structured.warnings))] if structured.warnings else [])]

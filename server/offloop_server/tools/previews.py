@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from offloop.artifacts.store import Artifact
@@ -19,6 +20,19 @@ _MAX_SIDE: Final = 1568
 _SMALL: Final = 400_000
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A rendered page or picture.
+
+    Attributes:
+        artifact: the small picture.
+        warnings: of its job: what it does not show as the file has it.
+    """
+
+    artifact: Artifact
+    warnings: tuple[str, ...]
+
+
 class Previews:
     """Renders previews as jobs, if their kinds are loaded.
 
@@ -31,7 +45,7 @@ class Previews:
         self._page = services.kinds.get("preview_pdf")
         self._picture = services.kinds.get("transform_image")
 
-    async def render(self, artifact: Artifact, page: int, wait: float, caller: Caller) -> Artifact | Record:
+    async def render(self, artifact: Artifact, page: int, wait: float, caller: Caller) -> Preview | Record:
         """A page of a PDF or picture as a small picture, or the job if that takes longer than `wait` seconds.
 
         Raises:
@@ -45,7 +59,7 @@ class Previews:
         )
         match record.outcome:
             case Done() as done if done.artifacts:
-                return Artifact(**done.artifacts[0])
+                return Preview(Artifact(**done.artifacts[0]), done.warnings)
             case Failed() as failed:
                 raise failed.error
         if record.state.terminal:

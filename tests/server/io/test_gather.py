@@ -115,7 +115,7 @@ async def test_a_dashboard_of_fetches_and_queries_is_one_call(tool: GatherSource
         },
     )
     assert list(answer["data"]) == ["zebra", "lite", "apple"]
-    assert answer["data"]["zebra"] == {"status": 200, "url": f"{site}/api", "content": {"n": 7}}
+    assert answer["data"]["zebra"] == {"status": 200, "url": f"{site}/api", "content": {"n": 7}, "warnings": []}
     assert answer["data"]["lite"]["rows"] == [{"a": 2}]
     assert answer["data"]["apple"]["rows"] == [{"b": 2}]
     assert answer["errors"] == {}

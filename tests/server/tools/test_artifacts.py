@@ -92,7 +92,7 @@ async def test_a_hundred_unknown_ids_are_a_short_text(delete: DeleteArtifact) ->
     assert len(_text(result)) < 1500
 
 
-@pytest.mark.parametrize("ids", [None, [], ["a"] * 101, ["a" * 65], [""], {"a": 1}, [None]], ids=str)
+@pytest.mark.parametrize("ids", [None, [], ["a"] * 101, ["a" * 65], [""], {"a": 1}, [None], "a,b"], ids=str)
 async def test_ids_that_do_not_fit_are_refused_and_nothing_is_deleted(
     delete: DeleteArtifact, store: ArtifactStore, tmp_path: Path, ids: object
 ) -> None:

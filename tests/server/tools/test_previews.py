@@ -18,7 +18,7 @@ from offloop.queue.client import JobQueue
 from offloop.queue.record import Cancelled, Done, Failed, Outcome, Record, State
 from offloop.redis.connection import connect_blocking
 from offloop_server.runtime.background import Background
-from offloop_server.tools.previews import Previews
+from offloop_server.tools.previews import Preview, Previews
 from offloop_server.waiting.calls import Calls
 from offloop_server.waiting.inbox import Inbox
 from support.caller import FRONT
@@ -42,7 +42,7 @@ async def _previews(queue: JobQueue, url: str) -> AsyncIterator[Previews]:
 
 async def _render(
     queue: JobQueue, url: str, redis: ArqRedis, artifact: Artifact, outcome: Outcome
-) -> Artifact | Record | JobError:
+) -> Preview | Record | JobError:
     """The answer to a preview whose job ends with this outcome."""
     kind = KINDS["preview_pdf" if artifact is PDF else "transform_image"]
     worker = Steps(redis, queue=kind.queue)
@@ -62,7 +62,8 @@ async def test_the_picture_of_the_job_is_the_preview(
     queue: JobQueue, redis: ArqRedis, valkey: str, artifact: Artifact
 ) -> None:
     picture = Artifact("c" * 22, "page.jpg", "image/jpeg", 7, "1" * 64, 5, "blob")
-    assert await _render(queue, valkey, redis, artifact, Done({}, artifacts=(asdict(picture),))) == picture
+    outcome = Done({}, (asdict(picture),), ("Only the first of 2 frames is shown.",))
+    assert await _render(queue, valkey, redis, artifact, outcome) == Preview(picture, outcome.warnings)
 
 
 async def test_the_failure_of_the_job_is_the_failure_of_the_preview(

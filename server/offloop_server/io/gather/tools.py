@@ -25,6 +25,7 @@ from offloop_server.io.gather.answers import (
     KeySource,
     SqlSource,
 )
+from offloop_server.io.http.answers import HttpAnswer
 from offloop_server.io.http.client import Fetcher
 from offloop_server.io.http.request import HttpRequests, Rendering
 from offloop_server.io.http.retries import RetryPolicy
@@ -112,7 +113,8 @@ class GatherSources(LightTool[GatherArguments]):
         if answer.error:
             raise FetchFailed(answer.error.message)
         content = answer.content if answer.data is None else answer.data
-        return {"status": answer.status, "url": answer.final_url, "content": content}
+        warnings = [*answer.notes, *([_cut(answer, source)] if answer.next_offset else [])]
+        return {"status": answer.status, "url": answer.final_url, "content": content, "warnings": warnings}
 
     async def _read(
         self, source: SqlSource | DocumentSource | KeySource, seconds: float, caller: Caller
@@ -169,6 +171,10 @@ def gather_tools(services: Services, fetcher: Fetcher, databases: Databases, rea
     if not (fetcher.policy.enabled or databases.configured):
         return []
     return [GatherSources(services, fetcher, readers)]
+
+
+def _cut(answer: HttpAnswer, source: FetchSource) -> str:
+    return f"Only {source.max_chars} of {answer.length} characters are here: raise max_chars, or use http_get."
 
 
 def _message(name: str, error: Exception, seconds: float) -> str:

@@ -79,7 +79,7 @@ class QueryAnswer(Model):
     truncated: bool = Field(description="Whether there are more rows than these.")
     truncated_by: Limit | None
     cut_values: int = Field(description="Values too long for the answer, which end in …; none with save.")
-    warnings: list[str] = []
+    warnings: list[str] = Field(default_factory=list)
     text: str | None = Field(description="The rows in the requested format.")
     artifact: ArtifactAnswer | None
     elapsed_ms: int
