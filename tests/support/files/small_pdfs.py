@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name, ObjectStreamMode, String
+from PIL import Image
 
 from support.files import pdfs
 
@@ -59,6 +61,26 @@ def without_unicode(pdf: pikepdf.Pdf) -> Dictionary:
 def plain(pages: int = 40) -> bytes:
     """A document whose objects are all written one by one, so that bytes can be changed."""
     return pdfs.saved(lambda _pdf: None, pdfs.written("Forty", pages), object_stream_mode=ObjectStreamMode.disable)
+
+
+def scans(pages: int, *, jpeg: bool = True) -> bytes:
+    """Pages that draw nothing but a picture each."""
+    with pikepdf.new() as pdf:
+        for number in range(pages):
+            pdf.add_blank_page(page_size=(200, 200))
+            file = io.BytesIO()
+            noise = Image.effect_noise((100, 100), 60 + number).convert("L")
+            noise.save(file, "JPEG", quality=80)
+            data = file.getvalue() if jpeg else zlib.compress(noise.tobytes())
+            picture = pdf.make_stream(data, Type=Name.XObject, Subtype=Name.Image, Width=100, Height=100)
+            picture.ColorSpace, picture.BitsPerComponent = Name.DeviceGray, 8
+            picture.Filter = Name.DCTDecode if jpeg else Name.FlateDecode
+            page = pdf.pages[number].obj
+            page.Contents = pdf.make_stream(b"q 200 0 0 200 0 0 cm /I1 Do Q")
+            page.Resources = Dictionary(XObject=Dictionary(I1=picture))
+        out = io.BytesIO()
+        pdf.save(out, compress_streams=False, object_stream_mode=ObjectStreamMode.disable)
+    return out.getvalue()
 
 
 def linearised() -> bytes:

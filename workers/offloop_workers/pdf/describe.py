@@ -50,6 +50,7 @@ def describe(request: ToDescribe, context: Context) -> Description:
         pdf = found.pdf
         found.check_count(context, refuse=False)
         found.check_pages(range(found.found), context, refuse=False)
+        found.check_files(context)
         fonts, images = resources.used(pdf)
         _warn(pdf, context)
         return Description(
@@ -69,7 +70,7 @@ def describe(request: ToDescribe, context: Context) -> Description:
             fonts=_first(fonts, _MAX_LISTED, "fonts", context),
             images=images,
             fields=_first(_fields(pdf), _MAX_LISTED, "form fields", context),
-            attachments=_first(_attachments(found, context), _MAX_LISTED, "files inside", context),
+            attachments=_first(_attachments(found), _MAX_LISTED, "files inside", context),
         )
 
 
@@ -173,8 +174,8 @@ def _value(value: Any) -> str | None:
     return trees.text(value)
 
 
-def _attachments(found: losses.Losses, context: Context) -> list[EmbeddedFile]:
-    """The files of the document and those attached to its pages; files that are damaged are warned of."""
+def _attachments(found: losses.Losses) -> list[EmbeddedFile]:
+    """The files of the document and those attached to its pages."""
     named = [(String(name), one) for name, one in trees.names(found.pdf, "/EmbeddedFiles").items()]
     listed: list[EmbeddedFile] = []
     for name, specification in [*named, *_attached_to_pages(found.pages)]:
@@ -186,8 +187,6 @@ def _attachments(found: losses.Losses, context: Context) -> list[EmbeddedFile]:
         size: Any = parameters.get("/Size") if isinstance(parameters, Dictionary) else None
         relation = specification.get("/AFRelationship")
         shown = trees.text(specification.get("/UF") or specification.get("/F") or name) or ""
-        if isinstance(files, Dictionary) and found.stream(stream):
-            context.warn(f"The file {shown[:80]!r} inside the PDF is damaged or missing.")
         listed.append(
             EmbeddedFile(
                 name=shown,

@@ -186,7 +186,45 @@ def test_a_file_inside_that_is_damaged_is_told(attempt: Try) -> None:
 
     result, warnings = attempt(describe, pdfs.saved(change, SOURCE, compress_streams=False))
     assert [one.name for one in result.attachments] == ["bad.txt", "good.txt"]
-    assert warnings == ["The file 'bad.txt' inside the PDF is damaged or missing."]
+    assert warnings == ["The PDF has damaged or missing files inside: 'bad.txt'."]
+
+
+def test_scans_that_are_cut_are_told_or_refused(attempt: Try) -> None:
+    """Pages that only draw a picture: their content can be read, and shows nothing."""
+    source = small_pdfs.scans(10)
+    assert attempt(preview, source, pages="all")[1] == attempt(edit, source)[1] == attempt(describe, source)[1] == []
+    for tenth, refused in ((9, False), (8, False), (4, True), (3, True)):
+        cut = source[: len(source) * tenth // 10]
+        for work in (edit, read):
+            result, warnings = attempt(work, cut)
+            assert (result == "damaged_pdf") == refused, (tenth, work)
+            assert refused or any("10 lost all content" in line for line in warnings)
+        assert any("10 lost all content" in line for line in attempt(describe, cut)[1])
+
+
+@pytest.mark.parametrize("keep", [0.5, 0])
+@pytest.mark.parametrize("jpeg", [True, False])
+def test_a_picture_that_is_incomplete_is_told_where_it_is_drawn(attempt: Try, keep: float, *, jpeg: bool) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        picture = pdf.pages[0].obj.Resources.XObject.I1
+        data = picture.read_raw_bytes()
+        picture.write(data[: int(len(data) * keep)], filter=Name(str(picture.Filter)))
+
+    source = pdfs.saved(change, small_pdfs.scans(1, jpeg=jpeg), compress_streams=False)
+    result, warnings = attempt(preview, source)
+    assert result == "damaged_pdf" or any("page 1 lost a part of the content" in line for line in warnings)
+
+
+def test_content_in_forms_counts(attempt: Try) -> None:
+    def wrap(pdf: pikepdf.Pdf) -> None:
+        page = pdf.pages[1].obj
+        form = pdf.make_stream(bytes(200), Type=Name.XObject, Subtype=Name.Form, BBox=[0, 0, 9, 9])
+        form.Filter = Name.FlateDecode
+        page.Contents, page.Resources = pdf.make_stream(b"/X Do"), Dictionary(XObject=Dictionary(X=form))
+
+    for work in (describe, read, edit):
+        warnings = attempt(work, pdfs.saved(wrap, SOURCE, compress_streams=False))[1]
+        assert any("page 2 lost all content" in line for line in warnings), (work, warnings)
 
 
 def test_a_file_attached_to_a_page_is_listed(attempt: Try) -> None:

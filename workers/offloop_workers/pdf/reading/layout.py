@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ _MAX_COLUMN = 250
 _SPACE = 0.22
 """A gap between two words, in heights of a character; a column begins after a gap of `_COLUMN`."""
 _COLUMN = 1.0
-_HYPHENS = ("\x02", "\ufffe")
+_NOT_SHOWN = frozenset({"Cc", "Cs", "Cn", "Zs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,10 @@ def _characters(found: Any, seen: View) -> Iterator[Character]:
     box, apart = raw.FS_RECTF(), False
     for index in range(found.count_chars()):
         code = raw.FPDFText_GetUnicode(page, index)
-        text = "-" if chr(code) in _HYPHENS else chr(code) if code < 0x110000 else "\ufffd"  # noqa: PLR2004 -- Unicode's end
-        if text.isspace() or unicodedata.category(text) in ("Cc", "Cs"):
-            apart = True
+        text = "-" if raw.FPDFText_IsHyphen(page, index) == 1 else chr(min(code, sys.maxunicode))
+        if unicodedata.category(text) in _NOT_SHOWN:
+            # A control character that PDFium has not added is the code of a font that it cannot translate.
+            apart = apart or text in " \t" or text > "\x7f" or raw.FPDFText_IsGenerated(page, index) == 1
             continue
         raw.FPDFText_GetLooseCharBox(page, index, ctypes.byref(box))
         degrees = -math.degrees(raw.FPDFText_GetCharAngle(page, index)) - seen.rotation
@@ -237,7 +239,7 @@ def _line(words: Sequence[_Word], edge: float, unit: float, *, backwards: bool) 
     for column in _split(ordered):
         start = edge - max(word.right for word in column) if backwards else min(word.left for word in column) - edge
         position = min(round(start / unit), _MAX_COLUMN)
-        line = line.ljust(position) if position > len(line) else f"{line} " if line else ""
+        line = line.ljust(position) if position > len(line) else f"{line}  " if line else ""
         line += " ".join(_in_reading_order(column, backwards=backwards))
     return line
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pikepdf
-from pikepdf import Array, Dictionary, Stream
+from pikepdf import Array, Dictionary, Name, Stream, String
 
 from offloop.errors import JobError
 from offloop.kinds.context import Context
-from offloop_workers.pdf.reading import ranges
+from offloop_workers.pdf.reading import ranges, resources, trees
 from offloop_workers.pdf.reading.written import Written
 
 _LIBRARY = re.compile(r"^(?:WARNING: )?stream <[^>]*>(?: \([^)]*\))?: |^<[^>]*>: ")
@@ -23,6 +23,8 @@ _GENERAL = frozenset({"file is damaged", _REBUILT})
 _MOST_RAW = 16 << 20
 """Compressed bytes of one stream that is decoded to see whether it can be."""
 _MOST_DECODED = 256 << 20
+_JPEG, _JPEG_END, _TAIL = b"\xff\xd8", b"\xff\xd9", 1_024
+_UNPACKED = frozenset({"/FlateDecode", "/LZWDecode", "/RunLengthDecode", "/ASCII85Decode", "/ASCIIHexDecode"})
 _BLANK_PAGES = 1_000
 """Pages without content that are looked up in the file: each is a search."""
 _WHOLE, _PART, LOST = 0, 1, 2
@@ -39,6 +41,7 @@ class Losses:
         declared: number of pages that its page tree states; None without a number.
         missing: entries of the page tree that lead to no page.
         faults: messages of the library about its repairs.
+        with_pictures: look at pictures, too.
         pages: its pages; each access by index in the library takes linear time.
     """
 
@@ -48,6 +51,7 @@ class Losses:
     declared: int | None = None
     missing: int = 0
     faults: list[str] = field(default_factory=list)
+    with_pictures: bool = False
     pages: list[pikepdf.Page] = field(init=False, default_factory=list)
     _readable: dict[tuple[int, int], int] = field(default_factory=dict)
     _decoded: int = 0
@@ -111,6 +115,18 @@ class Losses:
                 self._lossy = True
                 context.warn(f"{self.name} lost fonts or pictures of {_pages(len(lacking))} {_summary(lacking)}.")
 
+    def check_files(self, context: Context) -> None:
+        """Warn of files inside the document that are damaged."""
+        damaged = []
+        for name, specification in trees.names(self.pdf, "/EmbeddedFiles").items():
+            files = specification.get("/EF") if isinstance(specification, Dictionary) else None
+            if isinstance(files, Dictionary) and self.stream(files.get("/UF") or files.get("/F")):
+                damaged.append(repr((trees.text(specification.get("/UF") or String(name)) or "")[:80]))
+        if damaged:
+            self._lossy = True
+            more = f" and {len(damaged) - 10} more" if damaged[10:] else ""
+            context.warn(f"{self.name} has damaged or missing files inside: {', '.join(damaged[:10])}{more}.")
+
     def tell(self, lost: Sequence[int], part: Sequence[int], context: Context) -> None:
         """Warn of pages, by index, whose content is lost, wholly or in part."""
         for indices, what in ((lost, "all content: nothing is shown there"), (part, "a part of the content")):
@@ -123,8 +139,9 @@ class Losses:
         """The error where most of the pages asked for are lost."""
         numbers = [index + 1 for index in lost]
         message = f"{self.name} is damaged or cut off: {_pages(len(lost))} {_summary(numbers)} lost all content."
-        if left:
-            message += f" To go on without them: pages={_summary([index + 1 for index in left])!r}."
+        rest = _summary([index + 1 for index in left])
+        if rest and "more" not in rest:
+            message += f" To go on without them: pages={rest!r}."
         return JobError(f"{message} Send the complete file.", code="damaged_pdf")
 
     def report(self, context: Context) -> None:
@@ -147,11 +164,37 @@ class Losses:
         streams = list(contents) if isinstance(contents, Array) else [] if contents is None else [contents]
         states = [self.stream(one) for one in streams]
         lost = self._dangling(page) if (not streams or self.rebuilt) else 0
-        if not states:
-            return LOST if lost else _WHOLE
-        if all(state == LOST for state in states):
+        if not states or all(state == LOST for state in states):
+            return LOST if states or lost else _WHOLE
+        pieces = [self._piece(piece) for piece in resources.drawn(page)]
+        nothing = all(piece == LOST for piece in pieces) if pieces else self.rebuilt and self._lacks(page)
+        if nothing and not resources.has_fonts(page) and not any(map(_sets_a_font, streams)):
             return LOST
-        return _PART if any(states) or lost else _WHOLE
+        return _PART if any(states) or any(pieces) or lost else _WHOLE
+
+    def _piece(self, piece: Stream) -> int:
+        """The state of a form or picture; pictures count where the file was rebuilt or is drawn."""
+        if piece.get("/Subtype") != Name.Image:
+            return self.stream(piece)
+        if not (self.rebuilt or self.with_pictures):
+            return _WHOLE
+        known = self._readable.get(piece.objgen)
+        if known is None:
+            known = self._readable[piece.objgen] = self._picture(piece)
+        return known
+
+    def _picture(self, picture: Stream) -> int:
+        kind = picture.get("/Filter")
+        names = [str(name) for name in kind] if isinstance(kind, Array) else [str(kind)]
+        length: Any = picture.get("/Length")
+        if not isinstance(length, int) or length > _MOST_RAW:
+            return _WHOLE
+        if not length:
+            return LOST
+        if names == ["/DCTDecode"]:
+            data = picture.read_raw_bytes()
+            return LOST if not data.startswith(_JPEG) else _WHOLE if _JPEG_END in data[-_TAIL:] else _PART
+        return self._decode(picture) if set(names) <= _UNPACKED and resources.size_of(picture) < _MOST_RAW else _WHOLE
 
     def stream(self, stream: Any) -> int:
         """0 where a stream can be decoded, 1 where its end is lost, 2 where all of it is."""
@@ -205,6 +248,13 @@ def declared(pdf: pikepdf.Pdf) -> int | None:
     pages = pdf.Root.get("/Pages")
     count: Any = pages.get("/Count") if isinstance(pages, Dictionary) else None
     return count if isinstance(count, int) and 0 <= count < 1 << 31 else None
+
+
+def _sets_a_font(content: Any) -> bool:
+    try:
+        return b" Tf" in content.read_bytes()
+    except pikepdf.PikepdfError:
+        return False
 
 
 def _plain(fault: str) -> str:

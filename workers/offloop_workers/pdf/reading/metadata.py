@@ -25,6 +25,8 @@ _PLACES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "created": ("/CreationDate", ("xmp:CreateDate",)),
     "modified": ("/ModDate", ("xmp:ModifyDate",)),
 }
+_NOTHING = frozenset({None, "", "Untitled"})
+"""Values of XMP that say nothing; the word is Ghostscript's, where a document has no title."""
 _DATES = ("created", "modified")
 _STANDARD = frozenset({place[0] for place in _PLACES.values()} | {"/Trapped"})
 _PDFX = "{http://ns.adobe.com/pdfx/1.3/}"
@@ -46,7 +48,7 @@ def of(pdf: pikepdf.Pdf, context: Context) -> dict[str, Any]:
     for field, (key, names) in _PLACES.items():
         read = _date if field in _DATES else _same
         first = read(trees.text(info.get(key)))
-        second = read(next((text for name in names if (text := _flat(xmp.get(name)))), None))
+        second = read(next((text for name in names if (text := _flat(xmp.get(name))) not in _NOTHING), None))
         found[field] = first or second
         if first and second and not _agree(first, second, date=field in _DATES):
             differences.append(f"{field} {first[:80]!r} and {second[:80]!r}")

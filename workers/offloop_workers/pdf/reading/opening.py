@@ -83,6 +83,7 @@ def opened(
         found.check_count(context, refuse=pages is None)
         used = ranges.pages(pages, found.found, context) if pages else range(found.found)
         found.check_pages(used, context, refuse=True)
+        found.check_files(context)
         yield found.pdf
 
 
@@ -122,13 +123,14 @@ class Drawn:
     document: pypdfium2.PdfDocument
     losses: losses.Losses | None
 
-    def check(self, text: str, wanted: Sequence[int], context: Context) -> None:
-        """Warn of losses of the wanted pages, given as the caller wrote them and by index.
+    def check(self, text: str, wanted: Sequence[int], context: Context, *, pictures: bool = False) -> None:
+        """Warn of losses of the wanted pages, given as the caller wrote them and by index, and of their pictures.
 
         Raises:
             JobError: ``damaged_pdf``: most of them are lost.
         """
         if self.losses is not None:
+            self.losses.with_pictures = pictures
             self.losses.check_count(context, refuse=text.strip().lower() == "all")
             self.losses.check_pages(wanted, context, refuse=True)
 

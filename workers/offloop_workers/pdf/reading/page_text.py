@@ -17,8 +17,8 @@ from offloop.kinds.context import Context
 from offloop_workers.pdf.reading import layout, opening, ranges
 from offloop_workers.pdf.reading.visible import View
 
-_HYPHEN = re.compile("[\ufffe\x02]\r?\n?")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_HYPHEN = re.compile("\ufffe(?:\r\n)?")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _INVISIBLE = 3
 _MAX_NOTES = 1_000
 _MAX_OBJECTS = 50_000
@@ -31,8 +31,8 @@ _WARNINGS = {
         "here. Look with preview_pdf."
     ),
     "unmapped": (
-        "{pages}: fonts do not say which characters they draw (no ToUnicode), so characters are wrong or missing. "
-        "Compare with preview_pdf."
+        "{pages}: {unknown:,} of {characters:,} characters are guessed or left out, since their fonts do not say what "
+        "they are (no ToUnicode). Compare with preview_pdf."
     ),
     "invisible": "{pages}: text that is not drawn is included: of a scan's OCR, or hidden. Compare with preview_pdf.",
     "outside": "{pages}: text outside of the visible page is {outside}.",
@@ -44,9 +44,17 @@ _WARNINGS = {
 
 @dataclass(slots=True)
 class Remarks:
-    """Pages that a warning is about, by the warning's key."""
+    """Pages that a warning is about, by the warning's key.
+
+    Attributes:
+        pages: numbers of pages.
+        unknown: characters whose meaning is unknown.
+        characters: all characters of the pages with unknown ones.
+    """
 
     pages: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    unknown: int = 0
+    characters: int = 0
 
     def tell(self, context: Context, *, layout: bool) -> None:
         """Warn once for each kind of remark."""
@@ -54,7 +62,12 @@ class Remarks:
             numbers = sorted(set(self.pages.get(key, ())))
             if numbers:
                 named = f"{'page' if len(numbers) == 1 else 'pages'} {ranges.summary(numbers)}"
-                line = text.format(pages=named, outside="left out" if layout else "included")
+                line = text.format(
+                    pages=named,
+                    outside="left out" if layout else "included",
+                    unknown=self.unknown,
+                    characters=self.characters,
+                )
                 context.warn(line[0].upper() + line[1:])
 
 
@@ -105,19 +118,25 @@ def _text(found: Any, drawn: opening.Drawn, index: int, remarks: Remarks, *, col
     text, outside = layout.laid_out(found, seen, vertical=vertical)
     if outside:
         remarks.pages["outside"].append(index + 1)
-    return clean(text)
+    return clean(text.replace("\n", "\r\n"))
 
 
 def clean(text: str) -> str:
-    """Normalise line ends, show hyphens at line ends as such, drop control characters and blanks at line ends."""
-    text = _HYPHEN.sub("-\n", text).replace("\r\n", "\n").replace("\r", "\n")
-    return "\n".join(line.rstrip() for line in _CONTROL.sub("", text).split("\n")).strip("\n")
+    """Normalise line ends, show hyphens at line ends as such, drop control characters and blanks at line ends.
+
+    PDFium writes CR LF between lines; other control characters are codes of fonts that it cannot translate.
+    """
+    lines = _HYPHEN.sub("-\r\n", text).split("\r\n")
+    return "\n".join(_CONTROL.sub("", line).rstrip() for line in lines).strip("\n")
 
 
 def _remark(found: Any, page: Any, seen: View | None, number: int, remarks: Remarks) -> None:
     raw, count = pypdfium2.raw, min(found.count_chars(), layout.MAX_CHARACTERS)
-    if any(raw.FPDFText_HasUnicodeMapError(found.raw, character) == 1 for character in range(count)):
+    unknown = sum(raw.FPDFText_HasUnicodeMapError(found.raw, character) == 1 for character in range(count))
+    if unknown:
         remarks.pages["unmapped"].append(number)
+        remarks.unknown += unknown
+        remarks.characters += count
     for place, text in enumerate(page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT], max_depth=5)):
         if place >= _MAX_OBJECTS:
             break

@@ -48,7 +48,7 @@ def preview(request: ToPreview, context: Context) -> Previews:
                 "ask for them in parts."
             )
             raise LimitExceeded(message)
-        drawn.check(request.pages, wanted, context)
+        drawn.check(request.pages, wanted, context, pictures=True)
         views = {index: seen for index in wanted if (seen := drawn.view(index))}
         _show_visible_part(document, views)
         scales = _scales(request, document, wanted, views, context.limits.pixels or MAX_ALL_PREVIEW_PIXELS)
@@ -57,10 +57,20 @@ def preview(request: ToPreview, context: Context) -> Previews:
         for step, (index, scale) in enumerate(zip(wanted, scales, strict=True)):
             context.progress(step, len(wanted), f"page {index + 1}")
             previews.append(_draw(request, document, index, scale, context))
-        if drawn.losses and (hidden := resources.hidden_layers(drawn.losses.pdf)):
-            context.warn(f"Layers that are switched off are not drawn: {hidden}.")
+        _warn(drawn, wanted, context)
     context.progress(len(wanted), len(wanted), "done")
     return Previews(previews=previews, pages=count)
+
+
+def _warn(drawn: opening.Drawn, wanted: list[int], context: Context) -> None:
+    if drawn.losses is None:
+        return
+    if hidden := resources.hidden_layers(drawn.losses.pdf):
+        context.warn(f"Layers that are switched off are not drawn: {hidden}.")
+    pages = [drawn.losses.pages[index] for index in dict.fromkeys(wanted)]
+    if fonts := resources.substituted(pages):
+        more = f" and {len(fonts) - 10} more" if fonts[10:] else ""
+        context.warn(f"Fonts that are not in the PDF are drawn with others: {', '.join(fonts[:10])}{more}.")
 
 
 def _show_visible_part(document: pypdfium2.PdfDocument, views: dict[int, View]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pikepdf
@@ -10,8 +11,12 @@ from pikepdf import Array, Dictionary, Name
 
 from offloop.jobs.documents import FontUse
 from offloop_workers.pdf.reading import trees
+from offloop_workers.pdf.reading.visible import inherited
 
 _MAX_FONTS = 1_000
+_STANDARD = re.compile(
+    r"(?:Helvetica|Arial|Times|TimesNewRoman|Courier|CourierNew|Symbol|ZapfDingbats)(?:PS)?(?:MT)?(?:[-,].*)?$"
+)
 _MAX_NODES = 50_000
 _MAX_DEPTH = 10
 _FILES = ("/FontFile", "/FontFile2", "/FontFile3")
@@ -21,7 +26,7 @@ def used(pdf: pikepdf.Pdf) -> tuple[list[FontUse], int]:
     """The fonts, sorted by name, and the number of distinct pictures."""
     fonts: dict[tuple[int, int], FontUse] = {}
     images: set[tuple[int, int]] = set()
-    for kind, node in _walk(pdf):
+    for kind, node in _walk(pdf.pages):
         if kind == "/Font" and len(fonts) < _MAX_FONTS:
             fonts.setdefault(node.objgen if node.is_indirect else (0, -len(fonts) - 1), _font(node))
         elif kind == "/XObject" and node.get("/Subtype") == Name.Image:
@@ -29,10 +34,43 @@ def used(pdf: pikepdf.Pdf) -> tuple[list[FontUse], int]:
     return sorted(set(fonts.values()), key=lambda font: font.name), len(images)
 
 
-def _walk(pdf: pikepdf.Pdf) -> Iterator[tuple[str, Any]]:
+def drawn(page: pikepdf.Page) -> Iterator[pikepdf.Stream]:
+    """The forms and pictures that a page itself may draw."""
+    group = _group(page, "/XObject")
+    for key in list(group.keys())[:_MAX_FONTS] if group is not None else ():
+        node = group.get(key)
+        if isinstance(node, pikepdf.Stream):
+            yield node
+
+
+def has_fonts(page: pikepdf.Page) -> bool:
+    """Whether a page may draw text itself."""
+    group = _group(page, "/Font")
+    return group is not None and len(group) > 0
+
+
+def substituted(pages: Iterable[pikepdf.Page]) -> list[str]:
+    """The fonts of pages that are not in the file, and that readers do not bring along."""
+    found = {_font(node) for kind, node in _walk(pages) if kind == "/Font"}
+    return sorted({font.name for font in found if not font.embedded and not _STANDARD.match(font.name)})
+
+
+def size_of(picture: pikepdf.Stream) -> int:
+    """Bytes of an unpacked picture, at most."""
+    sides: list[Any] = [picture.get("/Width"), picture.get("/Height")]
+    return 8 * sides[0] * sides[1] if all(isinstance(side, int) for side in sides) else 0
+
+
+def _group(page: pikepdf.Page, kind: str) -> Any:
+    resources: Any = inherited(page, "/Resources")
+    group = resources.get(kind) if isinstance(resources, Dictionary) else None
+    return group if isinstance(group, Dictionary) else None
+
+
+def _walk(pages: Iterable[pikepdf.Page]) -> Iterator[tuple[str, Any]]:
     """The objects in the resources of pages and of their forms, each once, with their category."""
     visited: set[tuple[int, int]] = set()
-    for page in pdf.pages:
+    for page in pages:
         waiting: list[tuple[Any, int]] = [(page.get_resources(), 0)]
         while waiting and len(visited) < _MAX_NODES:
             resources, depth = waiting.pop()
