@@ -12,22 +12,22 @@ from pikepdf import Array, Dictionary, Name, Stream, String
 
 from offloop.errors import JobError
 from offloop.kinds.context import Context
-from offloop_workers.pdf.reading import ranges, resources, trees
-from offloop_workers.pdf.reading.written import Written
+from offloop_workers.pdf.reading import ranges, resources, trees, written
+from offloop_workers.pdf.reading.written import LOST, PART, WHOLE
 
-_LIBRARY = re.compile(r"^(?:WARNING: )?stream <[^>]*>(?: \([^)]*\))?: |^<[^>]*>: ")
+_LIBRARY = re.compile(r"^(?:WARNING: )?stream <[^>]*>[^:]*: ")
 _OFFSETS = re.compile(r" ?\((?:object \d+[ ,]\d+)?,? ?(?:offset \d+)?\)")
 _REBUILT = "Attempting to reconstruct cross-reference table"
+_TOO_LARGE = re.compile("memory limit exceeded|will be re-processed without filtering")
+"""A stream that is larger than the library unpacks is copied as it is."""
 _ABOUT_CONTENT = re.compile("decoding stream data|may still be valid")
 _GENERAL = frozenset({"file is damaged", _REBUILT})
 _MOST_RAW = 16 << 20
 """Compressed bytes of one stream that is decoded to see whether it can be."""
 _MOST_DECODED = 256 << 20
 _JPEG, _JPEG_END, _TAIL = b"\xff\xd8", b"\xff\xd9", 1_024
-_UNPACKED = frozenset({"/FlateDecode", "/LZWDecode", "/RunLengthDecode", "/ASCII85Decode", "/ASCIIHexDecode"})
 _BLANK_PAGES = 1_000
 """Pages without content that are looked up in the file: each is a search."""
-_WHOLE, _PART, LOST = 0, 1, 2
 
 
 @dataclass(slots=True)
@@ -57,11 +57,11 @@ class Losses:
     _decoded: int = 0
     _lossy: bool = False
     _looked_up: int = 0
-    _written: Written | None = None
+    _written: written.Written | None = None
 
     def note(self) -> None:
         """Take the warnings that the library has collected since the last call."""
-        self.faults += [str(fault) for fault in self.pdf.get_warnings()]
+        self.faults += [text for fault in self.pdf.get_warnings() if not _TOO_LARGE.search(text := str(fault))]
 
     @property
     def rebuilt(self) -> bool:
@@ -108,7 +108,7 @@ class Losses:
         lost = [index for index in states if states[index] == LOST]
         if refuse and 2 * len(lost) > len(states):
             raise self.refusal(lost, [index for index in states if states[index] != LOST])
-        self.tell(lost, [index for index in states if states[index] == _PART], context)
+        self.tell(lost, [index for index in states if states[index] == PART], context)
         if self.rebuilt:
             lacking = [index + 1 for index in states if index not in lost and self._lacks(self.pages[index])]
             if lacking:
@@ -165,36 +165,35 @@ class Losses:
         states = [self.stream(one) for one in streams]
         lost = self._dangling(page) if (not streams or self.rebuilt) else 0
         if not states or all(state == LOST for state in states):
-            return LOST if states or lost else _WHOLE
+            return LOST if states or lost else WHOLE
         pieces = [self._piece(piece) for piece in resources.drawn(page)]
         nothing = all(piece == LOST for piece in pieces) if pieces else self.rebuilt and self._lacks(page)
         if nothing and not resources.has_fonts(page) and not any(map(_sets_a_font, streams)):
             return LOST
-        return _PART if any(states) or any(pieces) or lost else _WHOLE
+        return PART if any(states) or any(pieces) or lost else WHOLE
 
     def _piece(self, piece: Stream) -> int:
         """The state of a form or picture; pictures count where the file was rebuilt or is drawn."""
         if piece.get("/Subtype") != Name.Image:
             return self.stream(piece)
         if not (self.rebuilt or self.with_pictures):
-            return _WHOLE
+            return WHOLE
         known = self._readable.get(piece.objgen)
         if known is None:
             known = self._readable[piece.objgen] = self._picture(piece)
         return known
 
     def _picture(self, picture: Stream) -> int:
-        kind = picture.get("/Filter")
-        names = [str(name) for name in kind] if isinstance(kind, Array) else [str(kind)]
+        names = written.filters(picture)
         length: Any = picture.get("/Length")
         if not isinstance(length, int) or length > _MOST_RAW:
-            return _WHOLE
+            return WHOLE
         if not length:
             return LOST
         if names == ["/DCTDecode"]:
             data = picture.read_raw_bytes()
-            return LOST if not data.startswith(_JPEG) else _WHOLE if _JPEG_END in data[-_TAIL:] else _PART
-        return self._decode(picture) if set(names) <= _UNPACKED and resources.size_of(picture) < _MOST_RAW else _WHOLE
+            return LOST if not data.startswith(_JPEG) else WHOLE if _JPEG_END in data[-_TAIL:] else PART
+        return self._decode(picture) if set(names[:1]) <= written.UNPACKED else WHOLE
 
     def stream(self, stream: Any) -> int:
         """0 where a stream can be decoded, 1 where its end is lost, 2 where all of it is."""
@@ -210,15 +209,10 @@ class Losses:
         before = len(self.faults)
         length: Any = stream.get("/Length")
         if (isinstance(length, int) and length > _MOST_RAW) or self._decoded > _MOST_DECODED:
-            return _WHOLE
-        state = _WHOLE
-        try:
-            self._decoded += len(stream.read_bytes())
-        except pikepdf.PikepdfError as error:
-            state = _WHOLE if "memory limit" in str(error) else LOST
+            return WHOLE
+        state, size = written.unpacked(stream)
+        self._decoded += size
         self.note()
-        if state == _WHOLE and any("may still be valid" in fault for fault in self.faults[before:]):
-            state = _PART
         # The caller hears of these as losses, and of a stream that is too large to be looked at not at all.
         self.faults[before:] = [fault for fault in self.faults[before:] if not _ABOUT_CONTENT.search(fault)]
         return state
@@ -237,9 +231,9 @@ class Losses:
         """Whether resources of a page are missing from a rebuilt file."""
         return self._source().lacks(page.obj.objgen)
 
-    def _source(self) -> Written:
+    def _source(self) -> written.Written:
         if self._written is None:
-            self._written = Written(self.pdf, self.data)
+            self._written = written.Written(self.pdf, self.data)
         return self._written
 
 

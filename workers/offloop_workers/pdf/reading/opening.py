@@ -16,7 +16,7 @@ from offloop.errors import JobError, LimitExceeded, OffloopError
 from offloop.jobs.documents import MAX_FILE_BYTES, MAX_PAGES
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
-from offloop_workers.pdf.reading import losses, ranges
+from offloop_workers.pdf.reading import losses, ranges, written
 from offloop_workers.pdf.reading.visible import View, view
 
 _HEAD = 1024
@@ -140,7 +140,7 @@ class Drawn:
 
     def lost(self, index: int) -> bool:
         """Whether a page has lost all of its content."""
-        return self.losses is not None and self.losses.state(self.losses.pages[index]) == losses.LOST
+        return self.losses is not None and self.losses.state(self.losses.pages[index]) == written.LOST
 
     def view(self, index: int) -> View | None:
         """The visible part of a page; None of a file that only PDFium can read."""

@@ -55,12 +55,6 @@ def substituted(pages: Iterable[pikepdf.Page]) -> list[str]:
     return sorted({font.name for font in found if not font.embedded and not _STANDARD.match(font.name)})
 
 
-def size_of(picture: pikepdf.Stream) -> int:
-    """Bytes of an unpacked picture, at most."""
-    sides: list[Any] = [picture.get("/Width"), picture.get("/Height")]
-    return 8 * sides[0] * sides[1] if all(isinstance(side, int) for side in sides) else 0
-
-
 def _group(page: pikepdf.Page, kind: str) -> Any:
     resources: Any = inherited(page, "/Resources")
     group = resources.get(kind) if isinstance(resources, Dictionary) else None
