@@ -21,6 +21,8 @@ _BINARY: Final = re.compile(r"(image|audio|video|font)/.+|application/(pdf|zip|g
 _UNKNOWN: Final = frozenset(
     {"", "application/octet-stream", "application/unknown", "binary/octet-stream", "unknown/unknown"}
 )
+_LONG: Final = 512
+_HIGH: Final = bytes(range(0x80, 0x100))
 _TEXT_BYTES: Final = bytes({*range(0x100)} - {*range(0x20)} | {*b"\t\n\f\r\x1b"})
 """All but the binary data bytes of the MIME Sniffing Standard (https://mimesniff.spec.whatwg.org/#binary-data-byte)."""
 
@@ -61,14 +63,19 @@ def is_text(mime_type: str) -> bool:
 
 
 def looks_like_text(mime_type: str, head: bytes) -> bool:
-    """Whether a file of a type that is not known as text is one: by its mark, or UTF-8 without binary bytes."""
+    """Whether a file of a type that is not known as text is one: by its mark, or by the lack of binary bytes.
+
+    A short file must be UTF-8 or mostly ASCII as well: a key or digest may have no binary byte by chance.
+    """
     if not head or _BINARY.fullmatch(bare(mime_type)):
         return False
     charset, length = marked(head)
     if charset.startswith(("utf-16", "utf-32")):
         decoder = Decoder(charset)
         return "\0" not in decoder.feed(head[length:]) and not decoder.replaced
-    return is_utf8(head, whole=False) and not head.translate(None, _TEXT_BYTES)
+    if head.translate(None, _TEXT_BYTES):
+        return False
+    return is_utf8(head, whole=False) or len(head) >= _LONG or 2 * len(head.translate(None, _HIGH)) > len(head)
 
 
 def is_utf8(data: bytes, *, whole: bool) -> bool:

@@ -152,6 +152,9 @@ def test_a_file_of_another_type_is_text_where_its_bytes_are() -> None:
     for mime_type in ("application/octet-stream", "application/pgp-signature", "application/x-unknown", "multipart/x"):
         assert looks_like_text(mime_type, "größe".encode()[:3])
         assert looks_like_text(mime_type, "größe".encode("utf-16"))
+        assert looks_like_text(mime_type, "größe".encode("cp1252"))
+        assert looks_like_text(mime_type, (GUESSED["euc-jp"] * 20).encode("euc-jp"))
+        assert not looks_like_text(mime_type, bytes(range(0x90, 0xB0)))
         assert not looks_like_text(mime_type, b"PK\x03\x04")
         assert not looks_like_text(mime_type, b"")
     for mime_type in ("image/png", "application/pdf", "font/woff2", "audio/mpeg", "application/zip"):
