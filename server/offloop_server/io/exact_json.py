@@ -7,7 +7,9 @@ numbers as text, digit for digit.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, NoReturn
 
 MAX_DEPTH: Final = 100
@@ -20,16 +22,25 @@ _MAX_DIGITS: Final = 16
 """Digits of `EXACT`."""
 
 
-def parsed(text: str) -> Any:
+def parsed(text: str, as_text: list[str] | None = None) -> Any:
     """The value of a JSON text; numbers that a double does not hold as text.
+
+    Args:
+        text: the JSON.
+        as_text: receives these numbers.
 
     Raises:
         ValueError: it is no JSON, or a value would be lost: it has more than `MAX_DEPTH` levels, an object repeats a
             name, or a string has half of a surrogate pair.
     """
+    kept: list[str] = [] if as_text is None else as_text
     try:
         value = json.loads(
-            text, parse_int=exact_int, parse_float=exact_float, parse_constant=_refuse, object_pairs_hook=_object
+            text,
+            parse_int=partial(_noted, exact_int, kept),
+            parse_float=partial(_noted, exact_float, kept),
+            parse_constant=_refuse,
+            object_pairs_hook=_object,
         )
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
@@ -37,6 +48,13 @@ def parsed(text: str) -> Any:
         raise ValueError(_TOO_DEEP)
     if "\\u" in text:
         json.dumps(value, ensure_ascii=False).encode()  # fails for half of a surrogate pair
+    return value
+
+
+def _noted(exact: Callable[[str], float | str], kept: list[str], text: str) -> float | str:
+    value = exact(text)
+    if isinstance(value, str):
+        kept.append(value)
     return value
 
 

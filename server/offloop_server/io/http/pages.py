@@ -83,13 +83,22 @@ def _json(
     if span[0] or len(text) > span[1]:
         why = "It does not fit into max_chars, so it was not parsed; it is given in parts."
         return _part("json", text, span, why, *notes)
+    as_text: list[str] = []
     try:
-        return Page("json", parsed(text), text, None, len(text), notes)
+        return Page("json", parsed(text, as_text), text, None, len(text), (*notes, *_rounded(as_text)))
     except ValueError as error:
         if demanded:
             raise _no_json(response, str(error)[:200]) from None
         why = f"It is declared as JSON, and cannot be passed on parsed: {str(error)[:200]}."
     return _part("text", text, span, why, *notes)
+
+
+def _rounded(numbers: list[str]) -> list[str]:
+    """A note about numbers that JSON readers would round, which are text in the answer."""
+    if not numbers:
+        return []
+    count = "1 number is" if len(numbers) == 1 else f"{len(numbers)} numbers are"
+    return [f"{count} text in data, such as {numbers[0][:40]}: a double would round it."]
 
 
 def _part(form: str, text: str, span: tuple[int, int], *notes: str) -> Page:

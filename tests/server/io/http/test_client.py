@@ -231,6 +231,15 @@ async def test_a_text_of_any_charset_is_read_and_a_guess_is_noted(tools: Tools, 
     assert any(note in one for one in notes) if note else notes == []
 
 
+async def test_numbers_that_a_double_rounds_are_text_and_a_note_says_so(tools: Tools, server: Outside) -> None:
+    body = b'{"id": 9007199254740993, "in": [{"price": 0.1234567890123456789012}], "small": 10.1, "text": "9"}'
+    server.bodies["/json"] = ("application/json", body)
+    answer = await tools.get(server.url("/json"))
+    inner = {"price": "0.1234567890123456789012"}
+    assert answer["data"] == {"id": "9007199254740993", "in": [inner], "small": 10.1, "text": "9"}
+    assert answer["notes"] == ["2 numbers are text in data, such as 9007199254740993: a double would round it."]
+
+
 async def test_a_large_body_of_wrong_bytes_does_not_hold_the_loop(tools: Tools, server: Outside) -> None:
     """In pieces, in a thread: the loop turns while two million bytes that no codec of Python knows are corrected."""
     server.bodies["/text"] = ("text/plain; charset=euc-jp", b"\xad\xa1" * 1_000_000)
