@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from itertools import chain
 from typing import Final
 
 from offloop.errors import LimitExceeded
@@ -14,7 +14,7 @@ from offloop_workers.hashing.manifests.text import Text
 
 MALFORMED_KEPT: Final = 1000
 _KEYED: Final = ("HMAC", "KMAC", "CMAC", "GMAC", "POLY1305", "SIPHASH")
-_STDIN: Final = frozenset({b"-", b"stdin", b"(stdin)", b"<stdin>", b"standard input"})
+_STDIN: Final = frozenset({"-", "stdin", "(stdin)", "<stdin>", "standard input"})
 
 
 class Collector:
@@ -35,9 +35,11 @@ class Collector:
         self._entries: list[Entry] = []
         self._unnamed: list[tuple[int, Entry]] = []
         self._malformed: list[tuple[int, str]] = []
-        self._count = self._malformed_total = 0
+        self._room = limit
+        self._malformed_total = 0
         self._guessed: set[str] = set()
-        self._bare: Counter[int] = Counter()  # lines by the digits of a digest without an algorithm
+        self._bare: dict[int, str | None] = {}  # algorithms of digests without one, by their length
+        self._rare: set[str] = set()  # those of lengths that programs have by an option only
         self._unusual: list[tuple[int, Entry]] = []
         self._foreign: list[tuple[int, str, str]] = []
         self._sizes: dict[str, int] = {}
@@ -49,7 +51,7 @@ class Collector:
         self._malformed_total += 1
         if len(self._malformed) < MALFORMED_KEPT:
             self._malformed.append((number, why))
-        self._check()
+        self._counted()
 
     def note(self, text: str) -> None:
         """Warn of something; ``{}`` is the number of times."""
@@ -82,14 +84,11 @@ class Collector:
         if others:
             self._others[digest] = self._others.get(digest, frozenset()).union(others)
         entry = Entry(path, algorithm, digest, size)
-        self._bare[2 * len(digest)] += 1
-        if self._algorithm is None:
-            self._guessed.add(algorithm)
-            if labels.usual(2 * len(digest)) is None:
-                self._unusual.append((number, entry))
-                self._counted()
-                return
-        self._add(number, entry)
+        if algorithm in self._rare:
+            self._unusual.append((number, entry))
+            self._counted()
+        else:
+            self._add(number, entry)
 
     def checksum(self, number: int, name: bytes, value: int, size: int) -> None:
         """Add a CRC in decimal, of the program cksum."""
@@ -121,7 +120,7 @@ class Collector:
         path = self._path(number, name)
         if path is not None:
             self._foreign.append((number, label.upper()[:40], path))
-            self._check()
+            self._counted()
 
     def nameless(self, number: int, algorithm: str | None, digest: bytes, size: int = -1) -> None:
         """Add a digest without a name."""
@@ -129,10 +128,8 @@ class Collector:
         if name is None:
             self.refuse(number, f"a digest of {2 * len(digest)} digits is not one of any known algorithm")
             return
-        if algorithm is None and self._algorithm is None:
-            self._guessed.add(name)
         self._unnamed.append((number, Entry("", name, digest, size)))
-        self._check()
+        self._counted()
 
     def has_size(self, name: bytes, size: int) -> None:
         """Note the size of a file that is listed on another line."""
@@ -149,7 +146,8 @@ class Collector:
                 for one in self._entries
             ]
         malformed = [f"line {number}: {why}" for number, why in sorted(self._malformed)]
-        used = {entry.algorithm for entry in self._entries} | {entry.algorithm for _, entry in self._unnamed}
+        every = chain(self._entries, (entry for _, entry in self._unnamed)) if self._guessed else ()
+        used = {entry.algorithm for entry in every}
         notes = (*self.text.notes, *(text.replace("{}", f"{count:,}") for text, count in self._notes.items()))
         return Contents(
             self._entries,
@@ -171,24 +169,31 @@ class Collector:
         return os.fsdecode(found)
 
     def _add(self, number: int, entry: Entry) -> None:
-        if os.fsencode(entry.path) in _STDIN:
+        if entry.path in _STDIN:
             self._unnamed.append((number, entry))
         else:
             self._entries.append(entry)
         self._counted()
 
     def _counted(self) -> None:
-        self._count += 1
-        self._check()
-
-    def _check(self) -> None:
-        if self._count + self._malformed_total + len(self._unnamed) + len(self._foreign) > self._limit:
+        self._room -= 1
+        if self._room < 0:
             raise too_many(self._limit)
 
     def _of_length(self, length: int) -> str | None:
         """The algorithm of a bare digest, as the caller says or as it mostly is."""
+        if length not in self._bare:
+            self._bare[length] = self._chosen(length)
+        return self._bare[length]
+
+    def _chosen(self, length: int) -> str | None:
         if self._algorithm is None:
-            return next(iter(labels.candidates(2 * length)), None)
+            algorithm = next(iter(labels.candidates(2 * length)), None)
+            if algorithm:
+                self._guessed.add(algorithm)
+                if labels.usual(2 * length) is None:
+                    self._rare.add(algorithm)
+            return algorithm
         if self._algorithm in {"blake2b", "blake3"}:  # their programs have an option for the length
             name = labels.digits_of_base(f"{self._algorithm}_{8 * length}")
             return name if digests.known(name) else None

@@ -18,6 +18,7 @@ GNU: Final = re.compile(rb"(?P<digest>[0-9a-fA-F]{2,1024})[ \t](?P<mark>[ *]?)(?
 SIZED: Final = re.compile(rb"\s*(?P<size>[0-9]{1,19})(?:  |, )(?P<rest>[0-9a-fA-F]{32,128}[ ,].*)", re.DOTALL)
 _COMMA: Final = re.compile(rb"(?P<digest>[0-9a-fA-F]{32,128}),(?P<name>.+)", re.DOTALL)
 _PART: Final = re.compile(rb".* offset [0-9]{1,19}-[0-9]{1,19}", re.DOTALL)
+_NOTHING: Final = re.compile(rb"CertUtil: .*|TIMESTAMP = [0-9]+", re.DOTALL)
 _STDIN: Final = re.compile(rb"\(stdin\)= *(?P<digest>[0-9a-fA-F:]{8,1600})\s*")
 _CKSUM: Final = re.compile(rb"(?P<crc>[0-9]{1,10}) (?P<size>[0-9]{1,19})(?: (?P<name>.+))?", re.DOTALL)
 _SUM: Final = re.compile(rb"[0-9]{1,5} {1,8}[0-9]{1,12}(?: .+)?", re.DOTALL)
@@ -40,7 +41,7 @@ _WEAK_SUM: Final = "is a checksum of 16 bits, of the program sum: it proves too 
 
 def named(found: Collector, number: int, name: bytes, digits: bytes, size: int = -1) -> None:
     """Add a bare digest and a name without escapes, where it is the digest of a whole file."""
-    if _PART.fullmatch(name):
+    if b" offset " in name and _PART.fullmatch(name):
         found.refuse(number, "is the digest of a part of a file, which cannot be checked: leave out -p")
     else:
         found.bare(number, name, bytes.fromhex(digits.decode()), size)
@@ -131,6 +132,7 @@ def _unquoted(name: bytes) -> bytes:
 
 
 FORMS: Final[tuple[tuple[re.Pattern[bytes], Callable[[Collector, int, re.Match[bytes]], None]], ...]] = (
+    (_NOTHING, lambda _found, _number, _match: None),
     (_STDIN, _stdin),
     (SIZED, _sized),
     (_COMMA, _timed),

@@ -64,7 +64,7 @@ class Lines:
         name = self._found.text.name(digests.pop().removeprefix(self._folder))
         if not name:
             return "has no name, or one with a NUL byte"
-        if _PART.fullmatch(name):
+        if b" offset " in name and _PART.fullmatch(name):
             return "has the digests of a part of a file, which cannot be checked: leave out -p"
         path, entries = os.fsdecode(name), []
         for algorithm, digits in zip(self._columns, digests, strict=True):

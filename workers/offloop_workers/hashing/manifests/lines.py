@@ -32,7 +32,6 @@ _HASH_OF: Final = re.compile(
     rb"(?P<label>[A-Za-z0-9_/-]{3,12})[ -][Hh]ash (?:of|von|der|des|de|di|van)(?: file| Datei)? (?P<name>.+?) ?:"
 )
 _PIP: Final = re.compile(rb"--hash=(?P<digest>[a-z0-9]+:[0-9a-fA-F]+)")
-_NOTHING: Final = re.compile(rb"CertUtil: |TIMESTAMP = [0-9]+")
 _TOKEN: Final = re.compile(
     rb"[0-9a-fA-F]{8}|[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{48}|[0-9a-fA-F]{56}|[0-9a-fA-F]{64}|"
     rb"[0-9a-fA-F]{96}|[0-9a-fA-F]{128}|[a-z2-7]{32}|[a-z2-7]{39}"
@@ -82,7 +81,7 @@ class Lines:
         if text.startswith(b";"):
             self._sfv = True
             return True
-        return (text.startswith(b"#") and not self._sfv) or _NOTHING.match(text) is not None
+        return text.startswith(b"#") and not self._sfv
 
     def _digest_first(self, number: int, text: bytes, *, escaped: bool) -> bool:
         """A line of coreutils, or one of the older BSDs with one space."""
@@ -108,7 +107,10 @@ class Lines:
 
     def _is_other_form(self, text: bytes, match: re.Match[bytes]) -> bool:
         """Whether the line begins with digits, and has another form all the same."""
-        digits, last = match["digest"], match["name"].rpartition(b" ")[2]
+        digits = match["digest"]
+        if match["mark"] and not self._sfv and len(digits) > _NUMBER_DIGITS:
+            return False  # as nearly all lines
+        last = match["name"].rpartition(b" ")[2]
         if self._sfv and _CRC.fullmatch(last):
             return True
         if len(digits) % 2 and len(digits) < _CRC_DIGITS:

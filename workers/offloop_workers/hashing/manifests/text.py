@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
@@ -51,12 +52,16 @@ class Text(NamedTuple):
 
     def lines(self) -> Iterator[bytes]:
         """The lines without their ends."""
-        start, data, width = 0, self.data, len(self.end)
+        if self.end == b"\n":
+            for line in io.BytesIO(self.data):
+                yield line.removesuffix(b"\n")
+            return
+        start, data = 0, self.data
         while start < len(data):
             stop = data.find(self.end, start)
             stop = len(data) if stop < 0 else stop
             yield data[start:stop]
-            start = stop + width
+            start = stop + 1
 
     def name(self, name: bytes) -> bytes | None:
         """A name as it was before `opened`; None for one with a NUL byte."""
