@@ -87,7 +87,7 @@ class _Search:
     def settle(self, absent: dict[str, list[Entry]], outside: dict[str, list[Entry]]) -> None:
         """Put every name to its path, or among the refused ones."""
         start = self._contents.start
-        if start and not self._claimed and absent:  # made in a folder above or below this one
+        if start and not self._claimed and self._fits_absolute(start, absent):  # made in a folder above or below
             outside = {**outside, **{start + path: entries for path, entries in absent.items()}}
             absent = {}
         if outside:
@@ -124,6 +124,10 @@ class _Search:
             self._result.notes.append(
                 f"{len(parts):,} names are absolute, and no file of this folder fits one: send the folder they are in."
             )
+
+    def _fits_absolute(self, start: str, absent: Iterable[str]) -> bool:
+        parts = (found for path in islice(absent, _SAMPLE) if (found := _absolute(start + path)))
+        return bool(self._base(parts))
 
     def _base(self, names: Iterable[list[str]]) -> list[str]:
         votes: Counter[tuple[str, ...]] = Counter()
