@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from offloop.charsets.decoders import decode, unit
+from offloop.charsets.labels import charset_named
 from offloop.jobs.files import Selection, Trouble
 from offloop.kinds.kind import Model, declare
 from offloop.kinds.references import FileReference
@@ -25,7 +27,26 @@ MAX_MULTILINE_MIB: Final = 32
 MAX_LISTED: Final = 2_000
 """Matching lines that one answer lists at most."""
 
-Encoding = Literal["auto", "utf-8", "utf-16-le", "utf-16-be", "latin-1", "windows-1252"]
+AUTO: Final = "auto"
+"""Encoding that a byte order mark decides, or the zeros of wide characters; else UTF-8."""
+
+
+def _searchable(encoding: str) -> str:
+    charset = charset_named(encoding)
+    if encoding != AUTO and (charset is None or decode("\n".encode(_codec(charset)), charset)[0] != "\n"):
+        message = (
+            f"the encoding {encoding[:40]!r} is not known, or has line ends of its own: send auto, or a name of the "
+            "WHATWG Encoding Standard, such as utf-8, utf-16le, windows-1252, shift_jis, gb18030 or euc-kr"
+        )
+        raise ValueError(message)
+    return encoding
+
+
+def _codec(charset: str) -> str:
+    return {2: "utf-16-be" if charset == "utf-16be" else "utf-16-le", 4: charset}.get(unit(charset), "ascii")
+
+
+Encoding = Annotated[str, Field(max_length=40), AfterValidator(_searchable)]
 Engine = Literal["re2", "re"]
 
 
@@ -71,7 +92,8 @@ class TextToSearch(Selection):
         "may have fewer lines after it.",
     )
     encoding: Encoding = Field(
-        "auto", description="auto: UTF-8, or what a byte order mark says. Bytes that do not decode become U+FFFD."
+        AUTO,
+        description="auto: UTF-8, or UTF-16 or UTF-32. Or a name: shift_jis. Bytes that do not decode become U+FFFD.",
     )
     binary: Literal["skip", "text"] = Field(
         "skip", description="skip: files with a NUL byte in their first 8 KiB are left out, and counted."

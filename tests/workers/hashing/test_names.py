@@ -163,8 +163,8 @@ def test_a_moved_file_with_several_candidates_is_told(full: Path, context: JobCo
 
 def test_a_size_that_differs_is_a_mismatch(full: Path, context: JobContext) -> None:
     assert full.exists()
-    digest = hashlib.md5(b"a").hexdigest()
-    assert run(context, f"%%%% HASHDEEP-1.0\n%%%% size,md5,filename\n2,{digest},a\n").mismatch == ["a"]
+    digest = hashlib.sha256(b"a").hexdigest()
+    assert run(context, f"%%%% HASHDEEP-1.0\n%%%% size,sha256,filename\n2,{digest},a\n").mismatch == ["a"]
 
 
 def test_contradictory_digests_of_a_file_are_told(full: Path, context: JobContext) -> None:

@@ -14,7 +14,7 @@ from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.files.progress import ByteProgress
 from offloop_workers.files.sources import Openable, source
-from offloop_workers.files.walk import Found, printable
+from offloop_workers.files.walk import Found, Listing, printable
 from offloop_workers.hashing.manifests import own, writing
 from offloop_workers.hashing.readers import ReadTask, results
 from offloop_workers.hashing.tree import MAX_LISTED, listed, troubles
@@ -60,8 +60,7 @@ def find(request: DuplicatesToFind, context: Context) -> DuplicatesFound:
     groups.sort(key=lambda group: (-group.wasted, group.copies[0].found.path))
     with context.create("duplicates.json", "application/json") as file:
         writing.lists(file, [("groups", map(_in_report, groups))])
-    if problems:
-        context.warn(f"{len(problems)} files or folders could not be read and were not compared; see troubles.")
+    _warn(listing, chosen, problems, context)
     return DuplicatesFound(
         groups=[_in_answer(group) for group in groups[:MAX_LISTED]],
         groups_total=len(groups),
@@ -72,6 +71,17 @@ def find(request: DuplicatesToFind, context: Context) -> DuplicatesFound:
         troubles=problems[:MAX_LISTED],
         troubles_total=len(problems),
     )
+
+
+def _warn(listing: Listing, chosen: list[Found], problems: list[Trouble], context: Context) -> None:
+    if problems:
+        context.warn(f"{len(problems)} files or folders could not be read and were not compared; see troubles.")
+    if count := listing.skipped["hidden"]:
+        context.warn(f"{count:,} hidden names were left out (hidden=false), with all that is in them.")
+    if small := len(listing.files) - len(chosen):
+        context.warn(f"{small:,} files have fewer bytes than min_size, and were not looked at.")
+    if not listing.files:
+        context.warn("The folder has no file that was chosen: check it, and include, exclude and hidden.")
 
 
 class _Ends:

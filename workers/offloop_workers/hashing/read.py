@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final
 
 from offloop.jobs.hashing import MAX_GIB
+from offloop_workers.files.changes import stamp
 from offloop_workers.hashing.digest import Digest
 
 BLOCK: Final = 1024 * 1024
@@ -21,15 +21,6 @@ class ChangedError(Exception):
 
 class TooLargeError(Exception):
     """The file has more than `MAX_BYTES`."""
-
-
-def stamp(file: BinaryIO) -> tuple[int, int] | None:
-    """Size and time of the last change; None for bytes in memory."""
-    try:
-        found = os.fstat(file.fileno())
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
 
 
 def read(file: BinaryIO, digests: Sequence[Digest], buffer: memoryview, report: Callable[[int], object]) -> int:

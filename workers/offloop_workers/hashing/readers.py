@@ -102,7 +102,7 @@ class _Reader:
         digests = [digest(algorithm) for algorithm in task.algorithms]
         try:
             with self._source.open(task.path) as file:
-                read(file, digests, self._buffer, self._report)
+                size = read(file, digests, self._buffer, self._report)
         except ChangedError:
             return "changed while it was read"
         except TooLargeError:
@@ -111,7 +111,7 @@ class _Reader:
             return error.message
         except OSError as error:
             return reason(error)
-        return [one.digest() for one in digests]
+        return [one.digest() for one in digests] if size == task.size else "changed after it was listed"
 
 
 def _batches(tasks: Sequence[ReadTask], cost: int) -> list[tuple[int, int]]:

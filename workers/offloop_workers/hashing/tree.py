@@ -83,7 +83,8 @@ def listed(listing: Listing, context: Context) -> Listing:
         raise LimitExceeded(message)
     for file_type, count in sorted(listing.skipped.items()):
         if file_type != "hidden":
-            context.warn(f"{count} {file_type} left out: only regular files are read.")
+            first = next((printable(path) for path, other in listing.left_out.items() if other == file_type), "?")
+            context.warn(f"{count} {file_type} left out, such as {first!r}: only regular files are read.")
     return listing
 
 

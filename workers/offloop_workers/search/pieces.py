@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import codecs
 import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import accumulate
 from typing import BinaryIO, Final, Literal
 
-from offloop.jobs.search import MAX_LINE_MIB, MAX_MULTILINE_MIB, Encoding
+from offloop.charsets.decoders import decode, unit
+from offloop.charsets.detection import guessed
+from offloop.jobs.search import MAX_LINE_MIB, MAX_MULTILINE_MIB
+from offloop_workers.search.beginning import LOOK, Told, beginning_of
 
 BLOCK: Final = 1 << 20
 """Bytes of one read: fewer cost more calls, more leave the processor's cache."""
 
 MAX_LINE: Final = MAX_LINE_MIB << 20
 MAX_WHOLE: Final = MAX_MULTILINE_MIB << 20
-_LOOK: Final = 8192
-_BOMS: Final[tuple[tuple[bytes, Encoding], ...]] = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_CODECS: Final = {"windows-1252": "cp1252"}
-
-
-class BinaryError(Exception):
-    """The file has a NUL byte near its beginning, so it is no text."""
 
 
 class TooLargeError(Exception):
@@ -39,7 +30,7 @@ class Piece:
     Args:
         raw: their bytes in the file.
         raw_offset: bytes of the file before them.
-        encoding: of the bytes.
+        charset: of the bytes, as `charset_named` names it.
         first_line: number of the first line, from 1.
         column: characters of the first line that were in earlier pieces.
         continued: whether the last line goes on in the next piece.
@@ -54,7 +45,7 @@ class Piece:
         self,
         raw: bytes,
         raw_offset: int,
-        encoding: Encoding,
+        charset: str,
         first_line: int,
         column: int = 0,
         *,
@@ -68,14 +59,13 @@ class Piece:
         self.replaced = 0
         self._raw = raw
         self._raw_offset = raw_offset
-        self._encoding = encoding
+        self._charset = charset
         self.data = self._decoded()
 
     def _decoded(self) -> bytes:
         data = self._raw
-        if self._encoding != "utf-8":
-            text = data.decode(_CODECS.get(self._encoding, self._encoding), "replace")
-            self.replaced = text.count("\ufffd")
+        if self._charset != "utf-8":
+            text, self.replaced = decode(data, self._charset)
             data = text.encode()
         elif not data.isascii():
             try:
@@ -130,35 +120,53 @@ class Piece:
             return self._raw_offset + begin
         return self._raw_offset + self._raw_starts[line - self.first_line]
 
+    @property
+    def likely(self) -> str:
+        """The charset that the bytes look like, where some did not decode."""
+        return guessed(self._raw)
+
+    @property
+    def has_old_line_ends(self) -> bool:
+        """Whether it has carriage returns only, as very old files of Macintoshes."""
+        return b"\r" in self.data[:-1] and b"\n" not in self.data
+
     @cached_property
     def _raw_starts(self) -> list[int]:
-        if self._encoding.startswith("utf-16"):
-            end = int.from_bytes("\n".encode(self._encoding), sys.byteorder)
-            units = memoryview(self._raw[: len(self._raw) & ~1]).cast("H")
-            return [0, *(2 * number + 2 for number, unit in enumerate(units) if unit == end)]
+        width = unit(self._charset)
+        if width > 1:
+            end = int.from_bytes(_line_end(self._charset), sys.byteorder)
+            units = memoryview(self._raw[: len(self._raw) & -width]).cast("H" if width == 2 else "I")  # noqa: PLR2004 -- of UTF-16
+            return [0, *(width * number + width for number, unit_ in enumerate(units) if unit_ == end)]
         return [0, *accumulate(len(line) + 1 for line in self._raw.split(b"\n"))]
 
 
-def pieces(file: BinaryIO, encoding: Encoding, report: Callable[[int], object], *, binary: bool) -> Iterator[Piece]:
+def pieces(
+    file: BinaryIO, encoding: str, report: Callable[[int], object], *, binary: bool, told: Told = lambda _: None
+) -> Iterator[Piece]:
     """Read a file in pieces.
 
     Args:
         file: open, at its beginning.
-        encoding: of its bytes; ``auto`` looks for a byte order mark.
+        encoding: of its bytes; ``auto`` looks at its beginning.
         report: called with the number of bytes of each read.
         binary: read binary files too.
+        told: called with the encoding that was found.
 
     Raises:
         BinaryError: it is no text.
         OSError: the system cannot read it.
     """
-    kept = file.read(BLOCK)
+    found = beginning_of(file.read(LOOK), encoding, binary=binary)
+    told(found)
+    file.seek(0)
+    kept = file.read(max(BLOCK, found.mark))
     report(len(kept))
-    found, offset = _checked(kept, encoding, binary=binary)
-    yield from _Splitter(file, found, report, kept[offset:], offset)()
+    yield from _Splitter(file, found.charset, report, kept[found.mark :], found.mark)()
 
 
-def whole(file: BinaryIO, encoding: Encoding, report: Callable[[int], object], *, binary: bool) -> Iterator[Piece]:
+def whole(
+    file: BinaryIO, encoding: str, report: Callable[[int], object], *, binary: bool, told: Told = lambda _: None
+) -> Iterator[Piece]:
     """Read a file as one piece; the same arguments as those of `pieces`.
 
     Raises:
@@ -172,33 +180,26 @@ def whole(file: BinaryIO, encoding: Encoding, report: Callable[[int], object], *
         raw += block
         if len(raw) > MAX_WHOLE:
             raise TooLargeError
-    found, offset = _checked(raw, encoding, binary=binary)
-    yield Piece(raw[offset:], offset, found, 1)
+    found = beginning_of(raw, encoding, binary=binary)
+    told(found)
+    yield Piece(raw[found.mark :], found.mark, found.charset, 1)
 
 
-def _checked(beginning: bytes, encoding: Encoding, *, binary: bool) -> tuple[Encoding, int]:
-    """The encoding, and the length of its byte order mark."""
-    mark, marked = next((one for one in _BOMS if beginning.startswith(one[0])), (b"", encoding))
-    if encoding not in {"auto", marked}:
-        mark, marked = b"", encoding
-    marked = "utf-8" if marked == "auto" else marked
-    if not binary and not marked.startswith("utf-16") and b"\0" in beginning[:_LOOK]:
-        raise BinaryError
-    return marked, len(mark)
+def _line_end(charset: str) -> bytes:
+    width = unit(charset)
+    return b"\n".rjust(width, b"\0") if charset.endswith("be") else b"\n".ljust(width, b"\0")
 
 
 class _Splitter:
     """Splits a file at ends of lines."""
 
-    def __init__(
-        self, file: BinaryIO, encoding: Encoding, report: Callable[[int], object], kept: bytes, offset: int
-    ) -> None:
+    def __init__(self, file: BinaryIO, charset: str, report: Callable[[int], object], kept: bytes, offset: int) -> None:
         self._file = file
-        self._encoding = encoding
+        self._charset = charset
         self._report = report
         self._kept = kept  # not yet in a piece
         self._offset = offset  # of it in the file
-        self._end = "\n".encode(_CODECS.get(encoding, encoding))
+        self._end = _line_end(charset)
         self._line = 1
         self._column = 0
 
@@ -221,7 +222,7 @@ class _Splitter:
 
     def _piece(self, cut: int, skipped: int) -> Piece:
         continued = cut < len(self._kept) and not skipped
-        raw, position = self._kept[:cut], (self._offset, self._encoding, self._line, self._column)
+        raw, position = self._kept[:cut], (self._offset, self._charset, self._line, self._column)
         piece = Piece(raw, *position, continued=continued, ended=bool(skipped))
         self._offset += cut + skipped
         self._kept = self._kept[cut + skipped :]
@@ -242,11 +243,11 @@ class _Splitter:
 
     def _cut_inside(self, cut: int) -> int:
         """A position near this one which is inside neither a character nor a line end."""
-        order: Literal["little", "big"] = "big" if self._encoding == "utf-16-be" else "little"
-        if self._encoding == "utf-8":
-            cut = next((at for at in range(cut, cut - 4, -1) if self._kept[at] & 0xC0 != 0x80), cut)  # noqa: PLR2004 -- not the first byte of a character
-        elif len(self._end) > 1 and 0xDC00 <= int.from_bytes(self._kept[cut : cut + 2], order) <= 0xDFFF:  # noqa: PLR2004 -- second half of a surrogate pair
-            cut -= 2
+        order: Literal["little", "big"] = "big" if self._charset.endswith("be") else "little"
         width = len(self._end)
+        if self._charset == "utf-8":
+            cut = next((at for at in range(cut, cut - 4, -1) if self._kept[at] & 0xC0 != 0x80), cut)  # noqa: PLR2004 -- not the first byte of a character
+        elif width == 2 and 0xDC00 <= int.from_bytes(self._kept[cut : cut + 2], order) <= 0xDFFF:  # noqa: PLR2004 -- second half of a surrogate pair
+            cut -= 2
         before = int.from_bytes(self._kept[cut - width : cut], order)
         return cut - width if before == ord("\r") else cut

@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO, Final
 
+from offloop.charsets.detection import guessed
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.files import Trouble
 from offloop.jobs.search import (
@@ -24,15 +26,18 @@ from offloop.jobs.search import (
 )
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
+from offloop_workers.files.changes import stamp
 from offloop_workers.files.progress import ByteProgress
 from offloop_workers.files.sources import source
 from offloop_workers.files.walk import printable, reason
 from offloop_workers.search import characters, dialect, engines
+from offloop_workers.search.beginning import BinaryError
 from offloop_workers.search.engines import RE_SECONDS, OverdueError, Program, limited, overdue
 from offloop_workers.search.lines import matching, number, others
 from offloop_workers.search.listing import Listing, UnsavedError
-from offloop_workers.search.pieces import BinaryError, Piece, TooLargeError, pieces, whole
-from offloop_workers.search.writer import Reading
+from offloop_workers.search.notes import BINARY, CHANGED, Notes
+from offloop_workers.search.pieces import Piece, TooLargeError, pieces, whole
+from offloop_workers.search.writer import MOST_GROUPS, Reading
 
 MAX_TROUBLES: Final = 50
 MAX_FILES: Final = 100
@@ -46,6 +51,7 @@ def warm() -> None:
     """Load the engines, and the table of cases, before the children are forked."""
     characters.folds()
     engines.compiled(dialect.parse(1, "warm(?i:x)", Reading()))
+    guessed(b"\xe4")
 
 
 @performs(search_text)
@@ -98,6 +104,8 @@ def _programs(request: TextToSearch, context: Context) -> list[Program]:
                 f"Pattern {program.pattern.number} has a line end, and each line is searched by itself, so it matches "
                 "nothing: send multiline=true."
             )
+        if (count := program.pattern.tree.state.groups - 1) > MOST_GROUPS:
+            context.warn(f"Pattern {program.pattern.number} has {count} groups: the first {MOST_GROUPS} are listed.")
     if not request.unicode and any(_asks_for_more_than_ascii(one.pattern) for one in programs):
         context.warn("\\w, \\b and word know the letters of ASCII only: send unicode=true for those of all languages.")
     return programs
@@ -121,13 +129,13 @@ class _Run:
     lines: int = 0
     searched: int = 0
     bytes: int = 0
-    replaced: int = 0
     long_lines: int = 0
     stopped: bool = False
     files: list[FileMatches] = field(default_factory=list)
     files_matched: int = 0
     troubles: list[Trouble] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    notes: Notes = field(default_factory=Notes)
 
     def __post_init__(self) -> None:
         self.counts = [0] * len(self.programs)
@@ -155,6 +163,7 @@ class _Run:
         with source(self.request, self.context) as files:
             listing = files.list()
             self.skipped.update(listing.skipped)
+            self.notes.of_left_out(listing.left_out)
             self.troubles += [Trouble(path=printable(path), reason=why) for path, why in listing.troubles]
             progress = ByteProgress(self.context, sum(found.size for found in listing.files))
             for found in listing.files:
@@ -165,6 +174,7 @@ class _Run:
                         self._file(file, printable(found.path), progress)
                 except BinaryError:
                     self.skipped["binary"] += 1
+                    self.notes.add(BINARY, printable(found.path))
                 except TooLargeError:
                     self.troubles.append(Trouble(path=printable(found.path), reason=f"has {_TOO_LARGE}"))
                 except LimitExceeded:
@@ -174,21 +184,25 @@ class _Run:
                     self.troubles.append(Trouble(path=printable(found.path), reason=why))
 
     def _file(self, file: BinaryIO, name: str | None, progress: ByteProgress) -> None:
-        lines, matches = self.lines, sum(self.counts)
+        lines, matches, before = self.lines, sum(self.counts), stamp(file)
         self.listing.begin(name)
         try:
-            self._pieces(file, progress)
+            self._pieces(file, name, progress)
             self.searched += 1
+            if stamp(file) != before:
+                self.notes.add(CHANGED, name)
         finally:  # also of a file that cannot be read to its end
             self.listing.end()
             if self.lines > lines:
                 self._matched(name, self.lines - lines, sum(self.counts) - matches)
 
-    def _pieces(self, file: BinaryIO, progress: ByteProgress) -> None:
+    def _pieces(self, file: BinaryIO, name: str | None, progress: ByteProgress) -> None:
         read = pieces if not self.request.multiline else whole
         encoding = self.request.encoding if self.request.text is None else "utf-8"
-        for piece in read(file, encoding, self._counted(progress), binary=self.request.binary == "text"):
-            self.replaced += piece.replaced
+        found = partial(self.notes.of_beginning, name=name)
+        binary = self.request.binary == "text"
+        for piece in read(file, encoding, self._counted(progress), binary=binary, told=found):
+            self.notes.of_piece(piece, name)
             self.long_lines += piece.continued
             self._piece(piece)
             if self.stopped:
@@ -237,8 +251,8 @@ class _Run:
     def warn(self) -> None:
         """Warn of all that was not searched as it is."""
         warn = self.context.warn
-        if self.replaced:
-            warn(f"{self.replaced} byte sequences did not decode, and were searched as U+FFFD: is the encoding right?")
+        for sentence in self.notes.sentences(self.skipped["binary"]):
+            warn(sentence)
         if self.long_lines:
             warn(
                 f"{self.long_lines} times a line had more than {MAX_LINE_MIB} MiB, and was searched in parts of that "
@@ -246,8 +260,6 @@ class _Run:
             )
         if self.lines > len(self.listing.lines) and not self.request.count_only and not self.request.save:
             warn("There are more matching lines than listed: narrow the pattern, or send save=true for all of them.")
-        if count := self.skipped["binary"]:
-            warn(f"{count} binary files were left out: send binary=text to search them.")
         if not self.searched:
             warn("No file was searched: check the folder, include, exclude and hidden.")
 
