@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from offloop.charsets.text import decoded
 from offloop.errors import BadInput
 from offloop_server.web.uploads import NAME_HEADER, Sink, checked_type, raw_sink
 
@@ -102,7 +103,7 @@ class FormSink(Sink):
         if name is None or self._parts > 1:
             message = "the form must have one part, the file: curl -F file=@photo.jpg. Send each file on its own."
             raise BadInput(message)
-        self.name = name.decode("utf-8", "replace")
+        self.name = decoded(name).text
         self.mime_type = checked_type(self._headers.get("content-type", ""))
 
     def _end_form(self) -> None:

@@ -21,7 +21,7 @@ import offloop
 from offloop.errors import FetchFailed
 from offloop.outbound import decompress, outcome
 from offloop.outbound.client import ConnectError, ConnectTimeoutError, OutboundClient, ReadTimeoutError, TransportError
-from offloop.outbound.redirects import MAX_VALUE, OutboundRequest, checked, next_hop
+from offloop.outbound.redirects import MAX_VALUE, OutboundRequest, changes, checked, next_hop
 
 PASSED_ON: Final = (
     "cache-control", "content-disposition", "content-language", "content-length", "content-range", "content-type",
@@ -81,6 +81,7 @@ class OutboundResponse:
         head: beginning of the unpacked body.
         fault: why it is no success, ``""`` where its status says all; None for a success.
         no_file: why the body of a success is not the file that was asked for; ``""`` where it is.
+        changes: sentences about what redirects changed in the request.
     """
 
     status: int
@@ -98,6 +99,7 @@ class OutboundResponse:
     head: bytes = b""
     fault: str | None = None
     no_file: str = ""
+    changes: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -148,6 +150,7 @@ async def fetch_to(
     limits = limits or FetchLimits()
     url = client.policy.check(request.url)
     request = replace(request, headers=checked(request.headers or {}))
+    first = request
     passed: list[str] = []
     spent = waited = 0.0
     while True:
@@ -165,7 +168,7 @@ async def fetch_to(
                         body = await _read(response, headers, into, limits.max_bytes)
                         spent += time.monotonic() - began
                         found = _described(response.status, headers, body, request, (*passed, str(url)))
-                        return replace(found, seconds=spent, waited=waited)
+                        return replace(found, seconds=spent, waited=waited, changes=changes(first, request, url.host))
                     await _skip(response, headers)
             spent += time.monotonic() - began
         passed.append(str(url))

@@ -94,7 +94,7 @@ def next_hop(
     changed = status == 303 or (status in (301, 302) and method == "POST")  # noqa: PLR2004 -- RFC 9110
     if changed and method != "HEAD":
         method, content = "GET", None
-        headers = {name: value for name, value in headers.items() if not name.startswith("content-")}
+        headers = {name: value for name, value in headers.items() if not _is_content(name)}
     if _origin(url) != _origin(target):
         if content is not None:
             message = f"{url.host} redirects a {method} with a body to {target.host}; that is not followed."
@@ -104,6 +104,27 @@ def next_hop(
             raise Refused(message)
         headers = {name: value for name, value in headers.items() if name in _HARMLESS}
     return target, OutboundRequest(str(target), method, headers, content)
+
+
+def changes(first: OutboundRequest, last: OutboundRequest, host: str) -> tuple[str, ...]:
+    """Sentences about what redirects changed in a request.
+
+    Args:
+        first: as it was asked for.
+        last: as it was sent in the end.
+        host: where to.
+    """
+    told: list[str] = []
+    if first.method != last.method:
+        body = ", without its body" if first.content else ""
+        told.append(f"The redirect was followed with {last.method}{body}.")
+    if dropped := sorted(name for name in set(first.headers or {}) - set(last.headers or {}) if not _is_content(name)):
+        told.append(f"{', '.join(dropped)} did not go to {host}: headers of yours stay with the host you named.")
+    return tuple(told)
+
+
+def _is_content(name: str) -> bool:
+    return name.startswith("content-")
 
 
 def pause_asked_for(header: str) -> float | None:

@@ -99,7 +99,7 @@ def described(
         length=page.length if page else None,
         next_offset=page.next_offset if page else None,
         artifact=saved,
-        notes=list(page.notes) if page else _empty(response, saved),
+        notes=[*response.changes, *(page.notes if page else ()), *_content(response, page, saved)],
         timings=Timings(
             total_ms=round(response.seconds * 1000),
             waited_ms=round(response.waited * 1000),
@@ -109,12 +109,14 @@ def described(
     )
 
 
-def _empty(response: OutboundResponse, saved: ArtifactAnswer | None) -> list[str]:
-    """A note about a success that has no content, or of which nothing was saved."""
-    if response.failed or (response.size and not response.no_file) or response.no_file == HEAD_ASKED:
+def _content(response: OutboundResponse, page: Page | None, saved: ArtifactAnswer | None) -> list[str]:
+    """A note about a success that has no content, or not the one that was asked for."""
+    if response.failed or response.no_file == HEAD_ASKED:
         return []
     if response.no_file:
-        return [f"There is nothing to show or save: {response.no_file}."]
+        return [f"This is not the file: {response.no_file}." if page else f"There is no file: {response.no_file}."]
+    if response.size:
+        return []
     return ["The file is empty." if saved else "The body is empty."]
 
 

@@ -6,9 +6,10 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from offloop.artifacts.store import Artifact, ArtifactStore
+from offloop.charsets.text import decoded
 from offloop.errors import BadInput
 from offloop.outbound.fetch import OutboundResponse
 from offloop.outbound.redirects import OutboundRequest
@@ -27,6 +28,8 @@ _ALLOWED = frozenset({
 })  # fmt: skip
 # Proxies and metadata services take these as a sign that a request comes from inside.
 _INSIDE = re.compile(r"x-(forwarded|real-ip|original|rewrite|http-method|aws-|google-|identity-|envoy|amz-)")
+_EXTENDED = re.compile(r"filename\*\s*=\s*\"?([A-Za-z0-9._-]{1,40})'[^']{0,40}'([^;\s\"]{1,500})", re.IGNORECASE)
+"""A name with its charset (RFC 8187)."""
 _NOT_MODIFIED = 304
 
 
@@ -124,8 +127,9 @@ def check_headers(request: OutboundRequest) -> None:
 def _name(response: OutboundResponse) -> str:
     """The file name that the host gives, or the last part of the URL."""
     given = response.headers.get("content-disposition", "")
-    if found := re.search(r"filename\*\s*=\s*utf-8''([^;\s]{1,500})", given, re.IGNORECASE):
-        return safe_name(unquote(found[1]), "download")
+    if found := _EXTENDED.search(given):
+        return safe_name(decoded(unquote_to_bytes(found[2]), declared=found[1]).text, "download")
     if found := re.search(r"filename\s*=\s*(?:\"([^\"]{1,300})\"|([^;\s\"]{1,300}))", given, re.IGNORECASE):
         return safe_name(found[1] or found[2], "download")
-    return safe_name(unquote(urlsplit(response.url).path.rpartition("/")[2]), "download")
+    last = urlsplit(response.url).path.rpartition("/")[2]
+    return safe_name(decoded(unquote_to_bytes(last)).text, "download")

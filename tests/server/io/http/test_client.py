@@ -20,10 +20,12 @@ from mcp_types import CallToolResult, TextContent
 from offloop.artifacts.links import Links
 from offloop.artifacts.store import ArtifactStore
 from offloop.errors import BadInput, FetchFailed, Refused
+from offloop.outbound.fetch import OutboundResponse
 from offloop.outbound.redirects import OutboundRequest
 from offloop.outbound.transport import Connector
 from offloop.settings import Settings, load
 from offloop_server.io.http.client import Fetcher
+from offloop_server.io.http.request import _name
 from offloop_server.io.http.retries import RetryPolicy
 from offloop_server.io.http.tools import http_tools
 from offloop_server.toolkit.services import Caller, Services
@@ -315,11 +317,41 @@ async def test_only_a_file_is_saved_and_what_there_is_instead_is_said(tools: Too
         assert (await tools.get(server.url(f"/status/{status}")))["ok"]
     unchanged = await tools.get(server.url("/etag"), save=True, etag='"v1"')
     assert (unchanged["ok"], unchanged["status"], unchanged["artifact"]) == (True, 304, None)
-    assert unchanged["notes"] == ["There is nothing to show or save: nothing has changed."]
+    assert unchanged["notes"] == ["There is no file: nothing has changed."]
     deleted = structured(await tools.call("call_api", method="DELETE", url=server.url("/status/204"), save=True))
-    assert (deleted["ok"], deleted["notes"]) == (True, ["There is nothing to show or save: it has no content."])
+    assert (deleted["ok"], deleted["notes"]) == (True, ["There is no file: it has no content."])
     with pytest.raises(BadInput, match="send GET"):
         await tools.get(server.url("/hello"), method="HEAD", save=True)
+
+
+async def test_what_a_redirect_changes_in_the_request_is_said(tools: Tools, server: Outside) -> None:
+    elsewhere = server.url("/echo", "two.test")
+    url = server.url(f"/redirect?to={quote(elsewhere)}", "one.test")
+    answer = await tools.get(url, headers={"Authorization": "Bearer s3cret", "Accept": "a/b", "X-Key": "s3cret"})
+    assert answer["notes"] == [
+        "authorization, x-key did not go to two.test: headers of yours stay with the host you named."
+    ]
+    url = server.url("/redirect?to=/echo")
+    answer = structured(await tools.call("call_api", method="POST", url=url, json=[1]))
+    assert answer["notes"] == ["The redirect was followed with GET, without its body."]
+    assert (await tools.get(server.url("/redirect?to=/echo"), headers={"X-Key": "a"}))["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("disposition", "path", "name"),
+    [
+        ("attachment; filename*=UTF-8''na%C3%AFve.txt", "/x", "naïve.txt"),
+        ("attachment; filename=\"a.txt\"; filename*=iso-8859-1'en'na%EFve.txt", "/x", "naïve.txt"),
+        ("attachment; filename*=utf-8''", "/last.txt", "last.txt"),
+        ('attachment; filename="plain name.txt"', "/x", "plain name.txt"),
+        ("", "/gr%C3%BCn.txt", "grün.txt"),
+        ("", "/%C6%FC%CB%DC%B8%EC%A4%CE%CA%B8%BD%F1.txt", "日本語の文書.txt"),
+    ],
+)
+def test_a_file_is_named_as_the_host_or_the_url_names_it(disposition: str, path: str, name: str) -> None:
+    headers = {"content-disposition": disposition} if disposition else {}
+    response = OutboundResponse(200, f"https://a.test{path}", headers, "a/b", "", 0, "", (), 0.0, 0.0)
+    assert _name(response) == name
 
 
 async def test_each_of_many_urls_follows_the_same_rule(tools: Tools, server: Outside) -> None:
