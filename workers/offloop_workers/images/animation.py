@@ -10,7 +10,7 @@ from PIL import Image
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.images import Transformation
 from offloop.kinds.context import Context
-from offloop_workers.images.codecs.encoding import Timing
+from offloop_workers.images.codecs.saving import Timing
 from offloop_workers.raster import bounds
 from offloop_workers.raster.frames import ANIMATED_FORMATS, count, first, is_animated, warn_of_others
 from offloop_workers.raster.reading import Source, check_size

@@ -12,7 +12,8 @@ from offloop.jobs.images import Description, ImageToDescribe, PaletteColour, des
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.images import animation, fingerprints
-from offloop_workers.images.codecs import encoding, formats, metadata
+from offloop_workers.images.codecs import formats, metadata
+from offloop_workers.images.codecs.saving import Timing
 from offloop_workers.raster import bounds, colours, orientation, reading
 from offloop_workers.raster import frames as frames_of
 from offloop_workers.raster.upright import upright
@@ -109,7 +110,7 @@ def _duration(source: reading.Source, frames: int, context: Context) -> int | No
     if width * height * frames > bounds.animation_pixels(context):
         context.warn(f"The animation is too large to be played through ({frames:,} frames); its duration is not known.")
         return None
-    timing = encoding.Timing()
+    timing = Timing()
     for _ in animation.frames(source, frames, timing):
         pass
     return sum(timing.durations)

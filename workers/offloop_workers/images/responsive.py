@@ -13,6 +13,7 @@ from offloop.jobs.images import Responsive, ResponsiveSet, Variant, responsive_i
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.images.codecs import encoding, formats
+from offloop_workers.images.codecs.saving import Result
 from offloop_workers.raster import depth, frames, orientation, reading
 from offloop_workers.raster.upright import upright
 
@@ -40,7 +41,7 @@ def make_set(request: ResponsiveSet, context: Context) -> Responsive:
         scaled = encoding.fitted(_at(large, width, size), form, request.background, context)
         name = f"{stem}-{width}{formats.TRAITS[form].extensions[0]}"
         with context.create(name, formats.MIME_TYPES[form]) as out:
-            encoding.write(encoding.Result([scaled], form, request, encoding.Timing()), out, None, context)
+            encoding.write(Result([scaled], form, request), out, context)
             length = out.seek(0, io.SEEK_END)
         variants.append(Variant(name=name, format=form, width=scaled.width, height=scaled.height, size=length))
     srcset: dict[str, str] = {

@@ -13,6 +13,7 @@ from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference, Scheme, parse
 from offloop_workers.images.codecs import encoding, formats
+from offloop_workers.images.codecs.saving import Result
 from offloop_workers.images.frames.lettering import shipped_font
 from offloop_workers.images.many import inspect_all
 from offloop_workers.raster import bounds, colours, orientation, reading
@@ -45,7 +46,7 @@ def make_sheet(request: SheetOfImages, context: Context) -> Sheet:
     sheet = encoding.fitted(grid.sheet, request.format, None, context)
     name = formats.file_name(request.name, request.images[0], request.format)
     with context.create(name, formats.MIME_TYPES[request.format]) as out:
-        encoding.write(encoding.Result([sheet], request.format, request, encoding.Timing()), out, None, context)
+        encoding.write(Result([sheet], request.format, request), out, context)
     return Sheet(
         width=sheet.width,
         height=sheet.height,

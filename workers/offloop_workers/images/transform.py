@@ -8,11 +8,12 @@ from typing import Final
 from PIL import Image
 
 from offloop.errors import LimitExceeded
-from offloop.jobs.images import FORMATS, Format, Picture, Transformation, transform_image
+from offloop.jobs.images import FORMATS, Picture, Transformation, transform_image
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
-from offloop_workers.images import animation
-from offloop_workers.images.codecs import encoding, formats, metadata
+from offloop_workers.images import animation, outcome
+from offloop_workers.images.codecs import formats
+from offloop_workers.images.codecs.saving import Timing
 from offloop_workers.images.frames.pipeline import FramePipeline
 from offloop_workers.raster import bounds, depth, reading
 
@@ -34,24 +35,23 @@ def transform(request: Transformation, context: Context) -> Picture:
             kept = animation.frames_of_result(source, request, form or "webp", context)
             depth.warn_of_lost_bits(source.bits, context)
             pipeline = FramePipeline(source, request, context)
-            timing = encoding.Timing()
+            timing = Timing()
             frames = _processed(pipeline, source, kept, timing, context)
-        form = form or ("webp" if kept > 1 else formats.suited(frames[0]))
-        frames = [encoding.fitted(frame, form, request.background, context) for frame in frames]
-        extras = _extras(pipeline, request, form, context)
-    context.progress(_STEPS * 0.8, _STEPS, "encoding")
-    result = encoding.Result(frames, form, request, timing, extras)
-    with context.create(formats.file_name(request.name, request.image, form), formats.MIME_TYPES[form]) as out:
-        quality = encoding.write(result, out, request.max_bytes, context)
-        size = out.seek(0, io.SEEK_END)
+        forms = [form] if form else formats.suited(frames[0], source.format, moving=kept > 1)
+        context.progress(_STEPS * 0.8, _STEPS, "encoding")
+        made = outcome.smallest(forms, frames, timing, pipeline, context)
+    with context.create(
+        formats.file_name(request.name, request.image, made.form), formats.MIME_TYPES[made.form]
+    ) as out:
+        out.write(made.content)
     context.progress(_STEPS, _STEPS, "done")
     return Picture(
-        width=frames[0].width,
-        height=frames[0].height,
-        format=form,
-        size=size,
-        frames=len(frames),
-        quality=quality,
+        width=made.size[0],
+        height=made.size[1],
+        format=made.form,
+        size=len(made.content),
+        frames=made.frames,
+        quality=made.quality,
         source_width=pipeline.upright[0],
         source_height=pipeline.upright[1],
         source_format=source.format,
@@ -60,7 +60,7 @@ def transform(request: Transformation, context: Context) -> Picture:
 
 
 def _processed(
-    pipeline: FramePipeline, source: reading.Source, kept: int, timing: encoding.Timing, context: Context
+    pipeline: FramePipeline, source: reading.Source, kept: int, timing: Timing, context: Context
 ) -> list[Image.Image]:
     if kept == 1:
         return [pipeline.process_still()]
@@ -78,15 +78,6 @@ def _processed(
             raise LimitExceeded(message)
         context.progress(_STEPS * 0.8 * number / kept, _STEPS, f"frame {number} of {kept}")
     return result
-
-
-def _extras(pipeline: FramePipeline, request: Transformation, form: Format, context: Context) -> dict[str, object]:
-    extras = metadata.kept(pipeline.exif, pipeline.info, pipeline.orientation, request, context)
-    if "icc" in request.keep_metadata and pipeline.kept_profile:
-        extras["icc_profile"] = pipeline.kept_profile
-    if lost := sorted(set(extras) - formats.TRAITS[form].keeps):
-        context.warn(f"{form} has no room for {', '.join(lost)}; it was left out.")
-    return extras
 
 
 def warm() -> None:

@@ -1,61 +1,26 @@
-"""Encoding: modes, options and file size of the output formats."""
+"""Encoding: modes and file size of the output formats."""
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final
+from dataclasses import replace
+from typing import BinaryIO, Final
 
 from PIL import Image, TiffImagePlugin
 
 from offloop.errors import JobError
 from offloop.jobs.images import Format
-from offloop.jobs.transformation import Encoding
-from offloop.kinds.context import Context
+from offloop_workers.images.codecs import formats, palettes
 from offloop_workers.images.codecs.formats import TRAITS, Traits
+from offloop_workers.images.codecs.saving import Result, encoded
 from offloop_workers.raster import colours
+from offloop_workers.raster.warned import Warned
 
 _LOWEST_QUALITY: Final = 5
-_FEWER_COLOURS: Final = (256, 128, 64, 32, 16, 8)
+_FEWER_COLOURS: Final = (256, 128, 64, 32, 16, 8, 4)
 _COLOUR_ONLY: Final = frozenset({"avif", "webp", "gif", "ico"})
-_WEBP_FLAGS: Final = 20
-_WEBP_ALPHA: Final = 0x10
-_ICONS: Final = (16, 24, 32, 48, 64, 128, 256)
 
 
-@dataclass(slots=True)
-class Timing:
-    """Timing of an animation.
-
-    Attributes:
-        durations: milliseconds, one for each frame.
-        plays: number of repetitions; 0 is endless.
-    """
-
-    durations: list[int] = field(default_factory=list)
-    plays: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Input of the encoder.
-
-    Attributes:
-        frames: one, or those of an animation, all of one size.
-        form: the format.
-        encoding: the requested options.
-        timing: of an animation.
-        extras: metadata to write, as Pillow's options for saving.
-    """
-
-    frames: list[Image.Image]
-    form: Format
-    encoding: Encoding
-    timing: Timing = field(default_factory=Timing)
-    extras: dict[str, Any] = field(default_factory=dict)
-
-
-def fitted(picture: Image.Image, form: Format, background: str | None, context: Context) -> Image.Image:
+def fitted(picture: Image.Image, form: Format, background: str | None, context: Warned) -> Image.Image:
     """The picture in a size and mode that the format supports, without metadata.
 
     Raises:
@@ -64,15 +29,17 @@ def fitted(picture: Image.Image, form: Format, background: str | None, context: 
     traits = TRAITS[form]
     picture = _within_size(picture, form, traits, context)
     if background or not traits.transparent:
+        if not background and formats.is_transparent(picture):
+            context.warn(f"{form} has no transparency: it became white. Send background for another colour.")
         picture = colours.flattened(picture, background or "#ffffff")
-    picture = _in_mode(picture, form)
+    picture = _in_mode(picture, form, context)
     if form == "tiff" and isinstance(picture, TiffImagePlugin.TiffImageFile):
         picture = picture.copy()  # an unchanged picture of this class would be written with all its tags
     picture.info = {}  # an encoder would write its entries: comments, resolution, profile
     return picture
 
 
-def _within_size(picture: Image.Image, form: Format, traits: Traits, context: Context) -> Image.Image:
+def _within_size(picture: Image.Image, form: Format, traits: Traits, context: Warned) -> Image.Image:
     if form == "ico" and max(picture.size) > traits.longest:
         context.warn(f"Icons have at most 256 x 256 pixels: {picture.width:,} x {picture.height:,} was scaled down.")
         picture = picture.copy()
@@ -86,36 +53,42 @@ def _within_size(picture: Image.Image, form: Format, traits: Traits, context: Co
     return picture
 
 
-def _in_mode(picture: Image.Image, form: Format) -> Image.Image:
+def _in_mode(picture: Image.Image, form: Format, context: Warned) -> Image.Image:
     if picture.mode == "LA" and form in _COLOUR_ONLY:
         picture = picture.convert("RGBA")
     elif picture.mode == "L" and form in _COLOUR_ONLY - {"gif"}:
         picture = picture.convert("RGB")
     if form == "gif" and picture.mode == "RGBA":  # GIF pixels are opaque or transparent
         picture = picture.copy()
+        if any(picture.getchannel("A").histogram()[1:255]):
+            context.warn("gif has no half-transparent pixels: they became opaque or transparent.")
         picture.putalpha(picture.getchannel("A").point(lambda value: 255 if value >= 128 else 0))  # noqa: PLR2004 -- half
     return picture
 
 
-def write(result: Result, out: BinaryIO, max_bytes: int | None, context: Context) -> int | None:
-    """Encode to a file, with reduced quality or colours where it would exceed `max_bytes`.
+def write(result: Result, out: BinaryIO, context: Warned) -> None:
+    """Encode to a file."""
+    out.write(encode(result, None, context)[0])
+
+
+def encode(result: Result, max_bytes: int | None, context: Warned) -> tuple[bytes, int | None]:
+    """The file, with reduced quality or colours where it would exceed `max_bytes`.
 
     Returns:
-        The quality of the file; None for a lossless one.
+        The file, and its quality; None for a lossless one.
 
     Raises:
         JobError: ``max_bytes``: it cannot be that small.
     """
     lossy = TRAITS[result.form].by_quality and not (result.encoding.lossless and result.form != "jpeg")
     quality = result.encoding.quality if lossy else None
-    if max_bytes is None:
-        _save(result, out, result.encoding.quality)
-        return quality
-    content = _encoded(result, result.encoding.quality)
-    if len(content) > max_bytes and lossy:
+    content = encoded(result, result.encoding.quality)
+    if max_bytes is None or len(content) <= max_bytes:
+        return content, quality
+    if lossy:
         content, quality = _best_quality(result, max_bytes, content)
-    elif len(content) > max_bytes and result.form in {"png", "gif", "tiff"} and len(result.frames) == 1:
-        content = _fewer_colours(result, max_bytes, content, context)
+    else:
+        content = with_fewer_colours(result, max_bytes, content, "to fit max_bytes", context)
     if len(content) > max_bytes:
         message = (
             f"The result cannot be made as small as max_bytes={max_bytes:,}: {result.form} of "
@@ -123,8 +96,7 @@ def write(result: Result, out: BinaryIO, max_bytes: int | None, context: Context
             "Ask for a smaller width or height, or for format 'webp' or 'avif'."
         )
         raise JobError(message, code="max_bytes")
-    out.write(content)
-    return quality
+    return content, quality
 
 
 def _best_quality(result: Result, max_bytes: int, content: bytes) -> tuple[bytes, int]:
@@ -132,7 +104,7 @@ def _best_quality(result: Result, max_bytes: int, content: bytes) -> tuple[bytes
     low, high, kept = _LOWEST_QUALITY, result.encoding.quality, None
     while low < high:
         middle = (low + high) // 2
-        content = _encoded(result, middle)
+        content = encoded(result, middle)
         if len(content) <= max_bytes:
             kept, low = (content, middle), middle + 1
         else:
@@ -140,85 +112,42 @@ def _best_quality(result: Result, max_bytes: int, content: bytes) -> tuple[bytes
     return kept or (content, high)
 
 
-def _fewer_colours(result: Result, max_bytes: int, content: bytes, context: Context) -> bytes:
-    picture = result.frames[0]
-    for count in _FEWER_COLOURS:
-        if picture.mode in {"LA", "RGBA"}:
-            fewer = picture.convert("RGBA").quantize(count, Image.Quantize.FASTOCTREE)
-        else:
-            fewer = picture.convert("RGB").quantize(count, Image.Quantize.MEDIANCUT)
-        changed = Result([fewer], result.form, result.encoding, result.timing, result.extras)
-        content = _encoded(changed, result.encoding.quality)
-        if len(content) <= max_bytes:
-            context.warn(f"{result.form} has no quality: it was reduced to {count} colours to fit max_bytes.")
-            break
-    return content
+def with_fewer_colours(result: Result, most: int, content: bytes, purpose: str, context: Warned) -> bytes:
+    """The file with as many colours as `most` bytes have room for; the smallest one where none fits.
 
-
-def _encoded(result: Result, quality: int) -> bytes:
-    out = io.BytesIO()
-    _save(result, out, quality)
-    return out.getvalue()
-
-
-def _save(result: Result, out: BinaryIO, quality: int) -> None:
-    first, *others = result.frames
-    encoding, keeps = result.encoding, TRAITS[result.form].keeps
-    lossless = {"lossless": True} if encoding.lossless else {}
-    options: dict[str, dict[str, Any]] = {
-        "jpeg": {"quality": quality, "progressive": encoding.progressive},
-        "webp": {"quality": quality, "method": 4, **lossless},
-        "avif": {"quality": 100 if encoding.lossless else quality, "speed": 7, "max_threads": 1, **_chroma(encoding)},
-        "tiff": {"compression": "tiff_adobe_deflate"},
-        "ico": {"sizes": [*((size, size) for size in _ICONS if size < max(first.size)), first.size]},
-        "gif": {"optimize": False},
-    }
-    if others:
-        options[result.form] = options.get(result.form, {}) | _animation_options(result)
-        options[result.form] |= {"save_all": True, "append_images": others}
-    elif result.form == "gif" and first.mode != "P":
-        first = _with_palette(first)
-    clean = {"exif": b"", "icc_profile": None} if "exif" in keeps else {}
-    extras = {name: value for name, value in result.extras.items() if name in keeps}
-    first.save(out, result.form.upper(), **options.get(result.form, {}), **{**clean, **extras})
-    if others and result.form == "webp" and any(frame.mode == "RGBA" for frame in result.frames):
-        _set_alpha_flag(out)
-
-
-def _set_alpha_flag(out: BinaryIO) -> None:
-    """Set the alpha flag of an animated WebP.
-
-    The encoder leaves it out where every frame covers opaque pixels only, and decoders then fill the rest.
+    Args:
+        result: in a format that can be lossless.
+        most: maximum bytes.
+        content: the file with all colours.
+        purpose: for the warning.
+        context: takes the warning.
     """
-    out.seek(_WEBP_FLAGS)
-    flags = out.read(1)[0]
-    out.seek(_WEBP_FLAGS)
-    out.write(bytes([flags | _WEBP_ALPHA]))
-    out.seek(0, io.SEEK_END)
+    if result.form not in {"png", "gif", "tiff", "webp"}:
+        return content
+    if result.form == "webp":  # lossless, it is smaller for drawings
+        result = replace(result, encoding=result.encoding.model_copy(update={"lossless": True}))
+    smallest, used = min(content, encoded(result, result.encoding.quality), key=len), 0
+    if len(smallest) <= most:
+        return smallest
+    for count in _FEWER_COLOURS:
+        found = encoded(_reduced(result, count), result.encoding.quality)
+        if len(found) < len(smallest):
+            smallest, used = found, count
+        if len(smallest) <= most:
+            break
+    if used:
+        context.warn(f"The result was reduced to {used} colours {purpose}.")
+    return smallest
 
 
-def _chroma(encoding: Encoding) -> dict[str, str]:
-    return {"subsampling": "4:4:4"} if encoding.lossless else {}
-
-
-def _with_palette(picture: Image.Image) -> Image.Image:
-    """Quantise to an adaptive palette; Pillow's encoder would use a fixed one."""
-    if picture.mode in {"LA", "RGBA"}:
-        return picture.convert("RGBA")
-    if picture.mode == "L":
-        return picture
-    return picture.quantize(256, Image.Quantize.MEDIANCUT)
-
-
-def _animation_options(result: Result) -> dict[str, Any]:
-    timing = result.timing
-    options: dict[str, Any] = {"duration": timing.durations}
+def _reduced(result: Result, count: int) -> Result:
     if result.form == "gif":
-        # GIF counts repetitions, and plays once by default.
-        options |= {"disposal": 2} if any(frame.mode == "RGBA" for frame in result.frames) else {}
-        options |= {} if timing.plays == 1 else {"loop": 0 if timing.plays == 0 else timing.plays - 1}
-    elif result.form in {"webp", "png"}:
-        options["loop"] = timing.plays
-    if result.form == "png":
-        options |= {"disposal": 1, "blend": 0}
-    return options
+        return replace(result, colours=min(count, result.colours))
+    if len(result.frames) > 1:
+        return replace(result, frames=palettes.reduced(result.frames, count))
+    picture = result.frames[0]
+    if picture.mode in {"LA", "RGBA"}:
+        fewer = picture.convert("RGBA").quantize(count, Image.Quantize.FASTOCTREE)
+    else:
+        fewer = picture.convert("RGB").quantize(count, Image.Quantize.MEDIANCUT)
+    return replace(result, frames=[fewer])

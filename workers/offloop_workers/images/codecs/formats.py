@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final, cast
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from offloop.jobs.images import FORMATS, Format
 from offloop.kinds.context import Context
@@ -55,6 +55,9 @@ _EXTENSIONS: Final = {".heic", ".heif"}.union(*(traits.extensions for traits in 
 _SAMPLE: Final = 192
 _MANY_COLOURS: Final = 0.08
 """Distinct colours per sampled pixel: photographs have 0.2 and more, drawings under 0.02."""
+_FEW_LEVELS: Final = 32
+_COMMON_LEVELS: Final = 8
+"""The commonest grey levels: in drawings they cover nearly all, in photographs less than half."""
 
 
 def chosen(asked: str | None, source_format: str, context: Context) -> Format | None:
@@ -71,12 +74,16 @@ def chosen(asked: str | None, source_format: str, context: Context) -> Format | 
     return None
 
 
-def suited(picture: Image.Image) -> Format:
-    """The best format for a still picture, by alpha and by whether it is a photograph."""
-    photograph = is_photograph(picture)
-    if is_transparent(picture):
-        return "webp" if photograph else "png"
-    return "jpeg" if photograph else "png"
+def suited(picture: Image.Image, source_format: str, *, moving: bool) -> list[Format]:
+    """The formats for a result of format=auto: the best one, and others to try where that made the file larger."""
+    photograph, transparent = is_photograph(picture), is_transparent(picture)
+    best: Format = "webp" if moving or (transparent and photograph) else "jpeg" if photograph else "png"
+    best = "png" if transparent and not photograph and not moving else best
+    if source_format not in FORMATS or source_format in {"bmp", "ico"}:
+        return [best]
+    able = TRAITS[source_format].transparent or not transparent
+    others: list[Format] = ["webp", *([source_format] if able else [])]
+    return list(dict.fromkeys([best, *others]))
 
 
 def is_transparent(picture: Image.Image) -> bool:
@@ -88,13 +95,24 @@ def is_transparent(picture: Image.Image) -> bool:
 
 
 def is_photograph(picture: Image.Image) -> bool:
-    """Whether most colours occur only once."""
+    """Whether most colours occur only once, or most grey levels often."""
     sample = picture.convert("RGB")
     size = (min(_SAMPLE, sample.width), min(_SAMPLE, sample.height))
     sample = sample.resize(size, Image.Resampling.NEAREST)
     count = size[0] * size[1]
+    if is_grey(sample):  # there are 256 levels at most; drawings use a few of them, and their edges little of the rest
+        levels = sorted(sample.getchannel("R").histogram(), reverse=True)
+        return sum(1 for level in levels if level) > _FEW_LEVELS and sum(levels[:_COMMON_LEVELS]) < count / 2
     colours = sample.getcolors(count) or []
     return len(colours) > max(64, count * _MANY_COLOURS)
+
+
+def is_grey(picture: Image.Image) -> bool:
+    """Whether an opaque picture has no colours."""
+    if picture.mode == "L":
+        return True
+    red, green, blue = picture.split()
+    return all(ImageChops.difference(one, red).getbbox() is None for one in (green, blue))
 
 
 def file_name(asked: str | None, reference: FileReference, form: str) -> str:

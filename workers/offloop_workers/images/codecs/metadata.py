@@ -10,7 +10,7 @@ from typing import Any, Final
 from PIL import ExifTags, Image
 
 from offloop.jobs.images import Camera, Location, Transformation
-from offloop.kinds.context import Context
+from offloop_workers.raster.warned import Warned
 
 _BASE, _IFD, _GPS = ExifTags.Base, ExifTags.IFD, ExifTags.GPS
 # An allowlist: maker notes, serial numbers, thumbnails of the unredacted picture and free texts are dropped.
@@ -39,7 +39,7 @@ _MAX_EXIF: Final = 60_000
 
 
 def kept(
-    exif: Image.Exif, info: Mapping[Any, Any], orientation: int, request: Transformation, context: Context
+    exif: Image.Exif, info: Mapping[Any, Any], orientation: int, request: Transformation, context: Warned
 ) -> dict[str, Any]:
     """The requested metadata of the source, as Pillow's options for saving.
 
