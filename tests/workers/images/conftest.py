@@ -16,6 +16,12 @@ from offloop_workers.images import transform as module
 from support.files.pictures import Keep, Run
 
 
+@pytest.fixture(autouse=True)
+def _pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's limit of pixels, which every job sets for its process, ends with the test."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+
+
 @pytest.fixture
 def context(tmp_path: Path) -> JobContext:
     """A context whose root ``in`` contains the tests' pictures, and that takes the results of a loop."""

@@ -123,6 +123,7 @@ def _leaves(part: Any, edges: Area) -> Iterator[tuple[Any, Area | None]]:
     boxes: list[tuple[Any, Area | None]] = [(part, edges)]
     while boxes:
         box, area = boxes.pop()
+        box = getattr(box, "_box", box)  # of an absolute position: its place in the flow has a placeholder
         if isinstance(box, (TextBox, ReplacedBox)):
             yield box, area if isinstance(box, TextBox) else None
         elif children := getattr(box, "children", None):
