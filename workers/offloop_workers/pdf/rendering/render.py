@@ -127,6 +127,16 @@ def _warn(html: Html, page: Page, fetcher: JobFetcher, log: RendererLog, context
             f"Flex or grid boxes around whole pages, which take very long to lay out, became plain blocks: "
             f"{html.flattened}. Set layout to as_is to keep them, or to print_safe to agree."
         )
+    if html.repaired:
+        context.warn(
+            f"Flex boxes that would have left pages empty or lost words at the end of a page were laid out as tables, "
+            f"grids or blocks: {html.repaired}. Set layout to as_is to keep them."
+        )
+    if html.broken:
+        context.warn(
+            f"Rows of flex items that go over the end of a page: {html.broken}. Their items may follow each other "
+            "instead of standing side by side: make them a grid or a table in css, or set layout to print_safe."
+        )
     if unused := fetcher.unused:
         names = ", ".join(map(repr, unused[:10]))
         context.warn(f"Assets the document never used: {names}. Give each the name that the document uses for it.")

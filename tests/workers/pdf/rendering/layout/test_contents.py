@@ -20,7 +20,6 @@ PARAGRAPHS = "<p>words of a paragraph</p>" * 80
     ("html", "words"),
     [
         ("<style>html, body { height: 100% } div { height: 300px; overflow: auto }</style><div>%s</div>", "on no page"),
-        ("<div style='display: flex; flex-direction: column; height: 900px'>%s</div>", "on no page"),
         ("<div style='overflow: hidden; height: 40px'>%s</div>", "beyond the edge"),
         ("<pre style='white-space: pre'>%s</pre>" % ("word " * 80), "beyond the edge"),
         ("<table><tr>%s</table>" % ("<td>averyveryverylongword" * 20), "beyond the edge"),

@@ -33,6 +33,9 @@ class Steps:
     def boxes(self) -> None:
         self.seen.append("boxes")
 
+    def again(self) -> None:
+        self.seen.append("again")
+
     def begin(self, root: Any, breaks: Any) -> None:
         self.breaks = breaks
         self.seen.append(f"begin {root.element_tag}")

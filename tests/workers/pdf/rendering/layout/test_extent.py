@@ -39,6 +39,8 @@ class Tree:
 
     def boxes(self) -> None: ...
 
+    def again(self) -> None: ...
+
     def begin(self, root: Any, breaks: Any) -> None:
         self.root, self.breaks, self.extent = root, breaks, Extent(root)
 

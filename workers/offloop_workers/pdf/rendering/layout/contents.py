@@ -32,13 +32,20 @@ class Missing:
 
     Attributes:
         lost: texts that are on no page.
+        numbers: their numbers.
         cut: texts beyond the edge of a page, or cut off by a box, by page number.
         empty: numbers of the pages without contents; those that a break to a left or right page leaves do not count.
     """
 
     lost: list[str] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
     cut: dict[int, list[str]] = field(default_factory=dict)
     empty: list[int] = field(default_factory=list)
+
+    @property
+    def extent(self) -> int:
+        """The number of words and pages that miss something."""
+        return _words(self.lost) + sum(map(_words, self.cut.values())) + len(self.empty)
 
     def sentences(self) -> Iterator[str]:
         """Warnings for the caller."""
@@ -86,10 +93,11 @@ class Contents:
         for number, page in enumerate(pages, 1):
             if not self._see(page, number, seen, found) and not page.page_type.blank and not _is_decorated(page):
                 found.empty.append(number)
-        for text, characters in zip(self._texts, seen, strict=True):
+        for number, (text, characters) in enumerate(zip(self._texts, seen, strict=True)):
             left = _weight(text) - characters
             # A soft hyphen, or a space that is no white space of Python, may go at the end of a line.
             if characters == 0 or left > len(text) // 10 + 2:
+                found.numbers.append(number)
                 found.lost.append(text if characters == 0 else text[-left:])
         return found
 
