@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from arq.jobs import serialize_job
 
 from offloop import Kind, Limits
 from offloop.artifacts.store import ArtifactStore
-from offloop.errors import JobError, LimitExceeded
+from offloop.errors import FetchFailed, JobError, LimitExceeded
 from offloop.queue.record import Done, Failed
 from offloop.redis.codec import pack
 from offloop.settings import load
@@ -25,6 +26,7 @@ from offloop_workers.children.pool import Children
 from offloop_workers.children.scratch import Scratch
 from offloop_workers.engine.attempt import Performer
 from offloop_workers.engine.claiming import Claim
+from support.hosts.outside import outside as elsewhere
 from support.jobs import hostile_jobs as jobs
 from support.redis import lasting
 from support.tasks import task_of
@@ -122,6 +124,42 @@ async def test_a_file_that_does_not_come_is_a_failure_with_a_reason(
     assert isinstance(outcome, Failed)
     assert outcome.error.reason == code
     assert words in outcome.error.message
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/status/302", "does not say where"),
+        ("/status/300", "several versions"),
+        ("/status/304", "which was not asked"),
+        ("/status/202", "not there yet"),
+        ("/status/204", "no content"),
+        ("/status/206", "only a part"),
+        ("/status/503?times=9", "please come again"),
+        ("/redirect?to=/redirect?to=/status/404", "please come again"),
+    ],
+)
+async def test_only_a_2xx_with_content_is_the_file_of_a_reference(tmp_path: Path, path: str, words: str) -> None:
+    """For an input and for what the work asks for alike; an empty file is never made of anything else."""
+    async with elsewhere() as server, Fetching(load(HERE)) as fetching:
+        budget = FetchBudget(fetching, "a kind", Limits(fetches=9), str(tmp_path / "fetched"))
+        with pytest.raises(FetchFailed, match=words) as failed:
+            await budget.fetch_input(server.url(path))
+        assert failed.value.reason == "http_error"
+        assert "times=" not in failed.value.message
+        answer = await budget.answer(server.url(path))
+        assert words in answer["refused"]["message"]
+
+
+async def test_redirects_lead_to_the_file_of_a_reference(tmp_path: Path) -> None:
+    async with elsewhere() as server, Fetching(load(HERE)) as fetching:
+        budget = FetchBudget(fetching, "a kind", Limits(), str(tmp_path / "fetched"))
+        to = "/hello"
+        for _ in range(6):
+            to = "/redirect?to=" + quote(to)
+        path, found = await budget.fetch_input(f" {server.url(to)}\n".replace("http:", "HTTP:"))
+    assert (found.size, len(found.redirects)) == (len(b"/hello says hello"), 6)
+    assert Path(path).read_bytes() == b"/hello says hello"  # noqa: ASYNC240 -- a few bytes
 
 
 @pytest.mark.parametrize(

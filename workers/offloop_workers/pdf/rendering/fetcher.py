@@ -17,6 +17,7 @@ from offloop.charsets.text import decoded
 from offloop.errors import JobError
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference, Scheme, parse
+from offloop.urls import shown
 from offloop_workers.pdf.rendering import pictures
 
 BASE = "https://assets.offloop.invalid/"
@@ -134,8 +135,8 @@ class JobFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint ships no types
             fetched = self._context.fetch(url)
             content = fetched.path.read_bytes()
         except JobError as error:
-            self._context.warn(f"{_short(url)!r} was left out: {error.message}")
-            raise Refused(_short(url)) from None
+            self._context.warn(f"{shown(url)!r} was left out: {error.message}")
+            raise Refused(shown(url)) from None
         if fetched.mime_type == _CSS:
             return self._style(url, content, url, fetched.charset)
         return self._checked(url, content, {"Content-Type": fetched.mime_type}, url)
