@@ -137,9 +137,7 @@ def attach(step: edits.Attach, documents: Documents, context: Context) -> Docume
             raise LimitExceeded(message)
         name = safe_name(file.name, "attachment")
         if name != file.name:
-            context.warn(
-                f"attach: {file.name!r} is attached as {name!r}, since a name has no folders or such characters."
-            )
+            context.warn(f"attach: one name was changed to {name!r}: folders and some characters are not allowed.")
         for document in documents:
             _attach(file, name, data, document.pdf)
             if file.name.lower() in _INVOICE and not any("PDF/A-3" in claim for claim in claims.of(document.pdf)):
