@@ -187,3 +187,18 @@ def test_an_xfa_form_that_is_dropped_is_reported(run: EditAll, result: Result, c
     with result() as pdf:
         assert "/XFA" not in pdf.Root.AcroForm
     assert any(line.startswith("'Tax': the result does not keep its XFA form") for line in context.warnings)
+
+
+def test_a_field_without_a_place_is_kept_while_its_document_is_whole(run: EditAll, result: Result) -> None:
+    out = io.BytesIO()
+    with pikepdf.open(io.BytesIO(_form())) as source:
+        hidden = source.make_indirect(Dictionary(FT=Name.Tx, T=String("hidden"), V=String("42")))
+        source.Root.AcroForm.Fields.append(hidden)
+        source.save(out)
+    run([out.getvalue()], {"op": "merge"})
+    run([out.getvalue()], {"op": "select", "pages": "1-2"})
+    kept = []
+    for index in (0, 1):
+        with result(index) as pdf:
+            kept.append([str(node.V) for node in fields(pdf) if node.get("/T") == "hidden"])
+    assert kept == [["42"], []]

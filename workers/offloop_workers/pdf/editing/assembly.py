@@ -94,7 +94,7 @@ def _add(part: Part, assembly: _Assembly, *, bookmarks: bool, first: bool) -> No
             if key in page.obj:
                 del page.obj[key]
     clones = _clone_repeated(assembly.pdf, old, new)
-    loss.renamed |= assembly.forms.add(source, new, clones, whole=len(set(part.pages)) == len(part.document.pages))
+    loss.renamed |= assembly.forms.add(source, old, new, clones, whole=len(set(part.pages)) == len(part.document.pages))
     assembly.destinations.add(source, part.document.pages, old, new)
     for index, page in zip(part.pages, new, strict=True):
         if removed := assembly.destinations.mend(page):

@@ -56,11 +56,19 @@ def copy_entries(documents: Sequence[Document], result: pikepdf.Pdf, losses: Los
         entry: Any = first.Root.get(key)
         if keep and isinstance(entry, (Array, Dictionary)):
             result.Root[key] = copied(result, first, entry)
+    _copy_language(documents, result, losses)
+    for document in documents:
+        _note_losses(document, result, losses, is_first=document is documents[0])
+
+
+def _copy_language(documents: Sequence[Document], result: pikepdf.Pdf, losses: Losses) -> None:
     languages = {trees.text(document.pdf.Root.get("/Lang")) for document in documents}
     if len(languages) == 1 and (language := languages.pop()):
         result.Root.Lang = String(language)
-    for document in documents:
-        _note_losses(document, result, losses, is_first=document is documents[0])
+    elif languages:
+        for document in documents:
+            if "/Lang" in document.pdf.Root:
+                losses.of(document).entries["its language, since the files differ in theirs"] = None
 
 
 def _copy_settings(first: pikepdf.Pdf, result: pikepdf.Pdf) -> None:
@@ -71,7 +79,9 @@ def _copy_settings(first: pikepdf.Pdf, result: pikepdf.Pdf) -> None:
         elif isinstance(entry, Dictionary):
             settings: list[tuple[str, Any]] = list(entry.items())
             names = {one: Name(str(item)) for one, item in settings if isinstance(item, Name)}
-            result.Root[key] = Dictionary({one: item for one, item in settings if isinstance(item, bool)} | names)
+            result.Root[key] = Dictionary(
+                {one: item for one, item in settings if isinstance(item, (bool, int))} | names
+            )
 
 
 def _note_losses(document: Document, result: pikepdf.Pdf, losses: Losses, *, is_first: bool) -> None:

@@ -37,15 +37,22 @@ class Forms:
         self._flags = 0
 
     def add(
-        self, source: pikepdf.Pdf, pages: Sequence[pikepdf.Page], clones: Mapping[Number, list[Any]], *, whole: bool
+        self,
+        source: pikepdf.Pdf,
+        old: Sequence[pikepdf.Page],
+        pages: Sequence[pikepdf.Page],
+        clones: Mapping[Number, list[Any]],
+        *,
+        whole: bool,
     ) -> dict[str, str]:
         """Add the fields that have a widget on these copied pages.
 
         Args:
             source: the document that the pages were copied from.
+            old: the pages that were copied.
             pages: the copies.
             clones: the further widgets, by the number of the first, of pages that were copied more than once.
-            whole: all pages of the source were copied, so that fields without a widget are kept too.
+            whole: all pages of the source were copied, so that fields without a widget on any page are kept too.
 
         Returns:
             The new names of fields that had to be renamed, by the old ones.
@@ -53,12 +60,11 @@ class Forms:
         found: Any = source.Root.get("/AcroForm")
         form = found if isinstance(found, Dictionary) else Dictionary()
         shown = {note.objgen: note for page in pages for note in trees.page_annotations(page) if _is_widget(note)}
-        tops = [self._pdf.copy_foreign(one) for one in _indirect(source, form, "/Fields")]
-        tops = _with_orphans(tops, shown.values())
-        tops = [top for top in tops if _prune(top, shown, whole=whole)]
-        for number, more in clones.items():
-            if number in shown:
-                _repeat(self._pdf, shown[number], more, tops)
+        wanted = {_top(note).objgen for page in old for note in trees.page_annotations(page) if _is_widget(note)}
+        tops = [one for one in _indirect(source, form, "/Fields") if whole or one.objgen in wanted]
+        tops = _with_orphans([self._pdf.copy_foreign(top) for top in tops], shown.values())
+        tops = tops if whole else [top for top in tops if _prune(top, shown)]
+        _repeat(self._pdf, [(shown[number], more) for number, more in clones.items() if number in shown], tops)
         kept = {node.objgen for node in _nodes(tops)}
         order = [self._pdf.copy_foreign(one) for one in _indirect(source, form, "/CO")]
         order = [one if "/FT" in one or "/T" in one else one.get("/Parent", one) for one in order]
@@ -147,13 +153,19 @@ def _with_orphans(tops: list[Any], widgets: Iterable[Any]) -> list[Any]:
     known = {top.objgen for top in tops}
     found = list(tops)
     for widget in widgets:
-        node, depth = widget, 0
-        while isinstance(above := node.get("/Parent"), Dictionary) and above.is_indirect and depth < _MAX_DEPTH:
-            node, depth = above, depth + 1
+        node = _top(widget)
         if node.objgen not in known and ("/FT" in node or "/T" in node):
             known.add(node.objgen)
             found.append(node)
     return found
+
+
+def _top(widget: Any) -> Any:
+    """The node of the field tree above a widget that has no parent."""
+    node, depth = widget, 0
+    while isinstance(above := node.get("/Parent"), Dictionary) and above.is_indirect and depth < _MAX_DEPTH:
+        node, depth = above, depth + 1
+    return node
 
 
 def _kids(node: Any) -> list[Any]:
@@ -174,7 +186,7 @@ def _nodes(tops: Iterable[Any]) -> Iterator[Any]:
         waiting += _kids(node)[::-1]
 
 
-def _prune(top: Any, shown: Mapping[Number, Any], *, whole: bool) -> bool:
+def _prune(top: Any, shown: Mapping[Number, Any]) -> bool:
     """Remove the widgets of absent pages, and fields without any; returns whether anything is left."""
     left: set[Number] = set()
     for node in reversed(list(_nodes([top]))):
@@ -182,32 +194,45 @@ def _prune(top: Any, shown: Mapping[Number, Any], *, whole: bool) -> bool:
         kept = [kid for kid in kids if kid.objgen in left]
         if len(kept) < len(kids):
             node.Kids = Array(kept)
-        if kept or node.objgen in shown or (whole and not kids and node.get("/Subtype") != Name.Widget):
+        if kept or node.objgen in shown:
             left.add(node.objgen)
     return top.objgen in left
 
 
-def _repeat(pdf: pikepdf.Pdf, widget: Any, more: Sequence[Any], tops: list[Any]) -> None:
-    """Give the field of a widget further widgets."""
-    field = widget.get("/Parent") if "/T" not in widget and "/FT" not in widget else None
-    if not isinstance(field, Dictionary):
-        field = pdf.make_indirect(Dictionary({key: widget[key] for key in _FIELD_KEYS if key in widget}))
+def _repeat(pdf: pikepdf.Pdf, repeated: Iterable[tuple[Any, Sequence[Any]]], tops: list[Any]) -> None:
+    """Give the fields of widgets further widgets; a widget that is its own field becomes a field with widgets."""
+    grown: dict[Number, tuple[Any, dict[Number, list[Any]]]] = {}
+    instead: dict[Number, Any] = {}
+    for widget, more in repeated:
         above = widget.get("/Parent")
+        kids = [widget, *more]
+        if not isinstance(above, Dictionary) or "/T" in widget or "/FT" in widget:
+            field = _split(pdf, widget, more)
+            kids = [field]
+            if not isinstance(above, Dictionary):
+                instead[widget.objgen] = field
         if isinstance(above, Dictionary):
-            field.Parent = above
-            above.Kids = Array([field if kid.objgen == widget.objgen else kid for kid in _kids(above)])
-        else:
-            tops[:] = [field if top.objgen == widget.objgen else top for top in tops]
-        field.Kids = Array([widget])
-        for one in (widget, *more):
-            for key in _FIELD_KEYS:
-                if key in one and key != "/AA":
-                    del one[key]
-            one.Parent = field
-    field.Kids = Array([*_kids(field), *more])
-    flags: Any = field.get("/Ff", 0)
-    if field.get("/FT") == Name.Btn and isinstance(flags, int) and flags & _RADIO:
-        field.Ff = flags | _IN_UNISON
+            grown.setdefault(above.objgen, (above, {}))[1][widget.objgen] = kids
+    for field, by_widget in grown.values():
+        field.Kids = Array([one for kid in _kids(field) for one in by_widget.get(kid.objgen, [kid])])
+        flags: Any = field.get("/Ff", 0)
+        if field.get("/FT") == Name.Btn and isinstance(flags, int) and flags & _RADIO:
+            field.Ff = flags | _IN_UNISON
+    tops[:] = [instead.get(top.objgen, top) for top in tops]
+
+
+def _split(pdf: pikepdf.Pdf, widget: Any, more: Sequence[Any]) -> Any:
+    """The field of a widget that was its own field."""
+    field = pdf.make_indirect(Dictionary({key: widget[key] for key in _FIELD_KEYS if key in widget}))
+    if "/Parent" in widget:
+        field.Parent = widget.Parent
+    field.Kids = Array([widget, *more])
+    for one in (widget, *more):
+        for key in _FIELD_KEYS:
+            if key in one and key != "/AA":
+                del one[key]
+        one.Parent = field
+    return field
 
 
 def _face(font: Any) -> object:
