@@ -307,7 +307,11 @@ def test_previews_look_alike(context: JobContext) -> None:
             assert ImageStat.Stat(ImageChops.difference(picture, first).convert("L")).mean[0] < 2, variant
 
 
-def test_the_text_is_the_same(context: JobContext) -> None:
-    found = read(ToRead.model_validate({"file": "root:in/seen.pdf", "search": "left WORDS"}), context)
+@pytest.mark.parametrize("layout", [False, True])
+def test_the_text_is_the_same(context: JobContext, *, layout: bool) -> None:
+    request = {"file": "root:in/seen.pdf", "search": "left WORDS", "layout": layout}
+    found = read(ToRead.model_validate(request), context)
     assert len(found.texts) == len(VARIANTS)
-    assert {" ".join(one.text.split()) for one in found.texts} == {"Left words Right"}
+    texts = {one.text if layout else " ".join(one.text.split()) for one in found.texts}
+    assert texts == {found.texts[0].text} if layout else {"Left words Right"}
+    assert found.texts[0].text.split() == ["Left", "words", "Right"]
