@@ -21,9 +21,9 @@ from offloop.paths import MAX_NAME
 from offloop_server.io.exact_json import MAX_DEPTH, too_deep
 from offloop_server.io.http import request
 from offloop_server.io.http.answers import described, result
-from offloop_server.io.http.convert import converted
+from offloop_server.io.http.converters import Converted, Source
 from offloop_server.io.http.pages import read
-from support.fuzzing import check_refusal, costly
+from support.fuzzing import check_refusal
 
 _header = st.one_of(
     st.text(st.characters(exclude_characters="\r\n\0", codec="utf-8"), max_size=80),
@@ -83,8 +83,8 @@ async def _decode(got: OutboundResponse) -> Text:
     return decoded(got.body, got.mime_type, got.charset)
 
 
-async def _unchanged(html: bytes, _: str) -> str:
-    return html.decode()
+async def _unchanged(source: Source) -> Converted:
+    return Converted(source.content.decode())
 
 
 _extracts = st.sampled_from(["auto", "markdown", "text", "json", "raw"])
@@ -149,13 +149,6 @@ def test_a_name_of_a_host_is_safe(disposition: str) -> None:
     assert 1 <= len(name) <= MAX_NAME
     assert "/" not in name
     name.encode()
-
-
-@costly(0.5)
-@given(st.one_of(_html.map(str.encode), st.binary(max_size=80)), st.sampled_from([b"m", b"t"]))
-@example(b"<![iftext<p>", b"m")
-def test_any_page_has_a_readable_part(html: bytes, to: bytes) -> None:
-    converted(to + html).encode("utf-8", "replace")
 
 
 @given(st.integers(1, 2 * MAX_DEPTH), st.sampled_from(["list", "object"]))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
+from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 from offloop import logs
@@ -14,12 +16,44 @@ from offloop.processes.parent_death import die_with_parent_command
 from offloop.settings import PREFIX
 from offloop_server.runtime.fair_limiter import FairLimiter
 
-MAX_HTML: Final = 2 << 20
-"""Bytes of a page that are converted; the rest is left out."""
+MAX_HTML: Final = 6 << 20
+"""Bytes of a page, in UTF-8, that are converted; the rest is left out."""
 SECONDS: Final = 10.0
 _PROCESSES: Final = 2
 
 log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A page to convert.
+
+    Attributes:
+        content: in UTF-8.
+        to: the form of its text.
+        kind: XML may be a page or a feed.
+        url: its final URL; links are relative to it.
+    """
+
+    content: bytes
+    to: Literal["markdown", "text"] = "markdown"
+    kind: Literal["html", "xml"] = "html"
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """The readable part of a page.
+
+    Attributes:
+        text: Markdown or plain text; None where XML is neither a page nor a feed.
+        notes: sentences about what it does not have.
+        refresh: where the page sends browsers, and after how many seconds; None where it does not.
+    """
+
+    text: str | None
+    notes: tuple[str, ...] = ()
+    refresh: tuple[float, str] | None = None
 
 
 class Converters:
@@ -42,30 +76,30 @@ class Converters:
         while self._idle:
             await _end(self._idle.pop())
 
-    async def convert(self, html: bytes, to: Literal["markdown", "text"], *, principal: str) -> str:
-        """Convert a page in UTF-8 to its readable part; permits rotate among principals.
+    async def convert(self, source: Source, *, principal: str) -> Converted:
+        """Convert a page to its readable part; permits rotate among principals.
 
         Raises:
             FetchFailed: it takes too long, or more memory than it may.
         """
         await self._limiter.acquire(principal)
         try:
-            return await self._convert(html, to)
+            return await self._convert(source)
         finally:
             self._limiter.release()
 
-    async def _convert(self, html: bytes, to: str) -> str:
+    async def _convert(self, source: Source) -> Converted:
         while self._idle and self._idle[-1].returncode is not None:
             self._idle.pop()  # it was killed while it waited
         process = self._idle.pop() if self._idle else await _begin()
         try:
             async with asyncio.timeout(SECONDS):
-                answer = await _ask(process, to[:1].encode() + html)
+                answer = await _ask(process, source)
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
             await _end(process)
             message = (
-                f"The page cannot be read as {to} within {SECONDS:g} s and 1 GiB. Call again with extract=raw, or "
-                "with save=true to keep it as a file."
+                f"The page cannot be read as {source.to} within {SECONDS:g} s and 1 GiB. Call again with extract=raw, "
+                "or with save=true to keep it as a file."
             )
             raise FetchFailed(message, code="too_large", retryable=False) from None
         except BaseException:
@@ -87,14 +121,22 @@ async def _begin() -> asyncio.subprocess.Process:
     )
 
 
-async def _ask(process: asyncio.subprocess.Process, request: bytes) -> str:
+async def _ask(process: asyncio.subprocess.Process, source: Source) -> Converted:
     if process.stdin is None or process.stdout is None:
         message = "a converter has no pipes"
         raise RuntimeError(message)
-    process.stdin.write(len(request).to_bytes(4) + request)
+    request = json.dumps({"to": source.to, "kind": source.kind, "url": source.url}).encode()
+    process.stdin.write(len(request).to_bytes(4) + request + len(source.content).to_bytes(4))
+    process.stdin.write(source.content)
     await process.stdin.drain()
-    length = int.from_bytes(await process.stdout.readexactly(4))
-    return (await process.stdout.readexactly(length)).decode()
+    head = json.loads(await _frame(process.stdout))
+    text = (await _frame(process.stdout)).decode()
+    refresh = (float(head["refresh"][0]), str(head["refresh"][1])) if head["refresh"] else None
+    return Converted(text if head["page"] else None, tuple(head["notes"]), refresh)
+
+
+async def _frame(stream: asyncio.StreamReader) -> bytes:
+    return await stream.readexactly(int.from_bytes(await stream.readexactly(4)))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

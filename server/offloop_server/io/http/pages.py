@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
-from offloop.charsets.media import is_html, is_json, is_text, looks_like_text
+from offloop.charsets.media import is_html, is_json, is_text, is_xml, looks_like_text
 from offloop.charsets.text import HEAD, Text
 from offloop.errors import BadInput, FetchFailed
 from offloop.outbound.fetch import OutboundResponse
 from offloop_server.io.exact_json import parsed
-from offloop_server.io.http.converters import MAX_HTML
+from offloop_server.io.http.converters import MAX_HTML, Converted, Source
 
 Decode = Callable[[OutboundResponse], Awaitable[Text]]
 """Decoder of bodies."""
-Convert = Callable[[bytes, Literal["markdown", "text"]], Awaitable[str]]
-"""Converter: a page in UTF-8 to its readable part."""
+Convert = Callable[[Source], Awaitable[Converted]]
+"""Converter: a page to its readable part."""
+_XML_PAGE: Final = re.compile(r"<(?:[\w.-]{1,40}:)?(?:html|rss|feed|RDF)[\s>]")
+"""The first element of XML that is a page or a feed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Page:
         next_offset: offset of the next part; None at the end.
         length: characters of the whole text.
         notes: sentences about what was left out.
+        refresh: where a page sends browsers, and after how many seconds; None where it does not.
     """
 
     form: str
@@ -38,6 +42,7 @@ class Page:
     next_offset: int | None = None
     length: int = 0
     notes: tuple[str, ...] = ()
+    refresh: tuple[float, str] | None = None
 
 
 async def read(
@@ -49,7 +54,7 @@ async def read(
         response: has the body, and its type as declared.
         extract: auto, markdown, text, json or raw.
         decode: makes text of bytes.
-        convert: makes text of HTML.
+        convert: makes text of HTML, and of feeds.
         span: the first character, and how many at most.
 
     Raises:
@@ -67,12 +72,18 @@ async def read(
     text, notes = decoded.text, decoded.notes
     if extract == "json" or (form == "json" and extract == "auto"):
         return _json(response, text, span, notes, demanded=extract == "json")
-    if form == "html" and extract in ("auto", "markdown", "text"):
-        to: Literal["markdown", "text"] = "text" if extract == "text" else "markdown"
-        html = text.encode("utf-8", "replace")
-        note = f"Only the first {MAX_HTML >> 20} MiB of the page were read; save=true keeps all of it."
-        text = await convert(html[:MAX_HTML], to)
-        return _part(to, text, span, *notes, *([note] if len(html) > MAX_HTML else []))
+    kind = _page_kind(response.mime_type, text) if extract in ("auto", "markdown", "text") else None
+    if kind:
+        content = text.encode("utf-8", "replace")
+        if len(content) > MAX_HTML:
+            notes = (*notes, f"Only the first {MAX_HTML >> 20} MiB of the page were read; save=true keeps all of it.")
+        source = Source(content[:MAX_HTML], "text" if extract == "text" else "markdown", kind, response.url)
+        found = await convert(source)
+        if found.text is not None:
+            # What a page that sends browsers elsewhere says itself may be shorter than the part that is asked for.
+            if found.refresh and span[0] >= len(found.text):
+                return Page(source.to, length=len(found.text), notes=(*notes, *found.notes), refresh=found.refresh)
+            return replace(_part(source.to, found.text, span, *notes, *found.notes), refresh=found.refresh)
     return _part("text", text, span, *notes)
 
 
@@ -108,6 +119,15 @@ def _part(form: str, text: str, span: tuple[int, int], *notes: str) -> Page:
         raise BadInput(message)
     end = min(len(text), offset + most)
     return Page(form, None, text[offset:end], end if end < len(text) else None, len(text), notes)
+
+
+def _page_kind(mime_type: str, text: str) -> Literal["html", "xml"] | None:
+    """How a page or a feed is read; None for anything else."""
+    if mime_type == "text/html":
+        return "html"
+    if is_html(mime_type) or (is_xml(mime_type) and _XML_PAGE.search(text, 0, HEAD)):
+        return "xml"
+    return None
 
 
 def _form(mime_type: str, body: bytes) -> str:

@@ -1,0 +1,1 @@
+"""Pages as people see them, for models: the tree of the HTML standard to Markdown or plain text."""

@@ -1,0 +1,54 @@
+"""Feeds, RSS and Atom, as Markdown: a heading for each entry."""
+
+from __future__ import annotations
+
+from turbohtml import Document, parse
+
+from offloop_server.io.http.readable.addresses import destination
+from offloop_server.io.http.readable.inline import Mark
+from offloop_server.io.http.readable.walk import Setting, Walk, joined
+
+
+def feed(document: Document, setting: Setting) -> str | None:
+    """A feed as text; None where the document is none."""
+    if document.root and document.root.tag == "rss" and "version" not in document.root.attrs:
+        document.root.attrs["version"] = "2.0"  # without one the library takes it for no feed
+    try:
+        found = document.feed()
+    except ValueError:  # of an address in it
+        found = None
+    if found is None:
+        return None
+    walk = Walk(setting)
+    _heading(walk, 1, found.title, found.link)
+    _html(walk, found.description)
+    _line(walk, [found.updated])
+    for entry in found.entries:
+        _heading(walk, 2, entry.title or entry.published or entry.id, entry.link)
+        _line(walk, [entry.published or entry.updated, entry.author])
+        _html(walk, entry.content or entry.summary)
+    return joined(walk.blocks(), cell=False)
+
+
+def _heading(walk: Walk, level: int, title: str | None, link: str | None) -> None:
+    walk.flush()
+    inner = walk.within(cell=True)
+    url = walk.setting.addresses.resolve(link) if link else ""
+    if url:
+        inner.inline.open(Mark("[", f"]({destination(url)})", link=True))
+    inner.inline.text(parse(title or "", positions=False).text or url)
+    if url:
+        inner.inline.close()
+    text = joined(inner.blocks(), cell=True).replace("\n", " ")
+    walk.add(f"{'#' * level} {text}" if walk.markdown and text else text)
+
+
+def _line(walk: Walk, parts: list[str | None]) -> None:
+    walk.inline.text(", ".join(part.strip() for part in parts if part and part.strip()))
+    walk.flush(loose=True)
+
+
+def _html(walk: Walk, source: str | bytes | None) -> None:
+    for body in parse(source or "", positions=False).find_all("body"):
+        walk.children(body)
+    walk.flush(loose=True)
