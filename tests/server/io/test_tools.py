@@ -9,7 +9,7 @@ import sys
 import pytest
 
 STORES = ("offloop_server.io.redis.store", "pymongo", "aiomysql", "asyncpg")
-LIBRARIES = ("aiohttp", "markdownify", "pymysql", *STORES)
+LIBRARIES = ("aiohttp", "turbohtml", "pymysql", *STORES)
 
 
 PROGRAM = f"""

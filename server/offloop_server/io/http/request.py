@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.charsets.text import decoded
-from offloop.errors import BadInput
+from offloop.errors import BadInput, FetchFailed, Refused
 from offloop.outbound.fetch import OutboundResponse
 from offloop.outbound.redirects import OutboundRequest
 from offloop.paths import safe_name
+from offloop_server.io.http import refreshes
 from offloop_server.io.http.answers import HttpAnswer, described
 from offloop_server.io.http.client import Fetcher
 from offloop_server.io.http.pages import Page
+from offloop_server.io.http.refreshes import MAX_REFRESHES
 from offloop_server.io.http.retries import RetryPolicy
 from offloop_server.toolkit.answers import artifact_answer
 from offloop_server.toolkit.services import Caller
@@ -76,13 +78,32 @@ class HttpRequests:
             raise BadInput(message)
         if rendering.save:
             return await self._keep(request, retry, caller), None
+        response, page = await self._read(request, retry, rendering, caller)
+        for _ in range(MAX_REFRESHES):
+            if not page or not (target := refreshes.followed(request, response, page)):
+                break
+            try:
+                onwards = refreshes.hop(self._fetcher.policy, request, response, target)
+                left = replace(retry, seconds=max(0.1, self._fetcher.limits(retry).total - response.seconds))
+                following, next_page = await self._read(onwards, left, rendering, caller)
+            except (FetchFailed, Refused) as error:
+                page = refreshes.stays(page, target, error)
+                break
+            response, page = refreshes.joined(response, following), next_page
+        if page:
+            page = refreshes.noted(page, response)
+        return described(request.url, response, page), page
+
+    async def _read(
+        self, request: OutboundRequest, retry: RetryPolicy, rendering: Rendering, caller: Caller
+    ) -> tuple[OutboundResponse, Page | None]:
+        """Send a request and read the body of its response."""
         response = await self._fetcher.send(request, retry, principal=caller.principal)
         extract = "auto" if response.failed and rendering.extract == "json" else rendering.extract
-        page = None
-        if response.body:
-            span = rendering.offset, rendering.max_chars
-            page = await self._fetcher.read(response, extract, span, principal=caller.principal)
-        return described(request.url, response, page), page
+        if not response.body:
+            return response, None
+        span = rendering.offset, rendering.max_chars
+        return response, await self._fetcher.read(response, extract, span, principal=caller.principal)
 
     async def _keep(self, request: OutboundRequest, retry: RetryPolicy, caller: Caller) -> HttpAnswer:
         # Made and removed here, not in a thread: a call that is cut must leave nothing behind.

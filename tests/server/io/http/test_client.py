@@ -149,7 +149,10 @@ async def test_a_page_is_read_as_markdown_or_text_or_source(tools: Tools, server
     page = "<title>T</title><script>no()</script><h1>Head</h1><p>Some <b>bold</b> <a href='/x'>link</a></p>"
     url = server.url(f"/as?type=text/html&body={quote(page)}")
     answer = await tools.get(url)
-    assert (answer["form"], answer["content"]) == ("markdown", "# T\n\n# Head\n\nSome **bold** [link](/x)")
+    assert (answer["form"], answer["content"]) == (
+        "markdown",
+        f"# T\n\n# Head\n\nSome **bold** [link]({server.url('/x')})",
+    )
     plain = (await tools.get(url, extract="text"))["content"]
     assert "Head" in plain
     assert "no()" not in plain
@@ -157,6 +160,50 @@ async def test_a_page_is_read_as_markdown_or_text_or_source(tools: Tools, server
     assert (await tools.get(url, extract="raw"))["content"] == page
     with pytest.raises(FetchFailed, match="not JSON"):
         await tools.get(url, extract="json")
+
+
+async def test_a_page_that_sends_browsers_on_is_followed_like_a_redirect(tools: Tools, server: Outside) -> None:
+    def sends(to: str, seconds: int = 0) -> tuple[str, bytes]:
+        return "text/html", f"<meta http-equiv=refresh content='{seconds}; url={to}'>stub".encode()
+
+    server.bodies |= {
+        "/one": sends("two"), "/two": sends("/hello"), "/loop": sends("/pool"), "/pool": sends("/loop"),
+        "/later": sends("/hello", 60), "/self": sends("/self#a"), "/away": sends("http://192.168.0.1/"),
+        "/gone": sends("/status/404"), **{f"/far{number}": sends(f"/far{number + 1}") for number in range(9)},
+    }  # fmt: skip
+    answer = await tools.get(server.url("/one"), offset=7)
+    assert (answer["content"], answer["final_url"]) == ("says hello", server.url("/hello"))
+    assert answer["redirects"] == [server.url("/one"), server.url("/two")]
+    for path, note, asked in (
+        ("/loop", "sends browsers to", {"/loop": 1, "/pool": 1}),
+        ("/later", "/hello after 60 s", {"/hello": 1}),
+        ("/away", "not public", {"/away": 1}),
+        ("/far0", "sends browsers to", {"/far5": 1, "/far6": 0}),
+    ):
+        answer = await tools.get(server.url(path))
+        assert answer["content"] == "stub"
+        assert note in answer["notes"][-1]
+        assert {name: server.asked[name] for name in asked} == asked
+    assert (await tools.get(server.url("/self")))["notes"] == []
+    assert (await tools.get(server.url("/gone")))["status"] == 404
+    assert (await tools.get(server.url("/one"), extract="raw"))["content"].endswith("stub")
+
+
+async def test_a_page_that_sends_on_tells_another_origin_no_secrets(tools: Tools, server: Outside) -> None:
+    target = server.url("/echo", "other.test")
+    server.bodies["/one"] = ("text/html", f"<meta http-equiv=refresh content='0; url={target}'>".encode())
+    answer = await tools.get(server.url("/one"), headers={"Authorization": "secret", "Accept-Language": "de"})
+    assert "authorization" not in answer["data"]
+    assert answer["data"]["accept-language"] == "de"
+
+
+async def test_feeds_are_markdown_and_other_xml_is_its_source(tools: Tools, server: Outside) -> None:
+    feed = b"<rss><channel><title>News</title><item><title>A</title><link>/a</link></item></channel></rss>"
+    server.bodies |= {"/rss": ("application/rss+xml", feed), "/xml": ("text/xml", b"<a><feed /></a>")}
+    answer = await tools.get(server.url("/rss"))
+    assert (answer["form"], answer["content"]) == ("markdown", f"# News\n\n## [A]({server.url('/a')})")
+    assert (await tools.get(server.url("/rss"), extract="raw"))["content"] == feed.decode()
+    assert (await tools.get(server.url("/xml")))["content"] == "<a><feed /></a>"
 
 
 @pytest.mark.slow
