@@ -8,7 +8,7 @@ from typing import Final
 from offloop.errors import OffloopError
 from offloop.outbound.fetch import OutboundResponse
 from offloop.outbound.policy import Policy
-from offloop.outbound.redirects import OutboundRequest, checked, next_hop
+from offloop.outbound.redirects import OutboundRequest, changes, checked, next_hop
 from offloop_server.io.http.pages import Page
 
 MAX_REFRESHES: Final = 5
@@ -38,10 +38,14 @@ def hop(policy: Policy, request: OutboundRequest, response: OutboundResponse, ta
     return request
 
 
-def joined(before: OutboundResponse, after: OutboundResponse) -> OutboundResponse:
-    """The response that was sent on to, with the way to it."""
+def joined(
+    before: OutboundResponse, after: OutboundResponse, first: OutboundRequest, last: OutboundRequest
+) -> OutboundResponse:
+    """The response that was sent on to, with the way to it, and with what changed in the request."""
+    told = changes(replace(first, headers=checked(first.headers or {})), last, after.host)
     return replace(
         after,
+        changes=tuple(dict.fromkeys((*told, *after.changes))),
         redirects=(*before.redirects, before.url, *after.redirects),
         seconds=before.seconds + after.seconds,
         waited=before.waited + after.waited,

@@ -89,7 +89,7 @@ class HttpRequests:
             except (FetchFailed, Refused) as error:
                 page = refreshes.stays(page, target, error)
                 break
-            response, page = refreshes.joined(response, following), next_page
+            response, page = refreshes.joined(response, following, request, onwards), next_page
         if page:
             page = refreshes.noted(page, response)
         return described(request.url, response, page), page

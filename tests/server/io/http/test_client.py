@@ -195,6 +195,7 @@ async def test_a_page_that_sends_on_tells_another_origin_no_secrets(tools: Tools
     answer = await tools.get(server.url("/one"), headers={"Authorization": "secret", "Accept-Language": "de"})
     assert "authorization" not in answer["data"]
     assert answer["data"]["accept-language"] == "de"
+    assert "authorization did not go to" in " ".join(answer["notes"])
 
 
 async def test_feeds_are_markdown_and_other_xml_is_its_source(tools: Tools, server: Outside) -> None:
