@@ -13,6 +13,7 @@ from pikepdf import Dictionary, Name
 from pikepdf.settings import set_qpdf_limits
 
 from offloop.errors import JobError
+from offloop.jobs.documents import Edit
 from offloop.kinds.job_context import JobContext
 from offloop_workers.pdf.describe import describe
 from offloop_workers.pdf.editing.edit import edit
@@ -117,6 +118,23 @@ def test_every_step_tells_what_was_lost(attempt: Try) -> None:
     for step in STEPS:
         result, warnings = attempt(edit, source, operations=[step])
         assert any("lost all content" in line for line in warnings), (step, result)
+
+
+def test_previews_of_damaged_files_tell_what_was_lost(attempt: Try) -> None:
+    told = 0
+    for name, source in small_pdfs.damaged(SOURCE):
+        result, warnings = attempt(preview, source, pages="1,-1", width=64)
+        assert result == "damaged_pdf" or any("damaged" in line for line in warnings), name
+        told += result != "damaged_pdf"
+    assert told > 10
+
+
+def test_a_damaged_file_is_named_where_there_are_several(attempt: Try, context: JobContext, tmp_path: Path) -> None:
+    attempt(describe, SOURCE)
+    (tmp_path / "in" / "cut.pdf").write_bytes(SOURCE[: len(SOURCE) // 2])
+    sources = [{"file": "root:in/source.pdf"}, {"file": "root:in/cut.pdf"}]
+    edit(Edit.model_validate({"sources": sources, "operations": [{"op": "merge"}]}), context)
+    assert any(line.startswith("cut is damaged: pages 4-9, 36-40 lost") for line in context.warnings)
 
 
 def test_the_pages_that_are_left_can_be_asked_for(attempt: Try) -> None:

@@ -12,8 +12,10 @@ import pytest
 from pikepdf import Dictionary, Name, ObjectStreamMode, String
 
 from offloop.errors import JobError
+from offloop.jobs.documents import Edit
 from offloop.kinds.job_context import JobContext
 from offloop_workers.pdf.describe import describe
+from offloop_workers.pdf.editing.edit import edit
 from offloop_workers.pdf.reading.preview import preview
 from offloop_workers.pdf.reading.text import read
 from support.files import pdfs, small_pdfs
@@ -159,6 +161,15 @@ def test_our_own_archives_have_their_metadata(run: pdfs.Run, context: JobContext
     for variant in ("pdf/a-1b", "pdf/a-2u", "pdf/a-3b", "pdf/a-4u"):
         assert run(pdfs.written("Archive", 1, pdf_variant=variant)).title == "Archive"
     assert context.warnings == []
+
+
+def test_a_merged_document_has_a_bookmark_with_its_title_of_xmp(context: JobContext, tmp_path: Path) -> None:
+    for name, source in {"one.pdf": _with(XMP.encode()), "two.pdf": BARE}.items():
+        (tmp_path / "in" / name).write_bytes(source)
+    sources = [{"file": "root:in/one.pdf"}, {"file": "root:in/two.pdf"}]
+    edit(Edit.model_validate({"sources": sources, "operations": [{"op": "merge"}]}), context)
+    with pikepdf.open(context.artifacts[-1].path) as pdf:
+        assert [title for _, title, _ in pdfs.outline(pdf)] == ["Title", "two"]
 
 
 def test_labels_are_listed_where_they_are_not_the_numbers(run: pdfs.Run) -> None:

@@ -18,7 +18,7 @@ from offloop.kinds.references import Scheme, parse
 from offloop.paths import safe_name
 from offloop_workers.pdf.editing.document import Document, denied
 from offloop_workers.pdf.editing.operations import STEPS, with_pages
-from offloop_workers.pdf.reading import claims, opening, trees
+from offloop_workers.pdf.reading import claims, metadata, opening
 
 _MAX_FIELDS = 10_000
 _UNCHECKED = frozenset({"stamp", "attach", "sanitise", "flatten", "optimise"})
@@ -58,7 +58,7 @@ def edit(request: Edit, context: Context) -> Edited:
 
 
 def _document(pdf: pikepdf.Pdf, source: Source, number: int, context: Context) -> Document:
-    title = source.title or trees.text(pdf.docinfo.get("/Title")) or _file_name(source, number)
+    title = source.title or metadata.title(pdf) or _file_name(source, number)
     if rights := denied(pdf):
         message = (
             f"The owner of {title!r} does not permit to {', '.join(rights)}: send the owner password instead of the "

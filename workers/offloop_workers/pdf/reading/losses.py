@@ -92,7 +92,7 @@ class Losses:
                 message += f" Send the complete file, or name pages of the {self.found:,} that are left (pages)."
                 raise JobError(message, code="damaged_pdf")
             self._lossy = True
-            context.warn(f"{message} The others have new numbers.")
+            context.warn(f"{message} The numbers of the others may have changed.")
         else:
             context.warn(
                 f"{self.name} states {declared:,} {_pages(declared)} and has {self.found:,}: all of them are read."

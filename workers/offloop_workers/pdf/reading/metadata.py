@@ -58,6 +58,18 @@ def of(pdf: pikepdf.Pdf, context: Context) -> dict[str, Any]:
     return {**found, "custom": _custom(info, xmp, context)}
 
 
+def title(pdf: pikepdf.Pdf) -> str | None:
+    """The title of a document, from the first place that has one."""
+    info = pdf.trailer.get("/Info")
+    if isinstance(info, Dictionary) and (found := trees.text(info.get("/Title"))):
+        return found
+    if claims.has_xmp(pdf):
+        with suppress(Exception):  # malformed XML raises exceptions of many types
+            text = _flat(pdf.open_metadata().get("dc:title"))
+            return None if text in _NOTHING else text
+    return None
+
+
 def _xmp(pdf: pikepdf.Pdf, context: Context) -> Mapping[str, Any]:
     if "/Metadata" not in pdf.Root:
         return {}
