@@ -6,6 +6,7 @@ import base64
 import codecs
 import hashlib
 import json
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from offloop.errors import JobError
 from offloop.jobs.hashing import ToVerify, Verdict
 from offloop.kinds.job_context import JobContext
 from offloop_workers.hashing import verify
+from support.fuzzing import check_refusal
 
 from .conftest import MakeContext
 
@@ -301,3 +303,43 @@ def test_a_signature_is_not_taken_for_checked(full: Path, context: JobContext) -
     assert full.exists()
     assert run(context, EVERY["clear-signed"]).exact
     assert any("OpenPGP signature, which was not checked" in one for one in context.warnings)
+
+
+def test_a_lock_without_addresses_names_the_file_that_npm_packs(root: Path, context: JobContext) -> None:
+    (root / "c-a-1.0.0.tgz").write_bytes(A)
+    package = {"version": "1.0.0", "integrity": "sha512-" + SRI512}
+    assert run(
+        context, json.dumps({"packages": {"": {"name": "x"}, "node_modules/b/node_modules/@c/a": package}})
+    ).exact
+
+
+DIGITS = "0" * 64
+HOSTILE = {
+    "a field that goes on": "Algorithm : SHA256\nHash : " + DIGITS + "\nPath : a\n" + " x\n" * 900_000,
+    "a specification that goes on": "#mtree\na \\\n" + "b \\\n" * 900_000,
+    "a specification of folders": "#mtree\n" + "d type=dir\n" * 400_000,
+    "groups of digits that go on": "a: " + "AAAA " * 10 + "\n" + "   AAAA AAAA AAAA AAAA\n" * 400_000,
+    "a table of one long row": "Algorithm  Hash  Path\n---------  ----  ----\n" + "x" * 5_000_000,
+    "a row of quotes": "name,sha256\n" + '"' * 4_000_001,
+    "colons": f"{DIGITS} a\n" + "a:" * 16_000,
+    "parentheses": f"{DIGITS} a\n" + "MD5 (" + ") = " * 8_000,
+    "hashes of pip": f"{DIGITS} a\n" + "--hash=a: " * 3_000,
+    "names before digests": f"{DIGITS} a\n" + ("deadbeef " * 3_000 + "\n") * 20,
+    "brackets": "[" * 400_000,
+    "an object of objects": '{"a":' * 40_000,
+    "elements": "<x>" + "<name>a</name>" * 300_000,
+    "empty fields": "SHA256:\n" + "\n" * 3_000_000,
+    "a signature of lines": "-----BEGIN PGP SIGNED MESSAGE-----\n\n" + "\n" * 3_000_000,
+    "marks of wide characters": "\0" * 4_000_000,
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_manifest_is_read_or_refused_in_linear_time(full: Path, context: JobContext, case: str) -> None:
+    assert full.exists()
+    began = time.process_time()
+    try:
+        run(context, HOSTILE[case], include=["a.txt"])
+    except JobError as error:
+        check_refusal(error, most=1000)
+    assert time.process_time() - began < 20

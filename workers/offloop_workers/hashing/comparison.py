@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from offloop.kinds.context import Context
@@ -169,7 +170,7 @@ def _match_moved(
         size = max(entry.size for entries in by.values() for entry in entries)
         fitting = [
             number
-            for number in list(numbers or ())[:_TRIED]
+            for number in islice(numbers or (), _TRIED)
             if number not in matched_to and size in {-1, candidates[number].size}
             and all(read[number][algorithms.index(one)] == digest for one, digest in wanted)
         ]  # fmt: skip

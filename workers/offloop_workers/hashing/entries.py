@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from offloop.errors import LimitExceeded
+
 LINK: Final = -2
 """The size of an entry that is a recorded symbolic link."""
 
@@ -23,6 +25,11 @@ class Entry(NamedTuple):
     algorithm: str
     digest: bytes
     size: int = -1
+
+
+def too_many(limit: int) -> LimitExceeded:
+    """The failure of a manifest that is too long."""
+    return LimitExceeded(f"The manifest has more than {limit:,} lines, the limit: send it in parts.")
 
 
 class Contents(NamedTuple):

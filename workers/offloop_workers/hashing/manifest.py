@@ -11,9 +11,9 @@ from typing import BinaryIO, Final
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.files import MAX_FILES
-from offloop_workers.hashing.entries import Contents
+from offloop_workers.hashing.entries import Contents, too_many
 from offloop_workers.hashing.manifests import blocks, hashdeep, markup, mtree, own, records, text
-from offloop_workers.hashing.manifests.collector import Collector, too_many
+from offloop_workers.hashing.manifests.collector import Collector
 from offloop_workers.hashing.manifests.lines import Lines
 from offloop_workers.hashing.manifests.own import json_path
 from offloop_workers.hashing.manifests.text import Text

@@ -8,6 +8,7 @@ from typing import Final
 
 from offloop_workers.hashing.manifests import labels, records
 from offloop_workers.hashing.manifests.collector import Collector
+from offloop_workers.hashing.manifests.lines import MAX_LINE
 
 _FIELD: Final = re.compile(rb"(?P<name>[A-Za-z][A-Za-z0-9-]{0,40})[ \t]*:(?:[ \t](?P<value>.*))?", re.DOTALL)
 _GROUPS: Final = rb"[0-9A-F]{2,8}(?: {1,2}[0-9A-F]{2,8}){1,31}"
@@ -58,7 +59,7 @@ def stanzas(found: Collector) -> None:
         elif text[:1] in b" \t":
             if label and not fields.get(last):
                 _listed(found, number, last, text)
-            elif last:
+            elif last and len(fields[last]) < MAX_LINE:
                 fields[last] += text.strip().decode("utf-8", "surrogateescape")
         elif match := _FIELD.fullmatch(text):
             last = match["name"].decode("latin-1")

@@ -6,9 +6,8 @@ import os
 from itertools import chain
 from typing import Final
 
-from offloop.errors import LimitExceeded
 from offloop_workers.hashing import digest as digests
-from offloop_workers.hashing.entries import Contents, Entry
+from offloop_workers.hashing.entries import Contents, Entry, too_many
 from offloop_workers.hashing.manifests import labels
 from offloop_workers.hashing.manifests.text import Text
 
@@ -230,8 +229,3 @@ class Collector:
             else:
                 self._entries.append(entry)
         self._unnamed = []
-
-
-def too_many(limit: int) -> LimitExceeded:
-    """The failure of a manifest that is too long."""
-    return LimitExceeded(f"The manifest has more than {limit:,} lines, the limit: send it in parts.")

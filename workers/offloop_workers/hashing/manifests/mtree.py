@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from offloop.errors import LimitExceeded
+from offloop_workers.files.walk import MAX_DEPTH
 from offloop_workers.hashing.manifests import labels
 from offloop_workers.hashing.manifests.collector import Collector
+from offloop_workers.hashing.manifests.lines import MAX_LINE
 
 _SIGN: Final = re.compile(rb"#mtree|/set\s.*\btype=|/set\s|.+\stype=(?:file|dir)\b.*")
 _ESCAPE: Final = re.compile(
@@ -40,10 +43,12 @@ def read(found: Collector) -> None:
     for number, line in enumerate(found.text.lines(), 1):
         text = line.rstrip(b"\r")
         start = start if whole else number
-        if text.endswith(b"\\"):
+        if text.endswith(b"\\") and len(whole) < MAX_LINE:
             whole += text[:-1] + b" "
             continue
-        words = (whole + text).split()
+        words = (whole + text).split() if len(whole) + len(text) <= 2 * MAX_LINE else []
+        if whole and not words:
+            found.refuse(start, f"has more than {MAX_LINE} bytes")
         whole = b""
         if words and not words[0].startswith(b"#"):
             _line(found, start, words, folder, defaults)
@@ -67,6 +72,9 @@ def _line(found: Collector, number: int, words: list[bytes], folder: list[bytes]
     path = name if b"/" in name else b"/".join([*folder, name])
     if keywords.get(b"type") == b"dir":
         if b"/" not in name:
+            if len(folder) > MAX_DEPTH:
+                message = f"The manifest has more than {MAX_DEPTH} folders inside each other: send it in parts."
+                raise LimitExceeded(message)
             folder.append(name)
     elif keywords.get(b"type", b"file") == b"file":
         _file(found, number, path, keywords)

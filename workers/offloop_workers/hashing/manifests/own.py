@@ -13,8 +13,7 @@ from typing_extensions import TypedDict  # pydantic needs this one below Python 
 
 from offloop.errors import JobError
 from offloop.jobs.hashing import DIGITS
-from offloop_workers.hashing.entries import LINK, Entry
-from offloop_workers.hashing.manifests.collector import too_many
+from offloop_workers.hashing.entries import LINK, Entry, too_many
 
 FORMAT: Final = "offloop-manifest-1"
 

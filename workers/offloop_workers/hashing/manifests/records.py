@@ -62,6 +62,7 @@ def of_csv(found: Collector, head: bytes) -> None:
         found: takes the entries.
         head: the line with the names of the columns.
     """
+    check_size(found.text.data)
     text = found.text.data.decode("utf-8", "surrogateescape")
     skipped = text.index(head.decode("utf-8", "surrogateescape"))
     delimiter = max(",;\t", key=head.decode("latin-1").count)
@@ -73,7 +74,7 @@ def of_csv(found: Collector, head: bytes) -> None:
             if any(fields.values()):
                 record(found, before + rows.line_num, fields)
     except csv.Error as error:
-        found.refuse(before + rows.line_num, f"is no row of the table ({error})")
+        found.refuse(before + rows.line_num, f"is no row of the table ({error}), so nothing below it was read")
 
 
 def record(found: Collector, number: int, fields: Mapping[str, Any], key: str = "") -> bool:
@@ -136,6 +137,9 @@ def _name(fields: Mapping[str, Any], key: str) -> bytes:
         if isinstance(value, str) and value and not (one == "name" and _address(fields)):
             return _bytes(value)
     address = _address(fields)
+    package = key.rpartition("node_modules/")[2] if "node_modules/" in key else ""
+    if package and not address and isinstance(fields.get("version"), str):  # the file that npm pack makes of it
+        return _bytes(f"{package.removeprefix('@').replace('/', '-')}-{fields['version']}.tgz")
     last = unquote(urlsplit(address).path.rpartition("/")[2]) if address else key
     return _bytes(last)
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from offloop.errors import JobError
+from offloop.jobs.files import MAX_FILES
+from offloop_workers.hashing.entries import too_many
 
 _MARKS: Final = (  # that of UTF-32 first: it begins like that of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
@@ -28,7 +30,8 @@ _PACKED: Final = (
 _BREAK: Final = b"\0"
 """Stands for a line break inside of a name, once the lines are separated: no name has a NUL byte."""
 
-MAX_BROKEN: Final = 200
+MAX_LINES: Final = 2 * MAX_FILES
+MAX_BROKEN: Final = 100
 """Names with line breaks that are looked for."""
 
 _SIGNED: Final = b"-----BEGIN PGP SIGNED MESSAGE-----"
@@ -51,7 +54,17 @@ class Text(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[bytes]:
-        """The lines without their ends."""
+        """The lines without their ends.
+
+        Raises:
+            LimitExceeded: there are too many, empty ones and remarks included.
+        """
+        for number, line in enumerate(self._split()):
+            if number >= MAX_LINES:
+                raise too_many(MAX_FILES)
+            yield line
+
+    def _split(self) -> Iterator[bytes]:
         if self.end == b"\n":
             for line in io.BytesIO(self.data):
                 yield line.removesuffix(b"\n")
@@ -89,7 +102,7 @@ def opened(data: bytes, broken: Iterable[bytes] = ()) -> Text:
         return Text(data, b"\0", notes=notes)
     if b"\n" not in data and b"\r" in data:
         return Text(data, b"\r", notes=notes)
-    names = list(broken)[: MAX_BROKEN + 1]
+    names = [name for name in broken if name in data][: MAX_BROKEN + 1]
     if not names or b"\0" in data or len(names) > MAX_BROKEN:
         return Text(data, b"\n", notes=notes)
     return Text(_joined(data, names), b"\n", broken=True, notes=notes)
