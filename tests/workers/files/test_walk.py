@@ -140,3 +140,23 @@ def test_a_path_is_shown_without_control_characters() -> None:
     assert printable(os.fsdecode(b"caf\xe9")) == "caf\\xe9"
     assert printable("ü/你") == "ü/你"
     assert len(printable("n" * 5000)) == 200
+
+
+@pytest.mark.parametrize(
+    ("include", "unused"),
+    [
+        (["*.txt", "*.TXT", "nothing/**"], ["*.TXT", "nothing/**"]),
+        (["a", "a/*.py", "a/*.rs"], ["a/*.rs"]),
+        (["a", "a.txt", "docs/**"], []),
+        (["nothing"], []),
+        ([], []),
+    ],
+)
+def test_patterns_of_several_that_match_nothing_are_listed(full: Path, include: list[str], unused: list[str]) -> None:
+    assert listing(full, include=include).unused == unused
+
+
+def test_entries_left_out_are_listed_by_path(full: Path) -> None:
+    (full / "link").symlink_to("b")
+    os.mkfifo(full / "docs" / "pipe")
+    assert listing(full).left_out == {"link": "links", "docs/pipe": "pipes"}

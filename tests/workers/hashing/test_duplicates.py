@@ -83,3 +83,13 @@ def test_many_groups_are_cut_and_counted(root: Path, context: JobContext) -> Non
             (root / f"{number}-{copy}").write_bytes(b"x" * (number + 1))
     found = run(context, folder="root:in")
     assert (len(found.groups), found.groups_total) == (50, 60)
+
+
+def test_files_that_were_not_looked_at_are_told(root: Path, context: JobContext) -> None:
+    (root / "empty").touch()
+    (root / ".hidden").write_text("x")
+    run(context, folder="root:in", hidden=False)
+    assert context.warnings == [
+        "1 hidden names were left out (hidden=false), with all that is in them.",
+        "1 files have fewer bytes than min_size, and were not looked at.",
+    ]

@@ -141,3 +141,29 @@ def test_bytes_are_counted_over_all_files(full: Path, context: JobContext, repor
 def test_a_name_that_no_manifest_may_have_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="is no path inside a folder"):
         TreeToHash.model_validate({"files": {name: "data:,x"}})
+
+
+def test_what_is_left_out_is_warned_of_with_an_example(root: Path, context: JobContext) -> None:
+    (root / "a").touch()
+    (root / "link").symlink_to("a")
+    tree.hash_files(TreeToHash.model_validate({"folder": "root:in", "include": ["*", "*.TXT"]}), context)
+    assert context.warnings == [
+        "1 links left out, such as 'link': only regular files are read.",
+        "1 patterns in include match nothing, such as '*.TXT': is it spelt right?",
+    ]
+
+
+def test_a_file_that_changed_after_it_was_listed_has_no_digest(
+    root: Path, context: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a").write_text("short")
+    listing = tree.listed
+
+    def grown(*arguments: Any) -> Any:
+        (root / "a").write_text("longer than it was")
+        return listing(*arguments)
+
+    monkeypatch.setattr(tree, "listed", grown)
+    found = tree.hash_files(TreeToHash.model_validate({"folder": "root:in"}), context)
+    assert (found.files, found.tree_digest) == (0, None)
+    assert found.troubles[0].reason == "changed after it was listed"

@@ -78,7 +78,9 @@ class Globs:
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        self._globs = [Glob(pattern) for pattern in dict.fromkeys(patterns)]
+        self._patterns = [*dict.fromkeys(patterns)]
+        self._globs = [Glob(pattern) for pattern in self._patterns]
+        self._unused = {*range(len(self._globs))}
         self.start = tuple(glob.start for glob in self._globs)
 
     def __bool__(self) -> bool:
@@ -91,7 +93,21 @@ class Globs:
 
     def matches(self, state: tuple[Positions, ...]) -> bool:
         """Whether one of them matches the path so far."""
-        return any(glob.matches(one) for glob, one in zip(self._globs, state, strict=True))
+        if not self._unused:
+            return any(glob.matches(one) for glob, one in zip(self._globs, state, strict=True))
+        found = {number for number, one in enumerate(state) if self._globs[number].matches(one)}
+        self._unused -= found
+        return bool(found)
+
+    @property
+    def curious(self) -> bool:
+        """Whether there are several, of which some have matched nothing so far."""
+        return len(self._globs) > 1 and bool(self._unused)
+
+    @property
+    def unused(self) -> list[str]:
+        """The patterns that have matched nothing, if there are several."""
+        return [self._patterns[number] for number in sorted(self._unused)] if self.curious else []
 
 
 def _compiled(name: str, pattern: str) -> re.Pattern[str]:

@@ -108,6 +108,9 @@ class Named:
         """The files that the patterns select, with their sizes."""
         listing = Listing()
         include, exclude = Globs(self.wanted.include), Globs(self.wanted.exclude)
+        alone = [(pattern, Globs([pattern])) for pattern in self.wanted.include]
+        if len(alone) > 1:
+            listing.unused = [one for one, globs in alone if not any(_selects(globs, name) for name in self.files)]
         for number, name in enumerate(sorted(self.files, key=os.fsencode)):
             hidden = any(part.startswith(".") for part in name.split("/"))
             if hidden and not self.wanted.hidden:

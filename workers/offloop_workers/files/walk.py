@@ -48,6 +48,7 @@ class Listing:
         skipped: number of entries left out, by type.
         left_out: the type of the first entries left out that are no regular files, by path.
         troubles: paths that could not be listed, with the reason.
+        unused: the patterns of several in ``include`` that match nothing.
     """
 
     files: list[Found] = field(default_factory=list)
@@ -55,6 +56,7 @@ class Listing:
     skipped: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, str] = field(default_factory=dict)
     troubles: list[tuple[str, str]] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
 
 class _State(NamedTuple):
@@ -92,11 +94,12 @@ class Walk:
         self._list(folder, "", _State(self._include.start, self._exclude.start, not self._include), 1)
         self._listing.files.sort(key=_bytes)
         self._listing.links.sort(key=lambda link: os.fsencode(link[0]))
+        self._listing.unused = self._include.unused
         return self._listing
 
     def _list(self, folder: int, prefix: str, state: _State, depth: int) -> None:
         below: list[tuple[str, _State]] = []
-        everything = state.chosen and not self._exclude
+        everything = state.chosen and not self._exclude and not self._include.curious
         for entry in self._entries(folder, prefix):
             inside = state if everything else self._after_name(entry.name, state)
             if inside is None:
@@ -150,10 +153,10 @@ class Walk:
             exclude = self._exclude.step(exclude, name)
             if self._exclude.matches(exclude):
                 return None
-        if state.chosen:
+        if state.chosen and not self._include.curious:
             return state._replace(exclude=exclude) if self._exclude else state
         include = self._include.step(state.include, name)
-        return _State(include, exclude, self._include.matches(include))
+        return _State(include, exclude, self._include.matches(include) or state.chosen)
 
     def _add(self, folder: int, entry: os.DirEntry[str], path: str) -> None:
         try:
@@ -207,6 +210,11 @@ def printable(path: str, length: int = 200) -> str:
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     text = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[: length + 1])
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def unused_note(patterns: list[str]) -> str:
+    """The warning about patterns that match nothing."""
+    return f"{len(patterns)} patterns in include match nothing, such as {printable(patterns[0])!r}: is it spelt right?"
 
 
 def _file_type(mode: int) -> str:

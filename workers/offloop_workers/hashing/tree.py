@@ -14,7 +14,7 @@ from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.files.progress import ByteProgress
 from offloop_workers.files.sources import source
-from offloop_workers.files.walk import Listing, printable
+from offloop_workers.files.walk import Listing, printable, unused_note
 from offloop_workers.hashing.digest import digest
 from offloop_workers.hashing.entries import LINK, Entry
 from offloop_workers.hashing.manifests import hashdeep, writing
@@ -85,6 +85,8 @@ def listed(listing: Listing, context: Context) -> Listing:
         if file_type != "hidden":
             first = next((printable(path) for path, other in listing.left_out.items() if other == file_type), "?")
             context.warn(f"{count} {file_type} left out, such as {first!r}: only regular files are read.")
+    if listing.unused and listing.files:
+        context.warn(unused_note(listing.unused))
     return listing
 
 

@@ -29,7 +29,7 @@ from offloop.kinds.kind import performs
 from offloop_workers.files.changes import stamp
 from offloop_workers.files.progress import ByteProgress
 from offloop_workers.files.sources import source
-from offloop_workers.files.walk import printable, reason
+from offloop_workers.files.walk import printable, reason, unused_note
 from offloop_workers.search import characters, dialect, engines
 from offloop_workers.search.beginning import BinaryError
 from offloop_workers.search.engines import RE_SECONDS, OverdueError, Program, limited, overdue
@@ -164,6 +164,8 @@ class _Run:
             listing = files.list()
             self.skipped.update(listing.skipped)
             self.notes.of_left_out(listing.left_out)
+            if listing.unused and listing.files:
+                self.context.warn(unused_note(listing.unused))
             self.troubles += [Trouble(path=printable(path), reason=why) for path, why in listing.troubles]
             progress = ByteProgress(self.context, sum(found.size for found in listing.files))
             for found in listing.files:
