@@ -155,3 +155,14 @@ def test_an_attachment_that_gets_another_name_is_told_of(run: EditAll, context: 
     run([pdfs.written("", 1)], {"op": "attach", "files": [{"file": "data:,x", "name": "../../evil"}]})
     [line] = context.warnings
     assert line.startswith("attach: one name was changed to 'evil'")
+
+
+def test_a_stamp_that_does_not_fit_is_told_of_with_its_size(run: EditAll, context: JobContext) -> None:
+    step = {"op": "stamp", "text": "A long line of large letters", "font_size": 60}
+    run([(pdfs.written("Wide", 3), {"title": "Wide"})], {**step, "pages": "1,3"})
+    [line] = context.warnings
+    assert line.startswith("stamp: shrunk to ")
+    assert line.endswith("% of the size asked for, to fit between the margins: page 1, 3 of 'Wide'.")
+    context.warnings.clear()
+    run([pdfs.written("Wide", 3)], {**step, "position": "fill"}, {**step, "font_size": 9, "position": "top"})
+    assert context.warnings == []

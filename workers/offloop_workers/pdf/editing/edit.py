@@ -70,8 +70,8 @@ def _document(pdf: pikepdf.Pdf, source: Source, number: int, context: Context) -
             f"The owner of {title!r} does not permit to {', '.join(rights)}, and the result no longer says so: make "
             "sure that you may do this, or deny it again with {'op': 'encrypt', 'allow': [...], ...}."
         )
-    if signatures(pdf):
-        context.warn(f"{title!r} is digitally signed; the signatures do not hold for a changed file.")
+    if count := signatures(pdf):
+        context.warn(f"{title!r} is digitally signed ({count}): signatures do not hold for a changed file.")
     _drop_usage_rights(pdf, title, context)
     document = Document(pdf, title, locked=pdf.is_encrypted)
     return with_pages(document, source.pages, context) if source.pages else document

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from pikepdf import Matrix
 
@@ -12,8 +13,21 @@ from offloop_workers.pdf.reading.visible import View
 _POINTS_PER_MM = 72 / 25.4
 
 
-def place(stamp: Stamp, size: tuple[float, float], page: View) -> Matrix:
-    """The matrix that places a stamp on a page.
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a stamp is drawn.
+
+    Attributes:
+        matrix: from the stamp's own points to the page's coordinates.
+        share: its size, as a share of what the caller asked for: 1, or less where the page has no room.
+    """
+
+    matrix: Matrix
+    share: float
+
+
+def place(stamp: Stamp, size: tuple[float, float], page: View) -> Placement:
+    """Place a stamp on a page.
 
     Rotation is about the centre of the stamp; position and margin hold for the rotated stamp.
 
@@ -28,11 +42,12 @@ def place(stamp: Stamp, size: tuple[float, float], page: View) -> Matrix:
     height = abs(size[0] * sine) + abs(size[1] * cosine)
     margin = 0.0 if stamp.position == "fill" else min(stamp.margin_mm * _POINTS_PER_MM, page.width / 3, page.height / 3)
     room = (page.width - 2 * margin) / width, (page.height - 2 * margin) / height
-    scale = min(1.0, *room)
+    asked, scale = 1.0, min(1.0, *room)
     if stamp.position == "fill":
-        scale = min(room)
+        asked = scale = min(room)
     elif stamp.width_percent is not None:
-        scale = min(page.width * stamp.width_percent / 100 / width, room[1])
+        asked = page.width * stamp.width_percent / 100 / width
+        scale = min(asked, room[1])
     width, height = width * scale, height * scale
     edges = stamp.position.split("-")
     x, y = page.width / 2, page.height / 2
@@ -41,7 +56,7 @@ def place(stamp: Stamp, size: tuple[float, float], page: View) -> Matrix:
     # A stamp wider than the room between the margins stays on the page.
     x, y = _between(width / 2, x, page.width - width / 2), _between(height / 2, y, page.height - height / 2)
     on_page = Matrix(scale * cosine, scale * sine, -scale * sine, scale * cosine, x, y)
-    return Matrix(1, 0, 0, 1, -size[0] / 2, -size[1] / 2) @ on_page @ page.matrix
+    return Placement(Matrix(1, 0, 0, 1, -size[0] / 2, -size[1] / 2) @ on_page @ page.matrix, scale / asked)
 
 
 def _between(low: float, value: float, high: float) -> float:

@@ -13,9 +13,11 @@ from offloop.kinds.context import Context
 from offloop_workers.pdf.editing import stamp_content
 from offloop_workers.pdf.editing.document import Document
 from offloop_workers.pdf.editing.placing import encoded, place
+from offloop_workers.pdf.reading.ranges import summary
 from offloop_workers.pdf.reading.visible import view
 
 _MAX_TEXTS = 1_000
+_NEARLY_ALL = 0.995
 
 
 def draw(stamp: Stamp, document: Document, indices: Sequence[int], context: Context) -> None:
@@ -29,8 +31,12 @@ def draw(stamp: Stamp, document: Document, indices: Sequence[int], context: Cont
     contents = _contents(stamp, document, list(dict.fromkeys(indices)), context)
     state = pdf.make_indirect(Dictionary(Type=Name.ExtGState, ca=stamp.opacity, CA=stamp.opacity))
     names = _Names()
-    for index, content in contents.items():
-        _draw(stamp, document.pages[index], content, state, names)
+    shares = {index: _draw(stamp, document.pages[index], content, state, names) for index, content in contents.items()}
+    if shrunk := {index + 1: share for index, share in shares.items() if share < _NEARLY_ALL}:
+        context.warn(
+            f"stamp: shrunk to {min(shrunk.values()):.0%} of the size asked for, to fit between the margins: page "
+            f"{summary(sorted(shrunk))} of {document.title!r}."
+        )
 
 
 def _contents(
@@ -55,17 +61,20 @@ def _contents(
 
 def _draw(
     stamp: Stamp, page: pikepdf.Page, content: stamp_content.StampContent, state: pikepdf.Object, names: _Names
-) -> None:
-    matrix = encoded(place(stamp, (content.width, content.height), view(page)))
+) -> float:
+    """Draw a stamp on a page; returns its share of the size asked for."""
+    placement = place(stamp, (content.width, content.height), view(page))
+    matrix = encoded(placement.matrix)
     form = page.add_resource(content.form, Name.XObject, names.unused(page), replace_existing=False)
     opacity = page.add_resource(state, Name.ExtGState, names.unused(page), replace_existing=False)
     # An artifact, so that screen readers do not read it on every page.
     operators = b"/Artifact BMC q %s gs %s cm %s Do Q EMC\n" % (str(opacity).encode(), matrix, str(form).encode())
     if stamp.layer == "under":
         page.contents_add(operators, prepend=True)
-        return
+        return placement.share
     page.contents_add(b"q\n", prepend=True)  # restores the graphics state that the page leaves changed
     page.contents_add(b"\nQ\n" + operators)
+    return placement.share
 
 
 class _Names:

@@ -33,7 +33,7 @@ def of(pdf: pikepdf.Pdf) -> list[str]:
     with suppress(Exception):  # malformed XML raises exceptions of many types; it contains no claim
         found = pdf.open_metadata()
         claimed = [f"PDF/A-{found.pdfa_status}"[:20]] if found.pdfa_status else []
-        claimed += [f"PDF/X {found.pdfx_status}"[:40]] if found.pdfx_status else []
+        claimed += [found.pdfx_status[:40]] if found.pdfx_status else []
         return claimed + ([f"PDF/UA-{found[f'{_UA}part']}"[:20]] if f"{_UA}part" in found else [])
     return []
 
