@@ -158,3 +158,22 @@ def test_texts_of_the_file_are_bounded_and_plain(run: pdfs.Run) -> None:
 
 def test_a_linearised_file_is_known(run: pdfs.Run) -> None:
     assert run(pdfs.saved(lambda _pdf: None, linearize=True)).linearised
+
+
+def test_names_that_are_not_utf8_are_read(run: pdfs.Run, context: JobContext) -> None:
+    """Names of fonts in the charset of a country; the library can list such keys, and look up none."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        font = Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name("/Gr__e"))
+        pdf.pages[0].obj.Resources = Dictionary(Font=Dictionary(K__=pdf.make_indirect(font)))
+        pdf.Root.Dests = Dictionary(Z__=Array([pdf.pages[0].obj, Name.Fit]))
+        pdf.docinfo["/A__"] = "x"
+
+    source = pdfs.saved(change, object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    for name in (b"/Gr__e", b"/K__", b"/Z__", b"/A__"):
+        assert name in source
+        source = source.replace(name, name.replace(b"__", b"\xf6\xdf"))
+    found = run(source)
+    assert [font.name for font in found.fonts] == ["Gr\ufffd\ufffde"]
+    assert found.custom == {"A": "x"}
+    assert context.warnings == []

@@ -168,7 +168,7 @@ def _fields(pdf: pikepdf.Pdf) -> list[FormField]:
 
 def _value(value: Any) -> str | None:
     if isinstance(value, Name):
-        return str(value)[1:501]
+        return trees.name(value)
     if isinstance(value, Array):
         return ", ".join(filter(None, (trees.text(one) for one in list(value)[:20])))[:500]
     return trees.text(value)
@@ -191,7 +191,7 @@ def _attachments(found: losses.Losses) -> list[EmbeddedFile]:
             EmbeddedFile(
                 name=shown,
                 size=size if isinstance(size, int) and 0 <= size < 2**53 else None,
-                relationship=str(relation)[1:101] if isinstance(relation, Name) else None,
+                relationship=trees.name(relation)[:100] if isinstance(relation, Name) else None,
             )
         )
     return listed

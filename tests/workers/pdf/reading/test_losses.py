@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,24 @@ def test_every_step_tells_what_was_lost(attempt: Try) -> None:
     for step in STEPS:
         result, warnings = attempt(edit, source, operations=[step])
         assert any("lost all content" in line for line in warnings), (step, result)
+
+
+@pytest.mark.fuzz
+def test_random_damage_is_told_or_refused(attempt: Try) -> None:
+    """Bytes that are changed, cut out or zeroed; and no other error than damage."""
+    chance = random.Random(5)  # noqa: S311 -- the same damage each time
+    for number in range(40):
+        source = bytearray(SOURCE)
+        start, length = chance.randrange(len(source)), chance.randrange(1, 4_000)
+        if number % 3 == 0:
+            for _ in range(60):
+                source[chance.randrange(len(source))] = chance.randrange(256)
+        else:
+            source[start : start + length] = bytes(length) if number % 3 == 1 else b""
+        edited, described = (attempt(work, bytes(source))[0] for work in (edit, describe))
+        assert isinstance(edited, str) or not isinstance(described, str), "what can be edited can be described"
+        text, warnings = attempt(read, bytes(source))
+        assert text == "damaged_pdf" or warnings or not _empty_pages(text), number
 
 
 def test_previews_of_damaged_files_tell_what_was_lost(attempt: Try) -> None:

@@ -91,7 +91,7 @@ def _note_losses(document: Document, result: pikepdf.Pdf, losses: Losses, *, is_
     kept |= {"/OpenAction"} if _is_view(root.get("/OpenAction")) else set()
     keys = [key for key in sorted(root.keys()) if key not in kept]
     keys += [key for key in sorted(names.keys()) if key not in _KEPT_NAMES] if isinstance(names, Dictionary) else []
-    loss.entries |= dict.fromkeys(_LOST.get(key, f"its entry {key[1:41]}") for key in keys)
+    loss.entries |= dict.fromkeys(_LOST.get(key, f"its entry {trees.printable(key[1:])[:40]}") for key in keys)
     form = root.get("/AcroForm")
     if isinstance(form, Dictionary) and "/XFA" in form:
         loss.entries["its XFA form, of which the plain fields stay"] = None

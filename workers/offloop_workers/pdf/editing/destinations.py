@@ -48,7 +48,10 @@ class Destinations:
         self._targets = {page.obj.objgen for page in new}
         self._found = trees.names(source, "/Dests")
         legacy = source.Root.get("/Dests")
-        keys: list[bytes | str] = [*self._found, *(sorted(legacy.keys()) if isinstance(legacy, Dictionary) else ())]
+        keys: list[bytes | str] = [
+            *self._found,
+            *(trees.readable_keys(legacy) if isinstance(legacy, Dictionary) else ()),
+        ]
         self._renamed: dict[bytes | str, bytes | str] = {}
         taken = {*self._strings, *self._names, *keys}
         for key in keys:
@@ -166,7 +169,7 @@ class Destinations:
     def _mend_actions(self, holder: Any, keys: Sequence[str]) -> None:
         extra = holder.get("/AA")
         places = [(holder, key) for key in keys if key in holder]
-        places += [(extra, key) for key in extra.keys()] if isinstance(extra, Dictionary) else []  # noqa: SIM118 -- not a dict
+        places += [(extra, key) for key, _ in extra.items() if key.isascii()] if isinstance(extra, Dictionary) else []
         for place, key in places:
             mended = self.action(place[key])
             if mended is None:

@@ -89,7 +89,7 @@ def _inside(one: Any) -> Iterator[Any]:
         if isinstance(node, Array):
             values: list[Any] = list(node)
         elif isinstance(node, (Dictionary, Stream)):
-            values = [node.get(key) for key in node.keys()]  # noqa: SIM118 -- not a dict
+            values = [value for _, value in node.items()]
         else:
             continue
         waiting += [value for value in values if isinstance(value, (Array, Dictionary)) and not value.is_indirect]
@@ -109,7 +109,7 @@ def _slots(node: Any) -> list[tuple[Any, str, list[Any]]]:
     found = []
     extra = node.get("/AA")
     keys = [(node, key) for key in _HOLDERS if key in node]
-    keys += [(extra, key) for key in extra.keys()] if isinstance(extra, Dictionary) else []  # noqa: SIM118 -- not a dict
+    keys += [(extra, key) for key, _ in extra.items() if key.isascii()] if isinstance(extra, Dictionary) else []
     for holder, key in keys:
         value = holder.get(key)
         listed = list(value) if isinstance(value, Array) and key == "/Next" else [value]

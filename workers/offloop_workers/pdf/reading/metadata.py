@@ -144,11 +144,10 @@ def _words(text: str) -> list[str]:
 def _custom(info: Any, xmp: Mapping[str, Any], context: Context) -> dict[str, str]:
     """Entries that no field has."""
     found: dict[str, str] = {}
-    for key in sorted(info.keys()):  # a set, whose order differs between processes
-        value = info.get(key)
-        text = str(value)[1:] if isinstance(value, Name) else trees.text(value)
+    for key, value in sorted(info.items()):
+        text = trees.name(value) if isinstance(value, Name) else trees.text(value)
         if key not in _STANDARD and text:
-            found[key[1:101]] = text[:500]
+            found[trees.printable(key[1:])[:100]] = text[:500]
     for key, value in xmp.items():
         if key.startswith(_PDFX) and (text := _flat(value)):
             found.setdefault(key.removeprefix(_PDFX)[:100], text)

@@ -14,7 +14,7 @@ import pypdfium2.raw
 from pikepdf import Array, Dictionary, Name, String
 
 from offloop.kinds.context import Context
-from offloop_workers.pdf.reading import layout, opening, ranges
+from offloop_workers.pdf.reading import layout, opening, ranges, trees
 from offloop_workers.pdf.reading.visible import View
 
 _HYPHEN = re.compile("\ufffe(?:\r\n)?")
@@ -168,7 +168,7 @@ def _has_annotations(drawn: opening.Drawn, index: int, number: int, remarks: Rem
     kinds = set()
     for note in annotations:
         if isinstance(note, Dictionary):
-            kind = str(note.get("/Subtype"))
+            kind = f"/{trees.name(note.get('/Subtype'))}"
             kinds.add(kind)
             comment = note.get("/Contents")
             if kind not in _DRAWN and isinstance(comment, String) and str(comment).strip():
@@ -187,12 +187,11 @@ def _flatten(document: pypdfium2.PdfDocument, index: int) -> None:
 def _writes_vertically(page: pikepdf.Page | None) -> bool:
     resources = page.get_resources() if page is not None else None
     fonts: Any = resources.get("/Font") if isinstance(resources, Dictionary) else None
-    for key in list(fonts.keys())[:200] if isinstance(fonts, Dictionary) else ():
-        font = fonts.get(key)
+    for _, font in list(fonts.items())[:200] if isinstance(fonts, Dictionary) else ():
         encoding = font.get("/Encoding") if isinstance(font, Dictionary) else None
         if isinstance(encoding, pikepdf.Stream):
             if encoding.get("/WMode") == 1:
                 return True
-        elif isinstance(encoding, Name) and str(encoding).endswith("-V"):
+        elif isinstance(encoding, Name) and trees.name(encoding).endswith("-V"):
             return True
     return False

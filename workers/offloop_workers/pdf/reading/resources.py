@@ -37,8 +37,7 @@ def used(pdf: pikepdf.Pdf) -> tuple[list[FontUse], int]:
 def drawn(page: pikepdf.Page) -> Iterator[pikepdf.Stream]:
     """The forms and pictures that a page itself may draw."""
     group = _group(page, "/XObject")
-    for key in list(group.keys())[:_MAX_FONTS] if group is not None else ():
-        node = group.get(key)
+    for _, node in list(group.items())[:_MAX_FONTS] if group is not None else ():
         if isinstance(node, pikepdf.Stream):
             yield node
 
@@ -72,8 +71,8 @@ def _walk(pages: Iterable[pikepdf.Page]) -> Iterator[tuple[str, Any]]:
                 continue
             for kind in ("/Font", "/XObject", "/Pattern"):
                 group: Any = resources.get(kind)
-                for key in group.keys() if isinstance(group, Dictionary) else ():
-                    node: Any = group.get(key)
+                for _, found in group.items() if isinstance(group, Dictionary) else ():
+                    node: Any = found
                     if not hasattr(node, "objgen") or not hasattr(node, "get") or node.objgen in visited:
                         continue
                     if node.is_indirect:
@@ -84,13 +83,13 @@ def _walk(pages: Iterable[pikepdf.Page]) -> Iterator[tuple[str, Any]]:
 
 
 def _font(font: Any) -> FontUse:
-    kind = str(font.get("/Subtype"))[1:41]
+    kind = trees.name(font.get("/Subtype"))[:40]
     below = font.get("/DescendantFonts")
     holder = below[0] if isinstance(below, Array) and len(below) else font
     descriptor = holder.get("/FontDescriptor") if isinstance(holder, Dictionary) else None
     embedded = kind == "Type3" or (isinstance(descriptor, Dictionary) and any(file in descriptor for file in _FILES))
     name = font.get("/BaseFont")
-    plain = str(name)[1:101].split("+", 1)[-1] if isinstance(name, Name) else kind
+    plain = trees.name(name)[:100].split("+", 1)[-1] if isinstance(name, Name) else kind
     return FontUse(name=plain, type=kind, embedded=embedded)
 
 

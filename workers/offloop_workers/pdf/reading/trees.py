@@ -15,6 +15,7 @@ _MAX_ENTRIES = 100_000
 _MAX_DEPTH = 30
 MAX_TEXT = 500
 _LEAF = 64
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LANGUAGE = re.compile("\x1b[A-Za-z-]{2,12}\x1b")
 
 
@@ -140,6 +141,22 @@ def text(value: object) -> str | None:
     if not isinstance(value, String):
         return None
     return printable(bytes(value).decode() if is_plain_utf8(value) else str(value))
+
+
+def name(value: object) -> str:
+    """A name of the file without its slash, of bounded length; bytes that are no UTF-8 become U+FFFD."""
+    if not isinstance(value, Name):
+        return ""
+    try:
+        return printable(str(value)[1:])
+    except UnicodeDecodeError:  # such as a font's name in Latin-1 or GBK
+        raw = re.sub(rb"#([0-9a-fA-F]{2})", lambda found: bytes.fromhex(found[1].decode()), value.unparse())
+        return printable(raw[1:].decode(errors="replace"))
+
+
+def readable_keys(node: Dictionary) -> list[str]:
+    """The keys of a dictionary that are UTF-8, sorted; the library cannot look up the others."""
+    return sorted(key for key, _ in node.items() if not _SURROGATE.search(key))
 
 
 def is_plain_utf8(value: String) -> bool:
