@@ -158,3 +158,21 @@ def test_many_different_pictures_are_no_group(keep: Keep, context: JobContext) -
 def test_more_pictures_than_may_be_compared_are_refused_with_the_number() -> None:
     with pytest.raises(ValidationError, match="at most 2000"):
         ImagesToCompare.model_validate({"images": ["data:image/png;base64,"] * 2001})
+
+
+def test_captions_that_are_shortened_or_lack_a_glyph_are_told(keep: Keep, context: JobContext) -> None:
+    images = [keep(f"{number}.png", quarters()) for number in range(3)]
+    captions = ["short", "a caption that is much wider than its cell", "東京\n2024"]
+    request = SheetOfImages.model_validate({"images": images, "captions": captions, "cell_width": 80})
+    make_sheet(request, context)
+    assert [line.split(":")[0] for line in context.warnings] == [
+        "Captions that are wider than their cell were shortened",
+        "The font has no sign for 東 京",
+    ]
+    assert ": 2. Send a larger cell_width" in context.warnings[0]
+
+
+def test_the_pages_that_a_sheet_does_not_show_are_told(keep: Keep, context: JobContext) -> None:
+    pages = keep("pages.tif", quarters(), save_all=True, append_images=[quarters()])
+    make_sheet(SheetOfImages.model_validate({"images": [keep("one.png", quarters()), pages]}), context)
+    assert context.warnings == ["Picture 2 (root:in/pages.tif): the source has 2 frames or pages; the first was used."]

@@ -12,7 +12,7 @@ from offloop.jobs.images import Transformation
 from offloop.kinds.context import Context
 from offloop_workers.images.codecs.saving import Timing
 from offloop_workers.raster import bounds
-from offloop_workers.raster.frames import ANIMATED_FORMATS, count, first, is_animated, warn_of_others
+from offloop_workers.raster.frames import ANIMATED_FORMATS, count, first, is_animated, warn_of_cut, warn_of_others
 from offloop_workers.raster.reading import Source, check_size
 
 _DEFAULT_MS: Final = 100
@@ -25,6 +25,7 @@ def frames_of_result(source: Source, request: Transformation, form: str, context
         JobError: an animation is requested that source or format do not allow, or the page does not exist.
         LimitExceeded: all frames together have too many pixels.
     """
+    warn_of_cut(source, context)
     animated = is_animated(source)
     if request.animated and not (animated and form in ANIMATED_FORMATS):
         message = (

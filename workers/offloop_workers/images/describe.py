@@ -33,6 +33,7 @@ def describe(request: ImageToDescribe, context: Context) -> Description:
     with context.open(request.image) as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     with reading.opened(request.image, context) as source, reading.decoding():
+        frames_of.warn_of_cut(source, context)
         picture = source.picture
         exif = orientation.exif_of(picture, context)
         found = orientation.of(picture, exif, context)

@@ -14,13 +14,14 @@ from offloop.kinds.kind import performs
 from offloop.kinds.references import FileReference, Scheme, parse
 from offloop_workers.images.codecs import encoding, formats
 from offloop_workers.images.codecs.saving import Result
-from offloop_workers.images.frames.lettering import shipped_font
+from offloop_workers.images.frames.lettering import shipped_font, warn_of_missing_glyphs
 from offloop_workers.images.many import inspect_all
 from offloop_workers.raster import bounds, colours, orientation, reading
 from offloop_workers.raster.upright import upright
 from offloop_workers.raster.warned import Warned
 
 _EMPTY = "#e6e6e6"
+_MAX_LISTED = 10
 
 
 @performs(contact_sheet)
@@ -32,6 +33,7 @@ def make_sheet(request: SheetOfImages, context: Context) -> Sheet:
         JobError: none of the pictures can be used.
     """
     grid = _Grid(request, bounds.picture_pixels(context))
+    grid.warn_of_captions(context)
 
     def place(index: int, source: reading.Source, warned: Warned) -> None:
         found = orientation.read(source.picture, warned)
@@ -90,6 +92,18 @@ class _Grid:
         self._draw = ImageDraw.Draw(self.sheet)
         self._font: Any = shipped_font(request.caption_size)
 
+    def warn_of_captions(self, warned: Warned) -> None:
+        """Warn of captions that are shortened, and of characters that the font lacks."""
+        written = [_printable(caption) for caption in self._captions]
+        if cut := [number for number, text in enumerate(written, 1) if self._shortened(text) != text]:
+            listed = ", ".join(map(str, cut[:_MAX_LISTED])) + (" and more" if len(cut) > _MAX_LISTED else "")
+            warned.warn(
+                f"Captions that are wider than their cell were shortened: {listed}. Send a larger cell_width, a "
+                "smaller caption_size, or shorter captions."
+            )
+        advice = "The sheet's font has Latin, Greek and Cyrillic letters: send other captions."
+        warn_of_missing_glyphs("".join(map(self._shortened, written)), self._font, advice, warned)
+
     def place(self, index: int, small: Image.Image) -> None:
         """Place a picture in the middle of its cell."""
         left, top = self._corner(index)
@@ -115,7 +129,7 @@ class _Grid:
         if not self._line or not caption:
             return
         left, top = self._corner(index)
-        text = self._shortened("".join(one if one.isprintable() else " " for one in caption))
+        text = self._shortened(_printable(caption))
         centre = (left + self._request.cell_width / 2, top + self._request.cell_height + self._line / 2)
         self._draw.text(centre, text, font=self._font, fill=self._request.text_colour, anchor="mm")
 
@@ -125,6 +139,10 @@ class _Grid:
             caption = caption[:-1]
             text = caption + "…" if caption else ""
         return text
+
+
+def _printable(caption: str) -> str:
+    return "".join(one if one.isprintable() else " " for one in caption)
 
 
 def _caption(index: int, reference: FileReference) -> str:

@@ -30,3 +30,11 @@ def warn_of_others(source: Source, warned: Warned) -> None:
     """Warn where only the first of several frames or pages is used."""
     if (total := count(source)) > 1:
         warned.warn(f"The source has {total} frames or pages; the first was used.")
+
+
+def warn_of_cut(source: Source, warned: Warned) -> None:
+    """Warn where frames may be missing at the end of a file."""
+    if source.cut_off:
+        warned.warn(
+            f"The GIF is cut off: {count(source):,} frames are complete, others may be missing. Send the whole file."
+        )

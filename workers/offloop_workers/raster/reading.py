@@ -16,7 +16,7 @@ from offloop.errors import JobError, LimitExceeded, OffloopError
 from offloop.jobs.images import MAX_PIXELS
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
-from offloop_workers.raster import bounds, depth, sniffing, tiff
+from offloop_workers.raster import bounds, depth, gif, sniffing, tiff
 
 MAX_TEXT = 4 << 20
 """Decompressed bytes of the texts in a PNG; a file with more is refused."""
@@ -35,12 +35,14 @@ class Source:
         format: in lower case: ``jpeg``, ``heif``…
         bytes: size of the file.
         bits: bits a channel of its first page.
+        cut_off: whether it is a GIF without its end; frames may be missing.
     """
 
     picture: Image.Image
     format: str
     bytes: int
     bits: int = 8
+    cut_off: bool = False
 
 
 @contextmanager
@@ -62,7 +64,8 @@ def source_of(file: BinaryIO, most: int = MAX_PIXELS) -> Source:
     form = str(picture.format).lower()
     with decoding():
         bits = depth.bits_of(picture, file)
-    return Source(picture, "jpeg" if form == "mpo" else form, size_of(file), bits)
+    cut_off = form == "gif" and not gif.is_complete(file)
+    return Source(picture, "jpeg" if form == "mpo" else form, size_of(file), bits, cut_off)
 
 
 def open_picture(file: BinaryIO, most: int = MAX_PIXELS) -> Image.Image:

@@ -126,3 +126,14 @@ def test_the_still_before_an_animated_png_is_no_frame(run: Run, context: JobCont
 def test_half_transparent_pixels_are_told(run: Run, context: JobContext) -> None:
     run(Image.new("RGBA", SIZE, (255, 0, 0, 100)), format="gif")
     assert any("no half-transparent pixels" in line for line in context.warnings)
+
+
+def test_a_gif_that_is_cut_off_is_told(run: Run, context: JobContext) -> None:
+    whole = animation("GIF", 6)
+    run(whole, "gif")
+    assert context.warnings == []
+    for kept in (len(whole) - 1, len(whole) - 30):
+        context.warnings.clear()
+        picture, _ = run(whole[:kept], "gif", format="png")
+        assert picture.frames == 1
+        assert any(line.startswith("The GIF is cut off: ") for line in context.warnings), kept

@@ -34,6 +34,7 @@ _KEPT_OF_CAMERA: Final = frozenset(
     }
 )
 _MAX_TEXT: Final = 1_000
+_MAX_SHOWN: Final = 200
 _MAX_EXIF: Final = 60_000
 """Bytes; a JPEG has room for 65,533 in one segment."""
 
@@ -51,6 +52,7 @@ def kept(
         context: takes warnings.
     """
     options: dict[str, Any] = {}
+    _warn_of_other_metadata(info, request, context)
     result = _kept_exif(exif, set(request.keep_metadata), orientation)
     if len(result) or result.get_ifd(_IFD.Exif) or result.get_ifd(_IFD.GPSInfo):
         content = _encoded(result)
@@ -61,6 +63,15 @@ def kept(
     if "dpi" in request.keep_metadata and (found := dpi_of(info)):
         options["dpi"] = found
     return options
+
+
+def _warn_of_other_metadata(info: Mapping[Any, Any], request: Transformation, warned: Warned) -> None:
+    """Warn of texts that are not in EXIF, where metadata is to be kept."""
+    if not {"exif", "copyright", "gps"} & set(request.keep_metadata):
+        return
+    found = {"XMP": ("xmp", "XML:com.adobe.xmp"), "IPTC": ("photoshop",), "comment": ("comment",)}
+    if lost := [name for name, keys in found.items() if any(info.get(key) for key in keys)]:
+        warned.warn(f"The source has metadata that is never kept: {', '.join(lost)}. Only EXIF can be.")
 
 
 def _kept_exif(exif: Image.Exif, wanted: set[str], orientation: int) -> Image.Exif:
@@ -144,7 +155,8 @@ def _text(value: Any) -> str | None:
         value = value.decode("utf-8", "replace")
     if not isinstance(value, str):
         return None
-    return "".join(character for character in value if character.isprintable()).strip()[:200] or None
+    text = "".join(character for character in value if character.isprintable()).strip()
+    return (text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…") or None
 
 
 def _number(value: Any) -> float | None:

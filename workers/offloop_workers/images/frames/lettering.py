@@ -13,6 +13,7 @@ from PIL import ImageFont
 from offloop.errors import JobError
 from offloop.kinds.context import Context
 from offloop.kinds.references import FileReference
+from offloop_workers.raster.warned import Warned
 
 _MAX_FONT_BYTES: Final = 20 << 20
 _FONTS: Final = (b"\x00\x01\x00\x00", b"OTTO", b"true")
@@ -50,15 +51,13 @@ def font_for(reference: FileReference | None, size: int, context: Context) -> An
         raise JobError(message, code="bad_font") from None
 
 
-def warn_of_missing_glyphs(text: str, font: Any, context: Context) -> None:
-    """Warn of characters that the font draws as an empty box."""
+def warn_of_missing_glyphs(text: str, font: Any, advice: str, context: Warned) -> None:
+    """Warn of characters that the font draws as an empty box, with what to do about it."""
     empty = bytes(font.getmask(_NONCHARACTER))
     visible = (one for one in dict.fromkeys(text) if one.isprintable() and not one.isspace())
     missing = list(islice((one for one in visible if bytes(font.getmask(one)) == empty), _MAX_NAMED))
     if missing:
-        context.warn(
-            f"The font has no sign for {' '.join(missing)}: an empty box stands there. Send a font that has it (font=)."
-        )
+        context.warn(f"The font has no sign for {' '.join(missing)}: an empty box stands there. {advice}")
 
 
 def wrapped_lines(text: str, font: Any, width: int, most: int) -> list[str]:

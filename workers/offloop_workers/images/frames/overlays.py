@@ -87,7 +87,7 @@ def _text_layer(overlay: TextOverlay, size: tuple[int, int], context: Context) -
         context.warn(
             f"A text overlay is too high for the picture; its first {most} lines were kept. Send a smaller size."
         )
-    lettering.warn_of_missing_glyphs(overlay.text, font, context)
+    lettering.warn_of_missing_glyphs(overlay.text, font, "Send a font that has it (font=).", context)
     width = min(size[0], int(max(font.getlength(line) for line in lines)) + 2 * stroke + 2)
     layer = Image.new("RGBA", (max(1, width), min(size[1], step * len(lines) + 2 * stroke)), (0, 0, 0, 0))
     draw = ImageDraw.Draw(layer)
