@@ -20,6 +20,8 @@ Box = tuple[int, int, int, int]
 MOST_COLOURS: Final = 255
 """One of 256 is for transparent and unchanged pixels."""
 _KEEP, _CLEAR = 1, 2
+_LARGE: Final = 10_000
+"""Pixels of a frame, from which a palette of its own is worth its bytes."""
 _DOT: Final = (0, 0, 1, 1)
 
 
@@ -52,7 +54,10 @@ def write(
     """
     opaque = [_mask(frame) for frame in frames]
     plain = [frame.convert("RGB") for frame in frames]
-    shared = None if len(plain) > 1 and formats.is_photograph(plain[0]) else palettes.shared(plain, opaque, colours)
+    shared: palettes.Shared | None = palettes.shared(plain, opaque, colours)
+    large = frames[0].width * frames[0].height >= _LARGE
+    if shared and not shared.exact and len(plain) > 1 and large and formats.is_photograph(plain[0]):
+        shared = None
     if shared:
         plain = [shared.applied(frame) for frame in plain]
     table = shared.table if shared else b""
