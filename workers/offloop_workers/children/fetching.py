@@ -82,7 +82,7 @@ class Fetching:
             found = await fetch_to(self._client, OutboundRequest(url), file, limits)
         if found.failed or found.no_file:
             error = found.refusal()
-            message = f"{shown(url)} was not fetched. {error.message} Check the URL, or send the file itself."
+            message = f"{shown(url)} was not fetched. {error.message.rstrip('.')}. Check the URL, or send the file itself."
             raise FetchFailed(message, code=error.reason, retryable=error.retryable)
         return found
 
