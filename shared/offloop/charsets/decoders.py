@@ -35,6 +35,8 @@ _CODECS: Final = {
 }
 """Codecs of Python, where the name in the standard is unknown to it or means another one."""
 _HIGH: Final = bytes(byte | 0x80 for byte in range(0x100))
+_IN_PAIRS: Final = ".pairs"
+"""Suffix of the error handler for text that has only pairs: a malformed one must not shift those after it."""
 _WIDE: Final = {"utf-16le": 2, "utf-16be": 2, "utf-32": 4, "utf-32-le": 4, "utf-32-be": 4}
 
 
@@ -125,14 +127,21 @@ def _plan(charset: str) -> _Plan:
     if lacking:
         errors = f"offloop.{charset}"
         codecs.register_error(errors, _Lacking(lacking))
+        codecs.register_error(errors + _IN_PAIRS, _Lacking(lacking, 2))
     return _Plan(codec, errors, translation)
 
 
 @dataclass(frozen=True, slots=True)
 class _Lacking:
-    """Error handler: characters of sequences that a codec lacks, else U+FFFD."""
+    """Error handler: characters of sequences that a codec lacks, else U+FFFD.
+
+    Attributes:
+        characters: those that it lacks.
+        least: bytes that one U+FFFD stands for.
+    """
 
     characters: Mapping[bytes, str]
+    least: int = 1
 
     def __call__(self, error: UnicodeError) -> tuple[str, int]:
         if not isinstance(error, UnicodeDecodeError):
@@ -141,13 +150,13 @@ class _Lacking:
             sequence = error.object[error.start : error.start + length]
             if found := self.characters.get(sequence):
                 return found, error.start + len(sequence)
-        return REPLACEMENT, max(error.end, error.start + 1)
+        return REPLACEMENT, min(max(error.end, error.start + self.least), len(error.object))
 
 
 def decode_jis0208(pairs: bytes) -> str:
     """Decode pairs of bytes of JIS X 0208, each below 0x80, with the extensions that the standard has."""
     plan = _plan("euc-jp")
-    return pairs.translate(_HIGH).decode(plan.codec, plan.errors).translate(plan.translation)
+    return pairs.translate(_HIGH).decode(plan.codec, plan.errors + _IN_PAIRS).translate(plan.translation)
 
 
 def decode(data: bytes, charset: str) -> tuple[str, int]:

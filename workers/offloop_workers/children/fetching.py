@@ -82,7 +82,8 @@ class Fetching:
             found = await fetch_to(self._client, OutboundRequest(url), file, limits)
         if found.failed or found.no_file:
             error = found.refusal()
-            message = f"{shown(url)} was not fetched. {error.message.rstrip('.')}. Check the URL, or send the file itself."
+            why = error.message.rstrip(".")
+            message = f"{shown(url)} was not fetched. {why}. Check the URL, or send the file itself."
             raise FetchFailed(message, code=error.reason, retryable=error.retryable)
         return found
 
