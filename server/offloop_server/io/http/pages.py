@@ -79,7 +79,8 @@ async def read(
             notes = (*notes, f"Only the first {MAX_HTML >> 20} MiB of the page were read; save=true keeps all of it.")
         source = Source(content[:MAX_HTML], "text" if extract == "text" else "markdown", kind, response.url)
         found = await convert(source)
-        if found.text is not None:
+        # XML without a readable part, such as a feed that has only a title, is shown as it is.
+        if found.text or (found.text is not None and kind == "html"):
             # What a page that sends browsers elsewhere says itself may be shorter than the part that is asked for.
             if found.refresh and span[0] >= len(found.text):
                 return Page(source.to, length=len(found.text), notes=(*notes, *found.notes), refresh=found.refresh)

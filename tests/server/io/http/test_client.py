@@ -253,12 +253,14 @@ async def test_charsets_are_known_by_mark_header_and_page(tools: Tools, server: 
 
 QUOTED = "“quoted”, it\u2019s 5 €"
 RUSSIAN = "Съешь ещё этих мягких французских булок"
+FEED = f'<?xml version="1.0" encoding="koi8-r"?><rss><title>{RUSSIAN}</title></rss>'
 BODIES: dict[str, tuple[str, bytes, str, str]] = {
     "header": ("text/plain; charset=iso-8859-1", QUOTED.encode("cp1252"), QUOTED, ""),
     "quoted label": ("text/plain;charset='Shift-JIS'", "表示 ①髙".encode("cp932"), "表示 ①髙", ""),
     "last label": ("text/html; charset=gb2312; q=1", "镕 €".encode("gb18030"), "镕 €", ""),
     "meta": ("text/html", '<meta charset="Shift_JIS"><p>表示 ①髙'.encode("cp932"), "表示 ①髙", ""),
     "xml": ("text/xml", f'<?xml version="1.0" encoding="koi8-r"?><a>{RUSSIAN}</a>'.encode("koi8-r"), RUSSIAN, ""),
+    "feed": ("text/xml", FEED.encode("koi8-r"), RUSSIAN, ""),
     "svg": ("image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "<svg", ""),
     "guess": ("text/html", f"<p>{RUSSIAN}".encode("cp1251"), RUSSIAN, "windows-1251, a guess"),
     "wrong": ("text/plain; charset=utf-8", RUSSIAN.encode("cp1251"), "\ufffd", "look like windows-1251"),
