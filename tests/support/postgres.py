@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,25 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """The server of this process; the exit removes its folder and its processes."""
+    """The server of this process."""
+    with serve_postgres(_binaries) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serve_postgres(find: Callable[[Path, dict[str, Any]], Path]) -> Iterator[Postgres]:
+    """A server; the exit removes its folder and its processes.
+
+    Args:
+        find: returns the folder of the programs, for a folder of the server and options of its processes.
+    """
     # Outside the folder of the tests, which other users may not enter; the path of a socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     user = unprivileged(folder)
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     options: dict[str, Any] = {"cwd": folder, "env": environment, **user}
     try:
-        binaries = _binaries(folder, user)
+        binaries = find(folder, user)
         subprocess.run(
             [binaries / "initdb", "-D", folder / "data", "-U", OWNER, "-A", "trust", "-E", "UTF8", "--no-sync"],
             check=True,

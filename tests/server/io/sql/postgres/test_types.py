@@ -252,6 +252,30 @@ def _taken_for_json(value: Any) -> bool:
     return any(map(_taken_for_json, value)) if isinstance(value, list) else value in TAKEN_FOR_JSON
 
 
+EXTENSIONS = (
+    *("citext", "hstore", "ltree", "cube", "seg", "isn", "intarray", "lo", "earthdistance", "btree_gist", "pg_trgm"),
+    '"uuid-ossp"',
+)
+
+
+@pytest.mark.slow
+async def test_types_of_the_extensions_that_come_with_postgresql_read_as_psql_shows_them(packaged: Postgres) -> None:
+    """And XML, which the other server has not; an extension is made while the connection is open."""
+    await packaged.execute(f"CREATE DATABASE {DATABASE}")
+    database = PostgreSQL("typed", packaged.url(database=DATABASE))
+    try:
+        await read(database, "SELECT 1")
+        await packaged.execute(
+            "CREATE SCHEMA more", *(f"CREATE EXTENSION {one} CASCADE" for one in EXTENSIONS), database=DATABASE
+        )
+        types = await packaged.fetch(TYPES, database=DATABASE)
+        wanted = [one for one in types if one[1].startswith("public.") or one[2] in NOT_BUILT]
+        assert len(wanted) > 20
+        await check_types(database, packaged, wanted)
+    finally:
+        await database.close()
+
+
 RELATIONS = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname IN ('pg_catalog', 'information_schema') AND c.relkind IN ('r', 'v')
