@@ -111,3 +111,19 @@ async def test_text_that_is_no_utf_8_is_marked_and_told(database: SQLite) -> Non
 async def test_a_parameter_of_the_wrong_form_is_named(database: SQLite, given: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         await read(database, Query("SELECT :a" if isinstance(given, dict) else "SELECT ?", given))
+
+
+async def test_a_database_with_a_long_trigger_is_read(tmp_path: Path) -> None:
+    """SQLite parses the whole schema before the first statement, within the same limits."""
+    path = tmp_path / "long.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t (a)")
+    checks = " ".join(f"SELECT RAISE(ABORT, 'no {'x' * 200} {n}') WHERE NEW.a = {n};" for n in range(1000))
+    connection.execute(f"CREATE TRIGGER checks BEFORE INSERT ON t BEGIN {checks} END")
+    connection.commit()
+    connection.close()
+    threads = SQLiteThreads(1, 256)
+    try:
+        assert (await read(SQLite(str(path), threads), Query("SELECT count(*) FROM t"))).rows == [[0]]
+    finally:
+        await threads.close()

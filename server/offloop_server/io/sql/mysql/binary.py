@@ -121,6 +121,8 @@ def _with_length(data: bytes) -> bytes:
 
 def _reader(column: FieldDescriptorPacket) -> Reader:
     kind, unsigned = column.type_code, bool(column.flags & FLAG.UNSIGNED)
+    if kind == FIELD_TYPE.YEAR:  # the year zero as the server writes it: its 0 is the year 2000
+        return lambda data, at: (int.from_bytes(data[at : at + 2], "little") or "0000", at + 2)
     if kind in _INTEGERS:
         width = _INTEGERS[kind]
         return lambda data, at: (int.from_bytes(data[at : at + width], "little", signed=not unsigned), at + width)

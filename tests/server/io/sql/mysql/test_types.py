@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import subprocess
+
 import pytest
 
 from offloop.errors import BadInput
@@ -9,6 +13,7 @@ from offloop_server.io.deadline import Deadline
 from offloop_server.io.results.rows import Rows
 from offloop_server.io.sql.driver import Query
 from offloop_server.io.sql.mysql.database import MySQL
+from offloop_server.io.sql.select import select
 from support.mariadb import ATTACKED as DATABASE
 from support.mariadb import MariaDB, read
 
@@ -110,6 +115,91 @@ async def test_columns_of_all_types_are_rendered_and_named(database: MySQL, serv
     assert None not in rows.types
     assert "" not in rows.types
     await server.execute("DROP TABLE all_types", database=DATABASE)
+
+
+MORE = {
+    "bigint": ["0", "9007199254740992", "9007199254740993", "-9223372036854775808"],
+    "decimal(65,30)": ["0.1", "-12345678901234567890123456789012345.000000000000000000000000000001"],
+    "double": ["0.1", "-0", "1e300", "5e-324", "0.30000000000000004"],
+    "time(3)": ["838:59:59.999", "-838:59:59.999", "24:00:00"],
+    "year": ["1901", "2155", "0000"],
+    "timestamp": ["2038-01-19 03:14:07"],
+    "datetime(6)": ["9999-12-31 23:59:59.999999", "0000-00-00", "2026-01-00"],
+    "varchar(50)": ["", "NULL", "007", "a\\nb", "é😀", "9007199254740993"],
+    "enum('1','2','')": ["2", "1", ""],
+    "set('a','b')": ["", "a,b"],
+    "longtext": ["x"],
+    "json": ['{"a": 9007199254740993, "b": 0.10}', "null", '"text"', "[1, 2]"],
+    "inet6": ["2001:db8::1"],
+    "uuid": ["5b0f3a2e-0000-4000-8000-000000000001"],
+}
+"""Values of the types that have a text; bytes and numbers of 4 bytes are above."""
+
+
+async def test_values_are_those_of_the_servers_own_client_and_can_be_sent_back(
+    database: MySQL, server: MariaDB
+) -> None:
+    program = shutil.which("mariadb")
+    assert program is not None
+    for kind, values in MORE.items():
+        rows = ", ".join(f"({number}, '{value}')" for number, value in enumerate(values))
+        await server.execute(
+            f"CREATE OR REPLACE TABLE one_type (n int, a {kind})",
+            f"SET STATEMENT sql_mode = '' FOR INSERT INTO one_type VALUES {rows}",  # noqa: S608 -- of this module
+            database=DATABASE,
+        )
+        command = [program, "--no-defaults", "-N", "-B", "-S", str(server.folder / "socket"), "-u", "root", DATABASE]
+        command += ["--default-character-set=utf8mb4", "-e", "SELECT a FROM one_type ORDER BY n"]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)
+        shown = done.stdout.decode().split("\n")[:-1]
+        found = await read(database, "SELECT a, n FROM one_type ORDER BY n")
+        for (value, number), text in zip(found.rows, shown, strict=True):
+            if kind == "double":
+                assert repr(value) == repr(float(text)), (kind, text)
+            else:
+                assert str(value).replace("\n", "\\n") == text, kind
+            query = select(database, "one_type", columns=["n"], where={"a": value})
+            assert [number] in (await query_rows(database, query)), (kind, value)
+            sent = await read(database, "SELECT n FROM one_type WHERE a = ? AND n = ?", value, str(number))
+            assert sent.rows == [[number]], (kind, value)
+    await server.execute("DROP TABLE one_type", database=DATABASE)
+
+
+async def query_rows(database: MySQL, query: Query) -> list[list[object]]:
+    """The rows of a query."""
+    rows = Rows(100, 1 << 20)
+    await database.run(query, rows, Deadline(30))
+    return rows.rows
+
+
+async def test_warnings_of_the_server_are_passed_on(database: MySQL) -> None:
+    rows = await read(database, "SELECT CAST('12x' AS int) AS a, 1/0 AS b")
+    assert rows.rows == [[12, None]]
+    assert [warning.split(":")[0] for warning in rows.warnings] == ["Warning"] * 2
+    assert any("Truncated incorrect INTEGER value: '12x'" in warning for warning in rows.warnings)
+    many = (await read(database, "SELECT CAST(concat(seq, 'x') AS int) FROM seq_1_to_90")).warnings
+    assert (len(many), many[-1]) == (21, "There were more warnings.")
+    assert (await read(database, "SELECT 1 AS a")).warnings == []
+
+
+async def test_a_column_of_text_is_compared_as_text(database: MySQL, server: MariaDB) -> None:
+    """As numbers, MySQL compares doubles: 7 would equal '007'."""
+    await server.execute(
+        "CREATE OR REPLACE TABLE texts (a varchar(30), n bigint)",
+        "INSERT INTO texts VALUES ('007', 9007199254740992), ('7', 9007199254740993), (NULL, 1)",
+        database=DATABASE,
+    )
+    for where, found in (
+        ({"a": 7}, [["7"]]),
+        ({"n": 9007199254740993}, [["7"]]),
+        ({"n": "9007199254740993"}, [["7"]]),
+        ({"n": [1, 9007199254740992]}, [["007"], [None]]),
+        ({"a": ["7", None]}, [["7"], [None]]),
+        ({"a": [None]}, [[None]]),
+        ({"a": []}, []),
+    ):
+        assert await query_rows(database, select(database, "texts", columns=["a"], where=where)) == found, where
+    await server.execute("DROP TABLE texts", database=DATABASE)
 
 
 HOSTILE_TEXTS = [
