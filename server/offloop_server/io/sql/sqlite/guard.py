@@ -21,6 +21,7 @@ MAX_VALUE: Final = 8 << 20
 """Bytes of one value, and of one row."""
 _MAX_WORK: Final = 1_000_000_000
 """Steps of one function call, about one second."""
+_MAX_SQL: Final = 100_000
 _MAX_VIRTUAL: Final = 200
 
 
@@ -30,7 +31,6 @@ def _words(text: str) -> frozenset[str]:
 
 _LIMITS: Final = {
     sqlite3.SQLITE_LIMIT_LENGTH: MAX_VALUE,
-    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 1_000_000,  # also of triggers, of which real ones have 200 kB
     sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 200,
     sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 100,
     sqlite3.SQLITE_LIMIT_VDBE_OP: 250_000,
@@ -106,6 +106,8 @@ def guard(connection: Guarded, memory_bytes: int) -> None:
     ):
         connection.execute(f"PRAGMA {pragma}").close()
     _declare(connection)
+    # Not before: the first statement parses the schema, where real triggers have 200 kB.
+    connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, _MAX_SQL)
     _bound(connection)
     connection.set_authorizer(_authorized)
 
