@@ -231,7 +231,7 @@ def test_what_holds_for_the_whole_document_is_kept_or_told(run: EditAll, result:
     assert any("'0', '1', 'Third' have scripts of their own" in line for line in context.warnings)
 
 
-def test_layers_keep_their_groups_order_and_automatic_states(run: EditAll, result: Result) -> None:
+def test_layers_keep_their_groups_order_and_automatic_states(run: EditAll, result: Result, context: JobContext) -> None:
     def layered(pdf: pikepdf.Pdf) -> None:
         one, two = (pdf.make_indirect(Dictionary(Type=Name.OCG, Name=String(name))) for name in ("one", "two"))
         automatic = Dictionary(Event=Name.Print, Category=Array([Name.Print]), OCGs=Array([one]))
@@ -240,7 +240,7 @@ def test_layers_keep_their_groups_order_and_automatic_states(run: EditAll, resul
             RBGroups=Array([Array([one, two])]),
             AS=Array([automatic]),
         )
-        pdf.Root.OCProperties = Dictionary(OCGs=Array([one, two]), D=default)
+        pdf.Root.OCProperties = Dictionary(OCGs=Array([one, two]), D=default, Configs=Array([Dictionary()]))
 
     source = pdfs.saved(layered, pdfs.written("Plan", 2))
     run([source, source], {"op": "merge"})
@@ -250,6 +250,17 @@ def test_layers_keep_their_groups_order_and_automatic_states(run: EditAll, resul
         assert [one.objgen for one in default.Order[1]] == [groups[1].objgen, groups[0].objgen]
         assert [one.objgen for one in default.RBGroups[1]] == [groups[2].objgen, groups[3].objgen]
         assert [one.OCGs[0].objgen for one in default.AS] == [groups[0].objgen, groups[2].objgen]
+    assert "'Plan': the result does not keep its alternative settings of layers." in context.warnings
+
+
+def test_a_long_title_of_a_bookmark_is_not_cut(run: EditAll, result: Result) -> None:
+    def long(pdf: pikepdf.Pdf) -> None:
+        with pdf.open_outline() as outline:
+            outline.root[:] = [pikepdf.OutlineItem("x" * 2_000, 0)]
+
+    run([pdfs.saved(long)], {"op": "merge"})
+    with result() as pdf, pdf.open_outline() as outline:
+        assert outline.root[0].children[0].title == "x" * 2_000
 
 
 def test_values_that_are_objects_of_their_own_are_copied(run: EditAll, result: Result) -> None:

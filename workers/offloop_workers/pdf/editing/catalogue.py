@@ -95,6 +95,9 @@ def _note_losses(document: Document, result: pikepdf.Pdf, losses: Losses, *, is_
     form = root.get("/AcroForm")
     if isinstance(form, Dictionary) and "/XFA" in form:
         loss.entries["its XFA form, of which the plain fields stay"] = None
+    layers = root.get("/OCProperties")
+    if isinstance(layers, Dictionary) and layers.get("/Configs"):
+        loss.entries["its alternative settings of layers"] = None
     loss.described = not is_first and bool(_described(document.pdf) - _described(result))
     loss.scripts = bool(trees.names(document.pdf, "/JavaScript"))
     loss.tagged = "/StructTreeRoot" in root

@@ -105,8 +105,13 @@ class Destinations:
                 lost.add(item.node.objgen)
             if not leads and not children and (led or item.children):
                 continue
+            title = item.node.get("/Title")
             own = pikepdf.OutlineItem(
-                item.title, target, action=action, color=_color(item.node), flags=_flags(item.node)
+                str(title) if isinstance(title, String) else "",
+                target,
+                action=action,
+                color=_color(item.node),
+                flags=_flags(item.node),
             )
             own.is_closed = item.closed
             own.children.extend(children)
