@@ -20,7 +20,7 @@ from offloop.jobs.pdf import MAX_PAGES, Page, Pdf, Source, Timings, render_pdf
 from offloop.kinds.context import Context
 from offloop.kinds.job_context import JobContext
 from offloop.kinds.kind import performs
-from offloop_workers.pdf.rendering import links, pictures, strict, styles
+from offloop_workers.pdf.rendering import embedded, links, pictures, strict, styles
 from offloop_workers.pdf.rendering.fetcher import BASE, JobFetcher
 from offloop_workers.pdf.rendering.layout import drawings, fonts
 from offloop_workers.pdf.rendering.layout.document import Html
@@ -84,6 +84,7 @@ def _parse(page: Page, fetcher: JobFetcher, context: Context) -> Html:
     if page.language:
         root.set("lang", page.language)
     fetcher.base = links.settle(root, context)
+    embedded.settle(root, fetcher.serves, context)
     return html
 
 

@@ -16,6 +16,7 @@ _PROPERTY = re.compile(r"(?:Ignored|Deprecated) `\s*([\w-]+)\s*:")
 _GLYPH = re.compile(r"\.notdef glyph .*\(U\+([0-9A-F]+)\)", re.DOTALL)
 _PAGE = re.compile(r"Creating layout - Page (\d+)")
 _RUN = "Repagination"
+_TWICE = re.compile(r"Anchor defined twice: '(.*)'", re.DOTALL)
 _POSITION = re.compile(r" at \d+:\d+")
 # Messages about WeasyPrint's own internals, which a caller cannot act on. A style sheet that is text has no charset.
 _INTERNAL = (
@@ -45,6 +46,7 @@ class RendererLog(logging.Handler):
         self._on_run = on_run
         self._properties: Counter[str] = Counter()
         self._glyphs: dict[int, None] = {}
+        self._twice: dict[str, None] = {}
         self._others: dict[str, None] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -58,6 +60,8 @@ class RendererLog(logging.Handler):
         elif found := _GLYPH.match(text):
             if len(self._glyphs) < _MAX_GLYPHS:
                 self._glyphs[int(found[1], 16)] = None
+        elif found := _TWICE.match(text):
+            self._twice[found[1]] = None
         elif found := _PROPERTY.match(text):
             self._properties[found[1]] += 1
         # The fetcher has already warned of the resources it refused.
@@ -78,6 +82,10 @@ class RendererLog(logging.Handler):
         if self._properties:
             names = [f"{name} ({count}x)" if count > 1 else name for name, count in self._properties.most_common()]
             context.warn(f"CSS that the renderer does not know or cannot use was ignored: {_some(names)}.")
+        if self._twice:
+            context.warn(
+                f"Names (id, name) that several elements have, so that links go to the first: {_some([*self._twice])}."
+            )
         for text in list(self._others)[:_MAX_OTHERS]:
             context.warn(text)
 

@@ -15,6 +15,7 @@ _TINY: Final = 3.0
 """Pixels: a box that is cut off at this size has text for screen readers alone."""
 
 _SLACK: Final = 2.0
+_BLEED: Final = 40.0
 _FAR: Final = 400.0
 """Pixels left of or above a page from which text was moved away on purpose."""
 
@@ -34,18 +35,20 @@ class Missing:
         lost: texts that are on no page.
         numbers: their numbers.
         cut: texts beyond the edge of a page, or cut off by a box, by page number.
+        pictures: number of the page of each picture that is cut off at an edge.
         empty: numbers of the pages without contents; those that a break to a left or right page leaves do not count.
     """
 
     lost: list[str] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     cut: dict[int, list[str]] = field(default_factory=dict)
+    pictures: list[int] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
 
     @property
     def extent(self) -> int:
         """The number of words and pages that miss something."""
-        return _words(self.lost) + sum(map(_words, self.cut.values())) + len(self.empty)
+        return _words(self.lost) + sum(map(_words, self.cut.values())) + len(self.pictures) + len(self.empty)
 
     def sentences(self) -> Iterator[str]:
         """Warnings for the caller."""
@@ -60,6 +63,11 @@ class Missing:
                 f"Text beyond the edge of its page or box, cut off or hidden, on {_pages(list(self.cut))}: about "
                 f"{_words(texts)} words, beginning with {_begin(texts)}. Use a smaller font or margin, landscape, or "
                 "css that wraps lines and lets boxes grow."
+            )
+        if self.pictures:
+            yield (
+                f"Pictures that are cut off at the edge of their page: {len(self.pictures)}, on "
+                f"{_pages(sorted(set(self.pictures)))}. Make them smaller in css, such as with max-height: 100vh."
             )
         if self.empty:
             yield (
@@ -115,14 +123,17 @@ class Contents:
         for part in page.children:
             in_margin = isinstance(part, MarginBox)
             for box, area in _leaves(part, edges):
+                if isinstance(box, ReplacedBox):
+                    shows = shows or not in_margin
+                    if area is not None and _is_cut(box, edges):
+                        found.pictures.append(number)
+                    continue
                 is_visible = area is None or _is_inside(box, area) or _is_moved_away(box, area)
-                if isinstance(box, TextBox) and (index := box.__dict__.get("offloop_number")) is not None:
+                if (index := box.__dict__.get("offloop_number")) is not None:
                     seen[index] += _weight(box.text)
                     if not is_visible:
                         found.cut.setdefault(number, []).append(box.text)
-                shows = shows or (
-                    is_visible and not in_margin and not (isinstance(box, TextBox) and box.text.isspace())
-                )
+                shows = shows or (is_visible and not in_margin and not box.text.isspace())
         return shows
 
 
@@ -133,7 +144,7 @@ def _leaves(part: Any, edges: Area) -> Iterator[tuple[Any, Area | None]]:
         box, area = boxes.pop()
         box = getattr(box, "_box", box)  # of an absolute position: its place in the flow has a placeholder
         if isinstance(box, (TextBox, ReplacedBox)):
-            yield box, area if isinstance(box, TextBox) else None
+            yield box, area
         elif children := getattr(box, "children", None):
             area = _area_of(box, area, edges)
             boxes.extend((child, area) for child in reversed(children))
@@ -162,6 +173,13 @@ def _is_inside(box: Any, area: Area) -> bool:
         and box.position_x + box.width <= area[2] + _SLACK
         and area[1] <= middle <= area[3]
     )
+
+
+def _is_cut(picture: Any, page: Area) -> bool:
+    """Whether a picture is beyond the right or lower edge of its page, by more than a bleed."""
+    right = picture.position_x + picture.margin_width() - page[2]
+    below = picture.position_y + picture.margin_height() - page[3]
+    return bool(max(right, below) > _BLEED and not _is_moved_away(picture, page))
 
 
 def _is_moved_away(box: Any, area: Area) -> bool:
