@@ -84,6 +84,16 @@ def test_values_of_fields_are_text_whatever_their_form(run: pdfs.Run) -> None:
     assert not {"", "unknown"} & set(found)
 
 
+def test_a_value_that_is_cut_is_told(run: pdfs.Run, context: JobContext) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        field = Dictionary(FT=Name.Tx, T=String("notes"), V=String("x" * 600))
+        pdf.Root.AcroForm = Dictionary(Fields=Array([pdf.make_indirect(field)]))
+
+    [field] = run(pdfs.saved(change)).fields
+    assert len(field.value) == 500
+    assert context.warnings == ["The value of the field 'notes' is cut to 500 characters."]
+
+
 @pytest.mark.parametrize("xmp", [None, b"<not xml", b"<a/>", bytes(5 << 20)], ids=["none", "broken", "other", "huge"])
 def test_metadata_without_a_claim_claims_nothing(run: pdfs.Run, xmp: bytes | None) -> None:
     def change(pdf: pikepdf.Pdf) -> None:

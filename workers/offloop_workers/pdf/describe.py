@@ -69,7 +69,7 @@ def describe(request: ToDescribe, context: Context) -> Description:
             outline=_first(_outline(pdf, found.pages), _MAX_BOOKMARKS, "bookmarks", context),
             fonts=_first(fonts, _MAX_LISTED, "fonts", context),
             images=images,
-            fields=_first(_fields(pdf), _MAX_LISTED, "form fields", context),
+            fields=_first(_fields(pdf, context), _MAX_LISTED, "form fields", context),
             attachments=_first(_attachments(found), _MAX_LISTED, "files inside", context),
         )
 
@@ -147,7 +147,7 @@ def _outline(pdf: pikepdf.Pdf, pages: Sequence[pikepdf.Page]) -> list[Bookmark]:
     return list(flat(trees.outline(pdf, _MAX_BOOKMARKS + 1), 1))
 
 
-def _fields(pdf: pikepdf.Pdf) -> list[FormField]:
+def _fields(pdf: pikepdf.Pdf, context: Context) -> list[FormField]:
     """The named fields of a known type, which may be inherited from a parent."""
     found: list[FormField] = []
     for field in fields(pdf):
@@ -162,7 +162,10 @@ def _fields(pdf: pikepdf.Pdf) -> list[FormField]:
         if "/T" not in field or str(kind) not in _TYPES or len(found) > _MAX_LISTED:
             continue
         name = ".".join(part for part in reversed(names) if part)[:500]
-        found.append(FormField(name=name, type=_TYPES[str(kind)], value=_value(field.get("/V"))))
+        value: Any = field.get("/V")
+        if isinstance(value, String) and len(str(value)) > trees.MAX_TEXT:
+            context.warn(f"The value of the field {name[:80]!r} is cut to {trees.MAX_TEXT} characters.")
+        found.append(FormField(name=name, type=_TYPES[str(kind)], value=_value(value)))
     return found
 
 
