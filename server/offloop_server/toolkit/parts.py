@@ -11,7 +11,7 @@ from typing import Final, Literal
 from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.charsets.decoders import unit
 from offloop.charsets.detection import guessed
-from offloop.charsets.media import is_text, looks_like_text
+from offloop.charsets.media import is_text, looks_like_text, sniffed
 from offloop.charsets.text import HEAD, Charset, charset_of, decoded, notes
 from offloop.charsets.windows import BEHIND, line_ends, reach, window
 from offloop.errors import BadInput
@@ -103,7 +103,8 @@ async def text_file(store: ArtifactStore, artifact: Artifact, encoding: Encoding
         and not looks_like_text(artifact.mime_type, head)
     ):
         return None
-    charset = await asyncio.to_thread(charset_of, head, artifact.mime_type, whole=artifact.size <= HEAD)
+    mime_type = sniffed(artifact.mime_type, head)
+    charset = await asyncio.to_thread(charset_of, head, mime_type, whole=artifact.size <= HEAD)
     return TextFile(charset, charset.origin == "valid" and head.isascii())
 
 

@@ -21,6 +21,10 @@ _BINARY: Final = re.compile(r"(image|audio|video|font)/.+|application/(pdf|zip|g
 _UNKNOWN: Final = frozenset(
     {"", "application/octet-stream", "application/unknown", "binary/octet-stream", "unknown/unknown"}
 )
+_BLANKS: Final = b"\t\n\f\r "
+_PAGE: Final = re.compile(
+    rb"[\t\n\f\r ]*<(?:!doctype html|html|head|body|title|meta|h1|table|script)[\s>]", re.IGNORECASE
+)
 _LONG: Final = 512
 _HIGH: Final = bytes(range(0x80, 0x100))
 _TEXT_BYTES: Final = bytes({*range(0x100)} - {*range(0x20)} | {*b"\t\n\f\r\x1b"})
@@ -52,9 +56,13 @@ def is_css(mime_type: str) -> bool:
     return bare(mime_type) == "text/css"
 
 
-def is_unknown(mime_type: str) -> bool:
-    """Whether the type says nothing: servers declare it for files that they do not know."""
-    return bare(mime_type) in _UNKNOWN
+def sniffed(mime_type: str, head: bytes) -> str:
+    """The type of a file; where it is declared as unknown, HTML or XML is told by how it begins."""
+    if bare(mime_type) not in _UNKNOWN:
+        return mime_type
+    if _PAGE.match(head):
+        return "text/html"
+    return "text/xml" if head.lstrip(_BLANKS).startswith(b"<?xml") else mime_type
 
 
 def is_text(mime_type: str) -> bool:

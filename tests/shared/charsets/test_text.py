@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offloop.charsets.media import is_text, looks_like_text
+from offloop.charsets.media import is_text, looks_like_text, sniffed
 from offloop.charsets.text import HEAD, decoded
 
 RUSSIAN = "Съешь ещё этих мягких французских булок, да выпей чаю."
@@ -160,3 +160,12 @@ def test_a_file_of_another_type_is_text_where_its_bytes_are() -> None:
     for mime_type in ("image/png", "application/pdf", "font/woff2", "audio/mpeg", "application/zip"):
         assert not is_text(mime_type)
         assert not looks_like_text(mime_type, b"%PDF-1.4\n")
+
+
+def test_a_page_without_a_type_is_told_by_how_it_begins() -> None:
+    unknown = "application/octet-stream"
+    for head in (b"<!DOCTYPE html>", b"\n <html lang=x>", b"<HEAD>", b"<meta charset=x>"):
+        assert sniffed(unknown, head) == "text/html"
+        assert sniffed("text/plain", head) == "text/plain"
+    assert sniffed(unknown, b"<?xml version='1.0'?>") == "text/xml"
+    assert sniffed(unknown, b"<htmlx>") == sniffed(unknown, b"") == unknown

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from offloop.charsets.media import is_html, is_json, is_text, is_xml, looks_like_text
+from offloop.charsets.media import is_html, is_json, is_text, is_xml, looks_like_text, sniffed
 from offloop.charsets.text import HEAD, Text
 from offloop.errors import BadInput, FetchFailed
 from offloop.outbound.fetch import OutboundResponse
@@ -62,6 +62,7 @@ async def read(
         BadInput: the first character is beyond the end.
     """
     body = response.body
+    response = replace(response, mime_type=sniffed(response.mime_type, body[:HEAD]))
     form = _form(response.mime_type, body)
     if form == "binary":
         if extract == "json":

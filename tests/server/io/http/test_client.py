@@ -266,6 +266,7 @@ BODIES: dict[str, tuple[str, bytes, str, str]] = {
     "wrong": ("text/plain; charset=utf-8", RUSSIAN.encode("cp1251"), "\ufffd", "look like windows-1251"),
     "unknown": ("text/plain; charset=nonsense", b"plain", "plain", "'nonsense' is not known"),
     "no type": ("application/octet-stream", "größe".encode("utf-16"), "größe", ""),
+    "page": ("application/octet-stream", b"<html><meta charset=koi8-r><p>" + RUSSIAN.encode("koi8-r"), RUSSIAN, ""),
     "form": ("application/x-www-form-urlencoded", b"a=1", "a=1", ""),
     "key": ("application/pgp-keys", b"-----BEGIN PGP", "BEGIN PGP", ""),
     "json": ("application/json; charset=iso-8859-1", '{"a": "é"}'.encode(), '{"a": "é"}', ""),
