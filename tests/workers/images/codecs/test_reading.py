@@ -83,3 +83,14 @@ def test_compressed_texts_beyond_the_limit_are_refused(run: Run) -> None:
     text = png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(50_000_000), 9))
     with pytest.raises(JobError, match="damaged"):
         run(png_head(10, 10, text))
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_damaged_pixels_are_not_taken_for_damaged_metadata(run: Run, form: str) -> None:
+    """Reading the EXIF of a PNG decodes it; the picture went on half decoded."""
+    options = {"TIFF": {"compression": "tiff_adobe_deflate"}}.get(form, {})
+    content = bytearray(encoded(form, **options))
+    middle = len(content) // 2
+    content[middle : middle + 40] = b"\xff" * 40
+    with pytest.raises(JobError, match="damaged"):
+        run(bytes(content), form.lower(), format="png")
