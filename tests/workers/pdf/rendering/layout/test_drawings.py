@@ -57,9 +57,9 @@ def test_text_of_a_drawing_has_the_font_of_its_page(run: Run) -> None:
 def test_parts_that_are_not_drawn_are_named(run: Run, context: JobContext) -> None:
     run(
         html=f"{SVG}<foreignObject><p>x</p></foreignObject><filter id=f><feGaussianBlur/><feOffset/></filter>"
-        f"<use href='#none'/></svg>"
+        f"<use href='#none'/><use href='sprite.svg#x'/></svg>"
     )
-    assert warned(context, "Parts of drawings", "foreignObject", "feGaussianBlur", "#none")
+    assert warned(context, "Parts of drawings", "foreignObject", "feGaussianBlur", "#none", "sprite.svg#x")
     assert not warned(context, "feOffset")
 
 

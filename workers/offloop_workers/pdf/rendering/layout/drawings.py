@@ -194,6 +194,7 @@ def _share(drawings: list[Element], styles: dict[Any, Any]) -> Counter[str]:
     copied = 0
     for drawing in drawings:
         own = {element.get("id") for element in drawing.iter()}
+        missing.update(_of_other_files(drawing))
         wanted = list(_names(drawing))
         container: Element | None = None
         while wanted:
@@ -215,6 +216,12 @@ def _share(drawings: list[Element], styles: dict[Any, Any]) -> Counter[str]:
             container.append(copy)
             wanted.extend(_names(copy))
     return missing
+
+
+def _of_other_files(drawing: Element) -> Iterator[str]:
+    """The symbols of other files, which the renderer does not read."""
+    for element in drawing.iter(f"{SVG}use"):
+        yield from (value for name in _HREFS if (value := element.get(name, "#").strip()[:100])[:1] not in {"", "#"})
 
 
 def _names(element: Element) -> Iterator[str]:
