@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 
 from offloop.charsets.text import Text, decoded
 from offloop.errors import BadInput, FetchFailed
-from offloop.outbound import fetch
+from offloop.outbound import fetch, heads
 from offloop.outbound.fetch import OutboundResponse
 from offloop.outbound.redirects import OutboundRequest
 from offloop.paths import MAX_NAME
@@ -75,7 +75,8 @@ def response(body: bytes, status: int = 200, **headers: str) -> OutboundResponse
     raw: Any = Answer({name.replace("_", "-"): value for name, value in headers.items()})
     read = fetch._Body(len(body), "0" * 64, body[:2000])
     return replace(
-        fetch._described(status, fetch._headers(raw), read, OutboundRequest("https://a/b"), ["https://a/b"]), body=body
+        fetch._described(status, heads.headers_of(raw), read, OutboundRequest("https://a/b"), ["https://a/b"]),
+        body=body,
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -21,20 +20,9 @@ import offloop
 from offloop.errors import FetchFailed
 from offloop.outbound import decompress, outcome
 from offloop.outbound.client import ConnectError, ConnectTimeoutError, OutboundClient, ReadTimeoutError, TransportError
-from offloop.outbound.redirects import MAX_VALUE, OutboundRequest, changes, checked, next_hop
+from offloop.outbound.heads import declared_type, headers_of, packing, passed_on
+from offloop.outbound.redirects import OutboundRequest, changes, checked, next_hop
 
-PASSED_ON: Final = (
-    "cache-control", "content-disposition", "content-language", "content-length", "content-range", "content-type",
-    "date", "etag", "expires", "last-modified", "link", "location", "retry-after", "vary", "x-request-id",
-)  # fmt: skip
-"""Headers of a response that are passed on; never cookies."""
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_MIME: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100}")
-_CHARSET: Final = re.compile(r"(?:^|[;\s])charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
-_GZIP_TYPES: Final = frozenset(
-    {"application/gzip", "application/x-gzip", "application/x-gtar-compressed", "application/x-tgz"}
-)
-_SINGLE: Final = frozenset({"content-type", "location"})
 _BATCH: Final = 1 << 20
 
 
@@ -68,7 +56,7 @@ class OutboundResponse:
     Attributes:
         status: of the last hop.
         url: the last hop's.
-        headers: those of `PASSED_ON` that it has, in lower case.
+        headers: those of `heads.PASSED_ON` that it has, in lower case.
         mime_type: without parameters, in lower case; ``application/octet-stream`` where there is none that fits.
         charset: as declared, ``""`` where it is not.
         size: bytes of the unpacked body.
@@ -162,7 +150,7 @@ async def fetch_to(
                     asyncio.timeout(limits.total - spent),
                     client.send(url, _ours(request), connect=limits.connect, read=limits.read) as response,
                 ):
-                    headers = _headers(response)
+                    headers = headers_of(response)
                     where = headers.get("location", "") if response.status in outcome.REDIRECTS else ""
                     if not where or len(passed) == limits.redirects:
                         body = await _read(response, headers, into, limits.max_bytes)
@@ -200,29 +188,6 @@ def _ours(request: OutboundRequest) -> OutboundRequest:
     return replace(request, headers=headers)
 
 
-def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    """Headers by name in lower case; equal ones are joined, as the protocol joins them, where they are lists."""
-    joined: dict[str, str] = {}
-    for mixed, value in response.headers.items():
-        name = mixed.lower()
-        if name in _SINGLE and name in joined:
-            continue
-        joined[name] = f"{joined[name]}, {_text(value)}" if name in joined else _text(value)
-    return joined
-
-
-def _text(value: str) -> str:
-    """A header's value: UTF-8, or else Latin-1, with a space for each control character (RFC 9110, section 5.5).
-
-    aiohttp decodes other bytes than UTF-8 to lone surrogates, and lets control characters pass.
-    """
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        value = value.encode("utf-8", "surrogateescape").decode("latin-1")
-    return _CONTROL.sub(" ", value)
-
-
 async def _skip(response: aiohttp.ClientResponse, headers: dict[str, str]) -> None:
     """Read a body that is small and not needed, so that its connection can be used again."""
     declared = headers.get("content-length", "")
@@ -249,7 +214,7 @@ async def _read(response: aiohttp.ClientResponse, headers: dict[str, str], into:
     declared = headers.get("content-length", "")
     if response.method != "HEAD" and declared.isdigit() and int(declared[:20]) > max_bytes:
         raise _too_large(max_bytes)
-    decompressor = decompress.Decompressor(_coding(response, headers))
+    decompressor = decompress.Decompressor(packing(response, headers))
     digest, size, batch, head = hashlib.sha256(), 0, bytearray(), b""
     async for raw in response.content.iter_any():
         for piece in decompressor.feed(raw):
@@ -268,15 +233,6 @@ async def _read(response: aiohttp.ClientResponse, headers: dict[str, str], into:
     return _Body(size, digest.hexdigest(), head)
 
 
-def _coding(response: aiohttp.ClientResponse, headers: dict[str, str]) -> str:
-    """How the body is packed. A gzip file that is declared as packed with gzip is the file itself, as in browsers."""
-    coding = headers.get("content-encoding", "")
-    if response.method == "HEAD":
-        return ""
-    gzip_file = headers.get("content-type", "").partition(";")[0].strip().lower() in _GZIP_TYPES
-    return "" if gzip_file and coding.strip().lower() in ("gzip", "x-gzip") else coding
-
-
 async def _write(into: BinaryIO, data: bytearray) -> None:
     if isinstance(into, io.BytesIO):
         into.write(data)
@@ -293,17 +249,14 @@ def _too_large(max_bytes: int) -> FetchFailed:
 def _described(
     status: int, found: dict[str, str], body: _Body, request: OutboundRequest, urls: Sequence[str]
 ) -> OutboundResponse:
-    headers: dict[str, str] = {name: found[name][:MAX_VALUE] for name in PASSED_ON if name in found}
-    mime_type, _, parameters = headers.get("content-type", "").partition(";")
-    mime_type = mime_type.strip().lower()
-    charset = _CHARSET.search(parameters)
+    headers, (mime_type, charset) = passed_on(found), declared_type(found)
     asked, passed, url = request.headers or {}, urls[:-1], urls[-1]
     return OutboundResponse(
         status=status,
         url=url,
         headers=headers,
-        mime_type=mime_type if _MIME.fullmatch(mime_type) else "application/octet-stream",
-        charset=charset[1].lower() if charset else "",
+        mime_type=mime_type,
+        charset=charset,
         size=body.size,
         sha256=body.sha256,
         redirects=tuple(passed),
