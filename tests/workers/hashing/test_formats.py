@@ -124,6 +124,10 @@ EVERY = {
     "leading blanks": rows(lambda n: f"  \t{hexadecimal(n)}  {n}"),
     "tabs": rows(lambda n: f"{hexadecimal(n)}\t{n}"),
     "a prefix": rows(lambda n: f"sha256:{hexadecimal(n)}  {n}"),
+    "the name first": rows(lambda n: f"{n}: {hexadecimal(n)}"),
+    "the name and an equals sign": rows(lambda n: f"{n} = {hexadecimal(n)}"),
+    "FCIV without XML": "//\r\n// File Checksum Integrity Verifier version 2.05.\r\n//\r\n"
+    + rows(lambda n: f"{hexadecimal(n, 'md5')} {n}", "\r\n"),
     "SRI and names": rows(lambda n: f"sha512-{b64(n, 'sha512')}  {n}"),
     "cfv csv": rows(lambda n: f"{n},{len(FILES[n])},{zlib.crc32(FILES[n]):08x},", "\r\n"),
     "SFV": "; made by hand\r\n" + rows(lambda n: f"{n} {zlib.crc32(FILES[n]):08X}", "\r\n"),
@@ -167,6 +171,7 @@ ONLY_A: dict[str, str | bytes] = {
     "with a prefix": "sha256:" + SHA256,
     "colons": ":".join(in_pairs(SHA256).split()),
     "two lines": SHA256 + "\n" + MD5 + "\n",
+    "a label": "SHA256: " + SHA256,
     "standard input": SHA256 + "  -\n",
     "openssl of a pipe": f"SHA2-256(stdin)= {SHA256}\n",
     "older openssl of a pipe": f"(stdin)= {SHA256}\n",

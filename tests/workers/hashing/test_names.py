@@ -234,3 +234,22 @@ def test_hidden_files_left_out_are_told(full: Path, context: JobContext) -> None
     (full / ".hidden").write_text("h")
     assert not run(context, line("h", ".hidden"), hidden=False).verified
     assert "1 hidden names were left out" in " ".join(context.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("Größe.txt", "windows-1252"), ("Größe.txt", "cp850"), ("первый файл.txt", "cp1251"), ("一覧表です.txt", "cp932")],
+)
+def test_a_name_in_an_old_charset_is_found_and_told(root: Path, context: JobContext, name: str, codec: str) -> None:
+    (root / name).write_text("x")
+    assert run(context, line("x", "").encode().removesuffix(b"\n") + name.encode(codec) + b"\n").exact, context.warnings
+    assert "names were found read as" in context.warnings[0]
+
+
+@pytest.mark.parametrize("path", [" a", "a ", '"a"', "'a'", "%61"])
+def test_blanks_quotes_and_codes_around_a_name_are_left_out_and_told(
+    full: Path, context: JobContext, path: str
+) -> None:
+    assert full.exists()
+    assert run(context, line("a", path), include=["/a"]).exact
+    assert context.warnings[0].startswith("1 names were found ")

@@ -10,12 +10,14 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from offloop.charsets.decoders import decode
+from offloop.charsets.detection import guessed
 from offloop_workers.files.walk import printable
 from offloop_workers.hashing.digest import UNIVERSAL
 from offloop_workers.hashing.entries import Contents, Entry
@@ -24,6 +26,7 @@ Expected = dict[str, list[Entry]]
 """The manifest's entries for one path, by algorithm."""
 
 _WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_OLD_CHARSETS: Final = ("windows-1252", "cp850", "cp437")
 _SAMPLE: Final = 20_000  # absolute names that decide which folder they begin with
 
 
@@ -162,10 +165,9 @@ class _Search:
         for what, applies, key in forms:
             if applies and (found := self._by_key(what, path, plain, key)):
                 return found, entries
-        if "%" in plain:
-            decoded = os.fsdecode(unquote_to_bytes(os.fsencode(plain)))
-            if self._take("after decoding %XX", path, decoded):
-                return decoded, entries
+        for what, form in _rewritten(path, plain):
+            if self._take(what, path, form):
+                return form, entries
         return path, entries
 
     def _take(self, what: str, path: str, found: str) -> bool:
@@ -217,6 +219,27 @@ def _absolute(name: str) -> list[str] | None:
         return None
     parts = [part for part in name.split("/") if part not in {"", "."}]
     return None if ".." in parts or not parts or name.endswith("/") else parts
+
+
+def _charsets(path: str) -> Iterator[str]:
+    """Charsets that a name which is not UTF-8 may be in: Windows programs write those of their country."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        yield from dict.fromkeys((guessed(os.fsencode(path)), *_OLD_CHARSETS))
+
+
+def _rewritten(path: str, plain: str) -> Iterator[tuple[str, str]]:
+    """Other forms of a name, the path with slashes included: in what way, and the form."""
+    for charset in _charsets(path):
+        for form in dict.fromkeys((path, plain)):  # a character of Shift_JIS may have the byte of a backslash
+            yield f"read as {charset}", decode(os.fsencode(form), charset)[0]
+    if "%" in plain:
+        yield "after decoding %XX", os.fsdecode(unquote_to_bytes(os.fsencode(plain)))
+    if plain != plain.strip():
+        yield "without the blanks around them", plain.strip()
+    if plain[:1] == plain[-1:] and plain[:1] in {'"', "'"}:
+        yield "without the quotes around them", plain[1:-1]
 
 
 def _nfc(path: str) -> str:

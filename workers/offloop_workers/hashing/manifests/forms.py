@@ -18,7 +18,7 @@ GNU: Final = re.compile(rb"(?P<digest>[0-9a-fA-F]{2,1024})[ \t](?P<mark>[ *]?)(?
 SIZED: Final = re.compile(rb"\s*(?P<size>[0-9]{1,19})(?:  |, )(?P<rest>[0-9a-fA-F]{32,128}[ ,].*)", re.DOTALL)
 _COMMA: Final = re.compile(rb"(?P<digest>[0-9a-fA-F]{32,128}),(?P<name>.+)", re.DOTALL)
 _PART: Final = re.compile(rb".* offset [0-9]{1,19}-[0-9]{1,19}", re.DOTALL)
-_NOTHING: Final = re.compile(rb"CertUtil: .*|TIMESTAMP = [0-9]+", re.DOTALL)
+_NOTHING: Final = re.compile(rb"CertUtil: .*|TIMESTAMP = [0-9]+|//(?: .*)?", re.DOTALL)
 _STDIN: Final = re.compile(rb"\(stdin\)= *(?P<digest>[0-9a-fA-F:]{8,1600})\s*")
 _CKSUM: Final = re.compile(rb"(?P<crc>[0-9]{1,10}) (?P<size>[0-9]{1,19})(?: (?P<name>.+))?", re.DOTALL)
 _SUM: Final = re.compile(rb"[0-9]{1,5} {1,8}[0-9]{1,12}(?: .+)?", re.DOTALL)

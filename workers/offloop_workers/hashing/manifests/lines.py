@@ -26,7 +26,8 @@ MAX_LINE: Final = 32 * 1024
 """Bytes of a line: the longest possible path with every byte escaped, and the digest."""
 
 _BSD: Final = re.compile(
-    rb"(?P<tag>[A-Za-z][A-Za-z0-9/_-]{1,31}) *\((?P<name>.+)\) *= *(?P<digest>[0-9A-Za-z+/:=_-]{1,1600})\s*", re.DOTALL
+    rb"(?P<tag>[A-Za-z][A-Za-z0-9/_-]{1,31}) *\((?P<name>.+)\)[ \t]*=[ \t]*(?P<digest>[0-9A-Za-z+/:=_-]{1,1600})\s*",
+    re.DOTALL,
 )
 _HASH_OF: Final = re.compile(
     rb"(?P<label>[A-Za-z0-9_/-]{3,12})[ -][Hh]ash (?:of|von|der|des|de|di|van)(?: file| Datei)? (?P<name>.+?) ?:"
@@ -163,6 +164,10 @@ class Lines:
         while len(printed) < _MAX_TOKENS and _TOKEN.fullmatch(token := re.split(rb"[ \t]", name[-200:])[-1]):
             printed.insert(0, token)
             name = name[: -len(token)].rstrip(b" \t")
+        if len(printed) == 1 and len(printed[0]) > _CRC_DIGITS:
+            name = re.sub(rb" ?[:=]$", b"", name)  # as some programs print it
+            if labelled := labels.algorithm(name.decode("latin-1")):
+                return self._labelled_only(number, labelled, printed[0])
         if not printed or not name:
             return False
         by_length: dict[int, list[bytes]] = {}
@@ -174,6 +179,15 @@ class Lines:
                 self._found.foreign(number, name, f"{len(one)} digits")
         for first, *others in by_length.values():
             self._found.bare(number, name, first, -1, tuple(others))
+        return True
+
+    def _labelled_only(self, number: int, algorithm: str, printed: bytes) -> bool:
+        digest = labels.decode(printed)
+        sized = labels.sized(algorithm, len(digest)) if digest else None
+        if digest and sized:
+            self._found.nameless(number, sized, digest)
+        else:
+            self._found.refuse(number, f"a digest of {len(printed)} digits is not one of {algorithm}")
         return True
 
     def _nameless(self, number: int, text: bytes) -> bool:
