@@ -95,3 +95,19 @@ async def test_a_catastrophic_pattern_ends_before_its_child_is_killed(searchers:
         await searched(searchers, tmp_path, r"(a+)+\1$", kind, text="a" * 50 + "b")
     assert failed.value.reason == "limit_exceeded"
     assert (await searched(searchers, tmp_path, "a", text="a"))["lines_total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("shift_jis", "一覧表です"), ("gb18030", "北京市"), ("windows-1251", "улица"), ("cp437", "½ß")],
+)
+async def test_a_strict_child_decodes_and_detects(
+    searchers: Children, root: Path, tmp_path: Path, encoding: str, text: str
+) -> None:
+    codec = {"shift_jis": "cp932"}.get(encoding, encoding)
+    (root / "a").write_bytes(f"{text}\n".encode(codec) * 30)
+    output = await searched(searchers, tmp_path, text, file="root:in/a", encoding=encoding)
+    assert output["lines_total"] == 30
+    task = task_of(search_text, {"patterns": ["x"], "file": "root:in/a"}, tmp_path / "job" / "2")
+    done = await searchers.run(task, lambda _: None)
+    assert "The bytes look like" in done["warnings"][0]

@@ -38,6 +38,9 @@ class Beginning:
     seen: bool = False
 
 
+_PLAIN: Final = Beginning("utf-8")
+_OF_MARKS: Final = frozenset({mark[:1] for mark, _ in declarations.MARKS})
+
 Told = Callable[[Beginning], object]
 
 
@@ -47,6 +50,8 @@ def beginning_of(content: bytes, encoding: str, *, binary: bool) -> Beginning:
     Raises:
         BinaryError: it is no text.
     """
+    if encoding == AUTO and content[:1] not in _OF_MARKS and b"\0" not in content[:LOOK]:
+        return _PLAIN  # as nearly all files
     head = content[:LOOK]
     marked, length = declarations.marked(head)
     if encoding == AUTO:

@@ -46,6 +46,8 @@ class Notes:
 
     def of_beginning(self, found: Beginning, name: str | None) -> None:
         """Note an encoding that is no one's word, or against that of the file."""
+        if found.charset == "utf-8" and not found.marked:
+            return
         if found.seen:
             self.add(f"have no byte order mark and were read as {found.charset}, as their zeros show", name)
         elif found.marked not in {"", found.charset}:

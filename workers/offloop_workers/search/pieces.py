@@ -156,10 +156,12 @@ def pieces(
         BinaryError: it is no text.
         OSError: the system cannot read it.
     """
-    found = beginning_of(file.read(LOOK), encoding, binary=binary)
+    kept = file.read(max(BLOCK, LOOK))
+    found = beginning_of(kept, encoding, binary=binary)
     told(found)
-    file.seek(0)
-    kept = file.read(max(BLOCK, found.mark))
+    if BLOCK < LOOK:  # in tests
+        kept = kept[: max(BLOCK, found.mark)]
+        file.seek(len(kept))
     report(len(kept))
     yield from _Splitter(file, found.charset, report, kept[found.mark :], found.mark)()
 
