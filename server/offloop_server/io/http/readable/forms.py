@@ -61,13 +61,17 @@ def choice(walk: Walk, element: Element) -> None:
     options = [one for one in element.find_all("option") if walk.shows(one)]
     marked = any(one.attr("selected") is not None for one in options)
     texts = []
+    group = None
     for one in options[:_OPTIONS]:
+        if one.parent != group and isinstance(one.parent, Element) and (label := one.parent.attr("label")):
+            texts.append(f"{collapsed(label).strip()}:")
+        group = one.parent
         text = collapsed(one.attr("label") or one.text).strip()
         chosen = marked and one.attr("selected") is not None and len(options) > 1
         texts.append(f"{text} (selected)" if chosen else text)
-    walk.notes.leave_out("further options of a choice", len(options) - len(texts))
+    walk.notes.leave_out("further options of a choice", len(options[_OPTIONS:]))
     walk.inline.spaced()
-    walk.inline.text(" / ".join(text for text in texts if text))
+    walk.inline.text(" / ".join(text for text in texts if text).replace(": / ", ": "))
     walk.inline.spaced()
 
 
