@@ -89,15 +89,15 @@ ATTACKS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "SQLite: queries without end": ("tests/server/io/sql/test_sqlite.py::test_bombs_end_in_time_with_a_clear_error",),
     "PostgreSQL: writing, several statements": (
-        "tests/server/io/sql/test_postgres.py::test_no_way_to_write_or_to_leave_the_database_is_open",
+        "tests/server/io/sql/postgres/test_database.py::test_no_way_to_write_or_to_leave_the_database_is_open",
         "tests/server/io/sql/test_drivers.py::test_everything_but_one_reading_statement_is_refused",
     ),
     "PostgreSQL: queries and rows without end": (
-        "tests/server/io/sql/test_postgres.py::test_bombs_end_in_time_with_a_clear_error",
-        "tests/server/io/sql/test_postgres.py::test_endless_rows_are_read_up_to_the_cap",
+        "tests/server/io/sql/postgres/test_database.py::test_bombs_end_in_time_with_a_clear_error",
+        "tests/server/io/sql/postgres/test_database.py::test_endless_rows_are_read_up_to_the_cap",
     ),
     "PostgreSQL: what a session remembers": (
-        "tests/server/io/sql/test_postgres.py::test_a_connection_keeps_no_state_of_the_query_before",
+        "tests/server/io/sql/postgres/test_database.py::test_a_connection_keeps_no_state_of_the_query_before",
     ),
     "MySQL: writing, several statements, files": (
         "tests/server/io/sql/mysql/test_guards.py::test_no_way_to_write_or_to_leave_the_database_is_open",

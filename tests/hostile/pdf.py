@@ -333,7 +333,7 @@ _TEMPLATES = [
         "a template that is no text",
         "{% include 'a' %}",
         frozenset({"unreadable_file"}),
-        assets={"a": _data(b"\xff\xfe\x00")},
+        assets={"a": _data(bytes(range(256)) * 4)},
     ),
     _template(
         "data that is markup",

@@ -239,7 +239,7 @@ async def test_a_job_with_a_subscription_is_never_dropped_as_abandoned(redis: Ar
         ("https://[::ffff:10.0.0.1]/", "not public"),
         ("https://2130706433/", "unusual form"),
         ("https://example.org:22/", "port 22"),
-        ("https://example.org/\nX-Header: 1", "control character"),
+        ("https://example.org/\x1b[2J", "control character"),
         ("https://example.org/" + "a" * 2048, "2048 are allowed"),
         ("", "https"),
     ],
