@@ -42,6 +42,30 @@ _XML: Final = re.compile(
 _CSS: Final = re.compile(rb'@charset "([^"]{1,100})";')
 _WIDE: Final = (("utf-32-be", 4, 3), ("utf-32-le", 4, 0), ("utf-16be", 2, 1), ("utf-16le", 2, 0))
 """Charsets of wide units, with the bytes of one, and the place of its ASCII byte."""
+_PYTHON: Final = {"utf-16be": "utf-16-be", "utf-16le": "utf-16-le"}
+_PAIR: Final = 2
+_FEW: Final = 10
+"""Zeros beside ASCII characters for each one in their place, such as that of U+0100 or of a character cut in half."""
+_SOME: Final = 4
+"""Zeros, all in one place of the units, that do not come by chance in bytes beyond ASCII."""
+TEXT_BYTES: Final = bytes({*range(0x100)} - {*range(0x20)} | {*b"\t\n\f\r\x1b"})
+"""All but the binary data bytes of the MIME Sniffing Standard (https://mimesniff.spec.whatwg.org/#binary-data-byte)."""
+_NOT_PRINTED: Final = dict.fromkeys(
+    [
+        *b"\t\n\f\r\x1b",
+        0xA0,
+        0xAD,
+        *range(0x2001, 0x2010),
+        *range(0x2028, 0x2030),
+        *range(0x205F, 0x2070),
+        0x3000,
+        0xFEFF,
+    ]
+)
+"""Blanks, line ends and joiners: characters of texts that Python calls not printable.
+
+Not U+2000: it is rare, and a blank in the other order of bytes.
+"""
 
 
 def marked(head: bytes) -> tuple[str, int]:
@@ -70,18 +94,39 @@ def in_css(head: bytes) -> str:
 
 
 def wide(head: bytes) -> str:
-    """UTF-16 or UTF-32 without a mark, told by the zeros beside the ASCII characters; ``""`` where there are none."""
-    if b"\0" not in head[:4]:
+    """UTF-16 or UTF-32 without a mark, told by the zeros of its ASCII characters; ``""`` where there are none."""
+    if b"\0" not in head:
         return ""
-    for charset, size, place in _WIDE:
-        units = len(head) // size
-        ascii_bytes = head[place : units * size : size]
-        if not units or 0 in ascii_bytes[:1]:
-            continue
-        beside = [head[other : units * size : size].count(0) for other in range(size) if other != place]
-        if min(beside) > 0 and head[:size].count(0) == size - 1 and ascii_bytes.count(0) <= min(beside) // 10:
-            return charset
-    return ""
+    return next((charset for charset, size, place in _WIDE if _is_wide(head, charset, size, place)), "")
+
+
+def _is_wide(head: bytes, charset: str, size: int, place: int) -> bool:
+    """Whether bytes are text of wide units: most are Latin, or all make text, and would make none as single bytes."""
+    units = len(head) // size
+    zeros = [head[other : units * size : size].count(0) for other in range(size)]
+    in_place = zeros.pop(place)
+    beside = min(zeros)
+    if 2 * beside > units and in_place <= beside // _FEW and head[place]:
+        return True
+    if size == _PAIR and not (0 < beside >= in_place and _is_no_text(head, beside, head[1 - place : units * size : 2])):
+        return False
+    try:
+        text = codecs.getincrementaldecoder(_PYTHON.get(charset, charset))().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and text.translate(_NOT_PRINTED).isprintable()
+
+
+def _is_no_text(head: bytes, zeros: int, high: bytes) -> bool:
+    """Whether bytes with zeros would be no text as single bytes.
+
+    Args:
+        head: the bytes.
+        zeros: how many of them are zero as the high byte of a unit.
+        high: the high bytes; all are low for alphabets, that of Devanagari is that of a tab.
+    """
+    many = zeros >= max(_SOME, len(high) // _FEW) and not head.isascii()
+    return many or bool(head.translate(None, TEXT_BYTES).strip(b"\0")) or max(high) < ord(" ")
 
 
 def _as_found(label: str) -> str:

@@ -37,6 +37,11 @@ _CODECS: Final = {
 _HIGH: Final = bytes(byte | 0x80 for byte in range(0x100))
 _IN_PAIRS: Final = ".pairs"
 """Suffix of the error handler for text that has only pairs: a malformed one must not shift those after it."""
+PAIRS: Final = frozenset(
+    {"big5", "euc-jp", "euc-kr", "gb18030", "gbk", "iso-2022-jp", "shift_jis", "johab", "euc_jis_2004", "euc_jisx0213",
+     "shift_jis_2004", "shift_jisx0213", "big5hkscs"}
+)  # fmt: skip
+"""Charsets whose characters begin only where those before them end. A line end is a certain begin in all of them."""
 _WIDE: Final = {"utf-16le": 2, "utf-16be": 2, "utf-32": 4, "utf-32-le": 4, "utf-32-be": 4}
 
 
@@ -62,11 +67,13 @@ class Decoder:
 
     def feed(self, data: bytes, *, final: bool = False) -> str:
         """Decode some bytes; an incomplete character waits for the next ones, unless these are the last."""
+        kept = self._codec.getstate()[0]
         text = self._codec.decode(data, final)
         if not text.isascii():
             if self._plan.translation:
                 text = text.translate(self._plan.translation)
-            self.replaced += text.count(REPLACEMENT) - self._plan.genuine(data)
+            if found := text.count(REPLACEMENT):
+                self.replaced += found - self._plan.genuine(kept + data)
         return text
 
 
@@ -88,8 +95,8 @@ class _Plan:
     def genuine(self, data: bytes) -> int:
         """How many U+FFFD the bytes encode."""
         try:
-            return data.count(REPLACEMENT.encode(self.codec))
-        except (LookupError, UnicodeEncodeError):
+            return data.decode(self.codec, "ignore").count(REPLACEMENT)
+        except LookupError:
             return 0
 
 

@@ -24,17 +24,18 @@ _FAMILIES: Final = re.compile(
     r"johab|euc[_-]?(jp|kr|jis[_-]2004|jisx0213)|shift[_-]?jis[_-](2004|x0213)|s?jis|big5[_-]?hkscs|gb[_-]?(k|2312|18030)"
 )
 """Labels that are looked up among Python's codecs: others of them are no charsets, or very slow."""
-_CODE_PAGE: Final = re.compile(r"(?:cp|ibm|dos|windows|win|ms)[_-]?(\d{3,5})")
+_CODE_PAGE: Final = re.compile(r"(?:x[_-])?(?:cp|ibm|dos|windows|win|ms)[_-]?(\d{3,5})")
 _SPELLINGS: Final = {
-    **dict.fromkeys(("utf8mb4", "utf-8-sig", "utf8-sig", "cp65001"), "utf-8"),
-    **dict.fromkeys(("ansi", "latin-1"), "windows-1252"),
+    **dict.fromkeys(("utf8mb4", "utf8mb3", "utf-8-sig", "utf8-sig", "cp65001"), "utf-8"),
+    **dict.fromkeys(("ansi", "latin-1", "latin 1"), "windows-1252"),
     **dict.fromkeys(("jis", "cp50220"), "iso-2022-jp"),
-    **dict.fromkeys(("cp20932", "cp51932"), "euc-jp"),
+    **dict.fromkeys(("cp20932", "cp51932", "eucjp-ms", "eucjp-win"), "euc-jp"),
     **dict.fromkeys(("cp949", "cp51949"), "euc-kr"),
     "cp932": "shift_jis",
     "cp936": "gbk",
     "cp950": "big5",
-    "cp54936": "gb18030",
+    **dict.fromkeys(("cp54936", "gb-18030", "gb18030-2022"), "gb18030"),
+    **dict.fromkeys(("x-mac-ce", "x-mac-centraleurroman", "x-maccentraleurope"), "mac-latin2"),
     "utf-32": "utf-32-le",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from offloop.charsets.declarations import marked
+from offloop.charsets.declarations import TEXT_BYTES, marked
 from offloop.charsets.decoders import Decoder
 
 _JSON: Final = re.compile(r"(application|text)/(x-)?json|.+/.+\+json|application/(jsonc|json5|manifest)")
@@ -27,8 +27,6 @@ _PAGE: Final = re.compile(
 )
 _LONG: Final = 512
 _HIGH: Final = bytes(range(0x80, 0x100))
-_TEXT_BYTES: Final = bytes({*range(0x100)} - {*range(0x20)} | {*b"\t\n\f\r\x1b"})
-"""All but the binary data bytes of the MIME Sniffing Standard (https://mimesniff.spec.whatwg.org/#binary-data-byte)."""
 
 
 def bare(mime_type: str) -> str:
@@ -81,7 +79,7 @@ def looks_like_text(mime_type: str, head: bytes) -> bool:
     if charset.startswith(("utf-16", "utf-32")):
         decoder = Decoder(charset)
         return "\0" not in decoder.feed(head[length:]) and not decoder.replaced
-    if head.translate(None, _TEXT_BYTES):
+    if head.translate(None, TEXT_BYTES):
         return False
     return is_utf8(head, whole=False) or len(head) >= _LONG or 2 * len(head.translate(None, _HIGH)) > len(head)
 

@@ -8,12 +8,13 @@ text is UTF-8 if it is valid as such; else the charset is guessed, and a note na
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from offloop.charsets import declarations
-from offloop.charsets.decoders import REPLACEMENT, Decoder, decode
-from offloop.charsets.detection import guessed, is_stateful
+from offloop.charsets.declarations import TEXT_BYTES, wide
+from offloop.charsets.decoders import PAIRS, REPLACEMENT, Decoder, decode, unit
+from offloop.charsets.detection import guessed, in_utf8, is_stateful, telling
 from offloop.charsets.labels import charset_named
 from offloop.charsets.media import is_css, is_html, is_json, is_utf8, is_xml
 
@@ -35,12 +36,14 @@ class Charset:
         origin: byte order mark, declaration, content of JSON, valid UTF-8, or a guess.
         mark: bytes of its byte order mark.
         unknown: a declared label that is not known; ``""`` where there is none.
+        likely: charset that the bytes show beyond doubt, where another one is declared; ``""`` for none.
     """
 
     name: str
     origin: Origin
     mark: int = 0
     unknown: str = ""
+    likely: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +54,20 @@ class Text:
         text: without its byte order mark.
         charset: its charset.
         replaced: byte sequences that did not decode, and are U+FFFD in the text.
-        likely: charset that its bytes fit better than the declared one, where some did not decode; ``""`` for none.
     """
 
     text: str
     charset: Charset
     replaced: int = 0
-    likely: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about what was guessed or lost."""
-        return notes(self.charset, self.replaced, self.likely)
+        return notes(self.charset, self.replaced)
 
 
-def notes(charset: Charset, replaced: int, likely: str = "") -> tuple[str, ...]:
-    """Sentences about a guessed or unknown charset, and about bytes that did not decode."""
+def notes(charset: Charset, replaced: int) -> tuple[str, ...]:
+    """Sentences about a guessed, unknown or wrong charset, and about bytes that did not decode."""
     said: list[str] = []
     if charset.unknown:
         said.append(f"The declared charset {charset.unknown!r} is not known.")
@@ -75,9 +76,10 @@ def notes(charset: Charset, replaced: int, likely: str = "") -> tuple[str, ...]:
     if charset.name == "replacement":
         said.append("Its charset is one that no browser reads (such as iso-2022-kr), so the text is left out.")
     elif replaced:
-        better = f" The bytes look like {likely}." if likely else ""
         sequences = "1 byte sequence is" if replaced == 1 else f"{replaced} byte sequences are"
-        said.append(f"{sequences} no {charset.name}, replaced by {REPLACEMENT!r}.{better}")
+        said.append(f"{sequences} no {charset.name}, replaced by {REPLACEMENT!r}.")
+    if charset.likely:
+        said.append(f"The text was read as {charset.name}, as declared, and its bytes look like {charset.likely}.")
     return tuple(said)
 
 
@@ -95,15 +97,15 @@ def charset_of(head: bytes, mime_type: str = "", declared: str = "", *, whole: b
         return Charset(name, "mark", length)
     known = charset_named(declared) if declared else None
     unknown = "" if known else declared
-    wide, valid = declarations.wide(head), is_utf8(head, whole=whole)
-    if is_json(mime_type) and (wide or valid):
-        return Charset(wide or "utf-8", "content", 0, unknown)
+    seen, valid = wide(head), is_utf8(head, whole=whole)
+    if is_json(mime_type) and (seen or valid):
+        return Charset(seen or "utf-8", "content", 0, unknown)
     own = "" if known else _own(head, mime_type)
     if found := known or charset_named(own):
-        return Charset(found, "declared", 0, unknown)
-    if valid and not wide and not is_stateful(head):
+        return Charset(found, "declared", 0, unknown, _evident(head, found))
+    if valid and not seen and not is_stateful(head):
         return Charset("utf-8", "valid", 0, unknown or own)
-    return Charset(wide or guessed(head), "guess", 0, unknown or own)
+    return Charset(seen or guessed(head), "guess", 0, unknown or own)
 
 
 def decoded(data: bytes, mime_type: str = "", declared: str = "") -> Text:
@@ -121,10 +123,10 @@ def decoded(data: bytes, mime_type: str = "", declared: str = "") -> Text:
     if ascii_head and (not is_utf8(data, whole=True) or is_stateful(data)):
         charset = Charset(guessed(data), "guess", 0, charset.unknown)
     text, replaced = decode(body, charset.name)
-    likely = ""
-    if replaced >= _MANY and charset.origin == "declared" and charset.name != "replacement":
-        likely = _better(data, charset.name)
-    return Text(text, charset, replaced, likely)
+    if charset.origin == "declared" and not charset.likely:
+        likely = _evident(data, charset.name) if len(data) > HEAD else ""
+        charset = replace(charset, likely=likely or (_better(data[:HEAD], charset.name) if replaced >= _MANY else ""))
+    return Text(text, charset, replaced)
 
 
 def excerpt(head: bytes, mime_type: str = "", declared: str = "") -> str:
@@ -142,9 +144,23 @@ def _own(head: bytes, mime_type: str) -> str:
     return declarations.in_css(head) if is_css(mime_type) else ""
 
 
-def _better(data: bytes, declared: str) -> str:
+def _evident(data: bytes, declared: str) -> str:
+    """UTF-8 or a wide charset, where bytes are that beyond doubt and not the declared one; ``""`` for none."""
+    if declared == "replacement":
+        return ""
+    sample = telling(data)
+    if seen := wide(sample):
+        return seen if seen != declared else ""
+    if unit(declared) > 1:
+        plain = sample and is_utf8(sample, whole=False) and not sample.translate(None, TEXT_BYTES)
+        return "utf-8" if plain else ""
+    if declared == "utf-8" or sample.isascii():
+        return ""
+    characters, broken = in_utf8(sample, final=False)
+    return "utf-8" if not broken and characters >= (_MANY if declared in PAIRS else 1) else ""
+
+
+def _better(head: bytes, declared: str) -> str:
     """Another charset in which the beginning decodes without loss, as a hint."""
-    if is_utf8(data[:HEAD], whole=False):
-        return "utf-8" if declared != "utf-8" else ""
-    likely = guessed(data[:HEAD])
-    return likely if likely != declared and not decode(data[:HEAD], likely)[1] else ""
+    likely = guessed(head)
+    return likely if likely != declared and not decode(head, likely)[1] else ""

@@ -6,16 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from offloop.charsets.decoders import Decoder, unit
+from offloop.charsets.decoders import PAIRS, Decoder, unit
 
 BEHIND: Final = 8
 """Bytes after a window that may be needed to complete its first character."""
 _LINE: Final = 64 << 10
-_PAIRS: Final = frozenset(
-    {"big5", "euc-jp", "euc-kr", "gb18030", "gbk", "iso-2022-jp", "shift_jis", "johab", "euc_jis_2004", "euc_jisx0213",
-     "shift_jis_2004", "shift_jisx0213", "big5hkscs"}
-)  # fmt: skip
-"""Charsets whose characters begin only where those before them end. A line end is a certain begin in all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +32,7 @@ class Window:
 
 def reach(charset: str, start: int) -> int:
     """Bytes before `start` that tell where its character begins."""
-    if charset in _PAIRS:
+    if charset in PAIRS:
         return min(start, _LINE)
     size = unit(charset)
     return min(start, 4 if size == 1 else start % size + size)
@@ -67,7 +62,7 @@ def window(charset: str, before: bytes, data: bytes, behind: bytes) -> Window:
 
 def _certain(charset: str, before: bytes) -> bytes:
     """The end of the bytes, from the begin of a character."""
-    if charset in _PAIRS:
+    if charset in PAIRS:
         return before[before.rfind(b"\n") + 1 :]
     if charset != "utf-8":
         return before

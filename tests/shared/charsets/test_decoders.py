@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from webencodings.labels import LABELS
 
-from offloop.charsets.decoders import Decoder, decode
+from offloop.charsets.decoders import PIECE, Decoder, decode
 from offloop.charsets.labels import charset_named
 
 NAMES = sorted(set(LABELS.values()))
@@ -90,6 +90,8 @@ def test_a_charset_that_no_browser_reads_becomes_one_replacement_character() -> 
     [
         ("latin-1", "windows-1252"), ("win-1251", "windows-1251"), ("CP-1250", "windows-1250"), ("cp932", "shift_jis"),
         ("utf8mb4", "utf-8"), ("cp850", "cp850"), ("UTF-32", "utf-32-le"), ("utf_16_le", "utf-16le"),
+        ("utf8mb3", "utf-8"), ("x-windows-949", "euc-kr"), ("eucJP-ms", "euc-jp"), ("gb-18030", "gb18030"),
+        ("x-mac-ce", "mac-latin2"),
         ("nonsense", None), ("unicode_escape", None), ("idna", None), ("zip", None), ("", None), ("x" * 99, None),
     ],
 )  # fmt: skip
@@ -118,6 +120,10 @@ def test_sequences_that_do_not_decode_are_counted_and_written_ones_are_not() -> 
     assert decode(b"caf\xe9 \xff", "utf-8")[1] == 2
     assert decode("a \ufffd b".encode(), "utf-8")[1] == 0
     assert decode("a \ufffd b".encode("utf-16-le") + b"\x00\xd8", "utf-16le")[1] == 1
+    for before in range(PIECE - 3, PIECE + 1):  # also on the border of two pieces
+        for codec, charset in (("utf-8", "utf-8"), ("utf-16-le", "utf-16le"), ("gb18030", "gb18030")):
+            assert decode("x".encode(codec) * before + "\ufffd".encode(codec), charset)[1] == 0
+    assert decode("\ufd3f\xff".encode("utf-16-le"), "utf-16le") == ("\ufd3f\xff", 0), "FD FF between two characters"
 
 
 @pytest.mark.parametrize("charset", ["big5", "euc-jp", "gb18030", "iso-2022-jp", "shift_jis", "utf-8", "windows-1252"])

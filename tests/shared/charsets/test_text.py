@@ -103,18 +103,89 @@ def test_json_is_utf_8_and_other_unicode_is_tolerated_whatever_is_declared(codec
     assert decoded('{"a": "é"}'.encode("cp1252"), "application/json", "iso-8859-1").text == '{"a": "é"}'
 
 
+WIDE = {
+    **{charset: f"{text}\n{text}\n" for charset, text in GUESSED.items()},
+    "latin": "Name;Größe\nTür;12 €\n",
+    "polish": "Zażółć gęślą jaźń\n",
+    "devanagari": "नमस्ते दुनिया, यह पाठ है।\n",
+    "telugu": "తెలుగు భాష\r\n",
+    "with markup": "<p>日本語の文章です。</p>\n",
+    "with emoji": "Привет, мир 😀\n",
+}
+
+
 @pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
-def test_wide_text_without_a_declaration_is_found(codec: str) -> None:
-    text = "Name;Größe\nTür;12 €\n"
+@pytest.mark.parametrize("script", WIDE)
+def test_wide_text_without_a_declaration_is_found_in_every_script(codec: str, script: str) -> None:
+    text = WIDE[script]
     assert decoded(text.encode(codec), "text/csv").text == text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"a\0" + b"plain text with a zero " * 9,
+        b"abc\0def\0ghi\0jkl\0",
+        b"name\0of\0files\0",
+        b"1\t2\t3\t4\t5\t",
+        "“été”\0 naïve\n".encode("cp1252"),
+        "日本語\0の文章\n".encode("cp932"),
+        b"\x1b[1mbold\x1b[0m\x08\x08\0",
+    ],
+)
+def test_zeros_alone_do_not_make_wide_text(data: bytes) -> None:
+    assert not decoded(data, "text/plain").charset.name.startswith(("utf-16", "utf-32"))
+
+
+@pytest.mark.parametrize("damage", [b"\xff", b"caf\xe9 cr\xe8me", "ж".encode()[:1], b"\xed\xa0\xbd"])
+def test_utf_8_with_a_few_malformed_sequences_stays_utf_8(damage: bytes) -> None:
+    line = "2026-11-30 naïve: 5 €, Съешь\n"
+    for before in (line, "a" * (HEAD + 10) + line):
+        found = decoded(before.encode() * 3 + damage + b"\n" + line.encode() * 3, "text/plain")
+        assert (found.charset.name, found.charset.origin) == ("utf-8", "guess")
+        assert found.text.startswith(before * 3)
+        assert found.text.endswith(line * 3)
+        assert found.replaced
+        assert any("no utf-8" in note for note in found.notes)
+    assert decoded((line * 9).encode()[:-2], "text/plain").charset.name == "utf-8"
+    assert decoded(b"caf\xe9", "text/plain").text == "café"
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "declared"),
+    [
+        ("one café", "utf-8", "iso-8859-1"),
+        ("it\u2019s", "utf-8", "us-ascii"),
+        ("日本語の文章です。", "utf-8", "shift_jis"),
+        ("日本語の文章です。", "utf-8", "gb2312"),
+        ("a" * HEAD + "é", "utf-8", "windows-1252"),
+        ("plain text", "utf-8", "utf-16"),
+        ("Grüße", "utf-16-be", "utf-16"),
+        ("Grüße", "utf-16-le", "iso-8859-1"),
+    ],
+)
+def test_a_declaration_that_the_bytes_contradict_is_told(text: str, codec: str, declared: str) -> None:
+    found = decoded(text.encode(codec), "text/plain", declared)
+    assert found.charset.origin == "declared"
+    assert found.notes[-1].endswith(f"its bytes look like {codec.replace('16-', '16')}.")
+
+
+def test_a_declaration_that_fits_is_not_doubted() -> None:
+    for charset, text in GUESSED.items():
+        found = decoded(text.encode(PYTHON.get(charset, charset)), "text/plain", charset)
+        assert (found.text, found.notes) == (text, ())
+    for text in ("plain", "", "日本"):
+        assert not decoded(text.encode("utf-16-le"), "text/plain", "utf-16").notes
+        assert not decoded(text.encode(), "text/plain", "utf-8").notes
+    assert not decoded("联通".encode("gbk"), "text/plain", "gb2312").notes
 
 
 def test_a_note_says_what_did_not_decode_and_what_it_may_be() -> None:
     found = decoded(RUSSIAN.encode("cp1251"), "text/plain", "utf-8")
     assert found.replaced > 10
-    (note,) = found.notes
-    assert "byte sequences are no utf-8" in note
-    assert "look like windows-1251" in note
+    replaced, likely = found.notes
+    assert "byte sequences are no utf-8" in replaced
+    assert "look like windows-1251" in likely
     assert decoded(b"plain", "text/plain", "nonsense").notes == ("The declared charset 'nonsense' is not known.",)
     assert not decoded("naïve".encode(), "text/plain").notes
     (note,) = decoded(b"\x1b$)C", "text/plain", "iso-2022-kr").notes

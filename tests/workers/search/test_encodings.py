@@ -86,6 +86,16 @@ def test_an_encoding_that_is_not_utf_8_is_told_with_the_likely_one(
     assert run(TEXTS[name].splitlines()[1], folder="root:in", fixed=True, encoding=likely).lines_total == 20
 
 
+def test_utf_8_with_a_malformed_sequence_is_not_told_to_be_in_another_encoding(
+    run: Any, root: Path, context: RecordingContext
+) -> None:
+    (root / "a").write_bytes("naïve: 5 €\n".encode() * 9 + b"\xff\n")
+    assert run("naïve", folder="root:in").lines_total == 9
+    [warning] = context.warnings
+    assert "1 byte sequences did not decode" in warning
+    assert "look like" not in warning
+
+
 def test_a_mark_against_the_encoding_is_told(run: Any, root: Path, context: RecordingContext) -> None:
     (root / "a").write_bytes(codecs.BOM_UTF8 + "ü".encode())
     run("x", file="root:in/a", encoding="windows-1252")

@@ -122,8 +122,9 @@ class Piece:
 
     @property
     def likely(self) -> str:
-        """The charset that the bytes look like, where some did not decode."""
-        return guessed(self._raw)
+        """Another charset that the bytes look like, where some did not decode; ``""`` for none."""
+        found = guessed(self._raw)
+        return found if found != self._charset else ""
 
     @property
     def has_old_line_ends(self) -> bool:
