@@ -8,11 +8,13 @@ from typing import Final
 import idna
 
 _ENDS: Final = (
-    "".join(map(chr, range(0x21)))
-    + "\x7f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000\u200b\u200e\u200f\ufeff"
-    + "".join(map(chr, range(0x2000, 0x200B)))
+    "".join(map(chr, (*range(0x21), *range(0x2000, 0x2010), *range(0x2028, 0x2030), *range(0x205F, 0x2070))))
+    + "\x7f\x85\xa0\xad\u061c\u1680\u3000\ufeff"
 )
-"""Blanks, controls and invisible characters, which no URL begins or ends with: they come along when one is copied."""
+"""Blanks, controls, marks of direction and other invisible characters, which no URL begins or ends with.
+
+They come along when one is copied.
+"""
 _BREAKS: Final = str.maketrans("", "", "\t\n\r")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}):")
 _AUTHORITY: Final = re.compile(r"(https?://)([^/?#]*)", re.IGNORECASE)

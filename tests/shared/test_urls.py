@@ -14,6 +14,7 @@ READ = {
     " https://example.org/a ": "https://example.org/a",
     "\n\thttps://example.org/a\r\n": "https://example.org/a",
     "\u00a0\u200bhttps://example.org/a\ufeff\u3000": "https://example.org/a",
+    "\u2060\u202ahttps://example.org/a\u202c\u2069": "https://example.org/a",
     "https://exam\nple.org/a\tb": "https://example.org/ab",
     "HTTPS://Example.ORG/A": "https://example.org/A",
     "hTTp://example.org": "http://example.org",

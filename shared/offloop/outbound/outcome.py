@@ -63,7 +63,7 @@ def fault(
     """
     if succeeded(status) or (status == _NOT_MODIFIED and _CONDITIONS & asked.keys()):
         return None
-    if status in REDIRECTS and "location" not in headers:
+    if status in REDIRECTS and not headers.get("location", "").strip():
         return "it redirects, and does not say where"
     if status in REDIRECTS:
         circle = ", in a circle: it may want cookies, which are not kept" if url in passed else ""

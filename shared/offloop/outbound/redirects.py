@@ -27,6 +27,7 @@ _HARMLESS: Final = frozenset({"accept", "accept-language", "user-agent"})
 _SAFE: Final = ("GET", "HEAD")
 """Methods that another origin may be asked with because the first one says so: they change nothing there."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HOSTLESS: Final = re.compile(r"https?:(?!//[^/?#\\])|//(?![^/?#\\])")
 MAX_VALUE: Final = 8192
 
 
@@ -82,7 +83,7 @@ def next_hop(
         Refused: the policy, or one of the rules above, does not allow it.
     """
     try:
-        target = policy.check(str(url.join(cleaned(where))))
+        target = policy.check(_target(url, cleaned(where)))
     except (Refused, httpx2.InvalidURL, ValueError) as error:
         reason = error.message if isinstance(error, Refused) else "That is not a URL."
         message = f"{url.host} redirects to {shown(where)!r}. {reason}"
@@ -104,6 +105,17 @@ def next_hop(
             raise Refused(message)
         headers = {name: value for name, value in headers.items() if name in _HARMLESS}
     return target, OutboundRequest(str(target), method, headers, content)
+
+
+def _target(url: CheckedUrl, where: str) -> str:
+    """The URL that a ``Location`` names.
+
+    Raises:
+        ValueError: programs read it differently: it has a scheme or two slashes, and no host after them.
+    """
+    if _HOSTLESS.match(where):
+        raise ValueError(where)
+    return str(url.join(where))
 
 
 def changes(first: OutboundRequest, last: OutboundRequest, host: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from offloop.errors import FetchFailed
+from offloop.errors import FetchFailed, Refused
 from offloop.outbound.client import OutboundClient
 from offloop.outbound.fetch import FetchLimits, OutboundResponse, fetch_to
 from offloop.outbound.outcome import MAX_REDIRECTS
@@ -73,6 +73,8 @@ STATUSES: list[tuple[int, bytes, dict[str, str], bool, bool, str]] = [
     (303, TEXT, {}, False, False, "does not say where"),
     (307, TEXT, {}, False, False, "does not say where"),
     (308, TEXT, {}, False, False, "does not say where"),
+    (301, TEXT + b"Location:\r\n", {}, False, False, "does not say where"),
+    (302, TEXT + b"Location: \r\n", {}, False, False, "does not say where"),
     (305, TEXT + b"Location: http://127.0.0.1:1/\r\n", {}, False, False, "names a proxy"),
     (306, TEXT, {}, False, False, "the body"),
     (399, TEXT, {}, False, False, "the body"),
@@ -158,6 +160,12 @@ async def test_the_target_of_a_redirect_is_read_as_in_a_browser(location: bytes)
     assert response.status == 200
     assert len(asked) == 2
     assert asked[1].count(b" ") == 2, "encoded"
+
+
+@pytest.mark.parametrize("location", [b"http:///x", b"http:x", b"https:/other.test/x", b"//", b"///x", b"HTTP://?x"])
+async def test_a_target_without_a_host_is_refused(location: bytes) -> None:
+    with pytest.raises(Refused, match=r"redirects to .* not a URL"):
+        await got(answer(302, b"", b"Location: %s\r\n" % location), answer(200))
 
 
 PACKED = gzip.compress(b"whole " * 1000)
