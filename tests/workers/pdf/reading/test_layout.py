@@ -122,3 +122,27 @@ def test_a_page_of_too_many_characters_is_told_and_read_in_the_files_order(run: 
     source = small_pdfs.page(b"0.1 0 0 0.1 0 0 cm " + lines)
     assert len(run(source, layout=True, max_characters=200_000).texts[0].text) > 50_000
     assert any("more than 50,000 characters" in line for line in context.warnings)
+
+
+def test_a_watermark_aslant_follows_the_text(run: pdfs.Run) -> None:
+    for degrees in (30, 45, 60, -45, 135):
+        matrix = pikepdf.Matrix().translated(200, 250).rotated(degrees).encode()
+        mark = b"\nBT /F1 24 Tf " + matrix + b" Tm (DO NOT COPY) Tj ET\n"
+        text = run(small_pdfs.page(mark + TABLE), layout=True).texts[0].text
+        assert _cells(text) == [*ROWS, [], ["DO NOT COPY"]], degrees
+
+
+def test_an_initial_is_in_one_of_the_lines_beside_it(run: pdfs.Run) -> None:
+    content = small_pdfs.words((90, 530, "once there was"), (90, 516, "a king who had"), (90, 502, "no crown at all"))
+    for y in (500, 505, 510):
+        initial = b"\nBT /F1 48 Tf 50 %d Td (A) Tj ET\n" % y
+        lines = run(small_pdfs.page(initial + content), layout=True).texts[0].text.split("\n")
+        assert sorted(line.removeprefix("A ").strip() for line in lines) == [
+            "a king who had", "no crown at all", "once there was"
+        ]  # fmt: skip
+
+
+def test_spaced_letters_are_words(run: pdfs.Run) -> None:
+    for spacing in (1, 3, 6):
+        content = b"BT /F1 12 Tf %d Tc 30 250 Td (SPACED OUT) Tj ET" % spacing
+        assert run(small_pdfs.page(content), layout=True).texts[0].text.split() == ["SPACED", "OUT"]

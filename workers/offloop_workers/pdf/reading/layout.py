@@ -17,9 +17,17 @@ from offloop_workers.pdf.reading.visible import View
 
 MAX_CHARACTERS = 50_000
 _MAX_COLUMN = 250
-_SPACE = 0.22
-"""A gap between two words, in heights of a character; a column begins after a gap of `_COLUMN`."""
+_SPACE = 0.7
+"""A gap between two words that PDFium has found none in, in heights of a character: less is letter-spacing.
+
+A column begins after a gap of `_COLUMN`.
+"""
 _COLUMN = 1.0
+_ASLANT = 4
+_MAX_SLANT = 15
+"""Degrees between a line and the edge of the page, above which it is aslant, as most watermarks are."""
+_TALL = 2
+"""A word of more than so many usual heights is beside several lines, as an initial is."""
 _NOT_SHOWN = frozenset({"Cc", "Cs", "Cn", "Zs", "Zl", "Zp"})
 
 
@@ -33,7 +41,7 @@ class Character:
         bottom: see `left`.
         right: see `left`.
         top: see `left`.
-        turned: quarters of a turn against the clock of its reading direction.
+        turned: quarters of a turn against the clock of its reading direction; `_ASLANT` for others.
         apart: white space or a line end is before it.
     """
 
@@ -64,7 +72,7 @@ class _Word:
 
 @dataclass(slots=True)
 class _Line:
-    """Words side by side; the tallest one decides what else belongs to it."""
+    """Words side by side; the tallest one that is not beside several lines decides what else belongs to it."""
 
     tallest: _Word
     words: list[_Word] = field(default_factory=list)
@@ -73,7 +81,8 @@ class _Line:
 def laid_out(found: Any, seen: View, *, vertical: bool = False) -> tuple[str, int]:
     """The visible text in lines and columns, and the number of characters outside of the visible page.
 
-    Text in another reading direction than most of the page follows it, in lines of its own.
+    Text in another reading direction than most of the page follows it, in lines of its own. Text that is aslant is
+    last, in the order of the file.
 
     Args:
         found: PDFium's text page, of at most `MAX_CHARACTERS` characters.
@@ -91,6 +100,8 @@ def laid_out(found: Any, seen: View, *, vertical: bool = False) -> tuple[str, in
         if rest:
             blocks.append((len(rest), _lines(_words(rest))))
     ordered = sorted(blocks, key=lambda block: -block[0])
+    if aslant := [one for one in inside if one.turned == _ASLANT]:
+        ordered.append((len(aslant), "".join(f"{' ' * one.apart}{one.text}" for one in aslant).strip()))
     return "\n\n".join(text for _, text in ordered), len(characters) - len(inside)
 
 
@@ -107,8 +118,13 @@ def _characters(found: Any, seen: View) -> Iterator[Character]:
         raw.FPDFText_GetLooseCharBox(page, index, ctypes.byref(box))
         degrees = -math.degrees(raw.FPDFText_GetCharAngle(page, index)) - seen.rotation
         left, bottom, right, top = _as_seen((box.left, box.bottom, box.right, box.top), seen)
-        yield Character(text, left, bottom, right, top, round(degrees / 90) % 4, apart)
+        yield Character(text, left, bottom, right, top, _quarters(degrees), apart)
         apart = False
+
+
+def _quarters(degrees: float) -> int:
+    quarters = round(degrees / 90)
+    return quarters % 4 if abs(degrees - 90 * quarters) <= _MAX_SLANT else _ASLANT
 
 
 def _as_seen(box: Sequence[float], seen: View) -> tuple[float, float, float, float]:
@@ -213,12 +229,12 @@ def _is_backwards(text: str) -> bool | None:
 
 def _lines(words: Sequence[_Word]) -> str:
     lines: list[_Line] = []
+    most = _TALL * sorted(word.height for word in words)[len(words) // 2]
     for word in sorted(words, key=lambda word: -(word.top + word.bottom)):
         line = lines[-1] if lines else None
         if line is not None and _beside(line.tallest, word):
             line.words.append(word)
-            if word.height > line.tallest.height:
-                line.tallest = word
+            line.tallest = max(line.tallest, word, key=lambda one: one.height if one.height <= most else -one.height)
         else:
             lines.append(_Line(word, [word]))
     widths = sorted((word.right - word.left) / len(word.text) for word in words)
