@@ -50,6 +50,15 @@ def _finds(wanted: str, text: str) -> bool:
         ("سلام", "ﺳﻼم"),
         ("縦書きの文", "縦書\nきの文"),
         ("a.b(c", "A.B(C"),
+        ("word – word", "word –\nword"),
+        ("1/2", "½"),
+        ("https://example.com/a/path", "https://example.com/\na/path"),
+        ("istanbul", "İSTANBUL"),
+        ("İstanbul", "istanbul"),
+        ("dış", "DIŞ"),
+        ("ภาษาไทย", "ภาษา\nไทย"),
+        ("محمد", "مُحَمَّد"),
+        ("שלום", "שָׁלוֹם"),
     ],
 )
 def test_the_same_words_are_found(wanted: str, text: str) -> None:

@@ -17,14 +17,23 @@ _SAME = str.maketrans(
         # Characters without a shape of their own: joiners, directions, byte-order marks; and the Arabic tatweel.
         **dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069"),
         **dict.fromkeys("\ufeff\u0640\u034f"),
+        # Vowels of Hebrew and Arabic, which most texts leave out.
+        **dict.fromkeys(map(chr, (*range(0x5B0, 0x5BE), 0x5BF, 0x5C1, 0x5C2, *range(0x64B, 0x653), 0x670))),
+        **dict.fromkeys("\u2044\u2215", "/"),
+        "\u0131": "i",
         "\u00ad": _JOINT,
     }
 )
-_LINE_END = re.compile(r"[-\0][^\S\n]*\n\s*")
+_LINE_END = re.compile(r"(?<!\s)[-\0][^\S\n]*\n\s*")
 _SPACES = re.compile(r"\s+")
 # Scripts without spaces between words: a line break there is no space.
-_IDEOGRAPH = "\u2e80-\u2fff\u3001-\u30ff\u31c0-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_BETWEEN_IDEOGRAPHS = re.compile(f"(?<=[{_IDEOGRAPH}]) (?=[{_IDEOGRAPH}])")
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+    "\u2e80-\u2fff\u3001-\u30ff\u31c0-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_BETWEEN_UNSPACED = re.compile(f"(?<=[{_UNSPACED}]) (?=[{_UNSPACED}])")
+# Addresses are broken after a slash, without a hyphen.
+_FORMS = {"-": f"[-{_JOINT}]", "/": "/ ?"}
 # TeX's old fonts draw an accent as a character of its own, before its letter.
 _MARKS = dict(
     zip("\u00b4`\u00a8\u02c6\u02dc\u00b8\u02d8\u02d9\u02da\u02c7\u02dd\u00af",
@@ -43,7 +52,7 @@ def pattern(wanted: str) -> re.Pattern[str]:
     if not plain:
         message = "search holds no visible character: send a word of the text."
         raise JobError(message, code="bad_input")
-    return re.compile(f"{_JOINT}?".join(f"[-{_JOINT}]" if one == "-" else re.escape(one) for one in plain))
+    return re.compile(f"{_JOINT}?".join(_FORMS.get(one) or re.escape(one) for one in plain))
 
 
 def folded(text: str) -> str:
@@ -55,8 +64,9 @@ def folded(text: str) -> str:
     """
     text = _ACCENT.sub(_composed, text)
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.translate(_SAME)).casefold())
+    text = text.replace("i\u0307", "i")  # what becomes of the dotted capital of Turkish
     text = _SPACES.sub(" ", _LINE_END.sub(_JOINT, text.translate(_SAME)))
-    return _BETWEEN_IDEOGRAPHS.sub("", text)
+    return _BETWEEN_UNSPACED.sub("", text)
 
 
 def _composed(found: re.Match[str]) -> str:
