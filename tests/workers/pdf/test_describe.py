@@ -175,6 +175,7 @@ def test_names_that_are_not_utf8_are_read(run: pdfs.Run, context: JobContext) ->
 
     def change(pdf: pikepdf.Pdf) -> None:
         font = Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name("/Gr__e"))
+        pdf.pages[0].obj.Contents = pdf.make_stream(b"")
         pdf.pages[0].obj.Resources = Dictionary(Font=Dictionary(K__=pdf.make_indirect(font)))
         pdf.Root.Dests = Dictionary(Z__=Array([pdf.pages[0].obj, Name.Fit]))
         pdf.docinfo["/A__"] = "x"

@@ -272,3 +272,30 @@ def test_a_file_attached_to_a_page_is_listed(attempt: Try) -> None:
 
     [file] = attempt(describe, pdfs.saved(change, SOURCE))[0].attachments
     assert (file.name, file.size) == ("note.txt", 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "missing"),
+    [
+        (b"q 9 0 0 9 0 0 cm /Im1 Do Q", True),
+        (b"BT /F9 12 Tf 9 9 Td (font) Tj ET", True),
+        (b"BT /F1 12 Tf 9 9 Td (paint with /Im1 Do, or set /F9 12 Tf) Tj ET", False),
+        (b"BT /F1 12 Tf 9 9 Td (a \\) and /Im1 Do) Tj ET", False),
+    ],
+)
+def test_what_a_page_uses_and_the_file_lacks_is_told(attempt: Try, content: bytes, *, missing: bool) -> None:
+    for compressed in (False, True):
+        source = pdfs.saved(lambda _pdf: None, small_pdfs.page(content), compress_streams=compressed)
+        for work in (describe, read, preview, edit):
+            lost = [line for line in attempt(work, source)[1] if "lost fonts or pictures of page 1" in line]
+            assert len(lost) == missing, (work, compressed)
+
+
+def test_only_pages_that_are_read_are_looked_at(attempt: Try) -> None:
+    def empty(pdf: pikepdf.Pdf) -> None:
+        for page in list(pdf.pages)[2:]:
+            page.obj.Contents = pdf.make_stream(b"not compressed", Filter=Name.FlateDecode)
+
+    source = pdfs.saved(empty, pdfs.written("Long " * 15, 5), object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    result, warnings = attempt(read, source, max_characters=100)
+    assert ([one.page for one in result.texts], result.next_page, warnings) == ([1], 2, [])

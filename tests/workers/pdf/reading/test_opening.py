@@ -128,6 +128,16 @@ def test_both_libraries_ask_for_the_password_alike(
     assert _refusal(pdfs.locked(PLAIN), context, password, by=by).startswith(f"wrong_password: {words}")
 
 
+def test_passwords_are_taken_in_the_form_of_the_encryption(context: JobContext) -> None:
+    for revision in (2, 3, 4, 6):
+        lock = pikepdf.Encryption(user="müller", owner="x", R=revision, aes=revision > 3, metadata=revision > 3)
+        source = pdfs.saved(lambda _pdf: None, PLAIN, encryption=lock)
+        for password in ("müller", "mu\u0308ller"):
+            with opening.opened(source, password, context), opening.drawn(source, password, context) as drawn:
+                assert len(drawn.document) == 2
+        assert _refusal(source, context, "muller").startswith("wrong_password")
+
+
 @pytest.mark.parametrize("by", OPENERS)
 def test_a_file_that_is_only_a_header_is_damaged(context: JobContext, by: Open) -> None:
     refusal = _refusal(b"%PDF-1.7\n", context, by=by)

@@ -54,6 +54,7 @@ class Losses:
     with_pictures: bool = False
     pages: list[pikepdf.Page] = field(init=False, default_factory=list)
     _readable: dict[tuple[int, int], int] = field(default_factory=dict)
+    _names: dict[tuple[int, int], frozenset[tuple[str, str]]] = field(default_factory=dict)
     _decoded: int = 0
     _lossy: bool = False
     _looked_up: int = 0
@@ -109,11 +110,10 @@ class Losses:
         if refuse and 2 * len(lost) > len(states):
             raise self.refusal(lost, [index for index in states if states[index] != LOST])
         self.tell(lost, [index for index in states if states[index] == PART], context)
-        if self.rebuilt:
-            lacking = [index + 1 for index in states if index not in lost and self._lacks(self.pages[index])]
-            if lacking:
-                self._lossy = True
-                context.warn(f"{self.name} lost fonts or pictures of {_pages(len(lacking))} {_summary(lacking)}.")
+        lacking = [index + 1 for index in states if index not in lost and self._lacks(self.pages[index])]
+        if lacking:
+            self._lossy = True
+            context.warn(f"{self.name} lost fonts or pictures of {_pages(len(lacking))} {_summary(lacking)}.")
 
     def check_files(self, context: Context) -> None:
         """Warn of files inside the document that are damaged."""
@@ -160,8 +160,7 @@ class Losses:
 
     def state(self, page: pikepdf.Page) -> int:
         """0 where the content of a page can be read, 1 where a part is lost, 2 where all is."""
-        contents: Any = page.obj.get("/Contents")
-        streams = list(contents) if isinstance(contents, Array) else [] if contents is None else [contents]
+        streams = _contents(page)
         states = [self.stream(one) for one in streams]
         lost = self._dangling(page) if (not streams or self.rebuilt) else 0
         if not states or all(state == LOST for state in states):
@@ -228,8 +227,18 @@ class Losses:
         return sum(self.pdf.get_object(one) is None for one in self._source().contents(page.obj.objgen))
 
     def _lacks(self, page: pikepdf.Page) -> bool:
-        """Whether resources of a page are missing from a rebuilt file."""
-        return self._source().lacks(page.obj.objgen)
+        """Whether resources are missing that a page uses, or that it names in a rebuilt file."""
+        if self.rebuilt and self._source().lacks(page.obj.objgen):
+            return True
+        return any(not resources.has(page, kind, name) for one in _contents(page) for kind, name in self._used(one))
+
+    def _used(self, content: Any) -> frozenset[tuple[str, str]]:
+        if not isinstance(content, Stream) or self._decoded > _MOST_DECODED:
+            return frozenset()
+        if content.objgen not in self._names:
+            self._names[content.objgen], size = written.names_used(content)
+            self._decoded += size
+        return self._names[content.objgen]
 
     def _source(self) -> written.Written:
         if self._written is None:
@@ -242,6 +251,11 @@ def declared(pdf: pikepdf.Pdf) -> int | None:
     pages = pdf.Root.get("/Pages")
     count: Any = pages.get("/Count") if isinstance(pages, Dictionary) else None
     return count if isinstance(count, int) and 0 <= count < 1 << 31 else None
+
+
+def _contents(page: pikepdf.Page) -> list[Any]:
+    contents: Any = page.obj.get("/Contents")
+    return list(contents) if isinstance(contents, Array) else [] if contents is None else [contents]
 
 
 def _sets_a_font(content: Any) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,11 +98,7 @@ def inspected(
         LimitExceeded: it has more pages than the kind reads.
         JobError: ``wrong_password`` or ``damaged_pdf``.
     """
-    file = io.BytesIO(data)
-    with (
-        damage(password),
-        pikepdf.open(file, password=password or "", inherit_page_attributes=False, suppress_warnings=True) as pdf,
-    ):
+    with damage(password), _parsed(data, password or "") as pdf:
         found = losses.Losses(pdf, data, name, declared=losses.declared(pdf))
         found.missing = _check_pages(pdf, context.limits.pages or MAX_PAGES)
         found.pages = list(pdf.pages)
@@ -109,6 +106,15 @@ def inspected(
         yield found
         if report:
             found.report(context)
+
+
+def _parsed(data: bytes, password: str) -> pikepdf.Pdf:
+    """The document that a password opens: as it is given, normalised, or in the encoding that old encryption takes."""
+    usual = unicodedata.normalize("NFKC", password)
+    for form in dict.fromkeys((password.encode(), usual.encode(), usual.encode("pdfdoc", "replace"))):
+        with suppress(pikepdf.PasswordError):
+            return pikepdf.open(io.BytesIO(data), password=form, inherit_page_attributes=False, suppress_warnings=True)
+    raise _locked(password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +129,24 @@ class Drawn:
     document: pypdfium2.PdfDocument
     losses: losses.Losses | None
 
-    def check(self, text: str, wanted: Sequence[int], context: Context, *, pictures: bool = False) -> None:
-        """Warn of losses of the wanted pages, given as the caller wrote them and by index, and of their pictures.
+    def check_count(self, named: str, context: Context) -> None:
+        """Warn of missing pages; `named` are the page ranges as the caller wrote them.
 
         Raises:
-            JobError: ``damaged_pdf``: most of them are lost.
+            JobError: ``damaged_pdf``: most are missing, and all are asked for.
+        """
+        if self.losses is not None:
+            self.losses.check_count(context, refuse=named.strip().lower() == "all")
+
+    def check_pages(self, indices: Sequence[int], context: Context, *, pictures: bool = False) -> None:
+        """Warn of losses of pages, and of their pictures.
+
+        Raises:
+            JobError: ``damaged_pdf``: most of these pages are lost.
         """
         if self.losses is not None:
             self.losses.with_pictures = pictures
-            self.losses.check_count(context, refuse=text.strip().lower() == "all")
-            self.losses.check_pages(wanted, context, refuse=True)
+            self.losses.check_pages(indices, context, refuse=True)
 
     def page(self, index: int) -> pikepdf.Page | None:
         """A page for inspection."""
@@ -182,9 +196,9 @@ def drawn(data: bytes, password: str | None, context: Context) -> Iterator[Drawn
 
 
 def _document(data: bytes, password: str | None, found: losses.Losses | None) -> pypdfium2.PdfDocument:
-    if found and not found.rebuilt and found.declared == found.found and not found.missing:
-        return pypdfium2.PdfDocument(data, password=password)
-    if found is None:
+    sound = found and not found.rebuilt and found.declared == found.found and not found.missing
+    # The other library does not try other forms of a password.
+    if found is None or (sound and (password or "").isascii()):
         return pypdfium2.PdfDocument(data, password=password)
     repaired = io.BytesIO()
     found.pdf.save(repaired)

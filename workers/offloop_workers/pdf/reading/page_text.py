@@ -92,7 +92,7 @@ def read(drawn: opening.Drawn, index: int, remarks: Remarks, *, columns: bool) -
                 _remark(found, page, drawn.view(index), number, remarks)
             finally:
                 found.close()
-            if not text and not drawn.lost(index):
+            if not text and not drawn.lost(index) and number not in remarks.pages["outside"]:
                 remarks.pages[_reason(page)].append(number)
         finally:
             page.close()

@@ -48,7 +48,8 @@ def preview(request: ToPreview, context: Context) -> Previews:
                 "ask for them in parts."
             )
             raise LimitExceeded(message)
-        drawn.check(request.pages, wanted, context, pictures=True)
+        drawn.check_count(request.pages, context)
+        drawn.check_pages(wanted, context, pictures=True)
         views = {index: seen for index in wanted if (seen := drawn.view(index))}
         _show_visible_part(document, views)
         scales = _scales(request, document, wanted, views, context.limits.pixels or MAX_ALL_PREVIEW_PIXELS)

@@ -48,6 +48,12 @@ def has_fonts(page: pikepdf.Page) -> bool:
     return group is not None and len(group) > 0
 
 
+def has(page: pikepdf.Page, category: str, name: str) -> bool:
+    """Whether the resources of a page have an entry, such as ``/F1`` of the category ``/Font``."""
+    group = _group(page, category)
+    return group is not None and name in group
+
+
 def substituted(pages: Iterable[pikepdf.Page]) -> list[str]:
     """The fonts of pages that are not in the file, and that readers do not bring along."""
     found = {_font(node) for kind, node in _walk(pages) if kind == "/Font"}

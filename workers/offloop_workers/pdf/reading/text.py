@@ -16,6 +16,7 @@ def read(request: ToRead, context: Context) -> PdfText:
         JobError: the PDF cannot be opened, or has no such page.
     """
     texts: list[PageText] = []
+    read_pages: list[int] = []
     remarks = page_text.Remarks()
     wanted_text = searching.pattern(request.search) if request.search else None
     room, next_page = request.max_characters, None
@@ -23,11 +24,12 @@ def read(request: ToRead, context: Context) -> PdfText:
     with opening.drawn(data, request.password, context) as drawn:
         count = len(drawn.document)
         wanted = ranges.pages(request.pages, count, context)
-        drawn.check(request.pages, wanted, context)
+        drawn.check_count(request.pages, context)
         drawn.document.init_forms()
         for step, index in enumerate(wanted):
             context.progress(step, len(wanted), f"page {index + 1}")
             text = page_text.read(drawn, index, remarks, columns=request.layout)
+            read_pages.append(index)
             if wanted_text and not wanted_text.search(searching.folded(text)):
                 continue
             if len(text) > room and texts:
@@ -41,6 +43,7 @@ def read(request: ToRead, context: Context) -> PdfText:
                 next_page = wanted[step + 1] + 1 if step + 1 < len(wanted) else None
                 break
             room -= len(text)
+        drawn.check_pages(read_pages, context)
         _warn(drawn, remarks, context, layout=request.layout)
     context.progress(len(wanted), len(wanted), "done")
     return PdfText(texts=texts, pages=count, characters=sum(len(one.text) for one in texts), next_page=next_page)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pikepdf
 from pikepdf import Array, Name, Stream
@@ -18,13 +19,16 @@ _CONTENTS = re.compile(rb"/Contents\s*(\[[^\]]*\]|\d{1,9}\s+\d{1,5}\s+R\b)")
 _COUNT = re.compile(rb"/Count\s+(\d{1,9})\b")
 _END = re.compile(rb"\bendobj\b|\bstream\r?\n")
 _OTHER_KEYS = re.compile(
-    rb"/(?:Parent|P|Annots|B|Metadata|Thumb|PieceInfo|StructParent|OC|ToUnicode)\s*(?:\[[^\]]*\]|\d+\s+\d+\s+R)"
+    rb"/(?:Parent|P|Contents|Length|Annots|B|Metadata|Thumb|PieceInfo|StructParent|OC|ToUnicode)\s*(?:\[[^\]]*\]|\d+\s+\d+\s+R)"
 )
 WHOLE, PART, LOST = 0, 1, 2
 """States of a stream: all of it can be unpacked, only its beginning, or nothing."""
 UNPACKED = frozenset({"/FlateDecode", "/LZWDecode", "/RunLengthDecode", "/ASCII85Decode", "/ASCIIHexDecode"})
 _MOST_UNPACKED = 32 << 20
+_USE = re.compile(rb"/([\w.+-]+)\s+(?:(Do)\b|[-+.\d]+\s+Tf\b)")
+_STRING = re.compile(rb"\((?:[^()\\]|\\.)*\)", re.DOTALL)
 _MOST_OF_LIBRARY = 1 << 20
+_MOST_IN_ONE_STEP = 1 << 20
 _STEP = 512
 _MAX_OBJECT = 1 << 16
 _MAX_DEFINITIONS = 2_000_000
@@ -102,7 +106,25 @@ def unpacked(stream: Stream) -> tuple[int, int]:
         return (WHOLE if "memory limit" in str(error) else LOST), 0
 
 
+def names_used(content: Stream) -> tuple[frozenset[tuple[str, str]], int]:
+    """The categories and names of the resources that content uses in its first MiB, and the bytes looked at."""
+    kind, data = filters(content), content.read_raw_bytes()[:_MOST_IN_ONE_STEP]
+    try:
+        text = zlib.decompressobj().decompress(data, _MOST_IN_ONE_STEP) if kind == ["/FlateDecode"] else data
+    except zlib.error:
+        text = b""
+    if kind not in ([], ["/FlateDecode"]) or not _USE.search(text):
+        return frozenset(), len(text)
+    uses = _USE.findall(_STRING.sub(b"", text))
+    return frozenset(("/XObject" if do else "/Font", f"/{name.decode()}") for name, do in uses), len(text)
+
+
 def _inflated(data: bytes) -> tuple[int, int]:
+    with suppress(zlib.error):
+        inflate = zlib.decompressobj()
+        size = len(inflate.decompress(data, _MOST_IN_ONE_STEP))
+        if inflate.eof:
+            return WHOLE, size
     inflate, size = zlib.decompressobj(), 0
     try:
         for start in range(0, len(data), _STEP):
