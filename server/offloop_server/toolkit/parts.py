@@ -11,7 +11,7 @@ from typing import Final, Literal
 from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.charsets.decoders import unit
 from offloop.charsets.detection import guessed
-from offloop.charsets.media import is_text, looks_like_text, sniffed
+from offloop.charsets.media import reads_as_text, sniffed
 from offloop.charsets.text import HEAD, Charset, charset_of, decoded, notes
 from offloop.charsets.windows import BEHIND, line_ends, reach, window
 from offloop.errors import BadInput
@@ -96,12 +96,7 @@ async def text_file(store: ArtifactStore, artifact: Artifact, encoding: Encoding
     if encoding == "base64":
         return None
     head = await read(store, artifact, 0, HEAD)
-    if (
-        head
-        and encoding == "auto"
-        and not is_text(artifact.mime_type)
-        and not looks_like_text(artifact.mime_type, head)
-    ):
+    if head and encoding == "auto" and not reads_as_text(artifact.mime_type, head):
         return None
     mime_type = sniffed(artifact.mime_type, head)
     charset = await asyncio.to_thread(charset_of, head, mime_type, whole=artifact.size <= HEAD)
@@ -154,7 +149,7 @@ def _decoded(text: TextFile, data: bytes, before: int, start: int, end: int) -> 
 
 def certain_text(data: bytes, mime_type: str) -> str | None:
     """The text of a whole file, where nothing has to be guessed and nothing is lost; None where it is no such text."""
-    if not is_text(mime_type) and not looks_like_text(mime_type, data):
+    if not reads_as_text(mime_type, data):
         return None
     found = decoded(data, mime_type)
     return None if found.notes else found.text

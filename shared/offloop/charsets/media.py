@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from offloop.charsets.declarations import TEXT_BYTES, marked
+from offloop.charsets.declarations import TEXT_BYTES, marked, wide
 from offloop.charsets.decoders import Decoder
 
 _JSON: Final = re.compile(r"(application|text)/(x-)?json|.+/.+\+json|application/(jsonc|json5|manifest)")
@@ -26,6 +26,10 @@ _PAGE: Final = re.compile(
     rb"[\t\n\f\r ]*<(?:!doctype html|html|head|body|title|meta|h1|table|script)[\s>]", re.IGNORECASE
 )
 _LONG: Final = 512
+_DAMAGED: Final = 20
+"""Bytes of a text for each binary one in it; of files that are packed or compiled one of ten is."""
+_SEPARATORS: Final = 3
+"""Kinds of binary bytes that a text may have many of, as NUL after each name, or U+0001 after each field."""
 _HIGH: Final = bytes(range(0x80, 0x100))
 
 
@@ -66,6 +70,19 @@ def sniffed(mime_type: str, head: bytes) -> str:
 def is_text(mime_type: str) -> bool:
     """Whether a file of this type is text, JSON and XML included."""
     return _TEXT.fullmatch(bare(mime_type)) is not None or is_json(mime_type) or is_xml(mime_type)
+
+
+def reads_as_text(mime_type: str, head: bytes) -> bool:
+    """Whether a file is text, by its type and its beginning: servers declare files of unknown types as text."""
+    return (is_text(mime_type) and not _is_binary(head)) or looks_like_text(mime_type, head)
+
+
+def _is_binary(head: bytes) -> bool:
+    """Whether a file is no text in any charset: many bytes are binary ones, and of more kinds than separators are."""
+    binary = head.translate(None, TEXT_BYTES)
+    return (
+        len(binary) * _DAMAGED > len(head) and len(set(binary)) > _SEPARATORS and not marked(head)[0] and not wide(head)
+    )
 
 
 def looks_like_text(mime_type: str, head: bytes) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
+
 import pytest
 
-from offloop.charsets.media import is_text, looks_like_text, sniffed
+from offloop.charsets.media import is_text, looks_like_text, reads_as_text, sniffed
 from offloop.charsets.text import HEAD, decoded
 
 RUSSIAN = "Съешь ещё этих мягких французских булок, да выпей чаю."
@@ -231,6 +234,22 @@ def test_a_file_of_another_type_is_text_where_its_bytes_are() -> None:
     for mime_type in ("image/png", "application/pdf", "font/woff2", "audio/mpeg", "application/zip"):
         assert not is_text(mime_type)
         assert not looks_like_text(mime_type, b"%PDF-1.4\n")
+
+
+def test_a_file_that_is_declared_as_text_is_none_where_its_bytes_are_binary() -> None:
+    for binary in (
+        gzip.compress(RUSSIAN.encode() * 9),
+        bytes(range(256)),
+        b"\0\1\2\3" * 9,
+        struct.pack("<99I", *range(99)),
+    ):
+        assert not reads_as_text("text/plain", binary)
+    for text in (
+        b"", b"\0", b"8=FIX.4.2\x019=65\x0135=A\x01", b"a\0b\0c\0", b"o\x08_x\x08_", RUSSIAN.encode("utf-16-le"),
+        RUSSIAN.encode(),
+        *(text.encode(PYTHON.get(charset, charset)) for charset, text in GUESSED.items()),
+    ):  # fmt: skip
+        assert reads_as_text("text/plain", text)
 
 
 def test_a_page_without_a_type_is_told_by_how_it_begins() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from offloop.charsets.media import is_html, is_json, is_text, is_xml, looks_like_text, sniffed
+from offloop.charsets.media import is_html, is_json, is_text, is_xml, reads_as_text, sniffed
 from offloop.charsets.text import HEAD, Text
 from offloop.errors import BadInput, FetchFailed
 from offloop.outbound.fetch import OutboundResponse
@@ -67,7 +67,10 @@ async def read(
     if form == "binary":
         if extract == "json":
             raise _no_json(response, f"it is {response.mime_type}")
-        note = f"It is {response.mime_type}, {response.size} bytes; save=true keeps it as a file."
+        what = (
+            f"declared as {response.mime_type}, and is no text" if is_text(response.mime_type) else response.mime_type
+        )
+        note = f"It is {what}, {response.size} bytes; save=true keeps it as a file."
         return Page("binary", notes=(note,) if body else ())
     decoded = await decode(response)
     text, notes = decoded.text, decoded.notes
@@ -138,7 +141,7 @@ def _form(mime_type: str, body: bytes) -> str:
     if is_html(mime_type):
         return "html"
     # Servers declare other types, or none, for text; a body that is text by its bytes is read as text.
-    return "text" if is_text(mime_type) or looks_like_text(mime_type, body[:HEAD]) else "binary"
+    return "text" if reads_as_text(mime_type, body[:HEAD]) else "binary"
 
 
 def _no_json(response: OutboundResponse, why: str) -> FetchFailed:
