@@ -145,8 +145,10 @@ _dispositions = st.one_of(
 @example("attachment; filename*=utf-8''..%2f..%2fetc%2fpasswd")
 @example('attachment; filename="../../x"')
 @example("attachment; filename*=utf-8''%ff%fe")
+@example("attachment; filename==?utf-8?B?Li4vLi4veA==?= =?q?Q?=2F?=")
+@example("attachment; filename==?utf-8?B?0?=")
 def test_a_name_of_a_host_is_safe(disposition: str) -> None:
-    name = request._name(response(b"x", content_disposition=disposition))
+    name = request.saved_name(response(b"x", content_disposition=disposition))
     assert 1 <= len(name) <= MAX_NAME
     assert "/" not in name
     name.encode()

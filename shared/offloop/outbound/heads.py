@@ -16,7 +16,7 @@ PASSED_ON: Final = (
 )  # fmt: skip
 """Headers of a response that are passed on; never cookies."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_MIME: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100}")
+_MIME: Final = re.compile(r"\s*([a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100})(?:[;,\s]|$)", re.IGNORECASE)
 _CHARSET: Final = re.compile(r"(?:^|[;\s])charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 _GZIP_TYPES: Final = frozenset(
     {"application/gzip", "application/x-gzip", "application/x-gtar-compressed", "application/x-tgz"}
@@ -53,14 +53,13 @@ def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def declared_type(headers: Mapping[str, str]) -> tuple[str, str]:
-    """Media type without parameters, and charset, ``""`` for none."""
-    mime_type, _, parameters = headers.get("content-type", "").partition(";")
-    mime_type = mime_type.strip().lower()
-    charset = _CHARSET.search(parameters)
-    return (
-        mime_type if _MIME.fullmatch(mime_type) else "application/octet-stream",
-        charset[1].lower() if charset else "",
-    )
+    """Media type without parameters, and charset, ``""`` for none.
+
+    Servers also send several types in one header, and leave out the semicolon.
+    """
+    value = headers.get("content-type", "")
+    mime_type, charset = _MIME.match(value), _CHARSET.search(value)
+    return mime_type[1].lower() if mime_type else "application/octet-stream", charset[1].lower() if charset else ""
 
 
 def packing(response: aiohttp.ClientResponse, headers: dict[str, str]) -> str:

@@ -30,7 +30,7 @@ HEAD: Final = 2000
 HEAD_ASKED: Final = "HEAD asks for no content"
 _EXCERPT: Final = 300
 _OK: Final = range(200, 300)
-_NOT_MODIFIED: Final = 304
+NOT_MODIFIED: Final = 304
 _PARTIAL: Final = 206
 _CONDITIONS: Final = frozenset({"if-none-match", "if-modified-since"})
 _NO_FILE: Final = {204: "it has no content", 205: "it has no content"}
@@ -61,7 +61,7 @@ def fault(
         passed: the URLs that redirected to it.
         url: of the last response.
     """
-    if succeeded(status) or (status == _NOT_MODIFIED and _CONDITIONS & asked.keys()):
+    if succeeded(status) or (status == NOT_MODIFIED and _CONDITIONS & asked.keys()):
         return None
     if status in REDIRECTS and not headers.get("location", "").strip():
         return "it redirects, and does not say where"
@@ -73,7 +73,7 @@ def fault(
 
 def no_file(status: int, headers: Mapping[str, str], asked: Mapping[str, str], method: str) -> str:
     """The reason why the body of a success is not the file that was asked for; ``""`` where it is."""
-    if status == _NOT_MODIFIED:
+    if status == NOT_MODIFIED:
         return "nothing has changed"
     if method == "HEAD":
         return HEAD_ASKED

@@ -15,6 +15,7 @@ import pytest
 from offloop.errors import FetchFailed, Refused
 from offloop.outbound.client import OutboundClient
 from offloop.outbound.fetch import FetchLimits, OutboundResponse, fetch_to
+from offloop.outbound.heads import declared_type
 from offloop.outbound.outcome import MAX_REDIRECTS
 from offloop.outbound.policy import Policy
 from offloop.outbound.redirects import OutboundRequest
@@ -166,6 +167,25 @@ async def test_the_target_of_a_redirect_is_read_as_in_a_browser(location: bytes)
 async def test_a_target_without_a_host_is_refused(location: bytes) -> None:
     with pytest.raises(Refused, match=r"redirects to .* not a URL"):
         await got(answer(302, b"", b"Location: %s\r\n" % location), answer(200))
+
+
+@pytest.mark.parametrize(
+    ("value", "mime_type", "charset"),
+    [
+        ("Text/HTML; Charset=KOI8-R", "text/html", "koi8-r"),
+        ("text/html,text/html; charset = 'koi8-r'", "text/html", "koi8-r"),
+        ("text/html charset=koi8-r", "text/html", "koi8-r"),
+        ("text/html;;charset=koi8-r; charset=utf-8", "text/html", "koi8-r"),
+        ('text/html; profile="charset=utf-8"', "text/html", ""),
+        (" text/plain ", "text/plain", ""),
+        ("html", "application/octet-stream", ""),
+        ("text/html/x", "application/octet-stream", ""),
+        ("*/*", "application/octet-stream", ""),
+        ("", "application/octet-stream", ""),
+    ],
+)
+def test_types_are_read_as_servers_send_them(value: str, mime_type: str, charset: str) -> None:
+    assert declared_type({"content-type": value}) == (mime_type, charset)
 
 
 PACKED = gzip.compress(b"whole " * 1000)

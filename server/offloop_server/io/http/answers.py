@@ -10,7 +10,7 @@ from pydantic import Field
 from offloop.errors import FetchFailed, OffloopError
 from offloop.kinds.kind import Model
 from offloop.outbound.fetch import OutboundResponse
-from offloop.outbound.outcome import HEAD_ASKED
+from offloop.outbound.outcome import HEAD_ASKED, NOT_MODIFIED
 from offloop_server.io.http.pages import Page
 from offloop_server.toolkit.answers import ArtifactAnswer
 
@@ -43,8 +43,8 @@ class HttpAnswer(Model):
     final_url: str | None = Field(description="After redirects.")
     redirects: list[str] = Field(description="The URLs that led to another.")
     mime_type: str | None
-    size: int | None = Field(description="Bytes, unpacked.")
-    sha256: str | None = Field(description="Of the unpacked body.")
+    size: int | None = Field(description="Bytes, unpacked; null for HEAD and 304.")
+    sha256: str | None = Field(description="Of the unpacked body; null as size.")
     headers: dict[str, str]
     form: Literal["json", "markdown", "text", "binary"] | None = Field(description="What content is.")
     data: Any = Field(None, description="Parsed JSON.")
@@ -83,6 +83,7 @@ def described(
         error: why it is not what was asked for, if its status alone does not say so.
     """
     error = response.refusal() if response.failed else error
+    has_body = response.no_file != HEAD_ASKED and response.status != NOT_MODIFIED
     return HttpAnswer(
         url=url,
         ok=error is None,
@@ -90,8 +91,8 @@ def described(
         final_url=response.url,
         redirects=list(response.redirects),
         mime_type=response.mime_type,
-        size=response.size,
-        sha256=response.sha256,
+        size=response.size if has_body else None,
+        sha256=response.sha256 if has_body else None,
         headers=response.headers,
         form=page.form if page else None,  # type: ignore[arg-type]  # a Page has only these forms
         data=page.data if page else None,
@@ -169,7 +170,8 @@ def line(one: HttpAnswer) -> str:
     """One answer in a line."""
     if one.error:
         return one.error.message if one.status else f"{one.url[:200]}: {one.error.message}"
-    parts = [f"HTTP {one.status} from {one.final_url}: {one.mime_type}, {one.size} bytes."]
+    size = "" if one.size is None else f", {one.size} bytes"
+    parts = [f"HTTP {one.status} from {one.final_url}: {one.mime_type}{size}."]
     if one.next_offset:
         parts.append(f"There is more: call again with offset={one.next_offset}.")
     if file := one.artifact:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import tempfile
 from dataclasses import dataclass, replace
+from email.errors import HeaderParseError
+from email.header import decode_header
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -12,6 +14,7 @@ from offloop.artifacts.store import Artifact, ArtifactStore
 from offloop.charsets.text import decoded
 from offloop.errors import BadInput, FetchFailed, Refused
 from offloop.outbound.fetch import OutboundResponse
+from offloop.outbound.outcome import NOT_MODIFIED
 from offloop.outbound.redirects import OutboundRequest
 from offloop.paths import safe_name
 from offloop_server.io.http import refreshes
@@ -32,7 +35,10 @@ _ALLOWED = frozenset({
 _INSIDE = re.compile(r"x-(forwarded|real-ip|original|rewrite|http-method|aws-|google-|identity-|envoy|amz-)")
 _EXTENDED = re.compile(r"filename\*\s*=\s*\"?([A-Za-z0-9._-]{1,40})'[^']{0,40}'([^;\s\"]{1,500})", re.IGNORECASE)
 """A name with its charset (RFC 8187)."""
-_NOT_MODIFIED = 304
+_NAMED = re.compile(
+    r"(?:^|[;\s])filename\s*=\s*(?:\"((?:[^\"\\]|\\.){1,300})\"|([^;\"\s][^;\"]{0,299}))", re.IGNORECASE
+)
+"""A name, which servers also send with blanks and without quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,7 @@ class HttpRequests:
                 return described(request.url, response, None)
             if response.no_file:
                 # A GET wants the file; what another method asked for was done, and nothing has changed is an answer.
-                missing = request.method == "GET" and response.status != _NOT_MODIFIED
+                missing = request.method == "GET" and response.status != NOT_MODIFIED
                 return described(request.url, response, None, error=response.refusal() if missing else None)
             artifact = await self._put(path, response, caller)
             return described(request.url, response, None, artifact_answer(artifact, caller.links))
@@ -124,7 +130,7 @@ class HttpRequests:
         return await self._store.put(
             path,
             principal=caller.principal,
-            name=_name(response),
+            name=saved_name(response),
             mime_type=response.mime_type,
             digest=response.sha256,
         )
@@ -145,12 +151,25 @@ def check_headers(request: OutboundRequest) -> None:
             raise BadInput(message)
 
 
-def _name(response: OutboundResponse) -> str:
+def saved_name(response: OutboundResponse) -> str:
     """The file name that the host gives, or the last part of the URL."""
     given = response.headers.get("content-disposition", "")
     if found := _EXTENDED.search(given):
         return safe_name(decoded(unquote_to_bytes(found[2]), declared=found[1]).text, "download")
-    if found := re.search(r"filename\s*=\s*(?:\"([^\"]{1,300})\"|([^;\s\"]{1,300}))", given, re.IGNORECASE):
-        return safe_name(found[1] or found[2], "download")
+    if found := _NAMED.search(given):
+        return safe_name(_of_words((found[1] or found[2]).replace('\\"', '"').strip()), "download")
     last = urlsplit(response.url).path.rpartition("/")[2]
     return safe_name(decoded(unquote_to_bytes(last)).text, "download")
+
+
+def _of_words(name: str) -> str:
+    """A name with its encoded words decoded (RFC 2047), which many servers send as mails do."""
+    if "=?" not in name:
+        return name
+    try:
+        parts = decode_header(name)
+    except HeaderParseError:
+        return name
+    return "".join(
+        part if isinstance(part, str) else decoded(part, declared=charset or "").text for part, charset in parts
+    )

@@ -25,7 +25,7 @@ from offloop.outbound.redirects import OutboundRequest
 from offloop.outbound.transport import Connector
 from offloop.settings import Settings, load
 from offloop_server.io.http.client import Fetcher
-from offloop_server.io.http.request import _name
+from offloop_server.io.http.request import saved_name
 from offloop_server.io.http.retries import RetryPolicy
 from offloop_server.io.http.tools import http_tools
 from offloop_server.toolkit.services import Caller, Services
@@ -395,6 +395,14 @@ async def test_what_a_redirect_changes_in_the_request_is_said(tools: Tools, serv
         ("attachment; filename=\"a.txt\"; filename*=iso-8859-1'en'na%EFve.txt", "/x", "naïve.txt"),
         ("attachment; filename*=utf-8''", "/last.txt", "last.txt"),
         ('attachment; filename="plain name.txt"', "/x", "plain name.txt"),
+        ("attachment; filename=my report.pdf", "/x", "my report.pdf"),
+        ('attachment; filename="=?UTF-8?B?0KHRitC10YjRjC50eHQ=?="', "/x", "Съешь.txt"),
+        ("attachment; filename==?iso-8859-1?Q?caf=E9.txt?=", "/x", "café.txt"),
+        ('attachment; filename="=?UTF-8?B?0?="', "/x", "=_UTF-8_B_0_="),
+        ('attachment; filename="a;b.txt"; size=1', "/x", "a;b.txt"),
+        ("attachment; xfilename=other.txt", "/last.txt", "last.txt"),
+        ("attachment; filename=", "/last.txt", "last.txt"),
+        ('FileName = "up.txt" ; x=y', "/x", "up.txt"),
         ("", "/gr%C3%BCn.txt", "grün.txt"),
         ("", "/%C6%FC%CB%DC%B8%EC%A4%CE%CA%B8%BD%F1.txt", "日本語の文書.txt"),
     ],
@@ -402,7 +410,7 @@ async def test_what_a_redirect_changes_in_the_request_is_said(tools: Tools, serv
 def test_a_file_is_named_as_the_host_or_the_url_names_it(disposition: str, path: str, name: str) -> None:
     headers = {"content-disposition": disposition} if disposition else {}
     response = OutboundResponse(200, f"https://a.test{path}", headers, "a/b", "", 0, "", (), 0.0, 0.0)
-    assert _name(response) == name
+    assert saved_name(response) == name
 
 
 async def test_each_of_many_urls_follows_the_same_rule(tools: Tools, server: Outside) -> None:
@@ -483,7 +491,7 @@ async def test_an_api_is_called_with_json_or_another_body(tools: Tools, server: 
     with pytest.raises(BadInput, match="not both"):
         await echoed(method="POST", json=1, body="1")
     head = structured(await tools.call("call_api", method="HEAD", url=server.url("/big?size=99999999")))
-    assert (head["status"], head["size"], head["content"]) == (200, 0, None)
+    assert (head["status"], head["size"], head["sha256"], head["content"]) == (200, None, None, None)
 
 
 @pytest.mark.parametrize("bad", ["\ud800", float("nan"), float("inf"), {"a": [{"\udfff": 1}]}])
