@@ -11,12 +11,14 @@ from support.postgres import Postgres, serve_postgres
 from support.programs import needs
 
 PACKAGED = Path("/usr/lib/postgresql")
+"""Has a folder for each installed version, also of the clients alone."""
 
 
 @pytest.fixture(scope="session")
 def packaged() -> Iterator[Postgres]:
     """The server; its programs are those of the newest version that is installed."""
-    needs("postgresql", PACKAGED)
-    newest = max(PACKAGED.iterdir(), key=lambda folder: float(folder.name))
-    with serve_postgres(lambda _folder, _user: newest / "bin") as server:
+    servers = [found.parent for found in PACKAGED.glob("*/bin/initdb")] or [PACKAGED / "*/bin"]
+    newest = max(servers, key=lambda folder: folder.parent.name.zfill(3))
+    needs("postgresql", newest / "initdb")
+    with serve_postgres(lambda _folder, _user: newest) as server:
         yield server
