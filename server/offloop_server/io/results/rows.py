@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 from offloop_server.io.results.findings import CUT, NULL, REPAIRED, Findings
-from offloop_server.io.results.values import JSON_NULL, rendered, weight
+from offloop_server.io.results.values import JSON_NULL, rendered, weight, weight_of_all
 
 Limit = Literal["rows", "bytes"]
 
 MIXED: Final = "mixed"
 """Type of a column whose values have several."""
-_READY: Final = frozenset({type(None), bool, list, dict})
+_AS_THEY_ARE: Final = frozenset({type(None), bool})
+_READY: Final = frozenset({type(None), bool, int, float, list, dict})
+"""Types of values that a driver has rendered already."""
 
 
 class Rows:
@@ -86,16 +88,16 @@ class Rows:
 
         Args:
             rows: their values.
-            ready: lists and objects are JSON values already, such as those of `from_json`.
+            ready: numbers, lists and objects are JSON values already, such as those of `from_json`.
         """
-        render = self._shortened if ready else self._rendered
+        kept, render = _READY if ready else _AS_THEY_ARE, self._rendered
         for row in rows:
             if self._full():
                 return False
-            cells = [render(value) for value in row]
+            cells = [value if type(value) in kept else render(value) for value in row]
             if self._found:
                 self._locate(row)
-            if not self._fits(sum(map(weight, cells))):
+            if not self._fits(weight_of_all(cells)):
                 return False
             self.rows.append(cells)
         return True
@@ -160,9 +162,6 @@ class Rows:
             return text
         self._found.append(CUT)
         return f"{text[: self._max_cell]}… ({len(text) - self._max_cell} more characters)"
-
-    def _shortened(self, value: Any) -> Any:
-        return value if type(value) in _READY else self._rendered(value)
 
     def _rendered(self, value: Any) -> Any:
         if type(value) is str and value.isascii() and (self._max_cell is None or len(value) <= self._max_cell):

@@ -13,7 +13,6 @@ from offloop_server.io.exact_json import EXACT, MAX_DEPTH, parsed
 
 CELL_BYTES: Final = 8
 """Bytes counted for each cell in addition to its content."""
-_SMALL: Final = frozenset({int, float, bool, type(None)})
 _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _SURROGATE: Final = re.compile("[\ud800-\udfff]+")
 
@@ -116,12 +115,18 @@ def _inherited_renderer(kind: type) -> Callable[[Any, int], Any]:
 
 def weight(value: Any) -> int:
     """Bytes that are counted for a rendered value."""
-    if type(value) in _SMALL:
-        return CELL_BYTES
-    if isinstance(value, str):
-        return len(value) + CELL_BYTES
-    if isinstance(value, dict):
-        return sum(len(name) + weight(item) for name, item in value.items()) + CELL_BYTES
-    if isinstance(value, list):
-        return sum(map(weight, value)) + CELL_BYTES
-    return CELL_BYTES
+    return weight_of_all((value,))
+
+
+def weight_of_all(values: Iterable[Any]) -> int:
+    """Bytes that are counted for rendered values; one loop for all, since most cells are small."""
+    total = 0
+    for value in values:
+        total += CELL_BYTES
+        if isinstance(value, str):
+            total += len(value)
+        elif isinstance(value, dict):
+            total += sum(map(len, value)) + weight_of_all(value.values())
+        elif isinstance(value, list):
+            total += weight_of_all(value)
+    return total

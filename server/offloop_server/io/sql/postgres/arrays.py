@@ -25,7 +25,10 @@ def read(text: str, delimiter: str, decode: Decode | None, *, of_lists: bool = F
     if text.startswith("[") or (of_lists and text.startswith("{{")):  # bounds other than 1, such as [0:1]={1,2}
         return text
     if '"' not in text and not text.startswith("{{"):
-        return [_element(item, decode) for item in text[1:-1].split(delimiter)] if text != "{}" else []
+        items = text[1:-1].split(delimiter) if text != "{}" else []
+        if "NULL" in text:
+            return [_element(item, decode) for item in items]
+        return items if decode is None else [decode(item) for item in items]
     top: list[Any] = []
     open_lists = [top]
     for found in _tokens(delimiter).finditer(text):

@@ -19,6 +19,7 @@ from offloop_server.io.results.rows import Rows
 from offloop_server.io.sql.driver import Query, locked, no_answer, no_rows, quoted, row_too_large
 from offloop_server.io.sql.parameters import check_text, unfit, wrong_count
 from offloop_server.io.sql.postgres import catalogue
+from offloop_server.io.sql.postgres.arrays import Decode
 from offloop_server.io.sql.postgres.pool import ConnectionPool
 from offloop_server.io.sql.postgres.session import INVALID_STATE, MAX_FETCH, Session, decoded
 from offloop_server.io.sql.postgres.types import Type, Types, Unfit
@@ -142,12 +143,15 @@ async def _fetch(session: Session, cursor: Any, columns: Sequence[Type], into: R
         limit = min(count, into.missing)
         rows = await cursor.fetch(limit)
         size = session.meter.received
-        values = (decoded(decoders, row) for row in rows)  # made while they are added, perhaps in a thread
-        add = partial(into.add, values, ready=True)
+        add = partial(_add, rows, decoders, into)
         more = await asyncio.to_thread(add) if size > _MANY_BYTES else add()
         if not more or len(rows) < limit:
             return
         count = max(1, min(_BATCH_ROWS, count * _GROWTH, _BATCH_BYTES * len(rows) // max(1, size)))
+
+
+def _add(rows: Sequence[Any], decoders: Sequence[Decode | None], into: Rows) -> bool:
+    return into.add(decoded(decoders, rows), ready=True)
 
 
 def _texts(wanted: Sequence[Type], given: Sequence[Any]) -> list[str | None]:

@@ -99,7 +99,7 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
         wanted = await self.typed([one.oid for one in statement.get_parameters()], types)
         given = [kind.text(value) for kind, value in zip(wanted, values, strict=True)]
         decoders = [column.decode for column in columns]
-        return [decoded(decoders, row) for row in await statement.fetch(*given)]
+        return [list(row) for row in decoded(decoders, await statement.fetch(*given))]
 
     async def _introspect_types(self, typeoids: Iterable[int], _timeout: float | None) -> tuple[list[Any], Any]:
         """Take the values of further types as text, too; asyncpg would load their parts to read the binary form."""
@@ -120,11 +120,13 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
             self.notices.append("There were more messages.")
 
 
-def decoded(decoders: Sequence[Decode | None], row: Iterable[str | None]) -> list[Any]:
-    """The values of a row."""
-    return [
-        text if text is None or decode is None else decode(text) for decode, text in zip(decoders, row, strict=True)
-    ]
+def decoded(decoders: Sequence[Decode | None], rows: Iterable[Iterable[str | None]]) -> Iterable[Sequence[Any]]:
+    """The values of rows, decoded column by column, which takes less time than row by row."""
+    columns = (
+        texts if decode is None else [None if text is None else decode(text) for text in texts]
+        for decode, texts in zip(decoders, zip(*rows, strict=True), strict=False)  # no rows, no columns
+    )
+    return zip(*columns, strict=True)
 
 
 async def connect(url: str, **options: Any) -> Session:

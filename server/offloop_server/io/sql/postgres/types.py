@@ -23,8 +23,10 @@ _FIXED: Final = 10_000
 _BYTEA: Final = 17
 _JSON: Final = frozenset({114, 3802})
 _BOOLEAN: Final = 16
-_INTEGERS: Final = frozenset({20, 21, 23, 26, 28, 29, 5069, 6437})
-"""int8, int2, int4, oid, xid, cid, xid8, oid8."""
+_SMALL_INTEGERS: Final = frozenset({21, 23, 26, 28, 29})
+"""int2, int4, oid, xid, cid: a double holds each of their values."""
+_INTEGERS: Final = frozenset({20, 5069, 6437})
+"""int8, xid8, oid8."""
 _FLOATS: Final = frozenset({700, 701})
 _NOT_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 _TEXTS: Final = frozenset({18, 19, 25, 1042, 1043})
@@ -165,6 +167,8 @@ def _made(oid: int, rows: Mapping[int, tuple[Any, ...]], made: dict[int, Type]) 
 
 
 def _decode(oid: int) -> Decode | None:
+    if oid in _SMALL_INTEGERS:
+        return int
     if oid in _INTEGERS:
         return exact_int
     if oid in _FLOATS:
