@@ -42,7 +42,7 @@ class ArtifactAnswer(Model):
     size: int = Field(description="Bytes.")
     sha256: str
     download_url: str = Field(description="GET it; valid for 15 minutes, job_status gives a new one.")
-    expires_at: str = Field(description="When the artifact expires.")
+    expires_at: str
 
 
 class ErrorAnswer(Model):

@@ -204,7 +204,7 @@ class ToVerify(Files):
 
 
 class Moved(Model):
-    """A file missing from its listed path, while an unlisted file has its digest."""
+    """The listed path of a file, and the path at which it was found."""
 
     listed: str
     found: str
@@ -220,7 +220,7 @@ class Verdict(Model):
     )
     mismatch: list[str]
     missing: list[str]
-    moved: list[Moved]
+    moved: list[Moved] = Field(description="Missing from that path, while an unlisted file has the digest.")
     extra: list[str]
     unreadable: list[str]
     refused: list[str]

@@ -116,13 +116,13 @@ class TextToSearch(Selection):
 
 
 class Match(Model):
-    """A match in a line. Columns count characters from 1; the end is the column after the last character."""
+    """A match in a line."""
 
     pattern: int = Field(description="Number of the pattern, from 1.")
     line: int
-    column: int
+    column: int = Field(description="In characters, from 1.")
     end_line: int
-    end_column: int
+    end_column: int = Field(description="Column after the last character.")
     text: str = Field(description="The matched text, its first 200 characters.")
     groups: dict[str, str | None] = Field(
         description="The first 20 groups by name, those without a name by number; null where one took no part."
@@ -130,12 +130,14 @@ class Match(Model):
 
 
 class MatchingLine(Model):
-    """A line with at least one match; with multiline, all the lines that its matches cover."""
+    """A line with at least one match, or the lines that its matches cover."""
 
     file: str | None = Field(description="Name or path of the file, where there are several.")
     line: int = Field(description="Number of the line, from 1.")
     byte: int = Field(description="Bytes of the file before the line.")
-    text: str = Field(description="The line, or 500 characters of it around the first match.")
+    text: str = Field(
+        description="The line (with multiline, all that its matches cover), or 500 characters of it around the first."
+    )
     text_column: int = Field(description="Column at which text begins; 1 unless the line was cut.")
     cut: bool = Field(description="Whether text is only a part of the line.")
     matches: list[Match] = Field(description="The first 10 matches; none with invert.")

@@ -150,6 +150,7 @@ def test_output_schemas_have_no_references() -> None:
     assert "$" not in json.dumps(described)
     best = described["properties"]["best"]
     assert (best["type"], best["description"]) == (["object", "null"], "The best.")
+    assert "description" not in described | described["properties"]["leaves"]["items"], "docstrings are left out"
     assert best["properties"]["size"]["type"] == ["integer", "null"]
     leaf: dict[str, Any] = {"name": "a", "size": None, "cut_by": None}
     for value in (None, leaf, {**leaf, "cut_by": "rows"}):
