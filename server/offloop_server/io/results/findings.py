@@ -12,7 +12,7 @@ FORMULA: Final = "formula"
 EMPTY_LINE: Final = "empty line"
 
 _SENTENCES: Final = {
-    CUT: "{values} of {column} too long here and end{s} in … ({rows}). Select a part of it, or use save=true.",
+    CUT: "{values} of {column} too long and cut here ({rows}). Select a part of it, or use save=true.",
     REPAIRED: "{values} of {column} no UTF-8; \ufffd stands for the bytes that are none ({rows}). Select it as bytes "
     "for those.",
     NULL: "{values} of {column} the null of JSON, and shown as null like a value that is missing ({rows}).",
@@ -69,6 +69,5 @@ def _sentence(what: str, column: str, place: _Place) -> str:
     return _SENTENCES[what].format(
         values=f"{place.count} value{'s' * (not one)}",
         column=f"{column[:60]!r} {'is' if one else 'are'}",
-        s="s" * one,
         rows=f"row{'s' * (not one)} {rows}{', ' * bool(more)}{more}",
     )

@@ -13,6 +13,10 @@ Limit = Literal["rows", "bytes"]
 
 MIXED: Final = "mixed"
 """Type of a column whose values have several."""
+_NAMED: Final = 10
+"""Columns with another name that a note lists."""
+_MAX_NAME: Final = 60
+"""Characters of a name in a note."""
 _AS_THEY_ARE: Final = frozenset({type(None), bool})
 _READY: Final = frozenset({type(None), bool, int, float, list, dict})
 """Types of values that a driver has rendered already."""
@@ -48,7 +52,8 @@ class Rows:
         """Set the columns; a repeated name gets a number, so that rows can be objects, and a note says so."""
         taken: set[str] = set()
         last: dict[str, int] = {}  # keeps the numbering linear in the number of columns
-        for name in columns:
+        renamed: list[str] = []
+        for number, name in enumerate(columns, 1):
             unique = name
             while unique in taken:
                 last[name] = last.get(name, 1) + 1
@@ -56,11 +61,14 @@ class Rows:
             taken.add(unique)
             self.columns.append(unique)
             if unique != name:
-                self.notes.append(
-                    f"Column {len(taken)} is named {name!r} like one before, and {unique!r} here: use AS."
-                )
+                renamed.append(f"{number} is {unique[:_MAX_NAME]!r}")
             elif not name:
-                self.notes.append(f"Column {len(taken)} has no name: its key is the empty text.")
+                self.notes.append(f"Column {number} has no name: its key is the empty text.")
+        if renamed:
+            more = f" and {len(renamed) - _NAMED} more" if len(renamed) > _NAMED else ""
+            self.notes.append(
+                f"Names repeat, so columns have others here: {', '.join(renamed[:_NAMED])}{more}; use AS."
+            )
         self.types = list(types)
 
     @property

@@ -21,10 +21,12 @@ def test_names_that_repeat_are_kept_and_told() -> None:
     rows = rows_of(["a", "a", "", "b", ""], [1, 2, 3, 4, 5])
     assert rows.objects() == [{"a": 1, "a_2": 2, "": 3, "b": 4, "_2": 5}]
     assert rows.warnings == [
-        "Column 2 is named 'a' like one before, and 'a_2' here: use AS.",
         "Column 3 has no name: its key is the empty text.",
-        "Column 5 is named '' like one before, and '_2' here: use AS.",
+        "Names repeat, so columns have others here: 2 is 'a_2', 5 is '_2'; use AS.",
     ]
+    [note] = rows_of(["x" * 5000] * 300, [1] * 300).warnings
+    assert len(note) < 1000, "of many columns, and of long names, the first"
+    assert note.endswith("' and 289 more; use AS.")
 
 
 def test_cut_values_are_told_with_column_and_rows() -> None:
@@ -32,8 +34,8 @@ def test_cut_values_are_told_with_column_and_rows() -> None:
     assert rows.cut == 10
     assert [row[1] for row in rows.rows[:2]] == ["xxxxx", "xxxxxxxxxx… (5 more characters)"]
     [warning] = rows.warnings
-    assert warning.startswith("10 values of 'text' are too long here and end in … (rows 2, 4, 6, 8, 10, …).")
-    assert rows_of(["b"], [b"x" * 11], max_cell=10).warnings[0].startswith("1 value of 'b' is too long here and ends")
+    assert warning.startswith("10 values of 'text' are too long and cut here (rows 2, 4, 6, 8, 10, …).")
+    assert rows_of(["b"], [b"x" * 11], max_cell=10).warnings[0].startswith("1 value of 'b' is too long and cut here")
 
 
 def test_bytes_that_are_no_utf_8_are_marked_and_told() -> None:

@@ -36,6 +36,7 @@ _OF_PARAMETER: Final = re.compile(r"portal.{0,100} parameter \$(\d{1,5})")
 """Part of an error's context, where the server could not read a parameter."""
 _LOCKED: Final = ("55P03", "40P01")
 _NO_OPERATOR: Final = "42883"
+_NO_RECORD: Final = "input of anonymous composite types"
 _CANCELLED: Final = "57014"
 _GONE: Final = ("08", "53", "57P", "58", "28", "3D")
 """SQLSTATE prefixes that do not concern the statement: connection, resources, shutdown, login, unknown database."""
@@ -192,5 +193,7 @@ def _reason(error: Exception, state: str) -> str:
     hints = [str(getattr(error, name, None) or "")[:200].rstrip(".") for name in ("detail", "hint")]
     if state == _NO_OPERATOR and " = unknown" in first_line:
         hints = ["The type has no =; compare texts instead: column::text = $1"]
+    if first_line.startswith(_NO_RECORD):
+        hints = ["Name the type of the row in the statement: column = $1::its_type"]
     text = ". ".join(filter(None, [first_line, *hints]))
     return f"{text} ({state})." if state else f"{text}."

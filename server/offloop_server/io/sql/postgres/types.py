@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
@@ -87,7 +88,7 @@ class Type:
         if self.oid in _JSON:
             return _json_text(value)
         if isinstance(value, float) and value.is_integer() and self.oid not in _TEXTS:
-            return f"{value:.0f}"
+            return f"{Decimal(repr(value)):.0f}"  # 1e23 is the number that is written, not its nearest double
         if isinstance(value, (str, int, float)):
             return value if isinstance(value, str) else json.dumps(value)
         if isinstance(value, list) and self.element is not None:
@@ -154,8 +155,10 @@ def _made(oid: int, rows: Mapping[int, tuple[Any, ...]], made: dict[int, Type]) 
     _, name, kind, delimiter, base, element = rows[oid]
     if element is not None:
         inner = _made(int(element), rows, made)
-        item = _base64 if inner.oid == _BYTEA else _json_item if inner.oid in _JSON else inner.decode
+        item = _base64 if inner.oid == _BYTEA else inner.decode
         decode: Decode = partial(arrays.read, delimiter=inner.delimiter, decode=item, of_lists=inner.has_lists)
+        if inner.oid in _JSON:
+            decode = partial(_json_array, read=decode)
         made[oid] = Type(oid, f"{inner.name}[]", kind, delimiter, inner, decode)
     elif int(base):
         # A value of a domain is one of its base type.
@@ -191,9 +194,10 @@ def _base64(text: str) -> dict[str, str] | str:
     return found if isinstance(found, str) else {"base64": base64.b64encode(found).decode()}
 
 
-def _json_item(text: str) -> Any:
-    value = from_json(text)
-    return None if value is JSON_NULL else value
+def _json_array(text: str, read: Decode) -> Any:
+    """The array, or its text where a null of JSON would be taken for NULL."""
+    value = read(text)
+    return text if isinstance(value, list) and any(item is JSON_NULL for item in value) else value
 
 
 def _bytes(text: str) -> bytes | str:

@@ -22,6 +22,8 @@ from offloop_server.io.sql.sqlite.reader import Reader, fetch
 ResultT = TypeVar("ResultT")
 
 _LARGE: Final = re.compile(r"-?[1-9][0-9]{15,18}")
+_INFINITE: Final = frozenset({"Infinity", "-Infinity"})
+"""Floats that answers give as text."""
 """An integer that an answer gives as text."""
 _INT64: Final = 2**63
 _GRACE: Final = 3.0
@@ -111,8 +113,12 @@ class SQLite:
         return quoted(name)
 
     def compared(self, value: Any) -> list[Any]:
-        # A column without a type converts neither, and may hold the number or its text.
-        number = int(value) if isinstance(value, str) and _LARGE.fullmatch(value) else 0
+        # A column without a type converts neither, and may hold the number or its text; no column converts infinities.
+        if not isinstance(value, str):
+            return [value]
+        if value in _INFINITE:
+            return [value, float(value)]
+        number = int(value) if _LARGE.fullmatch(value) else 0
         return [value, number] if abs(number) > EXACT and -_INT64 <= number < _INT64 else [value]
 
     async def tables(self, deadline: Deadline) -> list[Table]:
