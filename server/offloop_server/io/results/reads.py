@@ -125,8 +125,11 @@ def result(answer: QueryAnswer) -> CallToolResult:
 
 def summary(answer: QueryAnswer) -> str:
     """One line about a query: number of rows, truncation, and the saved file."""
-    parts = [f"{answer.row_count} rows from {answer.connection} in {answer.elapsed_ms} ms."]
-    if answer.truncated:
+    plural = "s" * (answer.row_count != 1)
+    parts = [f"{answer.row_count} row{plural} from {answer.connection} in {answer.elapsed_ms} ms."]
+    if answer.truncated and not answer.row_count:
+        parts.append("The first row alone is larger than max_bytes. Select a part of it, or use save=true.")
+    elif answer.truncated:
         parts.append(f"There are more: max_{answer.truncated_by} was reached. Filter, aggregate, or use save=true.")
     if answer.cut_values:
         parts.append(f"{answer.cut_values} long values were cut.")
