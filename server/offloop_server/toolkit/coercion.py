@@ -8,14 +8,15 @@ schema at that place; a rewritten value is validated again, so nothing gets past
 
 from __future__ import annotations
 
-import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from offloop.kinds import spelling
+from offloop_server.toolkit import json_text
 from offloop_server.toolkit.places import Location, Place, Schema, alternatives, choices, find, tags
 
 _ROUNDS: Final = 6
@@ -24,6 +25,10 @@ _MAX_FAULTS: Final = 200
 """Faults of one input that are looked at: beyond it, the input was not made for this tool."""
 _MAX_NUMBER: Final = 1e18
 """A larger number has no text of its own that a client can have meant."""
+_NULLS: Final = frozenset({"null", "None", "undefined"})
+"""Null as text, as JSON, Python and JavaScript write it."""
+_ARTIFACT: Final = re.compile(r"[A-Za-z0-9_-]{22}")
+"""The id of an artifact, as answers have it."""
 _TAG_NAMES: Final = frozenset({"op", "operation", "type", "kind", "action", "name", "step"})
 """Names under which clients send the discriminator of a union."""
 
@@ -81,6 +86,7 @@ def _rewritten(
 ) -> Mapping[str, Any] | None:
     """The arguments with each fault rewritten that has one meaning; None if there is none."""
     found = arguments
+    done: set[Location] = set()  # each member of a union has a fault of its own about one value
     for fault in error.errors(include_url=False, include_context=False):
         place = fault["loc"]
         if not place or fault["type"] == "missing":
@@ -89,8 +95,9 @@ def _rewritten(
             found = _renamed(model, found, place)
             continue
         spot = find(model, place, found)
-        reading = _reading(model, spot)
+        reading = _Unknown if spot.path in done else _reading(model, spot)
         if reading is not _Unknown:
+            done.add(spot.path)
             found = _replaced(found, spot.path, reading)
     return found if found is not arguments else None
 
@@ -129,13 +136,22 @@ def _reading(model: type[BaseModel], fault: Place) -> Any:
         return _Left if fault.optional else _Unknown
     readings = (
         _chosen(value, fault.schemas),
+        _left(value, fault),
         _tagged(value, fault.schemas),
         _from_json(model, value, fault.schemas) if isinstance(value, str) else _Unknown,
+        _as_reference(value, fault.schemas),
         _as_text(value) if "string" in types else _Unknown,
+        _as_single(value, fault.schemas),
         _as_list(model, value, fault.schemas),
         _as_object(model, value, fault.schemas),
     )
     return next((reading for reading in readings if reading is not _Unknown), _Unknown)
+
+
+def _left(value: Any, fault: Place) -> Any:
+    """Whether the value is null, written as text where no text is accepted."""
+    null = isinstance(value, str) and value.strip() in _NULLS
+    return _Left if null and fault.optional and not _free_text(fault.schemas) else _Unknown
 
 
 def _free_text(schemas: tuple[Schema, ...]) -> bool:
@@ -201,19 +217,9 @@ def _discriminated(value: dict[str, Any], name: str, members: Mapping[str, str])
 
 
 def _from_json(model: type[BaseModel], text: str, schemas: tuple[Schema, ...]) -> Any:
-    """The list or object that the text is, also where the JSON text was encoded twice."""
-    found: Any = text
-    for _ in range(2):
-        if found.lstrip()[:1] not in {"[", "{", '"'}:
-            return _Unknown
-        try:
-            found = json.loads(found, parse_constant=_refused)
-        except (ValueError, RecursionError):
-            return _Unknown
-        if not isinstance(found, str):
-            break
-    accepted = any(_accepts(model, found, schema) for schema in schemas)
-    return found if accepted else _Unknown
+    """The list or object that the text is, where one of the schemas accepts it."""
+    found = json_text.parsed(text)
+    return found if any(_accepts(model, found, schema) for schema in schemas) else _Unknown
 
 
 def _accepts(model: type[BaseModel], found: Any, schema: Schema) -> bool:
@@ -227,9 +233,12 @@ def _accepts(model: type[BaseModel], found: Any, schema: Schema) -> bool:
     return False
 
 
-def _refused(constant: str) -> None:
-    message = f"{constant} is no JSON"
-    raise ValueError(message)
+def _as_reference(value: Any, schemas: tuple[Schema, ...]) -> Any:
+    """The id of an artifact, alone or in the object that answers list it in, as a file reference."""
+    if isinstance(value, dict):
+        value = value.get("artifact_id")
+    wanted = any(schema.get("format") == "file-reference" for schema in schemas)
+    return f"artifact:{value}" if wanted and isinstance(value, str) and _ARTIFACT.fullmatch(value) else _Unknown
 
 
 def _as_text(value: Any) -> Any:
@@ -253,6 +262,14 @@ def _as_list(model: type[BaseModel], value: Any, schemas: tuple[Schema, ...]) ->
         alone = len(parts) == 1 and value.lstrip()[:1] not in {"[", "{"}
         return [value] if reference or alone else _Unknown
     return _Unknown
+
+
+def _as_single(value: Any, schemas: tuple[Schema, ...]) -> Any:
+    """The only item of a list where no list is accepted; an object only for one whose fields are declared."""
+    if not isinstance(value, list) or len(value) != 1 or any(schema.get("type") == "array" for schema in schemas):
+        return _Unknown
+    declared = any("properties" in schema or tags(schema) for schema in schemas)
+    return value[0] if declared or not isinstance(value[0], dict) else _Unknown
 
 
 def _of_items(part: str, items: tuple[Schema, ...]) -> bool:

@@ -9,7 +9,7 @@ import webcolors
 from pydantic import BeforeValidator, Field
 
 _DASHES = str.maketrans("\u2010\u2011\u2012\u2013\u2014\u2212", "------")
-_RGB = re.compile(r"rgb\(\s*(\d{1,3})\s*[, ]\s*(\d{1,3})\s*[, ]\s*(\d{1,3})\s*\)")
+_RGB = re.compile(r"rgba?\(\s*(\d{1,3})\s*[, ]\s*(\d{1,3})\s*[, ]\s*(\d{1,3})\s*([,/]\s*(1(\.0{1,6})?|100%)\s*)?\)")
 _HEX = re.compile(r"#?([0-9a-f]{3}|[0-9a-f]{6})")
 _OPAQUE = re.compile(r"#([0-9a-f]{6})ff|#([0-9a-f]{3})f")
 _ENDS = {"first": "1", "last": "-1", "end": "-1"}
@@ -17,7 +17,7 @@ _MAX_TEXT = 4_000
 
 
 def _colour(value: Any) -> Any:
-    """As ``#rrggbb``: from ``#rgb``, without the ``#``, from ``rgb(…)``, or a colour name of CSS."""
+    """As ``#rrggbb``: from ``#rgb``, without the ``#``, from opaque ``rgb(…)``, or a colour name of CSS."""
     if not isinstance(value, str) or len(value) > 40:  # noqa: PLR2004 -- no form is longer
         return value
     text = value.strip().lower()
@@ -26,8 +26,8 @@ def _colour(value: Any) -> Any:
     if found := _HEX.fullmatch(text):
         digits = found[1]
         return "#" + (digits if len(digits) == 6 else "".join(2 * digit for digit in digits))  # noqa: PLR2004 -- #rrggbb
-    if (found := _RGB.fullmatch(text)) and all(int(part) <= 255 for part in found.groups()):  # noqa: PLR2004 -- a byte
-        return "#" + "".join(f"{int(part):02x}" for part in found.groups())
+    if (found := _RGB.fullmatch(text)) and all(int(part) <= 255 for part in found.groups()[:3]):  # noqa: PLR2004 -- a byte
+        return "#" + "".join(f"{int(part):02x}" for part in found.groups()[:3])
     try:
         return webcolors.name_to_hex(text.replace(" ", ""))
     except ValueError:

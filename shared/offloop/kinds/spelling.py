@@ -13,11 +13,13 @@ _VARIANTS: Final = (
     (r"centre", "center"),
     (r"(?<=[a-z]{3})is(e|ed|ing|ation)$", r"iz\1"),  # sanitise, optimise, linearise
     (r"^optimise", "optimize"),
+    (r"^image(?=(jpe?g|png|webp|avif|gif|tiff|bmp)$)", ""),  # media types
     (r"^jpg$", "jpeg"),
     (r"^tif$", "tiff"),
     (r"^md$", "markdown"),
+    (r"^pixels?$", "px"),
     (r"^sha2(?=224$|256$|384$|512$)", "sha"),  # as OpenSSL 3 prints them
-    (r"^xxh(?=64$|128$)", "xxh3"),
+    (r"^xxh128$", "xxh3128"),  # xxh64 is an algorithm of its own
     (r"^blake2b512$", "blake2b"),
     (r"^blake2s256$", "blake2s"),
 )
@@ -28,7 +30,7 @@ _MAX: Final = 80
 def canonical(text: str) -> str:
     """The text without case, separators, and differences of British and American spelling."""
     folded = unicodedata.normalize("NFKC", text[:_MAX]).casefold()
-    found = re.sub(r"[\W_]", "", folded)
+    found = "percent" if folded.strip() == "%" else re.sub(r"[\W_]", "", folded)
     for pattern, replacement in _VARIANTS:
         found = re.sub(pattern, replacement, found)
     return found

@@ -106,7 +106,7 @@ class Locked(Model):
     [
         ({"user_password": "hunter2"}, "user_password: String should have at most 3 characters (you sent '***')."),
         ({"inner": ["sesame", {"hmac_key": "hunter2"}]}, "(you sent ['sesame', {'hmac_key': '***'}])"),
-        ({"inner": [{"a": {"Owner_Password": ["hunter2"]}}]}, "(you sent [{'a': {'Owner_Password': '***'}}])"),
+        ({"inner": [1, {"a": {"Owner_Password": ["hunter2"]}}]}, "(you sent [1, {'a': {'Owner_Password': '***'}}])"),
         ({"inner": '{"client_secret": "hunter2"}'}, "inner.client_secret is not an argument; there are: size."),
         ({"inner": '{"client_secret": "hunter2"'}, "(you sent '***')"),
         ({"sheets": [{"text": "odd", "secret": "hunter2"}]}, "sheets.0.secret"),

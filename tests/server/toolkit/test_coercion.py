@@ -22,6 +22,7 @@ from offloop.jobs import documents, hashing, images, pdf, search
 from offloop.kinds.kind import Kind
 from offloop.kinds.spelling import canonical
 from offloop_server.io.gather.answers import GatherArguments
+from offloop_server.io.sql.answers import QueryArguments
 from offloop_server.toolkit import coercion
 from offloop_server.toolkit.arguments import validate
 from offloop_server.toolkit.examples import _example as example
@@ -33,7 +34,10 @@ HASH = hashing.hash_file.input
 IMAGE = images.transform_image.input
 PAGE = pdf.render_pdf.input
 SEARCH = search.search_text.input
+QUERY = QueryArguments
 FILE = "artifact:aaaaaaaaaaaaaaaa"
+ID = "aaaaaaaaaaaaaaaaaaaaa_"
+BOX = {"left": 0, "top": 0, "width": 5, "height": 5}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +63,14 @@ FILE = "artifact:aaaaaaaaaaaaaaaa"
             {"image": FILE, "widths": "320, 640", "formats": "WebP,JPG"},
             {"image": FILE, "widths": [320, 640], "formats": ["webp", "jpeg"]},
         ),
+        (QUERY, {"sql": "x", "parameters": '{"a": 1}'}, {"sql": "x", "parameters": {"a": 1}}),
+        # a list of one instead of a value
+        (IMAGE, {"image": [FILE], "width": ["640"]}, {"image": FILE, "width": 640}),
+        (IMAGE, {"image": FILE, "focus": [{"x": 0, "y": 1}]}, {"image": FILE, "focus": {"x": 0, "y": 1}}),
+        # the id of an artifact, alone or in the object that an answer lists
+        (IMAGE, {"image": ID}, {"image": f"artifact:{ID}"}),
+        (IMAGE, {"image": {"artifact_id": ID, "name": "a.png"}}, {"image": f"artifact:{ID}"}),
+        (EDIT, {"sources": ID}, {"sources": [{"file": f"artifact:{ID}"}]}),
         # numbers as text, text as numbers, numbers of an enumeration
         (IMAGE, {"image": FILE, "width": " 640 ", "rotate": "90"}, {"image": FILE, "width": 640, "rotate": 90}),
         (IMAGE, {"image": FILE, "width": 640.0, "rotate": 90.0}, {"image": FILE, "width": 640, "rotate": 90}),
@@ -66,6 +78,9 @@ FILE = "artifact:aaaaaaaaaaaaaaaa"
         # enumerations and names in other spellings
         (IMAGE, {"image": FILE, "format": "JPG"}, {"image": FILE, "format": "jpeg"}),
         (IMAGE, {"image": FILE, "gravity": "Top-Left"}, {"image": FILE, "gravity": "top_left"}),
+        (IMAGE, {"image": FILE, "format": "image/jpg"}, {"image": FILE, "format": "jpeg"}),
+        (IMAGE, {"image": FILE, "crop": {**BOX, "unit": "%"}}, {"image": FILE, "crop": {**BOX, "unit": "percent"}}),
+        (IMAGE, {"image": FILE, "crop": {**BOX, "unit": "Pixels"}}, {"image": FILE, "crop": {**BOX, "unit": "px"}}),
         (IMAGE, {"image": FILE, "keepMetadata": ["ICC"]}, {"image": FILE, "keep_metadata": ["icc"]}),
         (IMAGE, {"image": FILE, "grayscale": "yes"}, {"image": FILE, "greyscale": True}),
         (PAGE, {"html": "x", "pdf_variant": "PDF/A-3b"}, {"html": "x", "pdf_variant": "pdf/a-3b"}),
@@ -76,11 +91,14 @@ FILE = "artifact:aaaaaaaaaaaaaaaa"
         ),
         # what is left out
         (IMAGE, {"image": FILE, "fit": None, "width": "", "format": ""}, {"image": FILE}),
+        (IMAGE, {"image": FILE, "width": "null", "format": "None", "crop": "undefined"}, {"image": FILE}),
+        (IMAGE, {"image": FILE, "name": "null"}, {"image": FILE, "name": "null"}),
         (EDIT, {"sources": [FILE], "operations": None}, {"sources": [{"file": FILE}]}),
         # values in other forms
         (IMAGE, {"image": FILE, "background": "White"}, {"image": FILE, "background": "#ffffff"}),
         (IMAGE, {"image": FILE, "background": "#FFF"}, {"image": FILE, "background": "#ffffff"}),
         (IMAGE, {"image": FILE, "background": "rgb(1, 2, 255)"}, {"image": FILE, "background": "#0102ff"}),
+        (IMAGE, {"image": FILE, "background": "rgba(1, 2, 255, 1.0)"}, {"image": FILE, "background": "#0102ff"}),
         (IMAGE, {"image": FILE, "background": "#102030ff"}, {"image": FILE, "background": "#102030"}),
         (IMAGE, {"image": FILE, "aspect_ratio": "16/9"}, {"image": FILE, "aspect_ratio": "16:9"}),
         (PAGE, {"html": "x", "margin": "2 CM", "margin_top": 0}, {"html": "x", "margin": "2cm", "margin_top": "0mm"}),
@@ -156,6 +174,10 @@ def test_pages_are_read_in_other_forms(sent: Any, meant: str) -> None:
             "margin: it has the wrong form (you sent '20'); send for example \"20mm\".",
         ),
         (PAGE, {"html": "x", "page_size": "A4 landscape", "landscape": False}, "contradict each other"),
+        (IMAGE, {"image": FILE, "background": "rgba(1, 2, 3, 0.5)"}, 'send for example "#ffffff"'),
+        (IMAGE, {"image": FILE, "width": [1, 2]}, "width: it should be a number (you sent [1, 2])"),
+        (HASH, {"file": FILE, "algorithms": ["xxh64"]}, "(you sent 'xxh64')"),
+        (GatherArguments, {"sources": [{"get": "https://example.org"}]}, "sources: it should be an object"),
         (HASH, {"file": FILE, "algorithms": ["sha256"], "Algorithms": ["md5"]}, "Algorithms is not an argument"),
     ],
 )

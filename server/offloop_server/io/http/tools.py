@@ -7,7 +7,7 @@ import json
 from typing import Annotated, Any, Literal
 
 from mcp_types import CallToolResult
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from offloop.errors import BadInput
 from offloop.kinds.kind import Model
@@ -18,9 +18,11 @@ from offloop_server.io.http.bulk import bulk
 from offloop_server.io.http.client import Fetcher
 from offloop_server.io.http.request import HttpRequests, Rendering, check_headers
 from offloop_server.io.http.retries import RetryPolicy
+from offloop_server.toolkit import json_text
 from offloop_server.toolkit.light_tool import LightTool, ModelT
 from offloop_server.toolkit.services import AnyTool, Caller, Services
 
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 MAX_TEXT = 2_000_000
 """Characters of one bulk answer."""
 
@@ -36,6 +38,11 @@ _EXTRACT = (
     "json: parsed, an error where it is none. raw: the source."
 )
 _SECONDS = "For everything but waiting for other requests, retries included; the server sets the default and the most."
+
+
+def _unquoted(value: Any) -> Any:
+    """The list or object that a client sends as JSON text; the text itself can be sent as `body`."""
+    return json_text.parsed(value) if isinstance(value, str) else value
 
 
 class HttpGetArguments(Model):
@@ -65,7 +72,9 @@ class CallApiArguments(Model):
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     url: Url
     headers: Headers = Field(default_factory=dict, description=_HEADERS)
-    json_body: Any = Field(None, alias="json", description="Sent as application/json.")
+    json_body: Annotated[Any, BeforeValidator(_unquoted)] = Field(
+        None, alias="json", description="Sent as application/json."
+    )
     body: Annotated[str, Field(max_length=2 << 20)] | None = Field(
         None, description="Sent as it is instead; name its Content-Type in headers."
     )
@@ -144,7 +153,7 @@ class CallApi(_HttpTool[CallApiArguments]):
     async def do(self, value: CallApiArguments, caller: Caller) -> CallToolResult:
         """Send and read."""
         headers, content = dict(value.headers), None
-        if "json_body" in value.model_fields_set:
+        if _sends_json(value):
             if value.body is not None:
                 message = "call_api takes json or body, not both; leave one out."
                 raise BadInput(message)
@@ -190,6 +199,13 @@ class BulkFetch(_HttpTool[BulkFetchArguments]):
         answer = results(await bulk(value.urls, one, self._fetcher, value.deadline_seconds))
         await asyncio.sleep(0)  # formatting hundreds of answers takes as long as sending them
         return answer
+
+
+def _sends_json(value: CallApiArguments) -> bool:
+    """Whether there is JSON to send; ``null`` beside ``body``, or in a request without a body, counts as left out."""
+    if value.json_body is None and (value.method not in _WITH_BODY or "body" in value.model_fields_set):
+        return False
+    return "json_body" in value.model_fields_set
 
 
 def _as_json(value: Any) -> bytes:

@@ -486,6 +486,11 @@ async def test_an_api_is_called_with_json_or_another_body(tools: Tools, server: 
     assert json.loads(seen[":body"].encode()) == {"a": "é"}
     assert (seen["content-type"], seen["x-mine"]) == ("application/json", "1")
     assert (await echoed(method="PUT", json=None))[":body"] == "null"
+    assert (await echoed(method="POST", json='{"a": [1]}'))[":body"] == '{"a": [1]}'
+    assert (await echoed(method="POST", json="[draft] title"))[":body"] == '"[draft] title"'
+    assert (await echoed(method="POST", json=None, body="a=b"))[":body"] == "a=b"
+    for method in ("GET", "DELETE", "OPTIONS"):
+        assert "content-type" not in await echoed(method=method, json=None, body=None)
     assert (await echoed(method="PATCH", body="a=b", headers={"content-type": "text/x"}))["content-type"] == "text/x"
     assert "content-type" not in await echoed(method="DELETE")
     with pytest.raises(BadInput, match="not both"):
