@@ -63,6 +63,16 @@ def test_one_frame_can_be_taken(run: Run) -> None:
     assert abs(colour_at(result[1], 0.95, 0.5)[0] - 191) < 10
 
 
+def test_a_page_means_one_frame(run: Run, context: JobContext) -> None:
+    picture, result = run(animation("GIF"), "gif", page=3)
+    assert (picture.frames, picture.format) == (1, "gif")
+    assert abs(colour_at(result, 0.95, 0.5)[0] - 191) < 10
+    assert run(animation("GIF"), "gif", page=3, animated=True)[0].frames == 4
+    assert context.warnings == ["page=3 has no effect with animated=true: all frames were kept."]
+    with pytest.raises(JobError, match="no page 9"):
+        run(animation("GIF"), "gif", page=9)
+
+
 def test_the_number_of_frames_can_be_capped(run: Run, context: JobContext) -> None:
     assert run(animation("GIF", 10), "gif", max_frames=3)[0].frames == 3
     assert context.warnings == ["The animation has 10 frames; the first 3 were kept (max_frames)."]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from offloop.kinds.job_context import JobContext
 from support.files.pictures import PHOTO, Run, animation, encoded, quarters
@@ -122,3 +122,17 @@ def test_a_palette_of_the_source_stays_one(run: Run) -> None:
     content = SOURCES["screenshot palette"]()
     picture, result = run(content, "png")
     assert (result.mode, picture.size <= len(content)) == ("P", True)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF"])
+def test_lossless_keeps_every_pixel(run: Run, form: str) -> None:
+    content = encoded(form, photograph())
+    with Image.open(io.BytesIO(content)) as source:
+        for request in ({"format": "auto"}, {"format": "webp"}):
+            result = run(content, form.lower(), lossless=True, **request)[1]
+            assert ImageChops.difference(result.convert("RGB"), source.convert("RGB")).getbbox() is None
+
+
+def test_a_lossless_jpeg_is_told_to_be_none(run: Run, context: JobContext) -> None:
+    run(photograph(), format="jpeg", lossless=True)
+    assert context.warnings == ["jpeg is never without loss: send format png or webp for lossless=true."]

@@ -36,9 +36,12 @@ def frames_of_result(source: Source, request: Transformation, form: str, context
         raise JobError(message, code="not_animated")
     # By default, a GIF that becomes a PNG is a still; an animated PNG stays animated.
     by_default = form in ANIMATED_FORMATS and (form != "png" or source.format == "png")
-    if not animated or request.animated is False or not (request.animated or by_default):
+    one_wanted = request.animated is False or (request.animated is None and request.page > 1)
+    if not animated or one_wanted or not (request.animated or by_default):
         _seek_page(source, request, context)
         return 1
+    if request.page > 1:
+        context.warn(f"page={request.page} has no effect with animated=true: all frames were kept.")
     total = count(source)
     kept = min(total, request.max_frames)
     if kept < total:

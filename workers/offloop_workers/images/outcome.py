@@ -13,6 +13,7 @@ from offloop.jobs.transformation import Encoding
 from offloop_workers.images.codecs import encoding, formats, metadata, saving
 from offloop_workers.images.codecs.saving import Result, Timing
 from offloop_workers.images.frames.pipeline import FramePipeline
+from offloop_workers.raster import colours
 from offloop_workers.raster.warned import Warned
 
 _LOWEST_QUALITY = 30
@@ -86,23 +87,33 @@ class _Encoder:
     def made(self, form: Format, most: int | None = None) -> Made:
         """The file in a format, of at most so many bytes; by default, of as many as the request allows."""
         request, made = self.pipeline.request, Made(form)
-        fitted = [encoding.fitted(frame, form, request.background, made) for frame in self.frames]
+        frames, profile = self._with_profile(form, made)
+        fitted = [encoding.fitted(frame, form, request.background, made) for frame in frames]
         result = Result(
             fitted,
             form,
             self._options(form),
             self.timing,
-            _extras(self.pipeline, form, made),
+            _extras(self.pipeline, form, profile, made),
             simplify=request.format == "auto" or self.pipeline.mode in {"1", "P"},
         )
         content, made.quality = encoding.encode(result, most or request.max_bytes, made)
         made.size, made.frames = fitted[0].size, len(fitted)
         made.content = _not_grown(result, content, self.pipeline, made)
         made.quality = made.quality if made.content == content else None  # lossless, with fewer colours
+        _warn_of_loss(result, self.pipeline, made)
         if len(fitted) > 1:
             made.frames = saving.frames_of(made.content)
             _warn_of_timing(result, made)
         return made
+
+    def _with_profile(self, form: Format, warned: Warned) -> tuple[list[Image.Image], bytes | None]:
+        """The frames and the profile to write with them; frames in sRGB where the format has no place for it."""
+        profile = self.pipeline.kept_profile
+        if profile is None or formats.takes_profile(form, self.frames[0]):
+            return self.frames, profile
+        warned.warn(f"{form} has no place for this colour profile; the colours were converted to sRGB.")
+        return [colours.to_srgb(frame, profile, warned) for frame in self.frames], None
 
     def possible(self, form: Format, most: int | None = None) -> Made | None:
         """The same; None where the format cannot have it."""
@@ -116,7 +127,8 @@ class _Encoder:
         request, most = self.pipeline.request, self.pipeline.source.bytes
         width, height = self.frames[0].size
         if (
-            "quality" in request.model_fields_set
+            request.lossless
+            or "quality" in request.model_fields_set
             or width * height > self.pipeline.upright[0] * self.pipeline.upright[1]
         ):
             return None
@@ -129,12 +141,13 @@ class _Encoder:
 
     def with_fewer_colours(self, made: Made) -> Made | None:
         """The still as a PNG of few colours, where that is enough to make it no larger than the source."""
-        if len(self.frames) > 1 or formats.is_photograph(self.frames[0]):
+        if self.pipeline.request.lossless or len(self.frames) > 1 or formats.is_photograph(self.frames[0]):
             return None
         most, few = self.pipeline.source.bytes, Made("png", made.size)
-        result = Result(
-            [encoding.fitted(self.frames[0], "png", None, few)], "png", self.pipeline.request, simplify=True
-        )
+        frames, profile = self._with_profile("png", few)
+        extras = _extras(self.pipeline, "png", profile, few)
+        fitted = encoding.fitted(frames[0], "png", None, few)
+        result = Result([fitted], "png", self.pipeline.request, extras=extras, simplify=True)
         few.content = encoding.with_fewer_colours(result, most, made.content, "to stay as small as the source", few)
         return few if len(few.content) <= most else None
 
@@ -147,10 +160,10 @@ class _Encoder:
         return request
 
 
-def _extras(pipeline: FramePipeline, form: Format, warned: Warned) -> dict[str, object]:
+def _extras(pipeline: FramePipeline, form: Format, profile: bytes | None, warned: Warned) -> dict[str, object]:
     extras = metadata.kept(pipeline.exif, pipeline.info, pipeline.orientation, pipeline.request, warned)
-    if "icc" in pipeline.request.keep_metadata and pipeline.kept_profile:
-        extras["icc_profile"] = pipeline.kept_profile
+    if profile:
+        extras["icc_profile"] = profile
     if lost := sorted(set(extras) - formats.TRAITS[form].keeps):
         warned.warn(f"{form} has no room for {', '.join(lost)}; it was left out.")
     return extras
@@ -185,6 +198,14 @@ def _warn_of_growth(made: Made, pipeline: FramePipeline) -> None:
     elif made.size[0] * made.size[1] > pipeline.upright[0] * pipeline.upright[1]:
         reason = "it has more pixels"
     made.warn(f"The result is larger than the source: {reason}.")
+
+
+def _warn_of_loss(result: Result, pipeline: FramePipeline, made: Made) -> None:
+    """Warn where the format cannot be as exact as the request or the source."""
+    if result.form == "jpeg" and result.encoding.lossless:
+        made.warn("jpeg is never without loss: send format png or webp for lossless=true.")
+    if result.form == "gif" and pipeline.source.format != "gif" and result.frames[0].getcolors(256) is None:
+        made.warn("gif has at most 256 colours: those of the picture were reduced to them.")
 
 
 def _warn_of_timing(result: Result, made: Made) -> None:

@@ -37,7 +37,7 @@ def transform(request: Transformation, context: Context) -> Picture:
             pipeline = FramePipeline(source, request, context)
             timing = Timing()
             frames = _processed(pipeline, source, kept, timing, context)
-        forms = [form] if form else formats.suited(frames[0], source.format, moving=kept > 1)
+        forms = [form] if form else formats.suited(frames[0], source.format, moving=kept > 1, lossless=request.lossless)
         context.progress(_STEPS * 0.8, _STEPS, "encoding")
         made = outcome.smallest(forms, frames, timing, pipeline, context)
     with context.create(

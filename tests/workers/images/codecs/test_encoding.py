@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from PIL import Image, ImageCms, ImageDraw
 
 from offloop.errors import JobError
 from offloop.kinds.job_context import JobContext
-from support.files.pictures import PHOTO, Run, animation, encoded, quarters
+from support.files import profiles
+from support.files.pictures import PHOTO, Run, animation, colour_at, encoded, quarters
 
 
 @pytest.mark.parametrize("form", ["jpeg", "webp", "avif"])
@@ -156,6 +158,40 @@ def test_a_kept_profile_leaves_the_colours_as_they_are(run: Run, context: JobCon
     assert result.getpixel((5, 5)) == (255, 0, 0)
     run(quarters().convert("CMYK"), "jpg", save={"icc_profile": bytes(swapped)}, keep_metadata=["icc"])
     assert any("does not fit" in line for line in context.warnings)
+
+
+@pytest.mark.parametrize("form", ["jpeg", "png", "webp", "avif", "tiff", "gif", "bmp"])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        {},
+        {"greyscale": True},
+        {"redact": [{"left": 1, "top": 1, "width": 9, "height": 9, "colour": "#ff0000"}]},
+        {"text_overlays": [{"text": "x"}]},
+        {"width": 9, "height": 9, "fit": "pad", "background": "#ff0000"},
+    ],
+)
+def test_a_kept_profile_is_one_for_the_colours_of_the_result(
+    run: Run, context: JobContext, form: str, steps: dict[str, Any]
+) -> None:
+    """Else readers ignore it, and the colours are wrong; where it cannot stay, they are converted to sRGB."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    grey = Image.new("L", (80, 40), 128)
+    for source, profile in (
+        (grey, profiles.linear_grey()),
+        (quarters(), srgb),
+        (grey.convert("RGB").quantize(2), srgb),
+    ):
+        context.warnings.clear()
+        _, result = run(source, save={"icc_profile": profile}, format=form, keep_metadata=["icc"], **steps)
+        kept = result.info.get("icc_profile")
+        if kept is None:
+            assert [line for line in context.warnings if "converted to sRGB" in line]
+            if source is grey and not steps:
+                assert abs(colour_at(result, 0.5, 0.5)[0] - 188) < 5  # half of the light
+        else:
+            space = ImageCms.ImageCmsProfile(io.BytesIO(kept)).profile.xcolor_space.strip()
+            assert space == ("GRAY" if result.mode in {"1", "L", "LA"} else "RGB")
 
 
 def test_resolution_stays_when_it_is_asked_for_and_fits(run: Run, context: JobContext) -> None:

@@ -6,7 +6,7 @@ import io
 import random
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from offloop.kinds.job_context import JobContext
 from offloop_workers.images.codecs import gif
@@ -137,3 +137,17 @@ def test_a_gif_that_is_cut_off_is_told(run: Run, context: JobContext) -> None:
         picture, _ = run(whole[:kept], "gif", format="png")
         assert picture.frames == 1
         assert any(line.startswith("The GIF is cut off: ") for line in context.warnings), kept
+
+
+def test_a_still_keeps_256_colours(run: Run, context: JobContext) -> None:
+    levels = Image.linear_gradient("L")
+    colours = Image.new("P", (16, 16))
+    colours.putdata(range(256))
+    colours.putpalette([value for index in range(256) for value in (index, index * 7 % 256, 255 - index)])
+    for source in (levels, colours, colours.crop((0, 0, 16, 15)), colours.crop((0, 0, 5, 1))):
+        _, result = run(encoded("GIF", source), "gif")
+        assert ImageChops.difference(result.convert("RGB"), source.convert("RGB")).getbbox() is None
+    run(levels, format="gif")
+    assert context.warnings == []
+    run(PHOTO.read_bytes(), "jpg", format="gif", width=100)
+    assert context.warnings == ["gif has at most 256 colours: those of the picture were reduced to them."]

@@ -178,3 +178,15 @@ def test_a_font_may_be_sent(run: Run, context: JobContext) -> None:
         overlays[0]["font"] = "data:font/ttf;base64," + base64.b64encode(wrong).decode()
         with pytest.raises(JobError, match=r"The font is"):
             run(Image.new("RGB", (200, 80)), text_overlays=overlays)
+
+
+def test_overlays_that_have_no_room_are_told(run: Run, keep: Keep, context: JobContext) -> None:
+    small = Image.new("RGB", (30, 30), "white")
+    run(small, image_overlays=[{"image": logo(keep), "scale": 0.5}])
+    assert "1 x 1 pixels, less than half of what scale=0.5 gives" in context.warnings[0]
+    context.warnings.clear()
+    run(small, image_overlays=[{"image": logo(keep), "scale": 0.5, "margin": 2}])
+    assert context.warnings == []
+    for size, picture in ((1_000, small), (24, small.resize((6, 300)))):
+        run(picture, text_overlays=[{"text": "W", "size": size, "margin": 0}])
+        assert "is cut off at its edges" in context.warnings[-1]

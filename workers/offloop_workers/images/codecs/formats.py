@@ -52,6 +52,7 @@ MIME_TYPES: Final = MappingProxyType(
     {name: traits.mime_type for name, traits in TRAITS.items()} | {"heif": "image/heic"}
 )
 _EXTENSIONS: Final = {".heic", ".heif"}.union(*(traits.extensions for traits in TRAITS.values()))
+_GREY: Final = frozenset({"jpeg", "png", "tiff"})
 _SAMPLE: Final = 192
 _MANY_COLOURS: Final = 0.08
 """Distinct colours per sampled pixel: photographs have 0.2 and more, drawings under 0.02."""
@@ -74,16 +75,23 @@ def chosen(asked: str | None, source_format: str, context: Context) -> Format | 
     return None
 
 
-def suited(picture: Image.Image, source_format: str, *, moving: bool) -> list[Format]:
+def suited(picture: Image.Image, source_format: str, *, moving: bool, lossless: bool) -> list[Format]:
     """The formats for a result of format=auto: the best one, and others to try where that made the file larger."""
     photograph, transparent = is_photograph(picture), is_transparent(picture)
-    best: Format = "webp" if moving or (transparent and photograph) else "jpeg" if photograph else "png"
+    best: Format = "webp" if moving or (photograph and (transparent or lossless)) else "jpeg" if photograph else "png"
     best = "png" if transparent and not photograph and not moving else best
     if source_format not in FORMATS or source_format in {"bmp", "ico"}:
         return [best]
-    able = TRAITS[source_format].transparent or not transparent
+    able = (TRAITS[source_format].transparent or not transparent) and not (lossless and source_format == "jpeg")
     others: list[Format] = ["webp", *([source_format] if able else [])]
     return list(dict.fromkeys([best, *others]))
+
+
+def takes_profile(form: Format, picture: Image.Image) -> bool:
+    """Whether the format has a place for the picture's colour profile, and keeps the picture grey if it is."""
+    if "icc_profile" not in TRAITS[form].keeps or picture.mode not in {"L", "LA"}:
+        return "icc_profile" in TRAITS[form].keeps
+    return form in _GREY and (picture.mode == "L" or TRAITS[form].transparent)
 
 
 def is_transparent(picture: Image.Image) -> bool:

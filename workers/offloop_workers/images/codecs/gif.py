@@ -53,6 +53,8 @@ def write(
         colours: maximum number of colours.
     """
     opaque = [_mask(frame) for frame in frames]
+    if len(frames) == 1 and colours == MOST_COLOURS and opaque[0].getextrema() == (255, 255):
+        colours = 256  # no pixel is transparent or unchanged
     plain = [frame.convert("RGB") for frame in frames]
     shared: palettes.Shared | None = palettes.shared(plain, opaque, colours)
     large = frames[0].width * frames[0].height >= _LARGE
@@ -117,7 +119,7 @@ def _around(box: Box, other: Box | None) -> Box:
 
 def _head(size: tuple[int, int], table: bytes, plays: int) -> bytes:
     count = len(table) // 3
-    flags = 0x70 | (0x80 | max(2, count.bit_length()) - 1 if table else 0)
+    flags = 0x70 | (0x80 | _bits(count) - 1 if table else 0)
     head = b"GIF89a" + struct.pack("<HHBBB", *size, flags, 0, 0) + (_padded(table, count) if table else b"")
     if plays == 1:
         return head
@@ -132,20 +134,22 @@ def _frame(patch: _Patch, indices: Image.Image, local: bytes, count: int, time: 
         patch: where it is drawn.
         indices: of the patch, in the mode L.
         local: a palette of its own, if any.
-        count: of the colours; the next index is the transparent one.
+        count: of the colours; the next index, if there is one, is the transparent one.
         time: hundredths of a second.
     """
     drawn = patch.drawn.crop(patch.box)
-    hollow = indices.copy()
-    hollow.paste(count, mask=ImageChops.invert(drawn))
-    image = _image(hollow, patch, local, count)
-    control = b"!\xf9\x04" + struct.pack("<BHB", (_CLEAR if patch.clear else _KEEP) << 2 | 1, time, count) + b"\0"
-    return control + image
+    flags = (_CLEAR if patch.clear else _KEEP) << 2
+    if count < 256:  # noqa: PLR2004 -- indices of a byte
+        flags |= 1
+        indices = indices.copy()
+        indices.paste(count, mask=ImageChops.invert(drawn))
+    control = b"!\xf9\x04" + struct.pack("<BHB", flags, time, count % 256) + b"\0"
+    return control + _image(indices, patch, local, count)
 
 
 def _image(indices: Image.Image, patch: _Patch, local: bytes, count: int) -> bytes:
     """Pillow's encoding of the pixels, with codes of no more bits than the colours need."""
-    bits = max(2, count.bit_length())
+    bits = _bits(count)
     indices.encoderconfig = (bits, 0)
     encoded = b"".join(GifImagePlugin.getdata(indices, patch.box[:2]))
     head = encoded[:9] + (bytes([0x80 | bits - 1]) + _padded(local, count) if local else b"\0")
@@ -154,4 +158,9 @@ def _image(indices: Image.Image, patch: _Patch, local: bytes, count: int) -> byt
 
 def _padded(table: bytes, count: int) -> bytes:
     """The palette with room for the transparent index; its length is a power of two."""
-    return table.ljust(3 << max(2, count.bit_length()), b"\0")
+    return table.ljust(3 << _bits(count), b"\0")
+
+
+def _bits(count: int) -> int:
+    """Bits of an index, with one more index than colours as long as a byte has room for it."""
+    return max(2, min(count, 255).bit_length())

@@ -71,13 +71,18 @@ def local(picture: Image.Image, most: int) -> tuple[Image.Image, bytes]:
     return _indices(few), _table(few)
 
 
-def simplest(picture: Image.Image) -> Image.Image:
-    """The same pixels without opaque alpha, colours that are grey, or more bits than its colours need."""
+def simplest(picture: Image.Image, *, grey: bool = True) -> Image.Image:
+    """The same pixels without opaque alpha, colours that are grey, or more bits than its colours need.
+
+    Args:
+        picture: in one of the modes L, LA, RGB and RGBA.
+        grey: whether colours that are grey may be stored as grey; a colour profile for RGB forbids it.
+    """
     if picture.mode in {"LA", "RGBA"}:
         if formats.is_transparent(picture):
             return picture
         picture = picture.convert(picture.mode.removesuffix("A"))
-    if picture.mode == "RGB" and formats.is_grey(picture):
+    if grey and picture.mode == "RGB" and formats.is_grey(picture):
         picture = picture.getchannel("R")
     if picture.mode == "L" and not any(picture.histogram()[1:255]):
         return picture.convert("1", dither=Image.Dither.NONE)

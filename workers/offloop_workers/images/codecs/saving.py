@@ -73,7 +73,7 @@ def _save(result: Result, out: BinaryIO, quality: int) -> None:
     if result.form == "gif":
         gif.write(result.frames, result.timing.durations, result.timing.plays, out, result.colours)
         return
-    first, *others = _simplified(result.frames) if result.simplify and result.form == "png" else result.frames
+    first, *others = _simplified(result) if result.simplify and result.form == "png" else result.frames
     encoding, keeps = result.encoding, TRAITS[result.form].keeps
     lossless = {"lossless": True} if encoding.lossless else {}
     options: dict[str, dict[str, Any]] = {
@@ -94,11 +94,12 @@ def _save(result: Result, out: BinaryIO, quality: int) -> None:
         _set_alpha_flag(out)
 
 
-def _simplified(frames: list[Image.Image]) -> list[Image.Image]:
-    """The same pixels, in the mode that takes the least room."""
-    if len(frames) == 1:
-        return [palettes.simplest(frames[0])]
-    return palettes.shared_exactly(frames) or frames
+def _simplified(result: Result) -> list[Image.Image]:
+    """The same pixels, in the mode that takes the least room and that the colour profile, if any, is for."""
+    profiled = "icc_profile" in result.extras
+    if len(result.frames) == 1:
+        return [palettes.simplest(result.frames[0], grey=not profiled)]
+    return (not profiled and palettes.shared_exactly(result.frames)) or result.frames
 
 
 def _set_alpha_flag(out: BinaryIO) -> None:

@@ -55,8 +55,14 @@ def _image_layer(overlay: ImageOverlay, size: tuple[int, int], context: Context)
         room = (2 * size[0], max(1, 2 * size[0] * down // across))  # twice the final width is enough to scale from
         picture = upright(source, found, room, warned).convert("RGBA")
     inner = [max(1, side - 2 * overlay.margin) for side in size]
-    factor = min(size[0] * overlay.scale / picture.width, inner[0] / picture.width, inner[1] / picture.height)
+    asked = size[0] * overlay.scale / picture.width
+    factor = min(asked, inner[0] / picture.width, inner[1] / picture.height)
     scaled = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    if factor < asked / 2:
+        warned.warn(
+            f"It has {scaled[0]} x {scaled[1]} pixels, less than half of what scale={overlay.scale:g} gives: a picture "
+            f"of {size[0]:,} x {size[1]:,} has no room for more with margin={overlay.margin}."
+        )
     picture = _faded(picture.resize(scaled, Image.Resampling.LANCZOS), overlay.opacity)
     if overlay.tile:
         return _tiled(picture, size, max(1, overlay.margin)), (0, 0)
@@ -84,11 +90,15 @@ def _text_layer(overlay: TextOverlay, size: tuple[int, int], context: Context) -
     lines = lettering.wrapped_lines(overlay.text, font, room[0], most + 1)
     if len(lines) > most:
         lines = lines[:most]
-        context.warn(
-            f"A text overlay is too high for the picture; its first {most} lines were kept. Send a smaller size."
-        )
+        context.warn(f"A text overlay is too high for the picture; it ends after line {most}. Send a smaller size.")
     lettering.warn_of_missing_glyphs(overlay.text, font, "Send a font that has it (font=).", context)
-    width = min(size[0], int(max(font.getlength(line) for line in lines)) + 2 * stroke + 2)
+    wanted = max(font.getlength(line) for line in lines)
+    if wanted > size[0] or overlay.size > size[1]:
+        context.warn(
+            f"A text overlay is larger than the picture of {size[0]:,} x {size[1]:,} pixels, and is cut off at its "
+            "edges. Send a smaller size."
+        )
+    width = min(size[0], int(wanted) + 2 * stroke + 2)
     layer = Image.new("RGBA", (max(1, width), min(size[1], step * len(lines) + 2 * stroke)), (0, 0, 0, 0))
     draw = ImageDraw.Draw(layer)
     across = alignment(overlay.position)[0]

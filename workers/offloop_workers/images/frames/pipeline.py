@@ -132,10 +132,18 @@ class FramePipeline:
             self._context.warn("trim found one colour only; nothing was cut.")
         return found
 
+    def _changes_space(self, picture: Image.Image) -> bool:
+        """Whether a later step makes a grey picture coloured, or a coloured one grey."""
+        request = self.request
+        if picture.mode in {"L", "LA"}:
+            drawn = request.redact or request.image_overlays or request.text_overlays
+            return bool(drawn or request.background) or request.fit == "pad"
+        return request.greyscale
+
     def _in_srgb(self, picture: Image.Image) -> Image.Image:
         profile = self._profile
         if profile and "icc" in self.request.keep_metadata:
-            if colours.fits_profile(picture, profile):
+            if colours.fits_profile(picture, profile) and not self._changes_space(picture):
                 self.kept_profile = profile
                 return picture
             self._context.warn("The colour profile does not fit the result; its colours were converted to sRGB.")
