@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageStat
 
+from offloop.errors import JobError
 from offloop.kinds.job_context import JobContext
+from offloop_workers.images import outcome
 from support.files.pictures import PHOTO, Run, animation, encoded, quarters
 
 
@@ -76,7 +78,7 @@ def test_the_file_does_not_grow(run: Run, context: JobContext, name: str, share:
     source = run(content, "bin", format="auto")[0]
     width = max(1, round(source.source_width * share))
     picture = source if share == 1 else run(content, "bin", format="auto", width=width)[0]
-    reason = "larger than the source: scaling and other changes made colours"
+    reason = "larger than the source: its pixels, as they are now"
     assert picture.size <= len(content) or (share < 1 and any(reason in line for line in context.warnings)), picture
 
 
@@ -136,3 +138,33 @@ def test_lossless_keeps_every_pixel(run: Run, form: str) -> None:
 def test_a_lossless_jpeg_is_told_to_be_none(run: Run, context: JobContext) -> None:
     run(photograph(), format="jpeg", lossless=True)
     assert context.warnings == ["jpeg is never without loss: send format png or webp for lossless=true."]
+
+
+def test_a_coarse_photograph_stays_one(run: Run) -> None:
+    """It has few colours next to each other, as a drawing has, and must not become one."""
+    with Image.open(PHOTO) as photo:
+        content = encoded("JPEG", photo.resize((800, 534)), quality=15)
+    picture, result = run(content, "jpg", format="auto", rotate=90)
+    assert picture.format != "png"
+    with Image.open(io.BytesIO(content)) as source:
+        turned = source.convert("RGB").transpose(Image.Transpose.ROTATE_270)
+    assert max(ImageStat.Stat(ImageChops.difference(result.convert("RGB"), turned)).rms) < 8
+
+
+def test_max_bytes_is_kept_in_another_format_where_the_best_one_cannot(run: Run) -> None:
+    bound = len(encoded("WEBP", photograph(), quality=5)) + 20
+    assert bound < len(encoded("JPEG", photograph(), quality=5))
+    picture, _ = run(photograph(), format="auto", max_bytes=bound)
+    assert (picture.format, picture.size <= bound) == ("webp", True)
+    with pytest.raises(JobError, match="jpeg of 300 x 200 pixels needs at least"):
+        run(photograph(), format="auto", max_bytes=100)
+
+
+def test_a_large_result_is_not_encoded_again_and_again(
+    run: Run, context: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcome, "_SEARCHED", 50_000)
+    run(encoded("WEBP", photograph(), quality=10), "webp", format="auto")
+    assert context.warnings == [
+        "The result is larger than the source: it is too large to look for the quality that makes it smaller."
+    ]

@@ -18,6 +18,11 @@ from offloop_workers.raster.warned import Warned
 
 _LOWEST_QUALITY = 30
 """Of a file that is to be no larger than its source; below, it would look worse than that."""
+_SEARCHED = 8_000_000
+"""Pixels of a result for which encoding at several qualities takes seconds."""
+_FEWEST_OF_STILL, _FEWEST_MOVING = 64, 8
+"""Colours of a file that is to be no larger than its source."""
+_LOSSY = frozenset({"jpeg", "avif", "heif"})
 _NOTABLE = 16_000
 """Bytes that a file may grow by without a word."""
 
@@ -63,7 +68,7 @@ def smallest(
         JobError: the result does not fit the first format, or cannot be as small as the request says.
     """
     encoder = _Encoder(frames, timing, pipeline)
-    made = encoder.made(forms[0])
+    made = encoder.first(forms)
     if len(forms) > 1 and len(made.content) > pipeline.source.bytes:
         candidates = [made, *filter(None, map(encoder.possible, forms[1:]))]
         made = min(candidates, key=lambda one: len(one.content))
@@ -83,6 +88,21 @@ class _Encoder:
     frames: list[Image.Image]
     timing: Timing
     pipeline: FramePipeline
+
+    def first(self, forms: Sequence[Format]) -> Made:
+        """The file in the first of the formats that can have it; with format=auto, WebP is tried at last.
+
+        Raises:
+            JobError: none can; about the first.
+        """
+        try:
+            return self.made(forms[0])
+        except JobError:
+            others: list[Format] = [*forms[1:], "webp"] if self.pipeline.request.format == "auto" else []
+            found = next(filter(None, map(self.possible, others)), None)
+            if found is None:
+                raise
+            return found
 
     def made(self, form: Format, most: int | None = None) -> Made:
         """The file in a format, of at most so many bytes; by default, of as many as the request allows."""
@@ -129,6 +149,7 @@ class _Encoder:
         if (
             request.lossless
             or "quality" in request.model_fields_set
+            or width * height * len(self.frames) > _SEARCHED
             or width * height > self.pipeline.upright[0] * self.pipeline.upright[1]
         ):
             return None
@@ -141,21 +162,26 @@ class _Encoder:
 
     def with_fewer_colours(self, made: Made) -> Made | None:
         """The still as a PNG of few colours, where that is enough to make it no larger than the source."""
-        if self.pipeline.request.lossless or len(self.frames) > 1 or formats.is_photograph(self.frames[0]):
+        if (
+            self.pipeline.request.lossless
+            or self.pipeline.source.format in _LOSSY
+            or len(self.frames) > 1
+            or formats.is_photograph(self.frames[0])
+        ):
             return None
         most, few = self.pipeline.source.bytes, Made("png", made.size)
         frames, profile = self._with_profile("png", few)
         extras = _extras(self.pipeline, "png", profile, few)
         fitted = encoding.fitted(frames[0], "png", None, few)
         result = Result([fitted], "png", self.pipeline.request, extras=extras, simplify=True)
-        few.content = encoding.with_fewer_colours(result, most, made.content, "to stay as small as the source", few)
+        few.content = _with_fewer_colours(result, most, made.content, _FEWEST_OF_STILL, few)
         return few if len(few.content) <= most else None
 
     def _options(self, form: Format) -> Encoding:
-        """The requested ones; drawings lose nothing in WebP with format=auto."""
+        """The requested ones; drawings lose nothing more in WebP with format=auto."""
         request = self.pipeline.request
         drawn = request.format == "auto" and form == "webp" and len(self.frames) == 1
-        if drawn and not formats.is_photograph(self.frames[0]):
+        if drawn and self.pipeline.source.format not in _LOSSY and not formats.is_photograph(self.frames[0]):
             return request.model_copy(update={"lossless": True})
         return request
 
@@ -180,8 +206,8 @@ def _not_grown(result: Result, content: bytes, pipeline: FramePipeline, warned: 
     ):
         return content
     if len(result.frames) > 1 and not (result.form == "webp" and formats.is_photograph(result.frames[0])):
-        content = encoding.with_fewer_colours(result, most, content, "to stay as small as the source", warned)
-    if len(content) > most * 1.1 + _NOTABLE:
+        content = _with_fewer_colours(result, most, content, _FEWEST_MOVING, warned)
+    if len(content) > most * 1.1 + _NOTABLE and pipeline.request.format != "auto":  # which has a warning of its own
         warned.warn(
             f"The result has {len(content):,} bytes, the source {most:,}: the source is compressed harder. Send "
             "max_bytes, a lower quality or format='auto' for a smaller file."
@@ -189,14 +215,26 @@ def _not_grown(result: Result, content: bytes, pipeline: FramePipeline, warned: 
     return content
 
 
+def _with_fewer_colours(result: Result, most: int, content: bytes, fewest: int, warned: Warned) -> bytes:
+    """The file with fewer colours where that makes it small enough; else the content, as it is."""
+    smaller, left = encoding.with_fewer_colours(result, most, content, fewest)
+    if len(smaller) > most:
+        return content
+    if left:
+        warned.warn(f"The result was reduced to {left} colours to stay as small as the source.")
+    return smaller
+
+
 def _warn_of_growth(made: Made, pipeline: FramePipeline) -> None:
-    reason = "scaling and other changes made colours that the source does not have"
+    reason = "its pixels, as they are now, cannot be compressed as well as those of the source"
     if pipeline.source.format == "heif":
         reason = "HEIC, which is not written, compresses harder"
     elif "quality" in pipeline.request.model_fields_set:
         reason = "the quality is as asked for"
     elif made.size[0] * made.size[1] > pipeline.upright[0] * pipeline.upright[1]:
         reason = "it has more pixels"
+    elif made.size[0] * made.size[1] * made.frames > _SEARCHED:
+        reason = "it is too large to look for the quality that makes it smaller"
     made.warn(f"The result is larger than the source: {reason}.")
 
 

@@ -88,7 +88,9 @@ def encode(result: Result, max_bytes: int | None, context: Warned) -> tuple[byte
     if lossy:
         content, quality = _best_quality(result, max_bytes, content)
     else:
-        content = with_fewer_colours(result, max_bytes, content, "to fit max_bytes", context)
+        content, colours_left = with_fewer_colours(result, max_bytes, content)
+        if colours_left:
+            context.warn(f"The result was reduced to {colours_left} colours to fit max_bytes.")
     if len(content) > max_bytes:
         message = (
             f"The result cannot be made as small as max_bytes={max_bytes:,}: {result.form} of "
@@ -112,32 +114,32 @@ def _best_quality(result: Result, max_bytes: int, content: bytes) -> tuple[bytes
     return kept or (content, high)
 
 
-def with_fewer_colours(result: Result, most: int, content: bytes, purpose: str, context: Warned) -> bytes:
+def with_fewer_colours(result: Result, most: int, content: bytes, fewest: int = 4) -> tuple[bytes, int | None]:
     """The file with as many colours as `most` bytes have room for; the smallest one where none fits.
 
     Args:
         result: in a format that can be lossless.
         most: maximum bytes.
         content: the file with all colours.
-        purpose: for the warning.
-        context: takes the warning.
+        fewest: colours.
+
+    Returns:
+        The file, and the number of its colours; None where it has all.
     """
     if result.form not in {"png", "gif", "tiff", "webp"}:
-        return content
+        return content, None
     if result.form == "webp":  # lossless, it is smaller for drawings
         result = replace(result, encoding=result.encoding.model_copy(update={"lossless": True}))
-    smallest, used = min(content, encoded(result, result.encoding.quality), key=len), 0
+    smallest, used = min(content, encoded(result, result.encoding.quality), key=len), None
     if len(smallest) <= most:
-        return smallest
-    for count in _FEWER_COLOURS:
+        return smallest, None
+    for count in (count for count in _FEWER_COLOURS if count >= fewest):
         found = encoded(_reduced(result, count), result.encoding.quality)
         if len(found) < len(smallest):
             smallest, used = found, count
         if len(smallest) <= most:
             break
-    if used:
-        context.warn(f"The result was reduced to {used} colours {purpose}.")
-    return smallest
+    return smallest, used
 
 
 def _reduced(result: Result, count: int) -> Result:
