@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from turbohtml import Element, Node
-
 from offloop_server.io.http.readable.inline import Mark
+from offloop_server.io.http.readable.tree import Element, Node
 from offloop_server.io.http.readable.walk import MAX_INDENTED, Block, Walk, indented, joined
 
 _CLOSING: Final = re.compile(r"(?<![^ ])#+$")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from turbohtml import CData, Element, Node, Text
-
 from offloop_server.io.http.readable.escaping import code_block, code_span
 from offloop_server.io.http.readable.raised import raised
+from offloop_server.io.http.readable.tree import CData, Element, Node, Text
 from offloop_server.io.http.readable.walk import Walk, is_hidden
 
 _LANGUAGE: Final = re.compile(

@@ -9,12 +9,19 @@ from html.entities import html5
 from typing import Final, Literal
 from urllib.parse import urljoin
 
-from turbohtml import Document, Element, HTMLParseError, parse, parse_xml
-
 from offloop_server.io.http.readable import blocks, code, forms, formulas, media, phrases, tables
 from offloop_server.io.http.readable.addresses import Addresses
 from offloop_server.io.http.readable.escaping import collapsed, escaped
 from offloop_server.io.http.readable.feeds import feed
+from offloop_server.io.http.readable.tree import (
+    Document,
+    Element,
+    MalformedError,
+    from_html,
+    from_xml,
+    is_html,
+    refresh,
+)
 from offloop_server.io.http.readable.walk import Setting, Walk, joined, nothing
 
 To = Literal["markdown", "text"]
@@ -91,22 +98,22 @@ def readable(source: str, to: To, kind: Source = "html", url: str = "") -> Reada
     if len(text) > MAX_TEXT:
         text = text[:MAX_TEXT]
         setting.notes.say(f"The text is longer than {MAX_TEXT >> 20} million characters; the rest is left out.")
-    return Readable(text, tuple(setting.notes.all()), _refresh(document, base))
+    return Readable(text, tuple(setting.notes.all()), refresh(document, base))
 
 
 def _parsed(source: str, kind: Source) -> tuple[Document, str]:
     """The tree, and a note where it was not read as it is declared."""
     if kind == "html":
-        return parse(source, positions=False), ""
+        return from_html(source), ""
     try:
-        return parse_xml(source), ""
-    except HTMLParseError:
+        return from_xml(source), ""
+    except MalformedError:
         pass
     try:
-        return parse_xml(_ENTITY.sub(_character, source)), ""
-    except HTMLParseError as error:
+        return from_xml(_ENTITY.sub(_character, source)), ""
+    except MalformedError as error:
         why = f"It is declared as XML and is not well-formed ({str(error)[:100]}); it was read as HTML."
-        return parse(source, positions=False), why
+        return from_html(source), why
 
 
 def _character(entity: re.Match[str]) -> str:
@@ -124,14 +131,6 @@ def _base(document: Document, url: str) -> str:
         return url
 
 
-def _refresh(document: Document, base: str) -> tuple[float, str] | None:
-    """Where a page sends browsers; an address that is none sends nowhere."""
-    try:
-        return document.meta_refresh(base)
-    except ValueError:
-        return None
-
-
 def _page(document: Document, setting: Setting) -> str:
     walk = Walk(setting)
     walk.children(document)
@@ -140,7 +139,7 @@ def _page(document: Document, setting: Setting) -> str:
         setting.notes.say("The page is built by scripts, which are not run: its source has little text.")
         text = _instead(document, setting, text)
     found = document.find("title")
-    title = collapsed(found.text).strip()[:300] if found and found.namespace.value == "html" else ""
+    title = collapsed(found.text).strip()[:300] if found and is_html(found) else ""
     start = text[:1000]
     if not title or title in start or escaped(title) in start:
         return text

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from turbohtml import Document, parse
-
+from offloop_server.io.http.readable import tree
 from offloop_server.io.http.readable.addresses import destination
 from offloop_server.io.http.readable.inline import Mark
+from offloop_server.io.http.readable.tree import Document, fragment, from_html
 from offloop_server.io.http.readable.walk import Setting, Walk, joined
 
 
 def feed(document: Document, setting: Setting) -> str | None:
     """A feed as text; None where the document is none."""
-    if document.root and document.root.tag == "rss" and "version" not in document.root.attrs:
-        document.root.attrs["version"] = "2.0"  # without one the library takes it for no feed
-    try:
-        found = document.feed()
-    except ValueError:  # of an address in it
-        found = None
+    found = tree.feed(document)
     if found is None:
         return None
     walk = Walk(setting)
@@ -36,7 +31,7 @@ def _heading(walk: Walk, level: int, title: str | None, link: str | None) -> Non
     url = walk.setting.addresses.resolve(link) if link else ""
     if url:
         inner.inline.open(Mark("[", f"]({destination(url)})", link=True))
-    inner.inline.text(parse(title or "", positions=False).text or url)
+    inner.inline.text(from_html(title or "").text or url)
     if url:
         inner.inline.close()
     text = joined(inner.blocks(), cell=True).replace("\n", " ")
@@ -49,6 +44,6 @@ def _line(walk: Walk, parts: list[str | None]) -> None:
 
 
 def _html(walk: Walk, source: str | bytes | None) -> None:
-    for body in parse(source or "", positions=False).find_all("body"):
-        walk.children(body)
+    for node in fragment(source or ""):
+        walk.node(node)
     walk.flush(loose=True)

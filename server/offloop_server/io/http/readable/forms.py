@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from turbohtml import Element
-
 from offloop_server.io.http.readable.escaping import collapsed
+from offloop_server.io.http.readable.tree import Element
 from offloop_server.io.http.readable.walk import Walk
 
 _BUTTONS: Final = {"submit": "Submit", "reset": "Reset", "button": "", "image": ""}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from turbohtml import Element, Node, Text
-
 from offloop_server.io.http.readable.escaping import collapsed
+from offloop_server.io.http.readable.tree import Element, Node, Text
 from offloop_server.io.http.readable.walk import Walk
 
 _TEX: Final = ("application/x-tex", "application/x-latex", "latex", "tex", "text/x-tex")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from turbohtml import Element, parse
-
 from offloop_server.io.http.readable.addresses import destination
 from offloop_server.io.http.readable.escaping import collapsed, escaped, escaped_label
 from offloop_server.io.http.readable.inline import Mark
+from offloop_server.io.http.readable.tree import Element, fragment
 from offloop_server.io.http.readable.walk import Walk
 
 _LATE: Final = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-url", "data-image")
@@ -138,8 +137,8 @@ def _inner_page(walk: Walk, source: str) -> None:
         return
     walk.setting.inner = True
     walk.flush()
-    for body in parse(source, positions=False).find_all("body"):
-        walk.children(body)
+    for node in fragment(source):
+        walk.node(node)
     walk.flush()
     walk.setting.inner = False
 

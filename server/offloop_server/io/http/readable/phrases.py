@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from turbohtml import Element, Text
-
 from offloop_server.io.http.readable.addresses import SCRIPTS, destination, scheme
 from offloop_server.io.http.readable.code import code_text
 from offloop_server.io.http.readable.escaping import code_span, collapsed
 from offloop_server.io.http.readable.inline import Mark
 from offloop_server.io.http.readable.raised import raised
+from offloop_server.io.http.readable.tree import Element, Text
 from offloop_server.io.http.readable.walk import Walk
 
 MARKS: Final = {

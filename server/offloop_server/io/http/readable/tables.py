@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
 
-from turbohtml import Element, Node
-
+from offloop_server.io.http.readable.tree import Element, Node
 from offloop_server.io.http.readable.walk import Walk, joined
 
-_BLOCKS: Final = "table, pre, h1, h2, h3, h4, h5, h6, form, ul, ol, dl, blockquote, hr, article, section, nav"
+_BLOCKS: Final = (
+    "table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "form", "ul", "ol", "dl", "blockquote", "hr", "article",
+    "section", "nav",
+)  # fmt: skip
 _MOST_FILLED: Final = 20_000
 """Places that spans and short rows may fill beyond four for each cell."""
 _REPEATED: Final = 120
@@ -79,7 +81,7 @@ def _is_layout(element: Element, rows: list[Element]) -> bool:
         return True
     if _children(element, "caption", "thead") or element.attr("border") not in (None, "0"):
         return False
-    return any(one.select_one(_BLOCKS) or len(_children(one, "p")) > 1 for row in rows for one in _cells(row))
+    return any(one.find([*_BLOCKS]) or len(_children(one, "p")) > 1 for row in rows for one in _cells(row))
 
 
 def _placed(walk: Walk, row: Element) -> None:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from turbohtml import CData, Element, Node, Text
-
 from offloop_server.io.http.readable.addresses import Addresses
 from offloop_server.io.http.readable.inline import Inline
 from offloop_server.io.http.readable.notes import Notes
+from offloop_server.io.http.readable.tree import CData, Element, Node, Text, seen_children
 
 MAX_INDENTED: Final = 24
 """Lists and quotes in one another that are indented; each writes the lines of all within it again."""
@@ -129,8 +128,7 @@ class Walk:
             self.inline.text(element.text)
             self.notes.say(f"Elements more than {MAX_DEPTH} deep are read as their text.")
         else:
-            shadow = isinstance(element, Element) and element.shadow_root is not None
-            for node in element.flattened_children if shadow else element.children:
+            for node in seen_children(element):
                 self.node(node)
         self._depth -= 1
 
