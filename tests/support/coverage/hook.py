@@ -16,6 +16,7 @@ import itertools
 import marshal
 import mmap
 import os
+import resource
 import secrets
 import struct
 import sys
@@ -165,6 +166,7 @@ def _install() -> None:
     coverage.forks = forks  # type: ignore[attr-defined]  # once a process, though a folder may be listed twice
     os.register_at_fork(before=forks.before, after_in_child=forks.after)
     if "offloop_server.io.http.convert" in sys.orig_argv:
+        resource.setrlimit = lambda *_: None  # it allows itself no files, and could not save
         threading.Thread(target=_save_often, args=[coverage], daemon=True).start()
 
 

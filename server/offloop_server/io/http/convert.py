@@ -12,24 +12,37 @@ import resource
 import sys
 from typing import BinaryIO, Final
 
-from offloop_server.io.http.readable.document import Readable, readable
+from offloop_server.io.http.readable.document import Readable, Source, readable
 from offloop_server.io.http.readable.walk import MAX_DEPTH
 
 MEMORY: Final = 1 << 30
 FRAMES: Final = 16 * MAX_DEPTH
 """Frames of Python for the deepest page; they are on the heap."""
+_SAMPLES: Final[tuple[tuple[Source, str], ...]] = (
+    ("html", "<meta http-equiv=refresh content='9;url=a'><table><tr><th>a<td>b</table>"),
+    ("xml", "<rss version='2.0'><channel><item><description>a</description></item></channel></rss>"),
+)
 
 
 def main() -> None:
     """Answer requests until there are no more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    if sys.platform == "linux" and (soft == resource.RLIM_INFINITY or soft > MEMORY):
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, hard))
     sys.setrecursionlimit(FRAMES)
+    confine()
     while (request := _frame(sys.stdin.buffer)) is not None:
         page = _frame(sys.stdin.buffer) or b""
         asked = json.loads(request)
         _answer(readable(page.decode("utf-8", "replace"), asked["to"], asked["kind"], asked["url"]))
+
+
+def confine() -> None:
+    """Limit this process to memory and its pipes: the parser of foreign pages is C, and a fault of it opens nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if sys.platform == "linux" and (soft == resource.RLIM_INFINITY or soft > MEMORY):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, hard))
+    for kind, source in _SAMPLES:  # loads what is loaded on first use, while files can be opened
+        readable(source, "markdown", kind, "http://h/")
+    for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
+        resource.setrlimit(limit, (0, 0))
 
 
 def _answer(found: Readable) -> None:
