@@ -12,6 +12,7 @@ _BLANKS: Final = "".join(map(chr, range(33)))
 _IGNORED: Final = re.compile(r"[\t\n\r]")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _UNSAFE: Final = re.compile(r"[\x00-\x20\"<>\\^`{|}\x7f]")
+_SLASHES: Final = re.compile(r"^/{3,}")
 _HIERARCHICAL: Final = frozenset({"http", "https", "ftp", "file", "ws", "wss"})
 SCRIPTS: Final = frozenset({"javascript", "vbscript", "livescript"})
 MAX_URL: Final = 4000
@@ -21,6 +22,15 @@ def scheme(address: str) -> str:
     """The scheme of an address as it is written, in lower case; empty where it has none."""
     found = _SCHEME.match(_IGNORED.sub("", address[:500].lstrip(_BLANKS)))
     return found[1].lower() if found else ""
+
+
+def base_url(url: str, base: str) -> str:
+    """The URL that addresses are relative to, by what the base element of a page says; data and scripts are none."""
+    try:
+        found = urljoin(url, _IGNORED.sub("", base.strip(_BLANKS)))
+    except ValueError:
+        return url
+    return found if scheme(found) in _HIERARCHICAL or not scheme(url) else url
 
 
 class Addresses:
@@ -55,7 +65,7 @@ class Addresses:
         if not kind or kind in _HIERARCHICAL:
             path = path.replace("\\", "/")
             with contextlib.suppress(ValueError):
-                path = urljoin(self._base, path) if path else self._base
+                path = urljoin(self._base, _SLASHES.sub("//", path)) if path else self._base
         if mark and path == self._here:
             path = ""
         return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", path + mark + part)

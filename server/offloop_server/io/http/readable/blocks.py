@@ -204,16 +204,17 @@ def definitions(walk: Walk, element: Element) -> None:
         bodies.clear()
 
     for one in _groups(element):
-        if not walk.shows(one):
+        tag = one.tag if isinstance(one, Element) else ""
+        if isinstance(one, Element) and not walk.shows(one):
             continue
-        if one.tag == "dt":
+        if tag == "dt":
             if bodies:
                 end()
             if text := one_line(walk, one):
                 terms.append(text)
         else:
             inner = walk.within(indented=True)
-            inner.children(one) if one.tag == "dd" else inner.node(one)
+            inner.children(one) if tag == "dd" else inner.node(one)
             bodies += inner.blocks()
     end()
     walk.add(("\n\n" if any(loose for _, loose in entries) else "\n").join(text for text, _ in entries), "list")
@@ -232,10 +233,10 @@ def _entry(walk: Walk, terms: list[str], bodies: list[Block]) -> tuple[str, bool
     return text if plain else indented(text, "- ", "  "), loose
 
 
-def _groups(element: Element) -> Iterator[Element]:
-    """Terms and definitions, also those that a div groups."""
-    for one in _elements(element):
-        if one.tag == "div":
-            yield from _elements(one)
-        elif one.tag not in ("script", "style", "template"):
+def _groups(element: Element) -> Iterator[Node]:
+    """Terms and definitions, also those that a div groups, and what stands between them."""
+    for one in element.children:
+        if isinstance(one, Element) and one.tag == "div":
+            yield from one.children
+        else:
             yield one

@@ -8,7 +8,7 @@ from typing import Final
 from offloop_server.io.http.readable.escaping import code_block, code_span
 from offloop_server.io.http.readable.raised import raised
 from offloop_server.io.http.readable.tree import CData, Element, Node, Text
-from offloop_server.io.http.readable.walk import Walk, is_hidden
+from offloop_server.io.http.readable.walk import Walk, is_block, is_hidden
 
 _LANGUAGE: Final = re.compile(
     r"(?:language|lang|highlight-source|highlight|brush|code|src)[-:]([A-Za-z0-9+#._-]{1,30})", re.IGNORECASE
@@ -19,6 +19,11 @@ _NAMES: Final = frozenset({
     "swift", "toml", "typescript", "ts", "xml", "yaml",
 })  # fmt: skip
 _NO_LANGUAGE: Final = frozenset({"default", "none", "text", "plain", "plaintext", "nohighlight", "hljs", "block"})
+_NUMBERS: Final = frozenset({
+    "gutter", "line-number", "line-numbers", "line_number", "lineno", "linenos", "linenumber", "linenumbers", "linenr",
+    "ln", "lnum", "react-syntax-highlighter-line-number",
+})  # fmt: skip
+"""Classes of line numbers, as highlighters name them."""
 _LINES: Final = frozenset({"div", "p", "li", "tr", "ol", "ul", "table", "blockquote", "section"})
 _UNSEEN: Final = frozenset({"script", "style", "template", "noscript", "head"})
 
@@ -34,7 +39,7 @@ def _gather(element: Node, pieces: list[str], depth: int) -> None:
     for node in element.children:
         if isinstance(node, (Text, CData)):
             pieces.append(node.data)
-        elif isinstance(node, Element) and node.tag not in _UNSEEN and not is_hidden(node.attrs):
+        elif isinstance(node, Element) and node.tag not in _UNSEEN and not (is_hidden(node.attrs) or _numbers(node)):
             if node.tag == "br":
                 pieces.append("\n")
             elif node.tag in ("sup", "sub") and (text := node.text.strip()):
@@ -42,12 +47,18 @@ def _gather(element: Node, pieces: list[str], depth: int) -> None:
             elif node.tag == "img":
                 pieces.append(node.attr("alt") or "")
             elif depth < 600:  # noqa: PLR2004 -- deeper than any parser of HTML goes
-                lines = node.tag in _LINES
+                lines = node.tag in _LINES or is_block(node.attr("style") or "")
                 if lines and pieces and not pieces[-1].endswith("\n"):
                     pieces.append("\n")
                 _gather(node, pieces, depth + 1)
                 if lines and pieces and not pieces[-1].endswith("\n"):
                     pieces.append("\n")
+
+
+def _numbers(element: Element) -> bool:
+    """Whether an element is the number of a line, or a column of them."""
+    classes = (element.attr("class") or "").lower().split()
+    return not _NUMBERS.isdisjoint(classes) and all(word.isdigit() for word in element.text.split())
 
 
 def preformatted(walk: Walk, element: Element) -> None:
@@ -57,6 +68,7 @@ def preformatted(walk: Walk, element: Element) -> None:
         return
     links = sum(1 for one in element.find_all("a") if one.attr("href"))
     walk.notes.leave_out("links inside blocks of code", links)
+    walk.notes.leave_out("line numbers in code", sum(1 for one in element.find_all("span") if _numbers(one)))
     if not walk.markdown:
         walk.add(text)
     elif walk.cell:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html.entities import html5
 from typing import Final, Literal
-from urllib.parse import urljoin
 
 from offloop_server.io.http.readable import blocks, code, forms, formulas, media, phrases, tables
-from offloop_server.io.http.readable.addresses import Addresses
+from offloop_server.io.http.readable.addresses import Addresses, base_url
 from offloop_server.io.http.readable.escaping import collapsed, escaped
 from offloop_server.io.http.readable.feeds import feed
 from offloop_server.io.http.readable.tree import (
@@ -48,7 +47,7 @@ _HANDLERS: Final[dict[str, Callable[[Walk, Element], None]]] = {
     **dict.fromkeys(("sub", "sup"), phrases.script),
     **dict.fromkeys(phrases.MARKS, phrases.marked),
     **dict.fromkeys(media.EMBEDDED, media.embedded),
-    **dict.fromkeys(("button", "label", "td", "th"), forms.spaced),
+    **dict.fromkeys(("button", "label", "meter", "output", "progress", "td", "th"), forms.spaced),
     "a": phrases.link, "abbr": phrases.abbreviation, "acronym": phrases.abbreviation, "area": media.area,
     "blockquote": blocks.quote, "br": phrases.line_break, "canvas": media.canvas, "details": blocks.disclosure,
     "dialog": blocks.dialog, "dl": blocks.definitions, "form": forms.form, "hr": blocks.rule, "img": media.picture,
@@ -117,33 +116,38 @@ def _parsed(source: str, kind: Source) -> tuple[Document, str]:
 
 
 def _character(entity: re.Match[str]) -> str:
-    """A character that HTML names, which its document type would declare."""
+    """A character that HTML names, which its document type would declare; any other name as it is written."""
     name = entity[1]
-    return entity[0] if name in _XML_ENTITIES else html5.get(f"{name};", entity[0])
+    return entity[0] if name in _XML_ENTITIES else html5.get(f"{name};", f"&amp;{name};")
 
 
 def _base(document: Document, url: str) -> str:
     """The URL that addresses are relative to."""
     first = next((href for one in document.find_all("base", limit=20) if (href := one.attr("href")) is not None), "")
-    try:
-        return urljoin(url, first.strip())
-    except ValueError:
-        return url
+    return base_url(url, first)
 
 
 def _page(document: Document, setting: Setting) -> str:
     walk = Walk(setting)
     walk.children(document)
     text = joined(walk.blocks(), cell=False)
-    if len(text) < _SPARSE and setting.scripts:
+    if len(text) < _SPARSE and (setting.scripts or _has_program(document)):
         setting.notes.say("The page is built by scripts, which are not run: its source has little text.")
         text = _instead(document, setting, text)
     found = document.find("title")
     title = collapsed(found.text).strip()[:300] if found and is_html(found) else ""
-    start = text[:1000]
-    if not title or title in start or escaped(title) in start:
+    if not text:
+        setting.notes.say("The page has no text." if not title else "The page has no text but its title.")
+    shown = escaped(title) if setting.markdown else title
+    if not title or re.search(rf"(?<!\w){re.escape(shown)}(?!\w)", text[:1000]):
         return text
-    return f"# {escaped(title)}\n\n{text}" if setting.markdown else f"{title}\n\n{text}"
+    return "\n\n".join(part for part in (f"# {shown}" if setting.markdown else shown, text) if part)
+
+
+def _has_program(document: Document) -> bool:
+    """Whether a script runs from the head of a page; data in a script element is none."""
+    kinds = ((one.attr("type") or "").lower() for one in document.find_all("script", limit=50))
+    return any(not kind or kind == "module" or "script" in kind for kind in kinds)
 
 
 def _instead(document: Document, setting: Setting, text: str) -> str:

@@ -83,6 +83,11 @@ def escaped_label(text: str) -> str:
     return _BRACKETS.sub(r"\\\g<0>", text) if depth else text
 
 
+def link_title(text: str) -> str:
+    """The title of a link, with the space before it: a backslash or entity in it is text too."""
+    return f' "{escaped(text.replace(chr(34), chr(39)))}"'
+
+
 def code_span(text: str) -> str:
     """Text as inline code, within more backticks than it has in a row."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)

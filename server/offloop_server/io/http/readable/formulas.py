@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from offloop_server.io.http.readable.escaping import collapsed
@@ -10,6 +11,8 @@ from offloop_server.io.http.readable.walk import Walk
 
 _TEX: Final = ("application/x-tex", "application/x-latex", "latex", "tex", "text/x-tex")
 _SKIPPED: Final = ("annotation", "annotation-xml", "mphantom", "none", "mprescripts")
+_DISPLAYSTYLE: Final = re.compile(r"^\{\\(?:display|text)style (.*)\}$")
+"""What MediaWiki writes around each formula."""
 _DEPTH: Final = 100
 _INVISIBLE: Final = dict.fromkeys(map(ord, "\u2061\u2062\u2063\u2064"))
 
@@ -17,7 +20,7 @@ _INVISIBLE: Final = dict.fromkeys(map(ord, "\u2061\u2062\u2063\u2064"))
 def formula(walk: Walk, element: Element) -> None:
     """A ``math`` element."""
     tex = next((one.text for one in element.find_all("annotation") if (one.attr("encoding") or "").lower() in _TEX), "")
-    tex = collapsed(tex or element.attr("alttext") or "").strip()
+    tex = _DISPLAYSTYLE.sub(r"\1", collapsed(tex or element.attr("alttext") or "").strip())
     if not tex:
         walk.inline.text(collapsed(_line(element, 0)).strip())
     elif element.attr("display") == "block" and not walk.cell:
@@ -45,8 +48,25 @@ def _line(node: Node, depth: int) -> str:
     tag = node.tag.rpartition(":")[2]
     if depth > _DEPTH or tag in _SKIPPED:
         return "" if tag in _SKIPPED else node.text
+    if tag == "mmultiscripts":
+        return _scripted([one for one in node.children if isinstance(one, Element)], depth + 1)
     parts = [one for one in node.children if isinstance(one, Element) or (isinstance(one, Text) and one.data.strip())]
     return _composed(node, tag, [collapsed(_line(one, depth + 1)).strip() for one in parts])
+
+
+def _scripted(parts: list[Element], depth: int) -> str:
+    """A base with pairs of scripts below and above it, and those before it."""
+    sides = ["", ""]
+    side = low = 0
+    for part in parts[1:]:
+        if part.tag.rpartition(":")[2] == "mprescripts":
+            side, low = 1, 0
+            continue
+        text = collapsed(_line(part, depth)).strip()
+        sides[side] += f"{'^' if low else '_'}{_grouped(text)}" if text else ""
+        low = 1 - low
+    after, before = sides
+    return before + "".join(_line(part, depth) for part in parts[:1]) + after
 
 
 def _composed(node: Element, tag: str, texts: list[str]) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from offloop_server.io.http.readable.addresses import destination
-from offloop_server.io.http.readable.escaping import collapsed, escaped, escaped_label
+from offloop_server.io.http.readable.escaping import collapsed, escaped, escaped_label, link_title
 from offloop_server.io.http.readable.inline import Mark
 from offloop_server.io.http.readable.tree import Element, fragment
 from offloop_server.io.http.readable.walk import Walk
@@ -30,7 +30,7 @@ def picture(walk: Walk, element: Element) -> None:
     source = _source(element)
     url = walk.setting.addresses.resolve(source) if source else ""
     title = collapsed(element.attr("title") or "").strip()
-    shown = f' "{title.replace(chr(34), chr(39))}"' if url and element.attr("alt") and title not in ("", label) else ""
+    shown = link_title(title) if url and element.attr("alt") and title not in ("", label) else ""
     text = escaped_label(escaped(collapsed(label).strip()))
     if url or text:
         walk.inline.raw(f"![{text}]({url if url.startswith('data:') else destination(url)}{shown})")
@@ -145,7 +145,8 @@ def _inner_page(walk: Walk, source: str) -> None:
 
 def area(walk: Walk, element: Element) -> None:
     """A part of a picture that is a link."""
-    if url := walk.setting.addresses.resolve(element.attr("href") or ""):
+    href = element.attr("href")
+    if href is not None and (url := walk.setting.addresses.resolve(href)):
         walk.inline.spaced()
         walk.inline.open(Mark("[", f"]({destination(url)})", link=True))
         walk.inline.text(element.attr("alt") or element.attr("title") or url)

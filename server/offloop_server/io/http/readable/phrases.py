@@ -6,11 +6,11 @@ from typing import Final
 
 from offloop_server.io.http.readable.addresses import SCRIPTS, destination, scheme
 from offloop_server.io.http.readable.code import code_text
-from offloop_server.io.http.readable.escaping import code_span, collapsed
+from offloop_server.io.http.readable.escaping import code_span, collapsed, link_title
 from offloop_server.io.http.readable.inline import Mark
 from offloop_server.io.http.readable.raised import raised
 from offloop_server.io.http.readable.tree import Element, Text
-from offloop_server.io.http.readable.walk import Walk
+from offloop_server.io.http.readable.walk import RAISED, Walk
 
 MARKS: Final = {
     **dict.fromkeys(("b", "strong"), ("**", "**")),
@@ -30,8 +30,9 @@ def marked(walk: Walk, element: Element) -> None:
 
 
 def script(walk: Walk, element: Element) -> None:
-    """``sub`` and ``sup``: never on the line, since 10<sup>6</sup> is not 106."""
-    tag = element.tag.rpartition(":")[2]
+    """``sub`` and ``sup``, also by style: never on the line, since 10<sup>6</sup> is not 106."""
+    styled = RAISED.search(element.attr("style") or "")
+    tag = {"super": "sup", "sub": "sub"}[styled[1].lower()] if styled else element.tag.rpartition(":")[2]
     only = [node for node in element.children if not (isinstance(node, Text) and not node.data.strip())]
     link = len(only) == 1 and isinstance(only[0], Element) and only[0].tag == "a" and only[0].attr("href")
     if walk.markdown and not link:
@@ -62,7 +63,7 @@ def link(walk: Walk, element: Element) -> None:
         walk.children(element)
         return
     title = collapsed(element.attr("title") or "").strip()
-    shown = f' "{title.replace(chr(34), chr(39))}"' if title and title.casefold() not in label.casefold() else ""
+    shown = link_title(title) if title and title.casefold() not in label.casefold() else ""
     walk.inline.open(Mark("[", f"]({destination(url)}{shown})", link=True))
     walk.children(element)
     if not walk.inline.close():
@@ -90,14 +91,16 @@ def code(walk: Walk, element: Element) -> None:
     if not walk.markdown:
         walk.inline.text(code_text(element))
         return
-    if not element.find("a", href=True):
+    if not element.find("a", href=True) and not element.find("br"):
         _span(walk, code_text(element))
         return
     for node in element.children:
         if isinstance(node, Text):
             _span(walk, node.data)
         elif isinstance(node, Element) and walk.shows(node):
-            if node.tag == "a" and (url := walk.setting.addresses.resolve(node.attr("href") or "")):
+            if node.tag == "br":
+                walk.inline.line_break()
+            elif node.tag == "a" and (url := walk.setting.addresses.resolve(node.attr("href") or "")):
                 walk.inline.open(Mark("[", f"]({destination(url)})", link=True))
                 _span(walk, code_text(node))
                 walk.inline.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -117,12 +118,12 @@ def _span(element: Element, name: str, zero: int = 1) -> int:
 def _written(walk: Walk, groups: list[list[list[_Cell]]], heads: int) -> str:
     """The table as text."""
     cells = [row for group in groups for row in group]
-    rows = [row for group in groups for row in _filled(walk, group)]
-    # A last cell that spans more than there is makes no columns: colspan=100 means all of them.
-    width = max(
-        (len(row) - (one[-1].columns - 1 if one else 0) for row, one in zip(rows, cells, strict=True)), default=0
-    )
-    rows = [row[:width] for row in rows]
+    begun: set[int] = set()
+    rows = [row for group in groups for row in _filled(walk, group, begun)]
+    # Places where no cell begins are no columns: colspan=100 means all of them.
+    columns = sorted(begun)
+    rows = [[row[place] for place in columns[: bisect_left(columns, len(row))]] for row in rows]
+    width = max(map(len, rows), default=0)
     if (
         not heads
         and cells
@@ -157,8 +158,8 @@ def _line(row: list[str]) -> str:
     return f"| {' | '.join(row)} |"
 
 
-def _filled(walk: Walk, group: list[list[_Cell]]) -> list[list[str]]:
-    """The rows of a group as texts: a cell stands in each place that it spans."""
+def _filled(walk: Walk, group: list[list[_Cell]], begun: set[int]) -> list[list[str]]:
+    """The rows of a group as texts: a cell stands in each place that it spans; where one begins is added to `begun`."""
     budget = 4 * sum(map(len, group)) + _MOST_FILLED
     above: dict[int, tuple[int, str]] = {}
     rows: list[list[str]] = []
@@ -167,6 +168,7 @@ def _filled(walk: Walk, group: list[list[_Cell]]) -> list[list[str]]:
         for cell in cells:
             _hang(row, above)
             alone = len(cells) == 1 and not row
+            begun.add(len(row))
             for place in range(cell.columns):
                 if place and (alone or budget <= 0):
                     break

@@ -23,6 +23,7 @@ _DISPLAY_NONE: Final = re.compile(
 _DISPLAY_BLOCK: Final = re.compile(
     r"(?:^|[;\s])display\s*:\s*(?:block|flex|grid|table|list-item|flow-root)", re.IGNORECASE
 )
+RAISED: Final = re.compile(r"(?:^|[;\s])vertical-align\s*:\s*(super|sub)\b", re.IGNORECASE)
 _PRE: Final = re.compile(r"(?:^|[;\s])white-space(?:-collapse)?\s*:\s*(?:pre|break-spaces)", re.IGNORECASE)
 
 Kind = Literal["text", "list", "other"]
@@ -145,7 +146,8 @@ class Walk:
         attributes = element.attrs
         if not len(attributes) or not is_hidden(attributes):
             return True
-        self.notes.leave_out("characters that the page hides", len(element.text.strip()))
+        if not _pictured(element):
+            self.notes.leave_out("characters that the page hides", len(element.text.strip()))
         return False
 
     def _element(self, element: Element) -> None:
@@ -154,13 +156,17 @@ class Walk:
         if handler is nothing:
             return
         if not self.shows(element):
+            if formula := _pictured(element):
+                self._element(formula)
             return
         write = handler or Walk.children
         style = element.attr("style")
         if not style:
             write(self, element)
             return
-        kept, block = bool(_PRE.search(style)), bool(_DISPLAY_BLOCK.search(style))
+        if handler is None and (raised := RAISED.search(style)):
+            write = self.setting.handlers["sup" if raised[1].lower() == "super" else "sub"]
+        kept, block = bool(_PRE.search(style)), is_block(style)
         self._kept += kept
         if block:
             self.flush()
@@ -191,6 +197,17 @@ def is_hidden(attributes: Attributes) -> bool:
         return True
     style = attributes.get("style")
     return isinstance(style, str) and bool(_DISPLAY_NONE.search(style))
+
+
+def _pictured(element: Element) -> Element | None:
+    """The formula that a hidden element has and nothing else, as beside a picture of it."""
+    inner = [node for node in element.children if isinstance(node, Element)]
+    return inner[0] if len(inner) == 1 and inner[0].tag == "math" else None
+
+
+def is_block(style: str) -> bool:
+    """Whether a style makes its element a block."""
+    return bool(_DISPLAY_BLOCK.search(style))
 
 
 def joined(blocks: list[Block], *, cell: bool, tight: bool = False) -> str:

@@ -57,15 +57,17 @@ def test_plain_text_has_no_marks_and_keeps_powers_apart() -> None:
 def test_the_title_is_there_unless_the_page_begins_with_it() -> None:
     assert markdown("<title>A *b*</title><p>x") == "# A \\*b\\*\n\nx"
     assert markdown("<title>A *b*</title><h1>A *b*</h1>") == "# A \\*b\\*"
+    assert markdown("<title>New</title><p>Newer") == "# New\n\nNewer"
 
 
 def test_notes_say_what_is_left_out_and_where_forms_go() -> None:
     found = notes(
         "<a href=javascript:x>a</a><canvas></canvas><img width=1 height=1 src=t><p hidden>four</p><svg></svg>"
-        "<form action=/go method=post><input name=q><input name=l></form><pre><a href=/x>x</a></pre>"
+        "<form action=/go method=post><input name=q><input name=l></form>"
+        "<pre><a href=/x>x</a><span class=linenos>1</span></pre>"
     )
     left_out = ("links that run scripts", "drawings of scripts", "pictures of one dot", "drawings without text")
-    for part in (*left_out, "links inside blocks of code"):
+    for part in (*left_out, "links inside blocks of code", "line numbers in code"):
         assert f"{part} (1)" in found
     assert "characters that the page hides (4)" in found
     assert "POST http://host/go with q, l." in found
@@ -79,6 +81,12 @@ def test_a_page_that_scripts_build_says_so_and_shows_what_it_has_instead() -> No
     assert markdown(html) == "# App\n\nNo JS\n\nShop"
     assert "built by scripts" in notes(html)
     assert "built by scripts" not in notes("<p>short")
+
+
+def test_a_page_without_text_says_so() -> None:
+    assert "has no text" in notes("<p> ")
+    assert "built by scripts" in notes("<head><script type=module src=a.js></script></head><div id=root></div>")
+    assert "built by scripts" not in notes("<head><script type=application/json>{}</script></head>")
 
 
 def test_a_refresh_is_found_where_browsers_follow_it() -> None:

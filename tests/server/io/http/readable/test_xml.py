@@ -47,6 +47,18 @@ def test_atom_is_read_too() -> None:
     assert markdown(feed) == "# T\n\n## [E](http://host/e)\n\n2024-01-01, N"
 
 
+def test_files_of_a_feed_are_links() -> None:
+    item = "<item><title>E</title><guid>http://host/e</guid><enclosure url='/e.mp3' type='audio/mpeg'/></item>"
+    assert markdown(f"<rss version='2.0'><channel><title>T</title>{item}</channel></rss>") == (
+        "# T\n\n## [E](http://host/e)\n\n[File: audio/mpeg](http://host/e.mp3)"
+    )
+
+
+def test_a_name_that_a_document_declares_itself_stays_as_it_is_written() -> None:
+    source = "<!DOCTYPE html [<!ENTITY me 'x'>]><html xmlns='http://www.w3.org/1999/xhtml'><p>&me; &eacute;</p></html>"
+    assert markdown(source) == "\\&me; é"
+
+
 def test_other_xml_is_no_page() -> None:
     assert markdown("<config><a/></config>") is None
 
