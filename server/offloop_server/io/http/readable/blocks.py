@@ -85,7 +85,7 @@ def disclosure(walk: Walk, element: Element) -> None:
         walk.inline.close()
         walk.flush(loose=True)
     for node in element.children:
-        if node is not summary:
+        if node != summary:
             walk.node(node)
     walk.flush()
 

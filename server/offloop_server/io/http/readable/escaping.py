@@ -17,14 +17,17 @@ _UNSEEN: Final = dict.fromkeys([0xAD, 0x200B, 0x2060, 0xFEFF]) | {0xA0: " ", 0x2
 
 _SPECIAL: Final = re.compile(r"[\\`*_<&~]|!\[|\]\(")
 _ADDRESS: Final = r"https?://[\w/:?&=%.#~+@,;$-]+"
+_BACKSLASH: Final = r"\\(?=[!-/:-@\[-`{-~]|$)"
+_ENTITY: Final = r"&(?=[A-Za-z][A-Za-z0-9]{1,31};|\#[0-9]{1,7};|\#[xX][0-9a-fA-F]{1,6};|$)"
+_IN_TITLE: Final = re.compile(rf"{_BACKSLASH}|{_ENTITY}")
 _ESCAPED: Final = re.compile(
     rf"(?P<address>{_ADDRESS})"
-    r"|\\(?=[!-/:-@\[-`{-~]|$)"
+    rf"|{_BACKSLASH}"
     r"|`"
     r"|(?<![ ])\*|\*(?![ ])"
     r"|(?<![^\W_])_(?![ ])|(?<![ ])_(?![^\W_])"
     r"|<(?=[A-Za-z/!?]|$)"
-    r"|&(?=[A-Za-z][A-Za-z0-9]{1,31};|\#[0-9]{1,7};|\#[xX][0-9a-fA-F]{1,6};|$)"
+    rf"|{_ENTITY}"
     r"|(?<![ ])~|~(?![/0-9 ])"
     r"|!(?=\[)"
     r"|(?<=\])\("
@@ -85,7 +88,8 @@ def escaped_label(text: str) -> str:
 
 def link_title(text: str) -> str:
     """The title of a link, with the space before it: a backslash or entity in it is text too."""
-    return f' "{escaped(text.replace(chr(34), chr(39)))}"'
+    text = _IN_TITLE.sub(r"\\\g<0>", text.replace('"', "'"))
+    return f' "{text}"'
 
 
 def code_span(text: str) -> str:
