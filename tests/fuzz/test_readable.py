@@ -8,9 +8,9 @@ from typing import Literal
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from turbohtml import parse
 
 from offloop_server.io.http.readable.document import Source, readable
+from offloop_server.io.http.readable.tree import from_html
 from support.fuzzing import costly
 
 _words = st.one_of(
@@ -57,7 +57,7 @@ _SEPARATE = re.compile(r"<(?=/?(?:p|div|h2|h1|blockquote|section|li|figure|detai
 
 def _seen(html: str) -> str:
     """What is seen of a page, without white space, which the reference has elsewhere."""
-    text = parse(html).text
+    text = from_html(html).text
     return re.sub(r"[\s\u00ad\u200b\u2060\ufeff]+", "", text)
 
 
