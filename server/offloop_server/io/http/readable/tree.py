@@ -1,4 +1,4 @@
-"""The tree of a page. Only this module knows the parser, so that another can take its place.
+"""The tree of a page; no other module knows the parser, so that it can be exchanged.
 
 Members of the tree that the package uses: ``children``, ``parent``, ``text``, ``find`` and ``find_all`` of every node;
 ``tag``, ``attr`` and ``attrs`` of elements; ``data`` of text. Names of elements have a prefix in XML only.
