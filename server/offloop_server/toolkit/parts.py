@@ -131,6 +131,7 @@ def _decoded(text: TextFile, data: bytes, before: int, start: int, end: int) -> 
     """
     charset = text.charset
     mark = charset.mark if start == 0 else 0
+    end = max(end, start + mark)
     inside = data[before + mark : before + end - start]
     given = data[:before], inside, data[before + end - start :]
     found = window(charset.name, *given)

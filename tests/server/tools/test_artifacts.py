@@ -199,6 +199,17 @@ async def test_a_long_text_is_read_in_windows_and_in_lines(
         await _read(reader, artifact, line=302)
 
 
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
+async def test_a_window_shorter_than_the_mark_goes_beyond_it(
+    reader: ReadArtifact, store: ArtifactStore, tmp_path: Path, codec: str, length: int
+) -> None:
+    artifact = await _kept(store, tmp_path, "é日".encode(codec), "text/plain")
+    first = await _read(reader, artifact, length=length)
+    rest = await _read(reader, artifact, offset=first["next_offset"])
+    assert (first["content"] + rest["content"], first["warnings"]) == ("é日", [])
+
+
 async def test_bytes_beyond_ascii_after_a_long_beginning_are_guessed(
     reader: ReadArtifact, store: ArtifactStore, tmp_path: Path
 ) -> None:
