@@ -47,8 +47,17 @@ def parsed(text: str, as_text: list[str] | None = None) -> Any:
     if too_deep(value):
         raise ValueError(_TOO_DEEP)
     if "\\u" in text:
-        json.dumps(value, ensure_ascii=False).encode()  # fails for half of a surrogate pair
+        _check_pairs(value)
     return value
+
+
+def _check_pairs(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        message = f"a string in it has half of a surrogate pair, {half}, which no text has"
+        raise ValueError(message) from None
 
 
 def _noted(exact: Callable[[str], float | str], kept: list[str], text: str) -> float | str:
