@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -27,6 +28,8 @@ _EXACT: Final = 2**53
 _INT64: Final = 2**63
 _DATES: Final = (-62135596800000, 253402300799999)
 """Milliseconds of the dates that Python has: of the years 1 to 9999."""
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_REGEX_OPTIONS: Final = frozenset("ilmsux")
 _OPTIONS: Final = {"relaxed": json_util.RELAXED_JSON_OPTIONS, "canonical": json_util.CANONICAL_JSON_OPTIONS}
 _WRAPPERS: Final = frozenset(
     {
@@ -71,16 +74,23 @@ def from_json(fields: Mapping[str, Any]) -> Any:
     [(name, content)] = fields.items()
     if name == "$date" and isinstance(content, dict) and list(content) == ["$numberLong"]:
         content = from_json(content)
-        if isinstance(content, int) and not _DATES[0] <= content <= _DATES[1] and abs(content) < _INT64:
+        if isinstance(content, int) and not _DATES[0] <= content <= _DATES[1] and -_INT64 <= content < _INT64:
             return DatetimeMS(content + 0)  # Int64 is no plain int
+    elif name == "$date" and isinstance(content, str) and _DAY.fullmatch(content):
+        content = f"{content}T00:00:00Z"  # as MongoDB's shell takes it
     try:
         found = json_util.object_hook({name: content}, json_util.CANONICAL_JSON_OPTIONS)
     except (ValueError, TypeError, KeyError, ArithmeticError, BSONError):
         found = None
-    if found is None or isinstance(found, (dict, list)):  # no value: nothing unchecked may pass
+    # An object is no value, and nothing unchecked may pass. Unknown options would be dropped.
+    if found is None or isinstance(found, (dict, list)) or (isinstance(found, Regex) and not _has_options(content)):
         message = f"A value {{{name}: …}} is not written as Extended JSON has it, such as {_EXAMPLES[name]}."
         raise BadInput(message)
     return found
+
+
+def _has_options(expression: Mapping[str, Any]) -> bool:
+    return set(expression["options"]) <= _REGEX_OPTIONS
 
 
 def to_json(value: Any, mode: Mode, depth: int = 0) -> Any:

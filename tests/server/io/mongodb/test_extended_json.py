@@ -26,6 +26,7 @@ VALUES: list[tuple[Any, Any, str | None]] = [
     (DATE, {"$date": "2026-01-31T12:00:00Z"}, "date"),
     (datetime(1960, 1, 1), {"$date": {"$numberLong": "-315619200000"}}, "date"),  # noqa: DTZ001 -- as bson has it
     (DatetimeMS(2**50), {"$date": {"$numberLong": "1125899906842624"}}, "date"),
+    (DatetimeMS(-(2**63)), {"$date": {"$numberLong": "-9223372036854775808"}}, "date"),
     (Decimal128("1.50"), {"$numberDecimal": "1.50"}, "decimal"),
     (Decimal128("NaN"), {"$numberDecimal": "NaN"}, "decimal"),
     (Int64(5), 5, "long"),
@@ -65,6 +66,10 @@ def test_a_written_value_is_read_back(value: Any, mode: Mode) -> None:
         assert is_value(written)
 
 
+def test_a_date_may_be_a_day() -> None:
+    assert from_json({"$date": "2026-01-31"}) == from_json({"$date": "2026-01-31T00:00:00Z"})
+
+
 def test_canonical_shows_the_type_of_each_number() -> None:
     document = {"i": 1, "l": Int64(1), "d": 1.0}
     written = {"i": {"$numberInt": "1"}, "l": {"$numberLong": "1"}, "d": {"$numberDouble": "1.0"}}
@@ -101,6 +106,8 @@ def test_levels_nested_too_deeply_are_omitted() -> None:
         {"$binary": 5},
         {"$uuid": "5"},
         {"$regularExpression": "^a"},
+        {"$regularExpression": {"pattern": "^a", "options": "ig"}},
+        {"$date": "2026-02-30"},
         {"$timestamp": 5},
     ],
 )
