@@ -88,6 +88,13 @@ def exact_float(text: str) -> float | str:
         return text
 
 
+def written(value: float) -> str:
+    """The text of a caller's number; without a fraction where it is whole, since some clients send 1 as 1.0."""
+    if not isinstance(value, int) and value.is_integer():
+        return f"{Decimal(repr(value)):.0f}"  # 1e23 is the number that was written, not its nearest double
+    return json.dumps(value)
+
+
 def too_deep(value: Any) -> bool:
     """Whether a parsed JSON value has more than `MAX_DEPTH` levels."""
     level = [value]

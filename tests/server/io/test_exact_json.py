@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from offloop_server.io.exact_json import MAX_DEPTH, parsed
+from offloop_server.io.exact_json import MAX_DEPTH, parsed, written
 
 NUMBERS: dict[str, Any] = {
     "0": 0,
@@ -83,3 +83,8 @@ def test_json_that_would_lose_something_is_refused(text: str, why: str) -> None:
 def test_other_values_are_those_of_json() -> None:
     text = r'{"a": [true, false, null, "é😀", "\ud83d\ude00"], "": {}, "b": []}'
     assert parsed(text) == json.loads(text)
+
+
+def test_whole_numbers_are_written_digit_for_digit_and_others_as_in_json() -> None:
+    numbers = {"1": 1.0, "-5": -5, "1" + "0" * 23: 1e23, "0.1": 0.1, "1e-07": 1e-7, "9007199254740993": 2**53 + 1}
+    assert {text: written(number) for text, number in numbers.items()} == {text: text for text in numbers}

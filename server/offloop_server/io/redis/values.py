@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 from offloop.errors import BadInput
+from offloop_server.io.exact_json import written
 
 Argument = str | int | float | dict[str, str]
 
@@ -18,7 +19,7 @@ def encoded(argument: Argument) -> bytes:
     """
     if not isinstance(argument, dict):
         try:
-            return str(argument).encode()
+            return argument.encode() if isinstance(argument, str) else written(argument).encode()
         except UnicodeEncodeError:
             message = "An argument has half of a surrogate pair in it, which is no character: send it without."
             raise BadInput(message) from None

@@ -109,4 +109,6 @@ def test_a_malformed_argument_is_refused(argument: dict[str, str]) -> None:
 
 
 def test_arguments_are_texts_numbers_and_bytes() -> None:
-    assert [encoded(value) for value in ("é", 5, 1.5, {"base64": "AP8="})] == [b"\xc3\xa9", b"5", b"1.5", b"\x00\xff"]
+    written: dict[str | int | float, bytes] = {5: b"5", 1.5: b"1.5", -1.0: b"-1", "é": b"\xc3\xa9", "1.0": b"1.0"}
+    assert {value: encoded(value) for value in written} == written
+    assert encoded({"base64": "AP8="}) == b"\x00\xff"

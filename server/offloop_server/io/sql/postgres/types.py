@@ -10,11 +10,10 @@ import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from offloop_server.io.exact_json import exact_int, parsed
+from offloop_server.io.exact_json import exact_int, parsed, written
 from offloop_server.io.results.values import JSON_NULL, from_json
 from offloop_server.io.sql.postgres import arrays
 from offloop_server.io.sql.postgres.arrays import Decode
@@ -87,10 +86,10 @@ class Type:
             return None
         if self.oid in _JSON:
             return _json_text(value)
-        if isinstance(value, float) and value.is_integer() and self.oid not in _TEXTS:
-            return f"{Decimal(repr(value)):.0f}"  # 1e23 is the number that is written, not its nearest double
-        if isinstance(value, (str, int, float)):
-            return value if isinstance(value, str) else json.dumps(value)
+        if isinstance(value, str):
+            return value
+        if isinstance(value, (int, float)):
+            return json.dumps(value) if self.oid in _TEXTS else written(value)
         if isinstance(value, list) and self.element is not None:
             inner = self.element
             return arrays.write(value, inner.delimiter, inner.text, of_lists=inner.has_lists)
