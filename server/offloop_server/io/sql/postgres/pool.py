@@ -194,8 +194,9 @@ async def _begin(session: Session, deadline: Deadline) -> None:
         "BEGIN READ ONLY;"
         f"SET LOCAL statement_timeout = {max(1, int(deadline.left * 1000))};"
         f"SET LOCAL lock_timeout = {int(min(_LOCK_SECONDS, deadline.seconds) * 1000)};"
-        # Floats with all their digits, and bytes in the form that is told from text, whatever the role's settings.
-        "SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex';"
+        # Whatever the role's settings: floats with all their digits, bytes in the form that is told from text, and NULL
+        # in the arrays of parameters.
+        "SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL array_nulls = on;"
         f"SET LOCAL idle_in_transaction_session_timeout = {int((deadline.left + _CLEANUP_SECONDS) * 1000)};"
         # Takes a snapshot: afterwards the transaction cannot be changed to READ WRITE.
         "SELECT 1"

@@ -22,9 +22,9 @@ from offloop_server.io.sql.sqlite.reader import Reader, fetch
 ResultT = TypeVar("ResultT")
 
 _LARGE: Final = re.compile(r"-?[1-9][0-9]{15,18}")
-_INFINITE: Final = frozenset({"Infinity", "-Infinity"})
-"""Floats that answers give as text."""
 """An integer that an answer gives as text."""
+_INFINITE: Final = frozenset({"Infinity", "-Infinity"})
+"""Floats that an answer gives as text."""
 _INT64: Final = 2**63
 _GRACE: Final = 3.0
 """Seconds within which a stopped read ends, unless SQLite is in a long step."""

@@ -355,7 +355,8 @@ async def test_values_without_a_table_read_as_psql_shows_them(
 @pytest.mark.parametrize("style", ["postgres", "postgres_verbose", "sql_standard", "iso_8601"])
 async def test_intervals_and_dates_are_written_in_the_style_of_the_role(server: Postgres, style: str) -> None:
     await server.execute(f"ALTER ROLE reader SET intervalstyle = '{style}'", database=DATABASE)
-    await server.execute("ALTER ROLE reader SET datestyle = 'German'", "ALTER ROLE reader SET extra_float_digits = -15")
+    others = ("datestyle = 'German'", "extra_float_digits = -15", "array_nulls = off")
+    await server.execute(*(f"ALTER ROLE reader SET {one}" for one in others))
     database = PostgreSQL("typed", server.url(database=DATABASE))
     try:
         sql = "SELECT '-1 mon +2 days -3:04:05.678'::interval, '2026-01-31'::date, 0.1234567::real, format('%s', {})"
@@ -363,6 +364,7 @@ async def test_intervals_and_dates_are_written_in_the_style_of_the_role(server: 
         assert (day, number) == ("31.01.2026", 0.1234567)
         again = "SELECT $1::interval = '-1 mon +2 days -3:04:05.678'::interval, $2::date = '2026-01-31'::date"
         assert (await read(database, again, interval, day)).rows == [[True, True]]
+        assert (await read(database, "SELECT $1::text[]", [None, "NULL"])).rows == [[[None, "NULL"]]]
         assert shown == (await read(database, "SELECT '1 mon -2 days'::interval")).rows[0][0]
     finally:
         await database.close()
