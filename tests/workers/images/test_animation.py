@@ -11,6 +11,7 @@ from PIL import Image
 from offloop.errors import JobError, LimitExceeded
 from offloop.kinds.job_context import JobContext
 from offloop.kinds.limits import Limits
+from offloop_workers.images.codecs import encoding
 from support.files.pictures import Run, animation, colour_at, encoded, quarters
 
 
@@ -130,3 +131,29 @@ def test_frames_of_a_result_are_bounded_with_its_own_size(run: Run, context: Job
     with pytest.raises(LimitExceeded, match=r"5 frames of 120 x 80, 48,000 pixels together.*or max_frames=2\."):
         run(animation("GIF", 5), "gif", width=120, enlarge=True)
     assert run(animation("GIF", 5), "gif", width=120, enlarge=True, max_frames=2)[0].frames == 2
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_frames_that_redaction_made_equal_are_one(run: Run, context: JobContext, form: str) -> None:
+    frames = [Image.new("RGBA", (60, 40), "red") for _ in range(3)]
+    for number, frame in enumerate(frames):
+        frame.paste("#00ff00", (10 + number, 10, 20, 20))
+    content = encoded(form, frames[0], save_all=True, append_images=frames[1:], duration=50, lossless=True)
+    box = {"left": 10, "top": 10, "width": 10, "height": 10, "colour": "#ff0000"}
+    picture, result = run(content, form.lower(), redact=[box], format="webp")
+    assert (picture.frames, result.size) == (1, (60, 40))
+    assert any("were joined" in line for line in context.warnings)
+
+
+def test_a_large_animation_is_encoded_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may grow; looking for fewer colours would encode it eight times."""
+    calls = []
+    monkeypatch.setattr(encoding, "with_fewer_colours", lambda *given: calls.append(given))
+    content = encoded(
+        "GIF",
+        Image.new("L", (1_500, 1_000)),
+        save_all=True,
+        append_images=[Image.new("L", (1_500, 1_000), level) for level in range(1, 7)],
+    )
+    assert run(content, "gif", text_overlays=[{"text": "x"}])[0].frames == 7
+    assert calls == []

@@ -166,5 +166,5 @@ def test_a_large_result_is_not_encoded_again_and_again(
     monkeypatch.setattr(outcome, "_SEARCHED", 50_000)
     run(encoded("WEBP", photograph(), quality=10), "webp", format="auto")
     assert context.warnings == [
-        "The result is larger than the source: it is too large to look for the quality that makes it smaller."
+        "The result is larger than the source: it has too many pixels to look for a smaller form."
     ]

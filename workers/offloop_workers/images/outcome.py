@@ -19,7 +19,7 @@ from offloop_workers.raster.warned import Warned
 _LOWEST_QUALITY = 30
 """Of a file that is to be no larger than its source; below, it would look worse than that."""
 _SEARCHED = 8_000_000
-"""Pixels of a result for which encoding at several qualities takes seconds."""
+"""Pixels of a result above which it takes many seconds to encode it several times."""
 _FEWEST_OF_STILL, _FEWEST_MOVING = 64, 8
 """Colours of a file that is to be no larger than its source."""
 _LOSSY = frozenset({"jpeg", "avif", "heif"})
@@ -217,6 +217,9 @@ def _not_grown(result: Result, content: bytes, pipeline: FramePipeline, warned: 
 
 def _with_fewer_colours(result: Result, most: int, content: bytes, fewest: int, warned: Warned) -> bytes:
     """The file with fewer colours where that makes it small enough; else the content, as it is."""
+    width, height = result.frames[0].size
+    if width * height * len(result.frames) > _SEARCHED:
+        return content
     smaller, left = encoding.with_fewer_colours(result, most, content, fewest)
     if len(smaller) > most:
         return content
@@ -234,7 +237,7 @@ def _warn_of_growth(made: Made, pipeline: FramePipeline) -> None:
     elif made.size[0] * made.size[1] > pipeline.upright[0] * pipeline.upright[1]:
         reason = "it has more pixels"
     elif made.size[0] * made.size[1] * made.frames > _SEARCHED:
-        reason = "it is too large to look for the quality that makes it smaller"
+        reason = "it has too many pixels to look for a smaller form"
     made.warn(f"The result is larger than the source: {reason}.")
 
 

@@ -13,7 +13,7 @@ from offloop.jobs.transformation import Encoding
 from offloop_workers.images.codecs import formats, gif, palettes
 from offloop_workers.images.codecs.formats import TRAITS
 
-_WEBP_FLAGS: Final = 20
+_WEBP_CHUNK, _WEBP_FLAGS = 12, 20
 _WEBP_ALPHA: Final = 0x10
 _QUICK: Final = 4_000_000
 """Pixels that the hardest compression of a PNG takes little time for."""
@@ -105,12 +105,16 @@ def _simplified(result: Result) -> list[Image.Image]:
 def _set_alpha_flag(out: BinaryIO) -> None:
     """Set the alpha flag of an animated WebP.
 
-    The encoder leaves it out where every frame covers opaque pixels only, and decoders then fill the rest.
+    The encoder leaves it out where every frame covers opaque pixels only, and decoders then fill the rest. It writes a
+    still, without flags, where all frames are equal.
     """
-    out.seek(_WEBP_FLAGS)
-    flags = out.read(1)[0]
-    out.seek(_WEBP_FLAGS)
-    out.write(bytes([flags | _WEBP_ALPHA]))
+    out.seek(_WEBP_CHUNK)
+    extended = out.read(4) == b"VP8X"
+    if extended:
+        out.seek(_WEBP_FLAGS)
+        flags = out.read(1)[0]
+        out.seek(_WEBP_FLAGS)
+        out.write(bytes([flags | _WEBP_ALPHA]))
     out.seek(0, io.SEEK_END)
 
 
