@@ -265,11 +265,14 @@ def _as_list(model: type[BaseModel], value: Any, schemas: tuple[Schema, ...]) ->
 
 
 def _as_single(value: Any, schemas: tuple[Schema, ...]) -> Any:
-    """The only item of a list where no list is accepted; an object only for one whose fields are declared."""
+    """The only item of a list where no list is accepted; an object only for one whose fields are declared.
+
+    A list in the list stays: ``[[1, 3]]`` in place of pages may be a range.
+    """
     if not isinstance(value, list) or len(value) != 1 or any(schema.get("type") == "array" for schema in schemas):
         return _Unknown
     declared = any("properties" in schema or tags(schema) for schema in schemas)
-    return value[0] if declared or not isinstance(value[0], dict) else _Unknown
+    return value[0] if not isinstance(value[0], list | dict) or (declared and isinstance(value[0], dict)) else _Unknown
 
 
 def _of_items(part: str, items: tuple[Schema, ...]) -> bool:

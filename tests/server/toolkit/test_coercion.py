@@ -175,6 +175,7 @@ def test_pages_are_read_in_other_forms(sent: Any, meant: str) -> None:
         ),
         (PAGE, {"html": "x", "page_size": "A4 landscape", "landscape": False}, "contradict each other"),
         (IMAGE, {"image": FILE, "background": "rgba(1, 2, 3, 0.5)"}, 'send for example "#ffffff"'),
+        (documents.extract_pdf_text.input, {"file": FILE, "pages": [[1, 3]]}, "pages: it should be text"),
         (IMAGE, {"image": FILE, "width": [1, 2]}, "width: it should be a number (you sent [1, 2])"),
         (HASH, {"file": FILE, "algorithms": ["xxh64"]}, "(you sent 'xxh64')"),
         (GatherArguments, {"sources": [{"get": "https://example.org"}]}, "sources: it should be an object"),
