@@ -132,7 +132,7 @@ def _page(document: Document, setting: Setting) -> str:
     walk.children(document)
     text = joined(walk.blocks(), cell=False)
     if len(text) < _SPARSE and (setting.scripts or _has_program(document)):
-        setting.notes.say("The page is built by scripts, which are not run: its source has little text.")
+        setting.notes.say("The source of the page has little text; scripts, which are not run, may build the rest.")
         text = _instead(document, setting, text)
     found = document.find("title")
     title = collapsed(found.text).strip()[:300] if found and is_html(found) else ""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from offloop_server.io.http.readable.escaping import collapsed
+from offloop_server.io.http.readable.escaping import code_block, collapsed
 from offloop_server.io.http.readable.tree import Element
 from offloop_server.io.http.readable.walk import Walk
 
 _BUTTONS: Final = {"submit": "Submit", "reset": "Reset", "button": "", "image": ""}
 _UNSEEN: Final = ("hidden", "password", "file", "color", "range")
+_INDENTED: Final = re.compile(r"^[ \t]+\S", re.MULTILINE)
 _OPTIONS: Final = 40
 _FORMS: Final = 3
 
@@ -75,12 +77,15 @@ def choice(walk: Walk, element: Element) -> None:
 
 
 def written(walk: Walk, element: Element) -> None:
-    """A ``textarea``: its lines as they are."""
-    text = element.text or element.attr("placeholder") or ""
-    if not text.strip():
+    """A ``textarea``: its lines as they are; as code where they are indented."""
+    text = (element.text or element.attr("placeholder") or "").strip("\n").rstrip()
+    if not text:
         return
     walk.flush()
-    for number, line in enumerate(text.strip("\n").splitlines()):
+    if walk.markdown and not walk.cell and _INDENTED.search(text):
+        walk.add(code_block(text, ""))
+        return
+    for number, line in enumerate(text.splitlines()):
         if number:
             walk.inline.line_break()
         walk.inline.text(line)

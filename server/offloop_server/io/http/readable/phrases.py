@@ -145,7 +145,8 @@ def ruby(walk: Walk, element: Element) -> None:
             walk.inline.text(")")
         else:
             walk.node(node)
-        before = tag or before
+        if tag or (isinstance(node, Text) and node.data.strip()):
+            before = tag
 
 
 def line_break(walk: Walk, _element: Element) -> None:

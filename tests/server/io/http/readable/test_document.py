@@ -79,14 +79,14 @@ def test_a_page_that_scripts_build_says_so_and_shows_what_it_has_instead() -> No
         "<noscript>No JS</noscript>"
     )
     assert markdown(html) == "# App\n\nNo JS\n\nShop"
-    assert "built by scripts" in notes(html)
-    assert "built by scripts" not in notes("<p>short")
+    assert "are not run" in notes(html)
+    assert "are not run" not in notes("<p>short")
 
 
 def test_a_page_without_text_says_so() -> None:
     assert "has no text" in notes("<p> ")
-    assert "built by scripts" in notes("<head><script type=module src=a.js></script></head><div id=root></div>")
-    assert "built by scripts" not in notes("<head><script type=application/json>{}</script></head>")
+    assert "are not run" in notes("<head><script type=module src=a.js></script></head><div id=root></div>")
+    assert "are not run" not in notes("<head><script type=application/json>{}</script></head>")
 
 
 def test_a_refresh_is_found_where_browsers_follow_it() -> None:
