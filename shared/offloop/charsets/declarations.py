@@ -108,7 +108,11 @@ def _is_wide(head: bytes, charset: str, size: int, place: int) -> bool:
     beside = min(zeros)
     if 2 * beside > units and in_place <= beside // _FEW and head[place]:
         return True
-    if size == _PAIR and not (0 < beside >= in_place and _is_no_text(head, beside, head[1 - place : units * size : 2])):
+    if size == _PAIR:
+        unlike = 0 < beside >= in_place and _is_no_text(head, beside, head[1 - place : units * size : 2])
+    else:
+        unlike = 2 * zeros[1] > units  # most characters are in plane 0
+    if not unlike:
         return False
     try:
         text = codecs.getincrementaldecoder(_PYTHON.get(charset, charset))().decode(head)

@@ -72,6 +72,14 @@ def test_wide_characters_are_seen_with_and_without_a_mark(
     assert any("were read as" in one and "'a'" in one for one in context.warnings) is not marked
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32-le"])
+@pytest.mark.parametrize("line", ["Съешь ещё булок", "日本語の文章です。表示", "नमस्ते दुनिया", "مرحبا بالعالم"])
+def test_wide_characters_of_every_script_are_seen_without_a_mark(run: Any, root: Path, codec: str, line: str) -> None:
+    (root / "a").write_bytes(f"{line}\n{line} 2\n".encode(codec))
+    [found] = run(f"{line} 2", folder="root:in", fixed=True).matches
+    assert (found.text, found.line) == (f"{line} 2", 2)
+
+
 @pytest.mark.parametrize("name", ["windows-1252", "windows-1251", "shift_jis", "euc-jp", "gb18030", "euc-kr"])
 def test_an_encoding_that_is_not_utf_8_is_told_with_the_likely_one(
     run: Any, root: Path, context: RecordingContext, name: str

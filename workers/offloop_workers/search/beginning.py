@@ -66,10 +66,9 @@ def beginning_of(content: bytes, encoding: str, *, binary: bool) -> Beginning:
 
 
 def _wide(head: bytes) -> str:
-    """UTF-16 or UTF-32 without a mark: text that is mostly Latin, so that every other byte is zero, and no data."""
+    """UTF-16 or UTF-32 without a mark, told by its zeros, and no data: all decodes, and has no control characters."""
     charset = declarations.wide(head)
     if not charset:
         return ""
     text, replaced = decode(head[: len(head) // unit(charset) * unit(charset)], charset)
-    latin = sum(" " <= one < "\u0100" or one in "\t\n\r\f" for one in text)
-    return charset if not replaced and 2 * latin > len(text) and not set(text) & _CONTROLS else ""
+    return charset if not replaced and not set(text) & _CONTROLS else ""
