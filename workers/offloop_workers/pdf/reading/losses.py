@@ -55,6 +55,8 @@ class Losses:
     pages: list[pikepdf.Page] = field(init=False, default_factory=list)
     _readable: dict[tuple[int, int], int] = field(default_factory=dict)
     _names: dict[tuple[int, int], frozenset[tuple[str, str]]] = field(default_factory=dict)
+    _checked: list[int] = field(default_factory=list)
+    _checked_rebuilt: bool = False
     _decoded: int = 0
     _lossy: bool = False
     _looked_up: int = 0
@@ -110,7 +112,11 @@ class Losses:
         if refuse and 2 * len(lost) > len(states):
             raise self.refusal(lost, [index for index in states if states[index] != LOST])
         self.tell(lost, [index for index in states if states[index] == PART], context)
-        lacking = [index + 1 for index in states if index not in lost and self._lacks(self.pages[index])]
+        self._checked, self._checked_rebuilt = [index for index in states if index not in lost], self.rebuilt
+        self._check_resources(context)
+
+    def _check_resources(self, context: Context) -> None:
+        lacking = [index + 1 for index in self._checked if self._lacks(self.pages[index])]
         if lacking:
             self._lossy = True
             context.warn(f"{self.name} lost fonts or pictures of {_pages(len(lacking))} {_summary(lacking)}.")
@@ -150,6 +156,8 @@ class Losses:
         reasons = list(dict.fromkeys(filter(None, map(_plain, self.faults))))
         if not self.faults:
             return
+        if self.rebuilt and not self._checked_rebuilt:
+            self._check_resources(context)  # the library found only afterwards that the table is wrong
         details = f"{'; '.join(reasons[:2])}{f'; and {len(reasons) - 2} more' if len(reasons) > 2 else ''}"  # noqa: PLR2004 -- as above
         details = f" ({details})" if details else ""
         if self.rebuilt:

@@ -196,7 +196,7 @@ def drawn(data: bytes, password: str | None, context: Context) -> Iterator[Drawn
 
 
 def _document(data: bytes, password: str | None, found: losses.Losses | None) -> pypdfium2.PdfDocument:
-    sound = found and not found.rebuilt and found.declared == found.found and not found.missing
+    sound = found and not found.faults and found.declared == found.found and not found.missing
     # The other library does not try other forms of a password.
     if found is None or (sound and (password or "").isascii()):
         return pypdfium2.PdfDocument(data, password=password)

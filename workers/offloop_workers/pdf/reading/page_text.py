@@ -14,7 +14,7 @@ import pypdfium2.raw
 from pikepdf import Array, Dictionary, Name, String
 
 from offloop.kinds.context import Context
-from offloop_workers.pdf.reading import layout, opening, ranges, trees
+from offloop_workers.pdf.reading import layout, opening, ranges, resources, trees
 from offloop_workers.pdf.reading.visible import View
 
 _HYPHEN = re.compile("\ufffe(?:\r\n)?")
@@ -37,6 +37,7 @@ _WARNINGS = {
     "invisible": "{pages}: text that is not drawn is included: of a scan's OCR, or hidden. Compare with preview_pdf.",
     "outside": "{pages}: text outside of the visible page is {outside}.",
     "notes": "{pages}: comments are not part of the text.",
+    "redactions": "{pages}: areas are marked for redaction, and nothing is removed: what they cover is in the text.",
     "unflattened": "{pages}: more than 1,000 annotations and fields; their text is left out.",
     "crowded": "{pages}: more than 50,000 characters, so layout is left out: in reading order.",
 }
@@ -171,8 +172,11 @@ def _has_annotations(drawn: opening.Drawn, index: int, number: int, remarks: Rem
             kind = f"/{trees.name(note.get('/Subtype'))}"
             kinds.add(kind)
             comment = note.get("/Contents")
-            if kind not in _DRAWN and isinstance(comment, String) and str(comment).strip():
+            is_drawn = kind in _DRAWN and (kind[1:] not in resources.NOT_DRAWN or "/AP" in note)
+            if not is_drawn and isinstance(comment, String) and str(comment).strip():
                 remarks.pages["notes"].append(number)
+            if kind == "/Redact":
+                remarks.pages["redactions"].append(number)
     return bool(kinds - {"/Link", "/Popup"})
 
 
@@ -185,8 +189,8 @@ def _flatten(document: pypdfium2.PdfDocument, index: int) -> None:
 
 
 def _writes_vertically(page: pikepdf.Page | None) -> bool:
-    resources = page.get_resources() if page is not None else None
-    fonts: Any = resources.get("/Font") if isinstance(resources, Dictionary) else None
+    found = page.get_resources() if page is not None else None
+    fonts: Any = found.get("/Font") if isinstance(found, Dictionary) else None
     for _, font in list(fonts.items())[:200] if isinstance(fonts, Dictionary) else ():
         encoding = font.get("/Encoding") if isinstance(font, Dictionary) else None
         if isinstance(encoding, pikepdf.Stream):

@@ -68,7 +68,11 @@ def _warn(drawn: opening.Drawn, wanted: list[int], context: Context) -> None:
         return
     if hidden := resources.hidden_layers(drawn.losses.pdf):
         context.warn(f"Layers that are switched off are not drawn: {hidden}.")
+    if "/Collection" in drawn.losses.pdf.Root:
+        context.warn("The PDF is a portfolio: its documents are files inside of it, and not drawn.")
     pages = [drawn.losses.pages[index] for index in dict.fromkeys(wanted)]
+    if undrawn := resources.without_look(pages):
+        context.warn(f"Annotations without an appearance of their own are not drawn: {', '.join(undrawn)}.")
     if fonts := resources.substituted(pages):
         more = f" and {len(fonts) - 10} more" if fonts[10:] else ""
         context.warn(f"Fonts that are not in the PDF are drawn with others: {', '.join(fonts[:10])}{more}.")

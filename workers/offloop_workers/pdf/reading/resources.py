@@ -19,6 +19,9 @@ _STANDARD = re.compile(
 )
 _MAX_NODES = 50_000
 _MAX_DEPTH = 10
+NOT_DRAWN = frozenset({"FreeText", "Stamp", "Line", "Polygon", "PolyLine", "Caret"})
+"""Annotations that PDFium draws only where they bring their appearance along."""
+_HIDDEN = 2
 _FILES = ("/FontFile", "/FontFile2", "/FontFile3")
 
 
@@ -58,6 +61,22 @@ def substituted(pages: Iterable[pikepdf.Page]) -> list[str]:
     """The fonts of pages that are not in the file, and that readers do not bring along."""
     found = {_font(node) for kind, node in _walk(pages) if kind == "/Font"}
     return sorted({font.name for font in found if not font.embedded and not _STANDARD.match(font.name)})
+
+
+def without_look(pages: Iterable[pikepdf.Page]) -> list[str]:
+    """The types of the annotations of pages that PDFium does not draw, since they lack an appearance."""
+    found = {
+        trees.name(note.get("/Subtype"))
+        for page in pages
+        for note in trees.page_annotations(page)
+        if "/AP" not in note and not _HIDDEN & _flags(note)
+    }
+    return sorted(found & NOT_DRAWN)
+
+
+def _flags(note: Any) -> int:
+    flags: Any = note.get("/F")
+    return flags if isinstance(flags, int) else 0
 
 
 def _group(page: pikepdf.Page, kind: str) -> Any:

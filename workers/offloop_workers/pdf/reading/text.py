@@ -55,5 +55,7 @@ def _warn(drawn: opening.Drawn, remarks: page_text.Remarks, context: Context, *,
         return
     if hidden := resources.hidden_layers(drawn.losses.pdf):
         context.warn(f"Layers that are switched off are part of the text: {hidden}.")
+    if "/Collection" in drawn.losses.pdf.Root:
+        context.warn("The PDF is a portfolio: its documents are files inside of it, and not part of the text.")
     if resources.has_xfa(drawn.losses.pdf):
         context.warn("The form has data in XFA, which is not read; the text is what viewers without XFA show.")
