@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import zlib
 from collections.abc import Callable
@@ -299,3 +300,26 @@ def test_only_pages_that_are_read_are_looked_at(attempt: Try) -> None:
     source = pdfs.saved(empty, pdfs.written("Long " * 15, 5), object_stream_mode=pikepdf.ObjectStreamMode.disable)
     result, warnings = attempt(read, source, max_characters=100)
     assert ([one.page for one in result.texts], result.next_page, warnings) == ([1], 2, [])
+
+
+def test_a_wrong_entry_of_the_table_of_objects_is_repaired_before_anything_is_answered(
+    attempt: Try, context: JobContext
+) -> None:
+    """The library notices it only when it reads that object, after the other one has opened the file."""
+    with pikepdf.open(io.BytesIO(SOURCE)) as pdf:
+        number = pdf.pages[1].obj.Contents.objgen[0]
+        font = next(iter(pdf.pages[1].obj.Resources.Font.values())).objgen[0]
+    for one in (number, font):
+        start = SOURCE.index(b"\n%d 0 obj" % one) + 1
+        damaged = SOURCE.replace(b"%010d 00000 n" % start, b"%010d 00000 n" % (start + 9))
+        assert damaged != SOURCE
+        for options in ({}, {"layout": True}):
+            result, warnings = attempt(read, damaged, pages="1-3", **options)
+            assert [text.text for text in result.texts] == [f"Forty page {page}" for page in (1, 2, 3)]
+            assert "its table of objects was rebuilt" in warnings[0]
+            assert len(warnings) == 1
+        pictures = []
+        for source in (SOURCE, damaged):
+            attempt(preview, source, pages="2", width=200)
+            pictures.append(context.artifacts[-1].path.read_bytes())
+        assert pictures[0] == pictures[1]

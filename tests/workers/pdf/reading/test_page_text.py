@@ -112,3 +112,34 @@ def test_layers_that_are_switched_off_are_told(run: pdfs.Run, context: JobContex
         "Layers that are switched off are not drawn: 'Pipes'.",
         "Layers that are switched off: 'Pipes'.",
     ]
+
+
+def test_areas_that_are_only_marked_for_redaction_are_told(run: pdfs.Run, context: JobContext) -> None:
+    assert (
+        run(small_pdfs.page(PLAIN, Annots=lambda pdf: Array([_note(pdf, Subtype=Name.Redact)]))).texts[0].text == "page"
+    )
+    assert [line.partition(",")[0] for line in context.warnings] == ["Page 1: areas are marked for redaction"]
+
+
+def test_annotations_that_are_not_drawn_are_told(run: pdfs.Run, context: JobContext, tmp_path: Path) -> None:
+    def notes(pdf: pikepdf.Pdf) -> Array:
+        line = _note(pdf, Subtype=Name.Line, L=[0, 0, 9, 9])
+        return Array([_note(pdf, Subtype=Name.FreeText, Contents=String("boxed")), line])
+
+    source = small_pdfs.page(PLAIN, Annots=notes)
+    assert run(source).texts[0].text == "page"
+    pdfs.runner(preview, context, tmp_path)(source)
+    assert context.warnings == [
+        "Page 1: comments are not part of the text.",
+        "Annotations without an appearance of their own are not drawn: FreeText, Line.",
+    ]
+
+
+def test_a_portfolio_is_told(run: pdfs.Run, context: JobContext, tmp_path: Path) -> None:
+    def collect(pdf: pikepdf.Pdf) -> None:
+        pdf.Root.Collection = Dictionary(View=Name.T)
+
+    source = pdfs.saved(collect, small_pdfs.page(PLAIN))
+    run(source)
+    pdfs.runner(preview, context, tmp_path)(source)
+    assert [line.split(":")[0] for line in context.warnings] == ["The PDF is a portfolio"] * 2

@@ -117,17 +117,31 @@ def _parsed(data: bytes, password: str) -> pikepdf.Pdf:
     raise _locked(password)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Drawn:
     """A PDF in both libraries.
 
     Attributes:
         document: for drawing and for reading text.
         losses: the same pages for inspection; None where only the other library can read the file.
+        faults: number of faults that are repaired in `document`.
     """
 
     document: pypdfium2.PdfDocument
     losses: losses.Losses | None
+    faults: int
+
+    def close(self) -> None:
+        """Close the document of PDFium."""
+        self.document.close()
+
+    def reopened(self) -> bool:
+        """Whether the table of objects was found to be wrong since the document was opened; it is then opened anew."""
+        if self.losses is None or self.faults or not self.losses.rebuilt:
+            return False
+        self.close()
+        self.document, self.faults = _repaired(self.losses.pdf), len(self.losses.faults)
+        return True
 
     def check_count(self, named: str, context: Context) -> None:
         """Warn of missing pages; `named` are the page ranges as the caller wrote them.
@@ -186,13 +200,14 @@ def drawn(data: bytes, password: str | None, context: Context) -> Iterator[Drawn
                 document = _document(data, password, found)
             except pypdfium2.PdfiumError:
                 raise unreadable or damaged(_UNREADABLE) from None
-            stack.callback(document.close)
+            both = Drawn(document, found, len(found.faults) if found else 0)
+            stack.callback(both.close)
             if unreadable:
                 context.warn(f"{unreadable.message} One library could read it; what is missing is unknown.")
             _limit(len(document), context.limits.pages or MAX_PAGES)
             if not len(document):
                 raise damaged(_EMPTY)
-            yield Drawn(document, found)
+            yield both
 
 
 def _document(data: bytes, password: str | None, found: losses.Losses | None) -> pypdfium2.PdfDocument:
@@ -200,9 +215,13 @@ def _document(data: bytes, password: str | None, found: losses.Losses | None) ->
     # The other library does not try other forms of a password.
     if found is None or (sound and (password or "").isascii()):
         return pypdfium2.PdfDocument(data, password=password)
-    repaired = io.BytesIO()
-    found.pdf.save(repaired)
-    return pypdfium2.PdfDocument(repaired.getvalue())
+    return _repaired(found.pdf)
+
+
+def _repaired(pdf: pikepdf.Pdf) -> pypdfium2.PdfDocument:
+    file = io.BytesIO()
+    pdf.save(file)
+    return pypdfium2.PdfDocument(file.getvalue())
 
 
 @contextmanager

@@ -39,8 +39,7 @@ def preview(request: ToPreview, context: Context) -> Previews:
     """
     data = opening.content(request.file, context)
     with opening.drawn(data, request.password, context) as drawn:
-        document = drawn.document
-        count = len(document)
+        count = len(drawn.document)
         wanted = ranges.pages(request.pages, count, context)
         if len(wanted) > MAX_PREVIEWS:
             message = (
@@ -50,6 +49,9 @@ def preview(request: ToPreview, context: Context) -> Previews:
             raise LimitExceeded(message)
         drawn.check_count(request.pages, context)
         drawn.check_pages(wanted, context, pictures=True)
+        _warn(drawn, wanted, context)
+        drawn.reopened()
+        document = drawn.document
         views = {index: seen for index in wanted if (seen := drawn.view(index))}
         _show_visible_part(document, views)
         scales = _scales(request, document, wanted, views, context.limits.pixels or MAX_ALL_PREVIEW_PIXELS)
@@ -58,7 +60,6 @@ def preview(request: ToPreview, context: Context) -> Previews:
         for step, (index, scale) in enumerate(zip(wanted, scales, strict=True)):
             context.progress(step, len(wanted), f"page {index + 1}")
             previews.append(_draw(request, document, index, scale, context))
-        _warn(drawn, wanted, context)
     context.progress(len(wanted), len(wanted), "done")
     return Previews(previews=previews, pages=count)
 
