@@ -28,6 +28,8 @@ _MAX_SLANT = 15
 """Degrees between a line and the edge of the page, above which it is aslant, as most watermarks are."""
 _TALL = 2
 """A word of more than so many usual heights is beside several lines, as an initial is."""
+_LINE_END_HYPHEN = "\x02"
+"""PDFium's character for a hyphen that ends a line; a code of a font may be the same."""
 _NOT_SHOWN = frozenset({"Cc", "Cs", "Cn", "Zs", "Zl", "Zp"})
 
 
@@ -110,7 +112,9 @@ def _characters(found: Any, seen: View) -> Iterator[Character]:
     box, apart = raw.FS_RECTF(), False
     for index in range(found.count_chars()):
         code = raw.FPDFText_GetUnicode(page, index)
-        text = "-" if raw.FPDFText_IsHyphen(page, index) == 1 else chr(min(code, sys.maxunicode))
+        text = chr(min(code, sys.maxunicode))
+        if text == _LINE_END_HYPHEN and raw.FPDFText_IsHyphen(page, index) == 1:
+            text = "-"
         if unicodedata.category(text) in _NOT_SHOWN:
             # A control character that PDFium has not added is the code of a font that it cannot translate.
             apart = apart or text in " \t" or text > "\x7f" or raw.FPDFText_IsGenerated(page, index) == 1
@@ -148,6 +152,8 @@ def _is_inside(one: Character, seen: View) -> bool:
 
 def _turned_back(one: Character) -> Character:
     """The character as if its text were read from left to right."""
+    if not one.turned:
+        return one
     box = one.left, one.bottom, one.right, one.top
     match one.turned:
         case 1:
