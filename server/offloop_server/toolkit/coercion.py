@@ -29,6 +29,7 @@ _NULLS: Final = frozenset({"null", "None", "undefined"})
 """Null as text, as JSON, Python and JavaScript write it."""
 _ARTIFACT: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 """The id of an artifact, as answers have it."""
+_BETWEEN_URLS: Final = re.compile(r",?\s+(?=https?://)")
 _TAG_NAMES: Final = frozenset({"op", "operation", "type", "kind", "action", "name", "step"})
 """Names under which clients send the discriminator of a union."""
 
@@ -248,13 +249,15 @@ def _as_text(value: Any) -> Any:
 
 
 def _as_list(model: type[BaseModel], value: Any, schemas: tuple[Schema, ...]) -> Any:
-    """One value as a list of one; text with commas where the items are enumerated, or numbers."""
+    """One value as a list of one; text with commas where the items are enumerated, or numbers; lines of URLs."""
     for schema in schemas:
         if schema.get("type") != "array" or isinstance(value, list) or not isinstance(schema.get("items"), dict):
             continue
         items = tuple(alternatives(model, schema["items"]))
         if not isinstance(value, str) or _as_object(model, value, items) is not _Unknown:
             return [value]
+        if value.lstrip().startswith("http") and ",http" not in value and _takes_urls(items):
+            return _BETWEEN_URLS.split(value.strip())
         parts = [part.strip() for part in value.split(",")]
         if len(parts) > 1 and all(_of_items(part, items) for part in parts):
             return parts
@@ -262,6 +265,10 @@ def _as_list(model: type[BaseModel], value: Any, schemas: tuple[Schema, ...]) ->
         alone = len(parts) == 1 and value.lstrip()[:1] not in {"[", "{"}
         return [value] if reference or alone else _Unknown
     return _Unknown
+
+
+def _takes_urls(items: tuple[Schema, ...]) -> bool:
+    return any(one.get("format") == "file-reference" or "://" in str(one.get("examples")) for one in items)
 
 
 def _as_single(value: Any, schemas: tuple[Schema, ...]) -> Any:

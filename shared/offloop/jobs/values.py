@@ -45,7 +45,8 @@ def _ranges(value: Any) -> Any:
     text = value.strip().translate(_DASHES).lower()
     if found := re.fullmatch(r"\[([^\[\]]*)\]", text):
         text = found[1].replace('"', "").replace("'", "")
-    text = re.sub(r"\b(first|last|end)\b", lambda word: _ENDS[word[0]], text)
+    # "last-2" stays as it is: it could be the third page from the end, or a range
+    text = re.sub(r"\b(first|last|end)\b(?!\s*-\s*\d)", lambda word: _ENDS[word[0]], text)
     text = re.sub(r"\s*(?:\.\.+|\bto\b)\s*", "-", text)
     text = re.sub(r"\s*[,;]\s*", ",", text)
     # "1 -1" stays as it is: it could be two pages, or a range

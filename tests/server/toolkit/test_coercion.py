@@ -22,6 +22,7 @@ from offloop.jobs import documents, hashing, images, pdf, search
 from offloop.kinds.kind import Kind
 from offloop.kinds.spelling import canonical
 from offloop_server.io.gather.answers import GatherArguments
+from offloop_server.io.http.tools import BulkFetchArguments
 from offloop_server.io.sql.answers import QueryArguments
 from offloop_server.toolkit import coercion
 from offloop_server.toolkit.arguments import validate
@@ -35,6 +36,7 @@ IMAGE = images.transform_image.input
 PAGE = pdf.render_pdf.input
 SEARCH = search.search_text.input
 QUERY = QueryArguments
+BULK = BulkFetchArguments
 FILE = "artifact:aaaaaaaaaaaaaaaa"
 ID = "aaaaaaaaaaaaaaaaaaaaa_"
 BOX = {"left": 0, "top": 0, "width": 5, "height": 5}
@@ -64,6 +66,8 @@ BOX = {"left": 0, "top": 0, "width": 5, "height": 5}
             {"image": FILE, "widths": [320, 640], "formats": ["webp", "jpeg"]},
         ),
         (QUERY, {"sql": "x", "parameters": '{"a": 1}'}, {"sql": "x", "parameters": {"a": 1}}),
+        (BULK, {"urls": "https://a.org/x\nhttps://b.org/y, z"}, {"urls": ["https://a.org/x", "https://b.org/y, z"]}),
+        (BULK, {"urls": "https://a.org/?x=1,2"}, {"urls": ["https://a.org/?x=1,2"]}),
         # a list of one instead of a value
         (IMAGE, {"image": [FILE], "width": ["640"]}, {"image": FILE, "width": 640}),
         (IMAGE, {"image": FILE, "focus": [{"x": 0, "y": 1}]}, {"image": FILE, "focus": {"x": 0, "y": 1}}),
@@ -142,6 +146,7 @@ def test_a_step_is_read_by_its_name_in_other_places_and_spellings(operation: Any
         ("1..3; 5", "1-3,5"),
         ("5 -", "5-"),
         ("1 -1", "1 -1"),
+        ("last-2", "last-2"),
     ],
 )
 def test_pages_are_read_in_other_forms(sent: Any, meant: str) -> None:
@@ -157,6 +162,7 @@ def test_pages_are_read_in_other_forms(sent: Any, meant: str) -> None:
             {"text": "x", "patterns": "a,b"},
             "patterns: it should be a list (you sent 'a,b'); send for example [\"…\"].",
         ),
+        (BULK, {"urls": "https://a.org,https://b.org"}, "urls: it should be a list"),
         (SEARCH, {"text": "x", "patterns": "[0]"}, "patterns: it should be a list"),
         (EDIT, {"sources": [FILE], "operations": "rotate it"}, 'send for example {"op": "merge"}'),
         (EDIT, {"sources": '[{"file": "x"'}, "the text is no valid JSON (Expecting ',' delimiter at character 14)"),
