@@ -37,7 +37,13 @@ def _element(names: list[str], inner: st.SearchStrategy[str]) -> st.SearchStrate
 
 
 _phrase = st.recursive(
-    _text, lambda inner: st.one_of(_element(_INLINE, inner), st.lists(inner, max_size=3).map("".join)), max_leaves=6
+    _text,
+    lambda inner: st.one_of(
+        _element(_INLINE, inner),
+        st.lists(inner, max_size=3).map("".join),
+        st.lists(inner, min_size=1, max_size=2).map(lambda drawn: "<br>".join([*drawn, ""])),
+    ),
+    max_leaves=6,
 )
 _list = st.tuples(
     st.sampled_from(["ul", "ol", "ol start=7", "ol reversed", "ol type=a"]), st.lists(_phrase, min_size=1, max_size=3)
@@ -64,6 +70,9 @@ def _seen(html: str) -> str:
 @costly(0.3)
 @given(_page)
 @example("<b>a</b><b>b</b>")
+@example("<b>a<br></b>b")
+@example("<a href=/x>a<br></a># b")
+@example("<b><i>a<br></i></b>b")
 @example("a<b>(b)</b>c<i>d</i><b>e.</b>f")
 @example("<a href=/x>a]b</a>(c)")
 @example("x!<a href=/x>y</a>")

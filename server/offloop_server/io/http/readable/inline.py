@@ -195,16 +195,18 @@ class Inline:
             return
         mark.closed = len(self._pieces)
         self._pieces.append(mark.after)
-        if not mark.emphasis:
+        if self._pieces[mark.closed - 1] == _BREAK:  # a mark that closes after a break would begin a line
+            self._pieces[mark.closed - 1 : mark.closed + 1] = [self._pieces[mark.closed], _BREAK]
+            mark.closed -= 1
+            if self._pieces[mark.opened] != mark.before:
+                self._as_element(mark)
+        elif not mark.emphasis:
             self._last = mark.after[-1]
             self._ended.clear()
         elif self._pieces[mark.opened] != mark.before:
             self._as_element(mark)
         else:
             self._ended.append(mark)
-        if self._pieces[mark.closed - 1] == _BREAK:  # a mark that closes after a break would begin a line
-            self._pieces[mark.closed - 1 : mark.closed + 1] = [self._pieces[mark.closed], _BREAK]
-            mark.closed -= 1
 
     def _as_element(self, mark: Mark) -> None:
         """Write emphasis as an element."""
