@@ -28,9 +28,12 @@ class Documents(Rows):
         """
         if self._full():
             return False
-        cut = {repaired(name): self._kept(name, value) for name, value in document.items()}
+        noted: list[tuple[str, str]] = []
+        cut = {repaired(name): self._kept(name, value, noted) for name, value in document.items()}
         if not self._fits(weight(cut)):
             return False
+        for what, column in noted:
+            self.findings.add(what, column, self.count + 1)
         for name, kind in types.items():
             self._learn(repaired(name), kind)
         self._documents.append(cut)
@@ -59,11 +62,10 @@ class Documents(Rows):
         elif kind is not None:
             self.types[position] = kind if self.types[position] in (None, kind) else MIXED
 
-    def _kept(self, column: str, value: Any) -> Any:
-        """The value with long texts cut, at any depth."""
+    def _kept(self, column: str, value: Any, noted: list[tuple[str, str]]) -> Any:
+        """The value with long texts cut, at any depth; `noted` receives what was found, with the column."""
         kept = self._inner(value)
-        for what in dict.fromkeys(self._found):
-            self.findings.add(what, repaired(column), self.count + 1)
+        noted += [(what, repaired(column)) for what in dict.fromkeys(self._found)]
         self._found.clear()
         return kept
 

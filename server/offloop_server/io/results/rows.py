@@ -103,10 +103,11 @@ class Rows:
             if self._full():
                 return False
             cells = [value if type(value) in kept else render(value) for value in row]
+            if not self._fits(weight_of_all(cells)):
+                self._found.clear()
+                return False
             if self._found:
                 self._locate(row)
-            if not self._fits(weight_of_all(cells)):
-                return False
             self.rows.append(cells)
         return True
 

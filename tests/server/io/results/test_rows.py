@@ -38,6 +38,16 @@ def test_cut_values_are_told_with_column_and_rows() -> None:
     assert rows_of(["b"], [b"x" * 11], max_cell=10).warnings[0].startswith("1 value of 'b' is too long and cut here")
 
 
+def test_what_is_found_in_a_row_that_does_not_fit_is_not_told() -> None:
+    rows = Rows(10, 40, max_cell=10)
+    rows.begin(["a"], ["text"])
+    assert not rows.add([["x"], ["x" * 100]])
+    documents = Documents(10, 40, max_cell=10)
+    assert not documents.add_document({"a": "x" * 100}, {"a": "string"})
+    for found in (rows, documents):
+        assert (found.truncated_by, found.cut, found.warnings) == ("bytes", 0, [])
+
+
 def test_bytes_that_are_no_utf_8_are_marked_and_told() -> None:
     text = b"caf\xe9 \xf0\x9f".decode("utf-8", "surrogateescape")
     rows = rows_of(["a", "b"], ["x", "caf\ufffd"], [text, "\ud800"])
