@@ -146,3 +146,10 @@ def test_spaced_letters_are_words(run: pdfs.Run) -> None:
     for spacing in (1, 3, 6):
         content = b"BT /F1 12 Tf %d Tc 30 250 Td (SPACED OUT) Tj ET" % spacing
         assert run(small_pdfs.page(content), layout=True).texts[0].text.split() == ["SPACED", "OUT"]
+
+
+def test_characters_beyond_the_basic_plane_are_read(run: pdfs.Run) -> None:
+    fonts = {"F2": small_pdfs.mapped("a😀𠀋b")}
+    source = small_pdfs.page(b"BT /F2 12 Tf 50 500 Td <0001000200030004> Tj ET", fonts)
+    for options in ({}, {"layout": True}):
+        assert run(source, **options).texts[0].text == "a😀𠀋b"

@@ -30,6 +30,7 @@ _TALL = 2
 """A word of more than so many usual heights is beside several lines, as an initial is."""
 _LINE_END_HYPHEN = "\x02"
 """PDFium's character for a hyphen that ends a line; a code of a font may be the same."""
+_HIGH, _LOW, _LOW_END = 0xD800, 0xDC00, 0xE000  # surrogates of UTF-16
 _NOT_SHOWN = frozenset({"Cc", "Cs", "Cn", "Zs", "Zl", "Zp"})
 
 
@@ -110,11 +111,9 @@ def laid_out(found: Any, seen: View, *, vertical: bool = False) -> tuple[str, in
 def _characters(found: Any, seen: View) -> Iterator[Character]:
     raw, page = pypdfium2.raw, found.raw
     box, apart = raw.FS_RECTF(), False
-    for index in range(found.count_chars()):
-        code = raw.FPDFText_GetUnicode(page, index)
-        text = chr(min(code, sys.maxunicode))
+    for index, text in _unicode(found):
         if text == _LINE_END_HYPHEN and raw.FPDFText_IsHyphen(page, index) == 1:
-            text = "-"
+            text = "-"  # noqa: PLW2901 -- a character of the text
         if unicodedata.category(text) in _NOT_SHOWN:
             # A control character that PDFium has not added is the code of a font that it cannot translate.
             apart = apart or text in " \t" or text > "\x7f" or raw.FPDFText_IsGenerated(page, index) == 1
@@ -124,6 +123,20 @@ def _characters(found: Any, seen: View) -> Iterator[Character]:
         left, bottom, right, top = _as_seen((box.left, box.bottom, box.right, box.top), seen)
         yield Character(text, left, bottom, right, top, _quarters(degrees), apart)
         apart = False
+
+
+def _unicode(found: Any) -> Iterator[tuple[int, str]]:
+    """The characters with their index; PDFium has two halves in UTF-16 for one beyond U+FFFF, such as an emoji."""
+    high = 0
+    for index in range(found.count_chars()):
+        code = pypdfium2.raw.FPDFText_GetUnicode(found.raw, index)
+        if _HIGH <= code < _LOW:
+            high = code
+            continue
+        if high and _LOW <= code < _LOW_END:
+            code = 0x10000 + (high - _HIGH << 10) + code - _LOW
+        high = 0
+        yield index, chr(min(code, sys.maxunicode))
 
 
 def _quarters(degrees: float) -> int:
