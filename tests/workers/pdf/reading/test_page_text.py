@@ -143,3 +143,9 @@ def test_a_portfolio_is_told(run: pdfs.Run, context: JobContext, tmp_path: Path)
     run(source)
     pdfs.runner(preview, context, tmp_path)(source)
     assert [line.split(":")[0] for line in context.warnings] == ["The PDF is a portfolio"] * 2
+
+
+def test_characters_without_a_meaning_are_counted(run: pdfs.Run, context: JobContext) -> None:
+    font = {"F2": small_pdfs.mapped("a\ue041\ufffd")}
+    run(small_pdfs.page(b"BT /F2 12 Tf 50 500 Td <000100020003> Tj ET", font))
+    assert [line[:24] for line in context.warnings] == ["Page 1: 2 characters are"]

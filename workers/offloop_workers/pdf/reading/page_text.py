@@ -19,6 +19,7 @@ from offloop_workers.pdf.reading.visible import View
 
 _HYPHEN = re.compile("\ufffe(?:\r\n)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_PRIVATE = re.compile("[\ue000-\uf8ff\ufffd\U000f0000-\U0010ffff]")
 _INVISIBLE = 3
 _MAX_NOTES = 1_000
 _MAX_OBJECTS = 50_000
@@ -33,6 +34,10 @@ _WARNINGS = {
     "unmapped": (
         "{pages}: {unknown:,} of {characters:,} characters are guessed or left out, since their fonts do not say what "
         "they are (no ToUnicode). Compare with preview_pdf."
+    ),
+    "private": (
+        "{pages}: {private:,} characters are symbols of a font without a meaning in Unicode, or U+FFFD in the file: "
+        "compare with preview_pdf."
     ),
     "invisible": "{pages}: text that is not drawn is included: of a scan's OCR, or hidden. Compare with preview_pdf.",
     "outside": "{pages}: text outside of the visible page is {outside}.",
@@ -51,11 +56,13 @@ class Remarks:
         pages: numbers of pages.
         unknown: characters whose meaning is unknown.
         characters: all characters of the pages with unknown ones.
+        private: characters that the file itself gives no meaning.
     """
 
     pages: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     unknown: int = 0
     characters: int = 0
+    private: int = 0
 
     def tell(self, context: Context, *, layout: bool) -> None:
         """Warn once for each kind of remark."""
@@ -68,6 +75,7 @@ class Remarks:
                     outside="left out" if layout else "included",
                     unknown=self.unknown,
                     characters=self.characters,
+                    private=self.private,
                 )
                 context.warn(line[0].upper() + line[1:])
 
@@ -91,6 +99,9 @@ def read(drawn: opening.Drawn, index: int, remarks: Remarks, *, columns: bool) -
             try:
                 text = _text(found, drawn, index, remarks, columns=columns)
                 _remark(found, page, drawn.view(index), number, remarks)
+                if private := len(_PRIVATE.findall(text)):
+                    remarks.pages["private"].append(number)
+                    remarks.private += private
             finally:
                 found.close()
             if not text and not drawn.lost(index) and number not in remarks.pages["outside"]:
