@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import codecs
 import hashlib
+import io
 import json
 import time
 import zlib
@@ -18,7 +19,8 @@ from blake3 import blake3
 from offloop.errors import JobError
 from offloop.jobs.hashing import ToVerify, Verdict
 from offloop.kinds.job_context import JobContext
-from offloop_workers.hashing import verify
+from offloop_workers.hashing import manifest, verify
+from offloop_workers.hashing.manifests.lines import Lines
 from support.fuzzing import check_refusal
 
 from .conftest import MakeContext
@@ -316,6 +318,37 @@ def test_a_lock_without_addresses_names_the_file_that_npm_packs(root: Path, cont
     assert run(
         context, json.dumps({"packages": {"": {"name": "x"}, "node_modules/b/node_modules/@c/a": package}})
     ).exact
+
+
+@pytest.mark.parametrize("first", ["  a", " a", "\t*a", " *a"])
+def test_usual_lines_are_read_as_the_methods_for_all_lines_would(first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
+    digits = [hashlib.new(kind, b"").hexdigest() for kind in kinds]
+    digits += [digits[3].upper(), digits[3][:-1], digits[3] + "00", digits[0][:8]]
+    names = [
+        "a",
+        "*a",
+        " a",
+        "a ",
+        "a\\b",
+        "a\0b",
+        "a\r",
+        "\r",
+        "x offset 0-99",
+        "2020:01:01:00:00:00  a",
+        "(a) = b",
+        "\xe9",
+    ]
+    labels = ["MD5", "SHA256", "SHA2-256", "SHA-256", "sha256", "BLAKE2b", "TIGER", "HMAC-SHA256", "SIZE", "CRC32"]
+    lines = [digits[3] + first]
+    lines += [one + mark + name for one in digits for mark in ("  ", " *", " ", "\t") for name in names]
+    lines += [f"{label} ({name}) = {one}" for one in digits for label in labels for name in names]
+    text = "\n".join([*lines, "; a remark of SFV", *lines, "a heading:", *lines[:50]]).encode()
+    usual = manifest.read(io.BytesIO(text), None)
+    monkeypatch.setattr(Lines, "_is_usual", lambda *_: False)
+    assert manifest.read(io.BytesIO(text), None) == usual
+    assert len(usual.entries) > 500
+    assert usual.malformed_total > 100
 
 
 DIGITS = "0" * 64

@@ -148,8 +148,8 @@ def test_a_file_that_changes_while_it_is_searched_is_told(
             file.write("more")
 
     monkeypatch.setattr("offloop_workers.search.search.pieces", growing)
-    (root / "a").write_text("x\n")
-    run("x", folder="root:in")
+    (root / "a").write_bytes(b"x\n" * pieces.BLOCK)
+    run("y", folder="root:in")
     assert context.warnings[0].startswith("1 files changed while they were searched")
 
 

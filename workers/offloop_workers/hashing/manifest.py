@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.files import MAX_FILES
-from offloop_workers.hashing.entries import Contents, too_many
+from offloop_workers.hashing.entries import Contents
 from offloop_workers.hashing.manifests import blocks, hashdeep, markup, mtree, own, records, text
 from offloop_workers.hashing.manifests.collector import Collector
 from offloop_workers.hashing.manifests.lines import Lines
@@ -94,8 +94,6 @@ def _by_line(opened: Text, parser: Lines | hashdeep.Lines) -> None:
         signed = [line for line in head.split(b"\n") if line.startswith((b"%%%% ", b"## "))]
         opened = opened._replace(data=b"\0".join([*signed, rest]))
     for number, line in enumerate(opened.lines(), 1):
-        if number > 2 * MAX_FILES:  # empty lines and comments included
-            raise too_many(MAX_FILES)
         parser.parse(number, line)
     parser.end()
 

@@ -129,7 +129,7 @@ class Piece:
     @property
     def has_old_line_ends(self) -> bool:
         """Whether it has carriage returns only, as very old files of Macintoshes."""
-        return b"\r" in self.data[:-1] and b"\n" not in self.data
+        return b"\n" not in self.data and self.data.find(b"\r", 0, -1) >= 0
 
     @cached_property
     def _raw_starts(self) -> list[int]:

@@ -36,7 +36,7 @@ from offloop_workers.search.engines import RE_SECONDS, OverdueError, Program, li
 from offloop_workers.search.lines import matching, number, others
 from offloop_workers.search.listing import Listing, UnsavedError
 from offloop_workers.search.notes import BINARY, CHANGED, Notes
-from offloop_workers.search.pieces import Piece, TooLargeError, pieces, whole
+from offloop_workers.search.pieces import BLOCK, Piece, TooLargeError, pieces, whole
 from offloop_workers.search.writer import MOST_GROUPS, Reading
 
 MAX_TROUBLES: Final = 50
@@ -147,7 +147,7 @@ class _Run:
             JobError: it cannot be read, or has too many bytes.
         """
         try:
-            self._file(file, None, ByteProgress(self.context, size))
+            self._file(file, None, size, ByteProgress(self.context, size))
         except BinaryError:
             message = "The file has NUL bytes, so it looks like no text: send binary=text to search it all the same."
             raise JobError(message, code="binary_file") from None
@@ -173,7 +173,7 @@ class _Run:
                     break
                 try:
                     with files.open(found.path) as file:
-                        self._file(file, printable(found.path), progress)
+                        self._file(file, printable(found.path), found.size, progress)
                 except BinaryError:
                     self.skipped["binary"] += 1
                     self.notes.add(BINARY, printable(found.path))
@@ -185,13 +185,14 @@ class _Run:
                     why = error.message if isinstance(error, JobError) else reason(error)
                     self.troubles.append(Trouble(path=printable(found.path), reason=why))
 
-    def _file(self, file: BinaryIO, name: str | None, progress: ByteProgress) -> None:
-        lines, matches, before = self.lines, sum(self.counts), stamp(file)
+    def _file(self, file: BinaryIO, name: str | None, size: int, progress: ByteProgress) -> None:
+        lines, matches = self.lines, sum(self.counts)
+        before = stamp(file) if size > BLOCK else None  # a smaller file is read in one step
         self.listing.begin(name)
         try:
             self._pieces(file, name, progress)
             self.searched += 1
-            if stamp(file) != before:
+            if before and stamp(file) != before:
                 self.notes.add(CHANGED, name)
         finally:  # also of a file that cannot be read to its end
             self.listing.end()

@@ -41,6 +41,8 @@ class Lines:
         text = line.removesuffix(b"\r")
         if len(text) > MAX_LINE:
             self._found.refuse(number, f"has more than {MAX_LINE} bytes")
+        elif text[:1].isdigit():
+            self._found.line_of(self._entries(text), number)
         elif text.startswith(b"%%%% "):
             if not text.startswith(MAGIC):
                 self._head(number, text)

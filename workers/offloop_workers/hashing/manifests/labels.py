@@ -96,6 +96,13 @@ def sized(name: str, length: int) -> str | None:
     return name if digits(name) == 2 * length else None
 
 
+@lru_cache(4096)
+def of_digits(label: bytes, count: int) -> str | None:
+    """The algorithm of a label whose digests have so many hexadecimal digits; None where there is none."""
+    name = algorithm(label.decode("ascii"))
+    return sized(name, count // 2) if name and count % 2 == 0 else None
+
+
 def digits(name: str) -> int:
     """Hexadecimal digits of an algorithm's digests."""
     return DIGITS[name] if name in DIGITS else 2 * digests.size(name)

@@ -29,6 +29,16 @@ _BSD: Final = re.compile(
     rb"(?P<tag>[A-Za-z][A-Za-z0-9/_-]{1,31}) *\((?P<name>.+)\)[ \t]*=[ \t]*(?P<digest>[0-9A-Za-z+/:=_-]{1,1600})\s*",
     re.DOTALL,
 )
+_USUAL: Final = re.compile(
+    rb"(?P<digest>[0-9a-fA-F]{32}(?:[0-9a-fA-F]{8}|[0-9a-fA-F]{32}|[0-9a-fA-F]{96})?) [ *](?P<name>[^\0\r]{1,32000})"
+)
+"""Most lines of md5sum, sha1sum, sha256sum and sha512sum."""
+
+_USUAL_BSD: Final = re.compile(
+    rb"(?P<tag>[A-Z][A-Z0-9-]{2,9}) \((?P<name>[^\0\r]{1,32000})\) = (?P<digest>[0-9a-f]{8,128})"
+)
+"""Most lines of the BSDs, and of ``--tag``."""
+
 _HASH_OF: Final = re.compile(
     rb"(?P<label>[A-Za-z0-9_/-]{3,12})[ -][Hh]ash (?:of|von|der|des|de|di|van)(?: file| Datei)? (?P<name>.+?) ?:"
 )
@@ -62,6 +72,8 @@ class Lines:
 
     def parse(self, number: int, line: bytes) -> None:
         """Add the entry of a line, or the reason for none."""
+        if not self._heading and self._is_usual(number, line):
+            return
         text = line[:-1] if line.endswith(b"\r") else line
         if len(text) > MAX_LINE:
             self._found.refuse(number, f"has more than {MAX_LINE} bytes")
@@ -72,6 +84,19 @@ class Lines:
         body = text[1:] if escaped else text.lstrip(b" \t")
         if not self._digest_first(number, body, escaped=escaped) and not self._other(number, body, escaped=escaped):
             self._last(number, text)
+
+    def _is_usual(self, number: int, line: bytes) -> bool:
+        """Add the entry of a line of the usual forms, as all other methods would do, in less time."""
+        if match := _USUAL_BSD.fullmatch(line):
+            digits = match["digest"]
+            algorithm = labels.of_digits(match["tag"], len(digits))
+            if algorithm:
+                self._found.entry(number, match["name"], algorithm, bytes.fromhex(digits.decode()))
+            return algorithm is not None
+        if self._one_space is False and not self._sfv and (match := _USUAL.fullmatch(line)):
+            named(self._found, number, match["name"], match["digest"])
+            return True
+        return False
 
     def end(self) -> None:
         """Refuse a heading with nothing below it."""
