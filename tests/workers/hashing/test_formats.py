@@ -54,6 +54,11 @@ def rows(line: Callable[[str], str], end: str = "\n") -> str:
     return "".join(line(name) + end for name in FILES)
 
 
+def rows_of(fields: dict[str, str]) -> str:
+    """A table of TOML."""
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in fields.items())
+
+
 def powershell_list(name: str, width: int = 60, algorithm: str = "SHA256") -> str:
     """Format-List, which goes on in indented lines at the width of the window."""
 
@@ -140,6 +145,55 @@ EVERY = {
     + "SHA256:\n" + debian("sha256"),
     "clear-signed": "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n" + rows(lambda n: f"{hexadecimal(n)}  {n}")
     + "-----BEGIN PGP SIGNATURE-----\n\niQIzBAEBCgAdFiEE\n=AbCd\n-----END PGP SIGNATURE-----\n",
+    "fsum": "; SlavaSoft Optimizing Checksum Utility - fsum 2.52\n;\n"
+    + rows(lambda n: f"{hexadecimal(n)} ?SHA256*{n}") + rows(lambda n: f"{hexadecimal(n, 'md5')} *{n}"),
+    "HashMyFiles": rows(lambda n: f"{'=' * 50}\nFilename          : {n}\nMD5               : {hexadecimal(n, 'md5')}\n"
+                        f"SHA-256           : {hexadecimal(n)}\nFull Path         : {windows(n)}\n"
+                        f"File Size         : {len(FILES[n])}\n{'=' * 50}"),
+    **{
+        f"certutil in {language}": "".join(f"{heading.format(n)}\r\n{hexadecimal(n)}\r\n" for n in FILES)
+        for language, heading in {
+            "French": "SHA256 hachage de {} :", "Japanese": "SHA256 \u30cf\u30c3\u30b7\u30e5 (\u5bfe\u8c61 {}):",
+            "Chinese": "SHA256 \u7684 {} \u54c8\u5e0c:", "Russian": "\u0425\u044d\u0448 SHA256 {}:",
+            "Korean": "SHA256\uc758 {} \ud574\uc2dc:", "Polish": "Skr\u00f3t SHA256 pliku {}:",
+        }.items()
+    },
+    "signify": "untrusted comment: verify with release.pub\nRW" + "Ab3/" * 24 + "Ab==\n"
+    + rows(lambda n: f"SHA256 ({n}) = {hexadecimal(n)}"),
+    "NetBSD distinfo": "$NetBSD: distinfo,v 1.2 2024/01/01 $\n\n"
+    + rows(lambda n: f"SHA512 ({n}) = {hexadecimal(n, 'sha512')}\nSize ({n}) = {len(FILES[n])} bytes"),
+    "headings of algorithms": "MD5:\n" + rows(lambda n: f"{hexadecimal(n, 'md5')}  {n}") + "\nSHA256:\n"
+    + rows(lambda n: f"{hexadecimal(n)}  {n}"),
+    "MANIFEST.MF": "Manifest-Version: 1.0\r\nCreated-By: 21 (Example)\r\n\r\n" + rows(
+        lambda n: f"Name: {n}\r\nSHA-512-Digest: {b64(n, 'sha512')[:54]}\r\n {b64(n, 'sha512')[54:]}\r\n", "\r\n"),
+    "metalink 4": '<metalink xmlns="urn:ietf:params:xml:ns:metalink">' + "".join(
+        f'<file name="{n}"><size>{len(FILES[n])}</size><hash type="sha-256">{hexadecimal(n)}</hash>'
+        f'<pieces length="1" type="sha-256"><hash>{"0" * 64}</hash></pieces></file>' for n in FILES) + "</metalink>",
+    "metalink 3": '<metalink version="3.0"><files>' + "".join(
+        f'<file name="{n}"><verification><hash type="sha1">{hexadecimal(n, "sha1")}</hash></verification></file>'
+        for n in FILES) + "</files></metalink>",
+    "Gradle": "<verification-metadata><components><component>" + "".join(
+        f'<artifact name="{n}"><sha256 value="{hexadecimal(n)}" origin="x"/></artifact>'
+        for n in FILES) + "</component></components></verification-metadata>",
+    "repomd.xml": "<repomd><revision>1</revision>" + "".join(
+        f'<data type="primary"><checksum type="sha256">{hexadecimal(n)}</checksum><open-checksum type="sha256">'
+        f'{"0" * 64}</open-checksum><location href="{n}"/><size>{len(FILES[n])}</size></data>' for n in FILES)
+    + "</repomd>",
+    "XML of attributes": "<x>" + "".join(f'<f path="{n}" md5="{hexadecimal(n, "md5")}"/>' for n in FILES) + "</x>",
+    "CycloneDX": json.dumps({"components": [
+        {"type": "file", "name": n, "hashes": [{"alg": "SHA-256", "content": hexadecimal(n)}]} for n in FILES]}),
+    "SPDX": json.dumps({"files": [
+        {"fileName": f"./{n}", "checksums": [{"algorithm": "SHA1", "checksumValue": hexadecimal(n, "sha1")}]}
+        for n in FILES]}),
+    "release of GitHub": json.dumps({"assets": [
+        {"name": n, "digest": "sha256:" + hexadecimal(n), "url": "https://api.github.com/repos/x/y/releases/assets/1",
+         "browser_download_url": f"https://github.com/x/y/releases/download/v1/{n}"} for n in FILES if "/" not in n]
+         + [{"path": "sub/b c.txt", "sha256": hexadecimal("sub/b c.txt")}]}),
+    "rclone lsf --format ph": rows(lambda n: f"{n};{hexadecimal(n)}") + "sub/;\n",
+    "rclone lsf --format hp": rows(lambda n: f"{hexadecimal(n)};{n}"),
+    "two texts with marks": rows(lambda n: f"\ufeff{hexadecimal(n)}  {n}"),
+    "JSON lines": rows(lambda n: json.dumps({"path": n, "sha256": hexadecimal(n)})),
+    "CSV of SHA-256 checksums": "File Name,SHA-256 Checksum\n" + rows(lambda n: f'"{n}",{hexadecimal(n)}'),
     "Fedora CHECKSUM": rows(lambda n: f"# {n}: {len(FILES[n])} bytes\nSHA256 ({n}) = {hexadecimal(n)}"),
     "dictionary": json.dumps({n: "sha256:" + hexadecimal(n) for n in FILES}),
     "dictionary of digests": json.dumps({"files": {n: hexadecimal(n) for n in FILES}}),
@@ -310,6 +364,12 @@ def test_a_signature_is_not_taken_for_checked(full: Path, context: JobContext) -
     assert full.exists()
     assert run(context, EVERY["clear-signed"]).exact
     assert any("OpenPGP signature, which was not checked" in one for one in context.warnings)
+
+
+def test_a_lock_of_cargo_names_the_file_of_a_package(root: Path, context: JobContext) -> None:
+    (root / "c-1.0.0.crate").write_bytes(A)
+    fields = {"name": "c", "version": "1.0.0", "source": "registry+https://x/index", "checksum": hexadecimal("a.txt")}
+    assert run(context, "[[package]]\n" + rows_of(fields)).exact
 
 
 def test_a_lock_without_addresses_names_the_file_that_npm_packs(root: Path, context: JobContext) -> None:

@@ -14,6 +14,7 @@ from offloop.errors import JobError, LimitExceeded
 from offloop.jobs.hashing import TreeToHash
 from offloop_workers.hashing import manifest, tree
 from offloop_workers.hashing.entries import LINK, Contents, Entry
+from offloop_workers.hashing.manifests import text
 from support.programs import needs
 
 from .conftest import MakeContext
@@ -170,6 +171,8 @@ def test_other_files_are_refused_with_advice(text: bytes) -> None:
 
 def test_a_manifest_of_too_many_lines_or_bytes_is_refused_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "MAX_FILES", 3)
+    monkeypatch.setattr(text, "MAX_FILES", 3)
+    monkeypatch.setattr(text, "MAX_LINES", 6)
     with pytest.raises(LimitExceeded, match="more than 3 lines"):
         read(b"x\n" * 4)
     with pytest.raises(LimitExceeded, match="more than 3 lines"):

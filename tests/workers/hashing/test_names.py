@@ -238,7 +238,19 @@ def test_hidden_files_left_out_are_told(full: Path, context: JobContext) -> None
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("Größe.txt", "windows-1252"), ("Größe.txt", "cp850"), ("первый файл.txt", "cp1251"), ("一覧表です.txt", "cp932")],
+    [
+        ("Größe.txt", "windows-1252"),
+        ("Größe.txt", "cp850"),
+        ("первый файл.txt", "cp1251"),
+        ("Файл.txt", "cp1251"),
+        ("Файл.txt", "cp866"),
+        ("一覧表です.txt", "cp932"),
+        ("日本語.txt", "cp932"),
+        ("测试.txt", "gbk"),
+        ("Łódź.txt", "cp852"),
+        ("Ελλάς.txt", "cp1253"),
+        ("한글.txt", "cp949"),
+    ],
 )
 def test_a_name_in_an_old_charset_is_found_and_told(root: Path, context: JobContext, name: str, codec: str) -> None:
     (root / name).write_text("x")

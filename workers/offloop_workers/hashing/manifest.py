@@ -53,7 +53,8 @@ def read(file: BinaryIO, algorithm: str | None, broken: Iterable[bytes] = ()) ->
         collector.nameless(1, None, data)
         found = collector.finished()._replace(malformed=[], malformed_total=0)
     if not found.entries and not found.unnamed:
-        why = found.malformed[0] if found.malformed else "it is empty"
+        why = "no part of it has a digest and the name of a file" if data.strip() else "it is empty"
+        why = found.malformed[0] if found.malformed else why
         message = (
             f"The manifest has no entry ({why}): send lines as sha256sum writes them, '<digest>  <path>', BSD lines, "
             "'SHA256 (<path>) = <digest>', the JSON of hash_tree, or the output of another program in docs/jobs.md."

@@ -21,12 +21,20 @@ from offloop.charsets.detection import guessed
 from offloop_workers.files.walk import printable
 from offloop_workers.hashing.digest import UNIVERSAL
 from offloop_workers.hashing.entries import Contents, Entry
+from offloop_workers.hashing.manifests import labels
 
 Expected = dict[str, list[Entry]]
 """The manifest's entries for one path, by algorithm."""
 
 _WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_OLD_CHARSETS: Final = ("windows-1252", "cp850", "cp437")
+_OLD_CHARSETS: Final = (
+    "windows-1252", "cp850", "cp437", "windows-1251", "ibm866", "koi8-r", "windows-1250", "cp852", "shift_jis",
+    "gb18030", "big5", "euc-kr", "euc-jp", "windows-1253", "windows-1254", "windows-1255", "windows-1256",
+    "windows-874",
+)  # fmt: skip
+_LABEL: Final = re.compile(r"[A-Z][A-Z0-9-]{2,11}")
+_MOST_WORDS: Final = 16
+_CLOSING: Final = frozenset(')"\u00bb')
 _SAMPLE: Final = 20_000  # absolute names that decide which folder they begin with
 
 
@@ -238,8 +246,25 @@ def _rewritten(path: str, plain: str) -> Iterator[tuple[str, str]]:
         yield "after decoding %XX", os.fsdecode(unquote_to_bytes(os.fsencode(plain)))
     if plain != plain.strip():
         yield "without the blanks around them", plain.strip()
+    for form in _within(plain):
+        yield "inside of a heading", form
     if plain[:1] == plain[-1:] and plain[:1] in {'"', "'"}:
         yield "without the quotes around them", plain[1:-1]
+
+
+def _within(heading: str) -> Iterator[str]:
+    """Names that a heading of certutil, in the language of the system, may be about: the longest first."""
+    words = heading.split(" ")
+    labelled = [one for one in _LABEL.findall(heading) if labels.algorithm(one)]
+    if not labelled or not 1 < len(words) <= _MOST_WORDS:
+        return
+    for count in range(len(words) - 1, 0, -1):
+        for start in range(len(words) - count + 1):
+            form = " ".join(words[start : start + count])
+            yield form
+            if form[-1:] in _CLOSING:
+                yield form[:-1]
+                yield form[1:-1]
 
 
 def _nfc(path: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Final
 
 from offloop_workers.hashing.manifests import labels, records
 from offloop_workers.hashing.manifests.collector import Collector
 from offloop_workers.hashing.manifests.lines import MAX_LINE
 
-_FIELD: Final = re.compile(rb"(?P<name>[A-Za-z][A-Za-z0-9-]{0,40})[ \t]*:(?:[ \t](?P<value>.*))?", re.DOTALL)
+_FIELD: Final = re.compile(
+    rb"(?P<name>[A-Za-z][A-Za-z0-9-]{0,40}(?: [A-Z][a-z]{1,20})?)[ \t]*:(?:[ \t](?P<value>.*))?", re.DOTALL
+)
 _GROUPS: Final = rb"[0-9A-F]{2,8}(?: {1,2}[0-9A-F]{2,8}){1,31}"
 _GPG: Final = re.compile(
     rb"(?:(?P<name>.+?):)?[ \t]*(?:(?P<label>[A-Z0-9/-]{3,12}) = )?(?P<digest>%s)" % _GROUPS, re.DOTALL
@@ -24,20 +27,25 @@ _OPENPGP: Final = {
 _LISTED: Final = re.compile(
     rb"(?P<digest>[0-9a-fA-F]{32,128})[ \t]+(?:(?P<size>[0-9]{1,19})[ \t]+)?(?P<name>.+)", re.DOTALL
 )
+_HEADS: Final = frozenset({
+    b"filename", b"origin", b"suite", b"codename", b"format", b"source", b"package", b"files", b"date", b"size",
+    b"manifest-version",
+})  # fmt: skip
+_LINE: Final = re.compile(rb"[=_-]{10,}")
 _RULE: Final = re.compile(rb"-{3,}(?: +-{3,})+ *")
 _PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
-def is_stanza(lines: Iterable[bytes]) -> bool:
+def is_stanza(lines: Sequence[bytes]) -> bool:
     """Whether these lines begin a text of ``Field: value`` that has digests."""
     fields = [found for line in lines if (found := _FIELD.fullmatch(line.rstrip())) is not None]
     names = {found["name"].lower() for found in fields}
     if {b"algorithm", b"hash"} <= names:
         return True
-    return any(_label(found["name"]) for found in fields) and bool(
-        names
-        & {b"filename", b"origin", b"suite", b"codename", b"format", b"source", b"package", b"files", b"date", b"size"}
-        or any(not found["value"] for found in fields)
+    if not any(_label(found["name"]) for found in fields):
+        return False
+    return bool(names & _HEADS) or any(
+        below[:1] in {b" ", b"\t"} and line.rstrip().endswith(b":") for line, below in pairwise(lines)
     )
 
 
@@ -53,7 +61,7 @@ def stanzas(found: Collector) -> None:
     last, label, start = "", None, 1
     for number, line in enumerate(found.text.lines(), 1):
         text = line.rstrip(b"\r")
-        if not text.strip():
+        if not text.strip() or _LINE.fullmatch(text):
             _record(found, start, fields)
             fields, last, label, start = {}, "", None, number + 1
         elif text[:1] in b" \t":

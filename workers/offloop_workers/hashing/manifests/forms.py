@@ -16,9 +16,9 @@ TIME: Final = re.compile(rb"[0-9]{4}:[0-9]{2}:[0-9]{2}:[0-9]{2}:[0-9]{2}:[0-9]{2
 
 GNU: Final = re.compile(rb"(?P<digest>[0-9a-fA-F]{2,1024})[ \t](?P<mark>[ *]?)(?P<name>.+)", re.DOTALL)
 SIZED: Final = re.compile(rb"\s*(?P<size>[0-9]{1,19})(?:  |, )(?P<rest>[0-9a-fA-F]{32,128}[ ,].*)", re.DOTALL)
-_COMMA: Final = re.compile(rb"(?P<digest>[0-9a-fA-F]{32,128}),(?P<name>.+)", re.DOTALL)
+_COMMA: Final = re.compile(rb"(?P<digest>[0-9a-fA-F]{32,128})[,;](?P<name>.+)", re.DOTALL)
 _PART: Final = re.compile(rb".* offset [0-9]{1,19}-[0-9]{1,19}", re.DOTALL)
-_NOTHING: Final = re.compile(rb"CertUtil: .*|TIMESTAMP = [0-9]+|//(?: .*)?", re.DOTALL)
+_NOTHING: Final = re.compile(rb"CertUtil: .*|TIMESTAMP = [0-9]+|//(?: .*)?|\$NetBSD.*\$|[^;]*/;", re.DOTALL)
 _STDIN: Final = re.compile(rb"\(stdin\)= *(?P<digest>[0-9a-fA-F:]{8,1600})\s*")
 _CKSUM: Final = re.compile(rb"(?P<crc>[0-9]{1,10}) (?P<size>[0-9]{1,19})(?: (?P<name>.+))?", re.DOTALL)
 _SUM: Final = re.compile(rb"[0-9]{1,5} {1,8}[0-9]{1,12}(?: .+)?", re.DOTALL)
@@ -35,6 +35,7 @@ _XXH3: Final = re.compile(rb"XXH3_(?P<digest>[0-9a-f]{16})  (?P<name>.+)", re.DO
 _REQUIREMENT: Final = re.compile(rb"(?:.*\s)?--hash=[a-z0-9]+:[0-9a-fA-F]+ ?\\?")
 _FIRST: Final = re.compile(rb"(?P<digest>\S{12,1100}?)(?:  | \*|\t)(?P<name>.+)", re.DOTALL)
 _DIGITS: Final = re.compile(rb"[0-9]{1,19}")
+FSUM: Final = re.compile(rb"(?P<digest>[0-9a-fA-F]{8,128}) \?(?P<label>[A-Z0-9-]{2,12})\*(?P<name>.+)", re.DOTALL)
 _MOST_OF_SUM: Final = 0xFFFF
 _WEAK_SUM: Final = "is a checksum of 16 bits, of the program sum: it proves too little"
 
@@ -115,6 +116,10 @@ def _cksum(found: Collector, number: int, match: re.Match[bytes]) -> None:
         found.checksum(number, match["name"] or b"", value, int(match["size"]))
 
 
+def _fsum(found: Collector, number: int, match: re.Match[bytes]) -> None:
+    found.labelled(number, match["name"], match["label"].decode(), match["digest"])
+
+
 def _sum(found: Collector, number: int, _match: re.Match[bytes]) -> None:
     found.refuse(number, _WEAK_SUM)
 
@@ -134,6 +139,7 @@ def _unquoted(name: bytes) -> bytes:
 FORMS: Final[tuple[tuple[re.Pattern[bytes], Callable[[Collector, int, re.Match[bytes]], None]], ...]] = (
     (_NOTHING, lambda _found, _number, _match: None),
     (_STDIN, _stdin),
+    (FSUM, _fsum),
     (SIZED, _sized),
     (_COMMA, _timed),
     (_GENTOO, _gentoo),

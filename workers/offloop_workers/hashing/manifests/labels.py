@@ -71,7 +71,7 @@ _BASE32: Final = re.compile(rb"[2-7A-Z]{26,103}|[2-7a-z]{26,103}")
 def algorithm(label: str) -> str | None:
     """The name of an algorithm here, whatever a program calls it; None for one that is not known."""
     text = label.strip().upper().replace("_", "-")
-    text = text if text in {"CKSUM", "MD5"} else re.sub(r"[- ]?(?:SUMS?|DIGEST)$", "", text)
+    text = text if text in {"CKSUM", "MD5"} else re.sub(r"[- ]?(?:CHECKSUM|SUMS?|DIGEST|HASH)$", "", text)
     if text in {"B2", "B3", "SHA"}:
         text = {"B2": "BLAKE2B", "B3": "BLAKE3", "SHA": "SHA1"}[text] if label.upper() != text else "NONE"
     for pattern, name in _LABELS:

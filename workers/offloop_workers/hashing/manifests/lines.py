@@ -14,6 +14,7 @@ from offloop_workers.hashing.manifests.collector import Collector
 from offloop_workers.hashing.manifests.forms import (
     COUNTED,
     FORMS,
+    FSUM,
     GNU,
     NO_FORM,
     SIZED,
@@ -26,7 +27,8 @@ MAX_LINE: Final = 32 * 1024
 """Bytes of a line: the longest possible path with every byte escaped, and the digest."""
 
 _BSD: Final = re.compile(
-    rb"(?P<tag>[A-Za-z][A-Za-z0-9/_-]{1,31}) *\((?P<name>.+)\)[ \t]*=[ \t]*(?P<digest>[0-9A-Za-z+/:=_-]{1,1600})\s*",
+    rb"(?P<tag>[A-Za-z][A-Za-z0-9/_-]{1,31}) *\((?P<name>.+)\)[ \t]*=[ \t]*"
+    rb"(?P<digest>[0-9A-Za-z+/:=_-]{1,1600})(?: bytes)?\s*",
     re.DOTALL,
 )
 _USUAL: Final = re.compile(
@@ -99,9 +101,10 @@ class Lines:
         return False
 
     def end(self) -> None:
-        """Refuse a heading with nothing below it."""
-        if self._heading:
+        """Refuse a heading with nothing below it, unless it is that of all digests of an algorithm."""
+        if self._heading and not labels.algorithm(self._heading[1].decode("latin-1")):
             self._found.refuse(self._heading[0], NO_FORM)
+        self._heading = None
 
     def _is_comment(self, text: bytes) -> bool:
         if text.startswith(b";"):
@@ -134,6 +137,8 @@ class Lines:
     def _is_other_form(self, text: bytes, match: re.Match[bytes]) -> bool:
         """Whether the line begins with digits, and has another form all the same."""
         digits = match["digest"]
+        if match["name"].startswith(b"?") and FSUM.fullmatch(text):
+            return True
         if match["mark"] and not self._sfv and len(digits) > _NUMBER_DIGITS:
             return False  # as nearly all lines
         last = match["name"].rpartition(b" ")[2]
@@ -168,7 +173,7 @@ class Lines:
         plain = unescape(name) if escaped else name
         if plain is None:
             self._found.refuse(number, _BAD_ESCAPE)
-        elif tag == "SIZE" and match["digest"].isdigit():
+        elif tag.upper() == "SIZE" and match["digest"].isdigit():
             self._found.has_size(plain, int(match["digest"][:19]))
         else:
             self._found.labelled(number, plain, tag, match["digest"])
@@ -186,9 +191,9 @@ class Lines:
         """A line of SFV or rhash: the name, and one or more digests."""
         name = text.rstrip()
         printed: list[bytes] = []
-        while len(printed) < _MAX_TOKENS and _TOKEN.fullmatch(token := re.split(rb"[ \t]", name[-200:])[-1]):
+        while len(printed) < _MAX_TOKENS and _TOKEN.fullmatch(token := re.split(rb"[ \t,;]", name[-200:])[-1]):
             printed.insert(0, token)
-            name = name[: -len(token)].rstrip(b" \t")
+            name = name[: -len(token)].rstrip(b" \t,;")
         if len(printed) == 1 and len(printed[0]) > _CRC_DIGITS:
             name = re.sub(rb" ?[:=]$", b"", name)  # as some programs print it
             if labelled := labels.algorithm(name.decode("latin-1")):
@@ -216,11 +221,10 @@ class Lines:
         return True
 
     def _nameless(self, number: int, text: bytes) -> bool:
-        parsed = [labels.tagged(one) for one in text.split()]
-        if all(parsed):
+        parsed = [one for one in map(labels.tagged, words) if one] if len(words := text.split()) <= _MAX_TOKENS else []
+        if len(parsed) == len(words):
             for one in parsed:
-                if one:
-                    self._found.nameless(number, *one)
+                self._found.nameless(number, *one)
             return True
         digest = labels.decode(text)
         if digest is None or labels.usual(2 * len(digest)) is None:
@@ -237,18 +241,18 @@ class Lines:
 
     def _below_heading(self, number: int, text: bytes) -> bool:
         """Whether the line is the digest that belongs to the heading."""
-        line, name, label = self._heading or (0, b"", "")
-        self._heading = None
+        _, name, label = self._heading or (0, b"", "")
         match = _PIP.fullmatch(text)
         if match and (parsed := labels.tagged(match["digest"])):
             self._found.entry(number, name, *parsed)
         elif (digest := labels.decode(text)) is None or labels.usual(2 * len(digest)) is None:
-            self._found.refuse(line, NO_FORM)
+            self.end()
             return False
         elif label:
             self._found.labelled(number, name, label, digest.hex().encode())
         else:
             self._found.bare(number, name, digest)
+        self._heading = None
         return True
 
 

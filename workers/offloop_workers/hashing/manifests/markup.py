@@ -1,6 +1,7 @@
 """XML with digests: DFXML of hashdeep and md5deep, ConvertTo-Xml and Export-Clixml of PowerShell, FCIV.
 
-An element whose children have a name and digests is a record. Entities are not expanded.
+An element whose children and attributes have a name and digests is a record; digests without a name belong to the
+element around them. Entities are not expanded.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class _Records:
         self._found = found
         self._parser = parser
         self._stack: list[dict[str, str]] = []
+        self._attributes: list[dict[str, str]] = []
         self._names: list[str] = []
         self._text: list[str] = []
 
@@ -38,8 +40,12 @@ class _Records:
             message = "its elements are nested too deeply"
             raise ValueError(message)
         name = tag.rpartition(":")[2]
-        kind = attributes.get("type", "") if name == "hashdigest" else attributes.get("Name") or attributes.get("N")
+        if name in {"hashdigest", "hash", "checksum"}:
+            kind = attributes.get("type", "")
+        else:
+            kind = attributes.get("Name") or attributes.get("N") or ("path" if name == "location" else "")
         self._stack.append({})
+        self._attributes.append(attributes)
         self._names.append(kind or name)
         self._text = []
 
@@ -47,14 +53,32 @@ class _Records:
         self._text.append(text)
 
     def end(self, _tag: str) -> None:
-        fields, name = self._stack.pop(), self._names.pop()
-        if any(key.lower() in {"hash", "digest", "sum"} or labels.algorithm(key) for key in fields):
-            records.record(self._found, self._parser.CurrentLineNumber, fields)
-        elif self._stack and not fields:
-            text = "".join(self._text)
-            text = _STANDING.sub(lambda one: chr(ord(one[0]) - _PRIVATE + 0xDC00), text).replace(_RETURN, "\r")
-            self._stack[-1].setdefault(name, text)
+        children, name, attributes = self._stack.pop(), self._names.pop(), self._attributes.pop()
+        fields = {key: _restored(text) for key, text in attributes.items() if records.is_name(key) or _is_digest(key)}
+        fields |= children
+        if any(map(_is_digest, fields)):
+            if name != "pieces":  # of parts of a file
+                self._record(fields)
+        elif self._stack and not children:
+            text = "".join(self._text) or attributes.get("value") or attributes.get("href") or ""
+            self._stack[-1].setdefault(name, _restored(text))
         self._text = []
+
+    def _record(self, fields: dict[str, str]) -> None:
+        digests = {key: text for key, text in fields.items() if _is_digest(key)}
+        if not self._stack or any(map(records.is_name, fields)) or digests.keys() & self._stack[-1].keys():
+            records.record(self._found, self._parser.CurrentLineNumber, fields)
+        else:
+            self._stack[-1] |= digests
+
+
+def _is_digest(key: str) -> bool:
+    return key.lower() in {"hash", "digest", "sum"} or labels.algorithm(key) is not None
+
+
+def _restored(text: str) -> str:
+    """A text with its bytes that are not UTF-8, and its carriage returns."""
+    return _STANDING.sub(lambda one: chr(ord(one[0]) - _PRIVATE + 0xDC00), text).replace(_RETURN, "\r")
 
 
 def read(found: Collector) -> None:

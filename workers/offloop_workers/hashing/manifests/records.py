@@ -24,9 +24,12 @@ MAX_BYTES: Final = 32 << 20
 """Bytes of JSON, TOML or XML, which is held in memory as objects."""
 
 _NAMES: Final = ("path", "filepath", "fullname", "relativepath", "filename", "file", "name")
-_ADDRESSES: Final = ("resolved", "url", "uri", "href", "downloadurl", "browserdownloadurl")
+_ADDRESSES: Final = ("resolved", "browserdownloadurl", "downloadurl", "url", "uri", "href")
 _GROUPS: Final = ("hashes", "digests", "checksums", "checksum", "hash", "digest")
 _DIGESTS: Final = ("hash", "digest", "checksum", "integrity", "hashstring", "shasum", "sum")
+_LISTED: Final = ("content", "checksumvalue", "hashvalue", "value", *_DIGESTS)
+"""Names of a digest in a list of those of one file."""
+
 _ALGORITHMS: Final = ("algorithm", "hashalgorithm", "alg", "checksumtype", "hashtype", "digesttype")
 _SIZES: Final = ("size", "length", "filesize", "bytes")
 _MAX_DEPTH: Final = 50
@@ -41,7 +44,17 @@ def of_json(found: Collector) -> None:
         RecursionError: it is nested too deeply.
     """
     check_size(found.text.data)
-    _walk(found, [("", json.loads(found.text.data))])
+    _walk(found, [("", _parsed(found.text.data))])
+
+
+def _parsed(text: bytes) -> Any:
+    """The values of a JSON text, or of one whose lines are texts of their own."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
 def of_toml(found: Collector) -> None:
@@ -129,9 +142,25 @@ def _digests(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif isinstance(value, Mapping) and name in _GROUPS:
             inner = ((one, text) for one, text in value.items() if isinstance(text, str))
             yield from ((one, text) for one, text in inner if labels.algorithm(one) or labels.foreign(one))
+        elif isinstance(value, list) and name in _GROUPS:
+            yield from _of_list(value)
+
+
+def _of_list(values: list[Any]) -> Iterator[tuple[str, str]]:
+    """The digests of a list of objects, as bills of materials have it."""
+    for one in values:
+        plain = (
+            {name.lower(): text for name, text in one.items() if isinstance(text, str)} if isinstance(one, dict) else {}
+        )
+        label = next((plain[name] for name in _ALGORITHMS if name in plain), "")
+        text = next((plain[name] for name in _LISTED if name in plain), "")
+        if label and text:
+            yield label, text
 
 
 def _name(fields: Mapping[str, Any], key: str) -> bytes:
+    if {"name", "version", "source", "checksum"} <= fields.keys():  # of Cargo.lock
+        return _bytes(f"{fields['name']}-{fields['version']}.crate")
     for one in _NAMES:
         value = fields.get(one)
         if isinstance(value, str) and value and not (one == "name" and _address(fields)):
@@ -142,6 +171,12 @@ def _name(fields: Mapping[str, Any], key: str) -> bytes:
         return _bytes(f"{package.removeprefix('@').replace('/', '-')}-{fields['version']}.tgz")
     last = unquote(urlsplit(address).path.rpartition("/")[2]) if address else key
     return _bytes(last)
+
+
+def is_name(field: str) -> bool:
+    """Whether a field has the name of a file, or its address."""
+    plain = _SPACES.sub("", field).lower()
+    return plain in _NAMES or plain in _ADDRESSES
 
 
 def _address(fields: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 from offloop.errors import JobError
@@ -32,9 +33,13 @@ _BREAK: Final = b"\0"
 
 MAX_LINES: Final = 2 * MAX_FILES
 MAX_BROKEN: Final = 100
-"""Names with line breaks that are looked for."""
+"""Names with line breaks that are joined."""
+
+MAX_LOOKED_AT: Final = 100 << 30
+"""Bytes of the manifest, counted once for each of those names: less than a minute."""
 
 _SIGNED: Final = b"-----BEGIN PGP SIGNED MESSAGE-----"
+_SIGNIFY: Final = re.compile(rb"untrusted comment: [^\n]{0,1024}\n[0-9A-Za-z+/]{90,110}={0,2}\r?\n")
 _SIGNATURE: Final = b"-----BEGIN PGP SIGNATURE-----"
 
 
@@ -98,8 +103,15 @@ def opened(data: bytes, broken: Iterable[bytes] = ()) -> Text:
         return Text(data, b"\0", notes=notes)
     if b"\n" not in data and b"\r" in data:
         return Text(data, b"\r", notes=notes)
-    names = [name for name in broken if name in data][: MAX_BROKEN + 1]
-    if not names or b"\0" in data or len(names) > MAX_BROKEN:
+    if b"\0" in data:
+        return Text(data, b"\n", notes=notes)
+    broken = [*broken]
+    many = len(broken) * len(data) > MAX_LOOKED_AT
+    names = [] if many else [*islice((name for name in broken if name in data), MAX_BROKEN + 1)]
+    if many or len(names) > MAX_BROKEN:
+        note = f"{len(broken):,} names here have line breaks, too many to look for: the manifest's may be malformed."
+        return Text(data, b"\n", notes=(*notes, note))
+    if not names:
         return Text(data, b"\n", notes=notes)
     return Text(_joined(data, names), b"\n", broken=True, notes=notes)
 
@@ -107,7 +119,7 @@ def opened(data: bytes, broken: Iterable[bytes] = ()) -> Text:
 def _decoded(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     mark, encoding = next((one for one in _MARKS if data.startswith(one[0])), (b"", _wide(data)))
     if encoding == "utf-8":
-        return data.removeprefix(mark), ()
+        return data.removeprefix(mark).replace(b"\n" + codecs.BOM_UTF8, b"\n"), ()  # of texts behind each other
     text = data[len(mark) :].decode(encoding, "replace")
     notes = (
         (f"The manifest is damaged {encoding.upper()} text: some characters were lost.",) if "\ufffd" in text else ()
@@ -139,7 +151,10 @@ def _joined(data: bytes, names: list[bytes]) -> bytes:
 
 
 def unsigned(text: Text) -> Text:
-    """The text without the armour of an OpenPGP cleartext signature."""
+    """The text without the armour of an OpenPGP cleartext signature, or that of signify before it."""
+    if match := _SIGNIFY.match(text.data):
+        note = "The manifest has a signature of signify, which was not checked."
+        return text._replace(data=text.data[match.end() :], notes=(*text.notes, note))
     if not text.data[:200].lstrip().startswith(_SIGNED):
         return text
     lines, body, inside = [line.removesuffix(b"\r") for line in text.lines()], [], False
