@@ -20,7 +20,7 @@ import offloop
 from offloop.errors import FetchFailed
 from offloop.outbound import decompress, outcome
 from offloop.outbound.client import ConnectError, ConnectTimeoutError, OutboundClient, ReadTimeoutError, TransportError
-from offloop.outbound.heads import declared_type, headers_of, packing, passed_on
+from offloop.outbound.heads import declared_type, headers_of, is_packed_file, packing, passed_on
 from offloop.outbound.redirects import OutboundRequest, changes, checked, next_hop
 
 _BATCH: Final = 1 << 20
@@ -148,7 +148,7 @@ async def fetch_to(
             with _reported(url.host, limits):
                 async with (
                     asyncio.timeout(limits.total - spent),
-                    client.send(url, _ours(request), connect=limits.connect, read=limits.read) as response,
+                    client.send(url, _ours(request, str(url)), connect=limits.connect, read=limits.read) as response,
                 ):
                     headers = headers_of(response)
                     where = headers.get("location", "") if response.status in outcome.REDIRECTS else ""
@@ -178,12 +178,12 @@ def _reported(host: str, limits: FetchLimits) -> Iterator[None]:
         raise FetchFailed(message, code=error.reason, retryable=error.retryable) from None
 
 
-def _ours(request: OutboundRequest) -> OutboundRequest:
+def _ours(request: OutboundRequest, url: str) -> OutboundRequest:
     headers = {
         "accept": "*/*",
         "user-agent": f"offloop/{offloop.__version__}",
         **(request.headers or {}),
-        "accept-encoding": decompress.ACCEPTED,
+        "accept-encoding": "identity" if is_packed_file(url) else decompress.ACCEPTED,
     }
     return replace(request, headers=headers)
 

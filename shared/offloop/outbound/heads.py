@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 
+from offloop.charsets.media import is_text
 from offloop.outbound.redirects import MAX_VALUE
 
 PASSED_ON: Final = (
@@ -62,10 +64,19 @@ def declared_type(headers: Mapping[str, str]) -> tuple[str, str]:
     return mime_type[1].lower() if mime_type else "application/octet-stream", charset[1].lower() if charset else ""
 
 
+def is_packed_file(url: str) -> bool:
+    """Whether a URL names a file that is packed with gzip, so that its transfer should not be."""
+    return urlsplit(url).path.lower().endswith((".gz", ".tgz"))
+
+
 def packing(response: aiohttp.ClientResponse, headers: dict[str, str]) -> str:
-    """How the body is packed. A gzip file that is declared as packed with gzip is the file itself, as in browsers."""
+    """How the body is packed. A gzip file that is declared as packed with gzip is the file itself, as in browsers.
+
+    Such a file has a type of gzip, or a name of gzip and no type of text: servers declare a ``.tar.gz`` as a tar.
+    """
     coding = headers.get("content-encoding", "")
     if response.method == "HEAD":
         return ""
-    gzip_file = headers.get("content-type", "").partition(";")[0].strip().lower() in _GZIP_TYPES
+    mime_type, _ = declared_type(headers)
+    gzip_file = mime_type in _GZIP_TYPES or (is_packed_file(str(response.url)) and not is_text(mime_type))
     return "" if gzip_file and coding.strip().lower() in ("gzip", "x-gzip") else coding

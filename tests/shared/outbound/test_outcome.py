@@ -225,6 +225,24 @@ async def test_a_gzip_file_that_is_declared_as_packed_is_the_file_itself(mime_ty
     assert (await got(answer(200, PACKED, head)))[1] == PACKED
 
 
+@pytest.mark.parametrize(
+    ("name", "mime_type", "kept"),
+    [
+        (b"x.tar.gz", b"application/x-tar", True),
+        (b"x.TGZ?a=b", b"application/octet-stream", True),
+        (b"%s.sql.gz" % "ü".encode(), b"", True),
+        (b"log.gz", b"text/plain; charset=utf-8", False),
+        (b"data.json.gz", b"application/json", False),
+        (b"x.tar", b"application/x-tar", False),
+        (b"x?file=a.gz", b"application/octet-stream", False),
+    ],
+)
+async def test_a_file_with_a_name_of_gzip_is_kept_unless_it_is_text(name: bytes, mime_type: bytes, kept: bool) -> None:  # noqa: FBT001
+    head = b"Content-Encoding: gzip\r\n" + (b"Content-Type: %s\r\n" % mime_type if mime_type else b"")
+    _, body = await got(answer(302, b"", b"Location: /%s\r\n" % name), answer(200, PACKED, head))
+    assert body == (PACKED if kept else gzip.decompress(PACKED))
+
+
 async def test_an_error_quotes_its_body_in_the_right_charset_and_without_tags() -> None:
     page = "<html><script>var a = '<b>'</script><h1>Страница не найдена</h1>".encode("cp1251")
     head = b"Content-Type: text/html; charset=windows-1251\r\n"
