@@ -17,7 +17,17 @@ from pydantic import BaseModel, ValidationError
 
 from offloop.kinds import spelling
 from offloop_server.toolkit import json_text
-from offloop_server.toolkit.places import Location, Place, Schema, alternatives, choices, find, tags
+from offloop_server.toolkit.places import (
+    Location,
+    Place,
+    Schema,
+    alternatives,
+    choices,
+    find,
+    free_text,
+    tags,
+    takes_urls,
+)
 
 _ROUNDS: Final = 6
 """Validations of one input: JSON text that holds objects with enumerations in other spellings takes three."""
@@ -25,8 +35,8 @@ _MAX_FAULTS: Final = 200
 """Faults of one input that are looked at: beyond it, the input was not made for this tool."""
 _MAX_NUMBER: Final = 1e18
 """A larger number has no text of its own that a client can have meant."""
-_NULLS: Final = frozenset({"null", "None", "undefined"})
-"""Null as text, as JSON, Python and JavaScript write it."""
+_NULLS: Final = frozenset({"", "null", "None", "undefined"})
+"""Null as text: left empty, or as JSON, Python and JavaScript write it."""
 _ARTIFACT: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 """The id of an artifact, as answers have it."""
 _BETWEEN_URLS: Final = re.compile(r",?\s+(?=https?://)")
@@ -133,11 +143,11 @@ def _reading(model: type[BaseModel], fault: Place) -> Any:
     """The value that is meant, `_Left` for an argument that counts as left out, or `_Unknown`."""
     types = {schema.get("type") for schema in fault.schemas}
     value = fault.value
-    if value is None or (isinstance(value, str) and not value.strip() and not _free_text(fault.schemas)):
+    null = value is None or (isinstance(value, str) and value.strip() in _NULLS and not free_text(fault.schemas))
+    if null and _chosen(value, fault.schemas) is _Unknown:
         return _Left if fault.optional else _Unknown
     readings = (
         _chosen(value, fault.schemas),
-        _left(value, fault),
         _tagged(value, fault.schemas),
         _from_json(model, value, fault.schemas) if isinstance(value, str) else _Unknown,
         _as_reference(value, fault.schemas),
@@ -147,16 +157,6 @@ def _reading(model: type[BaseModel], fault: Place) -> Any:
         _as_object(model, value, fault.schemas),
     )
     return next((reading for reading in readings if reading is not _Unknown), _Unknown)
-
-
-def _left(value: Any, fault: Place) -> Any:
-    """Whether the value is null, written as text where no text is accepted."""
-    null = isinstance(value, str) and value.strip() in _NULLS
-    return _Left if null and fault.optional and not _free_text(fault.schemas) else _Unknown
-
-
-def _free_text(schemas: tuple[Schema, ...]) -> bool:
-    return any(schema.get("type") == "string" and not choices(schema) for schema in schemas)
 
 
 def _chosen(value: Any, schemas: tuple[Schema, ...]) -> Any:
@@ -256,7 +256,9 @@ def _as_list(model: type[BaseModel], value: Any, schemas: tuple[Schema, ...]) ->
         items = tuple(alternatives(model, schema["items"]))
         if not isinstance(value, str) or _as_object(model, value, items) is not _Unknown:
             return [value]
-        if value.lstrip().startswith("http") and ",http" not in value and _takes_urls(items):
+        if isinstance(found := json_text.parsed(value), dict) and any(_accepts(model, found, item) for item in items):
+            return [found]
+        if value.lstrip().startswith("http") and ",http" not in value and takes_urls(items):
             return _BETWEEN_URLS.split(value.strip())
         parts = [part.strip() for part in value.split(",")]
         if len(parts) > 1 and all(_of_items(part, items) for part in parts):
@@ -265,10 +267,6 @@ def _as_list(model: type[BaseModel], value: Any, schemas: tuple[Schema, ...]) ->
         alone = len(parts) == 1 and value.lstrip()[:1] not in {"[", "{"}
         return [value] if reference or alone else _Unknown
     return _Unknown
-
-
-def _takes_urls(items: tuple[Schema, ...]) -> bool:
-    return any(one.get("format") == "file-reference" or "://" in str(one.get("examples")) for one in items)
 
 
 def _as_single(value: Any, schemas: tuple[Schema, ...]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import itemgetter
@@ -123,3 +123,13 @@ def _inside(schema: Schema, step: str | int) -> Iterator[Schema]:
 def choices(schema: Schema) -> list[Any]:
     """Values of an enumeration; none for another schema."""
     return [schema["const"]] if "const" in schema else list(schema.get("enum", ()))
+
+
+def free_text(schemas: Iterable[Schema]) -> bool:
+    """Whether one of the schemas accepts text that is not enumerated."""
+    return any(schema.get("type") == "string" and not choices(schema) for schema in schemas)
+
+
+def takes_urls(schemas: Iterable[Schema]) -> bool:
+    """Whether one of the schemas is that of a URL, or of a file reference, which may be one."""
+    return any(one.get("format") == "file-reference" or "://" in str(one.get("examples")) for one in schemas)

@@ -55,6 +55,7 @@ BOX = {"left": 0, "top": 0, "width": 5, "height": 5}
         (EDIT, {"sources": FILE}, {"sources": [{"file": FILE}]}),
         (EDIT, {"sources": "data:text/plain,a"}, {"sources": [{"file": "data:text/plain,a"}]}),
         (EDIT, {"sources": {"file": FILE}}, {"sources": [{"file": FILE}]}),
+        (IMAGE, {"image": FILE, "redact": json.dumps(BOX)}, {"image": FILE, "redact": [BOX]}),
         (HASH, {"file": FILE, "algorithms": "md5"}, {"file": FILE, "algorithms": ["md5"]}),
         (SEARCH, {"text": "x", "patterns": "a+"}, {"text": "x", "patterns": ["a+"]}),
         (SEARCH, {"text": "x", "patterns": '["a,b"]'}, {"text": "x", "patterns": ["a,b"]}),
