@@ -95,8 +95,10 @@ class Converters:
         try:
             async with asyncio.timeout(SECONDS):
                 answer = await _ask(process, source)
-        except (TimeoutError, OSError, asyncio.IncompleteReadError):
+        except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
             await _end(process)
+            why = {"error": type(error).__name__, "exit_status": process.returncode}
+            log.warning("page not converted", size=len(source.content), form=source.to, **why)
             message = (
                 f"The page cannot be read as {source.to} within {SECONDS:g} s and 1 GiB. Call again with extract=raw, "
                 "or with save=true to keep it as a file."

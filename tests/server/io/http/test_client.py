@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pytest
 from arq.connections import ArqRedis
 from mcp_types import CallToolResult, TextContent
+from structlog.testing import capture_logs
 
 from offloop.artifacts.links import Links
 from offloop.artifacts.store import ArtifactStore
@@ -222,8 +223,10 @@ async def test_a_page_that_takes_too_long_is_aborted_and_its_process_killed(
     tools: Tools, server: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("offloop_server.io.http.converters.SECONDS", 0.0)
-    with pytest.raises(FetchFailed, match="extract=raw"):
+    with capture_logs() as logged, pytest.raises(FetchFailed, match="extract=raw"):
         await tools.get(server.url("/as?type=text/html&body=<p>x"))
+    [line] = [line for line in logged if line["event"] == "page not converted"]
+    assert (line["error"], line["size"]) == ("TimeoutError", 4)
     monkeypatch.undo()
     assert (await tools.get(server.url("/as?type=text/html&body=<p>x")))["content"] == "x"
 
