@@ -59,6 +59,13 @@ def test_documents_that_are_whole_have_no_warning(run: Run, context: JobContext,
     assert context.warnings == []
 
 
+@pytest.mark.parametrize("style", ["white-space: nowrap", "overflow: hidden; width: 60px; white-space: nowrap"])
+def test_a_page_with_a_part_of_a_text_is_not_empty(run: Run, context: JobContext, style: str) -> None:
+    run(html=f"<div style='{style}'>{'word ' * 80}</div>")
+    assert warned(context, "beyond the edge")
+    assert not warned(context, "Empty")
+
+
 def test_an_empty_page_is_named(run: Run, context: JobContext) -> None:
     run(html="<p>x<div style='break-before: page; break-after: page'></div><p>y")
     assert warned(context, "Empty: page 2.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from weasyprint.formatting_structure.boxes import MarginBox, ReplacedBox, TableBox, TextBox
+from weasyprint.formatting_structure.boxes import FlexContainerBox, MarginBox, ReplacedBox, TableBox, TextBox
 
 _AUTHOR: Final = 3
 """Precedence of declarations of the document itself in WeasyPrint's cascade; those below are defaults."""
@@ -81,9 +81,13 @@ class Contents:
 
     Args:
         root: the root of the box tree; table footers that stand in the document only by default become its last rows.
+
+    Attributes:
+        has_flex: there are flex boxes.
     """
 
     def __init__(self, root: Any) -> None:
+        self.has_flex = False
         self._texts: list[str] = []
         boxes = [root]
         while boxes:
@@ -93,6 +97,8 @@ class Contents:
             elif children := getattr(box, "children", None):
                 if isinstance(box, TableBox):
                     _show_footer_once(box)
+                elif isinstance(box, FlexContainerBox):
+                    self.has_flex = True
                 boxes.extend(reversed(children))
 
     def missing(self, pages: list[Any]) -> Missing:
@@ -128,12 +134,13 @@ class Contents:
                     if area is not None and _is_cut(box, edges):
                         found.pictures.append(number)
                     continue
-                is_visible = area is None or _is_inside(box, area) or _is_moved_away(box, area)
+                is_whole = area is None or _is_inside(box, area) or _is_moved_away(box, area)
                 if (index := box.__dict__.get("offloop_number")) is not None:
                     seen[index] += _weight(box.text)
-                    if not is_visible:
+                    if not is_whole:
                         found.cut.setdefault(number, []).append(box.text)
-                shows = shows or (is_visible and not in_margin and not box.text.isspace())
+                if not shows and not in_margin and not box.text.isspace():
+                    shows = area is None or is_whole or _is_partly_inside(box, area)
         return shows
 
 
@@ -173,6 +180,12 @@ def _is_inside(box: Any, area: Area) -> bool:
         and box.position_x + box.width <= area[2] + _SLACK
         and area[1] <= middle <= area[3]
     )
+
+
+def _is_partly_inside(box: Any, area: Area) -> bool:
+    """Whether some of a text's width, and the middle of its height, are within an area."""
+    middle = box.position_y + box.height / 2
+    return bool(box.position_x < area[2] and box.position_x + box.width > area[0] and area[1] <= middle <= area[3])
 
 
 def _is_cut(picture: Any, page: Area) -> bool:

@@ -24,7 +24,7 @@ from offloop.jobs.pdf import Layout
 from offloop_workers.pdf.rendering.layout import drawings
 from offloop_workers.pdf.rendering.layout.box_flattening import flatten
 from offloop_workers.pdf.rendering.layout.contents import Contents, Missing
-from offloop_workers.pdf.rendering.layout.flex_repair import around, has_flex, repair, rows_over_pages, straighten
+from offloop_workers.pdf.rendering.layout.flex_repair import around, repair, rows_over_pages, straighten
 
 _MAX_REPAIRS: Final = 2
 
@@ -119,14 +119,14 @@ class Html(weasyprint.HTML):  # type: ignore[misc]  # WeasyPrint ships no types
         watch.begin(root, context)
         boxes = list(layout_document(self, root, context))
         self.missing = contents.missing(boxes)
-        self._root = root
+        self._root, self._has_flex = root, contents.has_flex
         return boxes
 
     def _repaired(self, boxes: list[Any], watch: Watch, context: Any, counters: CounterStyle) -> list[Any]:
         """The boxes of the pages after another layout without flex boxes that were broken badly, if it is better."""
         for _ in range(_MAX_REPAIRS if self.layout == "auto" else 0):
             root, before = self._root, self.missing
-            if not has_flex(root):
+            if not self._has_flex:
                 break
             lost = around(root, set(before.numbers))
             found = repair(boxes, context.page_maker, lost, context.style_for.get_computed_styles())
@@ -144,7 +144,7 @@ class Html(weasyprint.HTML):  # type: ignore[misc]  # WeasyPrint ships no types
                 self.missing = before
                 break
             boxes, self.repaired = again, self.repaired + found
-        self.broken = rows_over_pages(boxes) if has_flex(self._root) else 0
+        self.broken = rows_over_pages(boxes) if self._has_flex else 0
         return boxes
 
     def _sheets(self) -> Iterator[str]:

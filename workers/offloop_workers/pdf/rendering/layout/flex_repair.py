@@ -94,17 +94,6 @@ def rows_over_pages(pages: list[Any]) -> int:
     return sum(len(flex.pages) > 1 and _columns_follow(flex) for flex in _collect(pages).values())
 
 
-def has_flex(root: Any) -> bool:
-    """Whether a box tree has flex boxes."""
-    boxes = [root]
-    while boxes:
-        box = boxes.pop()
-        if isinstance(box, FlexContainerBox):
-            return True
-        boxes.extend(getattr(box, "children", ()))
-    return False
-
-
 def around(root: Any, numbers: set[int]) -> set[Element]:
     """The flex elements around texts with these numbers, in a box tree before its layout."""
     found: set[Element] = set()
