@@ -18,7 +18,8 @@ _SUBSCRIPT = re.compile(r"~([^\s~\\/|]{1,40})~(?!~)")
 # 2^10 and x^2+y^2 are no superscripts.
 _SUPERSCRIPT = re.compile(r"\^([^\s^\\\[\]|]{1,40})\^(?![0-9A-Za-z^])")
 _MARK = re.compile(rf"==(?=[^\s=])((?:[^=\n\\]|\\.|=(?!=)){{1,{_MAX_MARK}}})(?<![\s=])==(?![0-9A-Za-z=])")
-_EMOJI = re.compile(r":[a-zA-Z0-9_+-]{2,50}:")
+# The colons of 1:100:5 and of key:value:x belong to their words.
+_EMOJI = re.compile(r"(?<![0-9A-Za-z_:])(?::[a-zA-Z0-9_+-]{1,50}:)+(?![0-9A-Za-z_:])")
 _CODE_OR_PIPE = re.compile(r"\\.|(?P<ticks>`+)|\|")
 
 
@@ -76,7 +77,9 @@ def _emoji(state: StateCore) -> None:
     for block in state.tokens:
         for token in block.children or ():
             if token.type == "text" and _EMOJI.search(token.content):
-                token.content = emoji.emojize(token.content, language="alias", variant="emoji_type")
+                token.content = _EMOJI.sub(
+                    lambda found: emoji.emojize(found[0], language="alias", variant="emoji_type"), token.content
+                )
 
 
 def _page_break(state: StateBlock, start: int, _end: int, silent: bool) -> bool:  # noqa: FBT001 -- the parser's signature
