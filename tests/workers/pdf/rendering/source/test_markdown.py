@@ -69,6 +69,10 @@ def test_what_is_dropped_of_raw_html_is_counted_by_name(convert: Callable[[str],
         ("~one~ and ~~two~~", "<p><s>one</s> and <s>two</s></p>"),
         ("==a **b**== a==b, c==d", "<p><mark>a <strong>b</strong></mark> a==b, c==d</p>"),
         (":smile: `:smile:` :nosuch: 10:30:45", "<p>\U0001f604 <code>:smile:</code> :nosuch: 10:30:45</p>"),
+        (
+            ":+1::tada: (:cat:) 1:100:5 key:100:x a::x::b",
+            "<p>\U0001f44d\ufe0f\U0001f389 (\U0001f431) 1:100:5 key:100:x a::x::b</p>",
+        ),
         ("Term\n: definition", "<dl>\n<dt>Term</dt>\n<dd>definition</dd>\n</dl>"),
         ('a  \nb\\\nc "quoted" -- it\'s', "<p>a<br />\nb<br />\nc &quot;quoted&quot; -- it's</p>"),
         ("https://example.org/a_b_c", '<p><a href="https://example.org/a_b_c">https://example.org/a_b_c</a></p>'),
@@ -165,6 +169,36 @@ def test_pipes_in_code_belong_to_the_cell(
 def test_cells_beyond_the_header_are_counted(convert: Callable[[str], str], context: JobContext) -> None:
     convert("| A | B |\n|---|---|\n| 1 | 2 | 3 | 4 |\n| 1 | 2 |  |")
     assert warned(context, "Cells of tables", "2", "\\|")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["title: a", "title: a\nx: |\n  b\n\n  c\ntags:\n- d\n# e", "# a\nb:", "'a b': \"c: d\"\r", "größe: 1\n中: 2", ""],
+)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_front_matter_is_left_out(convert: Callable[[str], str], settings: str, mark: str) -> None:
+    for end in ("---", "..."):
+        assert convert(f"{mark}---\n{settings}{settings and chr(10)}{end}\n# A") == '<h1 id="a">A</h1>'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\nwords\n", "\nkey: words\n", "words", "key: words\nand more", "# words", "- words", "> words: x", "a:\n\nwords"],
+)
+def test_text_between_two_rules_is_no_front_matter(convert: Callable[[str], str], text: str) -> None:
+    assert "words" in convert(f"---\n{text}\n---\n\nend")
+
+
+@pytest.mark.parametrize(
+    ("markdown", "html"),
+    [
+        ('<div class="pagebreak"/>\n\nx', '<div class="pagebreak"></div>\n<p>x</p>'),
+        ('<a name="x"/>y<br/>z', '<p><a name="x"></a>y<br>z</p>'),
+        ("<video/>x", "<p>x</p>"),
+    ],
+)
+def test_elements_that_close_themselves_are_empty(convert: Callable[[str], str], markdown: str, html: str) -> None:
+    assert convert(markdown) == html
 
 
 def test_pages_break_where_the_text_says(run: Run, context: JobContext) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -25,11 +26,22 @@ from offloop_workers.pdf.rendering.source.rawhtml import Filter
 
 _MAX_DEPTH = 6
 _MAX_NAMED = 20
+# Settings in YAML: each line is a key, an item, a comment, indented or empty. Other text between two rules is text.
+_FRONT_MATTER = re.compile(
+    r"---[ \t]*\r?\n(?:(?:#[^\n]*\n)*[^\s:#>|*`-][^\n:]*:(?=\s)[^\n]*\n"
+    r"(?:[^\s:#>|*`-][^\n:]*:(?=\s)[^\n]*\n|[ \t#][^\n]*\n|-[ \t][^\n]*\n|\r?\n)*)?(?:---|\.\.\.)[ \t\r]*(?:\n|\Z)"
+)
 _DIAGRAMS = frozenset({"mermaid", "plantuml", "puml", "graphviz", "geojson", "topojson", "stl", "vega", "vega-lite"})
 
 
 def to_html(markdown: str, context: Context) -> str:
-    """Convert a document; raw HTML is filtered, with a warning about dropped elements."""
+    """Convert a document; raw HTML is filtered, with a warning about dropped elements.
+
+    A byte-order mark at the beginning and front matter are no text.
+    """
+    markdown = markdown.removeprefix("\ufeff")
+    if settings := _FRONT_MATTER.match(markdown):
+        markdown = markdown[settings.end() :]
     environment: dict[str, Any] = {"filter": Filter(), "untypeset": [], "diagrams": Counter()}
     body = _parser().render(markdown, environment)
     for sentence in _warnings(environment):
@@ -57,7 +69,7 @@ def _counted(names: Counter[str]) -> str:
 def _parser() -> MarkdownIt:
     # html=True makes the parser emit tokens for raw HTML, which the two rules below filter.
     parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight})
-    parser.use(gfm_plugin, front_matter=True).use(anchors_plugin, max_level=_MAX_DEPTH)
+    parser.use(gfm_plugin).use(anchors_plugin, max_level=_MAX_DEPTH)
     parser.use(deflist_plugin).use(extensions.plugin).use(formulas.plugin)
     parser.add_render_rule("fence", _fence)
     parser.add_render_rule("html_inline", _filtered)

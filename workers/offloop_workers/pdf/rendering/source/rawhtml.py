@@ -19,6 +19,7 @@ _BLOCKS = (
     "main nav ol p picture pre section source span summary ul"
 )
 _TABLES = "caption col colgroup table tbody td tfoot th thead tr"
+_VOID = frozenset({"br", "col", "hr", "img", "source", "wbr"})
 KEPT = frozenset(f"{_TEXT} {_BLOCKS} {_TABLES} a img".split())
 _ATTRIBUTES = (
     "align alt bgcolor border cellpadding cellspacing class clear color colspan compact dir face frame height href "
@@ -84,8 +85,10 @@ class Filter(HTMLParser):
             self._inside = tag
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Treat ``<br/>`` as ``<br>``; a self-closing element has no content to drop."""
+        """Treat ``<br/>`` as ``<br>``, and ``<a name="x"/>`` as empty, as its author means, not as an open element."""
         self.handle_starttag(tag, attrs)
+        if tag in KEPT - _VOID:
+            self.handle_endtag(tag)
         if self._inside == tag:
             self._inside = ""
 
