@@ -164,6 +164,65 @@ def test_merged_files_with_the_same_names_keep_all_links_of_every_kind(
     assert not any("link" in line for line in context.warnings)
 
 
+def _shares_action(pdf: pikepdf.Pdf, action: Any) -> None:
+    for page in pdf.pages:
+        link = Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=[0, 0, 9, 9], A=action)
+        page.obj.Annots = Array([pdf.make_indirect(link), pdf.make_indirect(Dictionary(link))])
+
+
+def _shares_link(pdf: pikepdf.Pdf, action: Any) -> None:
+    link = Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=[0, 0, 9, 9])
+    links = [pdf.make_indirect(Dictionary(link)) for _ in range(2)]
+    links[0].A, links[1].Dest = action, action.D
+    for page in pdf.pages:
+        page.obj.Annots = Array(links)
+
+
+def _shares_list(pdf: pikepdf.Pdf, action: Any) -> None:
+    _shares_action(pdf, action)
+    listed = pdf.make_indirect(pdf.pages[0].obj.Annots)
+    for page in pdf.pages:
+        page.obj.Annots = listed
+
+
+@pytest.mark.parametrize("share", [_shares_action, _shares_link, _shares_list])
+@pytest.mark.parametrize("form", ["alone", "circle"])
+def test_links_actions_and_lists_that_pages_share_count_at_each_page(
+    run: EditAll, result: Result, context: JobContext, share: Callable[..., None], form: str
+) -> None:
+    def shared(pdf: pikepdf.Pdf) -> None:
+        action = pdf.make_indirect(_go(String("s2")))
+        if form == "circle":
+            action.Next = action
+        share(pdf, action)
+        for page in pdf.pages:
+            del page.obj.AA
+
+    source = pdfs.saved(shared, _linked())
+    run([source, source], {"op": "merge"})
+    assert context.warnings == []
+    with result(0) as pdf:
+        assert [_lead(pdf, note)[0] for page in pdf.pages for note in page.obj.Annots] == [2] * 8 + [6] * 8
+    run([source], {"op": "select", "pages": "1,3-4"})
+    with result(1) as pdf:
+        assert [list(page.obj.get("/Annots", ())) for page in pdf.pages] == [[], [], []]
+    assert any("6 links on pages 1, 3-4 were removed" in line for line in context.warnings)
+
+
+def test_what_follows_a_removed_action_stays(run: EditAll, result: Result) -> None:
+    def chained(pdf: pikepdf.Pdf) -> None:
+        names = [Dictionary(S=Name.Named, N=Name(f"/{name}")) for name in ("First", "Second", "Third")]
+        names[0].Next = names[1]
+        link = Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=[0, 0, 9, 9])
+        link.A = _go(_explicit(pdf, 2), Next=Array([names[0], names[2]]))
+        pdf.pages[0].obj.Annots = Array([pdf.make_indirect(link)])
+
+    run([pdfs.saved(chained, _linked())], {"op": "select", "pages": "1"})
+    with result() as pdf:
+        action = pdf.pages[0].obj.Annots[0].A
+        assert [action.N, *(one.N for one in action.Next)] == ["/First", "/Second", "/Third"]
+
+
 def test_a_split_tells_of_links_between_its_parts_once(run: EditAll, context: JobContext) -> None:
     run([pdfs.written("Book", 3)], {"op": "split", "every": 1})
     assert [line for line in context.warnings if "link" in line or "bookmark" in line] == []
@@ -196,61 +255,6 @@ def test_bookmarks_keep_their_looks_and_actions_and_lost_ones_are_counted(
         away = outline.root[1].children[0].action
         assert (away.F, away.D[0]) == ("other.pdf", 3)
     assert any(line.startswith("'Book': 4 bookmarks lead to pages that are not") for line in context.warnings)
-
-
-def test_what_holds_for_the_whole_document_is_kept_or_told(run: EditAll, result: Result, context: JobContext) -> None:
-    def whole(pdf: pikepdf.Pdf) -> None:
-        root, page = pdf.Root, pdf.pages[0].obj
-        bead = pdf.make_indirect(Dictionary(Type=Name.Bead, P=page, R=[0, 0, 9, 9]))
-        thread = pdf.make_indirect(Dictionary(Type=Name.Thread, F=bead, I=Dictionary(Title=String("secret story"))))
-        bead.T = thread
-        root.Threads, page.B = Array([thread]), Array([bead])
-        root.OpenAction = Array([pdf.pages[1].obj, Name.Fit])
-        root.AA = Dictionary(WC=Dictionary(S=Name.JavaScript, JS=String("1")))
-        root.URI = Dictionary(Base=String("https://example.org/"))
-        root.Names.JavaScript = Dictionary(Names=Array([String("go"), Dictionary(S=Name.JavaScript, JS=String("f()"))]))
-        root.Names.Templates = Dictionary(Names=Array([]))
-        root.Collection = Dictionary(View=Name.D)
-        with pdf.open_metadata() as found:
-            found["dc:rights"] = "mine"
-
-    source = pdfs.saved(whole, pdfs.written("Book", 3))
-    run([source], {"op": "select", "pages": "1-2"})
-    with result() as pdf:
-        assert pdf.Root.OpenAction[0].objgen == pdf.pages[1].obj.objgen
-        assert pdf.Root.URI.Base == "https://example.org/"
-        assert trees.names(pdf, "/JavaScript")[b"go"].JS == "f()"
-        assert pdf.open_metadata()["dc:rights"] == "mine"
-        assert "/B" not in pdf.pages[0].obj
-        assert [one for one in pdf.objects if isinstance(one, Dictionary) and "/I" in one] == []
-    [line] = [line for line in context.warnings if "does not keep" in line]
-    for lost in ("article threads", "actions at saving", "portfolio view", "entry Templates"):
-        assert lost in line
-    context.warnings.clear()
-    run([source, source, (source, {"title": "Third"})], {"op": "merge"})
-    assert any("'0', '1', 'Third' have scripts of their own" in line for line in context.warnings)
-
-
-def test_layers_keep_their_groups_order_and_automatic_states(run: EditAll, result: Result, context: JobContext) -> None:
-    def layered(pdf: pikepdf.Pdf) -> None:
-        one, two = (pdf.make_indirect(Dictionary(Type=Name.OCG, Name=String(name))) for name in ("one", "two"))
-        automatic = Dictionary(Event=Name.Print, Category=Array([Name.Print]), OCGs=Array([one]))
-        default = Dictionary(
-            Order=Array([String("Group"), Array([two, one])]),
-            RBGroups=Array([Array([one, two])]),
-            AS=Array([automatic]),
-        )
-        pdf.Root.OCProperties = Dictionary(OCGs=Array([one, two]), D=default, Configs=Array([Dictionary()]))
-
-    source = pdfs.saved(layered, pdfs.written("Plan", 2))
-    run([source, source], {"op": "merge"})
-    with result() as pdf:
-        groups, default = pdf.Root.OCProperties.OCGs, pdf.Root.OCProperties.D
-        assert len(groups) == 4
-        assert [one.objgen for one in default.Order[1]] == [groups[1].objgen, groups[0].objgen]
-        assert [one.objgen for one in default.RBGroups[1]] == [groups[2].objgen, groups[3].objgen]
-        assert [one.OCGs[0].objgen for one in default.AS] == [groups[0].objgen, groups[2].objgen]
-    assert "'Plan': the result does not keep its alternative settings of layers." in context.warnings
 
 
 def test_a_long_title_of_a_bookmark_is_not_cut(run: EditAll, result: Result) -> None:

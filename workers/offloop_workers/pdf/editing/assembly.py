@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import pikepdf
@@ -88,23 +89,24 @@ def _add(part: Part, assembly: _Assembly, *, bookmarks: bool, first: bool) -> No
     old = [part.document.pages[index] for index in part.pages]
     for page in old:
         assembly.pdf.pages.append(page)
-    new = [assembly.pdf.pages[index] for index in range(len(assembly.labels), len(assembly.labels) + len(old))]
+    new = list(islice(iter(assembly.pdf.pages), len(assembly.labels), None))  # each access by index takes linear time
     for page in new:
         for key in _OF_OTHERS:
             if key in page.obj:
                 del page.obj[key]
     clones = _clone_repeated(assembly.pdf, old, new)
-    loss.renamed |= assembly.forms.add(source, old, new, clones, whole=len(set(part.pages)) == len(part.document.pages))
+    whole = len(set(part.pages)) == len(part.document.pages)
+    loss.renamed |= assembly.forms.add(source, old, new, clones, whole=whole)
     assembly.destinations.add(source, part.document.pages, old, new)
     for index, page in zip(part.pages, new, strict=True):
         if removed := assembly.destinations.mend(page):
             loss.links[index + 1] += removed
-    assembly.layers.add(source)
     known = labels(source, len(part.document.pages))
     assembly.labels += [known[index] if known else None for index in part.pages]
     lost: set[Number] = set()
     items = assembly.destinations.items(trees.outline(source), lost)
     loss.bookmarks.append(lost)
+    assembly.layers.add(source, whole=whole)
     if bookmarks:
         own = pikepdf.OutlineItem(part.document.title, Array([new[0].obj, Name.Fit]))
         own.children.extend(items)

@@ -82,6 +82,8 @@ def _copy_settings(first: pikepdf.Pdf, result: pikepdf.Pdf) -> None:
             result.Root[key] = Dictionary(
                 {one: item for one, item in settings if isinstance(item, (bool, int))} | names
             )
+            if isinstance(enforced := entry.get("/Enforce"), Array):
+                result.Root[key].Enforce = Array([Name(str(one)) for one in list(enforced) if isinstance(one, Name)])
 
 
 def _note_losses(document: Document, result: pikepdf.Pdf, losses: Losses, *, is_first: bool) -> None:
@@ -98,6 +100,9 @@ def _note_losses(document: Document, result: pikepdf.Pdf, losses: Losses, *, is_
     layers = root.get("/OCProperties")
     if isinstance(layers, Dictionary) and layers.get("/Configs"):
         loss.entries["its alternative settings of layers"] = None
+    settings = root.get("/ViewerPreferences")
+    if isinstance(settings, Dictionary) and "/PrintPageRange" in settings:
+        loss.entries["its choice of pages to print"] = None
     loss.described = not is_first and bool(_described(document.pdf) - _described(result))
     loss.scripts = bool(trees.names(document.pdf, "/JavaScript"))
     loss.tagged = "/StructTreeRoot" in root

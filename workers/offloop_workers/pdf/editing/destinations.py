@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pikepdf
@@ -25,6 +25,8 @@ class Destinations:
         self._pdf = pdf
         self._strings: dict[bytes, Any] = {}
         self._names: dict[str, Any] = {}
+        self._removed = 0
+        self._mended: dict[tuple[int, int], tuple[Any, int]] = {}
 
     def add(
         self,
@@ -52,15 +54,13 @@ class Destinations:
             *self._found,
             *(trees.readable_keys(legacy) if isinstance(legacy, Dictionary) else ()),
         ]
-        self._renamed: dict[bytes | str, bytes | str] = {}
-        taken = {*self._strings, *self._names, *keys}
-        for key in keys:
-            if key in self._strings or key in self._names:
-                self._renamed[key] = _another(key, taken)
-                taken.add(self._renamed[key])
+        self._current: dict[bytes | str, bytes | str] = {}
+        used = {*self._strings, *self._names}
+        taken = {*used, *keys}
         for key in keys:
             if array := self.to_copy(String(key) if isinstance(key, bytes) else Name(key)):
-                current = self._renamed.get(key, key)
+                current = self._current[key] = _another(key, taken) if key in used else key
+                taken.add(current)
                 if isinstance(current, bytes):
                     self._strings[current] = array
                 else:
@@ -68,25 +68,38 @@ class Destinations:
 
     def mend(self, page: pikepdf.Page) -> int:
         """Let the links and actions of a copied page lead to copies; returns how many were removed instead."""
-        self._removed, self._seen = 0, set[tuple[int, int]]()
+        self._removed = 0
         self._mend_actions(page.obj, ())
-        kept = []
-        for note in trees.page_annotations(page):
-            before = self._removed
-            if "/Dest" in note:
-                target = self._current_target(note["/Dest"])
-                if target is None:
-                    del note["/Dest"]
-                    self._removed += 1
-                else:
-                    note["/Dest"] = target
-            self._mend_actions(note, ("/A", "/PA"))
-            is_dead = self._removed > before and note.get("/Subtype") == Name.Link
-            if not is_dead or "/A" in note or "/Dest" in note:
-                kept.append(note)
+        kept = [note for note in trees.page_annotations(page) if self._once(note, self._mended_note) is not None]
         if self._removed:
             page.obj.Annots = Array(kept)
         return self._removed
+
+    def _once(self, node: Any, mend: Callable[[Any], Any]) -> Any:
+        """What mending leaves of a node; a node that several places share is changed once and counted at each."""
+        if not node.is_indirect:
+            return mend(node)
+        number = node.objgen
+        if number in self._mended:
+            left, removed = self._mended[number]
+            self._removed += removed
+            return left
+        before = self._removed
+        self._mended[number] = None, 0  # a chain of actions that runs in a circle ends here
+        left = mend(node)
+        self._mended[number] = left, self._removed - before
+        return left
+
+    def _mended_note(self, note: Any) -> Any:
+        before = self._removed
+        if "/Dest" in note:
+            old = note["/Dest"]
+            target = self._current_target(old)
+            self._removed += target is None
+            _replace(note, "/Dest", old, target)
+        self._mend_actions(note, ("/A", "/PA"))
+        is_dead = self._removed > before and note.get("/Subtype") == Name.Link
+        return note if not is_dead or "/A" in note or "/Dest" in note else None
 
     def items(self, found: Sequence[trees.Item], lost: set[tuple[int, int]]) -> list[pikepdf.OutlineItem]:
         """The bookmarks that lead to copied pages or elsewhere, and the parents of such bookmarks.
@@ -157,9 +170,11 @@ class Destinations:
         """A target that was copied with its page, as it is right in the new document; None where it leads nowhere."""
         if isinstance(target, String):
             key: bytes | str = bytes(target)
-            return None if self.to_copy(target) is None else String(self._renamed.get(key, key))
+            string = self._current.get(key)
+            return target if string == key else None if string is None else String(string)
         if isinstance(target, Name):
-            return None if self.to_copy(target) is None else Name(str(self._renamed.get(str(target), str(target))))
+            name = self._current.get(str(target))
+            return None if name is None else Name(str(name))
         if not isinstance(target, Array) or not len(target):
             return None
         first: Any = target[0]
@@ -172,42 +187,41 @@ class Destinations:
         return target if isinstance(first, Dictionary) and first.objgen in self._targets else None
 
     def _mend_actions(self, holder: Any, keys: Sequence[str]) -> None:
-        extra = holder.get("/AA")
-        places = [(holder, key) for key in keys if key in holder]
-        places += [(extra, key) for key, _ in extra.items() if key.isascii()] if isinstance(extra, Dictionary) else []
-        for place, key in places:
-            mended = self.action(place[key])
-            if mended is None:
-                del place[key]
-            else:
-                place[key] = mended
+        if isinstance(extra := holder.get("/AA"), Dictionary):
+            self._once(extra, lambda one: self._mend_entries(one, trees.readable_keys(one)))
+        self._mend_entries(holder, [key for key in keys if key in holder])
+
+    def _mend_entries(self, holder: Any, keys: Sequence[str]) -> None:
+        for key in keys:
+            action = holder[key]
+            _replace(holder, key, action, self.action(action))
 
     def action(self, action: Any, depth: int = 0) -> Any:
         """An action that was copied, without the parts that lead nowhere; None where nothing is left of it."""
-        if not isinstance(action, Dictionary) or depth > _MAX_CHAIN or action.objgen in self._seen:
+        if not isinstance(action, Dictionary) or depth > _MAX_CHAIN:
             return action
-        if action.is_indirect:
-            self._seen.add(action.objgen)
-        following = action.get("/Next")
-        listed = list(following) if isinstance(following, Array) else [] if following is None else [following]
-        kept = [left for one in listed if (left := self.action(one, depth + 1)) is not None]
-        if listed:
+        return self._once(action, lambda one: self._mended_action(one, depth))
+
+    def _mended_action(self, action: Any, depth: int) -> Any:
+        following = _next(action)
+        kept = [left for one in following if (left := self.action(one, depth + 1)) is not None]
+        if following:
             _set_next(action, kept)
         match str(action.get("/S")):
             case "/GoTo":
-                target = self._current_target(action.get("/D"))
                 if "/SD" in action:
                     del action["/SD"]  # an element of the structure tree, which is not copied
-                if target is not None:
-                    action.D = target
+                target = action.get("/D")
+                if (current := self._current_target(target)) is not None:
+                    _replace(action, "/D", target, current)
                     return action
             case "/Thread":
                 pass
             case _:
                 return action
         self._removed += 1
-        if kept and len(kept) > 1:
-            _set_next(kept[0], kept[1:])
+        if len(kept) > 1:
+            _set_next(kept[0], [*_next(kept[0]), *kept[1:]])
         return kept[0] if kept else None
 
     def _action_of(self, item: trees.Item) -> Any:
@@ -215,8 +229,19 @@ class Destinations:
         action = item.node.get("/A")
         if item.target is not None or not isinstance(action, Dictionary):
             return None
-        self._removed, self._seen = 0, set()
         return self.action(copied(self._pdf, self._source, action))
+
+
+def _replace(holder: Any, key: str, old: Any, new: Any) -> None:
+    if new is None:
+        del holder[key]
+    elif new is not old:
+        holder[key] = new
+
+
+def _next(action: Any) -> list[Any]:
+    following = action.get("/Next")
+    return list(following) if isinstance(following, Array) else [] if following is None else [following]
 
 
 def _set_next(action: Any, following: Sequence[Any]) -> None:
