@@ -120,6 +120,16 @@ def test_a_field_has_the_widgets_of_the_selected_pages(
         assert set(values.items()) <= {("ref", "X-17"), ("first", "FIRST"), ("last", "LAST"), ("choice", "/b")}
 
 
+def test_a_field_that_is_its_own_widget_stays_one_field_on_repeated_pages(run: EditAll, result: Result) -> None:
+    run([_form()], {"op": "select", "pages": "3,3,1,3"})
+    with result() as pdf:
+        tops = [str(top.get("/T")) for top in pdf.Root.AcroForm.Fields]
+        assert sorted(tops) == ["choice", "form", "ref", "total"]
+        [total] = [top for top in pdf.Root.AcroForm.Fields if top.T == "total"]
+        assert len(total.Kids) == 3
+        assert all(kid.Parent.objgen == total.objgen and "/T" not in kid for kid in total.Kids)
+
+
 def test_parts_of_a_split_have_their_own_fields_and_no_widget_of_others(run: EditAll, result: Result) -> None:
     run([_form()], {"op": "split", "every": 1})
     for index, expected in enumerate(({"ref", "form.first"}, {"ref", "choice"}, {"form.last", "choice", "total"})):

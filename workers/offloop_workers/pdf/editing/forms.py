@@ -60,7 +60,12 @@ class Forms:
         found: Any = source.Root.get("/AcroForm")
         form = found if isinstance(found, Dictionary) else Dictionary()
         shown = {note.objgen: note for page in pages for note in trees.page_annotations(page) if _is_widget(note)}
-        wanted = {_top(note).objgen for page in old for note in trees.page_annotations(page) if _is_widget(note)}
+        for clone in (clone for more in clones.values() for clone in more):
+            shown.pop(clone.objgen, None)  # not a field of its own: it joins that of the first
+        with_widgets = old if shown else ()
+        wanted = {
+            _top(note).objgen for page in with_widgets for note in trees.page_annotations(page) if _is_widget(note)
+        }
         tops = [one for one in _indirect(source, form, "/Fields") if whole or one.objgen in wanted]
         tops = _with_orphans([self._pdf.copy_foreign(top) for top in tops], shown.values())
         tops = tops if whole else [top for top in tops if _prune(top, shown)]
@@ -138,7 +143,7 @@ class Forms:
 
 
 def _is_widget(note: Any) -> bool:
-    return bool(note.get("/Subtype") == Name.Widget and note.is_indirect)
+    return bool(note.is_indirect and note.get("/Subtype") == Name.Widget)
 
 
 def _indirect(source: pikepdf.Pdf, form: Any, key: str) -> list[Any]:
