@@ -142,8 +142,7 @@ def test_links_to_names_of_no_file_do_not_lead_into_another_one(
     run: EditAll, result: Result, context: JobContext
 ) -> None:
     def dangling(pdf: pikepdf.Pdf) -> None:
-        note = Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=[0, 0, 9, 9], Dest=String("s2"))
-        pdf.pages[0].obj.Annots = Array([pdf.make_indirect(note)])
+        pdf.pages[0].obj.Annots = Array([_link(pdf, Dest=String("s2"))])
 
     run([(pdfs.saved(dangling), {"title": "First"}), _linked()], {"op": "merge"})
     with result() as pdf:
@@ -164,16 +163,17 @@ def test_merged_files_with_the_same_names_keep_all_links_of_every_kind(
     assert not any("link" in line for line in context.warnings)
 
 
+def _link(pdf: pikepdf.Pdf, **entries: Any) -> Any:
+    return pdf.make_indirect(Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=[0, 0, 9, 9], **entries))
+
+
 def _shares_action(pdf: pikepdf.Pdf, action: Any) -> None:
     for page in pdf.pages:
-        link = Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=[0, 0, 9, 9], A=action)
-        page.obj.Annots = Array([pdf.make_indirect(link), pdf.make_indirect(Dictionary(link))])
+        page.obj.Annots = Array([_link(pdf, A=action), _link(pdf, A=action)])
 
 
 def _shares_link(pdf: pikepdf.Pdf, action: Any) -> None:
-    link = Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=[0, 0, 9, 9])
-    links = [pdf.make_indirect(Dictionary(link)) for _ in range(2)]
-    links[0].A, links[1].Dest = action, action.D
+    links = [_link(pdf, A=action), _link(pdf, Dest=action.D)]
     for page in pdf.pages:
         page.obj.Annots = Array(links)
 
@@ -213,9 +213,8 @@ def test_what_follows_a_removed_action_stays(run: EditAll, result: Result) -> No
     def chained(pdf: pikepdf.Pdf) -> None:
         names = [Dictionary(S=Name.Named, N=Name(f"/{name}")) for name in ("First", "Second", "Third")]
         names[0].Next = names[1]
-        link = Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=[0, 0, 9, 9])
-        link.A = _go(_explicit(pdf, 2), Next=Array([names[0], names[2]]))
-        pdf.pages[0].obj.Annots = Array([pdf.make_indirect(link)])
+        action = _go(_explicit(pdf, 2), Next=Array([names[0], names[2]]))
+        pdf.pages[0].obj.Annots = Array([_link(pdf, A=action)])
 
     run([pdfs.saved(chained, _linked())], {"op": "select", "pages": "1"})
     with result() as pdf:

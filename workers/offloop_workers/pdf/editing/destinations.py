@@ -55,8 +55,8 @@ class Destinations:
             *(trees.readable_keys(legacy) if isinstance(legacy, Dictionary) else ()),
         ]
         self._current: dict[bytes | str, bytes | str] = {}
-        used = {*self._strings, *self._names}
-        taken = {*used, *keys}
+        used: set[bytes | str] = {*self._strings, *self._names}
+        taken = used | set(keys)
         for key in keys:
             if array := self.to_copy(String(key) if isinstance(key, bytes) else Name(key)):
                 current = self._current[key] = _another(key, taken) if key in used else key

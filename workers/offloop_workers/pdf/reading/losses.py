@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from pikepdf import Array, Dictionary, Name, Stream, String
 
 from offloop.errors import JobError
 from offloop.kinds.context import Context
-from offloop_workers.pdf.reading import ranges, resources, trees, written
+from offloop_workers.pdf.reading import ranges, resources, trees, visible, written
 from offloop_workers.pdf.reading.written import LOST, PART, WHOLE
 
 _LIBRARY = re.compile(r"^(?:WARNING: )?stream <[^>]*>[^:]*: ")
@@ -108,6 +108,7 @@ class Losses:
             JobError: ``damaged_pdf``: most of these pages have lost all content, and `refuse` is set.
         """
         states = {index: self.state(self.pages[index]) for index in dict.fromkeys(indices)}
+        self._check_sizes(states, context)
         lost = [index for index in states if states[index] == LOST]
         if refuse and 2 * len(lost) > len(states):
             raise self.refusal(lost, [index for index in states if states[index] != LOST])
@@ -120,6 +121,14 @@ class Losses:
         if lacking:
             self._lossy = True
             context.warn(f"{self.name} lost fonts or pictures of {_pages(len(lacking))} {_summary(lacking)}.")
+
+    def _check_sizes(self, indices: Iterable[int], context: Context) -> None:
+        """Give pages without a valid size the one that viewers assume, and warn of them."""
+        if numbers := [index + 1 for index in indices if visible.ensure_size(self.pages[index])]:
+            context.warn(
+                f"{self.name} has no valid size (MediaBox) for {_pages(len(numbers))} {_summary(numbers)}: US Letter "
+                "is taken, 216 x 279 mm."
+            )
 
     def check_files(self, context: Context) -> None:
         """Warn of files inside the document that are damaged."""

@@ -21,7 +21,7 @@ from offloop.jobs.documents import (
 from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop_workers.pdf.reading import opening, ranges, resources
-from offloop_workers.pdf.reading.visible import View
+from offloop_workers.pdf.reading.visible import MAX_COORDINATE, View
 
 _MAX_SIDE = 16_383
 """Pixels a side, which every output format supports."""
@@ -80,11 +80,13 @@ def _warn(drawn: opening.Drawn, wanted: list[int], context: Context) -> None:
 
 
 def _show_visible_part(document: pypdfium2.PdfDocument, views: dict[int, View]) -> None:
-    """Let PDFium draw the MediaBox of a page whose CropBox is outside of it, where it finds no visible part."""
+    """Let PDFium draw the visible part where it finds none, such as a CropBox outside the MediaBox, or far too much."""
     for index, seen in views.items():
         with opening.damage():
-            if min(document.get_page_size(index)) < _MIN_SIDE:
+            size = document.get_page_size(index)
+            if min(size) < _MIN_SIDE or max(size) > MAX_COORDINATE:
                 page = document[index]
+                page.set_mediabox(*seen.box)
                 page.set_cropbox(*seen.box)
                 page.close()
 

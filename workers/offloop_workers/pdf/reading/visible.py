@@ -15,9 +15,10 @@ from pikepdf import Array, Dictionary, Matrix
 Box = tuple[float, float, float, float]
 """Left, bottom, right and top, in units of the page's own coordinates."""
 
-LETTER: Box = (0.0, 0.0, 612.0, 792.0)
+_LETTER: Box = (0.0, 0.0, 612.0, 792.0)
 """The box of a page without a valid MediaBox."""
-_MAX_COORDINATE = 1e7
+MAX_COORDINATE = 1e7
+"""Boxes with a larger one are invalid."""
 _MAX_UNIT = 75_000
 _MAX_DEPTH = 200
 
@@ -48,7 +49,7 @@ def view(page: pikepdf.Page) -> View:
 
     Without a CropBox that overlaps the MediaBox, the MediaBox is visible.
     """
-    media = box(inherited(page, "/MediaBox")) or LETTER
+    media = box(inherited(page, "/MediaBox")) or _LETTER
     crop = box(inherited(page, "/CropBox"))
     left, bottom, right, top = visible = (crop and overlap(crop, media)) or media
     turned, unit = rotation(page), user_unit(page)
@@ -62,6 +63,14 @@ def view(page: pikepdf.Page) -> View:
         case 270:
             return View(height, width, visible, turned, unit, Matrix(0, -scale, scale, 0, left, top))
     return View(width, height, visible, turned, unit, Matrix(scale, 0, 0, scale, left, bottom))
+
+
+def ensure_size(page: pikepdf.Page) -> bool:
+    """Give a page without a valid MediaBox the one that viewers assume, US Letter; returns whether it lacked one."""
+    if box(inherited(page, "/MediaBox")):
+        return False
+    page.obj.MediaBox = Array(_LETTER)
+    return True
 
 
 def rotation(page: pikepdf.Page) -> int:
@@ -83,7 +92,7 @@ def box(found: object) -> Box | None:
     values = [_number(found[index]) or 0.0 for index in range(4)]
     left, right = sorted((values[0], values[2]))
     bottom, top = sorted((values[1], values[3]))
-    if left >= right or bottom >= top or max(map(abs, values)) > _MAX_COORDINATE:
+    if left >= right or bottom >= top or max(map(abs, values)) > MAX_COORDINATE:
         return None
     return left, bottom, right, top
 
