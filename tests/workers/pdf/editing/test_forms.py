@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from pikepdf import Array, Dictionary, Name, String
 from offloop.jobs.documents import Edited
 from offloop.kinds.job_context import JobContext
 from offloop_workers.pdf.editing.edit import fields
+from support.files import pdfs
 
 EditAll = Callable[..., Edited]
 Result = Callable[..., Any]
@@ -212,3 +214,18 @@ def test_a_field_without_a_place_is_kept_while_its_document_is_whole(run: EditAl
         with result(index) as pdf:
             kept.append([str(node.V) for node in fields(pdf) if node.get("/T") == "hidden"])
     assert kept == [["42"], []]
+
+
+def test_many_files_with_the_same_names_are_merged_in_reasonable_time(run: EditAll, result: Result) -> None:
+    files, names = 20, 300
+
+    def many(pdf: pikepdf.Pdf) -> None:
+        listed = [_widget(pdf, 0, FT=Name.Tx, T=String(f"f{number}")) for number in range(names)]
+        pdf.Root.AcroForm = Dictionary(Fields=Array(listed))
+
+    source = pdfs.saved(many, pdfs.written("Form", 1))
+    before = time.process_time()
+    run([source] * files, {"op": "merge"})
+    assert time.process_time() - before < 6
+    with result() as pdf:
+        assert len({str(top.T) for top in pdf.Root.AcroForm.Fields}) == files * names

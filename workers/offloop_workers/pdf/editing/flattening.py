@@ -28,7 +28,7 @@ def flatten(pdf: pikepdf.Pdf) -> tuple[pikepdf.Pdf, list[str]]:
         The document, or its replacement, and what the result does not keep.
     """
     form: Any = pdf.Root.get("/AcroForm")
-    undrawn = [index for index, page in enumerate(pdf.pages) if _lacks_appearance(page)]
+    undrawn = {index for index, page in enumerate(pdf.pages) if _lacks_appearance(page)}
     has_form = isinstance(form, Dictionary)
     losses = _comments(pdf)
     if has_form and "/XFA" in form:
@@ -81,7 +81,7 @@ def _take_out(page: pikepdf.Page, kinds: frozenset[str]) -> list[Any]:
     return taken
 
 
-def _with_appearances(pdf: pikepdf.Pdf, undrawn: list[int]) -> pikepdf.Pdf:
+def _with_appearances(pdf: pikepdf.Pdf, undrawn: set[int]) -> pikepdf.Pdf:
     """The same document, with an appearance stream for every field, and for annotations of these pages.
 
     PDFium generates the streams of fields when it loads a page, in the field's own font, and those of other annotations

@@ -93,10 +93,11 @@ class Forms:
 
     def _rename(self, tops: Sequence[Any]) -> dict[str, str]:
         names = {str(top.T) for top in tops if isinstance(top.get("/T"), String)}
+        taken = names | self._names
         renamed: dict[str, str] = {}
         for name in sorted(names & self._names):
             number = 2
-            while f"{name}+{number}" in self._names | names:
+            while f"{name}+{number}" in taken:
                 number += 1
             renamed[name] = f"{name}+{number}"
         for top in tops:
