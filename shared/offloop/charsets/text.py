@@ -146,7 +146,8 @@ def _own(head: bytes, mime_type: str) -> str:
 
 def _evident(data: bytes, declared: str) -> str:
     """UTF-8 or a wide charset, where bytes are that beyond doubt and not the declared one; ``""`` for none."""
-    if declared == "replacement":
+    no_other = declared == "utf-8" or data.isascii()
+    if declared == "replacement" or (no_other and unit(declared) == 1 and b"\0" not in data):
         return ""
     sample = telling(data)
     if seen := wide(sample):
@@ -154,7 +155,7 @@ def _evident(data: bytes, declared: str) -> str:
     if unit(declared) > 1:
         plain = sample and is_utf8(sample, whole=False) and not sample.translate(None, TEXT_BYTES)
         return "utf-8" if plain else ""
-    if declared == "utf-8" or sample.isascii():
+    if no_other:
         return ""
     characters, broken = in_utf8(sample, final=False)
     return "utf-8" if not broken and characters >= (_MANY if declared in PAIRS else 1) else ""

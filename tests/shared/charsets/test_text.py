@@ -177,7 +177,7 @@ def test_a_declaration_that_fits_is_not_doubted() -> None:
     for charset, text in GUESSED.items():
         found = decoded(text.encode(PYTHON.get(charset, charset)), "text/plain", charset)
         assert (found.text, found.notes) == (text, ())
-    for text in ("plain", "", "日本"):
+    for text in ("plain", "", "日本", "zero \0 é", "\0"):
         assert not decoded(text.encode("utf-16-le"), "text/plain", "utf-16").notes
         assert not decoded(text.encode(), "text/plain", "utf-8").notes
     assert not decoded("联通".encode("gbk"), "text/plain", "gb2312").notes
