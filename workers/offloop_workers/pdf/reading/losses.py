@@ -57,6 +57,7 @@ class Losses:
     _names: dict[tuple[int, int], frozenset[tuple[str, str]]] = field(default_factory=dict)
     _checked: list[int] = field(default_factory=list)
     _checked_rebuilt: bool = False
+    _exact: set[tuple[int, int]] = field(default_factory=set)
     _decoded: int = 0
     _lossy: bool = False
     _looked_up: int = 0
@@ -247,7 +248,16 @@ class Losses:
         """Whether resources are missing that a page uses, or that it names in a rebuilt file."""
         if self.rebuilt and self._source().lacks(page.obj.objgen):
             return True
-        return any(not resources.has(page, kind, name) for one in _contents(page) for kind, name in self._used(one))
+        return any(self._misses(page, one) for one in _contents(page))
+
+    def _misses(self, page: pikepdf.Page, content: Any) -> bool:
+        """Whether content uses fonts or pictures that its page does not have; strings are told apart only then."""
+        if all(resources.has(page, *use) for use in self._used(content)):
+            return False
+        if content.objgen not in self._exact:
+            self._exact.add(content.objgen)
+            self._names[content.objgen], _ = written.names_used(content, outside_strings=True)
+        return not all(resources.has(page, *use) for use in self._used(content))
 
     def _used(self, content: Any) -> frozenset[tuple[str, str]]:
         if not isinstance(content, Stream) or self._decoded > _MOST_DECODED:

@@ -106,16 +106,16 @@ def unpacked(stream: Stream) -> tuple[int, int]:
         return (WHOLE if "memory limit" in str(error) else LOST), 0
 
 
-def names_used(content: Stream) -> tuple[frozenset[tuple[str, str]], int]:
+def names_used(content: Stream, *, outside_strings: bool = False) -> tuple[frozenset[tuple[str, str]], int]:
     """The categories and names of the resources that content uses in its first MiB, and the bytes looked at."""
     kind, data = filters(content), content.read_raw_bytes()[:_MOST_IN_ONE_STEP]
     try:
         text = zlib.decompressobj().decompress(data, _MOST_IN_ONE_STEP) if kind == ["/FlateDecode"] else data
     except zlib.error:
         text = b""
-    if kind not in ([], ["/FlateDecode"]) or not _USE.search(text):
+    if kind not in ([], ["/FlateDecode"]):
         return frozenset(), len(text)
-    uses = _USE.findall(_STRING.sub(b"", text))
+    uses = _USE.findall(_STRING.sub(b"", text) if outside_strings else text)
     return frozenset(("/XObject" if do else "/Font", f"/{name.decode()}") for name, do in uses), len(text)
 
 
