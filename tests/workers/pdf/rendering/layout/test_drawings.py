@@ -35,6 +35,9 @@ PINK = (255, 0, 255)
         f"<style>p {{ --c: #f0f }} path {{ fill: var(--c) }}</style><p>{SVG}{SHAPE}/></svg>",
         f"<style>path {{ fill: var(--none, #f0f) }}</style><p>{SVG}{SHAPE}/></svg>",
         f"<style>@media print {{ * {{ fill: #f0f }} }} @media tv {{ * {{ fill: red }} }}</style>{SVG}{SHAPE}/></svg>",
+        f"<style>@media only PRINT {{ * {{ fill: #f0f }} }}</style>{SVG}{SHAPE}/></svg>",
+        f"<style>* {{ fill: #f0f }}</style><style media=screen>* {{ fill: red }}</style>{SVG}{SHAPE}/></svg>",
+        f"<style media='screen, Print'>* {{ fill: #f0f }}</style>{SVG}{SHAPE}/></svg>",
         f"<style>path {{ fill: #f0f !important }} svg path {{ fill: red }}</style>{SVG}{SHAPE}/></svg>",
         f"<style>path {{ fill: red }}</style>{SVG}{SHAPE} style='fill: #f0f'/></svg>",
         f"<svg hidden><symbol id=s viewBox='0 0 40 40'>{SHAPE}/></symbol></svg>{SVG}<use href='#s' fill=#f0f /></svg>",
@@ -47,6 +50,11 @@ PINK = (255, 0, 255)
 def test_a_drawing_takes_colours_from_its_page(run: Run, context: JobContext, html: str) -> None:
     assert run(html=html, assets={"site.css": data(b".linked { fill: #f0f }")})[1].has(PINK)
     assert all("never used" in warning for warning in context.warnings)
+
+
+def test_rules_that_the_page_ignores_change_no_drawing(run: Run) -> None:
+    rules = "* { fill: #f0f } @media not print { * { fill: red } } @media print and (color) { * { fill: red } }"
+    assert run(html=f"<style>{rules}</style>{SVG}{SHAPE}/></svg>")[1].has(PINK)
 
 
 def test_text_of_a_drawing_has_the_font_of_its_page(run: Run) -> None:

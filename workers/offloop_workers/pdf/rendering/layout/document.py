@@ -150,6 +150,8 @@ class Html(weasyprint.HTML):  # type: ignore[misc]  # WeasyPrint ships no types
     def _sheets(self) -> Iterator[str]:
         """The text of the document's style sheets."""
         for element in self.etree_element.iter():
+            if not drawings.is_for_paper(element.get("media") or ""):
+                continue
             if element.tag == "style":
                 yield element.text or ""
             elif element.tag == "link" and "stylesheet" in (element.get("rel") or "").lower().split():

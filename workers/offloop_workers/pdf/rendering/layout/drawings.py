@@ -16,6 +16,7 @@ from xml.etree.ElementTree import SubElement
 
 import cssselect2  # type: ignore[import-untyped]
 import tinycss2  # type: ignore[import-untyped]
+from weasyprint.css.media_queries import evaluate_media_query, parse_media_query
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -139,10 +140,19 @@ def _rules(rules: Iterable[Any]) -> Iterator[Any]:
     for rule in rules:
         if rule.type == "qualified-rule":
             yield rule
-        elif rule.type == "at-rule" and rule.content and rule.lower_at_keyword in {"media", "supports", "layer"}:
-            prelude = tinycss2.serialize(rule.prelude).lower()
-            if rule.lower_at_keyword != "media" or "print" in prelude or "all" in prelude or not prelude.strip():
-                yield from _rules(tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True))
+        elif (
+            rule.type == "at-rule"
+            and rule.content
+            and rule.lower_at_keyword in {"media", "supports", "layer"}
+            and (rule.lower_at_keyword != "media" or is_for_paper(tinycss2.serialize(rule.prelude)))
+        ):
+            yield from _rules(tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True))
+
+
+def is_for_paper(media: str) -> bool:
+    """Whether the renderer applies rules for a list of media: it knows types of media alone, no other queries."""
+    types = parse_media_query(tinycss2.parse_component_value_list(media))
+    return types is not None and bool(evaluate_media_query(types, "print"))
 
 
 def _resolved(declaration: Any, style: Any) -> str:
