@@ -209,6 +209,19 @@ def test_links_actions_and_lists_that_pages_share_count_at_each_page(
     assert any("6 links on pages 1, 3-4 were removed" in line for line in context.warnings)
 
 
+def test_chains_of_shared_actions_are_counted_by_reference(run: EditAll, context: JobContext) -> None:
+    def shared(pdf: pikepdf.Pdf) -> None:
+        action = _go(_explicit(pdf, 2))
+        for _ in range(10):
+            action = pdf.make_indirect(_go(_explicit(pdf, 2), Next=Array([action] * 6)))
+        pdf.pages[0].obj.Annots = Array([_link(pdf, A=action)])
+        del pdf.pages[0].obj.AA
+
+    run([pdfs.saved(shared, _linked())], {"op": "select", "pages": "1"})
+    [line] = [line for line in context.warnings if "links on" in line]
+    assert int(line.split()[1]) <= 10 * 6 + 1
+
+
 def test_what_follows_a_removed_action_stays(run: EditAll, result: Result) -> None:
     def chained(pdf: pikepdf.Pdf) -> None:
         names = [Dictionary(S=Name.Named, N=Name(f"/{name}")) for name in ("First", "Second", "Third")]

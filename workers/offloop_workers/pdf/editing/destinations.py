@@ -26,7 +26,7 @@ class Destinations:
         self._strings: dict[bytes, Any] = {}
         self._names: dict[str, Any] = {}
         self._removed = 0
-        self._mended: dict[tuple[int, int], tuple[Any, int]] = {}
+        self._mended: dict[tuple[int, int], tuple[Any, bool]] = {}
 
     def add(
         self,
@@ -76,18 +76,18 @@ class Destinations:
         return self._removed
 
     def _once(self, node: Any, mend: Callable[[Any], Any]) -> Any:
-        """What mending leaves of a node; a node that several places share is changed once and counted at each."""
+        """Mend a node and return the rest of it; one that several places share is changed once and counted at each."""
         if not node.is_indirect:
             return mend(node)
         number = node.objgen
         if number in self._mended:
             left, removed = self._mended[number]
-            self._removed += removed
+            self._removed += removed  # one at most, since chains of shared actions would multiply
             return left
         before = self._removed
-        self._mended[number] = None, 0  # a chain of actions that runs in a circle ends here
+        self._mended[number] = None, False  # a chain of actions that runs in a circle ends here
         left = mend(node)
-        self._mended[number] = left, self._removed - before
+        self._mended[number] = left, self._removed > before
         return left
 
     def _mended_note(self, note: Any) -> Any:
