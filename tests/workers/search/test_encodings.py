@@ -123,6 +123,16 @@ def test_data_with_zeros_is_not_taken_for_text(run: Any, root: Path, content: by
         run("x", file="root:in/a")
 
 
+def test_a_text_of_wide_characters_that_is_cut_is_not_taken_for_another_charset(
+    run: Any, root: Path, context: RecordingContext
+) -> None:
+    (root / "a").write_bytes("\ufeffx \u00e9\n".encode("utf-16-le") + b"q")
+    run("x", file="root:in/a")
+    assert len(context.warnings) == 1
+    assert "1 byte sequences did not decode" in context.warnings[0]
+    assert "look like" not in context.warnings[0]
+
+
 def test_old_line_ends_are_told(run: Any, root: Path, context: RecordingContext) -> None:
     (root / "a").write_bytes(b"one\rERROR\rthree\r")
     run("ERROR", file="root:in/a")

@@ -122,8 +122,8 @@ class Piece:
 
     @property
     def likely(self) -> str:
-        """Another charset that the bytes look like, where some did not decode; ``""`` for none."""
-        found = guessed(self._raw)
+        """Another charset that the bytes look like, where some did not decode; ``""`` for none, as of UTF-16."""
+        found = guessed(self._raw) if unit(self._charset) == 1 else ""
         return found if found != self._charset else ""
 
     @property

@@ -58,8 +58,7 @@ class Collector:
 
     def entry(self, number: int, name: bytes, algorithm: str, digest: bytes, size: int = -1) -> None:
         """Add a digest of a known algorithm and the right length."""
-        path = self._path(number, name)
-        if path is not None:
+        if (path := self._path(number, name)) is not None:
             self._add(number, Entry(path, algorithm, digest, size))
 
     def line_of(self, entries: list[Entry] | str, number: int) -> None:
@@ -161,7 +160,7 @@ class Collector:
         )
 
     def _path(self, number: int, name: bytes) -> str | None:
-        found = self.text.name(name)
+        found = self.text.name(name) if b"\0" in name else name
         if not found:
             self.refuse(number, "has no name, or one with a NUL byte")
             return None
