@@ -23,6 +23,8 @@ _VARIANTS: Final = (
     (r"^blake2b512$", "blake2b"),
     (r"^blake2s256$", "blake2s"),
 )
+_SEPARATORS: Final = re.compile(r"[\s_./:'\"\u2010-\u2015-]")
+"""Between the parts of a name, and quotes around it. Other punctuation is part of the text: ``A4;`` is not ``A4``."""
 _MAX: Final = 80
 """Characters of the longest text that is compared: no name is longer."""
 
@@ -30,7 +32,7 @@ _MAX: Final = 80
 def canonical(text: str) -> str:
     """The text without case, separators, and differences of British and American spelling."""
     folded = unicodedata.normalize("NFKC", text[:_MAX]).casefold()
-    found = "percent" if folded.strip() == "%" else re.sub(r"[\W_]", "", folded)
+    found = "percent" if folded.strip() == "%" else _SEPARATORS.sub("", folded)
     for pattern, replacement in _VARIANTS:
         found = re.sub(pattern, replacement, found)
     return found
