@@ -79,7 +79,7 @@ BAD = [
     Bad("list_jobs", {"cursor": "by01"}, ("cursor",)),
     Bad("list_jobs", {"kinds": "nap"}, ("kinds", "did you mean kind")),
     Bad("cancel_job", {}, ("job_id", "missing")),
-    Bad("cancel_job", {"job_id": [7]}, ("job_id", "text")),
+    Bad("cancel_job", {"job_id": [7, 8]}, ("job_id", "text")),
     Bad("create_upload", {}, ("name", "missing")),
     Bad("create_upload", {"name": ""}, ("name", "1")),
     Bad("create_upload", {"name": "a" * 256}, ("name", "255")),
@@ -113,7 +113,7 @@ BAD = [
     Bad("replay_delivery", {"delivery_id": "a"}, ("No delivery",)),
     Bad("rotate_webhook_secret", {"revoke_old": "maybe"}, ("revoke_old",)),
     Bad("run_batch", {"kind": "nap", "items": []}, ("items", "1")),
-    Bad("nap", {"seconds": [1]}, ("seconds", "number")),
+    Bad("nap", {"seconds": [1, 2]}, ("seconds", "number")),
 ]
 
 
