@@ -62,7 +62,7 @@ _SEPARATE = re.compile(r"<(?=/?(?:p|div|h2|h1|blockquote|section|li|figure|detai
 
 
 def _seen(html: str) -> str:
-    """What is seen of a page, without white space, which the reference has elsewhere."""
+    """The visible text of a page without white space, which the reference has elsewhere."""
     text = from_html(html).text
     return re.sub(r"[\s\u00ad\u200b\u2060\ufeff]+", "", text)
 

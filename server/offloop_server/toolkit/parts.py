@@ -88,7 +88,7 @@ async def read(store: ArtifactStore, artifact: Artifact, start: int, end: int) -
 
 
 async def text_file(store: ArtifactStore, artifact: Artifact, encoding: Encoding) -> TextFile | None:
-    """How a file is read as text; None if it is not.
+    """The charset of a file that is read as text; None for any other file.
 
     Raises:
         Unavailable: the store does not answer.

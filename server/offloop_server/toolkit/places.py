@@ -47,7 +47,7 @@ def find(model: type[BaseModel], place: Location, arguments: Any) -> Place:
 
 
 def _followed(model: type[BaseModel], spot: Place, steps: Location) -> tuple[int, Place]:
-    """How many steps led nowhere, and the place that the others lead to.
+    """Number of steps that led nowhere, and the place that the others lead to.
 
     A step is a key, an index, or the name of a union's member. The name may be a key as well, so both are tried.
     """

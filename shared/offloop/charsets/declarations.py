@@ -19,7 +19,10 @@ MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16le"),
     (codecs.BOM_UTF16_BE, "utf-16be"),
 )
-"""Byte order marks. Browsers do not know UTF-32; its mark would begin a UTF-16 text with U+0000."""
+"""Byte order marks, those of UTF-32 before those of UTF-16, which they begin with.
+
+Browsers do not know UTF-32; its mark would begin a UTF-16 text with U+0000.
+"""
 PRESCAN: Final = 1024
 """Bytes in which the standard looks for a ``<meta>`` before it parses; the parser then takes later ones too."""
 

@@ -93,7 +93,7 @@ class _Plan:
         return codecs.getincrementaldecoder(self.codec)(self.errors)
 
     def genuine(self, data: bytes) -> int:
-        """How many U+FFFD the bytes encode."""
+        """Number of U+FFFD that the bytes encode."""
         try:
             return data.decode(self.codec, "ignore").count(REPLACEMENT)
         except LookupError:

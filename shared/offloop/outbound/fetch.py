@@ -156,7 +156,8 @@ async def fetch_to(
                         body = await _read(response, headers, into, limits.max_bytes)
                         spent += time.monotonic() - began
                         found = _described(response.status, headers, body, request, (*passed, str(url)))
-                        return replace(found, seconds=spent, waited=waited, changes=changes(first, request, url.host))
+                        told = changes(first, request, url.host) if passed else ()
+                        return replace(found, seconds=spent, waited=waited, changes=told)
                     await _skip(response, headers)
             spent += time.monotonic() - began
         passed.append(str(url))

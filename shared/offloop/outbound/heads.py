@@ -42,6 +42,8 @@ def _text(value: str) -> str:
 
     aiohttp decodes other bytes than UTF-8 to lone surrogates, and lets control characters pass.
     """
+    if value.isprintable():  # neither surrogates nor control characters are
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -66,16 +68,16 @@ def declared_type(headers: Mapping[str, str]) -> tuple[str, str]:
 
 def is_packed_file(url: str) -> bool:
     """Whether a URL names a file that is packed with gzip, so that its transfer should not be."""
-    return urlsplit(url).path.lower().endswith((".gz", ".tgz"))
+    return "gz" in url.lower() and urlsplit(url).path.lower().endswith((".gz", ".tgz"))
 
 
 def packing(response: aiohttp.ClientResponse, headers: dict[str, str]) -> str:
-    """How the body is packed. A gzip file that is declared as packed with gzip is the file itself, as in browsers.
+    """Content coding of the body. A gzip file that is declared as packed with gzip is the file itself, as in browsers.
 
     Such a file has a type of gzip, or a name of gzip and no type of text: servers declare a ``.tar.gz`` as a tar.
     """
     coding = headers.get("content-encoding", "")
-    if response.method == "HEAD":
+    if not coding or response.method == "HEAD":
         return ""
     mime_type, _ = declared_type(headers)
     gzip_file = mime_type in _GZIP_TYPES or (is_packed_file(str(response.url)) and not is_text(mime_type))

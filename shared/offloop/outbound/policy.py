@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PORTS: Final = {"http": 80, "https": 443}
 MAX_URL: Final = 8192
 MAX_PORT: Final = 65535
+_NEVER: Final = re.compile(r"[\\\x00-\x1f\x7f]")
+"""Characters that no URL has, and that programs read in different ways."""
 _NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 
 CheckedUrl = NewType("CheckedUrl", httpx2.URL)
@@ -137,7 +139,7 @@ def _parsed(url: str) -> httpx2.URL:
         raise Refused(message)
     url = cleaned(url)
     # Blanks in a path or query, and characters of other scripts, are encoded as browsers do.
-    if "\\" in url or any(character < " " or character == "\x7f" for character in url):
+    if _NEVER.search(url):
         raise _unfit(url, "it has a control character or a backslash; encode them")
     try:
         parsed = httpx2.URL(url)

@@ -92,7 +92,7 @@ def data(manifest: bytes) -> str:
 
 
 def output(folder: Path, command: list[str], stdin: bytes = b"") -> bytes:
-    """What a program writes."""
+    """Output of a program."""
     done = subprocess.run(
         command, cwd=folder, input=stdin, capture_output=True, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"}
     )

@@ -1,4 +1,4 @@
-"""What Pillow's decoder of TIFF leaves to its caller: rarer layouts of grey, byte orders, palettes of eight bits."""
+"""TIFF layouts that Pillow's decoder leaves to its caller: rarer greys, byte orders, palettes of eight bits."""
 
 from __future__ import annotations
 

@@ -62,7 +62,9 @@ async def read(
         BadInput: the first character is beyond the end.
     """
     body = response.body
-    response = replace(response, mime_type=sniffed(response.mime_type, body[:HEAD]))
+    mime_type = sniffed(response.mime_type, body[:HEAD])
+    if mime_type != response.mime_type:
+        response = replace(response, mime_type=mime_type)
     form = _form(response.mime_type, body)
     if form == "binary":
         if extract == "json":
@@ -127,7 +129,7 @@ def _part(form: str, text: str, span: tuple[int, int], *notes: str) -> Page:
 
 
 def _page_kind(mime_type: str, text: str) -> Literal["html", "xml"] | None:
-    """How a page or a feed is read; None for anything else."""
+    """The syntax of a page or a feed; None for anything else."""
     if mime_type == "text/html":
         return "html"
     if is_html(mime_type) or (is_xml(mime_type) and _XML_PAGE.search(text, 0, HEAD)):

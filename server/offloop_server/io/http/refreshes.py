@@ -14,11 +14,11 @@ from offloop_server.io.http.pages import Page
 MAX_REFRESHES: Final = 5
 """Pages that are followed, one after the other."""
 _SOON: Final = 5.0
-"""Seconds after which a page that sends on is still one that only sends on."""
+"""Seconds of delay up to which a refresh is followed."""
 
 
 def followed(request: OutboundRequest, response: OutboundResponse, page: Page) -> str:
-    """Where a page sends on, if that is followed; a page that loads itself again is not."""
+    """The target of a refresh that is followed, or ""; a page that loads itself again is not followed."""
     if not page.refresh or request.method != "GET" or response.failed:
         return ""
     seconds, target = page.refresh

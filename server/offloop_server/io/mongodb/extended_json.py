@@ -13,7 +13,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from offloop.errors import BadInput
-from offloop_server.io.exact_json import MAX_DEPTH
+from offloop_server.io.exact_json import EXACT, MAX_DEPTH
 
 Mode = Literal["relaxed", "canonical"]
 
@@ -24,7 +24,6 @@ CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
 )
 """Decodes every document that a server may hold."""
 
-_EXACT: Final = 2**53
 _INT64: Final = 2**63
 _DATES: Final = (-62135596800000, 253402300799999)
 """Milliseconds of the dates that Python has: of the years 1 to 9999."""
@@ -120,7 +119,7 @@ def _number(value: Any) -> Any:
     """A number in the relaxed form, where JSON can hold it without loss."""
     if isinstance(value, float):
         return value if math.isfinite(value) else _scalar(value, "relaxed")
-    return int(value) if -_EXACT <= value <= _EXACT else {"$numberLong": str(int(value))}
+    return int(value) if -EXACT <= value <= EXACT else {"$numberLong": str(int(value))}
 
 
 def _scalar(value: Any, mode: Mode) -> Any:

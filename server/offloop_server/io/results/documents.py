@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from offloop.errors import LimitExceeded
+from offloop_server.io.results.findings import REPAIRED
 from offloop_server.io.results.rows import MIXED, Rows
 from offloop_server.io.results.values import repaired, weight
 
@@ -29,13 +30,17 @@ class Documents(Rows):
         if self._full():
             return False
         noted: list[tuple[str, str]] = []
-        cut = {repaired(name): self._kept(name, value, noted) for name, value in document.items()}
+        names = _names(document)
+        cut = {names[name]: self._kept(names[name], value, noted) for name, value in document.items()}
         if not self._fits(weight(cut)):
             return False
         for what, column in noted:
             self.findings.add(what, column, self.count + 1)
+        for name, shown in names.items():
+            if shown != name and shown not in self._positions:
+                self.findings.add(REPAIRED, shown, 0)
         for name, kind in types.items():
-            self._learn(repaired(name), kind)
+            self._learn(names.get(name) or repaired(name), kind)
         self._documents.append(cut)
         return True
 
@@ -65,13 +70,30 @@ class Documents(Rows):
     def _kept(self, column: str, value: Any, noted: list[tuple[str, str]]) -> Any:
         """The value with long texts cut, at any depth; `noted` receives what was found, with the column."""
         kept = self._inner(value)
-        noted += [(what, repaired(column)) for what in dict.fromkeys(self._found)]
+        noted += [(what, column) for what in dict.fromkeys(self._found)]
         self._found.clear()
         return kept
 
     def _inner(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {repaired(name): self._inner(item) for name, item in value.items()}
+            names = _names(value)
+            self._found += [REPAIRED for name, shown in names.items() if shown != name]
+            return {names[name]: self._inner(item) for name, item in value.items()}
         if isinstance(value, list):
             return [self._inner(item) for item in value]
         return self._rendered(value) if isinstance(value, str) else value
+
+
+def _names(document: Mapping[str, Any]) -> dict[str, str]:
+    """The names of fields as they are shown: those that are no UTF-8 repaired, and numbered where they become equal."""
+    shown = {name: repaired(name) for name in document}
+    taken = {name for name, one in shown.items() if one == name}
+    last: dict[str, int] = {}
+    for name, one in shown.items():
+        unique = one
+        while one != name and unique in taken:
+            last[one] = last.get(one, 1) + 1
+            unique = f"{one}_{last[one]}"
+        taken.add(unique)
+        shown[name] = unique
+    return shown

@@ -63,11 +63,13 @@ class Findings:
 
 
 def _sentence(what: str, column: str, place: _Place) -> str:
-    rows = ", ".join("the name" if row == 0 else str(row) for row in place.rows)
+    rows = ["its name"] * (0 in place.rows)
+    if numbers := [str(row) for row in place.rows if row]:
+        rows.append(f"row{'s' * (place.count - len(rows) != 1)} {', '.join(numbers)}")
     more = "…" if place.count > len(place.rows) else ""
     one = place.count == 1
     return _SENTENCES[what].format(
         values=f"{place.count} value{'s' * (not one)}",
         column=f"{column[:60]!r} {'is' if one else 'are'}",
-        rows=f"row{'s' * (not one)} {rows}{', ' * bool(more)}{more}",
+        rows=", ".join(rows) + f"{', ' * bool(more)}{more}",
     )

@@ -131,8 +131,6 @@ def summary(answer: QueryAnswer) -> str:
         parts.append("The first row alone is larger than max_bytes. Select a part of it, or use save=true.")
     elif answer.truncated:
         parts.append(f"There are more: max_{answer.truncated_by} was reached. Filter, aggregate, or use save=true.")
-    if answer.cut_values:
-        parts.append(f"{answer.cut_values} long values were cut.")
     if answer.warnings:
         parts.append(f"Warnings: {warnings_text(answer.warnings)}")
     if file := answer.artifact:

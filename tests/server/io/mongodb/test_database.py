@@ -191,7 +191,7 @@ async def test_rows_and_bytes_stop_at_the_cap_and_say_so(tools: SourceTools) -> 
     assert 10 < answer["row_count"] < 400
     result = await tools.result("query_mongodb", collection="large", max_rows=2)
     assert isinstance(result.content[0], TextContent)
-    assert "2 long values were cut" in result.content[0].text
+    assert "2 values of 's' are too long and cut here" in result.content[0].text
 
 
 async def test_large_documents_are_read_batch_by_batch(tools: SourceTools) -> None:

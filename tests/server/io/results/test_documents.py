@@ -82,3 +82,18 @@ def test_an_empty_cell_of_markdown_counts_as_several_of_csv(monkeypatch: pytest.
     assert exported(rows, "csv").endswith(",,1\r\n")
     with pytest.raises(LimitExceeded, match="3 rows of 3 columns"):
         exported(rows, "markdown")
+
+
+def test_names_that_become_equal_by_repair_are_numbered_and_told() -> None:
+    """Names that are no UTF-8, as drivers pass them; a value must not hide another one."""
+    first, second = (bytes([byte]).decode("utf-8", "surrogateescape") for byte in (0xFF, 0xFE))
+    documents = Documents(10, 10_000)
+    document = {first: 1, second: 2, "\ufffd": 3, "in": {first: 1, second: 2}}
+    assert documents.add_document(document, {first: "int"})
+    assert documents.objects() == [{"\ufffd_2": 1, "\ufffd_3": 2, "\ufffd": 3, "in": {"\ufffd": 1, "\ufffd_2": 2}}]
+    assert documents.columns == ["\ufffd_2"]
+    assert [warning.split(" no UTF-8")[0] for warning in documents.warnings] == [
+        "1 value of 'in' is",
+        "1 value of '\ufffd_2' is",
+        "1 value of '\ufffd_3' is",
+    ]

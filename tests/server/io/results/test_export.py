@@ -113,6 +113,6 @@ def test_formulas_are_defused_in_csv_and_told_with_their_places() -> None:
         "3 values of '=b' are",
         "2 values of 'a' are",
     ]
-    assert "(rows the name, 2, 3)" in rows.warnings[0]
+    assert "(its name, rows 2, 3)" in rows.warnings[0]
     assert "(rows 1, 3)" in rows.warnings[1]
     assert json.loads(exported(rows, "json"))[0] == {"a": "=1+1", "=b": "x"}

@@ -9,17 +9,11 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
+from offloop.charsets.declarations import MARKS
 from offloop.errors import JobError
 from offloop.jobs.files import MAX_FILES
 from offloop_workers.hashing.entries import too_many
 
-_MARKS: Final = (  # that of UTF-32 first: it begins like that of UTF-16
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _LOOK: Final = 64
 _PACKED: Final = (
     (b"\x1f\x8b", "gzip"),
@@ -117,7 +111,7 @@ def opened(data: bytes, broken: Iterable[bytes] = ()) -> Text:
 
 
 def _decoded(data: bytes) -> tuple[bytes, tuple[str, ...]]:
-    mark, encoding = next((one for one in _MARKS if data.startswith(one[0])), (b"", _wide(data)))
+    mark, encoding = next((one for one in MARKS if data.startswith(one[0])), (b"", _wide(data)))
     if encoding == "utf-8":
         return data.removeprefix(mark).replace(b"\n" + codecs.BOM_UTF8, b"\n"), ()  # of texts behind each other
     text = data[len(mark) :].decode(encoding, "replace")

@@ -15,7 +15,7 @@ _POINTS_PER_MM = 72 / 25.4
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a stamp is drawn.
+    """Placement of a stamp.
 
     Attributes:
         matrix: from the stamp's own points to the page's coordinates.

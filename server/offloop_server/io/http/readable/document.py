@@ -151,7 +151,7 @@ def _has_program(document: Document) -> bool:
 
 
 def _instead(document: Document, setting: Setting, text: str) -> str:
-    """What a page says about itself where scripts do not run."""
+    """The text, with the page's ``<noscript>`` elements and its description: it is built by scripts."""
     walk = Walk(setting)
     for one in document.find_all("noscript", limit=20):
         walk.flush()

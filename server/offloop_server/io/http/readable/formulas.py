@@ -12,7 +12,7 @@ from offloop_server.io.http.readable.walk import Walk
 _TEX: Final = ("application/x-tex", "application/x-latex", "latex", "tex", "text/x-tex")
 _SKIPPED: Final = ("annotation", "annotation-xml", "mphantom", "none", "mprescripts")
 _DISPLAYSTYLE: Final = re.compile(r"^\{\\(?:display|text)style (.*)\}$")
-"""What MediaWiki writes around each formula."""
+"""The element that MediaWiki writes around each formula."""
 _DEPTH: Final = 100
 _INVISIBLE: Final = dict.fromkeys(map(ord, "\u2061\u2062\u2063\u2064"))
 

@@ -35,7 +35,7 @@ def from_xml(source: str) -> Document:
 
 
 def fragment(source: str | bytes) -> Sequence[Node]:
-    """What the body of a page that is only this source has."""
+    """Nodes in the body of the page that this source is."""
     return [node for body in from_html(source).find_all("body") for node in body.children]
 
 
@@ -51,7 +51,7 @@ def is_html(element: Element) -> bool:
 
 
 def refresh(document: Document, base: str) -> tuple[float, str] | None:
-    """Where a page sends browsers, and after how many seconds; an address that is none sends nowhere."""
+    """Delay, in seconds, and target of a page's refresh; None without one, or where its address is no URL."""
     try:
         return document.meta_refresh(base)
     except ValueError:

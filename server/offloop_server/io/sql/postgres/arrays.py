@@ -9,8 +9,8 @@ from typing import Any
 
 Decode = Callable[[str], Any]
 
-_PLAIN = re.compile(r"[^\s{}\\\",;]+")
-"""An element that needs no quotes with any delimiter."""
+_PLAIN = re.compile(r"[^\s{}\\\"]+")
+"""An element that needs no quotes, unless it has the delimiter."""
 
 
 def read(text: str, delimiter: str, decode: Decode | None, *, of_lists: bool = False) -> Any:
@@ -65,7 +65,7 @@ def _written(item: Any, delimiter: str, encode: Callable[[Any], str | None], *, 
     text = encode(item)
     if text is None:
         return "NULL"
-    if _PLAIN.fullmatch(text) and text.upper() != "NULL":
+    if delimiter not in text and _PLAIN.fullmatch(text) and text.upper() != "NULL":
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

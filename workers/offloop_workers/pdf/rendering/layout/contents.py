@@ -102,7 +102,7 @@ class Contents:
                 boxes.extend(reversed(children))
 
     def missing(self, pages: list[Any]) -> Missing:
-        """What the pages, as boxes, lack of the texts."""
+        """The texts that are missing from the pages, given as boxes, and the pages that are empty."""
         found, seen = Missing(), [0] * len(self._texts)
         for number, page in enumerate(pages, 1):
             if not self._see(page, number, seen, found) and not page.page_type.blank and not _is_decorated(page):

@@ -235,7 +235,7 @@ def _of_other_files(drawing: Element) -> Iterator[str]:
 
 
 def _names(element: Element) -> Iterator[str]:
-    """What the elements refer to: the target of each ``<use>`` and gradient, and of each ``url(#…)``."""
+    """References of the elements: the target of each ``<use>`` and gradient, and of each ``url(#…)``."""
     for child in element.iter():
         for name, value in child.attrib.items():
             if name in _HREFS and child.tag != f"{SVG}a":
