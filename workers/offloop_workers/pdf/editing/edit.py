@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +17,7 @@ from offloop.kinds.context import Context
 from offloop.kinds.kind import performs
 from offloop.kinds.references import Scheme, parse
 from offloop.paths import safe_name
+from offloop_workers.pdf.editing import forms
 from offloop_workers.pdf.editing.document import Document, denied
 from offloop_workers.pdf.editing.operations import STEPS, with_pages
 from offloop_workers.pdf.reading import claims, metadata, opening
@@ -111,18 +113,8 @@ def fields(pdf: pikepdf.Pdf) -> list[pikepdf.Object]:
     """The nodes of the form's field tree, each once, so that cycles end."""
     form = pdf.Root.get("/AcroForm")
     top = form.get("/Fields") if isinstance(form, Dictionary) else None
-    waiting = list(top)[::-1] if isinstance(top, Array) else []
-    found: list[pikepdf.Object] = []
-    visited: set[tuple[int, int]] = set()
-    while waiting and len(found) < _MAX_FIELDS:
-        node = waiting.pop()
-        if not isinstance(node, Dictionary) or (node.is_indirect and node.objgen in visited):
-            continue
-        visited.add(node.objgen)
-        found.append(node)
-        kids = node.get("/Kids")
-        waiting += list(kids)[::-1] if isinstance(kids, Array) else []
-    return found
+    tops = [one for one in top if isinstance(one, Dictionary)] if isinstance(top, Array) else []
+    return list(islice(forms.nodes(tops), _MAX_FIELDS))
 
 
 def _file_name(source: Source, number: int) -> str:

@@ -70,7 +70,7 @@ class Forms:
         tops = _with_orphans([self._pdf.copy_foreign(top) for top in tops], shown.values())
         tops = tops if whole else [top for top in tops if _prune(top, shown)]
         _repeat(self._pdf, [(shown[number], more) for number, more in clones.items() if number in shown], tops)
-        kept = {node.objgen for node in _nodes(tops)}
+        kept = {node.objgen for node in nodes(tops)}
         order = [self._pdf.copy_foreign(one) for one in _indirect(source, form, "/CO")]
         order = [one if "/FT" in one or "/T" in one else one.get("/Parent", one) for one in order]
         self._order += [one for one in order if one.objgen in kept]
@@ -122,7 +122,7 @@ class Forms:
         self._flags |= flags if isinstance(flags, int) and 0 < flags < _MAX_FLAGS else 0
         resources = form.get("/DR")
         renamed = self._add_resources(copied(self._pdf, source, resources)) if isinstance(resources, Dictionary) else {}
-        for node in _nodes(tops) if renamed else ():
+        for node in nodes(tops) if renamed else ():
             if isinstance(node.get("/DA"), String):
                 node.DA = String(_FONT_NAME.sub(lambda found: renamed.get(found[0], found[0]), str(node.DA)))
 
@@ -179,7 +179,7 @@ def _kids(node: Any) -> list[Any]:
     return [one for one in listed if isinstance(one, Dictionary)] if isinstance(listed, Array) else []
 
 
-def _nodes(tops: Iterable[Any]) -> Iterator[Any]:
+def nodes(tops: Iterable[Any]) -> Iterator[Any]:
     """All nodes of field trees, parents first, each once."""
     waiting = list(tops)[::-1]
     seen: set[Number] = set()
@@ -195,7 +195,7 @@ def _nodes(tops: Iterable[Any]) -> Iterator[Any]:
 def _prune(top: Any, shown: Mapping[Number, Any]) -> bool:
     """Remove the widgets of absent pages, and fields without any; returns whether anything is left."""
     left: set[Number] = set()
-    for node in reversed(list(_nodes([top]))):
+    for node in reversed(list(nodes([top]))):
         kids = _kids(node)
         kept = [kid for kid in kids if kid.objgen in left]
         if len(kept) < len(kids):
