@@ -116,7 +116,8 @@ def page_of(pdf: pikepdf.Pdf, target: Any) -> int:
     """The number of the page that a destination, named or not, leads to; 0 for none."""
     explicit = trees.destination(pdf, target, trees.names(pdf, "/Dests"))
     numbers = {page.obj.objgen: number for number, page in enumerate(pdf.pages, 1)}
-    return numbers.get(explicit[0].objgen, 0) if explicit is not None else 0
+    page = trees.target_page(explicit, list(pdf.pages)) if explicit is not None else None
+    return numbers.get(page.objgen, 0) if page is not None else 0
 
 
 def links(pdf: pikepdf.Pdf) -> dict[int, list[int]]:

@@ -94,6 +94,18 @@ def test_a_value_that_is_cut_is_told(run: pdfs.Run, context: JobContext) -> None
     assert context.warnings == ["The value of the field 'notes' is cut to 500 characters."]
 
 
+def test_all_choices_of_a_field_are_its_value_or_the_cut_is_told(run: pdfs.Run, context: JobContext) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        sizes = {"short": 1, "long": 40}
+        chosen = [Dictionary(FT=Name.Ch, T=String(n), V=Array([String(s * "x")] * 30)) for n, s in sizes.items()]
+        pdf.Root.AcroForm = Dictionary(Fields=Array([pdf.make_indirect(one) for one in chosen]))
+
+    short, long = run(pdfs.saved(change)).fields
+    assert short.value == ", ".join(["x"] * 30)
+    assert len(long.value) == 500
+    assert context.warnings == ["The value of the field 'long' is cut to 500 characters."]
+
+
 @pytest.mark.parametrize("xmp", [None, b"<not xml", b"<a/>", bytes(5 << 20)], ids=["none", "broken", "other", "huge"])
 def test_metadata_without_a_claim_claims_nothing(run: pdfs.Run, xmp: bytes | None) -> None:
     def change(pdf: pikepdf.Pdf) -> None:

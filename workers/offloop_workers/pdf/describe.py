@@ -32,7 +32,6 @@ from offloop_workers.pdf.reading.visible import view
 _MAX_BOOKMARKS = 200
 _MAX_LISTED = 100
 _MAX_SIZES = 50
-_MAX_NOTES = 10_000
 _MM_PER_POINT = 25.4 / 72
 T = TypeVar("T")
 _TYPES = {"/Tx": "text", "/Btn": "button", "/Ch": "choice", "/Sig": "signature"}
@@ -65,7 +64,7 @@ def describe(request: ToDescribe, context: Context) -> Description:
             tagged=_tagged(pdf),
             labels=_first(_labels(pdf, found.found), _MAX_LISTED, "runs of page labels", context),
             claims=claims.of(pdf),
-            security=_security(pdf),
+            security=_security(pdf, context),
             outline=_first(_outline(pdf, found.pages), _MAX_BOOKMARKS, "bookmarks", context),
             fonts=_first(fonts, _MAX_LISTED, "fonts", context),
             images=images,
@@ -121,14 +120,16 @@ def _tagged(pdf: pikepdf.Pdf) -> bool:
     return "/StructTreeRoot" in pdf.Root and isinstance(marks, Dictionary) and bool(marks.get("/Marked"))
 
 
-def _security(pdf: pikepdf.Pdf) -> Security:
+def _security(pdf: pikepdf.Pdf, context: Context) -> Security:
     found = active(pdf)
     return Security(
         encrypted=pdf.is_encrypted,
         method=encryption.method(pdf),
         denied=denied(pdf),
         javascript="/JavaScript" in found,
-        actions=sorted(name[1:41] for name in found - {"/JavaScript", "/GoTo"})[:_MAX_LISTED],
+        actions=_first(
+            sorted(name[1:41] for name in found - {"/JavaScript", "/GoTo"}), _MAX_LISTED, "types of actions", context
+        ),
         signatures=signatures(pdf),
     )
 
@@ -140,7 +141,8 @@ def _outline(pdf: pikepdf.Pdf, pages: Sequence[pikepdf.Page]) -> list[Bookmark]:
     def flat(items: list[trees.Item], level: int) -> Iterator[Bookmark]:
         for item in items:
             explicit = trees.destination(pdf, item.target, named)
-            page = numbers.get(explicit[0].objgen) if explicit is not None else None
+            target = trees.target_page(explicit, pages) if explicit is not None else None
+            page = numbers.get(target.objgen) if target is not None else None
             yield Bookmark(title=item.title, level=level, page=page)
             yield from flat(item.children, level + 1)
 
@@ -163,9 +165,10 @@ def _fields(pdf: pikepdf.Pdf, context: Context) -> list[FormField]:
             continue
         name = ".".join(part for part in reversed(names) if part)[:500]
         value: Any = field.get("/V")
-        if isinstance(value, String) and len(str(value)) > trees.MAX_TEXT:
+        shown = _value(value)
+        if _is_cut(value, shown):
             context.warn(f"The value of the field {name[:80]!r} is cut to {trees.MAX_TEXT} characters.")
-        found.append(FormField(name=name, type=_TYPES[str(kind)], value=_value(value)))
+        found.append(FormField(name=name, type=_TYPES[str(kind)], value=shown and shown[: trees.MAX_TEXT]))
     return found
 
 
@@ -173,8 +176,14 @@ def _value(value: Any) -> str | None:
     if isinstance(value, Name):
         return trees.name(value)
     if isinstance(value, Array):
-        return ", ".join(filter(None, (trees.text(one) for one in list(value)[:20])))[:500]
+        return ", ".join(filter(None, (trees.text(value[index]) for index in range(min(len(value), _MAX_LISTED)))))
     return trees.text(value)
+
+
+def _is_cut(value: Any, shown: str | None) -> bool:
+    if isinstance(value, Array):
+        return len(value) > _MAX_LISTED or len(shown or "") > trees.MAX_TEXT
+    return isinstance(value, String) and len(str(value)) > trees.MAX_TEXT
 
 
 def _attachments(found: losses.Losses) -> list[EmbeddedFile]:
@@ -202,7 +211,6 @@ def _attachments(found: losses.Losses) -> list[EmbeddedFile]:
 
 def _attached_to_pages(pages: Sequence[pikepdf.Page]) -> Iterator[tuple[String, Any]]:
     for page in pages:
-        annotations: Any = page.obj.get("/Annots")
-        for note in list(annotations)[:_MAX_NOTES] if isinstance(annotations, Array) else ():
-            if isinstance(note, Dictionary) and note.get("/Subtype") == Name.FileAttachment:
+        for note in trees.page_annotations(page):
+            if note.get("/Subtype") == Name.FileAttachment:
                 yield String(""), note.get("/FS")

@@ -175,6 +175,19 @@ def test_fonts_and_default_appearances_of_a_later_form_stay_its_own(run: EditAll
         assert (defaults["ref"], defaults["ref+2"]) == ("None", "/F1.2 20 Tf 1 g")
 
 
+def test_a_form_without_fields_says_nothing_about_those_of_another_file(run: EditAll, result: Result) -> None:
+    with pikepdf.open(io.BytesIO(_form(da="/F1 5 Tf"))) as source:
+        source.Root.AcroForm.Fields = Array()
+        for page in source.pages:
+            page.obj.Annots = Array()
+        out = io.BytesIO()
+        source.save(out)
+    run([out.getvalue(), _form(font=Name.Courier, da="/F1 20 Tf 1 g")], {"op": "merge"})
+    with result() as pdf:
+        assert str(pdf.Root.AcroForm.DA) == "/F1 20 Tf 1 g"
+        assert str(pdf.Root.AcroForm.DR.Font.F1.BaseFont) == "/Courier"
+
+
 @pytest.mark.parametrize("listed", [0, 1])
 def test_a_widget_that_the_form_does_not_list_becomes_a_field(run: EditAll, result: Result, listed: int) -> None:
     out = io.BytesIO()

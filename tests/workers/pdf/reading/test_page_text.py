@@ -114,6 +114,18 @@ def test_layers_that_are_switched_off_are_told(run: pdfs.Run, context: JobContex
     ]
 
 
+def test_many_links_leave_nothing_out_and_hide_no_remark(run: pdfs.Run, context: JobContext) -> None:
+    def notes(pdf: pikepdf.Pdf) -> Array:
+        links = [_note(pdf, Subtype=Name.Link) for _ in range(1_001)]
+        return Array([*links, _note(pdf, Subtype=Name.Redact)])
+
+    run(small_pdfs.page(PLAIN, Annots=lambda pdf: notes(pdf)[:1_001]))
+    assert context.warnings == []
+    run(small_pdfs.page(PLAIN, Annots=notes))
+    [warning] = [line for line in context.warnings if "more than 1,000" not in line]
+    assert "marked for redaction" in warning
+
+
 def test_areas_that_are_only_marked_for_redaction_are_told(run: pdfs.Run, context: JobContext) -> None:
     assert (
         run(small_pdfs.page(PLAIN, Annots=lambda pdf: Array([_note(pdf, Subtype=Name.Redact)]))).texts[0].text == "page"

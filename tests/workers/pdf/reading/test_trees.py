@@ -42,9 +42,9 @@ def test_a_target_may_be_an_array_a_string_a_name_or_a_dictionary(pdf: pikepdf.P
     pdf.Root.Dests = Dictionary(one=_view(pdf, 1), two=Dictionary(D=_view(pdf, 2)))
     targets: dict[int, list[Any]] = {
         3: [_view(pdf, 3), String("three"), Dictionary(D=_view(pdf, 3))],
-        2: [String("two"), Name.two],
+        2: [String("two"), Name.two, Array([1, Name.Fit]), Array([Dictionary(Pg=pdf.pages[1].obj), Name.Fit])],
         1: [Name.one],
-        0: [None, String("four"), Name.three, Dictionary(), Array(), Array([1, Name.Fit]), Dictionary(D=String("two"))],
+        0: [None, String("four"), Name.three, Dictionary(), Array(), Array([9, Name.Fit]), Dictionary(D=String("two"))],
     }
     assert {page: [pdfs.page_of(pdf, target) for target in some] for page, some in targets.items()} == {
         page: [page] * len(some) for page, some in targets.items()

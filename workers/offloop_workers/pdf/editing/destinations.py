@@ -142,22 +142,10 @@ class Destinations:
 
     def to_copy(self, target: Any) -> Array | None:
         """The explicit destination in the new document for a target in the source, or None."""
-        if isinstance(target, String):
-            target = self._found.get(bytes(target))
-        elif isinstance(target, Name):
-            legacy = self._source.Root.get("/Dests")
-            target = legacy.get(str(target)) if isinstance(legacy, Dictionary) else None
-        if isinstance(target, Dictionary):
-            target = target.get("/D")
-        if not isinstance(target, Array) or not len(target):
-            return None
-        first: Any = target[0]
-        if isinstance(first, int):
-            return self._numbered(first, target)
-        if isinstance(first, Dictionary) and first.objgen not in self._copies:
-            first = first.get("/Pg")  # an element of the structure tree, which names its page
-        page = self._copies.get(first.objgen) if isinstance(first, Dictionary) else None
-        return _with_view(page, target) if page is not None else None
+        explicit = trees.destination(self._source, target, self._found)
+        found = trees.target_page(explicit, self._pages) if explicit is not None else None
+        page = self._copies.get(found.objgen) if found is not None else None
+        return _with_view(page, explicit) if page is not None and explicit is not None else None
 
     def _numbered(self, number: int, target: Array) -> Array | None:
         """The destination for a page given by its index, which only links to other files should use."""

@@ -20,7 +20,7 @@ from offloop.paths import safe_name
 from offloop_workers.pdf.editing import forms
 from offloop_workers.pdf.editing.document import Document, denied
 from offloop_workers.pdf.editing.operations import STEPS, with_pages
-from offloop_workers.pdf.reading import claims, metadata, opening
+from offloop_workers.pdf.reading import claims, metadata, opening, resources
 
 _MAX_FIELDS = 10_000
 _UNCHECKED = frozenset({"stamp", "attach", "sanitise", "flatten", "optimise"})
@@ -96,8 +96,7 @@ def _warn_of_claims(step: str, documents: list[Document], context: Context) -> N
 
 
 def _warn_of_xfa(document: Document, steps: set[str], context: Context) -> None:
-    form = document.pdf.Root.get("/AcroForm")
-    if isinstance(form, Dictionary) and "/XFA" in form and steps & _DRAWING and not steps & _WITHOUT_XFA:
+    if resources.has_xfa(document.pdf) and steps & _DRAWING and not steps & _WITHOUT_XFA:
         context.warn(
             f"{document.title!r} has an XFA form, which Adobe Reader may show instead of the changed pages: "
             "{'op': 'sanitise'} removes it."

@@ -11,7 +11,7 @@ import pikepdf
 import pypdfium2
 from pikepdf import Array, Dictionary, String
 
-from offloop_workers.pdf.reading import trees
+from offloop_workers.pdf.reading import resources, trees
 from offloop_workers.pdf.reading.ranges import summary
 
 _KEPT = frozenset({"/Link", "/FileAttachment"})
@@ -31,7 +31,7 @@ def flatten(pdf: pikepdf.Pdf) -> tuple[pikepdf.Pdf, list[str]]:
     undrawn = {index for index, page in enumerate(pdf.pages) if _lacks_appearance(page)}
     has_form = isinstance(form, Dictionary)
     losses = _comments(pdf)
-    if has_form and "/XFA" in form:
+    if resources.has_xfa(pdf):
         losses.append("The XFA form is removed: values that only it holds are not drawn.")
     if has_form or undrawn:
         pdf = _with_appearances(pdf, undrawn)

@@ -74,8 +74,9 @@ class Forms:
         order = [self._pdf.copy_foreign(one) for one in _indirect(source, form, "/CO")]
         order = [one if "/FT" in one or "/T" in one else one.get("/Parent", one) for one in order]
         self._order += [one for one in order if one.objgen in kept]
-        self._add_defaults(source, form, tops)
-        self._tops += tops
+        if tops:  # a form without fields here says nothing about those of other documents
+            self._add_defaults(source, form, tops)
+            self._tops += tops
         return self._rename(tops)
 
     def write(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pikepdf
 import pypdfium2
 import pypdfium2.raw
-from pikepdf import Array, Dictionary, Name, String
+from pikepdf import Dictionary, Name, String
 
 from offloop.kinds.context import Context
 from offloop_workers.pdf.reading import layout, opening, ranges, resources, trees
@@ -171,24 +171,21 @@ def _is_outside(text: Any, seen: View) -> bool:
 def _has_annotations(drawn: opening.Drawn, index: int, number: int, remarks: Remarks) -> bool:
     """Whether annotations may have text that is drawn; comments, which are not, are remarked."""
     page = drawn.page(index)
-    annotations: Any = page.obj.get("/Annots") if page is not None else None
-    if not isinstance(annotations, Array):
-        return False
-    if len(annotations) > _MAX_NOTES:
+    kinds: Counter[str] = Counter()
+    for note in trees.page_annotations(page) if page is not None else ():
+        kind = f"/{trees.name(note.get('/Subtype'))}"
+        kinds[kind] += 1
+        comment = note.get("/Contents")
+        is_drawn = kind in _DRAWN and (kind[1:] not in resources.NOT_DRAWN or "/AP" in note)
+        if not is_drawn and isinstance(comment, String) and str(comment).strip():
+            remarks.pages["notes"].append(number)
+        if kind == "/Redact":
+            remarks.pages["redactions"].append(number)
+    has_text = bool(kinds.keys() - {"/Link", "/Popup"})
+    if has_text and kinds.total() > _MAX_NOTES:
         remarks.pages["unflattened"].append(number)
         return False
-    kinds = set()
-    for note in annotations:
-        if isinstance(note, Dictionary):
-            kind = f"/{trees.name(note.get('/Subtype'))}"
-            kinds.add(kind)
-            comment = note.get("/Contents")
-            is_drawn = kind in _DRAWN and (kind[1:] not in resources.NOT_DRAWN or "/AP" in note)
-            if not is_drawn and isinstance(comment, String) and str(comment).strip():
-                remarks.pages["notes"].append(number)
-            if kind == "/Redact":
-                remarks.pages["redactions"].append(number)
-    return bool(kinds - {"/Link", "/Popup"})
+    return has_text
 
 
 def _flatten(document: pypdfium2.PdfDocument, index: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,7 +130,16 @@ def destination(pdf: pikepdf.Pdf, target: Any, named: Mapping[bytes, Any]) -> Ar
         target = old.get(str(target)) if isinstance(old, Dictionary) else None
     if isinstance(target, Dictionary):
         target = target.get("/D")
-    return target if isinstance(target, Array) and len(target) and isinstance(target[0], Dictionary) else None
+    return target if isinstance(target, Array) and len(target) else None
+
+
+def target_page(target: Array, pages: Sequence[pikepdf.Page]) -> Any:
+    """The page object of an explicit destination: named itself, by its index, or by an element of the tags; or None."""
+    first: Any = target[0]
+    if isinstance(first, int):
+        return pages[first].obj if 0 <= first < len(pages) else None
+    found = first.get("/Pg", first) if isinstance(first, Dictionary) else None
+    return found if isinstance(found, Dictionary) else None
 
 
 def text(value: object) -> str | None:
