@@ -87,7 +87,9 @@ async def test_hostile_calls_are_answered_and_do_not_disturb_other_principals(ne
             done.set()
         assert await working >= 1
         for case, (outcome, text) in zip(cases, endings, strict=True):
-            allowed = case.outcome | ({"bad_input"} if case.outcome & {"refused", "unreadable_file"} else set())
+            # The cases run side by side, so a busy machine may end any of them by its limit of time.
+            allowed = case.outcome | {"limit_exceeded"}
+            allowed |= {"bad_input"} if case.outcome & {"refused", "unreadable_file"} else set()
             assert outcome in allowed, f"{case.name}: {text[:500]}"
             assert not [found for found in (*case.forbidden, *NEVER, str(stack.folder)) if found in text], case.name
         answer = await alice.call("hash_file", file="data:,hello", wait_seconds=10)

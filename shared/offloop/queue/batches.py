@@ -121,7 +121,7 @@ class Batches:
             key: the caller's idempotency key.
             wait: the batch's changes are pushed to this process.
             subscription: a URL that gets a delivery of the batch's end.
-            stop_on_error: the first failed item cancels the remaining ones.
+            stop_on_error: the first failed item cancels the remaining ones; the batch fails, even if none remained.
 
         Raises:
             BadInput: more items than may ever wait; or the subscription's URL has answered 410 Gone.
@@ -179,7 +179,7 @@ class Batches:
         endings: dict[str, Outcome] = {
             "completed": Done({"kind": kind.name}),
             "failed": Failed(JobError(f"{none}; each item tells why.", code="batch_failed")),
-            "stopped": Failed(JobError("An item failed, and stop_on_error ended the others.", code="batch_stopped")),
+            "stopped": Failed(JobError("An item failed: stop_on_error ends the others.", code="batch_stopped")),
             "cancelled": Cancelled(),
         }
         packed = {

@@ -284,7 +284,7 @@ def _ending(whole: Whole) -> tuple[State, str]:
     if whole.counts[State.COMPLETED] != total:
         if whole.cancelled or whole.counts[State.CANCELLED] == total:
             return State.CANCELLED, ""
-        if whole.stopped:
+        if whole.stop and whole.counts[State.FAILED]:
             return State.FAILED, "batch_stopped"
         if not whole.counts[State.COMPLETED]:
             return State.FAILED, "batch_failed"

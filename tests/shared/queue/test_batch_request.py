@@ -119,7 +119,7 @@ async def test_a_batch_is_a_record_with_the_outcomes_it_may_end_with(script: Scr
             "retention": 60_000,
             "completed": {**ENVELOPE, "output": {"kind": "count_words"}},
             "failed": failed("None of the 2 items of count_words succeeded; each item tells why.", "batch_failed"),
-            "stopped": failed("An item failed, and stop_on_error ended the others.", "batch_stopped"),
+            "stopped": failed("An item failed: stop_on_error ends the others.", "batch_stopped"),
             "cancelled": {**ENVELOPE, "cancelled": True},
         },
     }

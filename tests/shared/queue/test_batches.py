@@ -329,6 +329,19 @@ async def test_the_first_failure_ends_the_others_with_stop_on_error(
     assert await counts(redis, batch) == (0, 1, left + 1)
 
 
+async def test_a_batch_with_stop_on_error_fails_also_by_its_last_item(
+    redis: ArqRedis, caller: Caller, worker: Steps
+) -> None:
+    batch = await begin(redis, texts("good", "bad"), stop_on_error=True)
+    good, bad = await worker.claim(2)
+    await worker.finish(good)
+    await worker.finish(bad, NO)
+    ended = await caller.get(batch.job_id)
+    assert isinstance(ended.outcome, Failed)
+    assert ended.outcome.error.reason == "batch_stopped"
+    assert await counts(redis, batch) == (1, 1, 0)
+
+
 async def test_a_lost_worker_or_a_drain_counts_nothing_twice(redis: ArqRedis, caller: Caller, worker: Steps) -> None:
     batch = await begin(redis, texts("a", "b"))
     one, two = await worker.claim(2)

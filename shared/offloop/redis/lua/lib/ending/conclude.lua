@@ -19,7 +19,7 @@
 -- job may be an item of several batches, and stand for several indices of one: what is shared is run once.
 --
 --   running --the last item has ended--> completed   every item has ended by itself, and one at least succeeded
---                                        failed      none succeeded, or one failed and was to stop the others
+--                                        failed      none succeeded, or one failed and `stop` was asked for
 --                                        cancelled   it was cancelled, and no item of it runs any more
 --
 -- Beside the record: BATCH id, the ids of all items in their order and the outcomes it may end with; for each job that
@@ -111,8 +111,8 @@ local function count_item(batch, state, indices)
   local key = RECORD .. batch
   if redis.call('HGET', key, 'state') ~= 'running' then return end
   redis.call('HINCRBY', key, state == 'completed' and 'succeeded' or state, indices)
-  local total, succeeded, failed, cancelled, stop, notified, ending, stopped = unpack(redis.call('HMGET', key,
-    'total', 'succeeded', 'failed', 'cancelled', 'stop', 'notified', 'cancel', 'stopped'))
+  local total, succeeded, failed, cancelled, stop, notified, ending = unpack(redis.call('HMGET', key,
+    'total', 'succeeded', 'failed', 'cancelled', 'stop', 'notified', 'cancel'))
   local done, time = succeeded + failed + cancelled, now()
   local message = tonumber(failed) > 0 and failed .. ' failed' or ''
   redis.call('HSET', key, 'progress', cmsgpack.pack({done, tonumber(total), message}))
@@ -120,7 +120,7 @@ local function count_item(batch, state, indices)
     local outcome = 'completed'
     if succeeded ~= total then
       if ending or cancelled == total then outcome = 'cancelled'
-      elseif stopped then outcome = 'stopped'
+      elseif stop and tonumber(failed) > 0 then outcome = 'stopped'  -- also where the last item is the one that failed
       elseif tonumber(succeeded) == 0 then outcome = 'failed' end
     end
     return end_batch(batch, cmsgpack.unpack(redis.call('GET', BATCH .. batch)), outcome)
