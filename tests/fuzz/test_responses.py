@@ -8,10 +8,11 @@ import json
 from dataclasses import replace
 from typing import Any, Literal
 
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from offloop.charsets.media import reads_as_text
 from offloop.charsets.text import Text, decoded
 from offloop.errors import BadInput, FetchFailed
 from offloop.outbound import fetch, heads
@@ -122,6 +123,7 @@ def test_any_response_can_be_described(body: bytes, status: int, content_type: s
 @given(st.text(max_size=60), st.sampled_from(["utf-8", "utf-16", "latin-1", "gb18030"]), st.integers(1, 20))
 def test_a_text_is_read_whole_in_parts(text: str, charset: str, most: int) -> None:
     body = text.encode(charset, "replace")
+    assume(reads_as_text("text/plain", body))
     got = response(body, content_type=f"text/plain; charset={charset}")
     expected = decoded(body, "text/plain", charset).text
     parts: list[str] = []

@@ -1,8 +1,9 @@
 """Fuzzing: profiles of hypothesis for the extents of a test run, and ``--fuzz-seconds``.
 
-The default run draws few examples, the same ones each time. ``--all`` draws more, different ones each time; a failure
-prints the decorator that reproduces it. ``--fuzz-seconds 60`` runs nothing but the properties and models, each again
-and again for that long, and counts their examples. Regressions are kept as ``@example`` or as tests of their own.
+The default run draws few examples, ``--all`` more; both the same ones each time, since a check of a change must not
+fail by what others wrote. ``--fuzz-seconds 60`` searches: it runs nothing but the properties and models, each again and
+again for that long with new examples, and counts them; a failure prints the decorator that reproduces it. Regressions
+are kept as ``@example`` or as tests of their own.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
             stateful_step_count=50,
             deadline=None,  # machines are noisy
             database=None,
-            derandomize=name == "daily",
+            derandomize=name != "long",
             print_blob=name != "daily",
             suppress_health_check=[HealthCheck.too_slow],
         )
