@@ -8,7 +8,7 @@ import json
 from dataclasses import replace
 from typing import Any, Literal
 
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -123,9 +123,8 @@ def test_any_response_can_be_described(body: bytes, status: int, content_type: s
 @given(st.text(max_size=60), st.sampled_from(["utf-8", "utf-16", "latin-1", "gb18030"]), st.integers(1, 20))
 def test_a_text_is_read_whole_in_parts(text: str, charset: str, most: int) -> None:
     body = text.encode(charset, "replace")
-    assume(reads_as_text("text/plain", body))
     got = response(body, content_type=f"text/plain; charset={charset}")
-    expected = decoded(body, "text/plain", charset).text
+    expected = decoded(body, "text/plain", charset).text if reads_as_text("text/plain", body) else ""
     parts: list[str] = []
     offset: int | None = 0
     while offset is not None and body:

@@ -37,7 +37,8 @@ SAMPLE: Final = (
     "search_text: repetitions in repetitions before a backreference",
     "search_text: every line, with context",
 )
-_LIMITS: Final = "render_pdf.seconds=3,render_pdf.memory_mb=700,preview_pdf.memory_mb=256,search_text.seconds=10"
+_LIMITS: Final = "render_pdf.seconds=3,render_pdf.memory_mb=700,preview_pdf.memory_mb=256,search_text.seconds=25"
+"""A search of a second took more than ten beside the others on a busy machine: children have the lowest priority."""
 _RESULT: Final = 45.0
 
 
@@ -87,9 +88,7 @@ async def test_hostile_calls_are_answered_and_do_not_disturb_other_principals(ne
             done.set()
         assert await working >= 1
         for case, (outcome, text) in zip(cases, endings, strict=True):
-            # The cases run side by side, so a busy machine may end any of them by its limit of time.
-            allowed = case.outcome | {"limit_exceeded"}
-            allowed |= {"bad_input"} if case.outcome & {"refused", "unreadable_file"} else set()
+            allowed = case.outcome | ({"bad_input"} if case.outcome & {"refused", "unreadable_file"} else set())
             assert outcome in allowed, f"{case.name}: {text[:500]}"
             assert not [found for found in (*case.forbidden, *NEVER, str(stack.folder)) if found in text], case.name
         answer = await alice.call("hash_file", file="data:,hello", wait_seconds=10)

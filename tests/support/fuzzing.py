@@ -1,9 +1,9 @@
 """Fuzzing: profiles of hypothesis for the extents of a test run, and ``--fuzz-seconds``.
 
-The default run draws few examples, ``--all`` more; both the same ones each time, since a check of a change must not
-fail by what others wrote. ``--fuzz-seconds 60`` searches: it runs nothing but the properties and models, each again and
-again for that long with new examples, and counts them; a failure prints the decorator that reproduces it. Regressions
-are kept as ``@example`` or as tests of their own.
+The default run draws few examples, ``--all`` more; both the same ones each time, since the check of a change must not
+fail by an input that the change has nothing to do with. ``--fuzz-seconds 60`` searches: it runs nothing but the
+properties and models, each again and again for that long with new examples, and counts them; a failure prints the
+decorator that reproduces it. Regressions are kept as ``@example`` or as tests of their own.
 """
 
 from __future__ import annotations

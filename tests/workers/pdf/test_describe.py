@@ -96,14 +96,17 @@ def test_a_value_that_is_cut_is_told(run: pdfs.Run, context: JobContext) -> None
 
 def test_all_choices_of_a_field_are_its_value_or_the_cut_is_told(run: pdfs.Run, context: JobContext) -> None:
     def change(pdf: pikepdf.Pdf) -> None:
-        sizes = {"short": 1, "long": 40}
-        chosen = [Dictionary(FT=Name.Ch, T=String(n), V=Array([String(s * "x")] * 30)) for n, s in sizes.items()]
+        sizes = {"short": (30, 1), "long": (30, 40), "one": (1, 501)}
+        chosen = [
+            Dictionary(FT=Name.Ch, T=String(name), V=Array([String(size * "x")] * count))
+            for name, (count, size) in sizes.items()
+        ]
         pdf.Root.AcroForm = Dictionary(Fields=Array([pdf.make_indirect(one) for one in chosen]))
 
-    short, long = run(pdfs.saved(change)).fields
+    short, long, one = run(pdfs.saved(change)).fields
     assert short.value == ", ".join(["x"] * 30)
-    assert len(long.value) == 500
-    assert context.warnings == ["The value of the field 'long' is cut to 500 characters."]
+    assert (len(long.value), len(one.value)) == (500, 500)
+    assert context.warnings == [f"The value of the field {n!r} is cut to 500 characters." for n in ("long", "one")]
 
 
 @pytest.mark.parametrize("xmp", [None, b"<not xml", b"<a/>", bytes(5 << 20)], ids=["none", "broken", "other", "huge"])

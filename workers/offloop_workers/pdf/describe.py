@@ -176,13 +176,19 @@ def _value(value: Any) -> str | None:
     if isinstance(value, Name):
         return trees.name(value)
     if isinstance(value, Array):
-        return ", ".join(filter(None, (trees.text(value[index]) for index in range(min(len(value), _MAX_LISTED)))))
+        return ", ".join(filter(None, map(trees.text, _chosen(value))))
     return trees.text(value)
+
+
+def _chosen(value: Array) -> Iterator[Any]:
+    """The choices of a field, as many as its text can hold."""
+    return (value[index] for index in range(min(len(value), trees.MAX_TEXT)))
 
 
 def _is_cut(value: Any, shown: str | None) -> bool:
     if isinstance(value, Array):
-        return len(value) > _MAX_LISTED or len(shown or "") > trees.MAX_TEXT
+        whole = len(value) <= trees.MAX_TEXT and len(shown or "") <= trees.MAX_TEXT
+        return not whole or any(_is_cut(one, None) for one in _chosen(value))
     return isinstance(value, String) and len(str(value)) > trees.MAX_TEXT
 
 

@@ -147,13 +147,6 @@ class Destinations:
         page = self._copies.get(found.objgen) if found is not None else None
         return _with_view(page, explicit) if page is not None and explicit is not None else None
 
-    def _numbered(self, number: int, target: Array) -> Array | None:
-        """The destination for a page given by its index, which only links to other files should use."""
-        if not 0 <= number < len(self._pages):
-            return None
-        page = self._copies.get(self._pages[number].obj.objgen)
-        return _with_view(page, target) if page is not None else None
-
     def _current_target(self, target: Any) -> Any:
         """A target that was copied with its page, as it is right in the new document; None where it leads nowhere."""
         if isinstance(target, String):
@@ -167,7 +160,7 @@ class Destinations:
             return None
         first: Any = target[0]
         if isinstance(first, int):
-            return self._numbered(first, target)
+            return self.to_copy(target)  # an index, which only links to other files should use
         if isinstance(first, Dictionary) and first.objgen not in self._targets:
             first = first.get("/Pg")
             if isinstance(first, Dictionary):
